@@ -1,0 +1,107 @@
+"""Fixtures of the whole suite: real servers, a fresh queue for each test, and what must be true after every test."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from tests.leftovers import immortal_keys, keys_of, stray_tasks
+from tests.servers import REDIS, VALKEY, Server, binary
+
+# RUNNER_TEST_SERVER: a comma-separated choice of `valkey`, `redis` and URLs of servers that already run.
+# All that touches Redis runs once on each.
+
+
+@dataclass(frozen=True)
+class ExternalServer:
+    """A server that somebody else runs."""
+
+    url: str
+    kind: str = "external"
+
+
+def _chosen_servers() -> list[str]:
+    chosen = [word.strip() for word in os.environ.get("RUNNER_TEST_SERVER", VALKEY).split(",") if word.strip()]
+    for kind in {VALKEY, REDIS} & set(chosen):
+        try:
+            binary(kind)
+        except LookupError as error:
+            if os.environ.get("ALLOW_NO_REDIS") != "1":
+                raise pytest.UsageError(f"{error}: install it, or set ALLOW_NO_REDIS=1 to run without") from error
+            chosen.remove(kind)
+    if not chosen:
+        raise pytest.UsageError("RUNNER_TEST_SERVER names no server: use valkey, redis or a redis:// URL")
+    return chosen
+
+
+SERVERS = _chosen_servers()
+OWN_KINDS = [kind for kind in SERVERS if kind in (VALKEY, REDIS)] or [VALKEY]
+
+
+def pytest_report_header() -> str:
+    missing = ", WITHOUT redis-server: it is not installed" if REDIS not in SERVERS and os.environ.get("ALLOW_NO_REDIS") == "1" else ""
+    return f"servers: {', '.join(SERVERS)}{missing}"
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def server(request: pytest.FixtureRequest) -> Iterator[Server | ExternalServer]:
+    """A server shared by the whole session: do not kill it, see `private_server`."""
+    if request.param not in (VALKEY, REDIS):
+        yield ExternalServer(request.param)
+        return
+    with Server(request.param) as started:
+        yield started
+
+
+@pytest.fixture(params=OWN_KINDS)
+def private_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of this test alone, with an append-only file: `kill()`, `start()`, `stop()` it at will."""
+    with Server(request.param, appendonly=True) as started:
+        yield started
+
+
+@pytest.fixture
+def redis_url(server: Server | ExternalServer) -> str:
+    return server.url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A plain client that never sends a command twice."""
+    async with connect(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def queue(redis: Redis) -> AsyncIterator[str]:
+    """The name of a fresh queue; afterwards its keys are checked for missing TTLs and deleted."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    yield name
+    immortal = await immortal_keys(redis, name)
+    if keys := await keys_of(redis, name):
+        await redis.delete(*keys)
+    assert not immortal, f"keys without a TTL: {immortal}"
+
+
+@pytest.fixture(autouse=True)
+def clean_loop(request: pytest.FixtureRequest) -> None:
+    """After an async test and its other fixtures no task may be left on the loop."""
+    if request.node.get_closest_marker("asyncio") is not None:
+        request.getfixturevalue("no_stray_tasks")
+
+
+@pytest.fixture
+async def no_stray_tasks() -> AsyncIterator[None]:
+    yield
+    stray = await stray_tasks()
+    assert not stray, f"asyncio tasks left: {stray}"
+
+
+def connect(url: str) -> Redis:
+    """A client as the fixture `redis` gives, for a server of your own; use it in an `async with`."""
+    return Redis.from_url(url, protocol=2, decode_responses=False, retry=Retry(NoBackoff(), 0))

@@ -1,0 +1,54 @@
+"""What a test may leave behind: the keys that live without a TTL, and no asyncio task."""
+
+import asyncio
+from fnmatch import fnmatchcase
+
+from redis.asyncio import Redis
+
+# Names after `runner:{queue}:`. Everything else must expire; a job hash must expire once its state is final.
+KEYS_WITHOUT_TTL = (
+    "limits",
+    "tasks",
+    "workers",
+    "stream:*",
+    "seq",
+    "lines:*",
+    "line:*",
+    "wakes",
+    "scheduled",
+    "failed",
+    "history",
+    "nudge",
+)
+FINAL_STATES = frozenset({"succeeded", "failed", "cancelled", "expired"})
+
+
+async def keys_of(redis: Redis, queue: str) -> list[str]:
+    """Every key of a queue."""
+    return sorted([_text(key) async for key in redis.scan_iter(match=f"runner:{{{queue}}}:*", count=1000)])
+
+
+async def immortal_keys(redis: Redis, queue: str) -> list[str]:
+    """The keys of a queue that would stay for ever and have no right to."""
+    return [key for key in await keys_of(redis, queue) if await redis.pttl(key) == -1 and not await _may_stay(redis, key, queue)]
+
+
+async def _may_stay(redis: Redis, key: str, queue: str) -> bool:
+    name = key.removeprefix(f"runner:{{{queue}}}:")
+    if name.startswith("job:"):
+        state = await redis.hget(key, "state")
+        return _text(state or b"") not in FINAL_STATES
+    return any(fnmatchcase(name, pattern) for pattern in KEYS_WITHOUT_TTL)
+
+
+async def stray_tasks() -> list[str]:
+    """The asyncio tasks still there, the caller apart; one that was just cancelled gets a few turns of the loop to end."""
+    for _ in range(10):
+        if not asyncio.all_tasks() - {asyncio.current_task()}:
+            break
+        await asyncio.sleep(0)
+    return [repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}]
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
