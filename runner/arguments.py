@@ -1,0 +1,102 @@
+"""What a task takes and returns: its signature as JSON, checked by pydantic at submission and again at the run."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+from typing_extensions import NotRequired, TypedDict
+
+from runner.errors import ConfigurationError, InvalidArguments
+
+_PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class Arguments:
+    """The signature of one function. Arguments travel as a JSON object by name, so that positional and keyword calls are the same job."""
+
+    def __init__(self, task: str, function: Callable[..., Any]) -> None:
+        self._task = task
+        parameters = inspect.signature(function).parameters.values()
+        for parameter in parameters:
+            if parameter.kind not in _PLAIN:
+                message = f"task {task!r}: parameter {str(parameter)!r} has no name on the wire; use plain or keyword-only parameters"
+                raise ConfigurationError(message)
+        try:
+            hints = get_type_hints(function, include_extras=True)
+            self._defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+            self._positional = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+            fields = {p.name: self._field(p, hints) for p in parameters}
+            shape = TypedDict(task, fields)  # type: ignore[operator]
+            shape.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+            self._arguments: TypeAdapter[dict[str, Any]] = TypeAdapter(shape)
+            self._result: TypeAdapter[Any] = TypeAdapter(hints.get("return", Any), config=_result_config(hints.get("return")))
+            self.schema = self._described()
+        except (NameError, PydanticUserError, PydanticSerializationError) as error:
+            message = f"task {task!r}: its annotations cannot be sent as JSON: {error}"
+            raise ConfigurationError(message) from error
+
+    def _field(self, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
+        hint = hints.get(parameter.name, Any)
+        return NotRequired[hint] if parameter.name in self._defaults else hint
+
+    def _described(self) -> dict[str, Any]:
+        schema = self._arguments.json_schema()
+        for name, default in self._defaults.items():
+            schema["properties"][name].setdefault("default", to_jsonable_python(default))
+        return schema
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The JSON of a call. Raises `InvalidArguments` naming each argument that does not fit."""
+        values = dict(zip(self._positional, args, strict=False))
+        twice = values.keys() & kwargs.keys()
+        if len(args) > len(self._positional) or twice:
+            what = f"argument {min(twice)!r} given twice" if twice else f"{len(args)} positional arguments for {len(self._positional)}"
+            message = f"task {self._task!r}: {what}"
+            raise InvalidArguments(message)
+        values.update(kwargs)
+        try:
+            return self._arguments.dump_json(self._arguments.validate_python(values))
+        except (ValidationError, PydanticSerializationError) as error:
+            raise InvalidArguments(self._explained(error)) from error
+
+    def decode(self, encoded: bytes) -> dict[str, Any]:
+        """The keyword arguments of a run. Raises `InvalidArguments`."""
+        try:
+            return self._arguments.validate_json(encoded)
+        except ValidationError as error:
+            raise InvalidArguments(self._explained(error)) from error
+
+    def encode_result(self, value: Any) -> bytes:
+        """The JSON of a result, checked against the return annotation. Raises `InvalidArguments`."""
+        if value is None:
+            return b"null"
+        try:
+            return self._result.dump_json(self._result.validate_python(value))
+        except (ValidationError, PydanticSerializationError) as error:
+            message = f"task {self._task!r} returned {type(value).__name__}, which does not fit its annotation or cannot be JSON: {error}"
+            raise InvalidArguments(message) from error
+
+    def _explained(self, error: ValidationError | PydanticSerializationError) -> str:
+        if isinstance(error, PydanticSerializationError):
+            return f"task {self._task!r}: {error}"
+        faults = [
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (got {_short(fault['input'])})"
+            for fault in error.errors(include_url=False)
+        ]
+        return f"task {self._task!r}: {'; '.join(faults)}"
+
+
+def _result_config(hint: Any) -> ConfigDict | None:
+    """Plain types take a config of their own; models bring theirs."""
+    return (
+        None
+        if inspect.isclass(hint) and hasattr(hint, "__pydantic_config__") or hasattr(hint, "model_config")
+        else ConfigDict(allow_inf_nan=False)
+    )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

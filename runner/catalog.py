@@ -1,0 +1,122 @@
+"""The catalog of a queue: what workers publish about their tasks, and how anybody turns a call into a submission from it. No I/O."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from runner.clock import wall_us
+from runner.errors import ExceedsCapacity, InvalidOption
+from runner.job import Submission, check_job_id, new_job_id
+from runner.keys import Priority
+from runner.limits import MICROSECONDS, Need, bucket_name, encode_needs
+
+LONGEST_DELAY = timedelta(days=366)
+"""How far ahead a job can be scheduled."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """A limit as a task uses it: its name, the template of its key, and the most tokens its bucket can hold."""
+
+    name: str
+    key: str | None
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """A task as it is published: enough to submit it by name, without its code."""
+
+    name: str
+    parameters: dict[str, Any]
+    limits: tuple[str, ...] = ()
+    cost: dict[str, int | str] = field(default_factory=dict)
+    priority: str = "normal"
+    description: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "TaskSpec":
+        return cls(**{**fields, "limits": tuple(fields["limits"])})
+
+    def defaults(self) -> dict[str, Any]:
+        """The arguments a caller may leave out, with the values they then have."""
+        properties = self.parameters.get("properties", {})
+        return {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """How one job is submitted. `delay` is in seconds, `run_at` an instant with a time zone; `cost` is tokens by limit name.
+
+    With an `id` of the caller's own, submitting again is safe: the job that exists is returned.
+    """
+
+    id: str | None = None
+    priority: str | None = None
+    delay: float | None = None
+    run_at: datetime | None = None
+    cost: Mapping[str, int] | None = None
+
+    def delay_us(self) -> int:
+        """µs until the job may start. Raises `InvalidOption`."""
+        if self.delay is not None and self.run_at is not None:
+            message = "delay and run_at exclude each other: give one"
+            raise InvalidOption(message)
+        seconds = 0.0 if self.delay is None else self.delay
+        if self.run_at is not None:
+            if self.run_at.tzinfo is None:
+                message = f"run_at {self.run_at.isoformat()} has no time zone: add one, like +00:00"
+                raise InvalidOption(message)
+            seconds = max(self.run_at.timestamp() - wall_us() / MICROSECONDS, 0.0)
+        if not 0 <= seconds <= LONGEST_DELAY.total_seconds():
+            message = f"a job can start between now and {LONGEST_DELAY.days} days from now, not in {seconds:g} s"
+            raise InvalidOption(message)
+        return round(seconds * MICROSECONDS)
+
+
+def prepare(spec: TaskSpec, limits: Sequence[LimitUse], encoded: bytes, args: Mapping[str, Any] | None, options: JobOptions) -> Submission:
+    """One job, ready for the store. `args` are the JSON arguments with defaults, needed only for a task with limits.
+
+    Raises a `SubmissionRefused`: nothing that could never start is accepted.
+    """
+    needs = [_need(spec, limit, args or {}, options.cost or {}) for limit in limits]
+    unknown = (options.cost or {}).keys() - {limit.name for limit in limits}
+    if unknown:
+        message = f"task {spec.name!r} has no limit {min(unknown)!r} to charge (its limits: {', '.join(spec.limits) or 'none'})"
+        raise InvalidOption(message)
+    text, line = encode_needs([need for need in needs if need.cost > 0])
+    return Submission(
+        id=new_job_id() if options.id is None else check_job_id(options.id),
+        task=spec.name,
+        args=encoded,
+        limits=text,
+        line=line,
+        priority=_priority(options.priority or spec.priority),
+        delay_us=options.delay_us(),
+    )
+
+
+def _need(spec: TaskSpec, limit: LimitUse, args: Mapping[str, Any], given: Mapping[str, int]) -> Need:
+    cost: Any = given.get(limit.name, spec.cost.get(limit.name, 1))
+    if isinstance(cost, str):
+        cost = args.get(cost)
+    if isinstance(cost, bool) or not isinstance(cost, int) or cost < 0:
+        message = f"cost of limit {limit.name!r} is {cost!r}: give a whole number of tokens, 0 or more"
+        raise InvalidOption(message)
+    if cost > limit.capacity:
+        message = f"cost {cost} of limit {limit.name!r} is more than its bucket can ever hold ({limit.capacity})"
+        raise ExceedsCapacity(message)
+    return Need(bucket_name(limit.name, limit.key, args), cost)
+
+
+def _priority(name: str) -> int:
+    try:
+        return int(Priority[name])
+    except KeyError:
+        message = f"priority {name!r} is unknown (known: {', '.join(p.name for p in Priority)})"
+        raise InvalidOption(message) from None

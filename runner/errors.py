@@ -1,0 +1,69 @@
+"""The exception tree. Every message says what happened, with which value, and what to do about it."""
+
+
+class RunnerError(Exception):
+    """Base of everything this library raises on purpose."""
+
+
+class ConfigurationError(RunnerError):
+    """A setting, a limit or a task declaration that can never work."""
+
+
+class SubmissionRefused(RunnerError, ValueError):
+    """A job that was not accepted; nothing was stored."""
+
+
+class UnknownTask(SubmissionRefused):
+    """No worker has published a task of this name on this queue."""
+
+
+class InvalidArguments(SubmissionRefused):
+    """The arguments do not fit the task's signature."""
+
+
+class InvalidJobId(SubmissionRefused):
+    """A job id with characters that are not allowed, or of the wrong length."""
+
+
+class ExceedsCapacity(SubmissionRefused):
+    """The job asks a limit for more tokens than its bucket can ever hold."""
+
+
+class JobIdConflict(SubmissionRefused):
+    """A job of this id exists with another task or other arguments."""
+
+
+class UnknownJob(RunnerError, LookupError):
+    """No job of this id: never submitted, or its result has expired."""
+
+
+class AlreadyFinished(RunnerError):
+    """The job is in a final state and can no longer be changed."""
+
+
+class JobNotSuccessful(RunnerError):
+    """Awaiting the result of a job that ended without one."""
+
+
+class JobFailed(JobNotSuccessful):
+    """The job failed for good; the message carries the handler's error."""
+
+
+class JobCancelled(JobNotSuccessful):
+    """The job was cancelled before it could succeed."""
+
+
+class JobExpired(JobNotSuccessful):
+    """The job waited longer than its `max_wait`."""
+
+
+class StoreUnavailable(RunnerError, ConnectionError):
+    """Redis cannot be reached or cannot serve right now; the same call may succeed later."""
+
+
+class LeaseLost(RunnerError):
+    """Redis no longer knows this worker: its lease lapsed and its jobs were given to others."""
+
+
+class InvalidOption(SubmissionRefused):
+    """A priority, delay, time or cost that cannot be used."""

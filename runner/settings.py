@@ -1,0 +1,54 @@
+"""Settings: every tunable, in one frozen value. The only reader of the environment (`RUNNER_*`)."""
+
+from typing import Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runner.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """Everything that can be tuned; each field is read from `RUNNER_<FIELD>` unless given. Durations are seconds.
+
+    `redis_url` None means the embedded server of the current folder.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RUNNER_", frozen=True, extra="forbid")
+
+    redis_url: str | None = None
+    app: str | None = None
+
+    concurrency: int = Field(default=100, ge=1, le=100_000, description="slots of one worker")
+    window: int = Field(default=64, ge=1, le=10_000, description="released jobs of one bucket not yet started")
+    lease_s: float = Field(default=10.0, gt=0, description="a worker silent this long has lost its jobs")
+    renew_s: float = Field(default=3.0, gt=0, description="pause between two renewals of lease and leadership")
+    block_s: float = Field(default=2.0, gt=0, description="longest blocking read; the fallback when there is no leader")
+    reclaim_s: float = Field(default=2.0, gt=0, description="pause between two looks for lapsed workers")
+    drain_s: float = Field(default=30.0, ge=0, description="time running jobs get to finish after SIGTERM")
+    max_crashes: int = Field(default=3, ge=1, description="lost workers after which a job is a dead letter")
+    result_ttl_s: float = Field(default=86_400.0, gt=0, description="how long a finished job is kept")
+    failed_ttl_s: float = Field(default=604_800.0, gt=0, description="how long a dead letter is kept")
+    history_length: int = Field(default=10_000, ge=0, description="outcomes kept in the history stream, about")
+    command_timeout_s: float = Field(default=1.5, gt=0, description="longest wait for one reply of Redis")
+    stall_s: float = Field(default=1.0, gt=0, description="event-loop stall that is logged with its stack")
+    record_starts: bool = Field(default=False, description="log each start in Redis, for tests and measurements")
+
+    @model_validator(mode="after")
+    def _check_relations(self) -> Self:
+        if self.renew_s >= self.lease_s / 2:
+            message = f"renew_s={self.renew_s:g} must be under half of lease_s={self.lease_s:g}, or one lost renewal costs the lease"
+            raise ValueError(message)
+        return self
+
+
+def load_settings(**given: object) -> Settings:
+    """Settings from the environment, overridden by what is given and not None. Raises `ConfigurationError` naming the field."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']} (got {e['input']!r})" if e["loc"] else e["msg"]
+            for e in error.errors()
+        ]
+        raise ConfigurationError("; ".join(lines) + " - set by argument or by RUNNER_<NAME>") from error
