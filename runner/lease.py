@@ -1,0 +1,40 @@
+"""LeaseStore: what a worker's heartbeat thread asks of Redis, on a connection of its own."""
+
+from runner import scripts
+from runner.connection import connect_in_thread, translated_errors
+from runner.errors import LeaseLost
+from runner.keys import Keys
+from runner.limits import MICROSECONDS
+from runner.settings import Settings
+
+_HEARTBEAT = scripts.load("heartbeat")
+_MARGIN_S = 1.0
+
+
+class LeaseStore:
+    """The lease of one worker. Blocking calls: never used on the event loop."""
+
+    def __init__(self, url: str, queue: str, settings: Settings) -> None:
+        self._keys = Keys(queue)
+        self._settings = settings
+        self._redis = connect_in_thread(url, timeout_s=settings.renew_s + _MARGIN_S)
+
+    def renew(self, worker: str) -> list[str]:
+        """Hold the lease for another `lease_s`; the running jobs somebody wants stopped. Raises `LeaseLost`, `StoreUnavailable`."""
+        lease_us = round(self._settings.lease_s * MICROSECONDS)
+        with translated_errors():
+            status, *cancelled = _HEARTBEAT.run_in_thread(
+                self._redis, self._keys.prefix, now_us=0, worker=worker, lease_us=lease_us, enlist=0, details=""
+            )
+        if status == b"gone":
+            message = f"the lease of worker {worker} has lapsed; its jobs were given to others"
+            raise LeaseLost(message)
+        return [job_id.decode() for job_id in cancelled]
+
+    def wait_for_message(self, worker: str, timeout_s: float) -> None:
+        """Sleep until it is time to renew, or until a running job of this worker is to be stopped."""
+        with translated_errors():
+            self._redis.execute_command("BLPOP", self._keys.inbox(worker), f"{timeout_s:.3f}")
+
+    def close(self) -> None:
+        self._redis.close()

@@ -1,0 +1,23 @@
+-- _base: the instant of this call, and every key of the queue. `now_us` is 0 except in tests.
+local now = tonumber(now_us)
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+
+local STREAMS = { prefix .. 'stream:high', prefix .. 'stream:normal', prefix .. 'stream:low' }
+local GROUP = 'workers'
+local STEP = 1099511627776 -- 2^40: a rank is priority * STEP + sequence
+local FINAL = { succeeded = true, failed = true, cancelled = true, expired = true }
+
+local function job_key(id) return prefix .. 'job:' .. id end
+local function line_key(line) return prefix .. 'line:' .. line end
+local function lines_waiting_key(bucket) return prefix .. 'lines:waiting:' .. bucket end
+local function pass_key(line) return prefix .. 'pass:' .. line end
+local function bucket_key(bucket) return prefix .. 'bucket:' .. bucket end
+local function worker_key(worker) return prefix .. 'worker:' .. worker end
+local function inbox_key(worker) return prefix .. 'inbox:' .. worker end
+local function cancels_key(worker) return prefix .. 'cancels:' .. worker end
+
+-- Lua prints large numbers as 1.8e+15; keys, scores and fields need all the digits.
+local function int(number) return string.format('%.0f', number) end

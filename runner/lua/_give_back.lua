@@ -1,0 +1,16 @@
+-- _give_back: return a worker's pending entry. The entry leaves its stream first, and a job goes back only if it left:
+-- two callers returning the same entry put one job back.
+local function pending_of(priority, worker, count)
+  local answer = redis.pcall('XPENDING', STREAMS[priority + 1], GROUP, '-', '+', count, worker)
+  if answer.err then return {} end
+  return answer
+end
+
+-- The job id of an entry taken off its stream; nil if it was gone or carries none.
+local function take_entry(priority, entry)
+  local stream = STREAMS[priority + 1]
+  local row = redis.call('XRANGE', stream, entry, entry)[1]
+  redis.call('XACK', stream, GROUP, entry)
+  if redis.call('XDEL', stream, entry) == 0 or not row or row[2][1] ~= 'id' then return nil end
+  return row[2][2]
+end

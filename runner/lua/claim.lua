@@ -1,0 +1,95 @@
+-- claim: start ready jobs for a worker: each one's tokens are taken here, all or none, in the same step that makes it running.
+-- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed.
+-- KEYS: prefix
+-- ARGV: now_us, window_size, worker, free (slots), read_more (0: what is held is all there is), record_starts (0 or 1), held...
+--   held: for each entry of the blocking read: priority (0..2), entry, job id
+-- Returns: 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none), how late in µs the last was found,
+--   entries dropped as garbage, then for each started job: priority, entry, id, task, args, attempt, failures
+-- include: _base, _bucket, _token_bucket, _lines, _release
+
+local lease = redis.call('ZSCORE', prefix .. 'workers', worker)
+if not lease or tonumber(lease) == 0 then return { 'gone', -1, 0, 0 } end
+
+local slots = tonumber(free)
+local done_with = { {}, {}, {} } -- entries that leave the streams
+local reply = { 'ok', -1, 0, 0 }
+local started = 0
+
+local function drop(priority, entry)
+  local entries = done_with[priority + 1]
+  entries[#entries + 1] = entry
+end
+
+local function start(priority, entry, id)
+  local key = job_key(id)
+  local f = redis.call('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures')
+  local state, limits = f[1], f[4]
+  if not state or FINAL[state] or state == 'scheduled' then
+    if limits then free_reservation(needs_of(limits)) end
+    if not state then reply[4] = reply[4] + 1 end
+    return drop(priority, entry)
+  end
+  if limits then
+    local needs = needs_of(limits)
+    unreserve_all(needs)
+    if started >= slots or lacking(needs, false) then
+      drop(priority, entry)
+      return enqueue(id, priority, limits, f[5], tonumber(f[6]))
+    end
+    take_all(needs)
+  elseif started >= slots then
+    -- A blocking read can bring one entry of each priority to a worker with a single free slot.
+    drop(priority, entry)
+    return add_to_stream(priority, id)
+  end
+  local attempt = (tonumber(f[7]) or 0) + 1
+  redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'worker', worker, 'started', int(now))
+  if record_starts == '1' then
+    redis.call('XADD', prefix .. 'starts', '*', 'job', id, 'limits', limits or '', 'attempt', attempt, 'now', int(now))
+  end
+  local n = #reply
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = priority, entry, id, f[2]
+  reply[n + 5], reply[n + 6], reply[n + 7] = f[3], attempt, tonumber(f[8]) or 0
+  started = started + 1
+end
+
+local function read(priority, count)
+  local stream = STREAMS[priority + 1]
+  local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
+  if answer and answer.err then
+    if not string.find(answer.err, 'NOGROUP', 1, true) then return error(answer.err) end
+    redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+    answer = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
+  end
+  if not answer then return end
+  for _, row in ipairs(answer[1][2]) do
+    local fields = row[2]
+    if fields and fields[1] == 'id' then
+      start(priority, row[1], fields[2])
+    else
+      reply[4] = reply[4] + 1
+      drop(priority, row[1])
+    end
+  end
+end
+
+for at = held_at, #ARGV, 3 do start(tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]) end
+
+if slots > window_limit then window_limit = slots end
+local released
+released, reply[2], reply[3] = release(window_limit)
+if read_more == '1' or released > 0 then
+  for priority = 0, 2 do
+    if started < slots then read(priority, slots - started) end
+  end
+end
+
+for priority = 1, 3 do
+  if #done_with[priority] > 0 then
+    redis.call('XACK', STREAMS[priority], GROUP, unpack(done_with[priority]))
+    redis.call('XDEL', STREAMS[priority], unpack(done_with[priority]))
+  end
+end
+flush_buckets()
+nudge_leader()
+return reply

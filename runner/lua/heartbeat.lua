@@ -1,0 +1,20 @@
+-- heartbeat: enlist a worker, or renew its lease. A lease that lapsed and was taken back cannot be renewed.
+-- KEYS: prefix
+-- ARGV: now_us, worker, lease_us, enlist (0 or 1), details (JSON, with enlist)
+-- Returns: 'ok' or 'gone', then the ids of running jobs that were cancelled
+-- include: _base
+
+local WORKERS = prefix .. 'workers'
+local lease_ms = math.ceil(tonumber(lease_us) / 1000)
+if enlist == '1' then
+  for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
+  redis.call('HSET', worker_key(worker), 'details', details, 'enlisted', int(now))
+else
+  local lease = redis.call('ZSCORE', WORKERS, worker)
+  if not lease or tonumber(lease) == 0 then return { 'gone' } end
+end
+redis.call('ZADD', WORKERS, int(now + tonumber(lease_us)), worker)
+redis.call('PEXPIRE', worker_key(worker), lease_ms * 10)
+local cancelled = redis.call('SMEMBERS', cancels_key(worker))
+if #cancelled > 0 then redis.call('PEXPIRE', cancels_key(worker), lease_ms * 10) end
+return { 'ok', unpack(cancelled) }

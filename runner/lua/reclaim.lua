@@ -1,0 +1,61 @@
+-- reclaim: take back what lapsed workers hold. running -> queued, cancelled or failed (poison, after max_crashes lost workers);
+-- what they had read but not started goes back without blame. Only an emptied consumer is removed: removing one with pending
+-- entries would orphan them. A lapsed worker is condemned first (score 0), so it cannot renew halfway.
+-- KEYS: prefix
+-- ARGV: now_us, window_size, history_length, budget (entries), max_crashes, failed_ttl_ms, result_ttl_ms
+-- Returns: entries taken back, workers removed, jobs given up as poison
+-- include: _base, _bucket, _token_bucket, _lines, _conclude, _give_back
+
+local WORKERS = prefix .. 'workers'
+local left, removed, poisoned = tonumber(budget), 0, 0
+
+-- Consumers nobody enlisted (their record was deleted by hand) are lapsed too.
+for _, stream in ipairs(STREAMS) do
+  local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, GROUP)
+  if not consumers.err then
+    for _, row in ipairs(consumers) do redis.call('ZADD', WORKERS, 'NX', 0, row[2]) end
+  end
+end
+
+local function take_back(lapsed, priority, id)
+  local key = job_key(id)
+  local f = redis.call('HMGET', key, 'state', 'worker', 'task', 'attempt', 'watched', 'cancel', 'limits', 'line', 'rank')
+  local needs = f[7] and needs_of(f[7])
+  if f[1] == 'queued' then
+    if needs then free_reservation(needs) end
+  elseif f[1] == 'running' and f[2] == lapsed then
+    local crashes = redis.call('HINCRBY', key, 'crashes', 1)
+    if f[6] then return conclude(id, f[3], 'cancelled', nil, nil, f[4], f[5], result_ttl_ms) end
+    if crashes >= tonumber(max_crashes) then
+      poisoned = poisoned + 1
+      local text = cjson.encode({ type = 'poison', message = 'its worker was lost ' .. crashes .. ' times while it ran' })
+      return conclude(id, f[3], 'failed', 'error', text, f[4], f[5], failed_ttl_ms)
+    end
+    redis.call('HSET', key, 'state', 'queued')
+  else
+    return
+  end
+  enqueue(id, priority, f[7], f[8], f[9] and tonumber(f[9]))
+end
+
+for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', int(now), 'LIMIT', 0, 100)) do
+  redis.call('ZADD', WORKERS, 0, lapsed)
+  for priority = 0, 2 do
+    if left > 0 then
+      for _, row in ipairs(pending_of(priority, lapsed, left)) do
+        local id = take_entry(priority, row[1])
+        if id then take_back(lapsed, priority, id) end
+        left = left - 1
+      end
+    end
+  end
+  if left <= 0 then break end
+  for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, lapsed) end
+  redis.call('ZREM', WORKERS, lapsed)
+  redis.call('DEL', worker_key(lapsed), inbox_key(lapsed), cancels_key(lapsed))
+  removed = removed + 1
+end
+
+flush_buckets()
+nudge_leader()
+return { tonumber(budget) - left, removed, poisoned }

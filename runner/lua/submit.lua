@@ -1,0 +1,47 @@
+-- submit: accept jobs. (new) -> queued, waiting or scheduled. Repeatable: the same id with the same task and arguments is the
+-- job that exists; with others it is a conflict, and that job alone is not stored.
+-- KEYS: prefix
+-- ARGV: now_us, window_size, jobs...
+--   jobs: for each id, task, args (JSON), limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us
+-- Returns: for each job its first state ('queued', 'waiting' or 'scheduled'), or 'existing' or 'conflict'
+-- include: _base, _bucket, _token_bucket, _lines
+
+local STRIDE_ARGV = 7
+local count = (#ARGV - jobs_at + 1) / STRIDE_ARGV
+local answers = {}
+local sequence
+
+for n = 1, count do
+  local at = jobs_at + (n - 1) * STRIDE_ARGV
+  local id, task, args, limits, line = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local priority, delay_us = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
+  local key = job_key(id)
+  if redis.call('HSETNX', key, 'task', task) == 0 then
+    local existing = redis.call('HMGET', key, 'task', 'args')
+    answers[n] = (existing[1] == task and existing[2] == args) and 'existing' or 'conflict'
+  else
+    local state = delay_us > 0 and 'scheduled' or 'queued'
+    local rank
+    if limits == '' then
+      limits = nil
+      redis.call('HSET', key, 'args', args, 'state', state, 'priority', priority, 'submitted', int(now))
+    else
+      if not sequence then sequence = redis.call('INCRBY', prefix .. 'seq', count) - count end
+      sequence = sequence + 1
+      rank = priority * STEP + sequence
+      redis.call('HSET', key, 'args', args, 'state', state, 'priority', priority, 'submitted', int(now),
+        'limits', limits, 'line', line, 'rank', int(rank))
+    end
+    if delay_us > 0 then
+      note_due(now + delay_us, prefix .. 'scheduled')
+      redis.call('ZADD', prefix .. 'scheduled', int(now + delay_us), id)
+    else
+      state = enqueue(id, priority, limits, line, rank)
+    end
+    answers[n] = state
+  end
+end
+
+flush_buckets()
+nudge_leader()
+return answers

@@ -1,0 +1,96 @@
+"""Replies of the scripts, parsed into values. Pure functions over bytes; the order of fields is that of each script's header."""
+
+import json
+from typing import Any, NamedTuple
+
+from runner.errors import LeaseLost
+from runner.job import JobStatus, StartedJob, State
+from runner.keys import Priority
+from runner.limits import MICROSECONDS, BucketStatus, LimitStatus
+
+HeldEntry = tuple[int, bytes, bytes]
+"""An entry a blocking read brought: priority, entry id, job id. Redis counts it as ours; it is not started."""
+
+_FIELDS_A_JOB = 7
+
+
+class Claimed(NamedTuple):
+    """What a claim brought. `next_wake_us` is -1 when nobody waits; `late_us` is how overdue the earliest wake was found."""
+
+    jobs: list[StartedJob]
+    next_wake_us: int
+    late_us: int
+    dropped: int
+
+
+def held_entries(reply: Any, priority_of: dict[bytes, int]) -> list[HeldEntry]:
+    """The entries of an XREADGROUP reply; one without a job id keeps an empty one, and the claim drops it."""
+    return [
+        (priority_of[stream], entry, fields[1] if fields and fields[0] == b"id" else b"")
+        for stream, rows in reply or ()
+        for entry, fields in rows
+    ]
+
+
+def claimed(worker: str, reply: list[Any]) -> Claimed:
+    """The reply of claim.lua. Raises `LeaseLost` if the worker is not known any more."""
+    if reply[0] == b"gone":
+        message = f"the lease of worker {worker} has lapsed; its jobs were given to others"
+        raise LeaseLost(message)
+    fields = iter(reply[4:])
+    jobs = [
+        StartedJob(priority, entry, job_id.decode(), task.decode(), args, attempt, failures)
+        for priority, entry, job_id, task, args, attempt, failures in zip(*[fields] * _FIELDS_A_JOB, strict=True)
+    ]
+    return Claimed(jobs, reply[1], reply[2], reply[3])
+
+
+def job_status(job_id: str, answer: list[Any]) -> JobStatus:
+    """One answer of get.lua: the job's fields, then where it waits."""
+    flat, *place = answer
+    fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    state = State(fields["state"].decode())
+    reason = limit = position = eta_us = None
+    if place and state is State.queued:
+        state = State.waiting
+        reason, limit, position, eta_us = place[0].decode(), place[1].decode(), place[2], place[3]
+    elif place:
+        reason, eta_us = place[0].decode(), place[3]
+    return JobStatus(
+        id=job_id,
+        task=fields["task"].decode(),
+        state=state,
+        reason=reason,
+        limit=limit,
+        position=position,
+        eta_s=None if eta_us is None else eta_us / MICROSECONDS,
+        priority=Priority(int(fields.get("priority", 1))).name,
+        attempt=int(fields.get("attempt", 0)),
+        failures=int(fields.get("failures", 0)),
+        crashes=int(fields.get("crashes", 0)),
+        cancel_requested="cancel" in fields and not state.is_final,
+        submitted_at=_seconds(fields.get("submitted")),
+        started_at=_seconds(fields.get("started")),
+        finished_at=_seconds(fields.get("finished")),
+        args=_json(fields.get("args")),
+        result=_json(fields.get("result")),
+        error=None if state is State.succeeded else _json(fields.get("error")),
+    )
+
+
+def limit_status(row: list[Any]) -> LimitStatus:
+    """One row of limits.lua."""
+    policy = json.loads(row[0])
+    live = [
+        BucketStatus(name.decode(), tokens, waiting, next_us / MICROSECONDS, frozen_us / MICROSECONDS)
+        for name, tokens, waiting, next_us, frozen_us in row[1:]
+    ]
+    return LimitStatus(policy["name"], policy, live)
+
+
+def _seconds(value: bytes | None) -> float | None:
+    return None if value is None else int(value) / MICROSECONDS
+
+
+def _json(value: bytes | None) -> Any:
+    return None if value is None else json.loads(value)

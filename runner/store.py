@@ -1,0 +1,216 @@
+"""JobStore: one method per script. Takes and returns values; nothing outside this ring sees a key, a reply or a Redis exception."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from runner import replies, scripts
+from runner.connection import connect, translated_errors
+from runner.job import JobStatus, Outcome, Submission
+from runner.keys import GROUP, Keys, Priority, check_queue_name
+from runner.limits import MICROSECONDS, LimitStatus
+from runner.settings import Settings
+
+_SCRIPTS = {name: scripts.load(name) for name in scripts.script_names()}
+MOST_PER_CALL = 500
+_BLOCK_MARGIN_S = 1.0
+
+
+def milliseconds(seconds: float) -> int:
+    return max(round(seconds * 1000), 1)
+
+
+def microseconds(seconds: float) -> int:
+    return round(seconds * MICROSECONDS)
+
+
+class JobStore:
+    """The state of one queue. Every method is one atomic transition, safe to repeat; `StoreUnavailable` means try again later.
+
+    `now_us` stands in for Redis's clock in tests; 0 is the real one.
+    """
+
+    def __init__(self, url: str, queue: str, settings: Settings, *, now_us: Callable[[], int] = lambda: 0) -> None:
+        self.keys = Keys(check_queue_name(queue))
+        self.settings = settings
+        self.redis: Redis = connect(url, timeout_s=settings.command_timeout_s)
+        # A blocking read is silent for as long as it may block, so it needs a connection of its own patience.
+        self._patient: Redis = connect(url, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
+        self._patient.set_response_callback("XREADGROUP", lambda reply, **_: reply)  # the rows as they are, not as a dictionary
+        self._now_us = now_us
+        self._streams = [self.keys.stream(priority).encode() for priority in Priority]
+        self._priority_of = {stream: int(priority) for priority, stream in zip(Priority, self._streams, strict=True)}
+
+    async def close(self) -> None:
+        """Close every connection. The store cannot be used afterwards."""
+        await self.redis.aclose()
+        await self._patient.aclose()
+
+    async def _run(self, name: str, rest: Sequence[scripts.Argument] = (), /, **arguments: scripts.Argument) -> Any:
+        script = _SCRIPTS[name]
+        if "now_us" in script.arguments:
+            arguments["now_us"] = self._now_us()
+        if "window_size" in script.arguments:
+            arguments["window_size"] = self.settings.window
+        if "history_length" in script.arguments:
+            arguments["history_length"] = self.settings.history_length
+        with translated_errors():
+            return await script.run(self.redis, self.keys.prefix, rest, **arguments)
+
+    # Producers
+
+    async def submit(self, jobs: Sequence[Submission]) -> list[str]:
+        """For each job its first state, or 'existing' (same id and body) or 'conflict' (same id, another body)."""
+        answers: list[str] = []
+        for start in range(0, len(jobs), MOST_PER_CALL):
+            rest: list[scripts.Argument] = []
+            for job in jobs[start : start + MOST_PER_CALL]:
+                rest += job
+            answers += [answer.decode() for answer in await self._run("submit", rest)]
+        return answers
+
+    async def get(self, ids: Sequence[str], *, watch: bool = False) -> list[JobStatus | None]:
+        """Each job as it is now, None if unknown. With `watch` its end will be announced to `finished_jobs`."""
+        answers = await self._run("get", list(ids), watch=int(watch))
+        return [None if answer is None else replies.job_status(job_id, answer) for job_id, answer in zip(ids, answers, strict=True)]
+
+    async def cancel(self, job_id: str) -> str:
+        """'unknown', 'cancelled', 'stopping', or the final state the job already has."""
+        answer = await self._run("cancel", id=job_id, ttl_ms=milliseconds(self.settings.result_ttl_s))
+        return cast("bytes", answer).decode()
+
+    async def publish(self, tasks: dict[str, str], limits: dict[str, str]) -> int:
+        """Put tasks and limits (name -> JSON) into the catalog; how many limits changed."""
+        rest = [part for item in [*tasks.items(), *limits.items()] for part in item]
+        return int(await self._run("publish", rest, task_count=len(tasks)))
+
+    async def tasks(self) -> dict[str, dict[str, Any]]:
+        """The task catalog: specs by name."""
+        with translated_errors():
+            catalog = await self.redis.hgetall(self.keys.tasks)
+        return {name.decode(): json.loads(spec) for name, spec in sorted(catalog.items())}
+
+    async def policies(self) -> dict[str, dict[str, Any]]:
+        """The limit catalog: policies by name."""
+        with translated_errors():
+            catalog = await self.redis.hgetall(self.keys.limits)
+        return {name.decode(): json.loads(policy) for name, policy in sorted(catalog.items())}
+
+    async def limits(self, most_buckets: int = 100) -> list[LimitStatus]:
+        """Every limit with its live buckets: of a limit with a key, those somebody waits for."""
+        rows = await self._run("limits", most_buckets=most_buckets)
+        return sorted((replies.limit_status(row) for row in rows), key=lambda status: status.name)
+
+    async def workers(self) -> list[dict[str, Any]]:
+        """The workers that hold a lease, as they described themselves."""
+        with translated_errors():
+            ids = [name.decode() for name in await self.redis.zrange(self.keys.workers, 0, -1)]
+            leader = await self.redis.get(self.keys.leader)
+            details = [await self.redis.hget(self.keys.worker(worker), "details") for worker in ids]
+        leading = leader.decode().rpartition(":")[0] if leader else None
+        return [{"id": worker, "leader": worker == leading, **json.loads(text)} for worker, text in zip(ids, details, strict=True) if text]
+
+    async def finished_jobs(self) -> AsyncIterator[str | None]:
+        """Ids of watched jobs as they end. None comes first, and whenever announcements may have been missed: look again then."""
+        with translated_errors():
+            async with self._patient.pubsub() as channel:
+                await channel.subscribe(self.keys.finished)
+                while True:
+                    message = await channel.get_message(timeout=self.settings.block_s)
+                    if message is None:
+                        await channel.ping()
+                    elif message["type"] == "subscribe":
+                        yield None
+                    elif message["type"] == "message":
+                        yield message["data"].decode()
+
+    async def check(self) -> None:
+        """Run a script that reads: shows that Redis answers, runs Lua, and has finished loading."""
+        await self._run("get", ["-"], watch=0)
+
+    # Workers
+
+    async def enlist(self, worker: str, details: str) -> None:
+        """Make a worker known: it holds a lease from now on. `details` is JSON for people."""
+        await self._run("heartbeat", worker=worker, lease_us=microseconds(self.settings.lease_s), enlist=1, details=details)
+
+    async def read(self, worker: str, count: int, block_s: float) -> list[replies.HeldEntry]:
+        """Wait up to `block_s` for ready jobs. What comes is held by this worker, not started; the next `claim` starts it."""
+        command = (
+            "XREADGROUP",
+            "GROUP",
+            GROUP,
+            worker,
+            "COUNT",
+            count,
+            "BLOCK",
+            milliseconds(block_s),
+            "STREAMS",
+            *self._streams,
+            ">",
+            ">",
+            ">",
+        )
+        with translated_errors():
+            return replies.held_entries(await self._patient.execute_command(*command), self._priority_of)
+
+    async def claim(self, worker: str, free: int, held: Sequence[replies.HeldEntry], *, read_more: bool) -> replies.Claimed:
+        """Start up to `free` jobs with their tokens taken, the held ones first. Raises `LeaseLost`."""
+        rest: list[scripts.Argument] = [part for entry in held for part in entry]
+        answer = await self._run(
+            "claim", rest, worker=worker, free=free, read_more=int(read_more), record_starts=int(self.settings.record_starts)
+        )
+        return replies.claimed(worker, answer)
+
+    async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> list[str]:
+        """Record what attempts came to: for each 'accepted', 'repeated' or 'stale'. At most 500."""
+        rest: list[scripts.Argument] = []
+        for job, ending, payload, delay_us, ttl_ms in outcomes:
+            rest += (job.priority, job.entry, job.id, job.attempt, ending, payload, delay_us, ttl_ms)
+        return [answer.decode() for answer in await self._run("finish", rest, worker=worker)]
+
+    async def reconcile(self, worker: str, in_hand: Iterable[bytes], *, leave: bool = False) -> int:
+        """Give back all that Redis thinks this worker holds except the entries in hand; how many that were. `leave` signs off."""
+        return int(await self._run("reconcile", list(in_hand), worker=worker, leave=int(leave)))
+
+    # The leader
+
+    async def lead(self, worker: str, term: int) -> int:
+        """Become or stay leader: the term led, 0 if another worker leads."""
+        return int(await self._run("lead", worker=worker, term=term, ttl_ms=milliseconds(self.settings.lease_s)))
+
+    async def resign(self, worker: str, term: int) -> None:
+        """Let another worker lead at once."""
+        await self._run("lead", worker=worker, term=term, ttl_ms=0)
+
+    async def wait_for_nudge(self, timeout_s: float) -> bool:
+        """Wait until somebody sets an earlier wake; False after `timeout_s`."""
+        with translated_errors():
+            return await self._patient.execute_command("BLPOP", self.keys.nudge, f"{timeout_s:.6f}") is not None
+
+    async def refill(self) -> tuple[int, int]:
+        """Release the waiting jobs whose tokens have landed: (released, µs until the next wake, -1 if nobody waits)."""
+        released, next_us = await self._run("refill", budget=MOST_PER_CALL)
+        return released, next_us
+
+    async def promote(self) -> tuple[int, int]:
+        """Enqueue the delayed jobs that are due: (promoted, µs until the next, -1 if there is none)."""
+        promoted, next_us = await self._run("promote", budget=MOST_PER_CALL)
+        return promoted, next_us
+
+    async def reclaim(self) -> tuple[int, int, int]:
+        """Take back what lapsed workers hold: (entries, workers removed, jobs given up as poison)."""
+        entries, workers, poisoned = await self._run(
+            "reclaim",
+            budget=MOST_PER_CALL,
+            max_crashes=self.settings.max_crashes,
+            failed_ttl_ms=milliseconds(self.settings.failed_ttl_s),
+            result_ttl_ms=milliseconds(self.settings.result_ttl_s),
+        )
+        return entries, workers, poisoned
+
+    async def trim(self) -> int:
+        """Forget dead letters older than their time to live; how many."""
+        return int(await self._run("trim", failed_ttl_ms=milliseconds(self.settings.failed_ttl_s)))
