@@ -1,0 +1,220 @@
+"""Client: submit by name, ask, wait and cancel, with nothing but the queue's catalog. What the API and the command line use."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+import jsonschema_rs
+from pydantic_core import PydanticSerializationError, to_json
+
+from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
+from runner.clock import monotonic_s
+from runner.connection import redis_url
+from runner.errors import (
+    AlreadyFinished,
+    InvalidArguments,
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    JobIdConflict,
+    UnknownJob,
+    UnknownTask,
+)
+from runner.job import JobStatus, State, Submission, check_job_id
+from runner.limits import LimitStatus
+from runner.settings import Settings, load_settings
+from runner.store import JobStore
+from runner.watch import FinishWatch
+
+R = TypeVar("R")
+
+_CATALOG_AGE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """One job by name: the task, its arguments, and how to submit it."""
+
+    task: str
+    args: Mapping[str, Any]
+    options: JobOptions = JobOptions()
+
+
+class JobHandle(Generic[R]):
+    """One submitted job. `first_state` is what the submission answered: its first state, or 'existing'."""
+
+    __slots__ = ("_client", "first_state", "id")
+
+    def __init__(self, client: "Client", job_id: str, first_state: str = "existing") -> None:
+        self._client = client
+        self.id = job_id
+        self.first_state = first_state
+
+    async def status(self) -> JobStatus:
+        """The job as it is now. Raises `UnknownJob` once its result has expired."""
+        return await self._client.status(self.id)
+
+    async def wait(self, timeout: float | None = None) -> JobStatus:
+        """The job once it is final, or as it is after `timeout` seconds. Redis is not polled meanwhile."""
+        return await self._client.wait(self.id, timeout)
+
+    async def result(self, timeout: float | None = None) -> R:
+        """The job's result. Raises `JobFailed`, `JobCancelled` or `JobExpired` if there is none, TimeoutError after `timeout` seconds."""
+        return cast("R", await self._client.result(self.id, timeout))
+
+    async def cancel(self) -> JobStatus:
+        """Stop the job; a running one ends when its handler does. Raises `AlreadyFinished`."""
+        return await self._client.cancel(self.id)
+
+    def __repr__(self) -> str:
+        return f"JobHandle({self.id!r})"
+
+
+class _KnownTask:
+    """A task of the catalog: its spec, the limits it uses as they stand, and a compiled check of its arguments."""
+
+    def __init__(self, spec: TaskSpec, policies: Mapping[str, Mapping[str, Any]]) -> None:
+        self.spec = spec
+        self.defaults = spec.defaults()
+        self.uses = [LimitUse(name, policies[name]["key"], policies[name]["capacity"]) for name in spec.limits if name in policies]
+        self._schema = jsonschema_rs.validator_for(spec.parameters)
+
+    def check(self, args: Mapping[str, Any]) -> None:
+        if self._schema.is_valid(args):
+            return
+        faults = [f"{'.'.join(map(str, error.instance_path)) or 'arguments'}: {error.message}" for error in self._schema.iter_errors(args)]
+        message = f"task {self.spec.name!r}: {'; '.join(faults[:10])}"
+        raise InvalidArguments(message)
+
+
+class Client:
+    """A producer's connection to one queue. Open it inside the event loop that uses it; close it, or use `async with`."""
+
+    def __init__(self, queue: str = "default", *, url: str | None = None, settings: Settings | None = None) -> None:
+        self.queue = queue
+        self.settings = settings or load_settings(redis_url=url)
+        self.store = JobStore(redis_url(self.settings), queue, self.settings)
+        self._watch = FinishWatch(self.store)
+        self._known: dict[str, _KnownTask] = {}
+        self._known_at = float("-inf")
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._watch.close()
+        await self.store.close()
+
+    async def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> JobHandle[Any]:
+        """Submit one job by name. Raises `UnknownTask`, `InvalidArguments` or another `SubmissionRefused`; nothing is stored then."""
+        return (await self.submit_many([JobRequest(task, args, options or JobOptions())]))[0]
+
+    async def submit_many(self, requests: Sequence[JobRequest]) -> list[JobHandle[Any]]:
+        """Submit many by name, 500 in one step. All are checked before the first is sent; a refusal names its index as `index`."""
+        jobs = []
+        for index, request in enumerate(requests):
+            try:
+                jobs.append(self._prepared(await self._task(request.task), request))
+            except Exception as error:
+                error.index = index  # type: ignore[attr-defined]
+                raise
+        return await self.send(jobs)
+
+    async def send(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
+        """Send submissions that were prepared before. Raises `JobIdConflict` naming the first id taken by another job; the others are in."""
+        states = await self.store.submit(jobs)
+        for index, (job, state) in enumerate(zip(jobs, states, strict=True)):
+            if state == "conflict":
+                message = f"job {job.id!r} exists with another task or other arguments; choose another id"
+                error = JobIdConflict(message)
+                error.index = index  # type: ignore[attr-defined]
+                raise error
+        return [JobHandle(self, job.id, state) for job, state in zip(jobs, states, strict=True)]
+
+    def job(self, job_id: str) -> JobHandle[Any]:
+        """A handle on a job submitted elsewhere."""
+        return JobHandle(self, check_job_id(job_id))
+
+    async def status(self, job_id: str) -> JobStatus:
+        """The job as it is now. Raises `UnknownJob`."""
+        return self._found(job_id, (await self.store.get([job_id]))[0])
+
+    async def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
+        """Many jobs in one call; None for an unknown one."""
+        return await self.store.get(job_ids)
+
+    async def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
+        """The job once it is final, or as it is after `timeout` seconds. Raises `UnknownJob`."""
+        return self._found(job_id, await self._watch.wait(job_id, timeout))
+
+    async def result(self, job_id: str, timeout: float | None = None) -> Any:
+        """The job's result. Raises `JobFailed`, `JobCancelled`, `JobExpired`, `UnknownJob`, or TimeoutError."""
+        status = await self.wait(job_id, timeout)
+        if status.state is State.succeeded:
+            return status.result
+        if status.state is State.failed:
+            error = status.error or {}
+            message = f"job {job_id} failed: {error.get('type', 'error')}: {error.get('message', '')}"
+            raise JobFailed(message)
+        if status.state is State.cancelled:
+            message = f"job {job_id} was cancelled"
+            raise JobCancelled(message)
+        if status.state is State.expired:
+            message = f"job {job_id} waited longer than its max_wait"
+            raise JobExpired(message)
+        message = f"job {job_id} is still {status.state} after {timeout} s"
+        raise TimeoutError(message)
+
+    async def cancel(self, job_id: str) -> JobStatus:
+        """Stop a job. Cancelling twice is the same answer; raises `AlreadyFinished` if it ended otherwise, `UnknownJob`."""
+        answer = await self.store.cancel(check_job_id(job_id))
+        if answer not in ("unknown", "cancelled", "stopping"):
+            message = f"job {job_id} has already {answer}; there is nothing to cancel"
+            raise AlreadyFinished(message)
+        return await self.status(job_id)
+
+    async def tasks(self) -> list[TaskSpec]:
+        """The tasks that workers have published."""
+        return [TaskSpec.from_json(fields) for fields in (await self.store.tasks()).values()]
+
+    async def limits(self) -> list[LimitStatus]:
+        """Every limit, with its live buckets."""
+        return await self.store.limits()
+
+    async def workers(self) -> list[dict[str, Any]]:
+        """The workers that hold a lease."""
+        return await self.store.workers()
+
+    async def check(self) -> None:
+        """Show that the queue can be used: runs a script. Raises `StoreUnavailable`."""
+        await self.store.check()
+
+    async def _task(self, name: str) -> _KnownTask:
+        if monotonic_s() - self._known_at > _CATALOG_AGE_S:
+            tasks, policies = await self.store.tasks(), await self.store.policies()
+            self._known = {task: _KnownTask(TaskSpec.from_json(fields), policies) for task, fields in tasks.items()}
+            self._known_at = monotonic_s()
+        if name not in self._known:
+            known = ", ".join(self._known) or "none; start a worker first"
+            message = f"unknown task {name!r} on queue {self.queue!r} (known: {known})"
+            raise UnknownTask(message)
+        return self._known[name]
+
+    def _prepared(self, task: _KnownTask, request: JobRequest) -> Submission:
+        task.check(request.args)
+        try:
+            encoded = to_json(request.args, inf_nan_mode="constants")
+        except PydanticSerializationError as error:
+            message = f"task {request.task!r}: arguments cannot be sent as JSON: {error}"
+            raise InvalidArguments(message) from error
+        return prepare(task.spec, task.uses, encoded, {**task.defaults, **request.args}, request.options)
+
+    def _found(self, job_id: str, status: JobStatus | None) -> JobStatus:
+        if status is None:
+            message = f"no job {job_id!r} on queue {self.queue!r}: never submitted, or its result has expired"
+            raise UnknownJob(message)
+        return status

@@ -1,0 +1,126 @@
+"""Executor: runs one attempt and says what it came to. No Redis here."""
+
+import asyncio
+import contextvars
+import json
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from runner.errors import InvalidArguments
+from runner.job import Ending, Outcome, StartedJob
+from runner.limits import MICROSECONDS
+from runner.registry import Task
+from runner.settings import Settings
+
+log = logging.getLogger("runner")
+
+_LONGEST_MESSAGE = 2_000
+_DEEPEST_TRACEBACK = 20
+
+
+class Executor:
+    """The tasks of an app, ready to run. Plain functions run in `settings.concurrency` threads."""
+
+    def __init__(self, tasks: Mapping[str, Task[..., Any]], settings: Settings) -> None:
+        self._tasks = tasks
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="runner-task")
+        self._result_ttl_ms = round(settings.result_ttl_s * 1000)
+        self._failed_ttl_ms = round(settings.failed_ttl_s * 1000)
+
+    async def execute(self, job: StartedJob, record: Callable[[Outcome], None]) -> None:
+        """Run the attempt, and hand its outcome to `record` once. Returns when its slot can be used again.
+
+        That is later than the outcome for a plain function past its time-out: its thread cannot be stopped.
+        Cancellation passes through, with nothing recorded.
+        """
+        task = self._tasks.get(job.task)
+        if task is None:
+            record(self._failed(job, "unknown_task", f"this worker has no task {job.task!r} (it has: {', '.join(self._tasks) or 'none'})"))
+            return
+        thread: asyncio.Future[Any] | None = None
+        try:
+            arguments = task.arguments.decode(job.args)
+            if task.is_async:
+                call = task.function(**arguments)
+            else:
+                thread = self._start_thread(task, arguments)
+                call = asyncio.shield(thread)
+            if task.policy.timeout_s is None:
+                value = await call
+            else:
+                async with asyncio.timeout(task.policy.timeout_s) as deadline:
+                    value = await call
+            record(self._succeeded(job, task, value))
+        except InvalidArguments as error:
+            record(self._failed(job, type(error).__name__, str(error)))
+        except TimeoutError as error:
+            timed_out = task.policy.timeout_s is not None and deadline.expired()
+            text = f"took longer than its time-out of {task.policy.timeout_s:g} s" if timed_out else str(error)
+            record(self._raised(job, task, error, text))
+        except Exception as error:  # noqa: BLE001 - a handler may raise anything; all of it is an outcome
+            record(self._raised(job, task, error, str(error)))
+        finally:
+            if thread is not None and not thread.done():
+                await _until_done(thread)
+
+    def close(self) -> None:
+        """Let go of the threads; those still running end with their functions."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _start_thread(self, task: Task[..., Any], arguments: dict[str, Any]) -> asyncio.Future[Any]:
+        call = partial(contextvars.copy_context().run, task.function, **arguments)
+        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def _succeeded(self, job: StartedJob, task: Task[..., Any], value: Any) -> Outcome:
+        ttl_s = task.policy.result_ttl_s
+        ttl_ms = self._result_ttl_ms if ttl_s is None else round(ttl_s * 1000)
+        return Outcome(job, Ending.succeeded, task.arguments.encode_result(value), 0, ttl_ms)
+
+    def _failed(self, job: StartedJob, kind: str, message: str, trace: str = "") -> Outcome:
+        """A dead letter: no retry can help, or none is left."""
+        log.error("job %s (%s) failed for good in attempt %d: %s: %s", job.id, job.task, job.attempt, kind, message)
+        return Outcome(job, Ending.failed, _error(kind, message, trace), 0, self._failed_ttl_ms)
+
+    def _raised(self, job: StartedJob, task: Task[..., Any], error: Exception, message: str) -> Outcome:
+        kind, trace = type(error).__name__, _trace_of(error)
+        retry = job.failures + 1
+        if retry > task.policy.retries:
+            return self._failed(job, kind, message, trace)
+        delay_s = task.policy.backoff.delay_s(retry)
+        log.warning(
+            "job %s (%s) failed in attempt %d, retry %d of %d in %.1f s: %s: %s",
+            job.id,
+            job.task,
+            job.attempt,
+            retry,
+            task.policy.retries,
+            delay_s,
+            kind,
+            message,
+        )
+        return Outcome(job, Ending.retry, _error(kind, message, trace), round(delay_s * MICROSECONDS), 0)
+
+
+async def _until_done(thread: asyncio.Future[Any]) -> None:
+    """Wait for a thread that nobody can stop, whatever its function raises; its slot is taken as long as it runs."""
+    log.warning("a plain function goes on past its time-out or cancellation; its slot stays taken until it returns")
+    await asyncio.wait({thread})
+    if not thread.cancelled():
+        thread.exception()
+
+
+def _error(kind: str, message: str, trace: str = "") -> bytes:
+    fields = {"type": kind, "message": message[:_LONGEST_MESSAGE]}
+    if trace:
+        fields["traceback"] = trace
+    return json.dumps(fields).encode()
+
+
+def _trace_of(error: Exception) -> str:
+    """The handler's part of the traceback."""
+    return "".join(traceback.format_exception(error, limit=-_DEEPEST_TRACEBACK))[-4 * _LONGEST_MESSAGE :]

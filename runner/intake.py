@@ -1,0 +1,95 @@
+"""Intake: keeps the slots busy. Free slots -> claim -> one asyncio task per job; waits on the streams when there is nothing to do."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from runner.completion import Completion
+from runner.errors import StoreUnavailable
+from runner.executor import Executor
+from runner.in_hand import InHand
+from runner.job import Ending, Outcome, StartedJob
+from runner.keys import Priority
+from runner.limits import MICROSECONDS
+from runner.replies import Claimed, HeldEntry
+from runner.store import JobStore
+
+log = logging.getLogger("runner")
+
+_RETRY_S = 0.2
+_OVERDUE_US = 100_000
+"""A wake found this late means that no leader is at work."""
+
+
+class Intake:
+    """The claim loop of one worker under one lease."""
+
+    def __init__(
+        self, store: JobStore, worker: str, in_hand: InHand, executor: Executor, completion: Completion, attempts: asyncio.TaskGroup
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._in_hand = in_hand
+        self._executor = executor
+        self._completion = completion
+        self._attempts = attempts
+        self._block_s = store.settings.block_s
+        self._next_wake_s = self._block_s
+        self._paces_itself = False
+
+    async def run(self) -> None:
+        """Claim until cancelled. Raises `LeaseLost`."""
+        more = True
+        while True:
+            free = await self._in_hand.wait_for_free()
+            try:
+                held: Sequence[HeldEntry] = ()
+                if not more:
+                    held = await self._wait_for_jobs(free)
+                claimed = await self._store.claim(self._worker, free, held, read_more=more or len(held) > 1)
+            except StoreUnavailable as error:
+                log.warning("claiming waits for Redis: %s", error)
+                await self._recover()
+                more = True
+                continue
+            for job in claimed.jobs:
+                self._start(job)
+            if claimed.dropped:
+                log.error("%d stream entries belonged to no job and were dropped", claimed.dropped)
+            self._watch_the_pace(claimed, timed_out=not more and not held)
+            more = len(claimed.jobs) >= free or claimed.next_wake_us == 0
+
+    async def _wait_for_jobs(self, free: int) -> list[HeldEntry]:
+        """Block on the streams. COUNT counts for each stream, so a third of the free slots is asked of each."""
+        block_s = min(self._next_wake_s, self._block_s) if self._paces_itself else self._block_s
+        return await self._store.read(self._worker, max(free // len(Priority), 1), block_s)
+
+    def _watch_the_pace(self, claimed: Claimed, *, timed_out: bool) -> None:
+        """Without a leader nobody releases what waits: a worker that finds an overdue wake claims at each wake itself, until a leader is back."""
+        self._next_wake_s = claimed.next_wake_us / MICROSECONDS if claimed.next_wake_us >= 0 else self._block_s
+        if timed_out:
+            self._paces_itself = claimed.late_us > (0 if self._paces_itself else _OVERDUE_US)
+
+    def _start(self, job: StartedJob) -> None:
+        self._in_hand.begin(job, self._attempts.create_task(self._attempt(job)))
+
+    async def _attempt(self, job: StartedJob) -> None:
+        try:
+            await self._executor.execute(job, self._completion.add)
+        except asyncio.CancelledError:
+            asked = job.id in self._in_hand.cancel_requested
+            ttl_ms = round(self._store.settings.result_ttl_s * 1000)
+            self._completion.add(Outcome(job, Ending.cancelled if asked else Ending.returned, ttl_ms=ttl_ms))
+        finally:
+            self._in_hand.end(job)
+
+    async def _recover(self) -> None:
+        """After a lost reply Redis may think we hold what we never saw: give that back before claiming again."""
+        while True:
+            await asyncio.sleep(_RETRY_S)
+            try:
+                given_back = await self._store.reconcile(self._worker, self._in_hand.entries)
+            except StoreUnavailable:
+                continue
+            log.info("Redis is back; %d entries of lost replies given back", given_back)
+            return

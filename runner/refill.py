@@ -1,0 +1,123 @@
+"""RefillLoop: the leader's duties, each at its time. Leadership only paces them: every duty is safe with no leader, one or two."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from runner.clock import monotonic_s
+from runner.errors import StoreUnavailable
+from runner.limits import MICROSECONDS
+from runner.store import JobStore
+
+log = logging.getLogger("runner")
+
+_RETRY_S = 0.2
+_SAFETY = 0.8
+"""The part of the lock's time to live for which this worker trusts it, counted from before it asked."""
+_TRIM_S = 60.0
+_BLOCKED_S = 0.1
+"""Pause when what is due cannot move: the window of its bucket is full, and the next claims will release it."""
+
+
+@dataclass(slots=True)
+class Duty:
+    """One row of the leader's table: `perform` returns the seconds until it is due again."""
+
+    name: str
+    perform: Callable[[], Awaitable[float]]
+    due_s: float = 0.0
+
+
+class RefillLoop:
+    """Stands for election; while it leads, performs what is due and sends nothing while nothing is."""
+
+    def __init__(self, store: JobStore, worker: str) -> None:
+        self._store = store
+        self._worker = worker
+        self._settings = store.settings
+        self.term = 0
+        self._trusted_until_s = 0.0
+        self._nudged = asyncio.Event()
+        self._paced = [Duty("refill", self._refill), Duty("promote", self._promote)]
+        self._duties = [Duty("lead", self._lead), *self._paced, Duty("reclaim", self._reclaim), Duty("trim", self._trim)]
+
+    async def run(self) -> None:
+        """Stand for election and lead, until cancelled; then resign."""
+        try:
+            while True:
+                try:
+                    if await self._lead() and self.term:
+                        await self._perform_duties()
+                    else:
+                        await asyncio.sleep(self._settings.renew_s)
+                except StoreUnavailable as error:
+                    log.warning("refill loop waits for Redis: %s", error)
+                    self.term = 0
+                    await asyncio.sleep(_RETRY_S)
+        finally:
+            if self.term:
+                await self._resign()
+
+    async def _perform_duties(self) -> None:
+        log.info("worker %s leads (term %d)", self._worker, self.term)
+        for duty in self._duties:
+            duty.due_s = 0.0
+        async with asyncio.TaskGroup() as group:
+            listener = group.create_task(self._listen())
+            while self.term and monotonic_s() < self._trusted_until_s:
+                for duty in self._duties:
+                    if duty.due_s <= monotonic_s():
+                        duty.due_s = monotonic_s() + await duty.perform()
+                await self._wait_until(min(duty.due_s for duty in self._duties))
+            listener.cancel()
+        self.term = 0
+
+    async def _wait_until(self, due_s: float) -> None:
+        try:
+            async with asyncio.timeout(max(due_s - monotonic_s(), 0)):
+                await self._nudged.wait()
+        except TimeoutError:
+            return
+        self._nudged.clear()
+        for duty in self._paced:
+            duty.due_s = 0.0
+
+    async def _listen(self) -> None:
+        """Hear of wakes set earlier than those known. The timer is ours: Redis ends a blocking read up to 100 ms late."""
+        while True:
+            if await self._store.wait_for_nudge(self._settings.block_s):
+                self._nudged.set()
+
+    async def _lead(self) -> float:
+        asked_s = monotonic_s()
+        self.term = await self._store.lead(self._worker, self.term)
+        self._trusted_until_s = asked_s + self._settings.lease_s * _SAFETY
+        return self._settings.renew_s
+
+    async def _refill(self) -> float:
+        released, next_us = await self._store.refill()
+        if next_us == 0:
+            return 0.0 if released else _BLOCKED_S
+        return next_us / MICROSECONDS if next_us > 0 else self._settings.lease_s
+
+    async def _promote(self) -> float:
+        _, next_us = await self._store.promote()
+        return next_us / MICROSECONDS if next_us >= 0 else self._settings.lease_s
+
+    async def _reclaim(self) -> float:
+        entries, workers, poisoned = await self._store.reclaim()
+        if entries or workers:
+            log.warning("took back %d entries of %d lapsed workers; %d jobs given up as poison", entries, workers, poisoned)
+        return 0.0 if entries else self._settings.reclaim_s
+
+    async def _trim(self) -> float:
+        await self._store.trim()
+        return _TRIM_S
+
+    async def _resign(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.command_timeout_s):
+                await self._store.resign(self._worker, self.term)
+        except (StoreUnavailable, TimeoutError):
+            log.info("leadership of worker %s runs out by itself", self._worker)

@@ -1,0 +1,219 @@
+"""Runner, the user's app object, and Task: a function that can be submitted. Nothing here runs a job."""
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from runner.arguments import Arguments
+from runner.backoff import Backoff
+from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
+from runner.client import Client, JobHandle
+from runner.errors import ConfigurationError
+from runner.job import Submission
+from runner.keys import Priority, check_queue_name
+from runner.limits import TokenBucket, template_fields
+from runner.settings import Settings, load_settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_TIMEOUT_S = 300.0
+DEFAULT_RETRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a worker treats an attempt of this task. `timeout_s` None means no time-out."""
+
+    retries: int
+    timeout_s: float | None
+    backoff: Backoff
+    result_ttl_s: float | None
+
+
+class Task(Generic[P, R]):
+    """A registered function. Calling it runs it here and now; `submit` makes it a job."""
+
+    def __init__(self, runner: "Runner", function: Callable[P, Any], spec: TaskSpec, limits: Sequence[TokenBucket], policy: Policy) -> None:
+        self.runner = runner
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.arguments = Arguments(spec.name, function)
+        self.spec = replace(spec, parameters=self.arguments.schema)
+        self.limits = tuple(limits)
+        self.policy = policy
+        self.options = JobOptions()
+        self._uses = tuple(LimitUse(limit.name, limit.key, limit.capacity) for limit in limits)
+        self._check_templates()
+        self.__doc__ = function.__doc__
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Run the function itself, in this process, without queue or limits."""
+        return self.function(*args, **kwargs)
+
+    def with_options(
+        self,
+        *,
+        id: str | None = None,
+        priority: str | None = None,
+        delay: float | None = None,
+        run_at: datetime | None = None,
+        cost: Mapping[str, int] | None = None,
+    ) -> "Task[P, R]":
+        """The same task with options for its next submissions; see `JobOptions`."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.options = JobOptions(id, priority, delay, run_at, cost)
+        return other
+
+    def prepare(self, *args: P.args, **kwargs: P.kwargs) -> Submission:
+        """Check a call and make it a submission, without sending it: for `Runner.submit_many`. Raises `SubmissionRefused`."""
+        encoded = self.arguments.encode(args, kwargs)
+        named = {**self.spec.defaults(), **json.loads(encoded)} if self._uses else None
+        return prepare(self.spec, self._uses, encoded, named, self.options)
+
+    async def submit(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """Submit one job. Raises `SubmissionRefused` (nothing is stored) or `StoreUnavailable`."""
+        return (await self.runner.submit_many([self.prepare(*args, **kwargs)]))[0]
+
+    def _check_templates(self) -> None:
+        names = self.arguments.schema.get("properties", {})
+        used = [(limit.name, field) for limit in self.limits if limit.key for field in template_fields(limit.key)]
+        used += [(limit, argument) for limit, argument in self.spec.cost.items() if isinstance(argument, str)]
+        for limit, argument in used:
+            if argument not in names:
+                message = (
+                    f"task {self.name!r}: limit {limit!r} uses argument {argument!r}, which it does not have (it has: {', '.join(names)})"
+                )
+                raise ConfigurationError(message)
+        unknown = self.spec.cost.keys() - set(self.spec.limits)
+        if unknown:
+            message = f"task {self.name!r}: cost names limit {min(unknown)!r}, which it does not use (it uses: {', '.join(self.spec.limits) or 'none'})"
+            raise ConfigurationError(message)
+
+
+class Runner:
+    """The tasks and limits of one queue, and the way to submit to it.
+
+    Without `redis_url` and RUNNER_REDIS_URL it uses the embedded server of the current folder.
+    """
+
+    def __init__(self, queue: str = "default", *, redis_url: str | None = None, settings: Settings | None = None) -> None:
+        self.queue = check_queue_name(queue)
+        self.settings = settings or load_settings(redis_url=redis_url)
+        self.tasks: dict[str, Task[..., Any]] = {}
+        self.limits: dict[str, TokenBucket] = {}
+        self._published = False
+
+    @overload
+    def task(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        limits: Sequence[TokenBucket] = (),
+        cost: Mapping[str, int | str] | None = None,
+        priority: str = "normal",
+        retries: int = DEFAULT_RETRIES,
+        timeout: float | None = DEFAULT_TIMEOUT_S,
+        backoff: Backoff | None = None,
+        result_ttl: float | None = None,
+    ) -> "_Decorator": ...
+    def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Register a function as a task; it may be async, or plain (then it runs in a thread).
+
+        limits: what it must have tokens of before it starts; cost: tokens by limit name, a number or the name of an
+        argument (default 1); retries: attempts after the first failed one; timeout: seconds per attempt; result_ttl:
+        seconds a finished job is kept. Raises `ConfigurationError`.
+        """
+        if function is not None:
+            return self._register(function, **options)
+        return lambda decorated: self._register(decorated, **options)
+
+    def _register(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        limits: Sequence[TokenBucket] = (),
+        cost: Mapping[str, int | str] | None = None,
+        priority: str = "normal",
+        retries: int = DEFAULT_RETRIES,
+        timeout: float | None = DEFAULT_TIMEOUT_S,
+        backoff: Backoff | None = None,
+        result_ttl: float | None = None,
+    ) -> Task[..., Any]:
+        task_name = function.__name__ if name is None else name
+        if task_name in self.tasks:
+            message = f"task {task_name!r} is registered twice on queue {self.queue!r}: {self.tasks[task_name].function} and {function}; give one a name=..."
+            raise ConfigurationError(message)
+        if (
+            retries < 0
+            or (timeout is not None and timeout <= 0)
+            or (result_ttl is not None and result_ttl <= 0)
+            or priority not in Priority.__members__
+        ):
+            message = f"task {task_name!r}: retries={retries}, timeout={timeout}, result_ttl={result_ttl}, priority={priority!r} cannot be used: numbers must be positive, the priority one of {', '.join(Priority.__members__)}"
+            raise ConfigurationError(message)
+        for limit in limits:
+            self._add_limit(limit)
+        description = inspect.cleandoc(function.__doc__ or "").partition("\n")[0]
+        spec = TaskSpec(task_name, {}, tuple(limit.name for limit in limits), dict(cost or {}), priority, description)
+        task: Task[..., Any] = Task(self, function, spec, limits, Policy(retries, timeout, backoff or Backoff(), result_ttl))
+        self.tasks[task_name] = task
+        return task
+
+    def _add_limit(self, limit: TokenBucket) -> None:
+        known = self.limits.setdefault(limit.name, limit)
+        if known.to_json() != limit.to_json():
+            message = f"limit {limit.name!r} is declared twice with different numbers: {known} and {limit}; share one object or rename one"
+            raise ConfigurationError(message)
+
+    @cached_property
+    def client(self) -> Client:
+        """The connection this app submits through; opened at its first use, in the event loop that uses it."""
+        return Client(self.queue, settings=self.settings)
+
+    async def submit_many(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
+        """Submit jobs made by `Task.prepare`, 500 in one step. Raises `JobIdConflict` for an id taken by another body."""
+        await self.publish()
+        return await self.client.send(jobs)
+
+    async def publish(self) -> None:
+        """Put this app's tasks and limits into the catalog, once per process."""
+        if not self._published:
+            await self.client.store.publish(*self.catalog())
+            self._published = True
+
+    def catalog(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Tasks and limits as published: name -> JSON."""
+        return {name: task.spec.to_json() for name, task in self.tasks.items()}, {
+            name: limit.to_json() for name, limit in self.limits.items()
+        }
+
+    async def close(self) -> None:
+        """Close the client, if it was used."""
+        if "client" in self.__dict__:
+            await self.client.close()
+            del self.__dict__["client"]
+            self._published = False
+
+
+class _Decorator(Protocol):
+    """What `runner.task(...)` returns: it keeps the parameters and the result of what it decorates."""
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...

@@ -1,0 +1,153 @@
+"""Worker: one process's share of the work. Brings the actors together under a lease, and takes them down in order."""
+
+import asyncio
+import json
+import logging
+import os
+import platform
+import secrets
+from typing import Any
+
+from runner.completion import Completion
+from runner.connection import redis_url
+from runner.errors import LeaseLost, StoreUnavailable
+from runner.executor import Executor
+from runner.heartbeat import Heartbeat, StallWatch
+from runner.in_hand import InHand
+from runner.intake import Intake
+from runner.lease import LeaseStore
+from runner.refill import RefillLoop
+from runner.registry import Runner
+from runner.store import JobStore
+
+log = logging.getLogger("runner")
+
+_RETRY_S = 0.5
+
+
+class Worker:
+    """Runs the jobs of one app until told to stop. Several may run in a process or on many machines; they need not know of each other."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._settings = runner.settings
+        self._url = redis_url(self._settings)
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self.id = ""
+        self.in_hand = InHand(self._settings.concurrency)
+        self.refill: RefillLoop | None = None
+        self.completion: Completion | None = None
+
+    def stop(self) -> None:
+        """Drain: claim no more, let running jobs finish for `drain_s`, give back the rest. A second call gives them back at once."""
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop`. Survives everything Redis does; a lost lease means a new id."""
+        store = JobStore(self._url, self._runner.queue, self._settings)
+        executor = Executor(self._runner.tasks, self._settings)
+        watch = StallWatch(self._settings.stall_s)
+        watch.start()
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await self._enlist(store)
+                    await self._work_under_lease(store, executor)
+                except StoreUnavailable as error:
+                    log.warning("starting waits for Redis: %s", error)
+                    await self._pause(_RETRY_S)
+                except LeaseLost as error:
+                    log.error("%s; going on under a new id", error)
+        finally:
+            watch.stop()
+            executor.close()
+            await store.close()
+
+    async def _enlist(self, store: JobStore) -> None:
+        self.id = f"{platform.node()[:32]}-{os.getpid()}-{secrets.token_hex(3)}"
+        await store.publish(*self._runner.catalog())
+        await store.enlist(self.id, json.dumps(self._details()))
+        log.info("worker %s serves queue %s: %s", self.id, self._runner.queue, ", ".join(self._runner.tasks) or "no tasks")
+
+    def _details(self) -> dict[str, Any]:
+        return {
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "slots": self._settings.concurrency,
+            "tasks": sorted(self._runner.tasks),
+            "python": platform.python_version(),
+        }
+
+    async def _work_under_lease(self, store: JobStore, executor: Executor) -> None:
+        """One lease, from enlisting to signing off. Raises `LeaseLost`."""
+        self.in_hand = in_hand = InHand(self._settings.concurrency)
+        self.completion = completion = Completion(store, self.id, in_hand)
+        self.refill = RefillLoop(store, self.id)
+        lost = asyncio.Event()
+        lease = LeaseStore(self._url, self._runner.queue, self._settings)
+        heartbeat = Heartbeat(lease, self.id, self._settings.renew_s, in_hand.cancel, lost.set)
+        try:
+            async with asyncio.TaskGroup() as actors, asyncio.TaskGroup() as attempts:
+                intake = Intake(store, self.id, in_hand, executor, completion, attempts)
+                claiming = asyncio.create_task(intake.run(), name="intake")
+                background = [actors.create_task(completion.run(), name="completion"), actors.create_task(self.refill.run(), name="refill")]
+                heartbeat.start()
+                await self._until_over(claiming, lost)
+                await _cancelled(claiming)
+                if not lost.is_set():
+                    await self._drain(store, in_hand, completion)
+                in_hand.cancel_all()
+                await in_hand.wait_until_empty()
+                for actor in background:
+                    actor.cancel()
+        finally:
+            heartbeat.stop()
+        if lost.is_set():
+            message = f"the lease of worker {self.id} has lapsed"
+            raise LeaseLost(message)
+
+    async def _until_over(self, claiming: asyncio.Task[None], lost: asyncio.Event) -> None:
+        """Until somebody asks to stop, the lease is lost, or claiming ends (it only does by an error)."""
+        waits = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(lost.wait())]
+        try:
+            await asyncio.wait([claiming, *waits], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if claiming.done():
+            if isinstance(claiming.exception(), LeaseLost):
+                lost.set()
+            else:
+                claiming.result()
+
+    async def _drain(self, store: JobStore, in_hand: InHand, completion: Completion) -> None:
+        """Let running jobs finish, give back the rest, deliver every outcome, sign off."""
+        if in_hand.running:
+            log.info("draining: %d jobs may finish within %g s", in_hand.running, self._settings.drain_s)
+        empty, hurry = asyncio.create_task(in_hand.wait_until_empty()), asyncio.create_task(self._hurry.wait())
+        await asyncio.wait([empty, hurry], timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
+        empty.cancel()
+        hurry.cancel()
+        in_hand.cancel_all()
+        await in_hand.wait_until_empty()
+        try:
+            async with asyncio.timeout(2 * self._settings.command_timeout_s):
+                await completion.wait_until_delivered()
+                await store.reconcile(self.id, (), leave=True)
+        except (StoreUnavailable, TimeoutError):
+            log.warning("Redis is away; what this worker still held is taken back when its lease lapses")
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
