@@ -203,7 +203,7 @@ class EmbeddedServer:
                     log.info("embedded server of %s is owned by this process now", self._data)
             except (ConfigurationError, OSError) as error:
                 if not self._closing.wait(RETRY_S):
-                    log.error("embedded server of %s does not start: %s", self._data, error)  # noqa: TRY400 - the message says all
+                    log.error("embedded server of %s does not start: %s", self._data, error)
 
     def _try_start(self) -> bool:
         lock = os.open(self._data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
