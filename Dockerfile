@@ -1,0 +1,24 @@
+# Worker, API or any other command of `python -m runner`. Every dependency is a wheel, so no compiler is needed.
+FROM python:3.12-slim
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY runner ./runner
+COPY api ./api
+RUN pip install --only-binary :all: -c constraints.txt . \
+    && cd / && rm -rf /src \
+    && useradd --create-home --uid 1000 runner \
+    && install --directory --owner runner --group runner /app
+
+# The application's own code goes here (mounted, or copied by an image built on this one): RUNNER_APP=shop.tasks:jobs
+WORKDIR /app
+USER runner
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["python", "-m", "runner"]
+CMD ["--help"]
