@@ -2,11 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from typing import Any, NotRequired, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from runner.errors import ConfigurationError, InvalidArguments
 
@@ -28,9 +28,7 @@ class Arguments:
             self._defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
             self._positional = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
             fields = {p.name: self._field(p, hints) for p in parameters}
-            shape = TypedDict(task, fields)  # type: ignore[operator]
-            shape.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
-            self._arguments: TypeAdapter[dict[str, Any]] = TypeAdapter(shape)
+            self._arguments: TypeAdapter[dict[str, Any]] = TypeAdapter(_typed_dict(fields))
             self._result: TypeAdapter[Any] = TypeAdapter(hints.get("return", Any), config=_result_config(hints.get("return")))
             self.schema = self._described()
         except (NameError, PydanticUserError, PydanticSerializationError) as error:
@@ -88,11 +86,18 @@ class Arguments:
         return f"task {self._task!r}: {'; '.join(faults)}"
 
 
+def _typed_dict(fields: dict[str, Any]) -> Any:
+    make: Any = TypedDict  # its fields are known only at run time
+    shape = make("arguments", fields)
+    shape.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+    return shape
+
+
 def _result_config(hint: Any) -> ConfigDict | None:
     """Plain types take a config of their own; models bring theirs."""
     return (
         None
-        if inspect.isclass(hint) and hasattr(hint, "__pydantic_config__") or hasattr(hint, "model_config")
+        if (inspect.isclass(hint) and hasattr(hint, "__pydantic_config__")) or hasattr(hint, "model_config")
         else ConfigDict(allow_inf_nan=False)
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
 import jsonschema_rs
 from pydantic_core import PydanticSerializationError, to_json
@@ -98,7 +98,7 @@ class Client:
         self._known: dict[str, _KnownTask] = {}
         self._known_at = float("-inf")
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

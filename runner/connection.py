@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 import redis.asyncio
@@ -59,7 +60,9 @@ def connect(url: str, *, timeout_s: float) -> redis.asyncio.Redis:
         )
     except ValueError as error:
         raise ConfigurationError(_bad_url(url, error)) from error
-    return redis.asyncio.Redis.from_pool(pool)
+    client = redis.asyncio.Redis.from_pool(pool)
+    client.response_callbacks.clear()
+    return client
 
 
 def connect_in_thread(url: str, *, timeout_s: float) -> redis.Redis:
@@ -74,6 +77,16 @@ def connect_in_thread(url: str, *, timeout_s: float) -> redis.Redis:
         )
     except ValueError as error:
         raise ConfigurationError(_bad_url(url, error)) from error
+
+
+async def command(client: redis.asyncio.Redis, *words: str | bytes | float) -> Any:
+    """Send one command; its reply comes as the server gave it, not rearranged by the client."""
+    return await client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+
+def command_in_thread(client: redis.Redis, *words: str | bytes | float) -> Any:
+    """The same from a thread."""
+    return client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 def is_transient(error: BaseException) -> bool:

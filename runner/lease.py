@@ -1,7 +1,7 @@
 """LeaseStore: what a worker's heartbeat thread asks of Redis, on a connection of its own."""
 
 from runner import scripts
-from runner.connection import connect_in_thread, translated_errors
+from runner.connection import command_in_thread, connect_in_thread, translated_errors
 from runner.errors import LeaseLost
 from runner.keys import Keys
 from runner.limits import MICROSECONDS
@@ -34,7 +34,7 @@ class LeaseStore:
     def wait_for_message(self, worker: str, timeout_s: float) -> None:
         """Sleep until it is time to renew, or until a running job of this worker is to be stopped."""
         with translated_errors():
-            self._redis.execute_command("BLPOP", self._keys.inbox(worker), f"{timeout_s:.3f}")
+            command_in_thread(self._redis, "BLPOP", self._keys.inbox(worker), f"{timeout_s:.3f}")
 
     def close(self) -> None:
         self._redis.close()

@@ -242,7 +242,7 @@ def _digest(text: str) -> str:
 
 
 def _checked_name(name: str) -> str:
-    if not isinstance(name, str) or not _LIMIT_NAME.fullmatch(name):
+    if not _LIMIT_NAME.fullmatch(name):
         message = f"limit name {name!r} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'"
         raise ConfigurationError(message)
     return name

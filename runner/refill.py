@@ -37,6 +37,8 @@ class RefillLoop:
         self._worker = worker
         self._settings = store.settings
         self.term = 0
+        self.leader = ""
+        self.elected = asyncio.Event()
         self._trusted_until_s = 0.0
         self._nudged = asyncio.Event()
         self._paced = [Duty("refill", self._refill), Duty("promote", self._promote)]
@@ -91,7 +93,8 @@ class RefillLoop:
 
     async def _lead(self) -> float:
         asked_s = monotonic_s()
-        self.term = await self._store.lead(self._worker, self.term)
+        self.term, self.leader = await self._store.lead(self._worker, self.term)
+        self.elected.set()
         self._trusted_until_s = asked_s + self._settings.lease_s * _SAFETY
         return self._settings.renew_s
 

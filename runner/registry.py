@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from runner.arguments import Arguments
 from runner.backoff import Backoff
@@ -25,20 +25,49 @@ DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_RETRIES = 3
 
 
+class TaskOptions(TypedDict, total=False):
+    """How a task is declared. Times are in seconds.
+
+    limits: what it must have tokens of before it starts. cost: tokens by limit name, a number or the name of an argument
+    (default 1). retries: attempts after the first failed one (default 3). timeout: of one attempt (default 300, None for
+    none). backoff: the waits between retries. result_ttl: how long a finished job is kept (default: the setting's day).
+    """
+
+    name: str
+    limits: Sequence[TokenBucket]
+    cost: Mapping[str, int | str]
+    priority: str
+    retries: int
+    timeout: float | None
+    backoff: Backoff
+    result_ttl: float | None
+
+
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """How a worker treats an attempt of this task. `timeout_s` None means no time-out."""
+class AttemptPolicy:
+    """How a worker treats an attempt. `timeout_s` None means no time-out, `result_ttl_s` None the setting's."""
 
     retries: int
     timeout_s: float | None
     backoff: Backoff
     result_ttl_s: float | None
 
+    def __post_init__(self) -> None:
+        if (
+            self.retries < 0
+            or (self.timeout_s is not None and self.timeout_s <= 0)
+            or (self.result_ttl_s is not None and self.result_ttl_s <= 0)
+        ):
+            message = f"retries={self.retries}, timeout={self.timeout_s}, result_ttl={self.result_ttl_s} cannot be used: retries from 0, times above 0"
+            raise ConfigurationError(message)
+
 
 class Task(Generic[P, R]):
     """A registered function. Calling it runs it here and now; `submit` makes it a job."""
 
-    def __init__(self, runner: "Runner", function: Callable[P, Any], spec: TaskSpec, limits: Sequence[TokenBucket], policy: Policy) -> None:
+    def __init__(
+        self, runner: "Runner", function: Callable[P, Any], spec: TaskSpec, limits: Sequence[TokenBucket], policy: AttemptPolicy
+    ) -> None:
         self.runner = runner
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)
@@ -48,11 +77,12 @@ class Task(Generic[P, R]):
         self.policy = policy
         self.options = JobOptions()
         self._uses = tuple(LimitUse(limit.name, limit.key, limit.capacity) for limit in limits)
-        self._check_templates()
+        self._check_declaration()
         self.__doc__ = function.__doc__
 
     @property
     def name(self) -> str:
+        """What producers call it."""
         return self.spec.name
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
@@ -84,7 +114,10 @@ class Task(Generic[P, R]):
         """Submit one job. Raises `SubmissionRefused` (nothing is stored) or `StoreUnavailable`."""
         return (await self.runner.submit_many([self.prepare(*args, **kwargs)]))[0]
 
-    def _check_templates(self) -> None:
+    def _check_declaration(self) -> None:
+        if self.spec.priority not in Priority.__members__:
+            message = f"task {self.name!r}: priority {self.spec.priority!r} is unknown (known: {', '.join(Priority.__members__)})"
+            raise ConfigurationError(message)
         names = self.arguments.schema.get("properties", {})
         used = [(limit.name, field) for limit in self.limits if limit.key for field in template_fields(limit.key)]
         used += [(limit, argument) for limit, argument in self.spec.cost.items() if isinstance(argument, str)]
@@ -118,61 +151,40 @@ class Runner:
     @overload
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
     @overload
-    def task(
-        self,
-        *,
-        name: str | None = None,
-        limits: Sequence[TokenBucket] = (),
-        cost: Mapping[str, int | str] | None = None,
-        priority: str = "normal",
-        retries: int = DEFAULT_RETRIES,
-        timeout: float | None = DEFAULT_TIMEOUT_S,
-        backoff: Backoff | None = None,
-        result_ttl: float | None = None,
-    ) -> "_Decorator": ...
-    def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Register a function as a task; it may be async, or plain (then it runs in a thread).
+    def task(self, **options: Unpack[TaskOptions]) -> "_Decorator": ...
+    def task(self, function: Any = None, /, **options: Unpack[TaskOptions]) -> Any:  # type: ignore[misc] # the checker misreads `/` before **options
+        """Register a function as a task; it may be async, or plain (then it runs in a thread). See `TaskOptions`.
 
-        limits: what it must have tokens of before it starts; cost: tokens by limit name, a number or the name of an
-        argument (default 1); retries: attempts after the first failed one; timeout: seconds per attempt; result_ttl:
-        seconds a finished job is kept. Raises `ConfigurationError`.
+        Raises `ConfigurationError` for anything that could never work.
         """
         if function is not None:
-            return self._register(function, **options)
-        return lambda decorated: self._register(decorated, **options)
+            return self._register(function, options)
+        return lambda decorated: self._register(decorated, options)
 
-    def _register(
-        self,
-        function: Callable[..., Any],
-        *,
-        name: str | None = None,
-        limits: Sequence[TokenBucket] = (),
-        cost: Mapping[str, int | str] | None = None,
-        priority: str = "normal",
-        retries: int = DEFAULT_RETRIES,
-        timeout: float | None = DEFAULT_TIMEOUT_S,
-        backoff: Backoff | None = None,
-        result_ttl: float | None = None,
-    ) -> Task[..., Any]:
-        task_name = function.__name__ if name is None else name
-        if task_name in self.tasks:
-            message = f"task {task_name!r} is registered twice on queue {self.queue!r}: {self.tasks[task_name].function} and {function}; give one a name=..."
+    def _register(self, function: Callable[..., Any], options: TaskOptions) -> Task[..., Any]:
+        name = options.get("name", function.__name__)
+        if name in self.tasks:
+            message = f"task {name!r} is registered twice on queue {self.queue!r}: {self.tasks[name].function} and {function}; name one"
             raise ConfigurationError(message)
-        if (
-            retries < 0
-            or (timeout is not None and timeout <= 0)
-            or (result_ttl is not None and result_ttl <= 0)
-            or priority not in Priority.__members__
-        ):
-            message = f"task {task_name!r}: retries={retries}, timeout={timeout}, result_ttl={result_ttl}, priority={priority!r} cannot be used: numbers must be positive, the priority one of {', '.join(Priority.__members__)}"
-            raise ConfigurationError(message)
+        limits = tuple(options.get("limits", ()))
         for limit in limits:
             self._add_limit(limit)
-        description = inspect.cleandoc(function.__doc__ or "").partition("\n")[0]
-        spec = TaskSpec(task_name, {}, tuple(limit.name for limit in limits), dict(cost or {}), priority, description)
-        task: Task[..., Any] = Task(self, function, spec, limits, Policy(retries, timeout, backoff or Backoff(), result_ttl))
-        self.tasks[task_name] = task
-        return task
+        spec = TaskSpec(
+            name=name,
+            parameters={},
+            limits=tuple(limit.name for limit in limits),
+            cost=dict(options.get("cost", {})),
+            priority=options.get("priority", "normal"),
+            description=inspect.cleandoc(function.__doc__ or "").partition("\n")[0],
+        )
+        policy = AttemptPolicy(
+            retries=options.get("retries", DEFAULT_RETRIES),
+            timeout_s=options.get("timeout", DEFAULT_TIMEOUT_S),
+            backoff=options.get("backoff", Backoff()),
+            result_ttl_s=options.get("result_ttl"),
+        )
+        self.tasks[name] = Task(self, function, spec, limits, policy)
+        return self.tasks[name]
 
     def _add_limit(self, limit: TokenBucket) -> None:
         known = self.limits.setdefault(limit.name, limit)

@@ -1,13 +1,11 @@
 """JobStore: one method per script. Takes and returns values; nothing outside this ring sees a key, a reply or a Redis exception."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any, cast
 
-from redis.asyncio import Redis
-
 from runner import replies, scripts
-from runner.connection import connect, translated_errors
+from runner.connection import command, connect, translated_errors
 from runner.job import JobStatus, Outcome, Submission
 from runner.keys import GROUP, Keys, Priority, check_queue_name
 from runner.limits import MICROSECONDS, LimitStatus
@@ -35,10 +33,9 @@ class JobStore:
     def __init__(self, url: str, queue: str, settings: Settings, *, now_us: Callable[[], int] = lambda: 0) -> None:
         self.keys = Keys(check_queue_name(queue))
         self.settings = settings
-        self.redis: Redis = connect(url, timeout_s=settings.command_timeout_s)
+        self.redis = connect(url, timeout_s=settings.command_timeout_s)
         # A blocking read is silent for as long as it may block, so it needs a connection of its own patience.
-        self._patient: Redis = connect(url, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
-        self._patient.set_response_callback("XREADGROUP", lambda reply, **_: reply)  # the rows as they are, not as a dictionary
+        self._patient = connect(url, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
         self._now_us = now_us
         self._streams = [self.keys.stream(priority).encode() for priority in Priority]
         self._priority_of = {stream: int(priority) for priority, stream in zip(Priority, self._streams, strict=True)}
@@ -89,14 +86,14 @@ class JobStore:
     async def tasks(self) -> dict[str, dict[str, Any]]:
         """The task catalog: specs by name."""
         with translated_errors():
-            catalog = await self.redis.hgetall(self.keys.tasks)
-        return {name.decode(): json.loads(spec) for name, spec in sorted(catalog.items())}
+            catalog = await command(self.redis, "HGETALL", self.keys.tasks)
+        return _catalog(catalog)
 
     async def policies(self) -> dict[str, dict[str, Any]]:
         """The limit catalog: policies by name."""
         with translated_errors():
-            catalog = await self.redis.hgetall(self.keys.limits)
-        return {name.decode(): json.loads(policy) for name, policy in sorted(catalog.items())}
+            catalog = await command(self.redis, "HGETALL", self.keys.limits)
+        return _catalog(catalog)
 
     async def limits(self, most_buckets: int = 100) -> list[LimitStatus]:
         """Every limit with its live buckets: of a limit with a key, those somebody waits for."""
@@ -106,13 +103,13 @@ class JobStore:
     async def workers(self) -> list[dict[str, Any]]:
         """The workers that hold a lease, as they described themselves."""
         with translated_errors():
-            ids = [name.decode() for name in await self.redis.zrange(self.keys.workers, 0, -1)]
-            leader = await self.redis.get(self.keys.leader)
-            details = [await self.redis.hget(self.keys.worker(worker), "details") for worker in ids]
+            ids = [name.decode() for name in await command(self.redis, "ZRANGE", self.keys.workers, 0, -1)]
+            leader = await command(self.redis, "GET", self.keys.leader)
+            details = [await command(self.redis, "HGET", self.keys.worker(worker), "details") for worker in ids]
         leading = leader.decode().rpartition(":")[0] if leader else None
         return [{"id": worker, "leader": worker == leading, **json.loads(text)} for worker, text in zip(ids, details, strict=True) if text]
 
-    async def finished_jobs(self) -> AsyncIterator[str | None]:
+    async def finished_jobs(self) -> AsyncGenerator[str | None, None]:
         """Ids of watched jobs as they end. None comes first, and whenever announcements may have been missed: look again then."""
         with translated_errors():
             async with self._patient.pubsub() as channel:
@@ -138,7 +135,7 @@ class JobStore:
 
     async def read(self, worker: str, count: int, block_s: float) -> list[replies.HeldEntry]:
         """Wait up to `block_s` for ready jobs. What comes is held by this worker, not started; the next `claim` starts it."""
-        command = (
+        words: tuple[str | bytes | int, ...] = (
             "XREADGROUP",
             "GROUP",
             GROUP,
@@ -154,7 +151,7 @@ class JobStore:
             ">",
         )
         with translated_errors():
-            return replies.held_entries(await self._patient.execute_command(*command), self._priority_of)
+            return replies.held_entries(await command(self._patient, *words), self._priority_of)
 
     async def claim(self, worker: str, free: int, held: Sequence[replies.HeldEntry], *, read_more: bool) -> replies.Claimed:
         """Start up to `free` jobs with their tokens taken, the held ones first. Raises `LeaseLost`."""
@@ -177,9 +174,10 @@ class JobStore:
 
     # The leader
 
-    async def lead(self, worker: str, term: int) -> int:
-        """Become or stay leader: the term led, 0 if another worker leads."""
-        return int(await self._run("lead", worker=worker, term=term, ttl_ms=milliseconds(self.settings.lease_s)))
+    async def lead(self, worker: str, term: int) -> tuple[int, str]:
+        """Become or stay leader: (the term led, 0 if another worker leads; the worker that leads)."""
+        led, leader = await self._run("lead", worker=worker, term=term, ttl_ms=milliseconds(self.settings.lease_s))
+        return led, leader.decode()
 
     async def resign(self, worker: str, term: int) -> None:
         """Let another worker lead at once."""
@@ -188,7 +186,7 @@ class JobStore:
     async def wait_for_nudge(self, timeout_s: float) -> bool:
         """Wait until somebody sets an earlier wake; False after `timeout_s`."""
         with translated_errors():
-            return await self._patient.execute_command("BLPOP", self.keys.nudge, f"{timeout_s:.6f}") is not None
+            return await command(self._patient, "BLPOP", self.keys.nudge, f"{timeout_s:.6f}") is not None
 
     async def refill(self) -> tuple[int, int]:
         """Release the waiting jobs whose tokens have landed: (released, µs until the next wake, -1 if nobody waits)."""
@@ -214,3 +212,8 @@ class JobStore:
     async def trim(self) -> int:
         """Forget dead letters older than their time to live; how many."""
         return int(await self._run("trim", failed_ttl_ms=milliseconds(self.settings.failed_ttl_s)))
+
+
+def _catalog(flat: list[bytes]) -> dict[str, dict[str, Any]]:
+    """A flat list of names and JSON objects as a dictionary, by name."""
+    return {name.decode(): json.loads(fields) for name, fields in sorted(zip(flat[::2], flat[1::2], strict=True))}

@@ -35,8 +35,10 @@ class Worker:
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self.id = ""
-        self.in_hand = InHand(self._settings.concurrency)
-        self.refill: RefillLoop | None = None
+        self.slots = self._settings.concurrency
+        self.leader = ""
+        self.working = asyncio.Event()
+        self.stopped = asyncio.Event()
         self.completion: Completion | None = None
 
     def stop(self) -> None:
@@ -65,6 +67,7 @@ class Worker:
             watch.stop()
             executor.close()
             await store.close()
+            self.stopped.set()
 
     async def _enlist(self, store: JobStore) -> None:
         self.id = f"{platform.node()[:32]}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -83,9 +86,9 @@ class Worker:
 
     async def _work_under_lease(self, store: JobStore, executor: Executor) -> None:
         """One lease, from enlisting to signing off. Raises `LeaseLost`."""
-        self.in_hand = in_hand = InHand(self._settings.concurrency)
+        in_hand = InHand(self.slots)
         self.completion = completion = Completion(store, self.id, in_hand)
-        self.refill = RefillLoop(store, self.id)
+        refill = RefillLoop(store, self.id)
         lost = asyncio.Event()
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
         heartbeat = Heartbeat(lease, self.id, self._settings.renew_s, in_hand.cancel, lost.set)
@@ -93,8 +96,9 @@ class Worker:
             async with asyncio.TaskGroup() as actors, asyncio.TaskGroup() as attempts:
                 intake = Intake(store, self.id, in_hand, executor, completion, attempts)
                 claiming = asyncio.create_task(intake.run(), name="intake")
-                background = [actors.create_task(completion.run(), name="completion"), actors.create_task(self.refill.run(), name="refill")]
+                background = [actors.create_task(completion.run(), name="completion"), actors.create_task(refill.run(), name="refill")]
                 heartbeat.start()
+                background.append(actors.create_task(self._note_leader(refill)))
                 await self._until_over(claiming, lost)
                 await _cancelled(claiming)
                 if not lost.is_set():
@@ -108,6 +112,11 @@ class Worker:
         if lost.is_set():
             message = f"the lease of worker {self.id} has lapsed"
             raise LeaseLost(message)
+
+    async def _note_leader(self, refill: RefillLoop) -> None:
+        await refill.elected.wait()
+        self.leader = refill.leader
+        self.working.set()
 
     async def _until_over(self, claiming: asyncio.Task[None], lost: asyncio.Event) -> None:
         """Until somebody asks to stop, the lease is lost, or claiming ends (it only does by an error)."""

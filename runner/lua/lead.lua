@@ -1,7 +1,7 @@
 -- lead: become leader, stay leader, or resign. The lock is renewed only by its full value, so a former leader cannot keep it.
 -- KEYS: prefix
 -- ARGV: worker, term (0: not leader yet), ttl_ms (0: resign)
--- Returns: the term led, 0 if another leads
+-- Returns: the term led (0: another leads), the worker that leads ('' after resigning)
 -- include: none
 
 local LEADER = prefix .. 'leader'
@@ -9,15 +9,15 @@ local mine = worker .. ':' .. term
 local current = redis.call('GET', LEADER)
 if ttl_ms == '0' then
   if current == mine then redis.call('DEL', LEADER) end
-  return 0
+  return { 0, '' }
 end
 if not current then
   local new_term = redis.call('INCR', prefix .. 'seq')
   redis.call('SET', LEADER, worker .. ':' .. string.format('%.0f', new_term), 'PX', ttl_ms)
-  return new_term
+  return { new_term, worker }
 end
 if current == mine then
   redis.call('PEXPIRE', LEADER, ttl_ms)
-  return tonumber(term)
+  return { tonumber(term), worker }
 end
-return 0
+return { 0, string.match(current, '^(.*):%d+$') or current }

@@ -1,0 +1,5 @@
+"""The command line. Only this package prints, and only it ends the process."""
+
+from runner.cli.app import main
+
+__all__ = ["main"]

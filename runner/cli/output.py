@@ -1,0 +1,69 @@
+"""How the command line speaks: lines for people, JSON objects with --json, complaints on stderr."""
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from runner.job import JobStatus, State
+
+
+def say(text: str) -> None:
+    """One line for people, at once also through a pipe."""
+    print(text, flush=True)
+
+
+def say_json(fields: dict[str, Any]) -> None:
+    """One JSON object a line, for machines."""
+    print(json.dumps(fields, default=str), flush=True)
+
+
+def complain(text: str) -> None:
+    """Why a command failed, in one line."""
+    print(f"runner: {text}", file=sys.stderr, flush=True)
+
+
+def log_to_stderr(*, verbose: bool) -> None:
+    """Send the library's log lines to stderr: warnings, and with `verbose` the course of things too."""
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    logging.getLogger("runner").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def status_fields(status: JobStatus) -> dict[str, Any]:
+    """A job for --json: as the API shows it, without what is not known."""
+    return {name: value for name, value in asdict(status).items() if value is not None}
+
+
+def status_text(status: JobStatus) -> str:
+    """A job in a few lines: where it is, and why."""
+    lines = [f"{status.id}  {status.task}  {status.state}"]
+    if status.state is State.waiting:
+        lines.append(f"  waits for {status.reason} of {status.limit}: place {status.position}, {_in(status.eta_s)}")
+    elif status.state is State.scheduled:
+        lines.append(f"  starts after a {status.reason} {_in(status.eta_s)}")
+    if status.cancel_requested:
+        lines.append("  asked to stop")
+    counts = [
+        f"{count} {name}"
+        for name, count in (("attempts", status.attempt), ("failed", status.failures), ("crashed", status.crashes))
+        if count
+    ]
+    if counts:
+        lines.append(f"  {', '.join(counts)}")
+    times = [
+        (name, at)
+        for name, at in (("submitted", status.submitted_at), ("started", status.started_at), ("finished", status.finished_at))
+        if at
+    ]
+    lines += [f"  {name:<9} {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S.%f} UTC" for name, at in times]
+    if status.state is State.succeeded:
+        lines.append(f"  result    {json.dumps(status.result)}")
+    if status.error:
+        lines.append(f"  error     {status.error['type']}: {json.dumps(status.error['message'])}")
+    return "\n".join(lines)
+
+
+def _in(seconds: float | None) -> str:
+    return "at an unknown time" if seconds is None else f"in about {seconds:.1f} s"

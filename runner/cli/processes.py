@@ -1,0 +1,196 @@
+"""The commands that stay: worker, api, dev and demo. Each says at its start where it is connected and what it serves."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from api.server import serve
+from runner.cli.loading import configure, load_app
+from runner.cli.output import log_to_stderr, say, say_json
+from runner.connection import shown_url
+from runner.demo import show
+from runner.embedded import EmbeddedServer
+from runner.registry import Runner
+from runner.worker import Worker
+
+if sys.platform == "win32":
+    new_event_loop = None
+else:
+    from uvloop import new_event_loop
+
+App = Annotated[
+    str | None, typer.Option("--app", help="Your Runner as module:object; RUNNER_APP, or the demo's tasks.", show_default=False)
+]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option("--redis-url", help="Redis or Valkey; RUNNER_REDIS_URL, or an embedded server in .runner/.", show_default=False),
+]
+Concurrency = Annotated[int | None, typer.Option("--concurrency", "-c", help="Jobs this worker runs at once (100).", show_default=False)]
+Lease = Annotated[
+    float | None, typer.Option("--lease", help="Seconds after which a silent worker has lost its jobs (10).", show_default=False)
+]
+Drain = Annotated[float | None, typer.Option("--drain", help="Seconds running jobs get to finish after SIGTERM (30).", show_default=False)]
+RecordStarts = Annotated[bool, typer.Option("--record-starts", help="Log every start in Redis, to measure the rate.")]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line instead of text.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log the course of things, not only what is wrong.")]
+
+
+def worker(
+    app: App = None,
+    redis_url: RedisUrl = None,
+    concurrency: Concurrency = None,
+    lease: Lease = None,
+    drain: Drain = None,
+    record_starts: RecordStarts = False,
+    json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run jobs until stopped. SIGTERM or Ctrl-C drains; twice stops at once, and the jobs go back."""
+    log_to_stderr(verbose=verbose)
+    options = {
+        "redis_url": redis_url,
+        "concurrency": concurrency,
+        "drain_s": drain,
+        "record_starts": record_starts or None,
+        **_lease_options(lease),
+    }
+    runner = load_app(app, **options)
+    with _server_of(runner) as server:
+        _run(_work(runner, server, as_json=json))
+
+
+def api(
+    app: App = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    redis_url: RedisUrl = None,
+    json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Serve the HTTP API of the app's queue. It needs the app only for the queue's name; tasks are known from the workers."""
+    log_to_stderr(verbose=verbose)
+    runner = load_app(app, redis_url=redis_url)
+    with _server_of(runner) as server:
+        _announce("api", runner, server, as_json=json)
+        _run(_serve(runner, host, port, as_json=json))
+
+
+def dev(
+    app: App = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    redis_url: RedisUrl = None,
+    concurrency: Concurrency = None,
+    verbose: Verbose = False,
+) -> None:
+    """Everything in one process, for development: embedded server, API and a worker."""
+    log_to_stderr(verbose=verbose)
+    runner = load_app(app, redis_url=redis_url, concurrency=concurrency)
+    with _server_of(runner) as server:
+        _run(_develop(runner, server, host, port))
+
+
+def demo() -> None:
+    """Watch 60 real HTTP calls being made at exactly the permitted rate, while a worker is killed."""
+    log_to_stderr(verbose=False)
+    sys.exit(_run(show.run(Console())))
+
+
+def _lease_options(lease: float | None) -> dict[str, float]:
+    """A shorter lease is renewed, and lapsed ones are looked for, in proportion."""
+    return {} if lease is None else {"lease_s": lease, "renew_s": lease * 0.3, "reclaim_s": min(2.0, lease * 0.2)}
+
+
+@contextmanager
+def _server_of(runner: Runner) -> Iterator[str]:
+    """Where the queue lives, in words; the embedded server of this folder is started, or attached to, if no URL is given."""
+    if runner.settings.redis_url is not None:
+        yield shown_url(runner.settings.redis_url)
+        return
+    with EmbeddedServer.attach_or_start(Path.cwd()) as server:
+        configure(runner, redis_url=server.url)
+        yield f"{server.url} (embedded, {'started here' if server.owned else 'attached'})"
+
+
+def _announce(kind: str, runner: Runner, server: str, *, as_json: bool) -> None:
+    tasks, limits = list(runner.tasks), [str(limit) for limit in runner.limits.values()]
+    if as_json:
+        say_json({"event": "started", "kind": kind, "queue": runner.queue, "redis": server, "tasks": tasks, "limits": limits})
+        return
+    say(f"{kind} of queue {runner.queue} on {server}")
+    if kind != "api":
+        say(f"  tasks   {', '.join(tasks) or 'none'}")
+        say(f"  limits  {', '.join(limits) or 'none'}")
+
+
+async def _work(runner: Runner, server: str, *, as_json: bool) -> None:
+    _announce("worker", runner, server, as_json=as_json)
+    worker = Worker(runner)
+    async with _stopped_by_signals(worker.stop):
+        leaders = asyncio.create_task(_tell_leader(worker, as_json=as_json))
+        await worker.run()
+        leaders.cancel()
+    if as_json:
+        say_json({"event": "stopped", "worker": worker.id})
+    else:
+        say("worker stopped; nothing is left behind")
+
+
+async def _tell_leader(worker: Worker, *, as_json: bool) -> None:
+    """Say under which id this worker works, and who leads, once it is known."""
+    await worker.working.wait()
+    if as_json:
+        say_json({"event": "working", "worker": worker.id, "slots": worker.slots, "leader": worker.leader})
+    else:
+        say(f"  worker  {worker.id}, {worker.slots} slots")
+        say(f"  leader  {'this worker' if worker.leader == worker.id else worker.leader}")
+
+
+async def _serve(runner: Runner, host: str, port: int, *, as_json: bool) -> None:
+    def listening(url: str) -> None:
+        if as_json:
+            say_json({"event": "listening", "url": url})
+        else:
+            say(f"listening on {url}")
+
+    await serve(runner.settings, runner.queue, host=host, port=port, on_started=listening)
+
+
+async def _develop(runner: Runner, server: str, host: str, port: int) -> None:
+    """API and worker side by side; the API's end, by a signal, drains the worker."""
+    _announce("dev", runner, server, as_json=False)
+    worker = Worker(runner)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.run())
+        await _serve(runner, host, port, as_json=False)
+        worker.stop()
+        async with _stopped_by_signals(worker.stop):
+            await worker.stopped.wait()
+
+
+@asynccontextmanager
+async def _stopped_by_signals(stop: Any) -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _run(main: Any) -> Any:
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    with asyncio.Runner(loop_factory=new_event_loop) as loop:
+        return loop.run(main)
