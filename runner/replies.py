@@ -23,6 +23,14 @@ class Claimed(NamedTuple):
     dropped: int
 
 
+class RecordedStart(NamedTuple):
+    """One start as `record_starts` logs it: `at_us` is the instant, by Redis's clock, at which the attempt's tokens were taken."""
+
+    job: str
+    attempt: int
+    at_us: int
+
+
 def held_entries(reply: Any, priority_of: dict[bytes, int]) -> list[HeldEntry]:
     """The entries of an XREADGROUP reply; one without a job id keeps an empty one, and the claim drops it."""
     return [
@@ -43,6 +51,12 @@ def claimed(worker: str, reply: list[Any]) -> Claimed:
         for priority, entry, job_id, task, args, attempt, failures in zip(*[fields] * _FIELDS_A_JOB, strict=True)
     ]
     return Claimed(jobs, reply[1], reply[2], reply[3])
+
+
+def recorded_starts(rows: list[Any]) -> list[RecordedStart]:
+    """The log of starts, as claim.lua writes it."""
+    entries = [dict(zip(flat[::2], flat[1::2], strict=True)) for _, flat in rows]
+    return [RecordedStart(fields[b"job"].decode(), int(fields[b"attempt"]), int(fields[b"now"])) for fields in entries]
 
 
 def job_status(job_id: str, answer: list[Any]) -> JobStatus:

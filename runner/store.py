@@ -123,6 +123,11 @@ class JobStore:
                     elif message["type"] == "message":
                         yield message["data"].decode()
 
+    async def starts(self) -> list[replies.RecordedStart]:
+        """Every start there was, in order; only workers with the setting `record_starts` log them."""
+        with translated_errors():
+            return replies.recorded_starts(await command(self.redis, "XRANGE", self.keys.starts, "-", "+"))
+
     async def check(self) -> None:
         """Run a script that reads: shows that Redis answers, runs Lua, and has finished loading."""
         await self._run("get", ["-"], watch=0)

@@ -37,7 +37,7 @@ PUBLIC_NAMES_ONLY = {"api", "examples"}
 IMPORT_OWNERS = {
     "pydantic_settings": {"settings"},
     "redis": RINGS["redis"],
-    "rich": {"cli"},
+    "rich": {"cli", "demo"},
     "time": {"clock"},
     "typer": {"cli"},
 }
@@ -46,7 +46,7 @@ CALL_OWNERS = {
     "datetime.now": {"clock"},
     "datetime.utcnow": {"clock"},
     "exit": {"cli", "__main__"},
-    "print": {"cli"},
+    "print": {"cli", "demo"},
     "quit": set[str](),
     "sys.exit": {"cli", "__main__"},
     "SystemExit": {"cli", "__main__"},
