@@ -21,7 +21,7 @@ from runner.errors import (
     UnknownJob,
     UnknownTask,
 )
-from runner.job import JobStatus, State
+from runner.job import JobStatus, State, Submission
 from runner.limits import BucketStatus, LimitStatus, TokenBucket
 from runner.registry import Runner, Task
 from runner.settings import Settings, load_settings
@@ -52,6 +52,7 @@ __all__ = [
     "Settings",
     "State",
     "StoreUnavailable",
+    "Submission",
     "SubmissionRefused",
     "Task",
     "TaskSpec",

@@ -118,22 +118,30 @@ class Client:
         jobs = []
         for index, request in enumerate(requests):
             try:
-                jobs.append(self._prepared(await self._task(request.task), request))
+                jobs.append(await self.prepare(request))
             except Exception as error:
                 error.index = index  # type: ignore[attr-defined]
                 raise
         return await self.send(jobs)
 
+    async def prepare(self, request: JobRequest) -> Submission:
+        """Check one job against the catalog and make it a submission, without sending it. Raises a `SubmissionRefused`."""
+        return self._prepared(await self._task(request.task), request)
+
     async def send(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
         """Send submissions that were prepared before. Raises `JobIdConflict` naming the first id taken by another job; the others are in."""
-        states = await self.store.submit(jobs)
-        for index, (job, state) in enumerate(zip(jobs, states, strict=True)):
-            if state == "conflict":
-                message = f"job {job.id!r} exists with another task or other arguments; choose another id"
+        handles = await self.send_each(jobs)
+        for index, handle in enumerate(handles):
+            if handle.first_state == "conflict":
+                message = f"job {handle.id!r} exists with another task or other arguments; choose another id"
                 error = JobIdConflict(message)
                 error.index = index  # type: ignore[attr-defined]
                 raise error
-        return [JobHandle(self, job.id, state) for job, state in zip(jobs, states, strict=True)]
+        return handles
+
+    async def send_each(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
+        """The same without raising for an id that is taken: that handle's `first_state` is 'conflict'."""
+        return [JobHandle(self, job.id, state) for job, state in zip(jobs, await self.store.submit(jobs), strict=True)]
 
     def job(self, job_id: str) -> JobHandle[Any]:
         """A handle on a job submitted elsewhere."""
