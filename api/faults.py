@@ -1,0 +1,55 @@
+"""Faults: what is wrong with which part of a request, in few words. From pydantic's errors to the `errors` of a problem."""
+
+from collections.abc import Sequence
+from typing import Any, NotRequired
+from urllib.parse import quote
+
+from typing_extensions import TypedDict
+
+_MOST_FAULTS = 10
+_LONGEST_TEXT = 1000
+_LONGEST_VALUE = 60
+
+
+class Fault(TypedDict):
+    """One entry of a problem's `errors`: a JSON pointer into the body, or the name of a parameter; and what is wrong there."""
+
+    detail: str
+    pointer: NotRequired[str]
+    parameter: NotRequired[str]
+    type: NotRequired[str]
+
+
+def shortened(text: str, most: int = _LONGEST_TEXT) -> str:
+    """The text, cut where it is longer than anybody reads."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def pointer(*parts: str | int) -> str:
+    """A place in the body as RFC 6901 writes it in a fragment."""
+    return "#" + "".join(f"/{quote(shortened(str(part), _LONGEST_VALUE).replace('~', '~0').replace('/', '~1'))}" for part in parts)
+
+
+def faults_of(errors: Sequence[Any], known_fields: Sequence[str] = ()) -> list[Fault]:
+    """Errors of pydantic as faults, the first ten. `known_fields` help who misspelt one."""
+    return [_fault(error, known_fields) for error in errors[:_MOST_FAULTS]]
+
+
+def summary(faults: Sequence[Fault]) -> str:
+    """The first fault in one sentence."""
+    first = faults[0]
+    more = f" (and {len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
+    return f"{first.get('pointer') or first.get('parameter') or 'the body'}: {first['detail']}{more}"
+
+
+def _fault(error: Any, known_fields: Sequence[str]) -> Fault:
+    kind, place, message = error["type"], error["loc"], error["msg"]
+    if kind == "extra_forbidden":
+        detail = f"unknown field; the fields are {', '.join(known_fields)}" if known_fields else "unknown field"
+    elif kind == "missing":
+        detail = "a value is required"
+    else:
+        detail = f"{message} (got {shortened(repr(error['input']), _LONGEST_VALUE)})"
+    if place[:1] in (("query",), ("path",), ("header",)):
+        return Fault(detail=detail, parameter=str(place[-1]))
+    return Fault(detail=detail, pointer=pointer(*place))

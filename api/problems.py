@@ -1,0 +1,202 @@
+"""Every error this service can answer: one table of problems (RFC 9457), and one that says which exception is which problem.
+
+An answer never carries a stack trace, a reply of Redis, or more of the caller's input than is needed to recognise it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+
+from api.faults import Fault, faults_of, shortened, summary
+from runner import (
+    AlreadyFinished,
+    ExceedsCapacity,
+    InvalidArguments,
+    InvalidJobId,
+    InvalidOption,
+    JobIdConflict,
+    StoreUnavailable,
+    UnknownJob,
+    UnknownTask,
+)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+STORE_UNAVAILABLE = (
+    "Redis cannot be reached or cannot serve right now: repeat the request after the time in Retry-After."
+    " A submission with an id of your own is safe to repeat."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem: its HTTP status, its title, and for people who follow the link, what it means and what to do."""
+
+    status: int
+    title: str
+    help: str
+
+
+KINDS: dict[str, Kind] = {
+    "invalid-json": Kind(400, "The body is not JSON", "The body is empty, cut short, or not JSON (RFC 8259). Send one JSON object."),
+    "json-too-deep": Kind(
+        400, "The JSON is nested too deep", "Arrays and objects nest deeper than the limit named in detail. Flatten them."
+    ),
+    "invalid-number": Kind(
+        400,
+        "A number cannot be represented",
+        "NaN, Infinity, numbers beyond double precision such as 1e400, and integers of thousands of digits are refused. Send them as text.",
+    ),
+    "duplicate-key": Kind(
+        400, "A key occurs twice in one object", "Which of the two values is meant cannot be known. Send each key once in an object."
+    ),
+    "invalid-encoding": Kind(
+        400,
+        "The body is not plain UTF-8",
+        "The body must be UTF-8 without a byte order mark, and its text without lone surrogates such as \\ud800.",
+    ),
+    "not-found": Kind(
+        404,
+        "There is nothing here",
+        "The path does not exist, or the job is unknown: never submitted, or finished so long ago that its result has expired.",
+    ),
+    "method-not-allowed": Kind(405, "The method is not allowed here", "The header Allow names the methods of this path."),
+    "id-conflict": Kind(
+        409,
+        "The job id is taken",
+        "A job of this id exists with another task or other arguments. Repeating a submission needs the same id and the same body;"
+        " another job needs another id.",
+    ),
+    "already-finished": Kind(
+        409, "The job has already finished", "A job in a final state cannot be cancelled. Ask for its status instead."
+    ),
+    "body-too-large": Kind(
+        413, "The body is too large", "Send less, or in several requests. Large data belongs in a store; send its address."
+    ),
+    "unsupported-media-type": Kind(
+        415,
+        "The body must be sent as application/json",
+        "Set the header Content-Type: application/json and send plain UTF-8, uncompressed.",
+    ),
+    "validation": Kind(
+        422,
+        "The request does not fit its description",
+        "A field is missing, unknown, of the wrong type or out of range, or the arguments do not fit the task. The list errors points to each."
+        " /openapi.json describes every request, /v1/tasks the arguments of every task.",
+    ),
+    "invalid-id": Kind(422, "The job id cannot be used", "An id is 1 to 128 letters, digits, '.', '_', ':' or '-'."),
+    "unknown-task": Kind(
+        422, "The task is not known", "No worker has published a task of this name. /v1/tasks lists those that are known."
+    ),
+    "exceeds-capacity": Kind(
+        422,
+        "The job can never start",
+        "It asks a limit for more tokens than its bucket can ever hold. /v1/limits shows the capacity of each. Split the job.",
+    ),
+    "run-at-out-of-range": Kind(
+        422, "The start time is out of range", "run_at is an instant with a time zone, at most 366 days ahead; one in the past means now."
+    ),
+    "batch-invalid": Kind(
+        422,
+        "The batch is refused",
+        "One of its jobs is refused, or there are too many. Nothing was stored. detail names the first such job.",
+    ),
+    "internal-error": Kind(500, "Something went wrong in this service", "It has been logged with its cause. It is not the caller's fault."),
+    "store-unavailable": Kind(503, "The job store cannot serve right now", STORE_UNAVAILABLE),
+}
+
+ERRORS: dict[type[Exception], str] = {
+    AlreadyFinished: "already-finished",
+    ExceedsCapacity: "exceeds-capacity",
+    InvalidArguments: "validation",
+    InvalidJobId: "invalid-id",
+    InvalidOption: "validation",
+    JobIdConflict: "id-conflict",
+    StoreUnavailable: "store-unavailable",
+    UnknownJob: "not-found",
+    UnknownTask: "unknown-task",
+}
+"""What the runner raises, and the kind of problem it is."""
+
+_BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 415: "unsupported-media-type"}
+
+
+class Problem(Exception):
+    """A request that is answered with a problem. `detail` names the value and the remedy; `status` only where it differs from the kind's."""
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str,
+        *,
+        faults: Sequence[Fault] = (),
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = shortened(detail)
+        self.faults = faults
+        self.status = status or KINDS[kind].status
+        self.headers = dict(headers or {})
+        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.headers["Retry-After"] = str(RETRY_AFTER_S)
+
+    def document(self) -> dict[str, Any]:
+        """The members of RFC 9457."""
+        members = {"type": f"/problems/{self.kind}", "title": KINDS[self.kind].title, "status": self.status, "detail": self.detail}
+        return members | ({"errors": list(self.faults)} if self.faults else {})
+
+    def response(self) -> Response:
+        return Response(to_json(self.document()), self.status, self.headers, MEDIA_TYPE)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Any exception as the problem it is answered with."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        kind = _BY_STATUS.get(error.status_code, "validation" if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else "internal-error")
+        return Problem(kind, str(error.detail), status=error.status_code, headers=error.headers)
+    if isinstance(error, RequestValidationError):
+        faults = faults_of(error.errors())
+        return Problem("validation", summary(faults), faults=faults)
+    kind = next((ERRORS[cls] for cls in type(error).__mro__ if cls in ERRORS), "internal-error")
+    if kind == "store-unavailable":
+        return Problem(kind, STORE_UNAVAILABLE)
+    if kind == "internal-error":
+        return Problem(kind, KINDS[kind].help)
+    return Problem(kind, str(error))
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """The exception handler of everything."""
+    problem = problem_of(error)
+    if isinstance(error, HTTPException) and problem.kind in ("not-found", "method-not-allowed"):
+        problem.detail = shortened(
+            f"{request.method} {request.url.path!r}: {KINDS[problem.kind].title.lower()}; /openapi.json lists the paths"
+        )
+    return problem.response()
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of this app with a problem."""
+    for error in (Problem, HTTPException, RequestValidationError, *ERRORS, Exception):
+        app.add_exception_handler(error, answer)
+
+
+def responses(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """What a route's description says of the problems it answers with: one entry a status, naming its kinds."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for kind in (*kinds, "internal-error"):
+        entry = by_status.setdefault(KINDS[kind].status, {"description": "", "content": content})
+        entry["description"] += f"{', ' if entry['description'] else 'Problem: '}{kind}"
+    return by_status
