@@ -1,0 +1,61 @@
+"""One job: its status, its end awaited, its cancellation."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+
+from api.deps import Service, TheClient, service_of
+from api.problems import responses
+from api.schemas import Job
+from runner import JobStatus
+
+MAX_WAIT_S = 60
+
+router = APIRouter(tags=["jobs"])
+
+JobId = Annotated[str, Path(description="the job's id")]
+
+
+@router.get("/jobs/{id}", summary="The status of a job", responses=responses("not-found", "validation", "invalid-id", "store-unavailable"))
+async def status(
+    id: JobId,
+    request: Request,
+    wait: Annotated[
+        float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="answer at its end, at the latest after so many seconds")
+    ] = 0,
+) -> Job:
+    """The job as it is now; with `wait` as it is at its end, or when the time is up. Waiting costs Redis nothing."""
+    return Job.of(await _awaited(service_of(request), request, id, wait))
+
+
+@router.delete(
+    "/jobs/{id}", summary="Cancel a job", responses=responses("not-found", "invalid-id", "already-finished", "store-unavailable")
+)
+async def cancel(id: JobId, client: TheClient) -> Job:
+    """Stop a job: `cancelled` at once if it is not running; a running one is asked to stop. Cancelling twice is the same answer."""
+    return Job.of(await client.cancel(id))
+
+
+async def _awaited(service: Service, request: Request, job_id: str, wait_s: float) -> JobStatus:
+    """The job at its end, or when the time is up, the service stops, or the caller has gone."""
+    job = service.client.job(job_id)
+    # Asked before waiting, so that an unknown job or an absent Redis is answered at once.
+    known = await job.status()
+    if known.state.is_final or wait_s == 0:
+        return known
+    end = asyncio.create_task(job.wait(wait_s))
+    others = [asyncio.create_task(service.stopping.wait()), asyncio.create_task(_gone(request))]
+    try:
+        await asyncio.wait([end, *others], return_when=asyncio.FIRST_COMPLETED)
+        return end.result() if end.done() else await job.status()
+    finally:
+        for waiting in (end, *others):
+            waiting.cancel()
+        await asyncio.gather(end, *others, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    """Until the caller has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

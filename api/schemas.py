@@ -1,0 +1,244 @@
+"""What travels over HTTP, as pydantic models: bodies are strict and closed, answers complete. OpenAPI is made from these."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from api.faults import Fault
+from api.problems import Problem
+from runner import InvalidOption, JobOptions, JobRequest, JobStatus, LimitStatus, State, TaskSpec
+
+MAX_BATCH = 1000
+"""Most jobs of one batch."""
+
+
+def _instant(value: object) -> object:
+    """An ISO 8601 text as an instant; numbers are not taken for one, as nobody can see whether they are seconds."""
+    if not isinstance(value, str):
+        message = "Input should be an instant as text, like 2030-01-31T12:00:00Z"
+        raise ValueError(message)  # noqa: TRY004 - pydantic turns it into a validation error
+    return datetime.fromisoformat(value)
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class JobBody(_Body):
+    """One job to submit."""
+
+    task: Annotated[str, Field(description="name of a task; GET /v1/tasks lists them")]
+    args: dict[str, Any] = Field(default_factory=dict, description="arguments by name; checked against the task's parameters")
+    id: Annotated[str | None, Field(description="an id of your own makes it safe to repeat the request: [A-Za-z0-9_.:-]{1,128}")] = None
+    priority: Annotated[Literal["high", "normal", "low"] | None, Field(description="default: the task's")] = None
+    delay: Annotated[float | None, Field(ge=0, description="seconds before the job may start; not together with run_at")] = None
+    run_at: Annotated[
+        datetime | None,
+        BeforeValidator(_instant, json_schema_input_type=datetime | None),
+        Field(description="instant before which the job does not start, with a time zone, at most 366 days ahead"),
+    ] = None
+    cost: Annotated[
+        dict[str, Annotated[int, Field(ge=0)]] | None, Field(description="tokens to take by limit name; default: the task's")
+    ] = None
+
+    def request(self) -> JobRequest:
+        """The job as the client takes it. Raises `Problem` for a start time out of range."""
+        options = JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost)
+        if (self.delay is None) != (self.run_at is None):
+            try:
+                options.delay_us()
+            except InvalidOption as error:
+                raise Problem("run-at-out-of-range", str(error)) from None
+        return JobRequest(self.task, self.args, options)
+
+
+class BatchBody(_Body):
+    """Many jobs to submit at once."""
+
+    jobs: Annotated[list[JobBody], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class ProblemDocument(BaseModel):
+    """An error, as RFC 9457 describes it. `type` is the path of a short text for people."""
+
+    type: Annotated[str, Field(examples=["/problems/unknown-task"])]
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="what is wrong with this request, with the value, and what to do")]
+    errors: list[Fault] = Field(default_factory=list, description="what is wrong where, if the place can be told")
+
+
+class Place(BaseModel):
+    """Where a job stands: for a waiting one what it waits for, its place in line and when its tokens will have landed."""
+
+    state: Annotated[State | None, Field(description="null: stored, but Redis could not be asked for more just now")]
+    reason: Annotated[str | None, Field(description="why a waiting or scheduled job does not start yet")] = None
+    limit: Annotated[str | None, Field(description="the bucket a waiting job waits for")] = None
+    position: Annotated[int | None, Field(description="place of a waiting job in its line, 1 is next")] = None
+    eta_s: Annotated[float | None, Field(description="seconds until it can start, if all ahead of it start on time")] = None
+
+
+class AcceptedJob(Place):
+    """A submission that is stored."""
+
+    id: str
+    task: str
+    created: Annotated[bool, Field(description="false: this very job had been submitted before")] = True
+
+
+class BatchItem(Place):
+    """One job of a batch: stored, or with the problem why not."""
+
+    id: str
+    task: str
+    created: bool = True
+    problem: ProblemDocument | None = None
+
+
+class AcceptedBatch(BaseModel):
+    """The jobs of a batch, in its order."""
+
+    jobs: list[BatchItem]
+
+
+class Job(Place):
+    """A job as it is now. Times are UTC by Redis's clock; null: not yet."""
+
+    id: str
+    task: str
+    state: State
+    priority: str
+    attempt: Annotated[int, Field(description="number of its starts")]
+    failures: int
+    crashes: Annotated[int, Field(description="workers lost while they ran it")]
+    cancel_requested: Annotated[bool, Field(description="it is running and has been asked to stop")]
+    submitted_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    args: Any
+    result: Any
+    error: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, status: JobStatus) -> Self:
+        return cls(
+            id=status.id,
+            task=status.task,
+            state=status.state,
+            reason=status.reason,
+            limit=status.limit,
+            position=status.position,
+            eta_s=status.eta_s,
+            priority=status.priority,
+            attempt=status.attempt,
+            failures=status.failures,
+            crashes=status.crashes,
+            cancel_requested=status.cancel_requested,
+            submitted_at=_utc(status.submitted_at),
+            started_at=_utc(status.started_at),
+            finished_at=_utc(status.finished_at),
+            args=status.args,
+            result=status.result,
+            error=status.error,
+        )
+
+
+class Task(BaseModel):
+    """A task that can be submitted."""
+
+    name: str
+    description: str
+    parameters: Annotated[dict[str, Any], Field(description="JSON schema of args")]
+    limits: list[str]
+    cost: Annotated[dict[str, int | str], Field(description="tokens by limit, a number or the argument that says it; default 1")]
+    priority: str
+
+    @classmethod
+    def of(cls, spec: TaskSpec) -> Self:
+        return cls(
+            name=spec.name,
+            description=spec.description,
+            parameters=spec.parameters,
+            limits=list(spec.limits),
+            cost=spec.cost,
+            priority=spec.priority,
+        )
+
+
+class Tasks(BaseModel):
+    """Every task of the queue."""
+
+    tasks: list[Task]
+
+
+class Bucket(BaseModel):
+    """A live bucket of a limit."""
+
+    bucket: str
+    tokens: Annotated[int, Field(description="whole tokens that could be taken now")]
+    waiting: Annotated[int, Field(description="jobs that wait here")]
+    next_token_s: Annotated[float, Field(description="seconds until its next token; 0: it is full, or one is there")]
+    frozen_s: Annotated[float, Field(description="seconds nothing starts, as the provider asked; 0: not frozen")]
+
+
+class Limit(BaseModel):
+    """A limit: what is permitted, and how its buckets stand. Of a limit with a key, those buckets somebody waits for."""
+
+    name: str
+    policy: Annotated[dict[str, Any], Field(examples=[{"kind": "token_bucket", "capacity": 20, "refill": 10, "every_s": 1.0, "key": None}])]
+    buckets: list[Bucket]
+
+    @classmethod
+    def of(cls, status: LimitStatus) -> Self:
+        policy = {name: value for name, value in status.policy.items() if name not in _INTERNAL}
+        if "every_us" in policy:
+            policy["every_s"] = policy.pop("every_us") / 1_000_000
+        buckets = [
+            Bucket(bucket=b.bucket, tokens=b.tokens, waiting=b.waiting, next_token_s=b.next_token_s, frozen_s=b.frozen_s)
+            for b in status.buckets
+        ]
+        return cls(name=status.name, policy=policy, buckets=buckets)
+
+
+class Limits(BaseModel):
+    """Every limit of the queue."""
+
+    limits: list[Limit]
+
+
+class WorkerProcess(BaseModel):
+    """A worker that holds a lease."""
+
+    id: str
+    host: str | None = None
+    pid: int | None = None
+    slots: Annotated[int | None, Field(description="jobs it runs at once")] = None
+    tasks: list[str] = []
+    leader: Annotated[bool, Field(description="it runs the refill loop")] = False
+
+
+class Workers(BaseModel):
+    """Every worker of the queue."""
+
+    workers: list[WorkerProcess]
+
+
+class Health(BaseModel):
+    """All is well; what is not is a problem."""
+
+    status: Literal["ok"] = "ok"
+
+
+_INTERNAL = {"name", "step_us", "credits_a_step", "credits_a_token"}
+"""What the scripts need of a policy and a reader does not."""
+
+
+def models() -> Iterable[type[BaseModel]]:
+    """The models that FastAPI does not meet in a signature, because bodies are parsed by hand and problems are answered by handlers."""
+    return (JobBody, BatchBody, ProblemDocument)
+
+
+def _utc(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

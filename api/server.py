@@ -1,0 +1,81 @@
+"""serve: the service on a port, until a signal or an event stops it. It prints nothing and lets go of waiting requests first."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from api.app import create_app
+from runner import Client, Settings
+
+_GRACE_S = 5
+_BACKLOG = 2048
+
+
+async def serve(
+    settings: Settings,
+    queue: str = "default",
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    on_started: Callable[[str], object] = lambda _: None,
+    stopping: asyncio.Event | None = None,
+) -> None:
+    """Serve the queue until SIGINT, SIGTERM or `stopping`; then finish what is under way, waiting requests at once, and return.
+
+    Port 0 takes a free one; `on_started` is given the URL once requests are answered. Raises OSError if it cannot listen
+    there, and `ConfigurationError` if there is no Redis to use; that Redis is away is no error.
+    """
+    stop = stopping or asyncio.Event()
+    listener = _listen(host, port)
+    try:
+        client = Client(queue, settings=settings)
+        config = uvicorn.Config(
+            create_app(lambda: client, stopping=stop),
+            lifespan="on",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        await _Server(config, stop, lambda: on_started(_url(listener))).serve([listener])
+    finally:
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, whose end also ends the requests that wait for a job. A signal is taken as a wish, not passed on."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event, on_started: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+        self._on_started = on_started
+        self._loop = asyncio.get_running_loop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._stopping.is_set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn calls it
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._loop.call_soon_threadsafe(self._stopping.set)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket, so that a port in use is an OSError of this call."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
