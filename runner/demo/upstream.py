@@ -43,7 +43,7 @@ class Meter:
         together = 1
         for arrival_s in reversed(self._arrivals):
             together += 1
-            if together > self._limit.bound(now_s - arrival_s ):
+            if together > self._limit.bound(now_s - arrival_s + self._jitter_s):
                 return False
         self._arrivals.append(now_s)
         return True
