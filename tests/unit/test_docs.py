@@ -1,0 +1,301 @@
+"""What the documents say, compared with the source: keys, settings, commands, routes, transitions, log lines, paths and links."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import typer
+
+from api.app import create_app
+from runner.cli.app import app
+from runner.job import FINAL, State
+from runner.keys import Keys, Priority
+from runner.registry import Runner
+from runner.scripts import load, script_names
+from runner.settings import Settings
+from tests.leftovers import KEYS_WITHOUT_TTL
+from tests.unit.test_architecture import RINGS
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
+
+
+class Row(NamedTuple):
+    """One row of a table: its cells without the bars."""
+
+    cells: list[str]
+
+    def code(self, column: int) -> list[str]:
+        """The code spans of a cell."""
+        return re.findall(r"`([^`]+)`", self.cells[column])
+
+
+def table(text: str, first_header: str) -> list[Row]:
+    """The rows of the one table whose first column has this header."""
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.startswith(f"| {first_header} |"):
+            next(lines)
+            break
+    else:
+        raise AssertionError(f"no table begins with column {first_header!r}")
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append(Row([cell.strip() for cell in line.strip("|").split("|")]))
+    assert rows
+    return rows
+
+
+def words(cell: str) -> set[str]:
+    return {word.strip() for word in cell.split(",") if word.strip()}
+
+
+# Keys
+
+
+def keys_of_keys_py() -> set[str]:
+    """Every key as keys.py builds it, with `<parameter>` for the variable part, without the prefix."""
+    keys = Keys("q")
+    found = {keys.stream(priority) for priority in Priority}
+    for name, member in inspect.getmembers_static(Keys):
+        if name.startswith("_") or name in ("prefix", "queue", "stream"):
+            continue
+        if isinstance(member, property):
+            found.add(getattr(keys, name))
+        else:
+            (parameter,) = list(inspect.signature(member).parameters)[1:]
+            found.add(getattr(keys, name)(f"<{parameter}>"))
+    return {key.removeprefix(keys.prefix) for key in found}
+
+
+def key_rows() -> list[Row]:
+    return table((DOCS / "redis-data-model.md").read_text(), "key")
+
+
+def test_the_data_model_has_every_key_and_no_other() -> None:
+    documented = [key for row in key_rows() for key in row.code(0)]
+
+    assert sorted(documented) == sorted(keys_of_keys_py())
+
+
+def test_lua_builds_no_key_that_python_does_not_name() -> None:
+    lua = "".join(path.read_text() for path in (ROOT / "runner" / "lua").glob("*.lua"))
+    built = {f"{literal}<" if literal.endswith(":") else literal for literal in re.findall(r"prefix \.\. '([^']+)'", lua)}
+
+    assert built
+    assert [key for key in built if not any(known == key or known.startswith(key) for known in keys_of_keys_py())] == []
+
+
+def test_a_key_without_a_time_to_live_is_one_the_suite_lets_stay() -> None:
+    """`starts` is only written when a test or a measurement asks for it; a job's hash is judged by its state."""
+    immortal = {key for row in key_rows() if row.cells[3].startswith("none") and row.cells[1] != "channel" for key in row.code(0)}
+
+    allowed = {key for key in keys_of_keys_py() if any(fnmatchcase(key, pattern) for pattern in KEYS_WITHOUT_TTL)}
+
+    assert allowed - {"starts"} == immortal - {"starts", "job:<job_id>"}
+
+
+def test_only_scripts_write_keys() -> None:
+    writers = {name for row in key_rows() for name in words(row.cells[4])}
+
+    assert writers <= set(script_names())
+    assert set(script_names()) - writers == {"limits"}
+
+
+# Settings
+
+
+def default_text(value: object) -> str:
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+
+
+def test_the_readme_has_every_setting_with_its_default_and_meaning() -> None:
+    documented = {row.code(0)[0]: (row.code(1)[0], row.cells[2]) for row in table(README, "setting")}
+    expected = {
+        f"RUNNER_{name.upper()}": (default_text(field.default), field.description or documented[f"RUNNER_{name.upper()}"][1])
+        for name, field in Settings.model_fields.items()
+    }
+
+    assert documented == expected
+
+
+# Command line
+
+
+def commands() -> dict[str, set[str]]:
+    """Every command with its options."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    return {name: {option for parameter in command.params for option in parameter.opts} for name, command in group.commands.items()}
+
+
+def test_the_readme_has_every_command() -> None:
+    documented = {row.code(0)[0].split()[0] for row in table(README, "command")}
+
+    assert documented == set(commands())
+
+
+def test_the_readme_has_every_route() -> None:
+    documented = {row.code(0)[0] for row in table(README, "request")}
+    described = create_app().openapi()["paths"]
+
+    assert documented == {f"{method.upper()} {path}" for path, methods in described.items() for method in methods}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_and_options_in_documents_exist(document: Path) -> None:
+    known = commands()
+    for line in document.read_text().splitlines():
+        for name, rest in re.findall(r"python -m runner ([a-z]+)([^`|\n]*)", line):
+            assert name in known, line
+            assert set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", rest)) <= known[name] | {"--help"}, line
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_make_targets_in_documents_exist(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert set(re.findall(r"(?:`|^ {4}|^)make ([a-z]+)", document.read_text(), re.MULTILINE)) <= targets
+
+
+# States
+
+
+def arrows() -> set[tuple[str, str, str]]:
+    """The diagram: from, to, script."""
+    text = (DOCS / "state-machine.md").read_text()
+    lines = re.findall(r"^ +(\S+) --> (\S+): (.+)$", text, re.MULTILINE)
+    return {(start.replace("[*]", "new"), end, script) for start, end, scripts in lines for script in words(scripts)}
+
+
+def transitions() -> set[tuple[str, str, str]]:
+    """The table: from, to, script."""
+    return {(row.cells[0], row.cells[1], row.cells[2]) for row in table((DOCS / "state-machine.md").read_text(), "from")}
+
+
+def states_a_script_sets(name: str) -> set[str]:
+    """The states a script can bring a job to, read from its source: through the includes it calls, or by itself."""
+    script = (ROOT / "runner" / "lua" / f"{name}.lua").read_text()
+    code = "\n".join(line for line in script.splitlines() if not line.startswith("--"))
+    found = set(re.findall(r"'state', '(\w+)'", code)) | set(re.findall(r"conclude\(id, [^,]+, '(\w+)'", code))
+    found |= {"queued", "waiting"} if "enqueue(" in code else set()
+    found |= {"queued"} if "release(" in code else set()
+    found |= {"scheduled"} if re.search(r"ZADD', prefix \.\. 'scheduled'", code) else set()
+    return found & set(State)
+
+
+def test_the_diagram_and_the_table_of_states_agree() -> None:
+    assert arrows() == transitions()
+
+
+def test_arrows_name_scripts_and_states() -> None:
+    for start, end, script in arrows():
+        assert {start, end} <= {*State, "new"}
+        assert script in script_names()
+        assert start not in FINAL
+
+
+@pytest.mark.parametrize("name", script_names())
+def test_each_script_has_the_arrows_it_draws(name: str) -> None:
+    assert {end for _, end, script in arrows() if script == name} == states_a_script_sets(name)
+
+
+def test_every_state_is_explained() -> None:
+    text = (DOCS / "state-machine.md").read_text()
+
+    assert [state for state in State if f"`{state}`" not in text and state not in {end for _, end, _ in arrows()}] == []
+
+
+# Structure
+
+
+def test_the_architecture_places_every_module() -> None:
+    rows = {row.cells[0]: set(row.code(1)) for row in table((DOCS / "architecture.md").read_text(), "ring")}
+    modules = {path.stem for path in (ROOT / "runner").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+
+    assert rows == {ring: members & modules for ring, members in RINGS.items()}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_paths_and_links_in_documents_exist(document: Path) -> None:
+    text = document.read_text()
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    paths = re.findall(r"\b(?:runner|api|tests|docs|bench|examples)/[\w./-]+\.(?:py|lua|md|json)\b", text)
+    tests = re.findall(r"(tests/\w+/test_\w+\.py)::(\w+)", text)
+
+    assert [link for link in links if link and not (document.parent / link).exists()] == []
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [test for path, test in tests if f"def {test}(" not in (ROOT / path).read_text()] == []
+
+
+def test_each_decision_is_short_and_has_its_three_parts() -> None:
+    assert [path.name[:4] for path in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
+    for path in DECISIONS:
+        text = path.read_text()
+        assert text.startswith(f"# {path.name[:4]} ")
+        assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+        assert text.count("\n") <= 20, path.name
+
+
+# Operations
+
+
+def log_lines() -> Iterator[tuple[str, str]]:
+    """Level and text of everything the library logs, with `…` for what varies."""
+    for path in sorted((ROOT / "runner").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("log.info", "log.warning", "log.error"):
+                text = str(ast.literal_eval(node.args[0]))
+                yield ast.unparse(node.func).removeprefix("log."), re.sub(r"%[-.\d]*[a-z]", "…", text).replace("\n", " ").strip()
+
+
+def test_operations_explains_every_log_line() -> None:
+    rows = table((DOCS / "operations.md").read_text(), "log line")
+
+    assert sorted((row.cells[1], row.code(0)[0]) for row in rows) == sorted(set(log_lines()))
+
+
+def test_the_access_list_has_every_command_that_is_sent() -> None:
+    """Commands of the scripts from their source; those of the client library are named here."""
+    sent = {"auth", "ping", "select", "eval", "evalsha", "subscribe", "unsubscribe", "blpop", "xreadgroup"}
+    for name in script_names():
+        calls = re.findall(r"redis\.p?call\('([A-Z]+)'(?:, '([A-Z]+)')?", load(name).source)
+        sent |= {f"{command}|{word}" if command in ("XGROUP", "XINFO") else command for command, word in calls}
+    text = (DOCS / "operations.md").read_text()
+    block = next(block for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) if "ACL SETUSER" in block)
+    allowed = set(re.findall(r"\+(\S+)", block)) - {"client|setinfo"}
+
+    assert allowed == {command.lower() for command in sent}
+
+
+# Examples of use
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_first_python_of_the_readme_declares_what_it_says() -> None:
+    names: dict[str, object] = {}
+    exec(compile(python_blocks()[0], "README.md", "exec"), names)
+
+    (runner,) = [value for value in names.values() if isinstance(value, Runner)]
+    assert runner.tasks
+    assert runner.limits
+
+
+@pytest.mark.parametrize("block", python_blocks())
+def test_python_of_the_readme_compiles(block: str) -> None:
+    compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
