@@ -14,7 +14,7 @@ from runner.clock import monotonic_s
 from runner.demo.children import Children
 from runner.demo.measured import Run, findings, shortest_s
 from runner.demo.tasks import METERED, call_metered, jobs
-from runner.demo.upstream import CALL_S, PRICE_EUR, Upstream, serving
+from runner.demo.upstream import CALL_S, JITTER_S, PRICE_EUR, Upstream, serving
 from runner.demo.view import Snapshot, View
 from runner.embedded import EmbeddedServer
 from runner.errors import RunnerError
@@ -56,7 +56,7 @@ async def run(console: Console, scenario: Scenario | None = None) -> int:
 def _introduce(view: View, scenario: Scenario) -> None:
     every_s = METERED.every_us / MICROSECONDS
     view.say(f"{scenario.jobs} jobs, each one HTTP call to a metered service, for {PRICE_EUR:g} EUR a call.")
-    view.say(f"The service permits {METERED.capacity} calls at once and {METERED.refill} more every {every_s:g} s.")
+    view.say(f"It permits {METERED.capacity} at once and {METERED.refill} more every {every_s:g} s, with {JITTER_S:g} s of tolerance.")
 
 
 async def _started(children: Children, redis_url: str) -> str:
@@ -146,7 +146,8 @@ class _Stage:
                 os.kill(pid, signal.SIGKILL)
                 self._killed = pid
                 role = "the leader of the two workers" if worker["leader"] else "one of the two workers"
-                self._view.tell(self._elapsed_s, f"kill -9 {pid}, {role}, with {len(arrivals_s)} calls under way")
+                calls = "1 call" if len(arrivals_s) == 1 else f"{len(arrivals_s)} calls"
+                self._view.tell(self._elapsed_s, f"kill -9 {pid}, {role}, with {calls} under way")
                 return
 
     @property
