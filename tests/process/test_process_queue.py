@@ -1,0 +1,89 @@
+"""The process queue as its users meet it: uvicorn and a worker as processes of their own, and nothing but its two routes."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from runner import Client
+from tests.eventually import eventually
+from tests.servers import Server, free_port
+
+pytestmark = pytest.mark.process
+
+APP = "tests.process.quick_process_queue"
+
+
+@asynccontextmanager
+async def running(redis_url: str, *words: str) -> AsyncIterator[Process]:
+    environment = {**os.environ, "RUNNER_REDIS_URL": redis_url}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", *words, stdin=DEVNULL, stdout=DEVNULL, env=environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+async def service(private_server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    port = free_port()
+    async with (
+        running(private_server.url, "runner", "worker", "--app", f"{APP}:jobs", "--record-starts"),
+        running(private_server.url, "uvicorn", f"{APP}:app", "--port", str(port), "--log-level", "warning"),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+        Client("process-queue", url=private_server.url) as client,
+    ):
+        await eventually(lambda: answers(http), within_s=20)
+        await eventually(client.workers, within_s=20)
+        yield http
+
+
+async def answers(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/openapi.json")).is_success
+    except httpx.TransportError:
+        return False
+
+
+async def status(http: httpx.AsyncClient, task_id: str) -> dict[str, str | None]:
+    fields: dict[str, str | None] = (await http.get(f"/tasks/status/{task_id}")).raise_for_status().json()
+    return fields
+
+
+async def test_ten_start_at_once_the_others_when_their_tokens_land_and_none_fails(
+    service: httpx.AsyncClient, private_server: Server
+) -> None:
+    submitted = [(await service.post(f"/tasks/process/{number}")).raise_for_status().json() for number in range(15)]
+    assert all(answer.keys() == {"task_id", "status"} and answer["status"] == "queued" for answer in submitted)
+    ids = [answer["task_id"] for answer in submitted]
+
+    async def states() -> list[str | None]:
+        return [(await status(service, task_id))["status"] for task_id in ids]
+
+    assert (await eventually(states))[10:] == ["waiting"] * 5
+
+    async def all_have_ended() -> bool:
+        return not {"queued", "waiting", "running"} & set(await states())
+
+    await eventually(all_have_ended, within_s=15)
+    assert [await status(service, task_id) for task_id in ids] == [
+        {"task_id": task_id, "status": "succeeded", "result": f"Processed {number}"} for number, task_id in enumerate(ids)
+    ]
+
+    async with Client("process-queue", url=private_server.url) as client:
+        starts = await client.store.starts()
+    assert [start.job for start in starts] == ids
+    assert {start.attempt for start in starts} == {1}
+    seconds = [(start.at_us - starts[0].at_us) / 1e6 for start in starts]
+    assert [int(second) for second in seconds] == [0] * 10 + [1, 1, 2, 2, 3]
+    assert max(second % 1 for second in seconds[10:]) < 0.5
+
+
+async def test_an_unknown_task_is_not_found(service: httpx.AsyncClient) -> None:
+    assert (await service.get("/tasks/status/0")).status_code == 404
