@@ -1,9 +1,10 @@
 """From a URL to a Redis client, and from an error to what it means. The only module that opens connections to Redis."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import redis
 import redis.asyncio
@@ -46,6 +47,20 @@ def redis_url(settings: Settings) -> str:
     return server.url
 
 
+class _Client(redis.asyncio.Redis):
+    """Bounds each command as a whole.
+
+    The library's own time-out for sending is asyncio.wait_for, which before Python 3.12 can swallow a cancellation:
+    a worker told to stop would go on claiming.
+    """
+
+    timeout_s: float | None = None
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        async with asyncio.timeout(self.timeout_s):
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+
 def connect(url: str, *, timeout_s: float) -> redis.asyncio.Redis:
     """A client whose every command is sent at most once: our loops retry, knowing what may be repeated. `timeout_s` bounds each reply."""
     try:
@@ -55,12 +70,13 @@ def connect(url: str, *, timeout_s: float) -> redis.asyncio.Redis:
             timeout=timeout_s,
             protocol=2,
             retry=AsyncRetry(NoBackoff(), 0),
-            socket_timeout=timeout_s,
+            socket_timeout=None,
             socket_connect_timeout=timeout_s,
         )
     except ValueError as error:
         raise ConfigurationError(_bad_url(url, error)) from error
-    client = redis.asyncio.Redis.from_pool(pool)
+    client = cast("_Client", _Client.from_pool(pool))
+    client.timeout_s = timeout_s
     client.response_callbacks.clear()
     return client
 
