@@ -1,0 +1,75 @@
+"""Where a figure was measured; a figure without this means nothing."""
+
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Self
+
+import redis
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """`load` is the machine's load average of the last minute, taken before the measurement: what others did meanwhile."""
+
+    cpus: int
+    cpu: str
+    load: float
+    system: str
+    python: str
+    uvloop: str
+    redis_py: str
+    hiredis: str
+    server: str
+    persistence: str
+    commit: str
+
+    @classmethod
+    def here(cls, url: str) -> Self:
+        """This machine, with the server at `url`."""
+        with redis.Redis.from_url(url, protocol=2) as client:
+            info = client.info("server")
+            fsync = client.config_get("appendfsync")["appendfsync"]
+            appends = client.config_get("appendonly")["appendonly"] == "yes"
+        kind = info.get("server_name", "redis")
+        return cls(
+            cpus=len(os.sched_getaffinity(0)),
+            cpu=_cpu_model(),
+            load=round(os.getloadavg()[0], 2),
+            system=f"{platform.system()} {platform.release()}",
+            python=platform.python_version(),
+            uvloop=_version("uvloop"),
+            redis_py=redis.__version__,
+            hiredis=_version("hiredis"),
+            server=f"{kind} {info.get(f'{kind}_version', info['redis_version'])}, unix socket",
+            persistence=f"appendonly yes, appendfsync {fsync}" if appends else "none",
+            commit=_commit(),
+        )
+
+
+def _cpu_model() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _commit() -> str:
+    """The commit, with `+` if the package differs from it."""
+    git = ["git", "-C", str(ROOT)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "runner", "bench"], check=False).returncode
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+" if changed else "")

@@ -1,0 +1,100 @@
+"""throttle: a large backlog behind a rate. Are all permitted starts used, none beyond them, in order, and what does waiting cost?"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from bench.redis_load import RedisLoad
+from bench.scenario import Repetition, Scenario, option, percentiles
+from bench.start_log import Start, latenesses_us, most_in_window, order_inversions, worst_excess
+from bench.worker_process import worker_processes
+from bench.workload import build
+from runner import Settings, TokenBucket
+from runner.keys import Keys
+from runner.limits import MICROSECONDS
+
+_QUEUE = "bench"
+_POLL_S = 0.01
+_FIRST_START_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    backlog: int = option(20_000, "jobs submitted beforehand")
+    rate: int = option(100, "starts a second")
+    burst: int = option(10, "capacity of the bucket")
+    seconds: int = option(15, "how long is measured, from the first start")
+    workers: int = option(1, "worker processes")
+
+
+async def _until_first_start(redis: Redis, starts: str) -> None:
+    async with asyncio.timeout(_FIRST_START_S):
+        while not await redis.xlen(starts):  # noqa: ASYNC110 - Redis announces nothing
+            await asyncio.sleep(_POLL_S)
+
+
+async def _read_starts(redis: Redis, keys: Keys, place: dict[str, int]) -> list[Start]:
+    """The log of starts, with what each handler returned if it has ended."""
+    rows: list[dict[bytes, bytes]] = [fields for _, fields in cast("Any", await redis.xrange(keys.starts))]
+    ids = [row[b"job"].decode() for row in rows]
+    async with redis.pipeline(transaction=False) as pipeline:
+        for job_id in ids:
+            pipeline.hget(keys.job(job_id), "result")
+        results = await pipeline.execute()
+    return [
+        Start(place[job_id], int(row[b"now"]), None if result is None else int(result))
+        for job_id, row, result in zip(ids, rows, results, strict=True)
+    ]
+
+
+async def measure(url: str, options: Options) -> Repetition:
+    limit = TokenBucket("metered", rate=f"{options.rate}/s", burst=options.burst)
+    settings = Settings(redis_url=url, record_starts=True)
+    app = build(_QUEUE, settings, limit)
+    keys = Keys(_QUEUE)
+    redis = Redis.from_url(url, protocol=2)
+    try:
+        async with worker_processes(options.workers, _QUEUE, settings, limit) as workers:
+            task = app.tasks["metered"]
+            handles = await app.submit_many([task.prepare() for _ in range(options.backlog)])
+            before = await RedisLoad.now(redis)
+            for worker in workers:
+                worker.go()
+            await _until_first_start(redis, keys.starts)
+            await asyncio.sleep(options.seconds)
+            count = await redis.xlen(keys.starts)
+            load = (await RedisLoad.now(redis)).since(before)
+            worker_cpu_s = sum(worker.cpu_s() for worker in workers)
+        starts = await _read_starts(redis, keys, {handle.id: place for place, handle in enumerate(handles)})
+    finally:
+        await redis.aclose()
+        await app.close()
+    figures = _figures(limit, options, starts) | {
+        "worker_cpu_s": worker_cpu_s,
+        "redis_cpu_s": load.cpu_s,
+        "redis_commands_per_start": load.calls / count,
+    }
+    return Repetition(figures, load.per(count))
+
+
+def _figures(limit: TokenBucket, options: Options, log: Sequence[Start]) -> dict[str, float]:
+    starts = [start for start in log if start.at_us <= log[0].at_us + options.seconds * MICROSECONDS]
+    permitted = min(limit.bound(options.seconds), options.backlog)
+    to_claim, to_handler = latenesses_us(limit, starts)
+    return {
+        "starts_of_permitted_percent": 100 * len(starts) / permitted,
+        "starts": len(starts),
+        "permitted_starts": permitted,
+        "most_starts_in_1s": most_in_window(starts, MICROSECONDS),
+        "bound_of_1s_starts": limit.bound(1.0),
+        "worst_window_beyond_bound_starts": worst_excess(limit, log),
+        "order_inversions": order_inversions(starts),
+        **percentiles([late / 1_000 for late in to_claim], "ms", "token_to_claim_"),
+        **percentiles([late / 1_000 for late in to_handler], "ms", "token_to_handler_"),
+    }
+
+
+SCENARIO = Scenario("throttle", "start", Options, measure, "a backlog behind a rate limit")
