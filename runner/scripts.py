@@ -12,6 +12,7 @@ from redis.exceptions import NoScriptError
 
 _HEADER_LINE = re.compile(r"^-- (KEYS|ARGV|include): (.*)$", re.MULTILINE)
 _NAME = re.compile(r"([a-z_]+)(\.\.\.)?")
+_DECLARATION = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 
 Argument = str | bytes | int
 
@@ -73,8 +74,9 @@ def load(name: str) -> Script:
     prelude += [f"local {argument} = ARGV[{index}]" for index, argument in enumerate(arguments, 1)]
     if rest is not None:
         prelude.append(f"local {rest}_at = {len(arguments) + 1}")
-    includes = [part.strip() for part in header["include"].split(",") if part.strip() != "none"]
-    source = "\n".join([*prelude, *(_read(include) for include in includes), text])
+    includes = [_read(part.strip()) for part in header["include"].split(",") if part.strip() != "none"]
+    _check_names(name, arguments, includes)
+    source = "\n".join([*prelude, *includes, text])
     sha = hashlib.sha1(source.encode()).hexdigest()  # noqa: S324 - the name Redis gives a script
     return Script(name, source, sha, tuple(arguments), rest)
 
@@ -87,6 +89,15 @@ def script_names() -> list[str]:
 
 def _read(name: str) -> str:
     return files("runner").joinpath("lua").joinpath(f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _check_names(script: str, arguments: Sequence[str], includes: Sequence[str]) -> None:
+    """An include that declares an argument's name would hide the argument, and nobody would notice."""
+    declared = {name for include in includes for names in _DECLARATION.findall(include) for name in names.replace(" ", "").split(",")}
+    hidden = declared & set(arguments)
+    if hidden:
+        message = f"script {script}: argument {min(hidden)!r} is hidden by an include that declares the same name; rename one"
+        raise ValueError(message)
 
 
 def _names(script: str, header: str) -> tuple[list[str], str | None]:

@@ -47,7 +47,7 @@ local function join(line, bucket_name, wait, pass)
 end
 
 -- An emptied line leaves; while others wait there its pass is remembered, or one job at a time would always be first.
-local function leave(line, bucket_name, pass)
+local function retire(line, bucket_name, pass)
   local waiting = lines_waiting_key(bucket_name)
   redis.call('ZREM', waiting, line)
   if redis.call('EXISTS', waiting) == 1 then redis.call('SET', pass_key(line), pass, 'PX', PASS_MS) end

@@ -47,7 +47,7 @@ local function serve(bucket_name, budget)
     end
     if not moved then
       if redis.call('EXISTS', line_key(line)) == 0 then
-        leave(line, bucket_name, pass)
+        retire(line, bucket_name, pass)
       elseif not alone then
         redis.call('ZADD', waiting, pass, line)
       end
