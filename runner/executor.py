@@ -4,10 +4,12 @@ import asyncio
 import contextvars
 import json
 import logging
+import threading
 import traceback
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from runner.errors import InvalidArguments
@@ -23,12 +25,12 @@ _DEEPEST_TRACEBACK = 20
 
 
 class Executor:
-    """The tasks of an app, ready to run. Plain functions run in `settings.concurrency` threads."""
+    """The tasks of an app, ready to run. Plain functions run in threads, at most one for each slot."""
 
     def __init__(self, tasks: Mapping[str, Task[..., Any]], settings: Settings) -> None:
         self._tasks = tasks
         self._settings = settings
-        self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="runner-task")
+        self._threads = _Threads()
         self._result_ttl_ms = round(settings.result_ttl_s * 1000)
         self._failed_ttl_ms = round(settings.failed_ttl_s * 1000)
 
@@ -60,21 +62,23 @@ class Executor:
             record(self._failed(job, type(error).__name__, str(error)))
         except TimeoutError as error:
             timed_out = task.policy.timeout_s is not None and deadline.expired()
-            text = f"took longer than its time-out of {task.policy.timeout_s:g} s" if timed_out else str(error)
+            text = f"took longer than its time-out of {task.policy.timeout_s:g} s" if timed_out else _text_of(error)
             record(self._raised(job, task, error, text))
-        except Exception as error:  # noqa: BLE001 - a handler may raise anything; all of it is an outcome
-            record(self._raised(job, task, error, str(error)))
+        except BaseException as error:
+            if _is_ours(error):
+                raise
+            record(self._raised(job, task, error, _text_of(error)))
         finally:
             if thread is not None and not thread.done():
                 await _until_done(thread)
 
     def close(self) -> None:
         """Let go of the threads; those still running end with their functions."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _start_thread(self, task: Task[..., Any], arguments: dict[str, Any]) -> asyncio.Future[Any]:
         call = partial(contextvars.copy_context().run, task.function, **arguments)
-        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return asyncio.wrap_future(self._threads.run(call))
 
     def _succeeded(self, job: StartedJob, task: Task[..., Any], value: Any) -> Outcome:
         ttl_s = task.policy.result_ttl_s
@@ -86,7 +90,7 @@ class Executor:
         log.error("job %s (%s) failed for good in attempt %d: %s: %s", job.id, job.task, job.attempt, kind, message)
         return Outcome(job, Ending.failed, _error(kind, message, trace), 0, self._failed_ttl_ms)
 
-    def _raised(self, job: StartedJob, task: Task[..., Any], error: Exception, message: str) -> Outcome:
+    def _raised(self, job: StartedJob, task: Task[..., Any], error: BaseException, message: str) -> Outcome:
         kind, trace = type(error).__name__, _trace_of(error)
         retry = job.failures + 1
         if retry > task.policy.retries:
@@ -106,21 +110,89 @@ class Executor:
         return Outcome(job, Ending.retry, _error(kind, message, trace), round(delay_s * MICROSECONDS), 0)
 
 
+class _Threads:
+    """Threads that are started as they are needed, and kept.
+
+    Daemons, which those of the standard library are not: a function that never returns must not keep the process from ending.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._started = 0
+
+    def run(self, call: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # from here on nobody can cancel it: its thread will set it
+        self._calls.put((future, call))
+        if not self._idle.acquire(blocking=False):
+            self._started += 1
+            threading.Thread(target=self._work, name=f"runner-task-{self._started}", daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        for _ in range(self._started):
+            self._calls.put(None)
+
+    def _work(self) -> None:
+        while (item := self._calls.get()) is not None:
+            future, call = item
+            value: Any = None
+            raised: BaseException | None = None
+            try:
+                value = call()
+            except StopIteration as error:
+                raised = RuntimeError(f"a plain function raised {error!r}")  # no Future takes a StopIteration
+            except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the attempt
+                raised = error
+            # Idle before the outcome is told, or the next call would start a thread that nobody needs.
+            self._idle.release()
+            if raised is None:
+                future.set_result(value)
+            else:
+                future.set_exception(raised)
+            del item, future, call, value, raised
+
+
 async def _until_done(thread: asyncio.Future[Any]) -> None:
     """Wait for a thread that nobody can stop, whatever its function raises; its slot is taken as long as it runs."""
     log.warning("a plain function goes on past its time-out or cancellation; its slot stays taken until it returns")
-    await asyncio.wait({thread})
+    try:
+        await asyncio.wait({thread})
+    except asyncio.CancelledError:
+        thread.cancel()  # the worker leaves without it: nobody will be there when it returns
+        raise
     if not thread.cancelled():
         thread.exception()
 
 
+def _is_ours(error: BaseException) -> bool:
+    """Whether this ends the attempt from outside. A handler's own `sys.exit()` or CancelledError is a failure like any other."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    return isinstance(error, (KeyboardInterrupt, GeneratorExit))
+
+
 def _error(kind: str, message: str, trace: str = "") -> bytes:
-    fields = {"type": kind, "message": message[:_LONGEST_MESSAGE]}
+    fields = {"type": kind, "message": _sendable(message)[:_LONGEST_MESSAGE]}
     if trace:
-        fields["traceback"] = trace
+        fields["traceback"] = _sendable(trace)[-4 * _LONGEST_MESSAGE :]
     return json.dumps(fields).encode()
 
 
-def _trace_of(error: Exception) -> str:
+def _sendable(text: str) -> str:
+    """The text without lone surrogates, which no UTF-8 answer can carry."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as unprintable:  # noqa: BLE001 - the text is the handler's code too
+        return f"(no text: {type(unprintable).__name__})"
+
+
+def _trace_of(error: BaseException) -> str:
     """The handler's part of the traceback."""
-    return "".join(traceback.format_exception(error, limit=-_DEEPEST_TRACEBACK))[-4 * _LONGEST_MESSAGE :]
+    return "".join(traceback.format_exception(error, limit=-_DEEPEST_TRACEBACK))

@@ -5,6 +5,10 @@ from collections.abc import Iterable
 
 from runner.job import StartedJob
 
+Place = tuple[int, bytes, int]
+"""Which attempt it is: priority, entry id and attempt number. Entries of two streams can have the same id, and an entry whose group
+was destroyed is delivered again."""
+
 
 class InHand:
     """The slots of one worker, and every entry it must not let Redis take for lost."""
@@ -12,9 +16,10 @@ class InHand:
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self.free = slots
-        self.cancel_requested: set[str] = set()
-        self._entries: dict[bytes, StartedJob] = {}
-        self._attempts: dict[str, asyncio.Task[None]] = {}
+        self._entries: dict[Place, StartedJob] = {}
+        self._attempts: dict[Place, asyncio.Task[None]] = {}
+        self._undecided: dict[Place, StartedJob] = {}
+        self._asked_to_stop: set[Place] = set()
         self._slot_freed = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -22,7 +27,12 @@ class InHand:
     @property
     def entries(self) -> Iterable[bytes]:
         """Stream entries of running attempts and of unconfirmed outcomes."""
-        return self._entries.keys()
+        return [entry for _, entry, _ in self._entries]
+
+    @property
+    def undecided(self) -> list[StartedJob]:
+        """The attempts that have come to nothing yet."""
+        return list(self._undecided.values())
 
     @property
     def running(self) -> int:
@@ -38,36 +48,53 @@ class InHand:
     def begin(self, job: StartedJob, attempt: asyncio.Task[None]) -> None:
         """A slot is taken by this attempt."""
         self.free -= 1
-        self._entries[job.entry] = job
-        self._attempts[job.id] = attempt
+        place = _place(job)
+        self._entries[place] = self._undecided[place] = job
+        self._attempts[place] = attempt
         self._empty.clear()
+
+    def decide(self, job: StartedJob) -> bool:
+        """Whether this is the first outcome of the attempt. From now on nobody can stop it, though its slot may still be taken."""
+        return self._undecided.pop(_place(job), None) is not None
 
     def end(self, job: StartedJob) -> None:
         """The attempt is over and its slot free; its outcome may still be unconfirmed."""
         self.free += 1
         self._slot_freed.set()
-        self._attempts.pop(job.id, None)
-        self.cancel_requested.discard(job.id)
+        del self._attempts[_place(job)]
+        self._asked_to_stop.discard(_place(job))
         if not self._attempts:
             self._empty.set()
 
     def confirm(self, job: StartedJob) -> None:
         """Redis has taken the outcome; the entry is no longer ours."""
-        self._entries.pop(job.entry, None)
+        self._entries.pop(_place(job), None)
 
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Stop attempts somebody asked to stop. Unknown ids have ended meanwhile."""
-        for job_id in job_ids:
-            attempt = self._attempts.get(job_id)
-            if attempt is not None and job_id not in self.cancel_requested:
-                self.cancel_requested.add(job_id)
-                attempt.cancel()
+        wanted = set(job_ids)
+        for place, job in self._undecided.items():
+            if job.id in wanted and place not in self._asked_to_stop:
+                self._asked_to_stop.add(place)
+                self._stop(place)
+
+    def was_asked_to_stop(self, job: StartedJob) -> bool:
+        """Whether somebody cancelled this job, rather than this worker giving it back."""
+        return _place(job) in self._asked_to_stop
 
     def cancel_all(self) -> None:
         """Stop every attempt; the jobs are to be given back."""
-        for attempt in self._attempts.values():
-            attempt.cancel()
+        for place in self._attempts:
+            self._stop(place)
 
     async def wait_until_empty(self) -> None:
         """Until no attempt runs."""
         await self._empty.wait()
+
+    def _stop(self, place: Place) -> None:
+        # In the next turn of the loop: an attempt cancelled before its first step would never reach its own `finally`.
+        asyncio.get_running_loop().call_soon(self._attempts[place].cancel)
+
+
+def _place(job: StartedJob) -> Place:
+    return job.priority, job.entry, job.attempt

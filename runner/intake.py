@@ -34,6 +34,7 @@ class Intake:
         self._completion = completion
         self._attempts = attempts
         self._block_s = store.settings.block_s
+        self._ttl_ms = round(store.settings.result_ttl_s * 1000)
         self._next_wake_s = self._block_s
         self._paces_itself = False
 
@@ -75,13 +76,16 @@ class Intake:
 
     async def _attempt(self, job: StartedJob) -> None:
         try:
-            await self._executor.execute(job, self._completion.add)
+            await self._executor.execute(job, self._record)
         except asyncio.CancelledError:
-            asked = job.id in self._in_hand.cancel_requested
-            ttl_ms = round(self._store.settings.result_ttl_s * 1000)
-            self._completion.add(Outcome(job, Ending.cancelled if asked else Ending.returned, ttl_ms=ttl_ms))
+            ending = Ending.cancelled if self._in_hand.was_asked_to_stop(job) else Ending.returned
+            self._record(Outcome(job, ending, ttl_ms=self._ttl_ms))
         finally:
             self._in_hand.end(job)
+
+    def _record(self, outcome: Outcome) -> None:
+        if self._in_hand.decide(outcome.job):
+            self._completion.add(outcome)
 
     async def _recover(self) -> None:
         """After a lost reply Redis may think we hold what we never saw: give that back before claiming again."""

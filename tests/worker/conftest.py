@@ -1,0 +1,109 @@
+"""Fixtures of the worker tests: apps with short times, and real workers as tasks of the test's own loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+
+from runner import Runner, Settings, Worker
+from runner.keys import Keys
+from tests.eventually import eventually
+from tests.invariants import settled_twice
+
+START_S = 10.0
+STOP_S = 15.0
+
+MakeApp = Callable[..., Runner]
+
+
+class Crew:
+    """The workers of one test. Every worker that was started is stopped at its end, and any error of its own fails the test."""
+
+    def __init__(self) -> None:
+        self._running: dict[Worker, asyncio.Task[None]] = {}
+
+    async def start(self, app: Runner) -> Worker:
+        """A worker, at work."""
+        worker = Worker(app)
+        task = self._running[worker] = asyncio.create_task(worker.run(), name="worker")
+        working = asyncio.create_task(worker.working.wait())
+        await asyncio.wait({task, working}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+        if working.cancel():
+            await task
+            raise AssertionError("the worker does not come to work")
+        return worker
+
+    async def stop(self, worker: Worker) -> None:
+        """Drain one worker; returns once it has signed off."""
+        worker.stop()
+        await self.ended(worker)
+
+    async def ended(self, worker: Worker) -> None:
+        async with asyncio.timeout(STOP_S):
+            await self._running.pop(worker)
+
+    async def stop_all(self) -> None:
+        for worker in self._running:
+            worker.stop()
+            worker.stop()
+        for worker in list(self._running):
+            await self.ended(worker)
+
+    @property
+    def ids(self) -> list[str]:
+        """The workers that live, by the ids they have now."""
+        return [worker.id for worker in self._running]
+
+
+@asynccontextmanager
+async def a_crew() -> AsyncIterator[Crew]:
+    crew = Crew()
+    try:
+        yield crew
+    finally:
+        await crew.stop_all()
+
+
+@pytest.fixture
+async def make_app(redis: Redis, redis_url: str, queue: str) -> AsyncIterator[MakeApp]:
+    """Makes apps of the test's queue with other settings; afterwards no job may have two outcomes."""
+    apps = []
+
+    def make(**settings: object) -> Runner:
+        apps.append(Runner(queue, settings=short_settings(redis_url, **settings)))
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        await app.close()
+    twice = await settled_twice(redis, queue)
+    await redis.delete(Keys(queue).starts)
+    assert not twice, twice
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Runner:
+    return make_app()
+
+
+@pytest.fixture
+async def crew(make_app: MakeApp) -> AsyncIterator[Crew]:
+    async with a_crew() as crew:
+        yield crew
+
+
+def short_settings(redis_url: str, **settings: object) -> Settings:
+    """Times that make a fault heal within a test, and still leave a busy machine its breath."""
+    short = {"concurrency": 10, "lease_s": 4.0, "renew_s": 0.5, "block_s": 0.5, "reclaim_s": 0.3, "drain_s": 10.0, "record_starts": True}
+    return Settings.model_validate({"redis_url": redis_url, **short, **settings})
+
+
+async def state_of(app: Runner, job_id: str, state: str, within_s: float = 5.0) -> None:
+    """Wait until the job is in this state."""
+
+    async def reached() -> bool:
+        return (await app.client.status(job_id)).state == state
+
+    await eventually(reached, within_s)

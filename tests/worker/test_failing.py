@@ -1,0 +1,242 @@
+"""Attempts that fail: retries with back-off, time-outs, dead letters, and handlers that behave in ways nobody should."""
+
+import asyncio
+import sys
+import threading
+
+import pytest
+
+from runner import Backoff, JobFailed, Runner, StoreUnavailable
+from runner.executor import Executor
+from runner.job import Ending, Outcome, StartedJob
+from tests.eventually import eventually
+from tests.worker.conftest import Crew, MakeApp, state_of
+
+SOON = Backoff(base=0.05, cap=0.05)
+
+
+async def test_a_failed_attempt_is_tried_again_until_it_succeeds(app: Runner, crew: Crew) -> None:
+    attempts = []
+
+    @app.task(retries=3, backoff=SOON)
+    async def flaky() -> int:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise ConnectionError("away")
+        return len(attempts)
+
+    await crew.start(app)
+    job = await flaky.submit()
+
+    assert await job.result(timeout=10) == 3
+    status = await job.status()
+    assert (status.attempt, status.failures, status.error) == (3, 2, None)
+
+
+async def test_a_job_that_fails_every_attempt_is_a_dead_letter_with_the_last_error(app: Runner, crew: Crew) -> None:
+    @app.task(retries=1, backoff=SOON)
+    def charge() -> None:
+        raise ValueError("card refused")
+
+    await crew.start(app)
+    job = await charge.submit()
+
+    with pytest.raises(JobFailed, match="ValueError: card refused"):
+        await job.result(timeout=10)
+    status = await job.status()
+    assert (status.attempt, status.failures) == (2, 1)
+    assert status.error is not None
+    assert (status.error["type"], status.error["message"]) == ("ValueError", "card refused")
+    assert 'raise ValueError("card refused")' in status.error["traceback"]
+
+
+async def test_between_two_attempts_a_job_is_scheduled_for_the_back_off_and_shows_its_error(app: Runner, crew: Crew) -> None:
+    @app.task(backoff=Backoff(base=60))
+    async def charge() -> None:
+        raise ValueError("card refused")
+
+    await crew.start(app)
+    job = await charge.submit()
+
+    await state_of(app, job.id, "scheduled")
+    status = await job.status()
+    assert status.reason == "retry"
+    assert status.eta_s is not None
+    assert 20 < status.eta_s <= 60
+    assert status.error is not None
+    assert status.error["message"] == "card refused"
+    await job.cancel()
+
+
+async def test_the_second_retry_waits_longer_than_the_first(app: Runner, crew: Crew) -> None:
+    at = []
+
+    @app.task(retries=2, backoff=Backoff(base=0.2, factor=4))
+    async def charge() -> None:
+        at.append(asyncio.get_running_loop().time())
+        raise ValueError
+
+    await crew.start(app)
+    await (await charge.submit()).wait(timeout=10)
+
+    assert at[1] - at[0] >= 0.1
+    assert at[2] - at[1] >= 0.4
+
+
+async def test_an_async_handler_past_its_time_out_is_stopped(app: Runner, crew: Crew) -> None:
+    stopped = []
+
+    @app.task(timeout=0.2, retries=0)
+    async def slow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(1)
+
+    await crew.start(app)
+    job = await slow.submit()
+
+    with pytest.raises(JobFailed, match=r"TimeoutError: took longer than its time-out of 0\.2 s"):
+        await job.result(timeout=5)
+    assert stopped == [1]
+
+
+async def test_a_time_out_of_the_handlers_own_is_told_from_the_tasks(app: Runner, crew: Crew) -> None:
+    @app.task(timeout=60, retries=0)
+    async def charge() -> None:
+        raise TimeoutError("the bank is slow")
+
+    await crew.start(app)
+
+    with pytest.raises(JobFailed, match="TimeoutError: the bank is slow"):
+        await (await charge.submit()).result(timeout=5)
+
+
+async def test_a_plain_function_past_its_time_out_has_failed_but_keeps_its_slot_until_it_returns(make_app: MakeApp, crew: Crew) -> None:
+    app, release = make_app(concurrency=1), threading.Event()
+
+    @app.task(timeout=0.2, retries=0)
+    def slow() -> None:
+        release.wait(10)
+
+    @app.task
+    async def quick() -> None: ...
+
+    await crew.start(app)
+    stuck = await slow.submit()
+    after = await quick.submit()
+
+    assert (await stuck.wait(timeout=5)).state == "failed"
+    assert (await after.wait(timeout=0.5)).state == "queued"
+    release.set()
+    assert (await after.wait(timeout=5)).state == "succeeded"
+
+
+async def test_a_retry_that_meets_its_timed_out_thread_in_the_same_worker_is_counted_apart(app: Runner, crew: Crew) -> None:
+    first, second, both = threading.Event(), threading.Event(), threading.Semaphore(0)
+    gates = [first, second]
+
+    @app.task(timeout=0.5, retries=1, backoff=SOON)
+    def slow() -> None:
+        gate = gates.pop(0)
+        both.release()
+        gate.wait(10)
+
+    worker = await crew.start(app)
+    job = await slow.submit()
+    await eventually(lambda: not gates)
+    first.set()  # the old attempt's thread ends while the new attempt runs
+
+    worker.stop()
+    await state_of(app, job.id, "failed")
+    assert not worker.stopped.is_set()
+    second.set()
+    await crew.ended(worker)
+
+
+async def test_leaving_the_process_is_a_failure_of_the_job_and_not_the_end_of_the_worker(app: Runner, crew: Crew) -> None:
+    @app.task(retries=0)
+    async def leave() -> None:
+        sys.exit(3)
+
+    @app.task(retries=0)
+    def leave_from_a_thread() -> None:
+        sys.exit(4)
+
+    await crew.start(app)
+
+    with pytest.raises(JobFailed, match="SystemExit: 3"):
+        await (await leave.submit()).result(timeout=5)
+    with pytest.raises(JobFailed, match="SystemExit: 4"):
+        await (await leave_from_a_thread.submit()).result(timeout=5)
+
+
+async def test_a_handler_that_is_cancelled_by_its_own_doing_has_failed(app: Runner, crew: Crew) -> None:
+    attempts = []
+
+    @app.task(retries=1, backoff=SOON)
+    async def gives_up() -> None:
+        attempts.append(1)
+        raise asyncio.CancelledError("own doing")
+
+    await crew.start(app)
+
+    with pytest.raises(JobFailed, match="CancelledError: own doing"):
+        await (await gives_up.submit()).result(timeout=5)
+    assert len(attempts) == 2
+
+
+async def test_errors_of_any_size_and_text_are_kept_in_part(app: Runner, crew: Crew) -> None:
+    @app.task(retries=0)
+    async def verbose() -> None:
+        raise RuntimeError("\ud800<script>" + "x" * 1_000_000)
+
+    await crew.start(app)
+    status = await (await verbose.submit()).wait(timeout=5)
+
+    assert status.error is not None
+    assert len(status.error["message"]) <= 2_000
+    assert len(status.error["traceback"]) <= 8_000
+
+
+async def test_an_error_without_a_text_still_says_its_type(app: Runner, crew: Crew) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    @app.task(retries=0)
+    async def mute() -> None:
+        raise Mute
+
+    await crew.start(app)
+
+    with pytest.raises(JobFailed, match="Mute"):
+        await (await mute.submit()).result(timeout=5)
+
+
+async def test_each_attempt_is_recorded_once(app: Runner) -> None:
+    @app.task(timeout=0.01, retries=0)
+    def slow() -> None:
+        done.wait(10)
+
+    done, outcomes = threading.Event(), list[Outcome]()
+    executor = Executor(app.tasks, app.settings)
+    attempt = asyncio.create_task(executor.execute(StartedJob(1, b"1-1", "j", "slow", b"{}", 1, 0), outcomes.append))
+    await eventually(lambda: outcomes)
+
+    assert not attempt.done()
+    done.set()
+    await attempt
+    executor.close()
+    assert [outcome.ending for outcome in outcomes] == [Ending.failed]
+
+
+async def test_an_unavailable_store_inside_a_handler_is_an_error_like_any_other(app: Runner, crew: Crew) -> None:
+    @app.task(retries=0)
+    async def charge() -> None:
+        raise StoreUnavailable("elsewhere")
+
+    await crew.start(app)
+
+    with pytest.raises(JobFailed, match="StoreUnavailable: elsewhere"):
+        await (await charge.submit()).result(timeout=5)
