@@ -60,6 +60,12 @@ class Intake:
             self._watch_the_pace(claimed, timed_out=not more and not held)
             more = len(claimed.jobs) >= free or claimed.next_wake_us == 0
 
+    def give_back(self) -> None:
+        """Give back the attempts that did not end when they were stopped; whatever they come to counts no more."""
+        for job in self._in_hand.undecided:
+            log.warning("job %s (%s) did not end when it was stopped; it is given back", job.id, job.task)
+            self._record(Outcome(job, Ending.returned, ttl_ms=self._ttl_ms))
+
     async def _wait_for_jobs(self, free: int) -> list[HeldEntry]:
         """Block on the streams. COUNT counts for each stream, so a third of the free slots is asked of each."""
         block_s = min(self._next_wake_s, self._block_s) if self._paces_itself else self._block_s

@@ -23,6 +23,8 @@ from runner.store import JobStore
 log = logging.getLogger("runner")
 
 _RETRY_S = 0.5
+_CLEANUP_S = 2.0
+"""Time that stopped attempts get to end before their jobs are given back without them."""
 
 
 class Worker:
@@ -99,10 +101,13 @@ class Worker:
                 background = [actors.create_task(completion.run(), name="completion"), actors.create_task(refill.run(), name="refill")]
                 heartbeat.start()
                 background.append(actors.create_task(self._note_leader(refill)))
-                await self._until_over(claiming, lost)
-                await _cancelled(claiming)
+                try:
+                    await self._until_over(claiming, lost)
+                finally:
+                    await _cancelled(claiming)
                 if not lost.is_set():
-                    await self._drain(store, in_hand, completion)
+                    await self._let_finish(in_hand, intake)
+                    await self._sign_off(store, completion)
                 in_hand.cancel_all()
                 await in_hand.wait_until_empty()
                 for actor in background:
@@ -132,16 +137,20 @@ class Worker:
             else:
                 claiming.result()
 
-    async def _drain(self, store: JobStore, in_hand: InHand, completion: Completion) -> None:
-        """Let running jobs finish, give back the rest, deliver every outcome, sign off."""
+    async def _let_finish(self, in_hand: InHand, intake: Intake) -> None:
+        """Let running jobs finish, then stop the rest and give it back."""
         if in_hand.running:
             log.info("draining: %d jobs may finish within %g s", in_hand.running, self._settings.drain_s)
         empty, hurry = asyncio.create_task(in_hand.wait_until_empty()), asyncio.create_task(self._hurry.wait())
         await asyncio.wait([empty, hurry], timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
-        empty.cancel()
         hurry.cancel()
         in_hand.cancel_all()
-        await in_hand.wait_until_empty()
+        await asyncio.wait([empty], timeout=_CLEANUP_S)
+        empty.cancel()
+        intake.give_back()
+
+    async def _sign_off(self, store: JobStore, completion: Completion) -> None:
+        """Deliver every outcome and leave nothing behind."""
         try:
             async with asyncio.timeout(2 * self._settings.command_timeout_s):
                 await completion.wait_until_delivered()

@@ -1,0 +1,137 @@
+"""How a worker leaves: it drains, gives back what it has not done, and signs off."""
+
+import asyncio
+import threading
+
+import pytest
+from redis.asyncio import Redis
+
+from runner import Runner
+from runner.intake import Intake
+from runner.keys import Keys, Priority
+from tests import invariants
+from tests.eventually import eventually
+from tests.worker.conftest import Crew, MakeApp, state_of
+
+
+async def test_running_jobs_finish_and_nothing_new_is_claimed(make_app: MakeApp, redis: Redis, queue: str, crew: Crew) -> None:
+    app, release, begun = make_app(concurrency=2), asyncio.Event(), []
+
+    @app.task
+    async def work() -> str:
+        begun.append(1)
+        await release.wait()
+        return "done"
+
+    worker = await crew.start(app)
+    jobs = await app.submit_many([work.prepare() for _ in range(4)])
+    await eventually(lambda: len(begun) == 2)
+
+    worker.stop()
+    release.set()
+    await crew.ended(worker)
+
+    statuses = [await job.status() for job in jobs]
+    assert [status.state for status in statuses] == ["succeeded", "succeeded", "queued", "queued"]
+    assert await redis.zcard(Keys(queue).workers) == 0
+    await redis.delete(Keys(queue).stream(Priority.normal))
+
+
+@pytest.mark.parametrize("hurry", [True, False], ids=["stopped twice", "out of time"])
+async def test_jobs_that_do_not_finish_in_time_are_given_back_without_blame(make_app: MakeApp, crew: Crew, *, hurry: bool) -> None:
+    app, cleaned = make_app(drain_s=60 if hurry else 0.2), list[int]()
+
+    @app.task
+    async def work() -> str:
+        if cleaned:
+            return "done"
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append(1)
+        return "never"
+
+    worker = await crew.start(app)
+    job = await work.submit()
+    await state_of(app, job.id, "running")
+
+    worker.stop()
+    if hurry:
+        worker.stop()
+    await crew.ended(worker)
+
+    status = await job.status()
+    assert (status.state, status.failures, status.crashes, cleaned) == ("queued", 0, 0, [1])
+    await crew.start(app)
+    assert await job.result(timeout=5) == "done"
+
+
+async def test_a_plain_function_that_goes_on_is_left_behind_and_its_job_given_back(app: Runner, crew: Crew) -> None:
+    release, ran = threading.Event(), []
+
+    @app.task
+    def work() -> int:
+        ran.append(1)
+        if len(ran) == 1:
+            release.wait(20)
+        return len(ran)
+
+    worker = await crew.start(app)
+    job = await work.submit()
+    await state_of(app, job.id, "running")
+
+    worker.stop()
+    worker.stop()
+    await crew.ended(worker)
+
+    assert (await job.status()).state == "queued"
+    await crew.start(app)
+    assert await job.result(timeout=5) == 2
+    release.set()
+
+
+async def test_what_was_fetched_but_not_started_goes_back_at_once(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
+    @app.task
+    async def work() -> None: ...
+
+    worker = await crew.start(app)
+    other = await crew.start(app)
+    jobs = []
+    for number in range(200):
+        jobs += await app.submit_many([work.prepare() for _ in range(3)])
+        if number == 20:
+            worker.stop()
+    await crew.ended(worker)
+
+    for job in jobs:
+        status = await job.wait(timeout=5)
+        assert (status.state, status.failures, status.crashes) == ("succeeded", 0, 0)
+    assert await invariants.violations(redis, queue, [job.id for job in jobs], live=[other.id]) == []
+
+
+async def test_a_job_stopped_before_its_first_step_frees_its_slot(make_app: MakeApp, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, start = make_app(concurrency=1), Intake._start
+
+    def start_and_stop(intake: Intake, job: object) -> None:
+        start(intake, job)  # type: ignore[arg-type] # passed on as it came
+        intake._in_hand.cancel_all()
+
+    @app.task
+    async def work() -> str:
+        return "done"
+
+    await crew.start(app)
+    with monkeypatch.context() as patched:
+        patched.setattr(Intake, "_start", start_and_stop)
+        job = await work.submit()
+        await eventually(job.status)
+
+    assert await job.result(timeout=5) == "done"
+
+
+async def test_a_worker_told_to_stop_before_it_has_started_ends(app: Runner, crew: Crew) -> None:
+    worker = await crew.start(app)
+    worker.stop()
+    await crew.ended(worker)
+
+    assert worker.stopped.is_set()
