@@ -48,6 +48,8 @@ def _fault(error: Any, known_fields: Sequence[str]) -> Fault:
         detail = f"unknown field; the fields are {', '.join(known_fields)}" if known_fields else "unknown field"
     elif kind == "missing":
         detail = "a value is required"
+    elif kind in ("model_type", "dict_type"):
+        detail = f"a JSON object is required (got {shortened(repr(error['input']), _LONGEST_VALUE)})"
     else:
         detail = f"{message} (got {shortened(repr(error['input']), _LONGEST_VALUE)})"
     if place[:1] in (("query",), ("path",), ("header",)):
