@@ -53,6 +53,13 @@ local function retire(line, bucket_name, pass)
   if redis.call('EXISTS', waiting) == 1 then redis.call('SET', pass_key(line), pass, 'PX', PASS_MS) end
 end
 
+-- The need of whose bucket a line stands at; a line that is not empty stands somewhere.
+local function place_of(line, needs)
+  for i = 1, #needs do
+    if redis.call('ZSCORE', lines_waiting_key(needs[i].bucket), line) then return needs[i] end
+  end
+end
+
 local function window_is_full(needs)
   for i = 1, #needs do
     if load_bucket(needs[i].bucket).released >= window_limit then return load_bucket(needs[i].bucket) end
@@ -71,11 +78,14 @@ local function enqueue(id, priority, limits, line, rank)
     return 'queued'
   end
   local key = line_key(line)
+  local needs = needs_of(limits)
   if redis.call('EXISTS', key) == 1 then
     redis.call('ZADD', key, int(rank), id)
+    -- A new head may be content with less than the one its bucket's wake was set for.
+    local at = redis.call('ZRANK', key, id) == 0 and place_of(line, needs)
+    if at then wake_at(at.bucket, now + wait_of(load_bucket(at.bucket), at.cost, true)) end
     return 'waiting'
   end
-  local needs = needs_of(limits)
   local at, wait
   for i = 1, #needs do
     if redis.call('EXISTS', lines_waiting_key(needs[i].bucket)) == 1 then
@@ -105,17 +115,30 @@ local function wake_waiters(needs)
   end
 end
 
+-- Give back what was taken at the instant `since` for starts that never happened.
+local function refund(bucket_name, cost, since)
+  local bucket = load_bucket(bucket_name)
+  if not bucket.kind then return end
+  bucket.kind.refund(bucket, cost, since)
+  bucket.taken = true
+  if redis.call('EXISTS', lines_waiting_key(bucket_name)) == 1 then wake_at(bucket_name, now) end
+end
+
 -- Give up what a released job was about to take.
 local function free_reservation(needs)
   unreserve_all(needs)
   wake_waiters(needs)
 end
 
--- Take a job out of its line, and an emptied line out of whichever bucket it stood at.
+-- Take a job out of its line, and an emptied line out of the bucket it stood at. Whoever comes first there now may need less.
 local function withdraw(id, limits, line)
-  local removed = redis.call('ZREM', line_key(line), id)
-  if removed == 1 and redis.call('EXISTS', line_key(line)) == 0 then
-    for _, need in ipairs(needs_of(limits)) do redis.call('ZREM', lines_waiting_key(need.bucket), line) end
-  end
-  return removed == 1
+  local key = line_key(line)
+  local rank = redis.call('ZRANK', key, id)
+  if not rank then return end
+  redis.call('ZREM', key, id)
+  local at = rank == 0 and place_of(line, needs_of(limits))
+  if not at then return end
+  local waiting = lines_waiting_key(at.bucket)
+  if redis.call('EXISTS', key) == 0 then redis.call('ZREM', waiting, line) end
+  if redis.call('EXISTS', waiting) == 1 then wake_at(at.bucket, now) end
 end

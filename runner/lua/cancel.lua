@@ -25,4 +25,5 @@ elseif f[6] then
   withdraw(id, f[6], f[7])
 end
 conclude(id, f[2], 'cancelled', nil, nil, f[4], f[5], ttl_ms)
+nudge_leader()
 return 'cancelled'
