@@ -114,8 +114,13 @@ class JobStore:
         with translated_errors():
             async with self._patient.pubsub() as channel:
                 await channel.subscribe(self.keys.finished)
+                pinged = False
                 while True:
                     message = await channel.get_message(timeout=self.settings.block_s)
+                    if message is None and pinged:
+                        # Whoever is gone without a word would never be missed: nothing else is sent on this connection.
+                        raise TimeoutError("no answer on the connection that listens")
+                    pinged = message is None
                     if message is None:
                         await channel.ping()
                     elif message["type"] == "subscribe":
@@ -175,7 +180,8 @@ class JobStore:
 
     async def reconcile(self, worker: str, in_hand: Iterable[bytes], *, leave: bool = False) -> int:
         """Give back all that Redis thinks this worker holds except the entries in hand; how many that were. `leave` signs off."""
-        return int(await self._run("reconcile", list(in_hand), worker=worker, leave=int(leave)))
+        ttl_ms = milliseconds(self.settings.result_ttl_s)
+        return int(await self._run("reconcile", list(in_hand), worker=worker, leave=int(leave), result_ttl_ms=ttl_ms))
 
     # The leader
 

@@ -1,5 +1,5 @@
 -- _bucket: the state of every bucket this call touches, read once, changed in memory, written once by flush_buckets.
--- A kind of limit gives refill(bucket), wait(bucket, cost, spoken_for), take(bucket, cost), refund(bucket, cost), full_at(bucket).
+-- A kind of limit gives refill(bucket), wait(bucket, cost, spoken_for), take(bucket, cost), refund(bucket, cost, since), full_at(bucket).
 -- `reserved` credits and `released` jobs are on the stream, on their way to a claim; they are spoken for but not taken.
 local kinds = {}
 local policies = {}
@@ -57,15 +57,6 @@ local function take_all(needs)
   end
 end
 
-local function refund_all(needs)
-  for i = 1, #needs do
-    local bucket = load_bucket(needs[i].bucket)
-    if bucket.kind then
-      bucket.kind.refund(bucket, needs[i].cost)
-      bucket.taken = true
-    end
-  end
-end
 
 local function reserve_all(needs)
   for i = 1, #needs do

@@ -38,8 +38,13 @@ kinds.token_bucket = {
 
   take = function(b, cost) b.deficit = b.deficit + cost * b.policy.credits_a_token end,
 
-  -- For a start that never happened: exactly the bucket as it would be had nothing been taken.
-  refund = function(b, cost) b.deficit = math.max(b.deficit - cost * b.policy.credits_a_token, 0) end,
+  -- For starts at `since` that never happened. A bucket nobody had taken from could have been full, and what refilled meanwhile
+  -- lost: whatever a step begun since then can have brought is not given a second time.
+  refund = function(b, cost, since)
+    local p = b.policy
+    local refilled = math.ceil(math.max(now - since, 0) / p.step_us) * p.credits_a_step
+    b.deficit = math.max(b.deficit - math.max(cost * p.credits_a_token - refilled, 0), 0)
+  end,
 
   -- µs until `cost` can be taken by somebody before whom `ahead` tokens go to others, each as soon as it lands.
   eta = function(b, cost, ahead)

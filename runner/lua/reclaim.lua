@@ -21,8 +21,9 @@ local function take_back(lapsed, priority, id)
   local key = job_key(id)
   local f = redis.call('HMGET', key, 'state', 'worker', 'task', 'attempt', 'watched', 'cancel', 'limits', 'line', 'rank')
   local needs = f[7] and needs_of(f[7])
-  if f[1] == 'queued' then
+  if f[1] == 'queued' or FINAL[f[1]] then
     if needs then free_reservation(needs) end
+    if f[1] ~= 'queued' then return end
   elseif f[1] == 'running' and f[2] == lapsed then
     local crashes = redis.call('HINCRBY', key, 'crashes', 1)
     if f[6] then return conclude(id, f[3], 'cancelled', nil, nil, f[4], f[5], result_ttl_ms) end

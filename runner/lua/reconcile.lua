@@ -1,39 +1,54 @@
 -- reconcile: a worker says what it has in hand; whatever else Redis thinks it holds goes back, as after a lost reply.
--- Those attempts never began, so their tokens go back too: the bucket is as if they had never been taken.
+-- Those attempts never began: their tokens go back too, as far as the limits allow, and one that was asked to stop is cancelled.
 -- With `leave` the worker signs off: its consumer and its record are removed.
 -- KEYS: prefix
--- ARGV: now_us, window_size, worker, leave (0 or 1), in_hand...
+-- ARGV: now_us, window_size, history_length, worker, leave (0 or 1), result_ttl_ms, in_hand...
 --   in_hand: entry ids the worker is running or has an outcome for
 -- Returns: entries given back
--- include: _base, _bucket, _token_bucket, _lines, _give_back
+-- include: _base, _bucket, _token_bucket, _lines, _conclude, _give_back
 
 local kept = {}
 for at = in_hand_at, #ARGV do kept[ARGV[at]] = true end
-local given_back = 0
+local back = {} -- jobs that go back to a stream or a line, once all tokens are back
+local unused = {} -- tokens taken for nothing: instant -> bucket -> cost
+
+local function note_unused(needs, started)
+  unused[started] = unused[started] or {}
+  local costs = unused[started]
+  for i = 1, #needs do costs[needs[i].bucket] = (costs[needs[i].bucket] or 0) + needs[i].cost end
+end
+
+local function give_back(id, priority)
+  local f = redis.call('HMGET', job_key(id), 'state', 'worker', 'limits', 'line', 'rank', 'started', 'cancel', 'task', 'attempt', 'watched')
+  local state, needs = f[1], f[3] and needs_of(f[3])
+  if state == 'running' and f[2] == worker then
+    if needs then note_unused(needs, f[6]) end
+    if f[7] then
+      redis.call('SREM', cancels_key(worker), id)
+      return conclude(id, f[8], 'cancelled', nil, nil, f[9], f[10], result_ttl_ms)
+    end
+    redis.call('HSET', job_key(id), 'state', 'queued')
+  elseif state == 'queued' or FINAL[state] then
+    if needs then free_reservation(needs) end
+    if state ~= 'queued' then return end
+  else
+    return
+  end
+  back[#back + 1] = { id = id, priority = priority, limits = f[3], line = f[4], rank = f[5] and tonumber(f[5]) }
+end
 
 for priority = 0, 2 do
   for _, row in ipairs(pending_of(priority, worker, 100000)) do
     if not kept[row[1]] then
       local id = take_entry(priority, row[1])
-      local f = id and redis.call('HMGET', job_key(id), 'state', 'worker', 'limits', 'line', 'rank') or {}
-      local needs = f[3] and needs_of(f[3])
-      local is_ours = f[1] == 'running' and f[2] == worker
-      if is_ours or f[1] == 'queued' then
-        if is_ours then
-          redis.call('HSET', job_key(id), 'state', 'queued')
-          if needs then
-            refund_all(needs)
-            wake_waiters(needs)
-          end
-        elseif needs then
-          free_reservation(needs)
-        end
-        enqueue(id, priority, f[3], f[4], f[5] and tonumber(f[5]))
-        given_back = given_back + 1
-      end
+      if id then give_back(id, priority) end
     end
   end
 end
+for started, costs in pairs(unused) do
+  for bucket, cost in pairs(costs) do refund(bucket, cost, tonumber(started)) end
+end
+for _, job in ipairs(back) do enqueue(job.id, job.priority, job.limits, job.line, job.rank) end
 
 if leave == '1' then
   local held = 0
@@ -47,4 +62,4 @@ end
 
 flush_buckets()
 nudge_leader()
-return given_back
+return #back
