@@ -39,7 +39,8 @@ def summary(faults: Sequence[Fault]) -> str:
     """The first fault in one sentence."""
     first = faults[0]
     more = f" (and {len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
-    return f"{first.get('pointer') or first.get('parameter') or 'the body'}: {first['detail']}{more}"
+    place = first.get("parameter") or first.get("pointer", "#")
+    return f"{'the body' if place == '#' else place}: {first['detail']}{more}"
 
 
 def _fault(error: Any, known_fields: Sequence[str]) -> Fault:
@@ -51,7 +52,7 @@ def _fault(error: Any, known_fields: Sequence[str]) -> Fault:
     elif kind in ("model_type", "dict_type"):
         detail = f"a JSON object is required (got {shortened(repr(error['input']), _LONGEST_VALUE)})"
     else:
-        detail = f"{message} (got {shortened(repr(error['input']), _LONGEST_VALUE)})"
+        detail = f"{message.removeprefix('Value error, ')} (got {shortened(repr(error['input']), _LONGEST_VALUE)})"
     if place[:1] in (("query",), ("path",), ("header",)):
         return Fault(detail=detail, parameter=str(place[-1]))
     return Fault(detail=detail, pointer=pointer(*place))

@@ -29,6 +29,7 @@ from runner import (
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+_LONGEST_PATH = 100
 STORE_UNAVAILABLE = (
     "Redis cannot be reached or cannot serve right now: repeat the request after the time in Retry-After."
     " A submission with an id of your own is safe to repeat."
@@ -180,9 +181,8 @@ async def answer(request: Request, error: Exception) -> Response:
     """The exception handler of everything."""
     problem = problem_of(error)
     if isinstance(error, HTTPException) and problem.kind in ("not-found", "method-not-allowed"):
-        problem.detail = shortened(
-            f"{request.method} {request.url.path!r}: {KINDS[problem.kind].title.lower()}; /openapi.json lists the paths"
-        )
+        path = shortened(repr(request.url.path), _LONGEST_PATH)
+        problem.detail = f"{request.method} {path}: {KINDS[problem.kind].title.lower()}; /openapi.json lists the paths"
     return problem.response()
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from api.faults import shortened
@@ -73,16 +72,13 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse
 
 
 def _check_depth(value: Any) -> None:
-    level, depth = _containers([value]), 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise _too_deep()
-        level = [child for parent in level for child in _containers(parent.values() if isinstance(parent, dict) else parent)]
-
-
-def _containers(values: Iterable[Any]) -> list[Any]:
-    return [value for value in values if isinstance(value, (dict, list))]
+    level: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        insides = [parent.values() if isinstance(parent, dict) else parent for parent in level]
+        level = [child for inside in insides for child in inside if isinstance(child, (dict, list))]
+        if not level:
+            return
+    raise _too_deep()
 
 
 def _check_surrogates(value: Any) -> None:
