@@ -19,5 +19,15 @@ local function worker_key(worker) return prefix .. 'worker:' .. worker end
 local function inbox_key(worker) return prefix .. 'inbox:' .. worker end
 local function cancels_key(worker) return prefix .. 'cancels:' .. worker end
 
+-- Redis takes a few thousand arguments from unpack, and a script can have more entries than that to delete.
+local MOST_UNPACKED = 1000
+local function delete_entries(stream, entries)
+  for at = 1, #entries, MOST_UNPACKED do
+    local last = math.min(at + MOST_UNPACKED - 1, #entries)
+    redis.pcall('XACK', stream, GROUP, unpack(entries, at, last))
+    redis.call('XDEL', stream, unpack(entries, at, last))
+  end
+end
+
 -- Lua prints large numbers as 1.8e+15; keys, scores and fields need all the digits.
 local function int(number) return string.format('%.0f', number) end

@@ -70,7 +70,7 @@ end
 local function unreserve_all(needs)
   for i = 1, #needs do
     local bucket = load_bucket(needs[i].bucket)
-    if bucket.policy then
+    if bucket.kind then
       bucket.reserved = math.max(bucket.reserved - needs[i].cost * bucket.policy.credits_a_token, 0)
       bucket.released = math.max(bucket.released - 1, 0)
       bucket.changed = true

@@ -84,12 +84,7 @@ if read_more == '1' or released > 0 then
   end
 end
 
-for priority = 1, 3 do
-  if #done_with[priority] > 0 then
-    redis.call('XACK', STREAMS[priority], GROUP, unpack(done_with[priority]))
-    redis.call('XDEL', STREAMS[priority], unpack(done_with[priority]))
-  end
-end
+for priority = 1, 3 do delete_entries(STREAMS[priority], done_with[priority]) end
 flush_buckets()
 nudge_leader()
 return reply

@@ -17,12 +17,7 @@ for at = outcomes_at, last, STRIDE_ARGV do
   local list = entries[ARGV[at] + 1]
   list[#list + 1] = ARGV[at + 1]
 end
-for priority = 1, 3 do
-  if #entries[priority] > 0 then
-    redis.pcall('XACK', STREAMS[priority], GROUP, unpack(entries[priority]))
-    redis.call('XDEL', STREAMS[priority], unpack(entries[priority]))
-  end
-end
+for priority = 1, 3 do delete_entries(STREAMS[priority], entries[priority]) end
 
 for at = outcomes_at, last, STRIDE_ARGV do
   local id, attempt, ending, payload = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
@@ -30,7 +25,7 @@ for at = outcomes_at, last, STRIDE_ARGV do
   local f = redis.call('HMGET', key, 'state', 'attempt', 'task', 'watched', 'cancel')
   local answer = 'accepted'
   if f[2] ~= attempt or f[1] ~= 'running' then
-    answer = (f[2] == attempt and FINAL[f[1]]) and 'repeated' or 'stale'
+    answer = (f[2] == attempt and (FINAL[f[1]] or f[1] == 'scheduled')) and 'repeated' or 'stale'
   else
     if f[5] then
       redis.call('SREM', cancels_key(worker), id)

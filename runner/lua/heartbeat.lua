@@ -17,4 +17,5 @@ redis.call('ZADD', WORKERS, int(now + tonumber(lease_us)), worker)
 redis.call('PEXPIRE', worker_key(worker), lease_ms * 10)
 local cancelled = redis.call('SMEMBERS', cancels_key(worker))
 if #cancelled > 0 then redis.call('PEXPIRE', cancels_key(worker), lease_ms * 10) end
-return { 'ok', unpack(cancelled) }
+table.insert(cancelled, 1, 'ok')
+return cancelled
