@@ -10,6 +10,7 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -47,6 +48,12 @@ def redis_url(settings: Settings) -> str:
     return server.url
 
 
+class _PacksInC:
+    """A connection that packs its commands in C, as the library does for blocking clients only: a fifth of a busy worker's time."""
+
+    pack_command = staticmethod(HiredisRespSerializer().pack)
+
+
 class _Client(redis.asyncio.Redis):
     """Bounds each command as a whole.
 
@@ -75,6 +82,7 @@ def connect(url: str, *, timeout_s: float) -> redis.asyncio.Redis:
         )
     except ValueError as error:
         raise ConfigurationError(_bad_url(url, error)) from error
+    pool.connection_class = type("Connection", (_PacksInC, pool.connection_class), {})
     client = cast("_Client", _Client.from_pool(pool))
     client.timeout_s = timeout_s
     client.response_callbacks.clear()

@@ -33,3 +33,13 @@ async def test_a_command_without_an_answer_in_time_fails(redis_url: str) -> None
 
     assert await command(client, "PING") == b"PONG"
     await client.aclose()
+
+
+async def test_every_kind_of_word_arrives_as_it_was_sent(redis_url: str) -> None:
+    client = connect(redis_url, timeout_s=5.0)
+    words = (b"\x00\r\n\xff", "täsk", "", "x" * 100_000, 1_700_000_000_000_000, -1, "two words")
+
+    sent = [await command(client, "ECHO", word) for word in words]
+
+    assert sent == [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    await client.aclose()
