@@ -45,7 +45,7 @@ class RefillLoop:
         self._duties = [Duty("lead", self._lead), *self._paced, Duty("reclaim", self._reclaim), Duty("trim", self._trim)]
 
     async def run(self) -> None:
-        """Stand for election and lead, until cancelled; then resign."""
+        """Stand for election and lead, until cancelled; then resign. Survives whatever a duty raises."""
         try:
             while True:
                 try:
@@ -54,9 +54,13 @@ class RefillLoop:
                     else:
                         await asyncio.sleep(self._settings.renew_s)
                 except StoreUnavailable as error:
+                    # The term stays: if the lock is still ours, the next election goes on with it.
                     log.warning("refill loop waits for Redis: %s", error)
-                    self.term = 0
                     await asyncio.sleep(_RETRY_S)
+                except Exception:
+                    log.exception("a duty failed; worker %s resigns", self._worker)
+                    await self._resign()
+                    await asyncio.sleep(self._settings.renew_s)
         finally:
             if self.term:
                 await self._resign()
@@ -65,15 +69,16 @@ class RefillLoop:
         log.info("worker %s leads (term %d)", self._worker, self.term)
         for duty in self._duties:
             duty.due_s = 0.0
-        async with asyncio.TaskGroup() as group:
-            listener = group.create_task(self._listen())
+        listener = asyncio.create_task(self._listen(), name="refill-listener")
+        try:
             while self.term and monotonic_s() < self._trusted_until_s:
                 for duty in self._duties:
                     if duty.due_s <= monotonic_s():
                         duty.due_s = monotonic_s() + await duty.perform()
                 await self._wait_until(min(duty.due_s for duty in self._duties))
+        finally:
             listener.cancel()
-        self.term = 0
+            await asyncio.gather(listener, return_exceptions=True)
 
     async def _wait_until(self, due_s: float) -> None:
         try:
@@ -88,7 +93,12 @@ class RefillLoop:
     async def _listen(self) -> None:
         """Hear of wakes set earlier than those known. The timer is ours: Redis ends a blocking read up to 100 ms late."""
         while True:
-            if await self._store.wait_for_nudge(self._settings.block_s):
+            try:
+                if await self._store.wait_for_nudge(self._settings.block_s):
+                    self._nudged.set()
+            except StoreUnavailable:
+                # The duties tell of it. A nudge may have gone to the connection that was lost: look for oneself.
+                await asyncio.sleep(_RETRY_S)
                 self._nudged.set()
 
     async def _lead(self) -> float:
@@ -119,8 +129,9 @@ class RefillLoop:
         return _TRIM_S
 
     async def _resign(self) -> None:
+        term, self.term = self.term, 0
         try:
             async with asyncio.timeout(self._settings.command_timeout_s):
-                await self._store.resign(self._worker, self.term)
+                await self._store.resign(self._worker, term)
         except (StoreUnavailable, TimeoutError):
             log.info("leadership of worker %s runs out by itself", self._worker)

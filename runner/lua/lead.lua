@@ -1,4 +1,5 @@
--- lead: become leader, stay leader, or resign. The lock is renewed only by its full value, so a former leader cannot keep it.
+-- lead: become leader, stay leader, or resign. The lock is renewed only by its full value, so a former leader cannot keep it,
+-- or by the worker that won it and was not told.
 -- KEYS: prefix
 -- ARGV: worker, term (0: not leader yet), ttl_ms (0: resign)
 -- Returns: the term led (0: another leads), the worker that leads ('' after resigning)
@@ -16,8 +17,10 @@ if not current then
   redis.call('SET', LEADER, worker .. ':' .. string.format('%.0f', new_term), 'PX', ttl_ms)
   return { new_term, worker }
 end
-if current == mine then
+local leader, led = string.match(current, '^(.*):(%d+)$')
+-- A worker that leads without knowing it won an election whose reply was lost.
+if current == mine or (leader == worker and term == '0') then
   redis.call('PEXPIRE', LEADER, ttl_ms)
-  return { tonumber(term), worker }
+  return { tonumber(led), worker }
 end
-return { 0, string.match(current, '^(.*):%d+$') or current }
+return { 0, leader or current }

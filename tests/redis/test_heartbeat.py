@@ -133,10 +133,16 @@ async def test_the_leader_stays_leader_in_the_same_term(store: JobStore) -> None
 async def test_leadership_is_renewed_by_its_full_value_only(store: JobStore) -> None:
     term, _ = await store.lead("a", 0)
 
-    assert await store.lead("a", 0) == (0, "a")
+    assert await store.lead("a", term) == (term, "a")
     assert await store.lead("a", term + 1) == (0, "a")
-    assert await store.lead("a", term - 1) == (0, "a")
+    assert await store.lead("a", term + 2) == (0, "a")
     assert await store.lead("b", term) == (0, "a")
+
+
+async def test_a_worker_whose_election_was_answered_to_nobody_leads(store: JobStore) -> None:
+    term, _ = await store.lead("a", 0)  # the reply is lost
+
+    assert await store.lead("a", 0) == (term, "a")
 
 
 async def test_a_former_leader_neither_renews_nor_ends_the_next_term(store: JobStore) -> None:

@@ -72,7 +72,7 @@ async def make_app(redis: Redis, redis_url: str, queue: str) -> AsyncIterator[Ma
     apps = []
 
     def make(**settings: object) -> Runner:
-        apps.append(Runner(queue, settings=short_settings(redis_url, **settings)))
+        apps.append(Runner(queue, settings=short_settings(**{"redis_url": redis_url, **settings})))
         return apps[-1]
 
     yield make
@@ -94,7 +94,7 @@ async def crew(make_app: MakeApp) -> AsyncIterator[Crew]:
         yield crew
 
 
-def short_settings(redis_url: str, **settings: object) -> Settings:
+def short_settings(redis_url: object, **settings: object) -> Settings:
     """Times that make a fault heal within a test, and still leave a busy machine its breath."""
     short = {"concurrency": 10, "lease_s": 4.0, "renew_s": 0.5, "block_s": 0.5, "reclaim_s": 0.3, "drain_s": 10.0, "record_starts": True}
     return Settings.model_validate({"redis_url": redis_url, **short, **settings})

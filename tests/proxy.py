@@ -1,0 +1,150 @@
+"""A TCP proxy before a server: it can lose the reply of a chosen command, hold a command back, cut or freeze connections."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+CHUNK = 65536
+
+
+class _Link:
+    """One client's connection and its own connection to the server."""
+
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self.writers = (client, server)
+        self.commands: set[bytes] = set()
+        self.frozen = False
+        self.loses_reply = False
+
+    def cut(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+
+
+class Proxy:
+    """Passes bytes between clients and the server at `url`; what it does besides is told by its methods."""
+
+    def __init__(self, url: str) -> None:
+        self._target = urlsplit(url)
+        self._links: set[_Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._condition: Callable[[bytes], bool] | None = None
+        self._late: Callable[[bytes], bool] | None = None
+        self._release = asyncio.Event()
+        self._listener: asyncio.Server | None = None
+        self.passed: Counter[str] = Counter()
+        self.lost_replies = 0
+        self.held_commands = 0
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.url = f"redis://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}/0"
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        self.cut_connections()
+        self._release.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def lose_reply_of(self, *words: str) -> None:
+        """The next command that contains all these words is executed; instead of its reply the connection ends."""
+        self._condition = _contains(words)
+
+    def hold(self, *words: str) -> None:
+        """The next command that contains all these words does not reach the server before `release`, though its client be gone."""
+        self._late = _contains(words)
+
+    def release(self) -> None:
+        """Let the held command go to the server."""
+        self._release.set()
+
+    def cut_connections(self) -> None:
+        """Reset every connection there is."""
+        for link in list(self._links):
+            link.cut()
+
+    def freeze_connections(self, command: str) -> int:
+        """Nothing passes any more on the connections that ever sent this command; neither side sees an end. How many those are."""
+        frozen = [link for link in self._links if command.encode() in link.commands]
+        for link in frozen:
+            link.frozen = True
+        return len(frozen)
+
+    async def _accept(self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
+        try:
+            server_in, server_out = await self._connect()
+        except OSError:
+            client_out.transport.abort()
+            return
+        link = _Link(client_out, server_out)
+        self._links.add(link)
+        tasks = [
+            asyncio.create_task(self._forward(link, client_in, server_out)),
+            asyncio.create_task(self._answer(link, server_in, client_out)),
+        ]
+        self._tasks.update(tasks)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not link.frozen:
+            # A command that is held back still goes to the server, and its reply to nobody.
+            client_out.transport.abort()
+            await asyncio.wait(tasks)
+            server_out.transport.abort()
+            self._links.discard(link)
+        for task in tasks:
+            if task.done():
+                self._tasks.discard(task)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._target.scheme == "unix":
+            return await asyncio.open_unix_connection(self._target.path)
+        return await asyncio.open_connection(self._target.hostname, self._target.port)
+
+    async def _forward(self, link: _Link, client: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        while command := await _read(client):
+            if link.frozen:
+                continue
+            link.commands.add(_name(command))
+            self.passed[_name(command).decode()] += 1
+            if self._condition is not None and self._condition(command):
+                self._condition, link.loses_reply = None, True
+            if self._late is not None and self._late(command):
+                self._late = None
+                self.held_commands += 1
+                await self._release.wait()
+            server.write(command)
+        if not server.transport.is_closing() and server.can_write_eof():
+            server.write_eof()
+
+    async def _answer(self, link: _Link, server: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        while reply := await _read(server):
+            if link.loses_reply:
+                self.lost_replies += 1
+                link.cut()
+                return
+            if not link.frozen:
+                client.write(reply)
+
+
+def _name(command: bytes) -> bytes:
+    """The first word of a command as it is sent: an array of strings with their lengths."""
+    return command.split(b"\r\n", 3)[2] if command.count(b"\r\n") > 2 else b""
+
+
+def _contains(words: tuple[str, ...]) -> Callable[[bytes], bool]:
+    encoded = [word.encode() for word in words]
+    return lambda command: all(word in command for word in encoded)
+
+
+async def _read(stream: asyncio.StreamReader) -> bytes:
+    try:
+        return await stream.read(CHUNK)
+    except OSError:
+        return b""

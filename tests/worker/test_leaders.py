@@ -1,0 +1,175 @@
+"""Leadership only paces: with two leaders nothing happens twice, without one nothing stops, and an idle one costs next to nothing."""
+
+import asyncio
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from redis.asyncio import Redis
+
+from runner import JobHandle, JobOptions, Runner, Settings, TokenBucket, scripts
+from runner.connection import command
+from runner.keys import Keys
+from runner.store import JobStore
+from tests import invariants
+from tests.eventually import eventually
+from tests.proxy import Proxy
+from tests.worker.conftest import Crew, MakeApp, a_crew
+
+LIMIT = TokenBucket("paced", rate="20/s", burst=2)
+
+
+async def test_two_leaders_promote_each_job_once_and_keep_the_limit(
+    app: Runner, redis: Redis, queue: str, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Counter[int]()
+
+    async def always_elected(store: JobStore, worker: str, term: int) -> tuple[int, str]:
+        return 1, worker
+
+    @app.task(limits=[LIMIT])
+    async def call(number: int) -> None:
+        runs[number] += 1
+
+    @app.task
+    async def free(number: int) -> None:
+        runs[number] += 1
+
+    monkeypatch.setattr(JobStore, "lead", always_elected)
+    workers = [await crew.start(app) for _ in range(2)]
+    assert all(worker.leader == worker.id for worker in workers)
+    jobs = await app.submit_many(
+        [call.with_options(delay=0.01 * (number % 40)).prepare(number) for number in range(60)]
+        + [free.with_options(delay=0.2).prepare(number) for number in range(100, 200)]
+    )
+    await done(jobs)
+
+    assert set(runs.values()) == {1}
+    assert await invariants.violations(redis, queue, [job.id for job in jobs], limits=[LIMIT], live=crew.ids) == []
+
+
+async def test_without_any_leader_waiting_jobs_start_and_soon_on_time(
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never_elected(store: JobStore, worker: str, term: int) -> tuple[int, str]:
+        return 0, "nobody"
+
+    monkeypatch.setattr(JobStore, "lead", never_elected)
+    app, limit = make_app(block_s=2), TokenBucket("paced", rate="5/s", burst=1)
+
+    @app.task(limits=[limit])
+    async def call() -> None: ...
+
+    await crew.start(app)
+    jobs = await app.submit_many([call.prepare() for _ in range(16)])
+    await done(jobs)
+
+    starts = [start.at_us for start in await invariants.starts_of(redis, queue)]
+    gaps_s = [(later - earlier) / 1_000_000 for earlier, later in pairwise(starts)]
+    assert max(gaps_s) < 2.5
+    assert max(gaps_s[-4:]) < 0.4
+    assert await invariants.violations(redis, queue, [job.id for job in jobs], limits=[limit], live=crew.ids) == []
+
+
+async def test_a_leader_that_leaves_is_followed_by_another(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
+    @app.task
+    async def work() -> None: ...
+
+    first = await crew.start(app)
+    second = await crew.start(app)
+    assert second.leader == first.id
+    await crew.stop(first)
+
+    await eventually(lambda: leads(redis, queue, second.id))
+    await done([await work.with_options(delay=0.1).submit()])
+
+
+async def test_a_leader_whose_duty_fails_resigns_and_another_one_leads(
+    app: Runner, redis: Redis, queue: str, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reclaim, failing = JobStore.reclaim, list[JobStore]()
+
+    async def fails_for_the_first_leader(store: JobStore) -> tuple[int, int, int]:
+        failing.append(store)
+        if store is failing[0]:
+            raise RuntimeError("no room on the disk")
+        return await reclaim(store)
+
+    @app.task
+    async def work() -> None: ...
+
+    monkeypatch.setattr(JobStore, "reclaim", fails_for_the_first_leader)
+    first = await crew.start(app)
+    second = await crew.start(app)
+
+    await eventually(lambda: leads(redis, queue, second.id))
+    await done([await work.with_options(delay=0.1).submit()])
+    assert not first.stopped.is_set()
+
+
+async def test_cut_connections_do_not_cost_the_leader_its_office(make_app: MakeApp, redis_url: str, queue: str, redis: Redis) -> None:
+    async with Proxy(redis_url) as proxy, a_crew() as crew:
+        behind, direct = make_app(redis_url=proxy.url, lease_s=20), make_app()
+
+        @behind.task
+        async def work() -> None: ...
+
+        worker = await crew.start(behind)
+        term = await redis.get(Keys(queue).leader)
+        job = await direct.client.submit("work", {})
+        await job.wait(timeout=5)
+        for _ in range(5):
+            proxy.cut_connections()
+            later = await direct.client.submit("work", {}, JobOptions(delay=0.3))
+            async with asyncio.timeout(3):
+                await later.wait()
+
+        assert await leads(redis, queue, worker.id)
+        assert await redis.get(Keys(queue).leader) == term
+        await direct.close()
+        await crew.stop(worker)
+
+
+async def test_an_election_whose_reply_was_lost_is_still_won(make_app: MakeApp, redis_url: str, queue: str, redis: Redis) -> None:
+    lead = scripts.load("lead")
+    await redis.script_load(lead.source)
+    async with Proxy(redis_url) as proxy, a_crew() as crew:
+        app = make_app(redis_url=proxy.url, lease_s=20)
+        proxy.lose_reply_of(lead.sha)
+
+        worker = await crew.start(app)
+
+        assert proxy.lost_replies == 1
+        assert worker.leader == worker.id
+        await crew.stop(worker)
+        assert await redis.get(Keys(queue).leader) is None
+
+
+async def test_an_idle_worker_that_leads_sends_a_few_commands_a_second(redis_url: str, queue: str) -> None:
+    async with Proxy(redis_url) as proxy:
+        app = Runner(queue, settings=Settings(redis_url=proxy.url))
+
+        @app.task(limits=[LIMIT])
+        async def work() -> None: ...
+
+        async with a_crew() as crew:
+            worker = await crew.start(app)
+            await done(await app.submit_many([work.prepare() for _ in range(5)]))
+            await app.close()
+            await asyncio.sleep(0.5)
+            proxy.passed.clear()
+            await asyncio.sleep(4)
+            passed = proxy.passed.copy()
+            assert worker.leader == worker.id
+
+    assert 4 < passed.total() < 20, passed
+
+
+async def done(jobs: list[JobHandle[None]]) -> None:
+    for job in jobs:
+        assert (await job.wait(timeout=30)).state == "succeeded"
+
+
+async def leads(redis: Redis, queue: str, worker: str) -> bool:
+    leader = await command(redis, "GET", Keys(queue).leader)
+    return bool(leader) and leader.startswith(f"{worker}:".encode())
