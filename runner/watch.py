@@ -28,7 +28,6 @@ class FinishWatch:
             self._task = asyncio.create_task(self._listen(), name="finish-watch")
         announced = asyncio.Event()
         self._waiters[job_id].add(announced)
-        status: JobStatus | None = None
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
@@ -40,7 +39,7 @@ class FinishWatch:
                         return status
                     await announced.wait()
         except TimeoutError:
-            return status if status is None else (await self._store.get([job_id]))[0]
+            return (await self._store.get([job_id]))[0]
         finally:
             self._waiters[job_id].discard(announced)
             if not self._waiters[job_id]:
