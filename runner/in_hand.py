@@ -16,7 +16,7 @@ class InHand:
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self.free = slots
-        self._entries: dict[Place, StartedJob] = {}
+        self._held: dict[Place, StartedJob] = {}
         self._attempts: dict[Place, asyncio.Task[None]] = {}
         self._undecided: dict[Place, StartedJob] = {}
         self._asked_to_stop: set[Place] = set()
@@ -25,9 +25,9 @@ class InHand:
         self._empty.set()
 
     @property
-    def entries(self) -> Iterable[bytes]:
-        """Stream entries of running attempts and of unconfirmed outcomes."""
-        return [entry for _, entry, _ in self._entries]
+    def held(self) -> list[StartedJob]:
+        """The running attempts, and those whose outcome is unconfirmed."""
+        return list(self._held.values())
 
     @property
     def undecided(self) -> list[StartedJob]:
@@ -49,7 +49,7 @@ class InHand:
         """A slot is taken by this attempt."""
         self.free -= 1
         place = _place(job)
-        self._entries[place] = self._undecided[place] = job
+        self._held[place] = self._undecided[place] = job
         self._attempts[place] = attempt
         self._empty.clear()
 
@@ -68,7 +68,7 @@ class InHand:
 
     def confirm(self, job: StartedJob) -> None:
         """Redis has taken the outcome; the entry is no longer ours."""
-        self._entries.pop(_place(job), None)
+        self._held.pop(_place(job), None)
 
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Stop attempts somebody asked to stop. Unknown ids have ended meanwhile."""

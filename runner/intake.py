@@ -98,7 +98,7 @@ class Intake:
         while True:
             await asyncio.sleep(_RETRY_S)
             try:
-                given_back = await self._store.reconcile(self._worker, self._in_hand.entries)
+                given_back = await self._store.reconcile(self._worker, self._in_hand.held)
             except StoreUnavailable:
                 continue
             log.info("Redis is back; %d entries of lost replies given back", given_back)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from runner import replies, scripts
 from runner.connection import command, connect, translated_errors
-from runner.job import JobStatus, Outcome, Submission
+from runner.job import JobStatus, Outcome, StartedJob, Submission
 from runner.keys import GROUP, Keys, Priority, check_queue_name
 from runner.limits import MICROSECONDS, LimitStatus
 from runner.settings import Settings
@@ -178,10 +178,11 @@ class JobStore:
             rest += (job.priority, job.entry, job.id, job.attempt, ending, payload, delay_us, ttl_ms)
         return [answer.decode() for answer in await self._run("finish", rest, worker=worker)]
 
-    async def reconcile(self, worker: str, in_hand: Iterable[bytes], *, leave: bool = False) -> int:
-        """Give back all that Redis thinks this worker holds except the entries in hand; how many that were. `leave` signs off."""
+    async def reconcile(self, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:
+        """Give back all that Redis thinks this worker holds except what it has in hand; how many that were. `leave` signs off."""
+        rest: list[scripts.Argument] = [part for job in in_hand for part in (job.priority, job.entry)]
         ttl_ms = milliseconds(self.settings.result_ttl_s)
-        return int(await self._run("reconcile", list(in_hand), worker=worker, leave=int(leave), result_ttl_ms=ttl_ms))
+        return int(await self._run("reconcile", rest, worker=worker, leave=int(leave), result_ttl_ms=ttl_ms))
 
     # The leader
 

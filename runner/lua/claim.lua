@@ -22,8 +22,13 @@ end
 
 local function start(priority, entry, id)
   local key = job_key(id)
-  local f = redis.call('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures')
+  local f = redis.call('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker')
   local state, limits = f[1], f[4]
+  if state == 'running' and redis.call('ZSCORE', prefix .. 'workers', f[9]) then
+    -- Delivered again, as its group was destroyed: it is held by the worker that runs it.
+    redis.call('XCLAIM', STREAMS[priority + 1], GROUP, f[9], 0, entry, 'JUSTID')
+    return
+  end
   if not state or FINAL[state] or state == 'scheduled' then
     if limits then free_reservation(needs_of(limits)) end
     if not state then reply[4] = reply[4] + 1 end
@@ -34,7 +39,9 @@ local function start(priority, entry, id)
     unreserve_all(needs)
     if started >= slots or lacking(needs, false) then
       drop(priority, entry)
-      return enqueue(id, priority, limits, f[5], tonumber(f[6]))
+      enqueue(id, priority, limits, f[5], tonumber(f[6]))
+      -- Its wake was computed while others on the streams still spoke for tokens; those that fail like it will not take them.
+      return wake_waiters(needs)
     end
     take_all(needs)
   elseif started >= slots then

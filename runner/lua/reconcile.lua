@@ -3,12 +3,12 @@
 -- With `leave` the worker signs off: its consumer and its record are removed.
 -- KEYS: prefix
 -- ARGV: now_us, window_size, history_length, worker, leave (0 or 1), result_ttl_ms, in_hand...
---   in_hand: entry ids the worker is running or has an outcome for
+--   in_hand: for each attempt the worker runs or has an outcome for: priority, entry. Entries of two streams can have the same id
 -- Returns: entries given back
 -- include: _base, _bucket, _token_bucket, _lines, _conclude, _give_back
 
-local kept = {}
-for at = in_hand_at, #ARGV do kept[ARGV[at]] = true end
+local kept = { {}, {}, {} }
+for at = in_hand_at, #ARGV, 2 do kept[ARGV[at] + 1][ARGV[at + 1]] = true end
 local back = {} -- jobs that go back to a stream or a line, once all tokens are back
 local unused = {} -- tokens taken for nothing: instant -> bucket -> cost
 
@@ -39,7 +39,7 @@ end
 
 for priority = 0, 2 do
   for _, row in ipairs(pending_of(priority, worker, 100000)) do
-    if not kept[row[1]] then
+    if not kept[priority + 1][row[1]] then
       local id = take_entry(priority, row[1])
       if id then give_back(id, priority) end
     end

@@ -27,7 +27,7 @@ async def test_what_is_in_hand_stays_in_hand(store: JobStore, clock: Clock) -> N
     first, *_ = await claim(store, free=1)
     await claim(store, free=2)  # the reply is lost
 
-    assert await store.reconcile("w", [first.entry]) == 2
+    assert await store.reconcile("w", [first]) == 2
 
     assert await states(store, ["j0", "j1", "j2"]) == ["running", "queued", "queued"]
     assert await store.finish("w", [succeeded(first)]) == ["accepted"]
@@ -192,7 +192,7 @@ async def test_leaving_with_something_in_hand_leaves_it_to_reclaim(store: JobSto
     await store.submit(jobs(2))
     first, *_ = await claim(store)
 
-    assert await store.reconcile("w", [first.entry], leave=True) == 1
+    assert await store.reconcile("w", [first], leave=True) == 1
 
     assert await consumers(store) == {"w"}
     clock.advance(11)
