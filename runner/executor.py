@@ -107,7 +107,8 @@ class Executor:
             kind,
             message,
         )
-        return Outcome(job, Ending.retry, _error(kind, message, trace), round(delay_s * MICROSECONDS), 0)
+        # Kept for the time of a result if somebody has asked to stop the job: then this attempt was its last.
+        return Outcome(job, Ending.retry, _error(kind, message, trace), round(delay_s * MICROSECONDS), self._result_ttl_ms)
 
 
 class _Threads:

@@ -86,7 +86,7 @@ def job_status(job_id: str, answer: list[Any]) -> JobStatus:
         submitted_at=_seconds(fields.get("submitted")),
         started_at=_seconds(fields.get("started")),
         finished_at=_seconds(fields.get("finished")),
-        args=_json(fields.get("args")),
+        args=_arguments(fields.get("args")),
         result=_json(fields.get("result")),
         error=None if state is State.succeeded else _json(fields.get("error")),
     )
@@ -104,6 +104,14 @@ def limit_status(row: list[Any]) -> LimitStatus:
 
 def _seconds(value: bytes | None) -> float | None:
     return None if value is None else int(value) / MICROSECONDS
+
+
+def _arguments(value: bytes | None) -> Any:
+    """What was submitted; as text if somebody has damaged it in Redis: the job can still be looked at."""
+    try:
+        return _json(value)
+    except ValueError:
+        return (value or b"").decode(errors="replace")
 
 
 def _json(value: bytes | None) -> Any:

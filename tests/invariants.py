@@ -60,7 +60,7 @@ def over_limit(starts: Sequence[Start], limits: Iterable[TokenBucket], runs: Map
 
 
 async def left_behind(redis: Redis, queue: str, live: Collection[str] = ()) -> list[str]:
-    """Entries, lines, wakes, reservations, and traces of workers other than the `live` ones, on a queue with nothing to do."""
+    """Entries, lines, reservations, and traces of workers other than the `live` ones, on a queue with nothing to do."""
     keys, found = Keys(queue), []
     for priority in Priority:
         stream = keys.stream(priority)
@@ -76,7 +76,7 @@ async def left_behind(redis: Redis, queue: str, live: Collection[str] = ()) -> l
     found += [f"worker {name} lives and is not enlisted" for name in set(live) - enlisted]
     for key in await keys_of(redis, queue):
         name = key.removeprefix(keys.prefix)
-        if name.startswith(("line:", "lines:", "cancels:")) or name in ("wakes", "scheduled"):
+        if name.startswith(("line:", "lines:", "cancels:")) or name == "scheduled":
             found.append(f"{name} is not empty")
         if name.startswith("bucket:"):
             reserved, released = await _ask(redis, "HMGET", key, "reserved", "released")

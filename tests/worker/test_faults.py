@@ -1,0 +1,232 @@
+"""A worker through lost scripts, lost keys, lost leases and a blocked event loop: it goes on, and runs each job as often as it must."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from runner import JobHandle, Runner, TokenBucket
+from runner.keys import GROUP, Keys, Priority
+from tests import invariants
+from tests.conftest import connect
+from tests.eventually import eventually
+from tests.servers import Server
+from tests.worker.conftest import Crew, MakeApp, a_crew, short_settings
+
+LIMIT = TokenBucket("paced", rate="100/s", burst=5)
+
+
+async def test_a_script_cache_flushed_again_and_again_fails_nothing(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
+    over = asyncio.Event()
+
+    async def flush() -> None:
+        while not over.is_set():
+            await redis.script_flush()
+            await asyncio.sleep(0.005)
+
+    @app.task(limits=[LIMIT])
+    async def call() -> None: ...
+
+    flushing = asyncio.create_task(flush())
+    worker = await crew.start(app)
+    jobs = [await call.submit() for _ in range(100)]
+    await done(jobs)
+    over.set()
+    await flushing
+
+    assert {(await job.status()).attempt for job in jobs} == {1}
+    assert await invariants.violations(redis, queue, [job.id for job in jobs], limits=[LIMIT], live=[worker.id]) == []
+
+
+async def test_a_handler_that_blocks_the_loop_for_two_leases_runs_once_and_is_named(
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, runs = make_app(lease_s=1, renew_s=0.2, stall_s=0.3), Counter[int]()
+    rival = make_app(lease_s=1, renew_s=0.2)
+    both = asyncio.Event()
+
+    @app.task
+    async def blocks(number: int) -> None:
+        runs[number] += 1
+        if number == 0:
+            await both.wait()
+            time.sleep(2)  # noqa: ASYNC251 - the fault under test
+        else:
+            both.set()
+            await asyncio.sleep(0.01)
+
+    worker = await crew.start(app)
+    jobs = await app.submit_many([blocks.prepare(number) for number in range(5)])
+    with caplog.at_level(logging.WARNING, "runner"):
+        await done(jobs)
+
+    assert runs == dict.fromkeys(range(5), 1)
+    assert {(await job.status()).crashes for job in jobs} == {0}
+    stalls = [record.getMessage() for record in caplog.records if "stood still" in record.getMessage()]
+    assert len(stalls) == 1
+    assert "time.sleep(2)" in stalls[0]
+    assert rival.settings.lease_s == 1
+    assert await invariants.violations(redis, queue, [job.id for job in jobs], live=[worker.id]) == []
+
+
+async def test_a_worker_whose_lease_was_taken_goes_on_under_a_new_id(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
+    stopped, begun, runs = asyncio.Event(), asyncio.Event(), list[int]()
+
+    @app.task
+    async def work() -> str:
+        runs.append(1)
+        begun.set()
+        if len(runs) == 1:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopped.set()
+        return "done"
+
+    worker = await crew.start(app)
+    other = await crew.start(app)
+    job = await work.submit()
+    await begun.wait()
+    holder = worker if await redis.hget(Keys(queue).job(job.id), "worker") == worker.id.encode() else other
+    old = holder.id
+    await redis.zrem(Keys(queue).workers, old)
+
+    async with asyncio.timeout(3):
+        await stopped.wait()
+    await eventually(lambda: holder.id != old)
+    assert await job.result(timeout=10) == "done"
+    status = await job.status()
+    assert (status.attempt, status.crashes, status.failures) == (2, 1, 0)
+    await eventually(lambda: clean(redis, queue, [job], crew))
+
+
+async def test_a_lease_that_ran_out_with_a_busy_worker_is_noticed_by_the_heartbeat(
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew
+) -> None:
+    app, runs = make_app(concurrency=1), list[int]()
+
+    @app.task
+    async def work() -> None:
+        runs.append(1)
+        if len(runs) == 1:
+            await asyncio.Event().wait()
+
+    worker = await crew.start(app)
+    old = worker.id
+    job = await work.submit()
+    await eventually(lambda: runs)
+    await redis.zadd(Keys(queue).workers, {old: 0})
+
+    await eventually(lambda: worker.id != old)
+    await done([job])
+
+
+async def test_everything_deleted_workers_enlist_and_publish_again(private_server: Server) -> None:
+    app = Runner("flushed", settings=short_settings(private_server.url))
+    begun = asyncio.Event()
+
+    @app.task
+    async def work(number: int) -> int:
+        begun.set()
+        if number < 0:
+            await asyncio.Event().wait()
+        return number
+
+    async with a_crew() as crew, connect(private_server.url) as redis:
+        worker = await crew.start(app)
+        old = worker.id
+        await work.submit(-1)
+        await begun.wait()
+        await redis.flushall()
+
+        await eventually(lambda: worker.id != old)
+        await eventually(lambda: redis.exists(Keys("flushed").tasks))
+        job = await app.client.submit("work", {"number": 7})
+        assert await job.result(timeout=10) == 7
+        assert await invariants.violations(redis, "flushed", [job.id], live=[worker.id]) == []
+        await app.close()
+
+
+@pytest.mark.parametrize("fault", ["group destroyed", "streams deleted"])
+async def test_workers_recover_from_a_lost_group_or_stream(
+    app: Runner, redis: Redis, queue: str, crew: Crew, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    @app.task
+    async def work(number: int) -> int:
+        return number
+
+    await crew.start(app)
+    await crew.start(app)
+    for number in range(3):
+        await done([await work.submit(number)])
+        for priority in Priority:
+            stream = Keys(queue).stream(priority)
+            await (redis.delete(stream) if fault == "streams deleted" else redis.xgroup_destroy(stream, GROUP))
+        jobs = await app.submit_many([work.prepare(number) for _ in range(20)])
+        await done(jobs)
+    assert await invariants.left_behind(redis, queue, crew.ids) == []
+
+
+async def test_jobs_running_when_their_group_is_destroyed_end_once(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
+    release, begun = asyncio.Event(), list[int]()
+
+    @app.task
+    async def work(number: int) -> int:
+        begun.append(number)
+        await release.wait()
+        return number
+
+    await crew.start(app)
+    jobs = await app.submit_many([work.prepare(number) for number in range(5)])
+    await eventually(lambda: len(begun) == 5)
+    await redis.xgroup_destroy(Keys(queue).stream(Priority.normal), GROUP)
+    more = await app.submit_many([work.prepare(number) for number in range(5, 10)])
+    await eventually(lambda: set(begun) == set(range(10)))
+    release.set()
+
+    await done(jobs + more)
+    await eventually(lambda: clean(redis, queue, jobs + more, crew))
+
+
+async def test_garbage_on_a_stream_is_dropped_and_the_worker_lives(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
+    @app.task
+    async def work() -> None: ...
+
+    worker = await crew.start(app)
+    for fields in ({"id": "nobody"}, {"other": "field"}, {"id": ""}, {"a": "b", "id": "c"}, {"id": "\xff" * 5000}):
+        await redis.xadd(Keys(queue).stream(Priority.high), fields)  # type: ignore[arg-type] # a dict of texts
+    await done([await work.submit()])
+
+    await eventually(lambda: clean(redis, queue, [], crew))
+    assert not worker.stopped.is_set()
+
+
+async def test_a_job_record_that_was_damaged_is_a_dead_letter_or_dropped(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
+    @app.task
+    async def work(number: int) -> int:
+        return number
+
+    damaged = await app.submit_many([work.prepare(number) for number in range(3)])
+    keys = [Keys(queue).job(job.id) for job in damaged]
+    await redis.hset(keys[0], "args", "{broken")
+    await redis.hset(keys[1], "args", "\xff\xfe")
+    await redis.delete(keys[2])
+    await crew.start(app)
+
+    assert [(await job.wait(timeout=5)).state for job in damaged[:2]] == ["failed", "failed"]
+    await done([await work.submit(7)])
+    assert await invariants.left_behind(redis, queue, crew.ids) == []
+
+
+async def clean(redis: Redis, queue: str, jobs: Sequence[JobHandle[Any]], crew: Crew) -> bool:
+    return not await invariants.violations(redis, queue, [job.id for job in jobs], live=crew.ids)
+
+
+async def done(jobs: Sequence[JobHandle[Any]]) -> None:
+    for job in jobs:
+        assert (await job.wait(timeout=30)).state == "succeeded"
