@@ -22,10 +22,11 @@ end
 
 local function start(priority, entry, id)
   local key = job_key(id)
-  local f = redis.call('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker')
+  local f = redis.call('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry')
   local state, limits = f[1], f[4]
-  if state == 'running' and redis.call('ZSCORE', prefix .. 'workers', f[9]) then
-    -- Delivered again, as its group was destroyed: it is held by the worker that runs it.
+  if state == 'running' and f[10] == entry and redis.call('ZSCORE', prefix .. 'workers', f[9]) then
+    -- Delivered again, as its group was destroyed: it is held by the worker that runs it. A job under another entry is not:
+    -- its start came so late that its worker had given it back before, and knows nothing of it.
     redis.call('XCLAIM', STREAMS[priority + 1], GROUP, f[9], 0, entry, 'JUSTID')
     return
   end
@@ -50,7 +51,7 @@ local function start(priority, entry, id)
     return add_to_stream(priority, id)
   end
   local attempt = (tonumber(f[7]) or 0) + 1
-  redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'worker', worker, 'started', int(now))
+  redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'worker', worker, 'entry', entry, 'started', int(now))
   if record_starts == '1' then
     redis.call('XADD', prefix .. 'starts', '*', 'job', id, 'limits', limits or '', 'attempt', attempt, 'now', int(now))
   end

@@ -60,7 +60,7 @@ _numbers = itertools.count(1)
 def job(
     job_id: str | None = None,
     *,
-    needs: Iterable[tuple[str, int]] | Sequence[str] = (),
+    needs: Iterable[str | tuple[str, int]] = (),
     priority: Priority = Priority.normal,
     delay: float = 0,
     task: str = "work",

@@ -2,8 +2,8 @@
 
 from runner.keys import GROUP, Priority
 from runner.store import JobStore
-from tests.redis.builders import Clock, claim, enlist, job, succeeded
-from tests.redis.inside import pending_count, states, stream_ids
+from tests.redis.builders import Clock, claim, enlist, interval, job, publish, succeeded
+from tests.redis.inside import pending_count, spoken_for, states, stream_ids
 
 
 async def test_of_two_entries_with_the_same_id_only_the_one_in_hand_is_kept(store: JobStore, clock: Clock) -> None:
@@ -39,3 +39,18 @@ async def test_an_entry_delivered_again_after_its_worker_is_gone_starts_again(st
     (again,) = await claim(store, worker="reads")
 
     assert (again.id, again.attempt) == ("j", 2)
+
+
+async def test_a_claim_that_arrives_after_its_worker_gave_all_back_strands_no_job(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval("x", capacity=5, every=60))
+    await store.submit([job("j", needs=["x"])])
+    await enlist(store, "slow")
+    held = await store.read("slow", 1, 0.1)
+    await store.reconcile("slow", [])  # the claim sent before it was given up, and comes only now
+    await store.claim("slow", 1, held, read_more=False)
+
+    (started,) = await claim(store, worker="other")
+
+    assert (started.id, started.attempt) == ("j", 2)
+    assert await store.finish("other", [succeeded(started)]) == ["accepted"]
+    assert await spoken_for(store, "x") == (0, 0)

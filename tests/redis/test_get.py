@@ -68,7 +68,7 @@ async def test_the_time_told_is_the_time_it_takes(store: JobStore, clock: Clock,
     await store.submit(jobs(12, needs=["x"]))
     await claim(store)
     told = {f"j{n}": START_US + round(1e6 * ((await place(store, f"j{n}"))[4] or 0)) for n in range(3, 12)}
-    seen = {}
+    seen: dict[str, int] = {}
     while len(seen) < len(told):
         _, next_us = await store.refill()
         clock.advance_us(next_us)

@@ -13,9 +13,9 @@ from tests.redis.builders import Clock, claim, enlist, ids, interval, job, jobs,
 from tests.redis.inside import all_keys, bucket_state, consumers, line_ids, pending_count, scores, spoken_for, states, stream_ids
 
 
-async def crash(store: JobStore, clock: Clock, worker: str = "w", **fields: int) -> list[StartedJob]:
+async def crash(store: JobStore, clock: Clock, free: int = 100) -> list[StartedJob]:
     """Start what can start on a worker that is then silent until its lease has lapsed."""
-    started = await claim(store, worker=worker, **fields)
+    started = await claim(store, free)
     clock.advance(store.settings.lease_s)
     return started
 
