@@ -94,6 +94,10 @@ class Keys:
         return f"{self.prefix}nudge"
 
     @property
+    def clock(self) -> str:
+        return f"{self.prefix}clock"
+
+    @property
     def failed(self) -> str:
         return f"{self.prefix}failed"
 

@@ -15,7 +15,7 @@ kinds.token_bucket = {
       return
     end
     -- Redis's clock went back: lose at most the step under way, never freeze until the old time comes round again.
-    if b.time > now and b.time > b.frozen_until then b.time = now end
+    if b.time > now and b.time > b.frozen_until then b.time, b.changed = now, true end
     if now <= b.time then return end
     local steps = math.floor((now - b.time) / p.step_us)
     if steps >= math.ceil(b.deficit / p.credits_a_step) then
