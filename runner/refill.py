@@ -68,7 +68,8 @@ class RefillLoop:
     async def _perform_duties(self) -> None:
         log.info("worker %s leads (term %d)", self._worker, self.term)
         for duty in self._duties:
-            duty.due_s = 0.0
+            # Whoever lapsed while Redis was away gets a moment to renew before anything is taken from it.
+            duty.due_s = monotonic_s() + self._settings.reclaim_s if duty.name == "reclaim" else 0.0
         listener = asyncio.create_task(self._listen(), name="refill-listener")
         try:
             while self.term and monotonic_s() < self._trusted_until_s:

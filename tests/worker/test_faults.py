@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from runner import JobHandle, Runner, TokenBucket
+from runner import JobHandle, Runner, StoreUnavailable, TokenBucket, heartbeat
 from runner.keys import GROUP, Keys, Priority
 from tests import invariants
 from tests.conftest import connect
@@ -126,6 +126,32 @@ async def test_a_lease_that_ran_out_with_a_busy_worker_is_noticed_by_the_heartbe
     await done([job])
 
 
+async def test_after_an_outage_longer_than_the_lease_workers_get_time_to_renew(
+    private_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "_RETRY_S", 0.8)  # certainly later than the leader's first look
+    app, runs = Runner("outage", settings=short_settings(private_server.url, lease_s=1, renew_s=0.2, reclaim_s=1.5)), list[int]()
+
+    @app.task
+    async def work(seconds: float) -> None:
+        runs.append(1)
+        await asyncio.sleep(seconds)
+
+    async with a_crew() as crew:
+        workers = [await crew.start(app) for _ in range(2)]
+        ids = crew.ids
+        jobs = await app.submit_many([work.prepare(4.0) for _ in range(20)])
+        await eventually(lambda: len(runs) == 20)
+        private_server.kill()
+        await asyncio.sleep(1.5)
+        private_server.start()
+
+        await eventually(lambda: ended(app, jobs), within_s=15)
+        assert len(runs) == 20
+        assert [worker.id for worker in workers] == ids
+        await app.close()
+
+
 async def test_everything_deleted_workers_enlist_and_publish_again(private_server: Server) -> None:
     app = Runner("flushed", settings=short_settings(private_server.url))
     begun = asyncio.Event()
@@ -221,6 +247,14 @@ async def test_a_job_record_that_was_damaged_is_a_dead_letter_or_dropped(app: Ru
     assert [(await job.wait(timeout=5)).state for job in damaged[:2]] == ["failed", "failed"]
     await done([await work.submit(7)])
     assert await invariants.left_behind(redis, queue, crew.ids) == []
+
+
+async def ended(app: Runner, jobs: Sequence[JobHandle[Any]]) -> bool:
+    try:
+        statuses = await app.client.statuses([job.id for job in jobs])
+    except StoreUnavailable:
+        return False
+    return all(status is not None and status.state.is_final for status in statuses)
 
 
 async def clean(redis: Redis, queue: str, jobs: Sequence[JobHandle[Any]], crew: Crew) -> bool:
