@@ -1,0 +1,25 @@
+"""Fixtures of the process tests: an app on the test's queue, and worker processes of it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from runner.keys import Keys
+from tests.process.apps import App
+from tests.process.crew import Crew, crew_of
+
+
+@pytest.fixture
+async def app(redis: Redis, redis_url: str, queue: str, tmp_path: Path) -> AsyncIterator[App]:
+    app = App(redis_url, queue, tmp_path)
+    yield app
+    await app.runner.close()
+    await redis.delete(Keys(queue).starts)
+
+
+@pytest.fixture
+async def crew(app: App, redis_url: str, queue: str, tmp_path: Path) -> AsyncIterator[Crew]:
+    async with crew_of(redis_url, queue, tmp_path) as crew:
+        yield crew

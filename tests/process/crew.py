@@ -1,0 +1,137 @@
+"""Worker processes of one test: started, signalled, killed, and never left behind."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+
+from runner.connection import command
+from runner.keys import Keys
+from tests import invariants
+from tests.eventually import eventually
+
+START_S = 20.0
+END_S = 20.0
+
+
+class WorkerProcess:
+    """One `tests.process.worker_main`."""
+
+    def __init__(self, process: Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+        self.pid = process.pid
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def runs(self) -> bool:
+        return self._process.returncode is None
+
+    async def says(self, word: str) -> None:
+        assert self._process.stdout is not None
+        async with asyncio.timeout(START_S):
+            line = (await self._process.stdout.readline()).decode().strip()
+        assert line == word, f"{line!r} instead of {word!r}:\n{self.log}"
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    async def kill(self) -> None:
+        """SIGKILL; returns once it is gone."""
+        self.signal(signal.SIGKILL)
+        await self._process.wait()
+
+    async def ended(self) -> int:
+        """Its exit status, once it has ended by itself."""
+        async with asyncio.timeout(END_S):
+            return await self._process.wait()
+
+    async def end(self) -> None:
+        """Whatever state it is in, afterwards it is gone."""
+        if self.runs:
+            await self.kill()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+class Crew:
+    """The worker processes of one app."""
+
+    def __init__(self, url: str, queue: str, folder: Path) -> None:
+        self._arguments = (url, queue, str(folder))
+        self._folder = folder
+        self._numbers = count()
+        self.all: list[WorkerProcess] = []
+
+    @property
+    def alive(self) -> list[WorkerProcess]:
+        return [worker for worker in self.all if worker.runs]
+
+    async def start(self, **settings: Any) -> WorkerProcess:
+        """A worker that works."""
+        worker = await self.launch(**settings)
+        await worker.says("working")
+        return worker
+
+    async def launch(self, **settings: Any) -> WorkerProcess:
+        """A worker that has just been started."""
+        log = self._folder / f"worker-{next(self._numbers)}.log"
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tests.process.worker_main",
+                *self._arguments,
+                json.dumps(settings),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=output,
+            )
+        self.all.append(WorkerProcess(process, log))
+        return self.all[-1]
+
+    def check_logs(self) -> None:
+        """No worker may have met an error that it did not expect."""
+        for worker in self.all:
+            assert "Traceback" not in worker.log, worker.log[-5000:]
+
+
+@asynccontextmanager
+async def crew_of(url: str, queue: str, folder: Path) -> AsyncIterator[Crew]:
+    crew = Crew(url, queue, folder)
+    try:
+        yield crew
+    finally:
+        for worker in crew.all:
+            await worker.end()
+    crew.check_logs()
+
+
+async def worker_ids(redis: Redis, queue: str) -> dict[int, str]:
+    """The ids of the workers that are enlisted, by process id."""
+    keys, ids = Keys(queue), {}
+    for name in await command(redis, "ZRANGE", keys.workers, 0, -1):
+        details = await command(redis, "HGET", keys.worker(name.decode()), "details")
+        ids[json.loads(details or "{}").get("pid", 0)] = name.decode()
+    return ids
+
+
+async def final(redis: Redis, queue: str, ids: list[str], within_s: float) -> None:
+    """Wait until every job has ended."""
+
+    async def all_have_ended() -> bool:
+        return not await invariants.unfinished(redis, queue, ids)
+
+    await eventually(all_have_ended, within_s)
