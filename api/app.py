@@ -45,6 +45,7 @@ def create_app(open_client: Callable[[], Client] = Client, *, stopping: asyncio.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.add_middleware(BodyGuard, limits={"/v1/jobs/batch": MAX_BATCH_BYTES})
     problems.install(app)

@@ -8,7 +8,12 @@ from api.problems import KINDS, Problem, responses
 router = APIRouter(tags=["problems"])
 
 
-@router.get("/problems/{name}", response_class=PlainTextResponse, summary="What a kind of problem means", responses=responses("not-found"))
+@router.get(
+    "/problems/{name}",
+    response_class=PlainTextResponse,
+    summary="What a kind of problem means",
+    responses=responses("not-found", "validation"),
+)
 async def explain(name: str) -> str:
     """A short text for people: what the problem is and what to do."""
     if name not in KINDS:

@@ -25,6 +25,8 @@ _BODY_PROBLEMS = (
     "unsupported-media-type",
     "validation",
 )
+_BATCH_RESPONSES = responses(*_BODY_PROBLEMS, "batch-invalid", "store-unavailable")
+_BATCH_RESPONSES[413]["description"] += ", batch-invalid"
 _NO_PLACE: dict[str, Any] = dict.fromkeys(Place.model_fields)
 _JOB_PROBLEMS = ("invalid-id", "unknown-task", "exceeds-capacity", "run-at-out-of-range", "id-conflict")
 
@@ -56,7 +58,7 @@ async def submit(request: Request) -> Response:
     status_code=202,
     response_model=AcceptedBatch,
     summary="Submit many jobs at once",
-    responses=responses(*_BODY_PROBLEMS, "batch-invalid", "store-unavailable")
+    responses=_BATCH_RESPONSES
     | {
         202: {"description": "All are stored, those with created=false before"},
         207: {"model": AcceptedBatch, "description": "Some ids are taken by other jobs: those carry a problem, all others are stored"},
