@@ -1,5 +1,6 @@
 """Everything a caller can get wrong: each is answered by its own kind of problem, and never by a 500."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -167,6 +168,16 @@ async def test_every_bad_body_and_field_is_its_own_problem_and_stores_nothing(se
 async def test_a_body_without_its_length_is_judged_the_same(service: Service) -> None:
     answers = [(bad, await send(service, bad, in_chunks=True)) for bad in BODIES]
     assert [told for bad, answer in answers if (told := wrong(bad, answer))] == []
+
+
+async def test_a_length_beyond_the_limit_is_refused_before_the_body_comes(service: Service) -> None:
+    url = httpx.URL(service.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (MAX_BYTES + 1))
+    async with asyncio.timeout(5):
+        assert b" 413 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_every_bad_path_is_its_own_problem(service: Service) -> None:

@@ -77,25 +77,29 @@ async def test_a_wait_ends_when_the_time_is_up(service: Service) -> None:
 
 async def test_waiting_sends_redis_nothing(service: Service, redis: Redis) -> None:
     ids = [await service.submit("held") for _ in range(20)]
-    waits = [asyncio.create_task(service.http.get(f"/v1/jobs/{job_id}", params={"wait": 2})) for job_id in ids]
-    # Each asks, subscribes the job to the announcement, and then is silent.
-    before = await eventually_silent(redis)
+    waits = [asyncio.create_task(service.http.get(f"/v1/jobs/{job_id}", params={"wait": 60})) for job_id in ids]
+    await eventually(lambda: waits_of_requests() == 20)
+    # Each asks, and subscribes its job to the announcement of its end.
+    before = await silent(redis)
     start_s = time.monotonic()
     await eventually(lambda: time.monotonic() - start_s > 1)
     assert await commands(redis) == before
-    assert [answer.json()["state"] for answer in await asyncio.gather(*waits)] == ["queued"] * 20
+    assert not any(wait.done() for wait in waits)
+    for job_id in ids:
+        await service.http.delete(f"/v1/jobs/{job_id}")
+    assert [answer.json()["state"] for answer in await asyncio.gather(*waits)] == ["cancelled"] * 20
 
 
-async def eventually_silent(redis: Redis) -> dict[str, int]:
-    """The commands served so far, once two looks in a row agree."""
+async def silent(redis: Redis) -> dict[str, int]:
+    """The commands served so far, once that has not changed over 20 looks."""
     looks: list[dict[str, int]] = []
 
-    async def silent() -> dict[str, int] | None:
+    async def unchanged() -> bool:
         looks.append(await commands(redis))
-        waited = len(looks) > 20 and looks[-20] == looks[-1]
-        return looks[-1] if waited else None
+        return len(looks) > 20 and looks[-20] == looks[-1]
 
-    return await eventually(silent) or {}
+    await eventually(unchanged, within_s=3.0)
+    return looks[-1]
 
 
 async def commands(redis: Redis) -> dict[str, int]:

@@ -1,10 +1,12 @@
 """Submitting one job over HTTP."""
 
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 
+import pytest
 from redis.asyncio import Redis
 
-from runner import Worker
+from runner import Client, StoreUnavailable, Worker
 from runner.keys import Keys
 from tests.api.conftest import Service
 
@@ -94,3 +96,30 @@ async def test_hostile_text_comes_back_as_it_was_sent(service: Service, worker: 
     answer = await service.http.get(f"/v1/jobs/{failed}", params={"wait": 10})
     assert (answer.json()["state"], answer.json()["error"]["message"]) == ("failed", text)
     assert b"\x1b" not in answer.content
+
+
+async def test_a_stored_job_is_accepted_though_redis_goes_before_its_place_is_known(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> NoReturn:
+        raise StoreUnavailable("away")
+
+    body = {"task": "add", "args": {"left": 1}, "delay": 60, "id": "kept"}
+    monkeypatch.setattr(Client, "statuses", away)
+    first, again = [await service.http.post("/v1/jobs", json=body) for _ in range(2)]
+    assert (first.status_code, first.json()) == (202, {"id": "kept", "task": "add", "state": "scheduled", "created": True, **NO_PLACE})
+    assert (again.status_code, again.json()["state"]) == (200, None)
+
+
+async def test_what_nobody_foresaw_is_a_problem_that_tells_nothing_of_the_inside(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> NoReturn:
+        raise RuntimeError("secret of the inside")
+
+    monkeypatch.setattr(Client, "prepare", broken)
+    answer = await service.http.post("/v1/jobs", json={"task": "add", "args": {"left": 1}})
+    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+    assert "secret of the inside" in caplog.text

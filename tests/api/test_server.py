@@ -1,0 +1,131 @@
+"""Starting and stopping the service."""
+
+import asyncio
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.server import serve
+from runner import ConfigurationError, Runner, load_settings
+from tests.api.conftest import Service, serving
+from tests.eventually import eventually
+
+STOP_S = 1.0
+PATIENCE_S = 10.0
+
+SCRIPT = """
+import asyncio, sys
+from api.server import serve
+from runner import load_settings
+started = lambda url: open(sys.argv[3], "w").write(url)
+asyncio.run(serve(load_settings(redis_url=sys.argv[1]), sys.argv[2], port=0, on_started=started))
+"""
+
+
+async def test_a_stop_answers_those_who_wait_and_ends_at_once(app: Runner, redis_url: str) -> None:
+    async with serving(app.settings, app.queue) as service:
+        job_id = await service.submit("held")
+        waiting = [asyncio.create_task(service.http.get(f"/v1/jobs/{job_id}", params={"wait": 60})) for _ in range(5)]
+        await eventually(lambda: sum("JobHandle.wait" in repr(task) for task in asyncio.all_tasks()) == 5)
+        service.stopping.set()
+        stopped_s = time.monotonic()
+        await asyncio.wait({service.task}, timeout=PATIENCE_S)
+        assert time.monotonic() - stopped_s < STOP_S
+        assert [(answer.status_code, answer.json()["state"]) for answer in await asyncio.gather(*waiting)] == [(200, "queued")] * 5
+
+
+async def test_answers_are_not_held_back(service: Service) -> None:
+    took_s = []
+    for _ in range(21):
+        started_s = time.monotonic()
+        await service.http.post("/v1/jobs", json={"task": "add", "args": {"left": 1}})
+        took_s.append(time.monotonic() - started_s)
+    # Held back for the acknowledgement of the headers, each takes 40 ms.
+    assert statistics.median(took_s) < 0.03
+
+
+async def test_a_port_in_use_is_an_error_of_the_call(service: Service, app: Runner) -> None:
+    with pytest.raises(OSError, match="in use"):
+        await serve(app.settings, app.queue, port=int(service.url.rpartition(":")[2]))
+
+
+async def test_without_any_redis_to_use_the_call_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RUNNER_REDIS_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="RUNNER_REDIS_URL"):
+        await serve(load_settings(), port=0)
+
+
+async def test_an_address_of_version_six_is_served(app: Runner) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    stopping = asyncio.Event()
+    task = asyncio.create_task(serve(app.settings, app.queue, host="::1", port=0, on_started=started.set_result, stopping=stopping))
+    async with httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.get(f"{await started}/healthz")).status_code == 200
+    stopping.set()
+    await task
+
+
+@pytest.mark.process
+async def test_a_signal_ends_a_process_with_a_wait_under_way_and_it_has_said_nothing(app: Runner, redis_url: str, tmp_path: Path) -> None:
+    with process(redis_url, app.queue, tmp_path / "url") as server:
+        url = await eventually(lambda: read(tmp_path / "url"))
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
+            job_id = (await http.post("/v1/jobs", json={"task": "held"})).json()["id"]
+            waiting = asyncio.create_task(http.get(f"/v1/jobs/{job_id}", params={"wait": 60}))
+            await eventually(lambda: watched(app, job_id))
+            os.kill(server.pid, signal.SIGTERM)
+            signalled_s = time.monotonic()
+            assert (await waiting).json()["state"] == "queued"
+        await eventually(lambda: server.poll() is not None)
+        assert time.monotonic() - signalled_s < STOP_S
+        assert (server.returncode, server.communicate()) == (0, (b"", b""))
+
+
+@pytest.mark.process
+async def test_a_second_signal_does_not_wait_for_a_request_that_never_comes(app: Runner, redis_url: str, tmp_path: Path) -> None:
+    with process(redis_url, app.queue, tmp_path / "url") as server:
+        url = httpx.URL(await eventually(lambda: read(tmp_path / "url")))
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{")
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            await http.get("/healthz")
+        os.kill(server.pid, signal.SIGTERM)
+        await eventually(lambda: refused(url))
+        assert server.poll() is None
+        os.kill(server.pid, signal.SIGTERM)
+        await eventually(lambda: server.poll() is not None, within_s=STOP_S)
+        writer.close()
+        assert server.returncode == 0
+
+
+def process(redis_url: str, queue: str, url: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", SCRIPT, redis_url, queue, str(url)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def refused(url: httpx.URL) -> bool:
+    """Whether nobody listens there any more."""
+    with socket.socket() as probe:
+        return probe.connect_ex((url.host, url.port or 0)) != 0
+
+
+async def watched(app: Runner, job_id: str) -> bool:
+    """Whether somebody waits for this job's end."""
+    return bool(await app.client.store.redis.hexists(app.client.store.keys.job(job_id), "watched"))
