@@ -129,7 +129,7 @@ def translated_errors() -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         if is_transient(error):
-            message = f"Redis is not available right now: {error}"
+            message = f"Redis is not available right now: {str(error) or type(error).__name__}"
             raise StoreUnavailable(message) from error
         raise
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from runner.clock import monotonic_s
 from runner.completion import Completion
 from runner.errors import StoreUnavailable
 from runner.executor import Executor
@@ -37,6 +38,7 @@ class Intake:
         self._ttl_ms = round(store.settings.result_ttl_s * 1000)
         self._next_wake_s = self._block_s
         self._paces_itself = False
+        self._check_due_s = monotonic_s() + store.settings.lease_s
 
     async def run(self) -> None:
         """Claim until cancelled. Raises `LeaseLost`."""
@@ -44,6 +46,8 @@ class Intake:
         while True:
             free = await self._in_hand.wait_for_free()
             try:
+                if monotonic_s() >= self._check_due_s:
+                    await self._check_what_is_held()
                 held: Sequence[HeldEntry] = ()
                 if not more:
                     held = await self._wait_for_jobs(free)
@@ -92,6 +96,13 @@ class Intake:
     def _record(self, outcome: Outcome) -> None:
         if self._in_hand.decide(outcome.job):
             self._completion.add(outcome)
+
+    async def _check_what_is_held(self) -> None:
+        """A read can be answered after its connection was given up and the books were balanced; once in a lease they are compared."""
+        given_back = await self._store.reconcile(self._worker, self._in_hand.held)
+        self._check_due_s = monotonic_s() + self._store.settings.lease_s
+        if given_back:
+            log.warning("gave back %d entries that Redis counted as ours and nobody here had seen", given_back)
 
     async def _recover(self) -> None:
         """After a lost reply Redis may think we hold what we never saw: give that back before claiming again."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from itertools import count
 from typing import Any, cast
 
 from runner import replies, scripts
@@ -37,6 +38,7 @@ class JobStore:
         # A blocking read is silent for as long as it may block, so it needs a connection of its own patience.
         self._patient = connect(url, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
         self._now_us = now_us
+        self._turns = count(1)
         self._streams = [self.keys.stream(priority).encode() for priority in Priority]
         self._priority_of = {stream: int(priority) for priority, stream in zip(Priority, self._streams, strict=True)}
 
@@ -51,6 +53,8 @@ class JobStore:
             arguments["now_us"] = self._now_us()
         if "window_size" in script.arguments:
             arguments["window_size"] = self.settings.window
+        if "turn" in script.arguments:
+            arguments["turn"] = next(self._turns)
         if "history_length" in script.arguments:
             arguments["history_length"] = self.settings.history_length
         with translated_errors():

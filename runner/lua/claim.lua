@@ -1,14 +1,15 @@
 -- claim: start ready jobs for a worker: each one's tokens are taken here, all or none, in the same step that makes it running.
 -- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed.
 -- KEYS: prefix
--- ARGV: now_us, window_size, worker, free (slots), read_more (0: what is held is all there is), record_starts (0 or 1), held...
+-- ARGV: now_us, window_size, worker, turn, free (slots), read_more (0: what is held is all there is), record_starts (0 or 1), held...
 --   held: for each entry of the blocking read: priority (0..2), entry, job id
 -- Returns: 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none), how late in µs the last was found,
 --   entries dropped as garbage, then for each started job: priority, entry, id, task, args, attempt, failures
--- include: _base, _bucket, _token_bucket, _lines, _release
+-- include: _base, _turn, _bucket, _token_bucket, _lines, _release
 
 local lease = redis.call('ZSCORE', prefix .. 'workers', worker)
 if not lease or tonumber(lease) == 0 then return { 'gone', -1, 0, 0 } end
+if not takes_turn(worker, turn) then return { 'ok', -1, 0, 0 } end
 
 local slots = tonumber(free)
 local done_with = { {}, {}, {} } -- entries that leave the streams

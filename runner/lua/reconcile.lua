@@ -2,10 +2,12 @@
 -- Those attempts never began: their tokens go back too, as far as the limits allow, and one that was asked to stop is cancelled.
 -- With `leave` the worker signs off: its consumer and its record are removed.
 -- KEYS: prefix
--- ARGV: now_us, window_size, history_length, worker, leave (0 or 1), result_ttl_ms, in_hand...
+-- ARGV: now_us, window_size, history_length, worker, turn, leave (0 or 1), result_ttl_ms, in_hand...
 --   in_hand: for each attempt the worker runs or has an outcome for: priority, entry. Entries of two streams can have the same id
 -- Returns: entries given back
--- include: _base, _bucket, _token_bucket, _lines, _conclude, _give_back
+-- include: _base, _turn, _bucket, _token_bucket, _lines, _conclude, _give_back
+
+if not redis.call('ZSCORE', prefix .. 'workers', worker) or not takes_turn(worker, turn) then return 0 end
 
 local kept = { {}, {}, {} }
 for at = in_hand_at, #ARGV, 2 do kept[ARGV[at] + 1][ARGV[at + 1]] = true end

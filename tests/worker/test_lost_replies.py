@@ -1,0 +1,135 @@
+"""Replies that are lost after their command was executed, and commands that arrive when nobody waits for them any more."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from runner import Runner, StoreUnavailable, TokenBucket, scripts
+from tests import invariants
+from tests.eventually import eventually
+from tests.proxy import Proxy
+from tests.worker.conftest import Crew, MakeApp
+
+LIMIT = TokenBucket("paced", rate="40/s", burst=4)
+
+
+class Setting:
+    """A worker behind a proxy, and a producer that is not; `runs` counts the handlers by job id."""
+
+    def __init__(self, behind: Runner, direct: Runner, proxy: Proxy) -> None:
+        self.behind, self.direct, self.proxy = behind, direct, proxy
+        self.runs: Counter[str] = Counter()
+        self.ids: list[str] = []
+        self.work_s = 0.002
+
+        async def work(name: str) -> str:
+            self.runs[name] += 1
+            await asyncio.sleep(self.work_s)
+            return name
+
+        for app in (behind, direct):
+            self.free = app.task(name="free")(work)
+            self.metered = app.task(name="metered", limits=[LIMIT])(work)
+
+    async def submit(self, count: int) -> None:
+        """So many jobs each: at once, through a limit, and delayed."""
+        names = [f"j{len(self.ids) + number}" for number in range(3 * count)]
+        self.ids += names
+        jobs = []
+        for place, name in enumerate(names):
+            task = (self.free, self.metered, self.free)[place % 3].with_options(id=name, delay=0.05 if place % 3 == 2 else None)
+            jobs.append(task.prepare(name))
+        await self.direct.submit_many(jobs)
+
+    async def wrong(self, redis: Redis, queue: str, live: list[str]) -> list[str]:
+        found = await invariants.violations(redis, queue, self.ids, limits=[LIMIT], runs=self.runs, live=live)
+        return found + [f"{name} ran {count} times" for name, count in self.runs.items() if count > 1]
+
+
+@pytest.fixture
+async def setting(make_app: MakeApp, redis: Redis, redis_url: str) -> AsyncIterator[Setting]:
+    for name in scripts.script_names():
+        await redis.script_load(scripts.load(name).source)
+    async with Proxy(redis_url) as proxy:
+        yield Setting(make_app(redis_url=proxy.url, command_timeout_s=0.5, lease_s=2, renew_s=0.4), make_app(), proxy)
+
+
+def words_of(operation: str) -> tuple[str, ...]:
+    """What marks its command on the wire."""
+    return (operation,) if operation.isupper() else ("EVALSHA", scripts.load(operation).sha)
+
+
+@pytest.mark.parametrize("operation", ["XREADGROUP", "claim", "finish", "heartbeat", "lead", "refill", "promote", "reclaim", "BLPOP"])
+async def test_a_worker_that_loses_replies_runs_each_job_once(
+    setting: Setting, redis: Redis, queue: str, crew: Crew, operation: str
+) -> None:
+    worker = await crew.start(setting.behind)
+    name = worker.id
+    for lost in range(1, 5):
+        setting.proxy.lose_reply_of(*words_of(operation))
+        await setting.submit(3)
+        await eventually(lambda: setting.proxy.lost_replies == lost)  # noqa: B023 - awaited at once
+    await setting.submit(3)
+
+    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    assert setting.runs.total() == 45
+    assert worker.id == name
+    await crew.stop(worker)
+
+
+async def test_a_give_back_whose_reply_is_lost_gives_back_once(setting: Setting, redis: Redis, queue: str, crew: Crew) -> None:
+    worker = await crew.start(setting.behind)
+    for lost in range(1, 5):
+        setting.proxy.lose_reply_of(*words_of("reconcile"))
+        setting.proxy.cut_connections()
+        await setting.submit(3)
+        await eventually(lambda: setting.proxy.lost_replies == lost)  # noqa: B023 - awaited at once
+
+    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    await crew.stop(worker)
+
+
+async def test_a_submission_whose_reply_is_lost_is_repeated_and_is_one_job(setting: Setting, redis: Redis, queue: str, crew: Crew) -> None:
+    worker = await crew.start(setting.direct)
+    client = setting.behind.client
+    jobs = [setting.metered.with_options(id=f"j{number}").prepare(f"j{number}") for number in range(10)]
+    await client.store.publish(*setting.behind.catalog())
+    setting.proxy.lose_reply_of(*words_of("submit"))
+    with pytest.raises(StoreUnavailable):
+        await client.send(jobs)
+
+    again = await client.send(jobs)
+
+    assert {job.first_state for job in again} == {"existing"}
+    setting.ids += [job.id for job in again]
+    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    assert setting.runs == dict.fromkeys(setting.ids, 1)
+    await crew.stop(worker)
+
+
+@pytest.mark.parametrize("operation", ["XREADGROUP", "claim", "reconcile", "finish"])
+async def test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job(
+    setting: Setting, redis: Redis, queue: str, crew: Crew, operation: str
+) -> None:
+    worker = await crew.start(setting.behind)
+    setting.proxy.hold(*words_of(operation))
+    if operation == "reconcile":
+        setting.proxy.lose_reply_of(*words_of("claim"))
+    await setting.submit(2)
+    await eventually(lambda: setting.proxy.held_commands == 1)
+    await eventually(lambda: len(setting.runs) == 6, within_s=10)
+    setting.work_s = 0.5
+    await setting.submit(8)
+    await eventually(lambda: len(setting.runs) == 6 + worker.slots)  # all slots are busy, and more is ready
+    setting.proxy.release()
+
+    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    assert setting.runs.total() == 30
+    await crew.stop(worker)
+
+
+async def is_right(setting: Setting, redis: Redis, queue: str, crew: Crew) -> bool:
+    return not await setting.wrong(redis, queue, crew.ids)
