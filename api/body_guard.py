@@ -24,9 +24,12 @@ class BodyGuard:
             await self._app(scope, receive, send)
             return
         most_bytes = self._limits.get(scope["path"], self._default)
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if declared.isdigit() and int(declared[:20]) > most_bytes:
+        declared = _declared_length(scope)
+        if declared is not None and declared > most_bytes:
             await problem_of(_too_large(most_bytes)).response()(scope, receive, send)
+            return
+        if declared is not None:
+            await self._app(scope, receive, send)  # the server ends the body there
             return
         received = 0
 
@@ -39,6 +42,17 @@ class BodyGuard:
             return message
 
         await self._app(scope, counted, send)
+
+
+def _declared_length(scope: Scope) -> int | None:
+    """The length the body must have; None if it has none, or is sent in chunks, which then counts."""
+    length = None
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding":
+            return None
+        if name == b"content-length":
+            length = int(value[:20]) if value.isdigit() else None
+    return length
 
 
 def _too_large(most_bytes: int) -> HTTPException:

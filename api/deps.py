@@ -1,14 +1,17 @@
 """What routes depend on: the client and what goes with it, and bodies that are parsed and checked once, strictly.
 
-Routes that submit call these functions themselves: each declared dependency costs FastAPI a twentieth of a submission.
+Routes that submit call these functions themselves, see `DirectRoute`.
 """
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from email.message import Message
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from api import strict_json
@@ -26,6 +29,13 @@ class Service:
     client: Client
     submitter: Submitter
     stopping: asyncio.Event
+
+
+class DirectRoute(APIRoute):
+    """A route whose function takes the request and makes the response itself: a fifth less work a submission. FastAPI describes it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return self.endpoint
 
 
 def service_of(request: Request) -> Service:
@@ -65,19 +75,30 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
 
 async def _json(request: Request) -> Any:
     _check_media_type(request)
-    return strict_json.load(await request.body())
+    body, more = bytearray(), True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Problem("invalid-json", "the connection ended before the body did")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return strict_json.load(body)
 
 
 def _check_media_type(request: Request) -> None:
-    given = request.headers.get("content-type", "")
-    if given != "application/json":
+    given = encoding = b""
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            given = value
+        elif name == b"content-encoding":
+            encoding = value
+    if given != b"application/json":
         header = Message()
-        header["content-type"] = given
+        header["content-type"] = given.decode("latin-1")
         if header.get_content_type() != "application/json" or header.get_content_charset("utf-8") not in ("utf-8", "utf8"):
-            raise Problem("unsupported-media-type", f"Content-Type is {given[:80]!r}: send application/json in UTF-8")
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding.lower() != "identity":
-        raise Problem("unsupported-media-type", f"Content-Encoding is {encoding[:80]!r}: send the body uncompressed")
+            raise Problem("unsupported-media-type", f"Content-Type is {given.decode('latin-1')[:80]!r}: send application/json in UTF-8")
+    if encoding.lower() not in (b"", b"identity"):
+        raise Problem("unsupported-media-type", f"Content-Encoding is {encoding.decode('latin-1')[:80]!r}: send the body uncompressed")
 
 
 def _batch_problem(error: ValidationError) -> Problem:

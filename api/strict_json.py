@@ -13,7 +13,7 @@ MAX_DEPTH = 100
 _LONGEST_VALUE = 40
 
 
-def load(body: bytes) -> Any:
+def load(body: bytes | bytearray) -> Any:
     """The value of a JSON text. Raises `Problem`: bad encoding, bad syntax, duplicate keys, numbers that cannot be kept, deep nesting."""
     try:
         text = body.decode()

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic_core import to_json
 
-from api.deps import batch_body, body_of, job_body, service_of
+from api.deps import DirectRoute, batch_body, body_of, job_body, service_of
 from api.faults import Fault, pointer
 from api.problems import Problem, problem_of, responses
 from api.schemas import AcceptedBatch, AcceptedJob, BatchBody, JobBody, Place
 from runner import Client, JobHandle, JobStatus, StoreUnavailable, Submission, SubmissionRefused
 
-router = APIRouter(tags=["submit"])
+router = APIRouter(tags=["submit"], route_class=DirectRoute)
 
 _BODY_PROBLEMS = (
     "invalid-json",

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import httpx
+import pytest
 from redis.asyncio import Redis
 
 from api.body_guard import MAX_BATCH_BYTES, MAX_BYTES
@@ -170,14 +171,32 @@ async def test_a_body_without_its_length_is_judged_the_same(service: Service) ->
     assert [told for bad, answer in answers if (told := wrong(bad, answer))] == []
 
 
-async def test_a_length_beyond_the_limit_is_refused_before_the_body_comes(service: Service) -> None:
+async def begin(service: Service, length: int, body: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection with the beginning of a submission on it."""
     url = httpx.URL(service.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
-    writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (MAX_BYTES + 1))
+    writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % length + body)
+    return reader, writer
+
+
+async def test_a_length_beyond_the_limit_is_refused_before_the_body_comes(service: Service) -> None:
+    reader, writer = await begin(service, MAX_BYTES + 1, b"")
     async with asyncio.timeout(5):
         assert b" 413 " in await reader.readline()
     writer.close()
     await writer.wait_closed()
+
+
+async def test_a_body_that_never_ends_is_no_error_of_the_service(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        _, writer = await begin(service, 1000, b'{"task": "add"')
+        await service.http.get("/healthz")
+        writer.close()
+        await writer.wait_closed()
+    service.stopping.set()
+    await asyncio.wait({service.task}, timeout=5)
+    assert service.task.done()
+    assert caplog.text == ""
 
 
 async def test_every_bad_path_is_its_own_problem(service: Service) -> None:
