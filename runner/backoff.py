@@ -1,5 +1,6 @@
 """How long a failed job waits before its next attempt."""
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ class Backoff:
     cap: float = 300.0
 
     def __post_init__(self) -> None:
-        if self.base <= 0 or self.factor < 1 or self.cap < self.base:
+        if not (0 < self.base <= self.cap < math.inf and 1 <= self.factor < math.inf):
             message = f"{self} cannot be used: base must be above 0, factor at least 1, and cap at least base"
             raise ConfigurationError(message)
 

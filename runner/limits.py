@@ -77,7 +77,7 @@ class TokenBucket:
             self.capacity = self.refill if burst is None else burst
             self.smooth = True
         elif rate is None and burst is None and capacity is not None and refill is not None and every is not None:
-            self.refill, self.every_us, self.capacity = refill, round(every * MICROSECONDS), capacity
+            self.refill, self.every_us, self.capacity = refill, _whole_us(name, every), capacity
             self.smooth = False
         else:
             message = f"limit {name!r}: give either rate (and burst), or capacity, refill and every"
@@ -231,7 +231,8 @@ def encode_needs(needs: list[Need]) -> tuple[str, str]:
 def _key_text(text: str) -> str:
     if text.isalnum() and text.isascii() and len(text) <= _LONGEST_PLAIN_KEY:
         return text
-    quoted = quote(text, safe="@:+,") or "%"
+    # "~" stands before a digest only, or a key could be made to look like another one's.
+    quoted = quote(text, safe="@:+,", errors="surrogatepass").replace("~", "%7E") or "%"
     if len(quoted) <= _LONGEST_PLAIN_KEY:
         return quoted
     return f"{quoted[:24]}~{_digest(text)}"
@@ -239,6 +240,13 @@ def _key_text(text: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _whole_us(name: str, every: float) -> int:
+    if not math.isfinite(every):
+        message = f"limit {name!r}: every is {every}, and must be a number of seconds"
+        raise ConfigurationError(message)
+    return round(every * MICROSECONDS)
 
 
 def _checked_name(name: str) -> str:
@@ -252,11 +260,14 @@ def _checked_template(name: str, template: str | None) -> str | None:
     if template is None:
         return None
     try:
-        fields = template_fields(template)
+        parts = list(string.Formatter().parse(template))
     except ValueError as error:
         message = f"limit {name!r}: key {template!r} is not a template: {error}"
         raise ConfigurationError(message) from error
-    if not fields or not all(field.isidentifier() for field in fields):
+    fields = [field for _, field, _, _ in parts if field is not None]
+    # A conversion or a format could fail on a job's arguments, long after this declaration.
+    formatted = any(form or conversion for _, _, form, conversion in parts)
+    if not fields or not all(field.isidentifier() for field in fields) or formatted:
         message = f'limit {name!r}: key {template!r} must name arguments in braces, like "{{tenant_id}}"'
         raise ConfigurationError(message)
     return template

@@ -118,6 +118,10 @@ class Task(Generic[P, R]):
         if self.spec.priority not in Priority.__members__:
             message = f"task {self.name!r}: priority {self.spec.priority!r} is unknown (known: {', '.join(Priority.__members__)})"
             raise ConfigurationError(message)
+        twice = [name for name in self.spec.limits if self.spec.limits.count(name) > 1]
+        if twice:
+            message = f"task {self.name!r}: limit {twice[0]!r} is given twice; give it once, and a cost to take more than one token"
+            raise ConfigurationError(message)
         names = self.arguments.schema.get("properties", {})
         used = [(limit.name, field) for limit in self.limits if limit.key for field in template_fields(limit.key)]
         used += [(limit, argument) for limit, argument in self.spec.cost.items() if isinstance(argument, str)]

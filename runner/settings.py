@@ -14,7 +14,7 @@ class Settings(BaseSettings):
     `redis_url` None means the embedded server of the current folder.
     """
 
-    model_config = SettingsConfigDict(env_prefix="RUNNER_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="RUNNER_", frozen=True, extra="forbid", allow_inf_nan=False)
 
     redis_url: str | None = None
     app: str | None = None
