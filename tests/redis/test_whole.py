@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from runner.connection import command
 from runner.job import Ending, Outcome, StartedJob
+from runner.keys import Priority
 from runner.limits import TokenBucket
 from runner.store import JobStore
 from tests.redis.builders import Clock, enlist, fresh_store, interval, job, publish, succeeded
@@ -58,7 +59,7 @@ class History:
             name = f"j{len(self.needs)}"
             self.needs[name] = self.random.choice(NEEDS)
             delay = self.random.choice([0, 0, 0, 0, 0.7])
-            batch.append(job(name, needs=self.needs[name], priority=self.random.choice([0, 1, 1, 2]), delay=delay))
+            batch.append(job(name, needs=self.needs[name], priority=self.random.choice(list(Priority)), delay=delay))
         await self.store.submit(batch)
         assert set(await self.store.submit(batch)) == {"existing"}
 

@@ -1,0 +1,237 @@
+"""Arguments and results as JSON: checked against the signature, by name, with a message for each fault."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field
+
+from runner.arguments import Arguments
+from runner.errors import ConfigurationError, InvalidArguments
+
+
+class Order(BaseModel):
+    number: int
+    tags: list[str] = []
+
+
+@dataclass
+class Point:
+    x: float
+    y: float
+
+
+def pay(order_id: str, amount: int = 3, *, currency: str = "EUR") -> str:
+    return f"{order_id} {amount} {currency}"
+
+
+def rich(order: Order, at: datetime, kind: Literal["a", "b"], point: Point, who: UUID, price: Decimal, raw: bytes) -> Order:
+    return order
+
+
+PAY = Arguments("pay", pay)
+RICH = Arguments("rich", rich)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        (("o-1",), {}),
+        ((), {"order_id": "o-1"}),
+        (("o-1", 3), {"currency": "EUR"}),
+        ((), {"currency": "EUR", "amount": 3, "order_id": "o-1"}),
+    ],
+)
+def test_a_call_is_encoded_by_name_however_it_was_written(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    encoded = json.loads(PAY.encode(args, kwargs))
+
+    assert encoded["order_id"] == "o-1"
+    assert pay(**PAY.decode(json.dumps(encoded).encode())) == "o-1 3 EUR"
+
+
+def test_the_same_arguments_in_another_order_are_the_same_job() -> None:
+    one = PAY.encode((), {"order_id": "o", "amount": 1, "currency": "X"})
+
+    assert PAY.encode(("o", 1), {"currency": "X"}) == PAY.encode((), {"currency": "X", "amount": 1, "order_id": "o"}) == one
+
+
+def test_defaults_are_left_to_the_function_and_shown_in_the_schema() -> None:
+    assert PAY.encode(("o-1",), {}) == b'{"order_id":"o-1"}'
+    assert PAY.schema["properties"]["amount"] == {"default": 3, "title": "Amount", "type": "integer"}
+    assert PAY.schema["required"] == ["order_id"]
+    assert PAY.schema["additionalProperties"] is False
+
+
+def test_rich_types_make_the_round() -> None:
+    values: dict[str, Any] = {
+        "order": Order(number=1, tags=["x"]),
+        "at": datetime(2030, 1, 1, tzinfo=UTC),
+        "kind": "a",
+        "point": Point(1, 2.5),
+        "who": UUID(int=7),
+        "price": Decimal("1.10"),
+        "raw": b"abc",
+    }
+
+    assert RICH.decode(RICH.encode((), values)) == values
+
+
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.floats(allow_nan=False, allow_infinity=False)),
+        st.lists,
+        max_leaves=20,
+    )
+)
+def test_any_json_makes_the_round_through_an_untyped_parameter(value: Any) -> None:
+    def anything(value) -> Any:  # type: ignore[no-untyped-def] # noqa: ANN001 - that is what is tested
+        return value
+
+    untyped = Arguments("anything", anything)
+
+    assert untyped.decode(untyped.encode((value,), {})) == {"value": value}
+    assert json.loads(untyped.encode_result(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        ((), {}, "task 'pay': order_id: Field required (got {})"),
+        ((7,), {}, "task 'pay': order_id: Input should be a valid string (got 7)"),
+        (("o", "many"), {}, "task 'pay': amount: Input should be a valid integer, unable to parse string as an integer (got 'many')"),
+        (("o",), {"colour": 1}, "task 'pay': colour: Extra inputs are not permitted (got 1)"),
+        (("o",), {"order_id": "p"}, "task 'pay': argument 'order_id' given twice"),
+        (("o", 3, "EUR"), {}, "task 'pay': 3 positional arguments for 2"),
+        ((7, "x"), {"a": 1}, "task 'pay': order_id: Input should be a valid string (got 7); amount: Input should be a valid integer"),
+        (("o", "y" * 100), {}, f"(got '{'y' * 56}...)"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_by_name(args: tuple[Any, ...], kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArguments) as refused:
+        PAY.encode(args, kwargs)
+
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_json_does_not_have_are_refused(number: float) -> None:
+    def measure(value: float, nested: dict[str, list[float]] | None = None) -> float:
+        return value
+
+    measured = Arguments("measure", measure)
+    with pytest.raises(InvalidArguments, match="value: Input should be a finite number"):
+        measured.encode((number,), {})
+    with pytest.raises(InvalidArguments, match="Input should be a finite number"):
+        measured.encode((1.0, {"a": [number]}), {})
+    with pytest.raises(InvalidArguments, match="Input should be a finite number"):
+        measured.encode_result(number)
+    with pytest.raises(InvalidArguments):
+        measured.decode(f'{{"value": {json.dumps(number)}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "encoded", [b"", b"{", b"[]", b"null", b'"a"', b'{"order_id":1}', b'{"order_id":"a","x":1}', b"\xff", b"[" * 100_000]
+)
+def test_damaged_arguments_are_refused_at_the_run_too(encoded: bytes) -> None:
+    with pytest.raises(InvalidArguments, match=r"^task 'pay': "):
+        PAY.decode(encoded)
+
+
+def test_what_a_validator_changed_is_what_is_stored() -> None:
+    def send(to: Annotated[str, Field(max_length=3)], times: int) -> None: ...
+
+    sent = Arguments("send", send)
+
+    assert sent.encode(("abc", "7"), {}) == b'{"to":"abc","times":7}'
+    with pytest.raises(InvalidArguments, match="to: String should have at most 3 characters"):
+        sent.encode(("abcd", 1), {})
+
+
+# Signatures
+
+
+@pytest.mark.parametrize(
+    "function", [lambda *args: args, lambda **kwargs: kwargs, lambda a, /: a], ids=["*args", "**kwargs", "positional-only"]
+)
+def test_a_parameter_without_a_name_on_the_wire_is_refused(function: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"^task 'f': parameter '.*' has no name on the wire; use plain or keyword-only parameters$"
+    ):
+        Arguments("f", function)
+
+
+def test_an_annotation_that_is_not_known_is_refused() -> None:
+    def f(a: "Missing") -> None: ...  # type: ignore[name-defined] # noqa: F821 - that is what is tested
+
+    with pytest.raises(ConfigurationError, match=r"^task 'f': its annotations cannot be sent as JSON: name 'Missing' is not defined$"):
+        Arguments("f", f)
+
+
+class Opaque: ...
+
+
+def test_an_annotation_that_has_no_json_is_refused() -> None:
+    def f(a: Opaque) -> None: ...
+
+    def g() -> Opaque: ...  # type: ignore[empty-body] # never called
+
+    for function in (f, g):
+        with pytest.raises(ConfigurationError, match=r"^task 'f': its annotations cannot be sent as JSON: "):
+            Arguments("f", function)
+
+
+def test_a_default_that_has_no_json_is_refused() -> None:
+    def f(a: Any = Opaque()) -> None: ...  # noqa: B008 - that is what is tested
+
+    with pytest.raises(ConfigurationError, match=r"^task 'f': its annotations cannot be sent as JSON: "):
+        Arguments("f", f)
+
+
+def test_a_function_without_parameters_takes_an_empty_object() -> None:
+    def tick() -> None: ...
+
+    ticking = Arguments("tick", tick)
+
+    assert ticking.encode((), {}) == b"{}"
+    assert ticking.decode(b"{}") == {}
+    with pytest.raises(InvalidArguments, match="1 positional arguments for 0"):
+        ticking.encode((1,), {})
+
+
+# Results
+
+
+def test_a_result_is_checked_against_its_annotation() -> None:
+    assert RICH.encode_result(Order(number=1)) == b'{"number":1,"tags":[]}'
+    assert RICH.encode_result({"number": 1}) == b'{"number":1,"tags":[]}'
+    with pytest.raises(InvalidArguments, match=r"^task 'rich' returned list, which does not fit its annotation or cannot be JSON: "):
+        RICH.encode_result([1])
+
+
+def test_no_result_is_null_whatever_the_annotation() -> None:
+    assert RICH.encode_result(None) == b"null"
+    assert PAY.encode_result(None) == b"null"
+
+
+@pytest.mark.parametrize("value", [Opaque(), lambda: 0, {1, 2, Opaque()}, "\ud800"], ids=["object", "function", "set", "surrogate"])
+def test_a_result_that_cannot_be_json_is_refused(value: Any) -> None:
+    def anything() -> Any: ...
+
+    with pytest.raises(InvalidArguments, match=r"^task 'anything' returned .*, which does not fit its annotation or cannot be JSON: "):
+        Arguments("anything", anything).encode_result(value)
+
+
+def test_a_result_without_an_annotation_is_any_json() -> None:
+    def anything():  # type: ignore[no-untyped-def] # noqa: ANN202 - that is what is tested
+        ...
+
+    untyped = Arguments("anything", anything)
+
+    assert untyped.encode_result({"a": [1, datetime(2030, 1, 1, tzinfo=UTC)]}) == b'{"a":[1,"2030-01-01T00:00:00Z"]}'
+    assert untyped.encode_result([float("nan"), float("inf")]) == b"[null,null]"  # as JavaScript does

@@ -1,0 +1,128 @@
+"""The loader of scripts: names of a header become variables, includes are pasted in, and a header it cannot read is refused."""
+
+import hashlib
+from collections.abc import Callable
+
+import pytest
+from redis.exceptions import NoScriptError, ResponseError
+
+from runner import scripts
+from runner.scripts import Argument, Script, load, script_names
+
+Loader = Callable[..., Script]
+
+
+@pytest.fixture
+def load_text(monkeypatch: pytest.MonkeyPatch) -> Loader:
+    """Load a script from its text, with includes by name."""
+
+    def load_it(text: str, **includes: str) -> Script:
+        monkeypatch.setattr(scripts, "_read", {"it": text, **includes}.__getitem__)
+        return load.__wrapped__("it")
+
+    return load_it
+
+
+HEADER = "-- it: does it\n-- KEYS: prefix\n-- ARGV: {}\n-- Returns: nothing\n-- include: {}\n"
+
+
+def test_arguments_are_variables_in_the_order_of_the_header(load_text: Loader) -> None:
+    script = load_text(HEADER.format("now_us, free (slots, at least 1), held...", "none") + "return 1\n")
+
+    assert script.arguments == ("now_us", "free")
+    assert script.rest == "held"
+    assert script.source.startswith("local prefix = KEYS[1]\nlocal now_us = ARGV[1]\nlocal free = ARGV[2]\nlocal held_at = 3\n-- it:")
+    assert script.sha == hashlib.sha1(script.source.encode()).hexdigest()
+
+
+def test_a_script_without_a_rest_has_none(load_text: Loader) -> None:
+    assert load_text(HEADER.format("id", "none")).rest is None
+
+
+def test_includes_come_before_the_script_in_their_order(load_text: Loader) -> None:
+    script = load_text(HEADER.format("id", "_one, _two") + "the script", _one="first include", _two="second include")
+
+    order = [script.source.index(part) for part in ("local id", "first include", "second include", "the script")]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("argv", ["now_us, Free", "now_us,, free", "held..., free", "now us", "a..", "now_us free", "", "1st", "a-b"])
+def test_a_header_that_cannot_be_read_is_refused_and_named(load_text: Loader, argv: str) -> None:
+    with pytest.raises(ValueError, match=r"^header of it\.lua is not readable at '"):
+        load_text(HEADER.format(argv, "none"))
+
+
+@pytest.mark.parametrize("line", ["ARGV", "include"])
+def test_a_header_that_lacks_a_line_is_refused(load_text: Loader, line: str) -> None:
+    text = "\n".join(row for row in HEADER.format("id", "none").splitlines() if not row.startswith(f"-- {line}:"))
+    with pytest.raises(KeyError, match=line):
+        load_text(text)
+
+
+def test_an_include_that_does_not_exist_is_refused(load_text: Loader) -> None:
+    with pytest.raises(KeyError, match="_missing"):
+        load_text(HEADER.format("id", "_missing"))
+
+
+def test_a_call_puts_named_arguments_in_order_and_the_rest_behind_them(load_text: Loader) -> None:
+    script = load_text(HEADER.format("now_us, id, more...", "none"))
+
+    assert script.encode("prefix", [b"x", 7], id="a", now_us=5) == [1, "prefix", 5, "a", b"x", 7]
+
+
+@pytest.mark.parametrize("named", [{}, {"id": 1}, {"id": 1, "now_us": 2, "other": 3}, {"id": 1, "nowus": 2}])
+def test_a_call_with_other_names_is_refused(load_text: Loader, named: dict[str, Argument]) -> None:
+    script = load_text(HEADER.format("now_us, id", "none"))
+
+    with pytest.raises(TypeError, match=r"^script it takes \('now_us', 'id'\), got "):
+        script.encode("prefix", **named)
+
+
+def test_every_script_loads_and_no_include_is_one() -> None:
+    names = script_names()
+
+    assert {"submit", "claim", "finish", "refill", "reconcile"} < set(names)
+    assert not [name for name in names if name.startswith("_")]
+    assert [load(name).name for name in names] == names
+    assert load("claim") is load("claim")
+
+
+class ForgetfulRedis:
+    """A server that has lost its scripts, or refuses them for another reason."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.commands: list[tuple[object, ...]] = []
+
+    def execute_command(self, *args: object, **_: object) -> object:
+        self.commands.append(args)
+        if args[0] == "EVALSHA":
+            raise self.error
+        return "done"
+
+
+class AsyncForgetfulRedis(ForgetfulRedis):
+    async def execute_command(self, *args: object, **_: object) -> object:
+        return super().execute_command(*args)
+
+
+async def test_a_lost_script_is_sent_again_in_full_and_only_then(load_text: Loader) -> None:
+    script = load_text(HEADER.format("id", "none"))
+    redis, thread = AsyncForgetfulRedis(NoScriptError("NOSCRIPT")), ForgetfulRedis(NoScriptError("NOSCRIPT"))
+
+    assert await script.run(redis, "prefix", id="a") == "done"
+    assert script.run_in_thread(thread, "prefix", id="a") == "done"
+
+    assert redis.commands == thread.commands == [("EVALSHA", script.sha, 1, "prefix", "a"), ("EVAL", script.source, 1, "prefix", "a")]
+
+
+async def test_any_other_error_is_not_answered_by_running_the_script_again(load_text: Loader) -> None:
+    script = load_text(HEADER.format("id", "none"))
+    redis, thread = AsyncForgetfulRedis(ResponseError("OOM")), ForgetfulRedis(ResponseError("OOM"))
+
+    with pytest.raises(ResponseError):
+        await script.run(redis, "prefix", id="a")
+    with pytest.raises(ResponseError):
+        script.run_in_thread(thread, "prefix", id="a")
+
+    assert [len(redis.commands), len(thread.commands)] == [1, 1]
