@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from itertools import accumulate
 
 from runner.errors import StoreUnavailable
 from runner.in_hand import InHand
@@ -12,6 +13,8 @@ from runner.store import MOST_PER_CALL, JobStore
 log = logging.getLogger("runner")
 
 _RETRY_S = 0.2
+_MOST_BYTES = 8_000_000
+"""Payload of one call, if it is not a single outcome: the server is busy with nothing else meanwhile."""
 
 
 class Completion:
@@ -39,12 +42,16 @@ class Completion:
             await self._added.wait()
             self._added.clear()
             while self._pending:
-                await self._deliver(self._pending[:MOST_PER_CALL])
+                await self._deliver(self._next_batch())
             self._delivered.set()
 
     async def wait_until_delivered(self) -> None:
         """Until Redis has confirmed every outcome added so far."""
         await self._delivered.wait()
+
+    def _next_batch(self) -> list[Outcome]:
+        sizes = accumulate(len(outcome.payload) for outcome in self._pending[:MOST_PER_CALL])
+        return self._pending[: max(sum(1 for size in sizes if size <= _MOST_BYTES), 1)]
 
     async def _deliver(self, batch: list[Outcome]) -> None:
         try:

@@ -20,6 +20,8 @@ from runner.settings import Settings
 
 log = logging.getLogger("runner")
 
+_LARGEST_RESULT = 64_000_000
+"""Bytes. Redis closes the connection at some hundred million, and the outcome could never be delivered."""
 _LONGEST_MESSAGE = 2_000
 _DEEPEST_TRACEBACK = 20
 
@@ -83,7 +85,11 @@ class Executor:
     def _succeeded(self, job: StartedJob, task: Task[..., Any], value: Any) -> Outcome:
         ttl_s = task.policy.result_ttl_s
         ttl_ms = self._result_ttl_ms if ttl_s is None else round(ttl_s * 1000)
-        return Outcome(job, Ending.succeeded, task.arguments.encode_result(value), 0, ttl_ms)
+        payload = task.arguments.encode_result(value)
+        if len(payload) > _LARGEST_RESULT:
+            text = f"the result has {len(payload)} bytes of JSON, {_LARGEST_RESULT} at most are kept: store it elsewhere and return where"
+            return self._failed(job, "ResultTooLarge", text)
+        return Outcome(job, Ending.succeeded, payload, 0, ttl_ms)
 
     def _failed(self, job: StartedJob, kind: str, message: str, trace: str = "") -> Outcome:
         """A dead letter: no retry can help, or none is left."""

@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Runner
+from runner.job import Outcome
 from runner.store import JobStore
 from tests import invariants
 from tests.eventually import eventually
@@ -154,6 +155,30 @@ async def test_outcomes_that_gather_during_a_call_go_in_one(make_app: MakeApp, c
 
     assert len(calls) < 20
     assert sum(calls) == 400
+
+
+async def test_large_outcomes_go_a_few_at_a_time_and_one_that_no_call_can_carry_is_a_dead_letter(
+    make_app: MakeApp, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, finish, sizes = make_app(concurrency=40, result_ttl_s=5), JobStore.finish, list[int]()
+
+    async def measured_finish(store: JobStore, worker: str, outcomes: list[Outcome]) -> list[str]:
+        sizes.append(sum(len(outcome.payload) for outcome in outcomes))
+        return await finish(store, worker, outcomes)
+
+    @app.task
+    async def work(size: int) -> str:
+        return "x" * size
+
+    monkeypatch.setattr(JobStore, "finish", measured_finish)
+    await crew.start(app)
+    jobs = await app.submit_many([work.prepare(size) for size in [70_000_000, *[1_000_000] * 30]])
+
+    status = await jobs[0].wait(timeout=20)
+    assert (status.state, status.error and status.error["type"]) == ("failed", "ResultTooLarge")
+    for job in jobs[1:]:
+        assert (await job.wait(timeout=20)).state == "succeeded"
+    assert max(sizes) < 9_000_000
 
 
 async def test_a_slot_is_free_while_the_outcome_is_on_its_way(make_app: MakeApp, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
