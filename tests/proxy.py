@@ -71,9 +71,9 @@ class Proxy:
         for link in list(self._links):
             link.cut()
 
-    def freeze_connections(self, command: str) -> int:
-        """Nothing passes any more on the connections that ever sent this command; neither side sees an end. How many those are."""
-        frozen = [link for link in self._links if command.encode() in link.commands]
+    def freeze_connections(self, command: str | None = None) -> int:
+        """Nothing passes any more on the connections that ever sent this command, or on any; neither side sees an end. How many those are."""
+        frozen = [link for link in self._links if command is None or command.encode() in link.commands]
         for link in frozen:
             link.frozen = True
         return len(frozen)

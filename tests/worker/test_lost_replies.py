@@ -110,6 +110,18 @@ async def test_a_submission_whose_reply_is_lost_is_repeated_and_is_one_job(setti
     await crew.stop(worker)
 
 
+async def test_connections_that_fall_silent_are_given_up(setting: Setting, redis: Redis, queue: str, crew: Crew) -> None:
+    worker = await crew.start(setting.behind)
+    await setting.submit(2)
+    await eventually(lambda: len(setting.runs) == 6)
+    assert setting.proxy.freeze_connections() >= 4
+    await setting.submit(2)
+
+    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    assert setting.runs.total() == 12
+    await crew.stop(worker)
+
+
 @pytest.mark.parametrize("operation", ["XREADGROUP", "claim", "reconcile", "finish"])
 async def test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job(
     setting: Setting, redis: Redis, queue: str, crew: Crew, operation: str

@@ -6,12 +6,13 @@ import threading
 import pytest
 from redis.asyncio import Redis
 
-from runner import Runner
+from runner import Runner, StoreUnavailable, Worker
 from runner.intake import Intake
 from runner.keys import Keys, Priority
 from tests import invariants
 from tests.eventually import eventually
-from tests.worker.conftest import Crew, MakeApp, state_of
+from tests.servers import Server
+from tests.worker.conftest import Crew, MakeApp, a_crew, short_settings, state_of
 
 
 async def test_running_jobs_finish_and_nothing_new_is_claimed(make_app: MakeApp, redis: Redis, queue: str, crew: Crew) -> None:
@@ -129,9 +130,76 @@ async def test_a_job_stopped_before_its_first_step_frees_its_slot(make_app: Make
     assert await job.result(timeout=5) == "done"
 
 
-async def test_a_worker_told_to_stop_before_it_has_started_ends(app: Runner, crew: Crew) -> None:
-    worker = await crew.start(app)
+async def test_a_worker_told_to_stop_before_it_has_started_never_works(app: Runner, redis: Redis, queue: str) -> None:
+    worker = Worker(app)
     worker.stop()
-    await crew.ended(worker)
+    await worker.run()
 
     assert worker.stopped.is_set()
+    assert await redis.exists(Keys(queue).tasks) == 0
+
+
+async def test_a_worker_that_is_cancelled_leaves_its_jobs_to_its_lease(make_app: MakeApp, crew: Crew) -> None:
+    app, begun = make_app(lease_s=1, renew_s=0.2), list[int]()
+
+    @app.task
+    async def work() -> int:
+        begun.append(1)
+        if len(begun) == 1:
+            await asyncio.Event().wait()
+        return len(begun)
+
+    cancelled = asyncio.create_task(Worker(app).run())
+    job = await work.submit()
+    await eventually(lambda: begun)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+
+    await crew.start(app)
+    assert await job.result(timeout=10) == 2
+
+
+async def test_a_worker_waits_for_a_server_that_is_not_there_yet(private_server: Server) -> None:
+    app = Runner("away", settings=short_settings(private_server.url))
+    private_server.kill()
+
+    @app.task
+    async def work() -> str:
+        return "done"
+
+    worker = Worker(app)
+    running = asyncio.create_task(worker.run())
+    with pytest.raises(StoreUnavailable):
+        await work.submit()
+    assert not running.done()
+    private_server.start()
+
+    assert await (await work.submit()).result(timeout=10) == "done"
+    worker.stop()
+    await running
+    await app.close()
+
+
+@pytest.mark.parametrize("busy", [True, False], ids=["with a job", "idle"])
+async def test_a_worker_told_to_stop_while_its_server_is_away_leaves_soon(private_server: Server, *, busy: bool) -> None:
+    app, release = Runner("away", settings=short_settings(private_server.url, command_timeout_s=0.5)), asyncio.Event()
+    begun = asyncio.Event()
+
+    @app.task
+    async def work() -> None:
+        begun.set()
+        await release.wait()
+
+    async with a_crew() as crew:
+        worker = await crew.start(app)
+        if busy:
+            await work.submit()
+            await begun.wait()
+        await app.close()
+        private_server.kill()
+        release.set()
+        worker.stop()
+
+        async with asyncio.timeout(4):
+            await crew.ended(worker)
