@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+LEVELS = {"log.info": "info", "log.warning": "warning", "log.error": "error", "log.exception": "error"}
 DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
 
 
@@ -42,7 +43,7 @@ def table(text: str, first_header: str) -> list[Row]:
     """The rows of the one table whose first column has this header."""
     lines = iter(text.splitlines())
     for line in lines:
-        if line.startswith(f"| {first_header} |"):
+        if line.startswith(f"| {first_header} |".replace("|  |", "| |")):
             next(lines)
             break
     else:
@@ -240,6 +241,16 @@ def test_paths_and_links_in_documents_exist(document: Path) -> None:
     assert [test for path, test in tests if f"def {test}(" not in (ROOT / path).read_text()] == []
 
 
+def test_each_promise_has_its_tests() -> None:
+    tests = [name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)\(", path.read_text())]
+    rows = table(README, "")
+
+    assert [row.cells[0] for row in rows] == [f"P{number}" for number in range(1, 9)]
+    for row in rows:
+        assert row.code(2)
+        assert [words for words in row.code(2) if not any(words in name for name in tests)] == []
+
+
 def test_each_decision_is_short_and_has_its_three_parts() -> None:
     assert [path.name[:4] for path in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
     for path in DECISIONS:
@@ -256,9 +267,9 @@ def log_lines() -> Iterator[tuple[str, str]]:
     """Level and text of everything the library logs, with `…` for what varies."""
     for path in sorted((ROOT / "runner").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("log.info", "log.warning", "log.error"):
+            if isinstance(node, ast.Call) and (level := LEVELS.get(ast.unparse(node.func))):
                 text = str(ast.literal_eval(node.args[0]))
-                yield ast.unparse(node.func).removeprefix("log."), re.sub(r"%[-.\d]*[a-z]", "…", text).replace("\n", " ").strip()
+                yield level, re.sub(r"%[-.\d]*[a-z]", "…", text).replace("\n", " ").strip()
 
 
 def test_operations_explains_every_log_line() -> None:
