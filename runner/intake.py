@@ -20,6 +20,8 @@ log = logging.getLogger("runner")
 _RETRY_S = 0.2
 _OVERDUE_US = 100_000
 """A wake found this late means that no leader is at work."""
+_BLOCKED_S = 0.1
+"""Pause of a worker without a leader when what is due cannot move: the window of its bucket is full."""
 
 
 class Intake:
@@ -62,7 +64,8 @@ class Intake:
             if claimed.dropped:
                 log.error("%d stream entries belonged to no job and were dropped", claimed.dropped)
             self._watch_the_pace(claimed, timed_out=not more and not held)
-            more = len(claimed.jobs) >= free or claimed.next_wake_us == 0
+            # More is due and nothing could start: the window is full of jobs in other hands, and would be at once again.
+            more = len(claimed.jobs) >= free or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
 
     def give_back(self) -> None:
         """Give back the attempts that did not end when they were stopped; whatever they come to counts no more."""
@@ -78,6 +81,8 @@ class Intake:
     def _watch_the_pace(self, claimed: Claimed, *, timed_out: bool) -> None:
         """Without a leader nobody releases what waits: a worker that finds an overdue wake claims at each wake itself, until a leader is back."""
         self._next_wake_s = claimed.next_wake_us / MICROSECONDS if claimed.next_wake_us >= 0 else self._block_s
+        if claimed.next_wake_us == 0:
+            self._next_wake_s = _BLOCKED_S
         if timed_out:
             self._paces_itself = claimed.late_us > (0 if self._paces_itself else _OVERDUE_US)
 
