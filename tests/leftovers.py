@@ -30,7 +30,12 @@ async def keys_of(redis: Redis, queue: str) -> list[str]:
 
 async def immortal_keys(redis: Redis, queue: str) -> list[str]:
     """The keys of a queue that would stay for ever and have no right to."""
-    return [key for key in await keys_of(redis, queue) if await redis.pttl(key) == -1 and not await _may_stay(redis, key, queue)]
+    keys = await keys_of(redis, queue)
+    async with redis.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.pttl(key)
+        ttls_ms = await pipeline.execute()
+    return [key for key, ttl_ms in zip(keys, ttls_ms, strict=True) if ttl_ms == -1 and not await _may_stay(redis, key, queue)]
 
 
 async def _may_stay(redis: Redis, key: str, queue: str) -> bool:
