@@ -11,8 +11,16 @@ import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -21,20 +29,17 @@ from runner.errors import ConfigurationError, StoreUnavailable
 from runner.settings import Settings
 
 _POOL_SIZE = 32
-_TRANSIENT_PREFIXES = (
-    "LOADING",
-    "READONLY",
-    "UNBLOCKED",
-    "NOREPLICAS",
-    "CLUSTERDOWN",
-    "MASTERDOWN",
-    "TRYAGAIN",
-    "OOM",
-    "MISCONF",
-    "BUSY",
-    "NOGROUP",
+_TRANSIENT_CLASSES = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
 )
-"""Answers that mean "wait, then ask again". Several reach us as plain ResponseErrors, known only by their first word."""
+_TRANSIENT_PREFIXES = ("LOADING", "UNBLOCKED", "NOREPLICAS", "MISCONF", "BUSY", "NOGROUP")
+"""Answers that mean "wait, then ask again": some have a class, the others are plain ResponseErrors, known only by their first word."""
 
 
 def redis_url(settings: Settings) -> str:
@@ -117,7 +122,7 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same call can succeed later without anybody's help. Looks inside exception groups."""
     if isinstance(error, BaseExceptionGroup):
         return all(is_transient(inner) for inner in error.exceptions)
-    if isinstance(error, (StoreUnavailable, RedisConnectionError, RedisTimeoutError, OSError)):
+    if isinstance(error, (StoreUnavailable, OSError, *_TRANSIENT_CLASSES)):
         return True
     return isinstance(error, ResponseError) and str(error).lstrip("-").startswith(_TRANSIENT_PREFIXES)
 
