@@ -19,13 +19,20 @@ for at = outcomes_at, last, STRIDE_ARGV do
 end
 for priority = 1, 3 do delete_entries(STREAMS[priority], entries[priority]) end
 
+-- The state this ending leaves a job in, if that tells that it was said before. A queued job can also have been taken back.
+local function state_after(ending, cancelled)
+  if cancelled and (ending == 'retry' or ending == 'returned') then return 'cancelled' end
+  if ending == 'retry' then return 'scheduled' end
+  return FINAL[ending] and ending
+end
+
 for at = outcomes_at, last, STRIDE_ARGV do
   local id, attempt, ending, payload = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
   local key = job_key(id)
   local f = redis.call('HMGET', key, 'state', 'attempt', 'task', 'watched', 'cancel')
   local answer = 'accepted'
   if f[2] ~= attempt or f[1] ~= 'running' then
-    answer = (f[2] == attempt and (FINAL[f[1]] or f[1] == 'scheduled')) and 'repeated' or 'stale'
+    answer = (f[2] == attempt and f[1] == state_after(ending, f[5])) and 'repeated' or 'stale'
   else
     if f[5] then
       redis.call('SREM', cancels_key(worker), id)

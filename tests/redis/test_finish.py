@@ -167,6 +167,29 @@ async def test_an_outcome_after_the_job_was_taken_back_is_refused(store: JobStor
     assert await command(store.redis, "XLEN", store.keys.history) == 1
 
 
+async def test_an_outcome_after_the_job_was_given_up_is_refused(redis_url: str, queue: str, clock: Clock) -> None:
+    store = make_store(redis_url, queue, clock, max_crashes=1)
+    await store.submit([job("poison"), job("stopped")])
+    poison, stopped = await claim(store)
+    await store.cancel("stopped")
+    clock.advance(11)
+    await store.reclaim()
+
+    assert await store.finish("w", [succeeded(poison), succeeded(stopped)]) == ["stale", "stale"]
+
+    assert await states(store, ["poison", "stopped"]) == ["failed", "cancelled"]
+    await store.close()
+
+
+@pytest.mark.parametrize("ending", [Ending.retry, Ending.returned])
+async def test_an_end_by_cancelling_said_again_changes_nothing(store: JobStore, ending: Ending) -> None:
+    outcome = Outcome(await start_one(store), ending, ERROR, 0, 60_000)
+    await store.cancel("a")
+
+    assert await store.finish("w", [outcome]) == ["accepted"]
+    assert await store.finish("w", [outcome]) == ["repeated"]
+
+
 async def test_an_outcome_of_a_forgotten_job_is_stale_and_brings_nothing_back(store: JobStore) -> None:
     started = await start_one(store)
     await command(store.redis, "DEL", store.keys.job("a"))

@@ -99,8 +99,9 @@ async def test_a_costly_line_is_not_starved_by_a_cheap_one(store: JobStore, cloc
 async def test_a_flood_never_passes_through_the_streams(store: JobStore, clock: Clock) -> None:
     limit = TokenBucket("x", rate="1000/s", burst=500)
     await publish(store, limit)
+    flood = jobs(20_000, needs=["x"])
     for at in range(0, 20_000, 500):
-        await store.submit(jobs(20_000, needs=["x"])[at : at + 500])
+        await store.submit(flood[at : at + 500])
         assert len(await stream_ids(store)) <= store.settings.window
     served: list[str] = []
     while len(served) < 20_000:
