@@ -47,7 +47,7 @@ class Producer:
             task = self._app.metered if number % 2 else self._app.nap
             while True:
                 try:
-                    self.accepted += await self._app.submit(task, range(number, number + 1))
+                    self.accepted += await self._app.submit(task, range(number, number + 1), 0.05)
                     break
                 except StoreUnavailable:
                     await asyncio.sleep(0.05)

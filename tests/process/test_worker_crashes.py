@@ -96,16 +96,19 @@ async def test_a_worker_stopped_past_its_lease_is_refused_and_goes_on_under_a_ne
     app: App, redis: Redis, queue: str, crew: Crew
 ) -> None:
     frozen = await crew.start()
-    ids = await app.submit(app.nap, range(5), 0.7)
+    ids = await app.submit(app.nap, range(5), 1.0)
     await eventually(lambda: app.runs().total() == 5)
     frozen.signal(signal.SIGSTOP)
     old = (await worker_ids(redis, queue))[frozen.pid]
     other = await crew.start()
-    await final(redis, queue, ids, within_s=RECOVERY_S + 3)
+    await eventually(lambda: app.runs().total() == 10, RECOVERY_S + 3)
 
-    frozen.signal(signal.SIGCONT)
+    frozen.signal(signal.SIGCONT)  # its naps are over: it has outcomes of attempts that are lost, while others run
 
     await eventually(lambda: has_another_id(redis, queue, frozen.pid, old), within_s=10)
+    await final(redis, queue, ids, within_s=10)
+    history = await command(redis, "XRANGE", Keys(queue).history, "-", "+")
+    assert [fields[b"attempt"] for _, fields in history] == [b"2"] * 5
     await other.kill()
     more = await app.submit(app.nap, range(10, 15))
     await final(redis, queue, more, within_s=10)

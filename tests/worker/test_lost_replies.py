@@ -49,12 +49,13 @@ class Setting:
         return found + [f"{name} ran {count} times" for name, count in self.runs.items() if count > 1]
 
 
-@pytest.fixture
-async def setting(make_app: MakeApp, redis: Redis, redis_url: str) -> AsyncIterator[Setting]:
+@pytest.fixture(params=[60.0])
+async def setting(make_app: MakeApp, redis: Redis, redis_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Setting]:
+    """With a lease so long that nothing heals by its end; parametrize it where that is the cure."""
     for name in scripts.script_names():
         await redis.script_load(scripts.load(name).source)
     async with Proxy(redis_url) as proxy:
-        yield Setting(make_app(redis_url=proxy.url, command_timeout_s=0.5, lease_s=2, renew_s=0.4), make_app(), proxy)
+        yield Setting(make_app(redis_url=proxy.url, command_timeout_s=0.5, lease_s=request.param, renew_s=0.4), make_app(), proxy)
 
 
 def words_of(operation: str) -> tuple[str, ...]:
@@ -122,7 +123,9 @@ async def test_connections_that_fall_silent_are_given_up(setting: Setting, redis
     await crew.stop(worker)
 
 
-@pytest.mark.parametrize("operation", ["XREADGROUP", "claim", "reconcile", "finish"])
+@pytest.mark.parametrize(
+    ("operation", "setting"), [("XREADGROUP", 2), ("claim", 60), ("reconcile", 60), ("finish", 60)], indirect=["setting"]
+)
 async def test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job(
     setting: Setting, redis: Redis, queue: str, crew: Crew, operation: str
 ) -> None:

@@ -6,7 +6,7 @@ import threading
 import pytest
 from redis.asyncio import Redis
 
-from runner import Runner, StoreUnavailable, Worker
+from runner import Runner, StoreUnavailable, TokenBucket, Worker
 from runner.intake import Intake
 from runner.keys import Keys, Priority
 from tests import invariants
@@ -68,9 +68,9 @@ async def test_jobs_that_do_not_finish_in_time_are_given_back_without_blame(make
 
 
 async def test_a_plain_function_that_goes_on_is_left_behind_and_its_job_given_back(app: Runner, crew: Crew) -> None:
-    release, ran = threading.Event(), []
+    release, ran = threading.Event(), list[int]()
 
-    @app.task
+    @app.task(limits=[TokenBucket("two", rate="1/h", burst=2)])
     def work() -> int:
         ran.append(1)
         if len(ran) == 1:
@@ -79,7 +79,7 @@ async def test_a_plain_function_that_goes_on_is_left_behind_and_its_job_given_ba
 
     worker = await crew.start(app)
     job = await work.submit()
-    await state_of(app, job.id, "running")
+    await eventually(lambda: ran)
 
     worker.stop()
     worker.stop()
@@ -88,6 +88,7 @@ async def test_a_plain_function_that_goes_on_is_left_behind_and_its_job_given_ba
     assert (await job.status()).state == "queued"
     await crew.start(app)
     assert await job.result(timeout=5) == 2
+    assert (await (await work.submit()).wait(timeout=0.5)).state == "waiting", "the token of an attempt that had begun came back"
     release.set()
 
 

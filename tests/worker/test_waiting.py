@@ -116,8 +116,9 @@ async def test_a_waiter_learns_that_redis_is_away_and_one_after_it_works_again(p
     await eventually(lambda: _is_watched(private_server.url, job.id))
     private_server.kill()
 
-    with pytest.raises(StoreUnavailable):
-        await asked
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreUnavailable):
+            await asked
     private_server.start()
     async with a_crew() as crew:
         await crew.start(app)
