@@ -151,6 +151,19 @@ async def test_a_job_cancelled_after_the_lost_reply_does_not_start_again(store: 
     assert ids(await claim(store)) == ["b"]
 
 
+async def test_the_token_of_a_job_cancelled_after_the_lost_reply_goes_to_those_who_wait(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval("x", every=3600))
+    await store.submit([job("lost", needs=["x"]), job("next", needs=["x"])])
+    await claim(store)
+    await store.cancel("lost")
+    await nudged(store)
+
+    assert await store.reconcile("w", []) == 0
+
+    assert await nudged(store)
+    assert ids(await claim(store)) == ["next"]
+
+
 async def test_a_job_cancelled_while_held_gives_up_its_place_in_the_window(store: JobStore, clock: Clock) -> None:
     await publish(store, interval("x", every=86_400))
     await store.submit([job("a", needs=["x"])])

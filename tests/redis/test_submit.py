@@ -166,6 +166,19 @@ async def test_the_first_to_wait_sets_a_wake_and_nudges_the_leader(store: JobSto
     assert await wakes(store) == {"y": 9_000_000, "x": 10_000_000, "z": 11_000_000}
 
 
+async def test_a_costly_line_that_joins_does_not_put_off_the_wake_of_those_before_it(store: JobStore) -> None:
+    await publish(store, interval("x", capacity=10, every=10), interval("y"))
+    await store.submit([job(needs=[("x", 10)])])
+    await claim(store)
+    await store.submit([job("cheap", needs=["x"])])
+    await nudged(store)
+
+    await store.submit([job("costly", needs=[("x", 5), "y"])])
+
+    assert await wakes(store) == {"x": 10_000_000}
+    assert not await nudged(store)
+
+
 async def test_a_cheaper_job_that_comes_first_need_not_wait_for_the_tokens_of_the_costly_one(store: JobStore, clock: Clock) -> None:
     await publish(store, interval("x", capacity=10, every=10))
     await store.submit([job("first", needs=[("x", 10)])])
