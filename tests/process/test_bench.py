@@ -1,8 +1,10 @@
 """Every scenario of `python -m bench` runs and says what it promises to say; how fast is not a question for tests."""
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,12 @@ def bench(*arguments: str) -> dict[str, Any]:
     assert (finished.returncode, finished.stderr) == (0, "")
     report: dict[str, Any] = json.loads(finished.stdout)
     return report
+
+
+def undocumented(figures: Iterable[str]) -> list[str]:
+    """Figures that docs/benchmarks.md does not name; p90 and p99 stand between p50 and max."""
+    documented = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "benchmarks.md").read_text()))
+    return [name for name in figures if re.sub("p9[09]_", "p50_", name) not in documented]
 
 
 @pytest.mark.parametrize(
@@ -50,3 +58,4 @@ def test_a_scenario_reports_its_figures_with_where_they_were_measured(arguments:
     assert (report["environment"]["persistence"] == "none") == ("--no-persistence" in arguments)
     if report["scenario"] == "throttle":
         assert report["figures"]["worst_window_beyond_bound_starts"]["max"] <= 0
+    assert undocumented(report["figures"]) == []
