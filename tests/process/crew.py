@@ -21,6 +21,8 @@ from tests.eventually import eventually
 
 START_S = 20.0
 END_S = 20.0
+PROGRESS_S = 20.0
+"""For waits that end as soon as something happens at all: generous, as all this may run on a busy machine."""
 
 
 class WorkerProcess:

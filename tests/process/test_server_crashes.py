@@ -15,7 +15,7 @@ from tests import invariants
 from tests.conftest import connect
 from tests.eventually import eventually
 from tests.process.apps import METERED, App
-from tests.process.crew import Crew, crew_of, final, worker_ids
+from tests.process.crew import PROGRESS_S, Crew, crew_of, final, worker_ids
 from tests.servers import Server
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -64,7 +64,7 @@ async def producing(app: App) -> AsyncIterator[Producer]:
     producer = Producer(app)
     async with asyncio.TaskGroup() as group:
         group.create_task(producer.run(100_000))
-        await eventually(lambda: app.runs().total() > 20)
+        await eventually(lambda: app.runs().total() > 20, PROGRESS_S)
         yield producer
         producer.stop()
 
@@ -90,7 +90,7 @@ async def test_a_server_killed_under_load_and_started_again_loses_nothing(privat
             await asyncio.sleep(1)
             private_server.start()
             before = len(producer.accepted)
-            await eventually(lambda: len(producer.accepted) > before + 50)
+            await eventually(lambda: len(producer.accepted) > before + 50, PROGRESS_S)
         await settled(private_server, app, producer.accepted, most_runs=1)
 
 
@@ -101,14 +101,14 @@ async def test_a_server_that_dies_again_and_again_loses_nothing(private_server: 
                 private_server.kill()
                 private_server.start()
                 before = len(producer.accepted)
-                await eventually(lambda: len(producer.accepted) > before + 5)  # noqa: B023 - awaited at once
+                await eventually(lambda: len(producer.accepted) > before + 5, PROGRESS_S)  # noqa: B023 - awaited at once
         await settled(private_server, app, producer.accepted, most_runs=1)
 
 
 async def test_an_outage_longer_than_the_lease_costs_no_worker_its_jobs(private_server: Server, tmp_path: Path) -> None:
     async with two_workers(private_server, tmp_path, lease_s=1.5, renew_s=0.3) as (app, _):
         ids = await app.submit(app.nap, range(10), 5.0)
-        await eventually(lambda: app.runs().total() == 10)
+        await eventually(lambda: app.runs().total() == 10, PROGRESS_S)
         private_server.kill()
         await asyncio.sleep(2.5)
         private_server.start()
@@ -121,7 +121,7 @@ async def test_connections_cut_again_and_again_lose_nothing(private_server: Serv
             for _ in range(15):
                 await command(redis, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
                 before = len(producer.accepted)
-                await eventually(lambda: len(producer.accepted) > before + 3)  # noqa: B023 - awaited at once
+                await eventually(lambda: len(producer.accepted) > before + 3, PROGRESS_S)  # noqa: B023 - awaited at once
         await settled(private_server, app, producer.accepted, most_runs=1)
 
 
@@ -133,8 +133,8 @@ async def test_a_server_that_hangs_for_a_while_makes_no_job_run_twice(private_se
             os.kill(private_server.pid, signal.SIGCONT)
             for what in ("WRITE", "ALL"):
                 before = len(producer.accepted)
-                await eventually(lambda: len(producer.accepted) > before + 20, within_s=10)  # noqa: B023 - awaited at once
+                await eventually(lambda: len(producer.accepted) > before + 20, PROGRESS_S)  # noqa: B023 - awaited at once
                 await command(redis, "CLIENT", "PAUSE", 2500, what)
             before = len(producer.accepted)
-            await eventually(lambda: len(producer.accepted) > before + 20, within_s=10)
+            await eventually(lambda: len(producer.accepted) > before + 20, PROGRESS_S)
         await settled(private_server, app, producer.accepted, most_runs=1)

@@ -9,7 +9,7 @@ from runner import JobStatus
 from tests import invariants
 from tests.eventually import eventually
 from tests.process.apps import METERED, App
-from tests.process.crew import Crew, final, worker_ids
+from tests.process.crew import PROGRESS_S, Crew, final, worker_ids
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 async def test_a_signal_lets_running_jobs_finish_and_gives_the_rest_back(app: App, redis: Redis, queue: str, crew: Crew) -> None:
     worker = await crew.start()
     ids = await app.submit(app.nap, range(30), 0.5)
-    await eventually(lambda: app.runs().total() >= 5)
+    await eventually(lambda: app.runs().total() >= 5, PROGRESS_S)
     worker.signal(signal.SIGTERM)
 
     assert await worker.ended() == 0
@@ -40,7 +40,7 @@ async def test_a_second_signal_gives_back_at_once_even_what_cannot_be_stopped(
 ) -> None:
     worker = await crew.start(drain_s=60)
     ids = await app.submit(getattr(app, task), range(5), 4.0)
-    await eventually(lambda: app.runs().total() == 5)
+    await eventually(lambda: app.runs().total() == 5, PROGRESS_S)
     worker.signal(signal.SIGTERM)
     await eventually(lambda: "draining: 5 jobs" in worker.log)
     worker.signal(signal.SIGTERM)
@@ -51,7 +51,7 @@ async def test_a_second_signal_gives_back_at_once_even_what_cannot_be_stopped(
     for job_id in ids:
         await app.runner.client.cancel(job_id)
     await crew.start()
-    await eventually(lambda: clean(app, redis, queue, ids))
+    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
 
 
 async def test_workers_replaced_one_after_the_other_under_load_run_every_job_once(app: App, redis: Redis, queue: str, crew: Crew) -> None:
@@ -60,7 +60,7 @@ async def test_workers_replaced_one_after_the_other_under_load_run_every_job_onc
     ids += await app.submit(app.nap, range(1000, 1250), 0.02)
     for _ in range(5):
         done = app.runs().total()
-        await eventually(lambda: app.runs().total() > done + 10 or app.runs().total() > 450)  # noqa: B023 - awaited at once
+        await eventually(lambda: app.runs().total() > done + 10 or app.runs().total() > 450, PROGRESS_S)  # noqa: B023 - awaited at once
         worker = leaving.pop(0)
         worker.signal(signal.SIGTERM)
         leaving.append(await crew.start())
@@ -69,7 +69,7 @@ async def test_workers_replaced_one_after_the_other_under_load_run_every_job_onc
 
     assert app.runs() == dict.fromkeys(ids, 1)
     assert {(status.state, status.failures, status.crashes) for status in await statuses_of(app, ids)} == {("succeeded", 0, 0)}
-    await eventually(lambda: clean(app, redis, queue, ids))
+    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
 
 
 async def statuses_of(app: App, ids: list[str]) -> list[JobStatus]:

@@ -78,7 +78,7 @@ async def test_a_waiting_job_starts_milliseconds_after_its_token_lands(app: Runn
     starts = [start.at_us for start in await invariants.starts_of(redis, queue)]
     lateness_ms = sorted((at - starts[0] - number * 100_000) / 1000 for number, at in enumerate(starts))
     assert lateness_ms[0] >= 0
-    assert lateness_ms[len(lateness_ms) // 2] < 60
+    assert lateness_ms[len(lateness_ms) // 2] < 200  # a few on a quiet machine; without a leader up to 2,000
 
 
 async def test_throttling_uses_no_retries_and_tells_place_and_time(make_app: MakeApp, crew: Crew) -> None:
