@@ -60,8 +60,11 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server | ExternalServer]:
 
 @pytest.fixture(params=OWN_KINDS)
 def private_server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server of this test alone, with an append-only file: `kill()`, `start()`, `stop()` it at will."""
-    with Server(request.param, appendonly=True) as started:
+    """A server of this test alone, with an append-only file: `kill()`, `start()`, `stop()` it at will.
+
+    What it has answered survives `kill()`. With `everysec` a server answers before it has written while its disk is busy syncing.
+    """
+    with Server(request.param, appendonly=True, options={"appendfsync": "always"}) as started:
         yield started
 
 
