@@ -34,7 +34,7 @@ def test_a_limit_without_a_key_is_one_bucket() -> None:
         (7.5, "x/7.5"),
         (True, "x/True"),
         ("a-b_c.d", "x/a-b_c.d"),
-        ("me@example.com", "x/me@example.com"),
+        ("me@example.com", "x/me%40example.com"),
         ("a:b+c,d", "x/a:b+c,d"),
         ("", "x/%"),
         ("%", "x/%25"),

@@ -1,0 +1,38 @@
+"""Limits: what a provider allows, as values with exact integer arithmetic. One file per kind; no I/O."""
+
+from runner.limits.bucket import Bucket
+from runner.limits.concurrency import Concurrency
+from runner.limits.naming import Need, bucket_name, decode_needs, encode_needs, key_text, key_text_of, key_value
+from runner.limits.policy import Limit, template_fields
+from runner.limits.quota import PERIODS, Quota, calendar_name, period_of, period_starts
+from runner.limits.rates import EXACT, MICROSECONDS, parse_rate
+from runner.limits.sliding_window import SlidingWindow
+from runner.limits.status import BucketStatus, LimitStatus
+from runner.limits.token_bucket import BucketState, TokenBucket
+
+__all__ = [
+    "EXACT",
+    "MICROSECONDS",
+    "PERIODS",
+    "Bucket",
+    "BucketState",
+    "BucketStatus",
+    "Concurrency",
+    "Limit",
+    "LimitStatus",
+    "Need",
+    "Quota",
+    "SlidingWindow",
+    "TokenBucket",
+    "bucket_name",
+    "calendar_name",
+    "decode_needs",
+    "encode_needs",
+    "key_text",
+    "key_text_of",
+    "key_value",
+    "parse_rate",
+    "period_of",
+    "period_starts",
+    "template_fields",
+]

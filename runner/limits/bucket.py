@@ -1,0 +1,19 @@
+"""Bucket: the state of a limit for one key, in virtual time. What the scripts keep in Redis, with the same numbers and no I/O."""
+
+from typing import Protocol
+
+
+class Bucket(Protocol):
+    """One bucket, for code that brings its own instants (µs): they never go back. Made by `Limit.fresh`."""
+
+    def wait_us(self, cost: int, now_us: int, spoken: int = 0) -> int | None:
+        """µs until `cost` tokens can be taken, 0 if they can be taken now; with `spoken` after that many more have gone to others.
+
+        None: nobody can know, they come back when a holder is done.
+        """
+
+    def take(self, cost: int, now_us: int, holder: str) -> None:
+        """Take `cost` tokens for a start; only where the wait is 0. A holder takes once."""
+
+    def give_back(self, holder: str, now_us: int) -> None:
+        """What was started has ended: of a kind that gives back its tokens are here again, of the others nothing changes."""

@@ -1,0 +1,98 @@
+"""SlidingWindow: never more than `capacity` in any window of its length. Each token returns when its own window has passed."""
+
+from collections import deque
+from typing import Any
+
+from typing_extensions import override
+
+from runner.errors import ConfigurationError
+from runner.limits.bucket import Bucket
+from runner.limits.policy import Limit
+from runner.limits.rates import MICROSECONDS, duration_in_words
+
+MOST_IN_WINDOW = 100_000
+"""Each start within the window is remembered by itself, so the window cannot be of any size."""
+
+
+class SlidingWindow(Limit):
+    """At most `capacity` tokens in any `per` seconds, exactly: each comes back when `per` seconds have passed since it was taken.
+
+    Exact, and it costs memory for each start in the window; a smooth `TokenBucket` costs none.
+    Raises `ConfigurationError` for a window that cannot work.
+    """
+
+    kind = "sliding_window"
+
+    def __init__(self, name: str, capacity: int, *, per: float, key: str | None = None) -> None:
+        super().__init__(name, capacity, key)
+        self.window_us = self._span_us("per", per)
+        if self.capacity > MOST_IN_WINDOW:
+            message = f"limit {name!r}: a sliding window remembers each start, at most {MOST_IN_WINDOW}; use TokenBucket for {capacity}"
+            raise ConfigurationError(message)
+
+    @property
+    def rate(self) -> str:
+        """The rate in words."""
+        return f"{self.capacity}/{duration_in_words(self.window_us)}"
+
+    def bound(self, window_s: float) -> int:
+        """Most tokens that can be taken in any closed window of `window_s` seconds."""
+        return self.capacity * (1 + round(window_s * MICROSECONDS) // (self.window_us + 1))
+
+    @override
+    def fresh(self, now_us: int) -> Bucket:
+        """A bucket of which nothing has been taken yet, in virtual time."""
+        return _Starts(self.capacity, self.window_us)
+
+    def fields(self) -> dict[str, Any]:
+        """The numbers of this kind, as the scripts read them."""
+        return {"rate": self.rate, "window_us": self.window_us, "period_us": -(-self.window_us // self.capacity)}
+
+    def __repr__(self) -> str:
+        return f"SlidingWindow({self.name!r}, {self.capacity}, per={self.window_us / MICROSECONDS:g}" + (
+            f", key={self.key!r})" if self.key else ")"
+        )
+
+
+class _Starts(Bucket):
+    """Each start until its own window has passed; lua/_sliding_window.lua computes the same.
+
+    What was taken at t is free again from t + window + 1 µs on: a closed window of that length never holds both.
+    """
+
+    def __init__(self, capacity: int, window_us: int) -> None:
+        self._capacity = capacity
+        self._window_us = window_us
+        self._taken: deque[tuple[int, int]] = deque()
+        self._used = 0
+
+    def _refill(self, now_us: int) -> None:
+        while self._taken and self._taken[0][0] < now_us - self._window_us:
+            self._used -= self._taken.popleft()[1]
+
+    @override
+    def wait_us(self, cost: int, now_us: int, spoken: int = 0) -> int | None:
+        self._refill(now_us)
+        excess = self._used + spoken + min(cost, self._capacity) - self._capacity
+        if excess <= 0:
+            return 0
+        # Beyond one whole window of starts (more, if the capacity was lowered), each further one waits for the same place in the next.
+        windows = max(-((max(self._used, self._capacity) - excess) // self._capacity), 0)
+        excess -= windows * self._capacity
+        last_us = now_us
+        for at_us, taken in self._taken:
+            excess, last_us = excess - taken, at_us
+            if excess <= 0:
+                break
+        return max(last_us + (windows + 1) * self._window_us + 1 - now_us, 1)
+
+    @override
+    def take(self, cost: int, now_us: int, holder: str) -> None:
+        if cost > 0:
+            self._refill(now_us)
+            self._taken.append((now_us, cost))
+            self._used += cost
+
+    @override
+    def give_back(self, holder: str, now_us: int) -> None:
+        """A start stays in its window whenever it ends."""
