@@ -32,6 +32,10 @@ class State(StrEnum):
 FINAL = frozenset({State.succeeded, State.failed, State.cancelled, State.expired})
 
 
+TICKET = "take:"
+"""Ids of tickets begin so: they stand in line like jobs, for code that asks for tokens without one."""
+
+
 def new_job_id() -> str:
     """A random id of 80 bits, as 20 hexadecimal digits."""
     return os.urandom(10).hex()
@@ -39,7 +43,7 @@ def new_job_id() -> str:
 
 def check_job_id(job_id: str) -> str:
     """The id, if it can be part of a key. Raises `InvalidJobId`."""
-    if not _JOB_ID.fullmatch(job_id):
+    if not _JOB_ID.fullmatch(job_id) or job_id.startswith(TICKET):
         message = f"job id {job_id[:40]!r} cannot be used: give 1 to 128 letters, digits, '.', '_', ':' or '-'"
         raise InvalidJobId(message)
     return job_id
@@ -58,6 +62,8 @@ class Submission(NamedTuple):
     line: str = ""
     priority: int = int(Priority.normal)
     delay_us: int = 0
+    max_wait_us: int = 0
+    on_expiry: str = "expire"
 
 
 class StartedJob(NamedTuple):
@@ -70,6 +76,7 @@ class StartedJob(NamedTuple):
     args: bytes
     attempt: int
     failures: int
+    limits: str = ""
 
 
 class Ending(StrEnum):
@@ -78,18 +85,25 @@ class Ending(StrEnum):
     succeeded = "succeeded"
     failed = "failed"
     retry = "retry"
+    throttled = "throttled"
     cancelled = "cancelled"
     returned = "returned"
 
 
 class Outcome(NamedTuple):
-    """What an attempt came to. `payload` is the result or the error as JSON; `delay_us` the wait of a retry; `ttl_ms` how long to keep."""
+    """What an attempt came to.
+
+    `payload` is the result or the error as JSON; `delay_us` the wait before a retry, or the one a
+    provider asked for; `ttl_ms` how long to keep; `settled` the tokens really used ("bucket=tokens;..."); `freeze` the bucket to freeze.
+    """
 
     job: StartedJob
     ending: Ending
     payload: bytes = b""
     delay_us: int = 0
     ttl_ms: int = 0
+    settled: str = ""
+    freeze: str = ""
 
 
 @dataclass(slots=True, frozen=True)
@@ -111,6 +125,7 @@ class JobStatus:
     attempt: int = 0
     failures: int = 0
     crashes: int = 0
+    throttled: int = 0
     cancel_requested: bool = False
     submitted_at: float | None = None
     started_at: float | None = None

@@ -65,6 +65,23 @@ class Keys:
     def cancels(self, worker: str) -> str:
         return f"{self.prefix}cancels:{worker}"
 
+    def taken(self, bucket: str) -> str:
+        return f"{self.prefix}taken:{bucket}"
+
+    def holders(self, bucket: str) -> str:
+        return f"{self.prefix}holders:{bucket}"
+
+    def periods(self, calendar: str) -> str:
+        return f"{self.prefix}periods:{calendar}"
+
+    @property
+    def holds(self) -> str:
+        return f"{self.prefix}holds"
+
+    @property
+    def expiring(self) -> str:
+        return f"{self.prefix}expiring"
+
     @property
     def wakes(self) -> str:
         return f"{self.prefix}wakes"

@@ -11,16 +11,28 @@ from runner.limits import MICROSECONDS, BucketStatus, LimitStatus
 HeldEntry = tuple[int, bytes, bytes]
 """An entry a blocking read brought: priority, entry id, job id. Redis counts it as ours; it is not started."""
 
-_FIELDS_A_JOB = 7
+_FIELDS_A_JOB = 8
 
 
 class Claimed(NamedTuple):
-    """What a claim brought. `next_wake_us` is -1 when nobody waits; `late_us` is how overdue the earliest wake was found."""
+    """What a claim brought. `next_wake_us` is -1 when nobody waits, or when the claim did not look."""
 
     jobs: list[StartedJob]
     next_wake_us: int
-    late_us: int
     dropped: int
+
+
+class Released(NamedTuple):
+    """What a refill did.
+
+    `next_wake_us` is -1 when nobody waits; `late_us` is how overdue the earliest wake was found, and `lost_in_us` the time after
+    which tokens are lost if nobody looks (-1: none are).
+    """
+
+    jobs: int
+    next_wake_us: int
+    late_us: int
+    lost_in_us: int
 
 
 class RecordedStart(NamedTuple):
@@ -45,12 +57,12 @@ def claimed(worker: str, reply: list[Any]) -> Claimed:
     if reply[0] == b"gone":
         message = f"the lease of worker {worker} has lapsed; its jobs were given to others"
         raise LeaseLost(message)
-    fields = iter(reply[4:])
+    fields = iter(reply[3:])
     jobs = [
-        StartedJob(priority, entry, job_id.decode(), task.decode(), args, attempt, failures)
-        for priority, entry, job_id, task, args, attempt, failures in zip(*[fields] * _FIELDS_A_JOB, strict=True)
+        StartedJob(priority, entry, job_id.decode(), task.decode(), args, attempt, failures, limits.decode())
+        for priority, entry, job_id, task, args, attempt, failures, limits in zip(*[fields] * _FIELDS_A_JOB, strict=True)
     ]
-    return Claimed(jobs, reply[1], reply[2], reply[3])
+    return Claimed(jobs, reply[1], reply[2])
 
 
 def recorded_starts(rows: list[Any]) -> list[RecordedStart]:
@@ -77,11 +89,12 @@ def job_status(job_id: str, answer: list[Any]) -> JobStatus:
         reason=reason,
         limit=limit,
         position=position,
-        eta_s=None if eta_us is None else eta_us / MICROSECONDS,
+        eta_s=None if eta_us is None or eta_us < 0 else eta_us / MICROSECONDS,
         priority=Priority(int(fields.get("priority", 1))).name,
         attempt=int(fields.get("attempt", 0)),
         failures=int(fields.get("failures", 0)),
         crashes=int(fields.get("crashes", 0)),
+        throttled=int(fields.get("throttled", 0)),
         cancel_requested="cancel" in fields and not state.is_final,
         submitted_at=_seconds(fields.get("submitted")),
         started_at=_seconds(fields.get("started")),
@@ -94,12 +107,33 @@ def job_status(job_id: str, answer: list[Any]) -> JobStatus:
 
 def limit_status(row: list[Any]) -> LimitStatus:
     """One row of limits.lua."""
-    policy = json.loads(row[0])
+    entry = json.loads(row[0])
+    override = entry.get("override")
     live = [
-        BucketStatus(name.decode(), tokens, waiting, next_us / MICROSECONDS, frozen_us / MICROSECONDS)
-        for name, tokens, waiting, next_us, frozen_us in row[1:]
+        BucketStatus(
+            name.decode(), tokens, waiting, None if next_us < 0 else next_us / MICROSECONDS, frozen_us / MICROSECONDS, by.decode() or None
+        )
+        for name, tokens, waiting, next_us, frozen_us, by in row[3:]
     ]
-    return LimitStatus(policy["name"], policy, live)
+    frozen = {"frozen_s": row[2] / MICROSECONDS, "frozen_by": entry.get("frozen_by")} if row[2] else {}
+    return LimitStatus(entry["code"]["name"], entry["code"], override if row[1] else None, entry.get("paused"), live, **frozen)
+
+
+class Decision(NamedTuple):
+    """What take.lua answers. `left` is, for each bucket asked for, its tokens left and the seconds until its next one lands."""
+
+    state: str
+    wait_s: float | None
+    bucket: str
+    reason: str
+    left: list[tuple[int, float]]
+
+
+def decision(reply: list[Any]) -> Decision:
+    """The reply of take.lua."""
+    state, wait_us, bucket, reason, *left = reply
+    pairs = [(tokens, max(next_us, 0) / MICROSECONDS) for tokens, next_us in zip(left[::2], left[1::2], strict=True)]
+    return Decision(state.decode(), None if wait_us < 0 else wait_us / MICROSECONDS, bucket.decode(), reason.decode(), pairs)
 
 
 def _seconds(value: bytes | None) -> float | None:

@@ -66,17 +66,21 @@ class Script:
 
 @cache
 def load(name: str) -> Script:
-    """The script of lua/<name>.lua, with its includes and with a local variable for each name in its header."""
-    text = _read(name)
-    header = dict(_HEADER_LINE.findall(text))
-    arguments, rest = _names(name, header["ARGV"])
+    """The script of lua/<name>.lua, with its includes and a local variable for each name in their headers, those of the includes first."""
+    texts = _with_includes(name)
+    arguments: list[str] = []
+    rest = None
+    for part, text in texts.items():
+        header = dict(_HEADER_LINE.findall(text))
+        # An include may do without arguments and includes of its own; a script says what it takes, even if that is nothing.
+        named, rest = _names(part, header["ARGV"] if part == name or "ARGV" in header else None)
+        arguments += named
     prelude = ["local prefix = KEYS[1]"]
     prelude += [f"local {argument} = ARGV[{index}]" for index, argument in enumerate(arguments, 1)]
     if rest is not None:
         prelude.append(f"local {rest}_at = {len(arguments) + 1}")
-    includes = [_read(part.strip()) for part in header["include"].split(",") if part.strip() != "none"]
-    _check_names(name, arguments, includes)
-    source = "\n".join([*prelude, *includes, text])
+    _check_names(name, arguments, list(texts.values()))
+    source = "\n".join([*prelude, *texts.values()])
     sha = hashlib.sha1(source.encode()).hexdigest()  # noqa: S324 - the name Redis gives a script
     return Script(name, source, sha, tuple(arguments), rest)
 
@@ -85,6 +89,17 @@ def script_names() -> list[str]:
     """Every transition there is: the names of the files that are not includes."""
     names = [entry.name.removesuffix(".lua") for entry in files("runner").joinpath("lua").iterdir() if entry.name.endswith(".lua")]
     return sorted(name for name in names if not name.startswith("_"))
+
+
+def _with_includes(name: str) -> dict[str, str]:
+    """The texts of a file and of all it includes, in the order in which they must stand, each once."""
+    text = _read(name)
+    texts: dict[str, str] = {}
+    header = dict(_HEADER_LINE.findall(text))
+    for include in (header.get("include", "none") if name.startswith("_") else header["include"]).split(","):
+        if include.strip() != "none":
+            texts.update(_with_includes(include.strip()))
+    return {**texts, name: text}
 
 
 def _read(name: str) -> str:
@@ -100,10 +115,11 @@ def _check_names(script: str, arguments: Sequence[str], includes: Sequence[str])
         raise ValueError(message)
 
 
-def _names(script: str, header: str) -> tuple[list[str], str | None]:
+def _names(script: str, header: str | None) -> tuple[list[str], str | None]:
     """Names of a header line like `now_us, free (slots), held...`: the plain ones, and the one that takes all the rest."""
-    arguments, rest = [], None
-    for part in re.sub(r"\([^)]*\)", "", header).split(","):
+    arguments: list[str] = []
+    rest = None
+    for part in re.sub(r"\([^)]*\)", "", header).split(",") if header is not None else ():
         match = _NAME.fullmatch(part.strip())
         if match is None or rest is not None:
             message = f"header of {script}.lua is not readable at {part!r}"

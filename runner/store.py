@@ -1,64 +1,29 @@
 """JobStore: one method per script. Takes and returns values; nothing outside this ring sees a key, a reply or a Redis exception."""
 
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from itertools import count
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, cast
 
 from runner import replies, scripts
-from runner.connection import command, connect, translated_errors
+from runner.connection import command, translated_errors
 from runner.job import JobStatus, Outcome, StartedJob, Submission
-from runner.keys import GROUP, Keys, Priority, check_queue_name
-from runner.limits import MICROSECONDS, LimitStatus
-from runner.settings import Settings
+from runner.keys import GROUP
+from runner.limit_store import LimitStore
+from runner.limits import MICROSECONDS
+from runner.queue_store import milliseconds
 
-_SCRIPTS = {name: scripts.load(name) for name in scripts.script_names()}
 MOST_PER_CALL = 500
-_BLOCK_MARGIN_S = 1.0
-
-
-def milliseconds(seconds: float) -> int:
-    return max(round(seconds * 1000), 1)
 
 
 def microseconds(seconds: float) -> int:
     return round(seconds * MICROSECONDS)
 
 
-class JobStore:
+class JobStore(LimitStore):
     """The state of one queue. Every method is one atomic transition, safe to repeat; `StoreUnavailable` means try again later.
 
     `now_us` stands in for Redis's clock in tests; 0 is the real one.
     """
-
-    def __init__(self, url: str, queue: str, settings: Settings, *, now_us: Callable[[], int] = lambda: 0) -> None:
-        self.keys = Keys(check_queue_name(queue))
-        self.settings = settings
-        self.redis = connect(url, timeout_s=settings.command_timeout_s)
-        # A blocking read is silent for as long as it may block, so it needs a connection of its own patience.
-        self._patient = connect(url, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
-        self._now_us = now_us
-        self._turns = count(1)
-        self._streams = [self.keys.stream(priority).encode() for priority in Priority]
-        self._priority_of = {stream: int(priority) for priority, stream in zip(Priority, self._streams, strict=True)}
-
-    async def close(self) -> None:
-        """Close every connection. The store cannot be used afterwards."""
-        await self.redis.aclose()
-        await self._patient.aclose()
-
-    async def _run(self, name: str, rest: Sequence[scripts.Argument] = (), /, **arguments: scripts.Argument) -> Any:
-        script = _SCRIPTS[name]
-        if "now_us" in script.arguments:
-            arguments["now_us"] = self._now_us()
-        if "window_size" in script.arguments:
-            arguments["window_size"] = self.settings.window
-        if "turn" in script.arguments:
-            arguments["turn"] = next(self._turns)
-        if "history_length" in script.arguments:
-            arguments["history_length"] = self.settings.history_length
-        with translated_errors():
-            return await script.run(self.redis, self.keys.prefix, rest, **arguments)
 
     # Producers
 
@@ -82,27 +47,10 @@ class JobStore:
         answer = await self._run("cancel", id=job_id, ttl_ms=milliseconds(self.settings.result_ttl_s))
         return cast("bytes", answer).decode()
 
-    async def publish(self, tasks: dict[str, str], limits: dict[str, str]) -> int:
-        """Put tasks and limits (name -> JSON) into the catalog; how many limits changed."""
-        rest = [part for item in [*tasks.items(), *limits.items()] for part in item]
-        return int(await self._run("publish", rest, task_count=len(tasks)))
-
-    async def tasks(self) -> dict[str, dict[str, Any]]:
-        """The task catalog: specs by name."""
-        with translated_errors():
-            catalog = await command(self.redis, "HGETALL", self.keys.tasks)
-        return _catalog(catalog)
-
-    async def policies(self) -> dict[str, dict[str, Any]]:
-        """The limit catalog: policies by name."""
-        with translated_errors():
-            catalog = await command(self.redis, "HGETALL", self.keys.limits)
-        return _catalog(catalog)
-
-    async def limits(self, most_buckets: int = 100) -> list[LimitStatus]:
-        """Every limit with its live buckets: of a limit with a key, those somebody waits for."""
-        rows = await self._run("limits", most_buckets=most_buckets)
-        return sorted((replies.limit_status(row) for row in rows), key=lambda status: status.name)
+    async def retry(self, job_id: str) -> str:
+        """Run an ended job again: 'unknown', its new state, or the state that forbids it."""
+        answer: bytes = await self._run("retry", id=job_id)
+        return answer.decode()
 
     async def workers(self) -> list[dict[str, Any]]:
         """The workers that hold a lease, as they described themselves."""
@@ -137,10 +85,6 @@ class JobStore:
         with translated_errors():
             return replies.recorded_starts(await command(self.redis, "XRANGE", self.keys.starts, "-", "+"))
 
-    async def check(self) -> None:
-        """Run a script that reads: shows that Redis answers, runs Lua, and has finished loading."""
-        await self._run("get", ["-"], watch=0)
-
     # Workers
 
     async def enlist(self, worker: str, details: str) -> None:
@@ -167,19 +111,27 @@ class JobStore:
         with translated_errors():
             return replies.held_entries(await command(self._patient, *words), self._priority_of)
 
-    async def claim(self, worker: str, free: int, held: Sequence[replies.HeldEntry], *, read_more: bool) -> replies.Claimed:
+    async def claim(
+        self, worker: str, free: int, held: Sequence[replies.HeldEntry], *, read_more: bool, look: bool = True
+    ) -> replies.Claimed:
         """Start up to `free` jobs with their tokens taken, the held ones first. Raises `LeaseLost`."""
         rest: list[scripts.Argument] = [part for entry in held for part in entry]
         answer = await self._run(
-            "claim", rest, worker=worker, free=free, read_more=int(read_more), record_starts=int(self.settings.record_starts)
+            "claim",
+            rest,
+            worker=worker,
+            free=free,
+            read_more=int(read_more),
+            look=int(look),
+            record_starts=int(self.settings.record_starts),
         )
         return replies.claimed(worker, answer)
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> list[str]:
         """Record what attempts came to: for each 'accepted', 'repeated' or 'stale'. At most 500."""
         rest: list[scripts.Argument] = []
-        for job, ending, payload, delay_us, ttl_ms in outcomes:
-            rest += (job.priority, job.entry, job.id, job.attempt, ending, payload, delay_us, ttl_ms)
+        for job, ending, payload, delay_us, ttl_ms, settled, freeze in outcomes:
+            rest += (job.priority, job.entry, job.id, job.attempt, ending, payload, delay_us, ttl_ms, settled, freeze)
         return [answer.decode() for answer in await self._run("finish", rest, worker=worker)]
 
     async def reconcile(self, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:
@@ -204,15 +156,27 @@ class JobStore:
         with translated_errors():
             return await command(self._patient, "BLPOP", self.keys.nudge, f"{timeout_s:.6f}") is not None
 
-    async def refill(self) -> tuple[int, int]:
-        """Release the waiting jobs whose tokens have landed: (released, µs until the next wake, -1 if nobody waits)."""
-        released, next_us = await self._run("refill", budget=MOST_PER_CALL)
-        return released, next_us
+    async def refill(self, *, check_clock: bool = True) -> tuple[int, int]:
+        """Release the waiting jobs whose tokens have landed: (released, µs until the next wake, -1 if nobody waits).
+
+        `check_clock` looks whether Redis's clock went back.
+        """
+        released = await self.refill_and_watch(check_clock=check_clock)
+        return released.jobs, released.next_wake_us
+
+    async def refill_and_watch(self, *, check_clock: bool = False) -> replies.Released:
+        """The same, and how late it came: what shows whether a leader is at work."""
+        return replies.Released(*await self._run("refill", budget=MOST_PER_CALL, check_clock=int(check_clock)))
 
     async def promote(self) -> tuple[int, int]:
         """Enqueue the delayed jobs that are due: (promoted, µs until the next, -1 if there is none)."""
         promoted, next_us = await self._run("promote", budget=MOST_PER_CALL)
         return promoted, next_us
+
+    async def expire(self) -> tuple[int, int]:
+        """End the jobs that have waited longer than their max_wait: (expired, µs until the next is due, -1 if there is none)."""
+        expired, next_us = await self._run("expire", budget=MOST_PER_CALL)
+        return expired, next_us
 
     async def reclaim(self) -> tuple[int, int, int]:
         """Take back what lapsed workers hold: (entries, workers removed, jobs given up as poison)."""
@@ -220,16 +184,10 @@ class JobStore:
             "reclaim",
             budget=MOST_PER_CALL,
             max_crashes=self.settings.max_crashes,
-            failed_ttl_ms=milliseconds(self.settings.failed_ttl_s),
             result_ttl_ms=milliseconds(self.settings.result_ttl_s),
         )
         return entries, workers, poisoned
 
     async def trim(self) -> int:
         """Forget dead letters older than their time to live; how many."""
-        return int(await self._run("trim", failed_ttl_ms=milliseconds(self.settings.failed_ttl_s)))
-
-
-def _catalog(flat: list[bytes]) -> dict[str, dict[str, Any]]:
-    """A flat list of names and JSON objects as a dictionary, by name."""
-    return {name.decode(): json.loads(fields) for name, fields in sorted(zip(flat[::2], flat[1::2], strict=True))}
+        return int(await self._run("trim"))

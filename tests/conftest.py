@@ -43,6 +43,10 @@ SERVERS = _chosen_servers()
 OWN_KINDS = [kind for kind in SERVERS if kind in (VALKEY, REDIS)] or [VALKEY]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", type=int, default=0, metavar="MINUTES", help="also play the long random histories, for about so long")
+
+
 def pytest_report_header() -> str:
     missing = ", WITHOUT redis-server: it is not installed" if REDIS not in SERVERS and os.environ.get("ALLOW_NO_REDIS") == "1" else ""
     return f"servers: {', '.join(SERVERS)}{missing}"

@@ -19,7 +19,11 @@ KEYS_WITHOUT_TTL = (
     "failed",
     "history",
     "nudge",
+    "holds",  # gone with its last line
+    "expiring",  # gone with its last job; `expire` takes out those that have ended
 )
+HELD_FOREVER = 2**53 - 1
+"""The instant at which a job's slot lapses: never, it comes back when the job ends or its worker is found lost."""
 FINAL_STATES = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 
@@ -43,6 +47,11 @@ async def _may_stay(redis: Redis, key: str, queue: str) -> bool:
     if name.startswith("job:"):
         state = await redis.hget(key, "state")
         return _text(state or b"") not in FINAL_STATES
+    kind, _, bucket = name.partition(":")
+    if kind in {"bucket", "holders"}:
+        # A slot is held as long as its job runs; what only lapses must not stay longer than that.
+        last = await redis.zrange(f"runner:{{{queue}}}:holders:{bucket}", -1, -1, withscores=True)
+        return bool(last) and int(last[0][1]) == HELD_FOREVER
     return any(fnmatchcase(name, pattern) for pattern in KEYS_WITHOUT_TTL)
 
 

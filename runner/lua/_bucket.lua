@@ -1,109 +1,258 @@
 -- _bucket: the state of every bucket this call touches, read once, changed in memory, written once by flush_buckets.
--- A kind of limit gives refill(bucket), wait(bucket, cost, spoken_for), take(bucket, cost), refund(bucket, cost, since), full_at(bucket).
--- `reserved` credits and `released` jobs are on the stream, on their way to a claim; they are spoken for but not taken.
+-- `reserved` tokens and `released` jobs are on the stream, on their way to a claim: spoken for, but not taken.
+-- A kind of limit is one include that adds a row to `kinds`:
+--   reason               what a job is said to wait for
+--   gives_back           whether what a job took comes back at its end
+--   fields               its own numbers in the bucket's hash
+--   refill(b)            bring the bucket to `now`
+--   wait(b, cost, spoken) µs until `cost` tokens can be taken; with `spoken` after that many more have gone to others
+--   take(b, cost, holder), refund(b, cost, holder, since)   refund: of a start at `since` that never happened
+--   refund_counted(b)    all refunds of this call have been counted (optional)
+--   settle(b, cost, actual, holder, since)   the start at `since` has used `actual` tokens instead
+--   give_back(b, cost, holder)   the job has ended (only kinds that give back)
+--   freeze(b, until_us)  nothing until then, then one probe, then the normal rate
+--   convert(b, old, ended)   the policy has changed since the bucket was written (optional)
+--   expires_at(b)        the instant at which the bucket is as good as absent; nil: never by itself
+--   beside(b)            a key that lives exactly as long as the bucket's hash (optional)
+--   `notes` is a text for the kind's own use, absent unless it sets it
+--   full_in(b)           µs until it holds all it can (optional: a kind that loses nothing by waiting has none)
+--   available(b), next_token(b)   for people
 local kinds = {}
 local policies = {}
 local buckets = {}
-local RESERVATION_MS = 60000
+local RESERVATION_US = 60000000
+local KEPT_LONGER_US = 5000000
+local PAUSED_US = 3600000000
+local UNKNOWN_US = 1000000
 
-local function policy_of(bucket)
-  local name = string.match(bucket, '^[^/]+')
+-- The policy in force: a live override while it lasts, else what the code says. Its entry carries its past.
+local function policy_of(bucket_name)
+  local name = string.match(bucket_name, '^[^/]+')
   if policies[name] == nil then
     local json = redis.call('HGET', prefix .. 'limits', name)
-    policies[name] = json and cjson.decode(json) or false
+    local policy = false
+    if json then
+      local entry = cjson.decode(json)
+      local override = entry.override
+      policy = (override and (not override.until_us or now < tonumber(override.until_us))) and override or entry.code
+      policy.entry = entry
+    end
+    policies[name] = policy
   end
   return policies[name]
 end
 
-local function load_bucket(name)
-  local bucket = buckets[name]
-  if bucket then return bucket end
-  local policy = policy_of(name)
-  local f = redis.call('HMGET', bucket_key(name), 'deficit', 'time', 'frozen_until', 'reserved', 'released', 'unit')
-  bucket = {
-    name = name, policy = policy, kind = policy and kinds[policy.kind],
-    stored = f[2] and true or false,
-    deficit = tonumber(f[1]) or 0, time = tonumber(f[2]) or now, frozen_until = tonumber(f[3]) or 0,
-    reserved = tonumber(f[4]) or 0, released = tonumber(f[5]) or 0, unit = tonumber(f[6]),
-  }
-  buckets[name] = bucket
-  if bucket.kind then bucket.kind.refill(bucket) end
-  return bucket
+-- What was in force when a bucket was last written, and the instant it ended; nil if that is forgotten.
+local function policy_of_version(entry, version)
+  for _, old in ipairs(entry.previous or {}) do
+    if old.version == version then return old, tonumber(old.ended_us) end
+  end
+  local override = entry.override
+  if override and override.version == version and override.until_us then return override, tonumber(override.until_us) end
 end
 
--- µs until `cost` can be taken. A limit nobody has published lets nothing through; it is looked at again each second.
-local function wait_of(bucket, cost, spoken_for)
-  if not bucket.kind then return 1000000 end
-  return bucket.kind.wait(bucket, cost, spoken_for)
+-- Until when nothing starts: a bucket can be frozen by itself, and with all the buckets of its limit.
+local function frozen_until(b) return math.max(b.frozen_until, tonumber(b.policy.entry.frozen_until_us or 0)) end
+
+-- A freeze of the whole limit comes to each of its buckets when that is next looked at, even if the freeze is over by then.
+local function note_whole_freeze(b)
+  local whole = tonumber(b.policy.entry.frozen_until_us or 0)
+  if whole <= b.noted or now >= whole + math.max(b.policy.period_us * b.policy.capacity, 1000000) then return end
+  b.kind.freeze(b, whole)
+  b.noted, b.taken = whole, true
+end
+
+local function load_bucket(name)
+  local b = buckets[name]
+  if b then return b end
+  local policy = policy_of(name)
+  local kind = policy and kinds[policy.kind]
+  b = { name = name, policy = policy, kind = kind, reserved = 0, released = 0, frozen_until = 0, reserved_at = 0, noted = 0, expires = 0 }
+  buckets[name] = b
+  if not kind then return b end
+  local f = redis.call('HMGET', bucket_key(name), 'version', 'frozen_until', 'reserved', 'released', 'reserved_at', 'notes', 'noted',
+    'expires', unpack(kind.fields))
+  local version = tonumber(f[1])
+  b.stored = version ~= nil
+  b.frozen_until, b.reserved, b.released = tonumber(f[2]) or 0, tonumber(f[3]) or 0, tonumber(f[4]) or 0
+  b.reserved_at = tonumber(f[5]) or 0
+  for i, field in ipairs(kind.fields) do b[field] = tonumber(f[8 + i]) or 0 end
+  b.notes, b.noted, b.expires = f[6] or nil, tonumber(f[7]) or 0, tonumber(f[8]) or 0
+  -- A reservation nobody has used for so long was lost with its job.
+  if b.reserved > 0 and now - b.reserved_at > RESERVATION_US then b.reserved, b.released = 0, 0 end
+  if b.stored and version ~= policy.version then
+    local old, ended = policy_of_version(policy.entry, version)
+    if kind.convert then kind.convert(b, old, ended) end
+    b.taken = true -- by the new numbers it may take longer until the bucket can be forgotten
+  end
+  note_whole_freeze(b)
+  kind.refill(b)
+  return b
+end
+
+-- A limit nobody has published lets nothing through; it is looked at again each second.
+local function wait_of(b, cost, with_reserved)
+  if not b.kind then return UNKNOWN_US end
+  local entry = b.policy.entry
+  if entry.paused then return PAUSED_US end
+  -- A released job may cost more than a bucket that was made smaller since; more than all of it is spoken for by nobody.
+  local spoken = with_reserved and math.min(b.reserved, b.policy.capacity) or 0
+  local wait = math.max(b.kind.wait(b, cost, spoken), frozen_until(b) - now)
+  -- An override that ends by itself wakes nobody: who waits looks again at its end.
+  if entry.override == b.policy and b.policy.until_us then wait = math.min(wait, tonumber(b.policy.until_us) - now) end
+  return wait
+end
+
+local function reason_of(b)
+  if not b.kind then return 'unpublished' end
+  local entry = b.policy.entry
+  if entry.paused then return 'paused' end
+  if frozen_until(b) > now then return 'frozen' end
+  return b.kind.reason
 end
 
 -- The bucket this job lacks for longest, and for how long in µs; nil if all its buckets can serve it now.
--- With `spoken_for`, what other released jobs are about to take counts as gone: the question asked before a release.
-local function lacking(needs, spoken_for)
+-- With reservations, what other released jobs are about to take counts as gone: the question asked before a release.
+local function lacking(needs, with_reserved)
   local worst, longest
   for i = 1, #needs do
-    local bucket = load_bucket(needs[i].bucket)
-    local wait = wait_of(bucket, needs[i].cost, spoken_for)
-    if wait > 0 and (not longest or wait > longest) then worst, longest = bucket, wait end
+    local b = load_bucket(needs[i].bucket)
+    local wait = wait_of(b, needs[i].cost, with_reserved)
+    if wait > 0 and (not longest or wait > longest) then worst, longest = b, wait end
   end
   return worst, longest
 end
 
-local function take_all(needs)
+local function take_all(needs, holder)
   for i = 1, #needs do
-    local bucket = load_bucket(needs[i].bucket)
-    bucket.kind.take(bucket, needs[i].cost)
-    bucket.taken = true
+    local b = load_bucket(needs[i].bucket)
+    b.kind.take(b, needs[i].cost, holder)
+    b.taken = true
   end
 end
 
+local function refund_all(needs, holder, since)
+  for i = 1, #needs do
+    local b = load_bucket(needs[i].bucket)
+    if b.kind then
+      b.kind.refund(b, needs[i].cost, holder, since)
+      b.taken = true
+    end
+  end
+end
+
+-- To be called after the last refund.
+local function complete_refunds()
+  for _, b in pairs(buckets) do
+    if b.kind and b.kind.refund_counted then b.kind.refund_counted(b) end
+  end
+end
+
+-- An attempt is over: what is only borrowed comes back. Returns whether there was any.
+local function give_back_all(needs, holder)
+  local any = false
+  for i = 1, #needs do
+    if needs[i].given_back then
+      local b = load_bucket(needs[i].bucket)
+      if b.kind and b.kind.give_back then
+        b.kind.give_back(b, needs[i].cost, holder)
+        b.taken, any = true, true
+      end
+    end
+  end
+  return any
+end
 
 local function reserve_all(needs)
   for i = 1, #needs do
-    local bucket = load_bucket(needs[i].bucket)
-    bucket.reserved = bucket.reserved + needs[i].cost * bucket.policy.credits_a_token
-    bucket.released = bucket.released + 1
-    bucket.changed = true
+    local b = load_bucket(needs[i].bucket)
+    b.reserved = b.reserved + needs[i].cost
+    b.released = b.released + 1
+    b.reserved_at = now
+    b.changed = true
   end
 end
 
 local function unreserve_all(needs)
   for i = 1, #needs do
-    local bucket = load_bucket(needs[i].bucket)
-    if bucket.kind then
-      bucket.reserved = math.max(bucket.reserved - needs[i].cost * bucket.policy.credits_a_token, 0)
-      bucket.released = math.max(bucket.released - 1, 0)
-      bucket.changed = true
+    local b = load_bucket(needs[i].bucket)
+    if b.kind then
+      b.reserved = math.max(b.reserved - needs[i].cost, 0)
+      b.released = math.max(b.released - 1, 0)
+      b.changed = true
     end
   end
 end
 
 local function flush_buckets()
-  for name, bucket in pairs(buckets) do
-    if bucket.changed or bucket.taken then
+  for name, b in pairs(buckets) do
+    if b.kind and (b.changed or b.taken) then
       local key = bucket_key(name)
-      redis.call('HSET', key, 'deficit', int(bucket.deficit), 'time', int(bucket.time), 'frozen_until', int(bucket.frozen_until),
-        'reserved', int(bucket.reserved), 'released', int(bucket.released), 'unit', int(bucket.policy.credits_a_token))
+      local expire_at -- 0: never
       -- A release alone moves no instant: what is stored already expires when the bucket is full.
-      if bucket.taken or not bucket.stored then
-        local full_ms = math.ceil(math.max(bucket.kind.full_at(bucket), bucket.frozen_until) / 1000) + 1
-        if bucket.reserved > 0 then full_ms = math.max(full_ms, math.floor(now / 1000) + RESERVATION_MS) end
-        redis.call('PEXPIREAT', key, int(full_ms))
+      if b.taken or not b.stored then
+        local expires = b.kind.expires_at(b)
+        if not expires then
+          expire_at = (b.stored or b.kind.beside) and 0 or nil
+          b.expires = 0
+        else
+          expires = math.max(expires, b.frozen_until)
+          if b.reserved > 0 then expires = math.max(expires, now + RESERVATION_US) end
+          -- A little longer than it must live, so that not every start moves it; but not much longer.
+          local is_due = expires > b.expires or b.expires - expires > 2 * KEPT_LONGER_US
+          if is_due or expires <= now or not b.stored or b.kind.beside then
+            b.expires = expires > now and expires + KEPT_LONGER_US or expires
+            expire_at = b.expires
+          end
+        end
+      end
+      local words = { 'version', b.policy.version, 'frozen_until', int(b.frozen_until), 'reserved', b.reserved, 'released', b.released,
+        'reserved_at', int(b.reserved_at), 'noted', int(b.noted), 'expires', int(b.expires) }
+      for _, field in ipairs(b.kind.fields) do
+        words[#words + 1] = field
+        words[#words + 1] = int(b[field])
+      end
+      if b.notes then
+        words[#words + 1] = 'notes'
+        words[#words + 1] = b.notes
+      end
+      redis.call('HSET', key, unpack(words))
+      if expire_at then
+        local beside = b.kind.beside and b.kind.beside(b)
+        local at = int(math.ceil(expire_at / 1000))
+        for _, expiring in ipairs({ key, beside }) do
+          if expire_at == 0 then redis.call('PERSIST', expiring) else redis.call('PEXPIREAT', expiring, at) end
+        end
       end
     end
   end
 end
 
--- "bucket=cost;..." as a list, parsed once per distinct text.
+-- "bucket=cost;bucket=cost!" as a list, parsed once per distinct text; "!" is given back when the job ends.
 local parsed_needs = {}
 local function needs_of(limits)
   local needs = parsed_needs[limits]
   if not needs then
     needs = {}
-    for bucket, cost in string.gmatch(limits, '([^=;]+)=(%d+)') do
-      needs[#needs + 1] = { bucket = bucket, cost = tonumber(cost) }
+    for bucket, cost, mark in string.gmatch(limits, '([^=;]+)=(%d+)(!?)') do
+      needs[#needs + 1] = { bucket = bucket, cost = tonumber(cost), given_back = mark == '!' }
     end
     parsed_needs[limits] = needs
   end
   return needs
+end
+
+-- Who holds what an attempt took: a second attempt of the same job is another holder.
+local function holder_of(id, attempt) return id .. '#' .. attempt end
+
+-- The needs of a job that has taken them: one that was submitted before its limit became one that is given back is marked now.
+local function marked(limits, needs)
+  local parts, changed = {}, false
+  for i = 1, #needs do
+    local b = load_bucket(needs[i].bucket)
+    local mark = needs[i].given_back or (b.kind and b.kind.gives_back)
+    changed = changed or (mark and not needs[i].given_back)
+    parts[i] = needs[i].bucket .. '=' .. int(needs[i].cost) .. (mark and '!' or '')
+  end
+  return changed and table.concat(parts, ';') or limits
 end

@@ -19,17 +19,22 @@ local function ahead_of(line, rank, bucket_name)
   return ahead
 end
 
--- nil if the job is on a stream, else reason, bucket, position (1 is next), µs until its tokens have landed.
+-- nil if the job is on a stream, else reason, bucket, position (1 is next), µs until its tokens have landed (-1: unknown).
 local function waiting_for(id, limits, line)
   local rank = redis.call('ZRANK', line_key(line), id)
   if not rank then return nil end
-  local name, ahead, longest
+  local worst, ahead, longest
   for _, need in ipairs(needs_of(limits)) do
-    local bucket = load_bucket(need.bucket)
+    local b = load_bucket(need.bucket)
     local before = ahead_of(line, rank, need.bucket)
-    local wait = bucket.kind and bucket.kind.eta(bucket, need.cost, before * need.cost) or 1000000
-    if not longest or wait > longest then name, ahead, longest = need.bucket, before, wait end
+    local wait = UNKNOWN_US
+    if b.kind then
+      local frozen_until = math.max(b.frozen_until, tonumber(b.policy.entry.frozen_until_us or 0))
+      wait = math.max(b.kind.wait(b, need.cost, b.reserved + before * need.cost), frozen_until - now, 0)
+    end
+    if not longest or wait > longest then worst, ahead, longest = b, before, wait end
   end
-  local frozen = load_bucket(name).frozen_until > now
-  return frozen and 'frozen' or 'tokens', name, ahead + 1, longest
+  local reason = reason_of(worst)
+  if reason == 'paused' or reason == 'concurrency' or reason == 'unpublished' then longest = -1 end
+  return reason, worst.name, ahead + 1, longest
 end

@@ -2,10 +2,16 @@
 -- in lines:waiting:<bucket> by pass (its fair share used so far); `wakes` holds when each such bucket can next serve.
 -- `window_size` bounds the released jobs of one bucket that no worker has started yet.
 local WAKES = prefix .. 'wakes'
+local HOLDS = prefix .. 'holds'
 local PASS_MS = 60000
-local STRIDE = 1
 local window_limit = tonumber(window_size)
 local earliest_before, earliest_set
+
+-- What one service adds to a line's pass: a line of weight 3 ("...@tenant*3") is served three times as often.
+local function stride_of(line)
+  local weight = string.match(line, '%*(%d+)$')
+  return weight and 1 / tonumber(weight) or 1
+end
 
 -- Note a due instant; the leader is interrupted if it comes before all that it knows of.
 local function note_due(due, zset)
@@ -33,14 +39,15 @@ end
 
 -- Put a line that has just got its first job behind the lines already waiting for this bucket.
 -- Its pass is kept within theirs, so that it neither starves nor is starved, whatever it was served elsewhere.
-local function join(line, bucket_name, wait, pass)
+-- With `first_of_all` it stands at the front: it holds what it had to wait for elsewhere.
+local function join(line, bucket_name, wait, pass, first_of_all)
   local waiting = lines_waiting_key(bucket_name)
   local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
   if first[1] then
     local lowest = tonumber(first[2])
-    local highest = tonumber(redis.call('ZRANGE', waiting, -1, -1, 'WITHSCORES')[2]) + STRIDE
+    local highest = tonumber(redis.call('ZRANGE', waiting, -1, -1, 'WITHSCORES')[2]) + stride_of(line)
     pass = pass or tonumber(redis.call('GET', pass_key(line)) or lowest)
-    pass = math.min(math.max(pass, lowest), highest)
+    pass = first_of_all and lowest or math.min(math.max(pass, lowest), highest)
   end
   redis.call('ZADD', waiting, pass or 0, line)
   wake_at(bucket_name, now + wait)
@@ -70,8 +77,39 @@ local function add_to_stream(priority, id)
   redis.call('XADD', STREAMS[priority + 1], '*', 'id', id)
 end
 
+-- A job whose tokens are there goes to its stream, where they are spoken for until a claim takes them;
+-- a ticket takes them at once, and whoever waits for it is told.
+local function dispatch(id, priority, needs)
+  if is_ticket(id) then
+    local f = redis.call('HMGET', job_key(id), 'lapse_us', 'watched')
+    for i = 1, #needs do
+      local b = load_bucket(needs[i].bucket)
+      b.kind.take(b, needs[i].cost, id, f[1] and now + tonumber(f[1]))
+      b.taken = true
+    end
+    conclude(id, nil, 'succeeded', 'result', 'true', nil, f[2])
+  else
+    reserve_all(needs)
+    add_to_stream(priority, id)
+  end
+end
+
+-- A spent quota whose policy is to fail: its jobs end here, none waits.
+local function exhausted(needs)
+  for i = 1, #needs do
+    local b = load_bucket(needs[i].bucket)
+    if b.kind and b.policy.on_exhausted == 'fail' and b.ends and b.kind.wait(b, needs[i].cost, 0) > 0 then return b end
+  end
+end
+
+local function fail_exhausted(id, b)
+  local f = redis.call('HMGET', job_key(id), 'task', 'attempt', 'watched')
+  local text = cjson.encode({ type = 'quota_exhausted', message = 'quota ' .. b.name .. ' is spent: ' .. b.policy.rate })
+  conclude(id, f[1], 'failed', 'error', text, f[2], f[3], failed_ttl_ms)
+end
+
 -- A ready job goes to its stream; one with limits only if nobody waits before it and all its buckets can serve it.
--- Returns 'queued' (on the stream) or 'waiting' (in its line).
+-- Returns 'queued' (on the stream), 'waiting' (in its line) or 'failed' (its quota is spent).
 local function enqueue(id, priority, limits, line, rank)
   if not limits then
     add_to_stream(priority, id)
@@ -93,15 +131,19 @@ local function enqueue(id, priority, limits, line, rank)
     end
   end
   if not at then
-    local bucket
-    bucket, wait = lacking(needs, true)
-    if not bucket then bucket, wait = window_is_full(needs), 0 end
-    if not bucket then
-      reserve_all(needs)
-      add_to_stream(priority, id)
+    local b
+    b, wait = lacking(needs, true)
+    local spent = b and exhausted(needs)
+    if spent then
+      fail_exhausted(id, spent)
+      return 'failed'
+    end
+    if not b then b, wait = window_is_full(needs), 0 end
+    if not b then
+      dispatch(id, priority, needs)
       return 'queued'
     end
-    at = bucket.name
+    at = b.name
   end
   redis.call('ZADD', key, int(rank), id)
   join(line, at, wait)
@@ -115,30 +157,69 @@ local function wake_waiters(needs)
   end
 end
 
--- Give back what was taken at the instant `since` for starts that never happened.
-local function refund(bucket_name, cost, since)
-  local bucket = load_bucket(bucket_name)
-  if not bucket.kind then return end
-  bucket.kind.refund(bucket, cost, since)
-  bucket.taken = true
-  if redis.call('EXISTS', lines_waiting_key(bucket_name)) == 1 then wake_at(bucket_name, now) end
-end
-
 -- Give up what a released job was about to take.
 local function free_reservation(needs)
   unreserve_all(needs)
   wake_waiters(needs)
 end
 
--- Take a job out of its line, and an emptied line out of the bucket it stood at. Whoever comes first there now may need less.
+-- A line that has its turn at a scarce bucket but lacks a more plentiful one holds its place in the scarce one while it goes
+-- to wait there, or it could be overtaken at each for ever. Always the scarcer is held while waiting for the less scarce, so no
+-- two lines wait for each other; and only for a wait within the scarcer bucket's own pace, so that no token lies idle long.
+local function is_scarcer(b, other)
+  local own, others = b.kind.gives_back and math.huge or b.policy.period_us, other.kind.gives_back and math.huge or other.policy.period_us
+  if own == others then return b.name < other.name end
+  return own > others
+end
+
+local function hold_for(line, needs, lacked, wait)
+  if not lacked.kind then return false end
+  local held = {}
+  for i = 1, #needs do
+    local b = load_bucket(needs[i].bucket)
+    local patience = math.max(b.kind and b.policy.period_us or 0, 1000000)
+    if b ~= lacked and b.kind and is_scarcer(b, lacked) and wait <= patience and wait_of(b, needs[i].cost, true) == 0 then
+      held[#held + 1] = needs[i]
+    end
+  end
+  if #held == 0 then return false end
+  local parts = {}
+  for i = 1, #held do parts[i] = held[i].bucket .. '=' .. held[i].cost end
+  redis.call('HSET', HOLDS, line, table.concat(parts, ';'))
+  reserve_all(held)
+  return true
+end
+
+-- What a line holds becomes free again, for itself first: the caller goes on to serve it, or wakes the others.
+local function let_go(line)
+  local held = redis.call('HGET', HOLDS, line)
+  if not held then return nil end
+  redis.call('HDEL', HOLDS, line)
+  unreserve_all(needs_of(held))
+  return needs_of(held)
+end
+
+-- Take a job that is to end out of its line, and an emptied line out of the bucket it stood at. Whoever comes first there now
+-- may need less. One that is on a stream stays there until a claim meets it: noted, for it must not get a second entry.
 local function withdraw(id, limits, line)
-  local key = line_key(line)
-  local rank = redis.call('ZRANK', key, id)
-  if not rank then return end
+  local key = limits and line_key(line)
+  local rank = key and redis.call('ZRANK', key, id)
+  if not rank then return redis.call('HSET', job_key(id), 'on_stream', 1) end
   redis.call('ZREM', key, id)
-  local at = rank == 0 and place_of(line, needs_of(limits))
+  local needs = needs_of(limits)
+  local at = rank == 0 and place_of(line, needs)
   if not at then return end
   local waiting = lines_waiting_key(at.bucket)
-  if redis.call('EXISTS', key) == 0 then redis.call('ZREM', waiting, line) end
+  if redis.call('EXISTS', key) == 0 then
+    redis.call('ZREM', waiting, line)
+    local held = #needs > 1 and let_go(line)
+    if held then wake_waiters(held) end
+  end
   if redis.call('EXISTS', waiting) == 1 then wake_at(at.bucket, now) end
+end
+
+-- The entry of a job that has ended meanwhile leaves its stream.
+local function leave_stream(id, needs)
+  redis.call('HDEL', job_key(id), 'on_stream')
+  if needs then free_reservation(needs) end
 end

@@ -7,80 +7,99 @@ local function serve(bucket_name, budget)
   local waiting = lines_waiting_key(bucket_name)
   local bucket = load_bucket(bucket_name)
   local released, moved_on = 0, false
+  local line, pass, alone -- the line whose turn it is; one that stands alone keeps it
   for _ = 1, MOST_STEPS do
-    local head = redis.call('ZRANGE', waiting, 0, 1, 'WITHSCORES')
-    local line, pass, alone = head[1], tonumber(head[2]), not head[3]
+    if not line then
+      local head = redis.call('ZRANGE', waiting, 0, 1, 'WITHSCORES')
+      line, pass, alone = head[1], tonumber(head[2]), not head[3]
+    end
     if not line then
       redis.call('ZREM', WAKES, bucket_name)
       return released, nil, moved_on
     end
     -- One token at least must be there for any head; asking first saves taking a job out and putting it back.
     local wait = wait_of(bucket, 1, true)
-    if wait > 0 or released >= budget or bucket.released >= window_limit then
+    if wait > 0 and not exhausted({ { bucket = bucket_name, cost = 1 } }) or released >= budget or bucket.released >= window_limit then
       redis.call('ZADD', WAKES, int(now + wait), bucket_name)
       return released, now + wait, moved_on
     end
     local popped = redis.call('ZPOPMIN', line_key(line))
     local id, rank = popped[1], tonumber(popped[2])
     local limits = id and redis.call('HGET', job_key(id), 'limits')
-    local moved = false
+    local moved, next_pass = false, pass
     if limits then
       local needs = needs_of(limits)
+      if #needs > 1 then let_go(line) end
       local lacked, lacked_wait = lacking(needs, true)
       local full = not lacked and window_is_full(needs)
-      if lacked or full then
+      local spent = lacked and exhausted(needs)
+      if spent then
+        fail_exhausted(id, spent)
+      elseif lacked or full then
         redis.call('ZADD', line_key(line), int(rank), id)
         local at = lacked or full
         if at.name == bucket_name then
           redis.call('ZADD', WAKES, int(now + (lacked_wait or 0)), bucket_name)
           return released, now + (lacked_wait or 0), moved_on
         end
+        local holds = lacked and hold_for(line, needs, lacked, lacked_wait)
         redis.call('ZREM', waiting, line)
-        join(line, at.name, lacked_wait or 0, pass)
+        join(line, at.name, lacked_wait or 0, pass, holds)
         moved, moved_on = true, true
       else
-        add_to_stream(math.floor(rank / STEP), id)
-        reserve_all(needs)
+        dispatch(id, math.floor(rank / STEP), needs)
         released = released + 1
-        pass = pass + STRIDE
+        next_pass = pass + stride_of(line) -- a line that stands alone takes nothing from others, and is charged nothing
       end
     end
-    if not moved then
-      if redis.call('EXISTS', line_key(line)) == 0 then
-        retire(line, bucket_name, pass)
-      elseif not alone then
-        redis.call('ZADD', waiting, pass, line)
-      end
+    if moved then
+      line = nil
+    elseif redis.call('EXISTS', line_key(line)) == 0 then
+      retire(line, bucket_name, next_pass)
+      line = nil
+    elseif not alone then
+      redis.call('ZADD', waiting, next_pass, line)
+      line = nil
     end
   end
   redis.call('ZADD', WAKES, int(now), bucket_name)
   return released, now, moved_on
 end
 
+-- µs until tokens of this bucket are lost, or used late, if nobody serves it: a bucket that fills up holds no more.
+local GRACE_US = 50000
+local function lost_in(b, next_wake)
+  if b.kind and b.kind.full_in then return math.max(b.kind.full_in(b), next_wake) end
+  return next_wake + GRACE_US
+end
+
 -- Serve the buckets that are due, each in turn and none for long. Returns how many jobs were released, the µs until the next
--- wake (-1: nobody waits; 0: more is due), and how late in µs the earliest one was found.
+-- wake (-1: nobody waits; 0: more is due), how late in µs the earliest one was found, and the bucket of the next wake.
 local function release(budget)
   local first = redis.call('ZRANGE', WAKES, 0, 1, 'WITHSCORES')
-  if not first[1] then return 0, -1, 0 end
+  if not first[1] then return 0, -1, 0, nil end
   local late = now - tonumber(first[2])
-  if late < 0 then return 0, -late, 0 end
+  if late < 0 then return 0, -late, 0, first[1] end
   local second = first[4] and tonumber(first[4])
+  local total = 0
   if not second or second > now then
     local released, wake, moved_on = serve(first[1], budget)
-    local next_wake = math.min(wake or math.huge, second or math.huge)
-    if moved_on then
-      local again = redis.call('ZRANGE', WAKES, 0, 0, 'WITHSCORES')
-      next_wake = again[2] and tonumber(again[2]) or math.huge
+    if not moved_on then
+      local next_bucket = first[1]
+      if second and (not wake or second < wake) then wake, next_bucket = second, first[3] end
+      if not wake then return released, -1, late, nil end
+      return released, math.max(wake - now, 0), late, next_bucket
     end
-    return released, next_wake == math.huge and -1 or math.max(next_wake - now, 0), late
-  end
-  local total = 0
-  local due = redis.call('ZRANGEBYSCORE', WAKES, '-inf', int(now), 'LIMIT', 0, budget)
-  local quantum = math.ceil(budget / #due)
-  for i = 1, #due do
-    if total >= budget then break end
-    total = total + serve(due[i], math.min(quantum, budget - total))
+    total = released
+  else
+    local due = redis.call('ZRANGEBYSCORE', WAKES, '-inf', int(now), 'LIMIT', 0, budget)
+    local quantum = math.ceil(budget / #due)
+    for i = 1, #due do
+      if total >= budget then break end
+      total = total + serve(due[i], math.min(quantum, budget - total))
+    end
   end
   local again = redis.call('ZRANGE', WAKES, 0, 0, 'WITHSCORES')
-  return total, again[2] and math.max(tonumber(again[2]) - now, 0) or -1, late
+  if not again[1] then return total, -1, late, nil end
+  return total, math.max(tonumber(again[2]) - now, 0), late, again[1]
 end

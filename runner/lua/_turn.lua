@@ -1,8 +1,11 @@
--- _turn: a worker numbers its claims and its reconciles. One that arrives after a later one was served comes from a connection
--- which the worker has given up: what it would start nobody runs, what it would give back somebody may run by now.
-local function takes_turn(worker, turn)
-  local key = worker_key(worker)
-  if tonumber(redis.call('HGET', key, 'turn') or 0) >= tonumber(turn) then return false end
-  redis.call('HSET', key, 'turn', turn)
-  return true
+-- _turn: a worker numbers its claims and its reconciles, and after any error reconciles before it claims again. A call with a number
+-- below that of the last reconcile comes from a connection which the worker has given up: what it would start nobody runs, what it
+-- would give back somebody may run by now.
+local LAPSED = 9007199254740991
+
+-- Why a worker's call is not to be served: 'gone' (its lease is lost), 'late', or nil.
+local function refusal_of(worker, turn)
+  local reconciled = redis.call('HGET', worker_key(worker), 'turn')
+  if not reconciled or tonumber(reconciled) == LAPSED then return 'gone' end
+  if tonumber(reconciled) > tonumber(turn) then return 'late' end
 end

@@ -1,9 +1,9 @@
 -- cancel: stop a job. Any state that is not final -> cancelled; a running job is asked to stop and ends when its handler does.
 -- Repeatable: cancelling a cancelled job is the same answer again.
 -- KEYS: prefix
--- ARGV: now_us, window_size, history_length, id, ttl_ms
+-- ARGV: id, ttl_ms
 -- Returns: 'unknown', 'cancelled', 'stopping', or the final state it already has
--- include: _base, _bucket, _token_bucket, _lines, _conclude
+-- include: _queue
 
 local key = job_key(id)
 local f = redis.call('HMGET', key, 'state', 'task', 'worker', 'attempt', 'watched', 'limits', 'line')
@@ -21,9 +21,10 @@ end
 -- A job on a stream stays there until a claim meets it; it is final already, so that claim drops it.
 if state == 'scheduled' then
   redis.call('ZREM', prefix .. 'scheduled', id)
-elseif f[6] then
+else
   withdraw(id, f[6], f[7])
 end
 conclude(id, f[2], 'cancelled', nil, nil, f[4], f[5], ttl_ms)
+flush_buckets()
 nudge_leader()
 return 'cancelled'

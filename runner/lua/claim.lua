@@ -1,19 +1,19 @@
 -- claim: start ready jobs for a worker: each one's tokens are taken here, all or none, in the same step that makes it running.
 -- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed.
 -- KEYS: prefix
--- ARGV: now_us, window_size, worker, turn, free (slots), read_more (0: what is held is all there is), record_starts (0 or 1), held...
+-- ARGV: worker, turn, free (slots), read_more (0: start only what is held), look (0: no wake can be due), record_starts (0 or 1), held...
 --   held: for each entry of the blocking read: priority (0..2), entry, job id
--- Returns: 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none), how late in µs the last was found,
---   entries dropped as garbage, then for each started job: priority, entry, id, task, args, attempt, failures
--- include: _base, _turn, _bucket, _token_bucket, _lines, _release
+-- Returns: 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none),
+--   entries dropped as garbage, then for each started job: priority, entry, id, task, args, attempt,
+--   failures, limits
+-- include: _queue, _turn, _release
 
-local lease = redis.call('ZSCORE', prefix .. 'workers', worker)
-if not lease or tonumber(lease) == 0 then return { 'gone', -1, 0, 0 } end
-if not takes_turn(worker, turn) then return { 'ok', -1, 0, 0 } end
+local refusal = refusal_of(worker, turn)
+if refusal then return { refusal == 'late' and 'ok' or refusal, -1, 0 } end
 
 local slots = tonumber(free)
 local done_with = { {}, {}, {} } -- entries that leave the streams
-local reply = { 'ok', -1, 0, 0 }
+local reply = { 'ok', -1, 0 }
 local started = 0
 
 local function drop(priority, entry)
@@ -23,7 +23,7 @@ end
 
 local function start(priority, entry, id)
   local key = job_key(id)
-  local f = redis.call('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry')
+  local f = redis.call('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires')
   local state, limits = f[1], f[4]
   if state == 'running' and f[10] == entry and redis.call('ZSCORE', prefix .. 'workers', f[9]) then
     -- Delivered again, as its group was destroyed: it is held by the worker that runs it. A job under another entry is not:
@@ -31,11 +31,20 @@ local function start(priority, entry, id)
     redis.call('XCLAIM', STREAMS[priority + 1], GROUP, f[9], 0, entry, 'JUSTID')
     return
   end
+  -- A start whose worker knows nothing of it holds nothing.
+  if state == 'running' and limits and give_back_all(needs_of(limits), holder_of(id, f[7])) then wake_waiters(needs_of(limits)) end
   if not state or FINAL[state] or state == 'scheduled' then
-    if limits then free_reservation(needs_of(limits)) end
-    if not state then reply[4] = reply[4] + 1 end
+    if state then leave_stream(id, limits and needs_of(limits)) end
+    if not state then reply[3] = reply[3] + 1 end
     return drop(priority, entry)
   end
+  if f[11] and tonumber(f[11]) <= now then
+    if limits then free_reservation(needs_of(limits)) end
+    local e = redis.call('HMGET', key, 'watched', 'on_expiry')
+    expire(id, f[2], f[7], e[1], e[2])
+    return drop(priority, entry)
+  end
+  local attempt = (tonumber(f[7]) or 0) + 1
   if limits then
     local needs = needs_of(limits)
     unreserve_all(needs)
@@ -45,20 +54,24 @@ local function start(priority, entry, id)
       -- Its wake was computed while others on the streams still spoke for tokens; those that fail like it will not take them.
       return wake_waiters(needs)
     end
-    take_all(needs)
+    take_all(needs, holder_of(id, attempt))
+    if exhausted(needs) then wake_waiters(needs) end -- they are not to wait for the next period
+    if marked(limits, needs) ~= limits then
+      limits = marked(limits, needs)
+      redis.call('HSET', key, 'limits', limits)
+    end
   elseif started >= slots then
     -- A blocking read can bring one entry of each priority to a worker with a single free slot.
     drop(priority, entry)
     return add_to_stream(priority, id)
   end
-  local attempt = (tonumber(f[7]) or 0) + 1
   redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'worker', worker, 'entry', entry, 'started', int(now))
   if record_starts == '1' then
     redis.call('XADD', prefix .. 'starts', '*', 'job', id, 'limits', limits or '', 'attempt', attempt, 'now', int(now))
   end
   local n = #reply
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = priority, entry, id, f[2]
-  reply[n + 5], reply[n + 6], reply[n + 7] = f[3], attempt, tonumber(f[8]) or 0
+  reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = f[3], attempt, tonumber(f[8]) or 0, limits or ''
   started = started + 1
 end
 
@@ -76,7 +89,7 @@ local function read(priority, count)
     if fields and fields[1] == 'id' then
       start(priority, row[1], fields[2])
     else
-      reply[4] = reply[4] + 1
+      reply[3] = reply[3] + 1
       drop(priority, row[1])
     end
   end
@@ -85,8 +98,8 @@ end
 for at = held_at, #ARGV, 3 do start(tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]) end
 
 if slots > window_limit then window_limit = slots end
-local released
-released, reply[2], reply[3] = release(window_limit)
+local released = 0
+if look == '1' then released, reply[2] = release(window_limit) end
 if read_more == '1' or released > 0 then
   for priority = 0, 2 do
     if started < slots then read(priority, slots - started) end

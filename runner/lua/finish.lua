@@ -1,13 +1,15 @@
--- finish: record what attempts came to. running -> succeeded, failed, cancelled, scheduled (retry) or queued (given back).
+-- finish: record what attempts came to. running -> succeeded, failed, cancelled, scheduled (retry) or queued (given back, or
+-- throttled: the provider said wait, so the bucket is frozen for everybody and the attempt does not count).
 -- Only the attempt that is running may speak: anything else is stale. Repeatable: a second call changes nothing.
 -- KEYS: prefix
--- ARGV: now_us, window_size, history_length, worker, outcomes...
---   outcomes: for each priority, entry, id, attempt, ending (succeeded, failed, retry, cancelled, returned), payload (JSON),
---   delay_us (retry), ttl_ms (final states)
+-- ARGV: worker, outcomes...
+--   outcomes: for each priority, entry, id, attempt, ending (succeeded, failed, retry, throttled, cancelled, returned),
+--   payload (JSON), delay_us (retry, throttled), ttl_ms (final states), settled ("bucket=tokens;..." really used, or ""),
+--   bucket (throttled: the one to freeze)
 -- Returns: for each outcome 'accepted', 'repeated' or 'stale'
--- include: _base, _bucket, _token_bucket, _lines, _conclude
+-- include: _queue
 
-local STRIDE_ARGV = 8
+local STRIDE_ARGV = 10
 local last = #ARGV
 local answers = {}
 
@@ -19,9 +21,37 @@ for at = outcomes_at, last, STRIDE_ARGV do
 end
 for priority = 1, 3 do delete_entries(STREAMS[priority], entries[priority]) end
 
+local function settle(needs, settled, holder, started)
+  for bucket, actual in string.gmatch(settled, '([^=;]+)=(%d+)') do
+    for i = 1, #needs do
+      local b = needs[i].bucket == bucket and load_bucket(bucket)
+      if b and b.kind then
+        b.kind.settle(b, needs[i].cost, tonumber(actual), holder, started)
+        b.taken = true
+      end
+    end
+  end
+end
+
+-- Nothing starts until the instant the provider named; a shorter wait never shortens a longer one.
+local function freeze(bucket, wait_us, id)
+  local b = load_bucket(bucket)
+  if not b.kind or now + wait_us <= b.frozen_until then return end
+  b.frozen_until, b.taken = now + wait_us, true
+  b.kind.freeze(b, b.frozen_until)
+  redis.call('HSET', bucket_key(bucket), 'frozen_by', 'job ' .. id)
+end
+
+-- Back to where a job that has not started belongs, at its old place.
+local function put_back(id, key)
+  redis.call('HSET', key, 'state', 'queued')
+  local f = redis.call('HMGET', key, 'priority', 'limits', 'line', 'rank')
+  enqueue(id, tonumber(f[1]), f[2], f[3], f[4] and tonumber(f[4]))
+end
+
 -- The state this ending leaves a job in, if that tells that it was said before. A queued job can also have been taken back.
 local function state_after(ending, cancelled)
-  if cancelled and (ending == 'retry' or ending == 'returned') then return 'cancelled' end
+  if cancelled and ending ~= 'succeeded' and ending ~= 'failed' then return 'cancelled' end
   if ending == 'retry' then return 'scheduled' end
   return FINAL[ending] and ending
 end
@@ -29,14 +59,24 @@ end
 for at = outcomes_at, last, STRIDE_ARGV do
   local id, attempt, ending, payload = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
   local key = job_key(id)
-  local f = redis.call('HMGET', key, 'state', 'attempt', 'task', 'watched', 'cancel')
+  local f = redis.call('HMGET', key, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started')
   local answer = 'accepted'
   if f[2] ~= attempt or f[1] ~= 'running' then
     answer = (f[2] == attempt and f[1] == state_after(ending, f[5])) and 'repeated' or 'stale'
   else
+    if f[6] and (ARGV[at + 8] ~= '' or string.find(f[6], '!', 1, true)) then
+      local needs, holder = needs_of(f[6]), holder_of(id, attempt)
+      settle(needs, ARGV[at + 8], holder, tonumber(f[7]))
+      give_back_all(needs, holder)
+      wake_waiters(needs)
+    end
+    if ending == 'throttled' then
+      freeze(ARGV[at + 9], tonumber(ARGV[at + 6]), id)
+      redis.call('HINCRBY', key, 'throttled', 1)
+    end
     if f[5] then
       redis.call('SREM', cancels_key(worker), id)
-      if ending == 'retry' or ending == 'returned' then ending, payload = 'cancelled', '' end
+      if ending ~= 'succeeded' and ending ~= 'failed' then ending = 'cancelled' end
     end
     if ending == 'succeeded' then
       conclude(id, f[3], 'succeeded', 'result', payload, attempt, f[4], ARGV[at + 7])
@@ -51,9 +91,7 @@ for at = outcomes_at, last, STRIDE_ARGV do
       note_due(due, prefix .. 'scheduled')
       redis.call('ZADD', prefix .. 'scheduled', int(due), id)
     else
-      redis.call('HSET', key, 'state', 'queued')
-      local j = redis.call('HMGET', key, 'priority', 'limits', 'line', 'rank')
-      enqueue(id, tonumber(j[1]), j[2], j[3], j[4] and tonumber(j[4]))
+      put_back(id, key)
     end
   end
   answers[#answers + 1] = answer

@@ -1,9 +1,9 @@
 -- get: jobs as they are. With `watch` their end is announced on the `finished` channel; a job that has ended already is not watched.
 -- KEYS: prefix
--- ARGV: now_us, window_size, watch (0 or 1), ids...
+-- ARGV: watch (0 or 1), ids...
 -- Returns: for each id nil, or {fields as a flat list, reason, bucket, position, µs until its tokens have landed; for a
 --   scheduled job µs until it is due; else nothing}
--- include: _base, _bucket, _token_bucket, _lines, _describe
+-- include: _queue, _describe
 
 local answers = {}
 for at = ids_at, #ARGV do

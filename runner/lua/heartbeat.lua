@@ -1,6 +1,6 @@
 -- heartbeat: enlist a worker, or renew its lease. A lease that lapsed and was taken back cannot be renewed.
 -- KEYS: prefix
--- ARGV: now_us, worker, lease_us, enlist (0 or 1), details (JSON, with enlist)
+-- ARGV: worker, lease_us, enlist (0 or 1), details (JSON, with enlist)
 -- Returns: 'ok' or 'gone', then the ids of running jobs that were cancelled
 -- include: _base
 
@@ -8,7 +8,7 @@ local WORKERS = prefix .. 'workers'
 local lease_ms = math.ceil(tonumber(lease_us) / 1000)
 if enlist == '1' then
   for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
-  redis.call('HSET', worker_key(worker), 'details', details, 'enlisted', int(now))
+  redis.call('HSET', worker_key(worker), 'turn', 0, 'details', details, 'enlisted', int(now))
 else
   local lease = redis.call('ZSCORE', WORKERS, worker)
   if not lease or tonumber(lease) == 0 then return { 'gone' } end

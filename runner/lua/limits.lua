@@ -1,9 +1,10 @@
 -- limits: every limit as it stands, with its live buckets.
 -- KEYS: prefix
--- ARGV: now_us, window_size, most_buckets
--- Returns: for each limit: its policy (JSON), then for each bucket: name, whole tokens available now, jobs waiting at it,
---   µs until its next token lands (0: full), frozen µs left
--- include: _base, _bucket, _token_bucket, _lines
+-- ARGV: most_buckets
+-- Returns: for each limit: its entry (JSON), whether its override is in force (0 or 1), µs left for which all its buckets are
+--   frozen (0: they are not), then for each bucket: name, whole tokens available now, jobs waiting at it, µs until its next token
+--   lands (0: it is full; -1: unknown), frozen µs left, who froze it
+-- include: _queue
 
 local waiting_at = {} -- limit name -> buckets somebody waits for
 for _, name in ipairs(redis.call('ZRANGE', WAKES, 0, most_buckets - 1)) do
@@ -18,7 +19,10 @@ local function describe(name, row)
   for _, line in ipairs(redis.call('ZRANGE', lines_waiting_key(name), 0, most_buckets - 1)) do
     waiting = waiting + redis.call('ZCARD', line_key(line))
   end
-  row[#row + 1] = { name, bucket.kind.available(bucket), waiting, bucket.kind.next_token(bucket), math.max(bucket.frozen_until - now, 0) }
+  local available = wait_of(bucket, 0, false) > 0 and 0 or math.max(bucket.kind.available(bucket), 0)
+  local frozen, by = math.max(bucket.frozen_until - now, 0), redis.call('HGET', bucket_key(name), 'frozen_by')
+  if row[3] > frozen then frozen, by = row[3], bucket.policy.entry.frozen_by end
+  row[#row + 1] = { name, available, waiting, bucket.kind.next_token(bucket), frozen, frozen > 0 and by or '' }
 end
 
 local answer = {}
@@ -26,7 +30,9 @@ local catalog = redis.call('HGETALL', prefix .. 'limits')
 for i = 1, #catalog, 2 do
   local name, row = catalog[i], { catalog[i + 1] }
   local policy = policy_of(name)
-  if kinds[policy.kind] then
+  row[2] = policy and policy.entry.override == policy and 1 or 0
+  row[3] = policy and math.max(tonumber(policy.entry.frozen_until_us or 0) - now, 0) or 0
+  if policy and kinds[policy.kind] then
     if policy.key == cjson.null then
       describe(name, row)
     else

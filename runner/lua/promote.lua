@@ -1,8 +1,8 @@
 -- promote: enqueue delayed and retrying jobs whose time has come. scheduled -> queued or waiting.
 -- KEYS: prefix
--- ARGV: now_us, window_size, budget (jobs)
+-- ARGV: budget (jobs)
 -- Returns: jobs promoted, µs until the next due job (-1: none; 0: more is due)
--- include: _base, _bucket, _token_bucket, _lines
+-- include: _queue
 
 local SCHEDULED = prefix .. 'scheduled'
 local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', int(now), 'LIMIT', 0, budget)

@@ -1,32 +1,38 @@
--- publish: put tasks and limits into the catalog. A limit that changed gets the next version, and its waiters are looked at anew.
+-- publish: put tasks and limits into the catalog. A limit whose numbers changed gets the next version, and what it was is kept,
+-- so that buckets written under it are refilled exactly up to the change. Two versions of an app cannot flap: of two that differ
+-- the one with the higher `revision` wins, and of equal ones the process that started last.
 -- KEYS: prefix
--- ARGV: now_us, window_size, task_count, specs...
---   specs: name, JSON for each task; then name, JSON (an object) for each limit
--- Returns: how many limits changed
--- include: _base, _bucket, _token_bucket, _lines
+-- ARGV: started_us (when this process first published; 0: now), task_count, specs...
+--   specs: name, JSON for each task; then name, JSON, revision for each limit
+-- Returns: when this process first published, names of the limits that changed
+-- include: _queue, _catalog
 
-local changed = 0
-local changed_names = {}
+local since = tonumber(started_us)
+if since == 0 then since = now end
+local answer, told = { int(since) }, {}
 local limits_from = specs_at + tonumber(task_count) * 2
 for at = specs_at, limits_from - 1, 2 do redis.call('HSET', prefix .. 'tasks', ARGV[at], ARGV[at + 1]) end
-for at = limits_from, #ARGV, 2 do
-  local current = redis.call('HGET', prefix .. 'limits', ARGV[at])
-  local version, body
-  if current then version, body = string.match(current, '^{"version":(%d+),"source":"%a+",(.*)$') end
-  local wanted = string.sub(ARGV[at + 1], 2)
-  if body ~= wanted then
-    version = (tonumber(version) or 0) + 1
-    redis.call('HSET', prefix .. 'limits', ARGV[at], '{"version":' .. version .. ',"source":"code",' .. wanted)
-    changed = changed + 1
-    changed_names[ARGV[at]] = true
+for at = limits_from, #ARGV, 3 do
+  local name, policy, revision = ARGV[at], cjson.decode(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local entry = read_entry(name)
+  local wins = not entry or revision > entry.revision or (revision == entry.revision and since >= tonumber(entry.published_us))
+  if not entry then
+    policy.version = 1
+    write_entry(name, { versions = 1, revision = revision, published_us = int(since), code = policy, body = ARGV[at + 1] })
+    retime(name)
+    answer[#answer + 1] = name
+  elseif wins then
+    if entry.body ~= ARGV[at + 1] then
+      replace_code(entry, policy)
+      entry.body = ARGV[at + 1]
+      retime(name)
+      answer[#answer + 1] = name
+      told[#told + 1] = name
+    end
+    entry.revision, entry.published_us = revision, int(since)
+    write_entry(name, entry)
   end
 end
-
--- Each wake was computed from the old numbers, and can be far too late for the new ones.
-if changed > 0 then
-  for _, bucket in ipairs(redis.call('ZRANGE', WAKES, 0, -1)) do
-    if changed_names[string.match(bucket, '^[^/]+')] then wake_at(bucket, now) end
-  end
-  nudge_leader()
-end
-return changed
+for _, name in ipairs(told) do tell_bucket(name) end
+flush_buckets()
+return answer

@@ -2,9 +2,9 @@
 -- what they had read but not started goes back without blame. Only an emptied consumer is removed: removing one with pending
 -- entries would orphan them. A lapsed worker is condemned first (score 0), so it cannot renew halfway.
 -- KEYS: prefix
--- ARGV: now_us, window_size, history_length, budget (entries), max_crashes, failed_ttl_ms, result_ttl_ms
+-- ARGV: budget (entries), max_crashes, result_ttl_ms
 -- Returns: entries taken back, workers removed, jobs given up as poison
--- include: _base, _bucket, _token_bucket, _lines, _conclude, _give_back
+-- include: _queue, _turn, _give_back
 
 local WORKERS = prefix .. 'workers'
 local left, removed, poisoned = tonumber(budget), 0, 0
@@ -22,9 +22,10 @@ local function take_back(lapsed, priority, id)
   local f = redis.call('HMGET', key, 'state', 'worker', 'task', 'attempt', 'watched', 'cancel', 'limits', 'line', 'rank')
   local needs = f[7] and needs_of(f[7])
   if f[1] == 'queued' or FINAL[f[1]] then
+    if f[1] ~= 'queued' then return leave_stream(id, needs) end
     if needs then free_reservation(needs) end
-    if f[1] ~= 'queued' then return end
   elseif f[1] == 'running' and f[2] == lapsed then
+    if needs and give_back_all(needs, holder_of(id, f[4])) then wake_waiters(needs) end
     local crashes = redis.call('HINCRBY', key, 'crashes', 1)
     if f[6] then return conclude(id, f[3], 'cancelled', nil, nil, f[4], f[5], result_ttl_ms) end
     if crashes >= tonumber(max_crashes) then
@@ -41,6 +42,7 @@ end
 
 for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', int(now), 'LIMIT', 0, 100)) do
   redis.call('ZADD', WORKERS, 0, lapsed)
+  if redis.call('EXISTS', worker_key(lapsed)) == 1 then redis.call('HSET', worker_key(lapsed), 'turn', int(LAPSED)) end
   for priority = 0, 2 do
     if left > 0 then
       for _, row in ipairs(pending_of(priority, lapsed, left)) do

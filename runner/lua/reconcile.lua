@@ -2,37 +2,43 @@
 -- Those attempts never began: their tokens go back too, as far as the limits allow, and one that was asked to stop is cancelled.
 -- With `leave` the worker signs off: its consumer and its record are removed.
 -- KEYS: prefix
--- ARGV: now_us, window_size, history_length, worker, turn, leave (0 or 1), result_ttl_ms, in_hand...
+-- ARGV: worker, turn, leave (0 or 1), result_ttl_ms, in_hand...
 --   in_hand: for each attempt the worker runs or has an outcome for: priority, entry. Entries of two streams can have the same id
 -- Returns: entries given back
--- include: _base, _turn, _bucket, _token_bucket, _lines, _conclude, _give_back
+-- include: _queue, _turn, _give_back
 
-if not redis.call('ZSCORE', prefix .. 'workers', worker) or not takes_turn(worker, turn) then return 0 end
+if not redis.call('ZSCORE', prefix .. 'workers', worker) or refusal_of(worker, turn) then return 0 end
+redis.call('HSET', worker_key(worker), 'turn', turn)
 
 local kept = { {}, {}, {} }
 for at = in_hand_at, #ARGV, 2 do kept[ARGV[at] + 1][ARGV[at + 1]] = true end
 local back = {} -- jobs that go back to a stream or a line, once all tokens are back
-local unused = {} -- tokens taken for nothing: instant -> bucket -> cost
+local refunded = {}
 
-local function note_unused(needs, started)
-  unused[started] = unused[started] or {}
-  local costs = unused[started]
-  for i = 1, #needs do costs[needs[i].bucket] = (costs[needs[i].bucket] or 0) + needs[i].cost end
+-- What never began is no start: where starts are logged, as in tests, it leaves the log with its tokens.
+local function strike_from_log(id, attempt)
+  for _, row in ipairs(redis.call('XREVRANGE', prefix .. 'starts', '+', '-', 'COUNT', 1000)) do
+    if row[2][2] == id and row[2][6] == attempt then redis.call('XDEL', prefix .. 'starts', row[1]) end
+  end
 end
 
 local function give_back(id, priority)
   local f = redis.call('HMGET', job_key(id), 'state', 'worker', 'limits', 'line', 'rank', 'started', 'cancel', 'task', 'attempt', 'watched')
   local state, needs = f[1], f[3] and needs_of(f[3])
   if state == 'running' and f[2] == worker then
-    if needs then note_unused(needs, f[6]) end
+    if needs then
+      refund_all(needs, holder_of(id, f[9]), tonumber(f[6]))
+      refunded[#refunded + 1] = needs
+      strike_from_log(id, f[9])
+    end
     if f[7] then
       redis.call('SREM', cancels_key(worker), id)
       return conclude(id, f[8], 'cancelled', nil, nil, f[9], f[10], result_ttl_ms)
     end
     redis.call('HSET', job_key(id), 'state', 'queued')
   elseif state == 'queued' or FINAL[state] then
+    if state ~= 'queued' then return leave_stream(id, needs) end
     if needs then free_reservation(needs) end
-    if state ~= 'queued' then return end
   else
     return
   end
@@ -47,9 +53,8 @@ for priority = 0, 2 do
     end
   end
 end
-for started, costs in pairs(unused) do
-  for bucket, cost in pairs(costs) do refund(bucket, cost, tonumber(started)) end
-end
+complete_refunds()
+for _, needs in ipairs(refunded) do wake_waiters(needs) end
 for _, job in ipairs(back) do enqueue(job.id, job.priority, job.limits, job.line, job.rank) end
 
 if leave == '1' then

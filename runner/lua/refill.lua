@@ -1,18 +1,22 @@
 -- refill: release the waiting jobs whose tokens have landed. waiting -> queued. The leader's pacing; safe for anyone, at any time.
 -- KEYS: prefix
--- ARGV: now_us, window_size, budget (jobs)
--- Returns: jobs released, µs until the next wake (-1: nobody waits; 0: more is due)
--- include: _base, _bucket, _token_bucket, _lines, _release
+-- ARGV: budget (jobs), check_clock (0 or 1)
+-- Returns: jobs released, µs until the next wake (-1: nobody waits; 0: more is due), how late in µs the earliest was found,
+--   µs until tokens would be lost if nobody looked (-1: none would)
+-- include: _queue, _release
 
 -- Wakes are instants of Redis's clock: had it gone back, they would come round too late by as much.
 local CLOCK = prefix .. 'clock'
 local JUMP_US = 1000000
 local CLOCK_MS = 86400000
-if now < tonumber(redis.call('GET', CLOCK) or 0) - JUMP_US then
-  for _, bucket in ipairs(redis.call('ZRANGE', WAKES, 0, -1)) do redis.call('ZADD', WAKES, int(now), bucket) end
+if check_clock == '1' then
+  if now < tonumber(redis.call('GET', CLOCK) or 0) - JUMP_US then
+    for _, bucket in ipairs(redis.call('ZRANGE', WAKES, 0, -1)) do redis.call('ZADD', WAKES, int(now), bucket) end
+  end
+  redis.call('SET', CLOCK, int(now), 'PX', CLOCK_MS)
 end
-redis.call('SET', CLOCK, int(now), 'PX', CLOCK_MS)
 
-local released, next_wake = release(tonumber(budget))
+local released, next_wake, late, next_bucket = release(tonumber(budget))
+local lost = next_bucket and lost_in(load_bucket(next_bucket), next_wake) or -1
 flush_buckets()
-return { released, next_wake }
+return { released, next_wake, late, lost }

@@ -1,12 +1,13 @@
 -- submit: accept jobs. (new) -> queued, waiting or scheduled. Repeatable: the same id with the same task and arguments is the
 -- job that exists; with others it is a conflict, and that job alone is not stored.
 -- KEYS: prefix
--- ARGV: now_us, window_size, jobs...
---   jobs: for each id, task, args (JSON), limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us
+-- ARGV: jobs...
+--   jobs: for each id, task, args (JSON), limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us,
+--   max_wait_us (0: for ever), on_expiry ('expire' or 'fail')
 -- Returns: for each job its first state ('queued', 'waiting' or 'scheduled'), or 'existing' or 'conflict'
--- include: _base, _bucket, _token_bucket, _lines
+-- include: _queue
 
-local STRIDE_ARGV = 7
+local STRIDE_ARGV = 9
 local count = (#ARGV - jobs_at + 1) / STRIDE_ARGV
 local answers = {}
 local sequence
@@ -31,6 +32,12 @@ for n = 1, count do
       rank = priority * STEP + sequence
       redis.call('HSET', key, 'args', args, 'state', state, 'priority', priority, 'submitted', int(now),
         'limits', limits, 'line', line, 'rank', int(rank))
+    end
+    if ARGV[at + 7] ~= '0' then
+      local expires = now + delay_us + tonumber(ARGV[at + 7])
+      redis.call('HSET', key, 'expires', int(expires), 'on_expiry', ARGV[at + 8])
+      note_due(expires, prefix .. 'expiring')
+      redis.call('ZADD', prefix .. 'expiring', int(expires), id)
     end
     if delay_us > 0 then
       note_due(now + delay_us, prefix .. 'scheduled')

@@ -1,6 +1,6 @@
 -- trim: forget dead letters older than their time to live; their job hashes have expired by themselves.
 -- KEYS: prefix
--- ARGV: now_us, failed_ttl_ms
+-- ARGV: failed_ttl_ms
 -- Returns: dead letters forgotten
 -- include: _base
 

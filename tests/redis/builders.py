@@ -9,9 +9,10 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
+from runner.connection import command
 from runner.job import Ending, Outcome, StartedJob, Submission
 from runner.keys import Priority
-from runner.limits import MICROSECONDS, Need, TokenBucket, encode_needs
+from runner.limits import MICROSECONDS, Limit, Need, TokenBucket, encode_needs
 from runner.replies import HeldEntry
 from runner.settings import Settings
 from runner.store import JobStore
@@ -60,17 +61,27 @@ _numbers = itertools.count(1)
 def job(
     job_id: str | None = None,
     *,
-    needs: Iterable[str | tuple[str, int]] = (),
+    needs: Iterable[str | tuple[str, int] | Need] = (),
+    share: str = "",
+    weight: int = 1,
     priority: Priority = Priority.normal,
     delay: float = 0,
+    max_wait: float = 0,
+    on_expiry: str = "expire",
     task: str = "work",
     args: bytes = b"{}",
 ) -> Submission:
-    """A submission; `needs` are bucket names, or (bucket name, cost)."""
+    """A submission; `needs` are bucket names, or (bucket name, cost); of a `Concurrency` limit `slot(name)`."""
     wanted = [Need(need, 1) if isinstance(need, str) else Need(*need) for need in needs]
-    limits, line = encode_needs(wanted)
+    limits, line = encode_needs(wanted, share, weight)
     name = f"j{next(_numbers)}" if job_id is None else job_id
-    return Submission(name, task, args, limits, line, int(priority), round(delay * MICROSECONDS))
+    delay_us, max_wait_us = round(delay * MICROSECONDS), round(max_wait * MICROSECONDS)
+    return Submission(name, task, args, limits, line, int(priority), delay_us, max_wait_us, on_expiry)
+
+
+def slot(bucket: str, cost: int = 1) -> Need:
+    """What a job holds of a concurrency limit until it ends."""
+    return Need(bucket, cost, given_back=True)
 
 
 def jobs(count: int, prefix: str = "j", **fields: Any) -> list[Submission]:
@@ -83,9 +94,10 @@ def interval(name: str = "x", capacity: int = 1, refill: int = 1, every: float =
     return TokenBucket(name, capacity=capacity, refill=refill, every=every, key=key)
 
 
-async def publish(store: JobStore, *limits: TokenBucket) -> int:
-    """Put limits into the catalog."""
-    return await store.publish({}, {limit.name: limit.to_json() for limit in limits})
+async def publish(store: JobStore, *limits: Limit) -> int:
+    """Put limits into the catalog; how many changed."""
+    _, changed = await store.publish({}, limits)
+    return len(changed)
 
 
 async def enlist(store: JobStore, *workers: str) -> None:
@@ -114,6 +126,20 @@ async def finish_all(store: JobStore, started: Sequence[StartedJob], worker: str
     for at in range(0, len(started), 500):
         answers = await store.finish(worker, [succeeded(one) for one in started[at : at + 500]])
         assert set(answers) == {"accepted"}
+
+
+async def end(
+    store: JobStore, started: StartedJob, ending: Ending = Ending.succeeded, *, delay: float = 0, settled: str = "", freeze: str = ""
+) -> str:
+    """End one attempt of worker `w`: its answer."""
+    outcome = Outcome(started, ending, b"{}", round(delay * MICROSECONDS), 60_000, settled, freeze)
+    return (await store.finish("w", [outcome]))[0]
+
+
+async def crash(store: JobStore, worker: str = "w") -> tuple[int, int, int]:
+    """The lease of a worker lapses, and the leader takes back what it holds."""
+    await command(store.redis, "ZADD", store.keys.workers, 1, worker)
+    return await store.reclaim()
 
 
 async def fail_all(store: JobStore, started: Sequence[StartedJob], worker: str = "w") -> None:

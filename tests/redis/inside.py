@@ -37,6 +37,17 @@ async def spoken_for(store: JobStore, bucket: str) -> tuple[int, int]:
     return int(reserved or 0), int(released or 0)
 
 
+async def forgotten_at(store: JobStore, key: str) -> int | None:
+    """When Redis forgets a key, in ms from START_US; None if it never does, -1 if there is none."""
+    at_ms = int(await command(store.redis, "PEXPIRETIME", key))
+    return None if at_ms == -1 else -1 if at_ms == -2 else at_ms - START_US // 1000
+
+
+async def field(store: JobStore, bucket: str, name: str) -> int:
+    """One number of a bucket's hash, 0 if it is not there."""
+    return int(await command(store.redis, "HGET", store.keys.bucket(bucket), name) or 0)
+
+
 async def stream_ids(store: JobStore) -> list[str]:
     """The jobs on the streams, high to low, those held by a worker included."""
     found: list[str] = []
@@ -74,9 +85,9 @@ async def nudged(store: JobStore) -> bool:
 
 
 async def scores(store: JobStore, key: str) -> dict[str, int]:
-    """A sorted set: members with their scores, in order."""
+    """A sorted set: members with their scores, in order, without the fractions a pass can have."""
     flat = await command(store.redis, "ZRANGE", key, 0, -1, "WITHSCORES")
-    return {member.decode(): int(score) for member, score in zip(flat[::2], flat[1::2], strict=True)}
+    return {member.decode(): int(float(score)) for member, score in zip(flat[::2], flat[1::2], strict=True)}
 
 
 async def wakes(store: JobStore) -> dict[str, int]:
@@ -101,6 +112,6 @@ async def inconsistencies(store: JobStore) -> list[str]:
     lines = [key.removeprefix(keys.line("")) for key in every_key if key.startswith(keys.line(""))]
     for line in lines:
         places = standing.pop(line, [])
-        if len(places) != 1 or places[0] not in line.split(";"):
+        if len(places) != 1 or places[0] not in line.partition("@")[0].split(";"):
             found.append(f"line {line} stands at {places}")
     return found + [f"empty line {line} stands at {places}" for line, places in standing.items()]

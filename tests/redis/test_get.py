@@ -110,7 +110,7 @@ async def test_a_frozen_bucket_is_named_as_the_reason(store: JobStore, clock: Cl
 async def test_a_limit_nobody_has_published_is_named(store: JobStore) -> None:
     await store.submit([job("a", needs=["missing"])])
 
-    assert await place(store, "a") == ("waiting", "tokens", "missing", 1, 1.0)
+    assert await place(store, "a") == ("waiting", "unpublished", "missing", 1, None)
 
 
 async def test_a_scheduled_job_tells_when_it_is_due(store: JobStore, clock: Clock) -> None:

@@ -28,3 +28,15 @@ async def test_a_job_needs_a_ttl_once_it_is_final(redis: Redis, queue: str) -> N
     assert await immortal_keys(redis, queue) == [f"runner:{{{queue}}}:job:b"]
 
     await redis.pexpire(f"runner:{{{queue}}}:job:b", 60_000)
+
+
+async def test_a_bucket_may_stay_while_a_job_holds_of_it(redis: Redis, queue: str) -> None:
+    bucket, holders = f"runner:{{{queue}}}:bucket:x", f"runner:{{{queue}}}:holders:x"
+    await redis.hset(bucket, "used", "1")
+    await redis.zadd(holders, {"1:a#1": 2**53 - 1})
+
+    assert await immortal_keys(redis, queue) == []
+
+    await redis.zadd(holders, {"1:a#1": 4_000_000_000_000_000})
+    assert await immortal_keys(redis, queue) == [bucket, holders]
+    await redis.delete(bucket, holders)

@@ -32,15 +32,15 @@ async def test_each_change_is_the_next_version(store: JobStore) -> None:
 
 async def test_the_catalog_holds_what_was_published(store: JobStore) -> None:
     limit = TokenBucket("x", rate="10/min", burst=3, key="{tenant}")
-    await store.publish({"b": '{"name":"b"}', "a": '{"name":"a"}'}, {"x": limit.to_json()})
+    await store.publish({"b": '{"name":"b"}', "a": '{"name":"a"}'}, [limit])
 
     assert await store.tasks() == {"a": {"name": "a"}, "b": {"name": "b"}}
-    assert await store.policies() == {"x": {"version": 1, "source": "code", **json.loads(limit.to_json())}}
+    assert await store.policies() == {"x": {"version": 1, **json.loads(limit.to_json())}}
 
 
 async def test_a_task_published_again_is_replaced(store: JobStore) -> None:
-    await store.publish({"a": '{"name":"a","priority":"low"}'}, {})
-    await store.publish({"a": '{"name":"a"}'}, {})
+    await store.publish({"a": '{"name":"a","priority":"low"}'}, [])
+    await store.publish({"a": '{"name":"a"}'}, [])
 
     assert await store.tasks() == {"a": {"name": "a"}}
 

@@ -9,6 +9,7 @@ from runner.connection import command
 from runner.job import Ending, Outcome
 from runner.keys import Keys, Priority
 from runner.lease import LeaseStore
+from runner.limits import Concurrency, Quota, SlidingWindow
 from runner.scripts import load, script_names
 from runner.settings import Settings
 from runner.store import JobStore
@@ -51,15 +52,33 @@ def patterns_of_keys(queue: str) -> list[str]:
     keys = Keys(queue)
     names = [keys.stream(priority) for priority in Priority]
     names += [keys.wakes, keys.scheduled, keys.limits, keys.tasks, keys.workers, keys.leader, keys.nudge]
-    names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock]
+    names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock, keys.expiring]
     variable = [keys.job, keys.line, keys.lines_waiting, keys.passed, keys.bucket, keys.worker, keys.inbox, keys.cancels]
+    variable += [keys.taken, keys.holders, keys.periods]
+    # Lines that hold a scarce bucket (keys.holds) are what test_multiple_limits is about.
     return [re.escape(name) for name in names] + [f"{re.escape(name(''))}.+" for name in variable]
 
 
 async def test_every_key_the_scripts_make_is_one_that_keys_can_name(redis_url: str, queue: str, clock: Clock) -> None:
     store = make_store(redis_url, queue, clock, record_starts=True, max_crashes=1)
-    await store.publish({"work": "{}"}, {"x": interval("x", every=60).to_json(), "t": interval("t", key="{a}", every=60).to_json()})
-    await store.submit([job(needs=["x"]), *jobs(3, "a", needs=["x"]), job("b", needs=["x", "t/:weird"])])
+    await store.publish(
+        {"work": "{}"},
+        [
+            interval("x", every=60),
+            interval("t", key="{a}", every=60),
+            SlidingWindow("s", 5, per=60),
+            Concurrency("c", 5),
+            Quota("q", 5, per="day"),
+        ],
+    )
+    await store.submit(
+        [
+            job(needs=["x"]),
+            *jobs(3, "a", needs=["x"]),
+            job("b", needs=["x", "t/:weird"]),
+            job("k", needs=["s", "c", "q"])._replace(limits="c=1!;q=1;s=1", max_wait_us=10**9),
+        ]
+    )
     await store.submit([job("later", delay=5), *(job(priority.name, priority=priority) for priority in Priority)])
     await store.lead("w", 0)
     first, *rest = await claim(store)

@@ -1,0 +1,72 @@
+-- _catalog: the entry of a limit in the catalog: what the code says, what overrides it, and what was in force before.
+-- Instants are kept as text: the JSON encoder rounds numbers to 14 digits.
+local MOST_PREVIOUS = 8
+local MOST_RETIMED = 5000
+
+local function read_entry(name)
+  local json = redis.call('HGET', prefix .. 'limits', name)
+  return json and cjson.decode(json)
+end
+
+local function write_entry(name, entry) redis.call('HSET', prefix .. 'limits', name, cjson.encode(entry)) end
+
+local function copy_of(policy)
+  local copy = {}
+  for field, value in pairs(policy) do copy[field] = value end
+  return copy
+end
+
+local function next_version(entry)
+  entry.versions = entry.versions + 1
+  return entry.versions
+end
+
+-- What was in force ended at this instant; buckets written under it are refilled at its rate up to then.
+local function retire(entry, policy, ended)
+  local old = copy_of(policy)
+  old.ended_us = int(ended)
+  entry.previous = entry.previous or {}
+  table.insert(entry.previous, 1, old)
+  entry.previous[MOST_PREVIOUS + 1] = nil
+end
+
+local function is_overridden(entry)
+  return entry.override and (not entry.override.until_us or now < tonumber(entry.override.until_us))
+end
+
+local function replace_code(entry, policy)
+  if not is_overridden(entry) then retire(entry, entry.code, now) end
+  policy.version = next_version(entry)
+  entry.code = policy
+end
+
+-- The code's numbers come into force again, as a version of their own.
+local function end_override(entry)
+  if not entry.override then return end
+  retire(entry, entry.override, is_overridden(entry) and now or tonumber(entry.override.until_us))
+  entry.override = nil
+  entry.code = copy_of(entry.code)
+  entry.code.version = next_version(entry)
+end
+
+-- The bucket of a limit without a key is told of its new numbers at once, or it could be forgotten as full by the old ones.
+-- Those of a limit with a key are told when they are next looked at.
+local function tell_bucket(name)
+  policies[name] = nil
+  if policy_of(name).key == cjson.null then load_bucket(name) end
+end
+
+-- Everybody who waits at this limit looks again at once.
+local function retime(name)
+  local touched = 0
+  for _, bucket in ipairs(redis.call('ZRANGE', prefix .. 'wakes', 0, MOST_RETIMED - 1)) do
+    if string.match(bucket, '^[^/]+') == name then
+      redis.call('ZADD', prefix .. 'wakes', int(now), bucket)
+      touched = touched + 1
+    end
+  end
+  if touched > 0 then
+    redis.call('LPUSH', prefix .. 'nudge', '1')
+    redis.call('LTRIM', prefix .. 'nudge', 0, 0)
+  end
+end

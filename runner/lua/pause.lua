@@ -1,0 +1,16 @@
+-- pause: let nothing more start under a limit, or let it go on. What runs is not touched.
+-- KEYS: prefix
+-- ARGV: name, on (1 pauses, 0 resumes), reason
+-- Returns: the entry as JSON; nil for an unknown limit
+-- include: _queue, _catalog
+
+local entry = read_entry(name)
+if not entry then return false end
+if on == '1' then
+  entry.paused = { at_us = int(now), reason = reason }
+else
+  entry.paused = nil
+end
+write_entry(name, entry)
+retime(name)
+return cjson.encode(entry)

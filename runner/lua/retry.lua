@@ -1,0 +1,27 @@
+-- retry: run a job again that ended without success. failed, cancelled or expired -> queued or waiting, at the end of its line.
+-- KEYS: prefix
+-- ARGV: id
+-- Returns: 'unknown', 'queued' (also if it was already: this may be a repetition), 'waiting', 'failed' (its quota is spent),
+--   or the state of a job that cannot be run again
+-- include: _queue
+
+local key = job_key(id)
+local f = redis.call('HMGET', key, 'state', 'priority', 'limits', 'line')
+if not f[1] or is_ticket(id) then return 'unknown' end
+if not FINAL[f[1]] or f[1] == 'succeeded' then return f[1] end
+redis.call('ZREM', prefix .. 'failed', id)
+redis.call('ZREM', prefix .. 'expiring', id) -- the max_wait of the first run does not end the second
+redis.call('HDEL', key, 'error', 'reason', 'finished', 'failures', 'crashes', 'throttled', 'cancel', 'expires', 'on_expiry')
+redis.call('PERSIST', key)
+local rank
+if f[3] then
+  rank = tonumber(f[2]) * STEP + redis.call('INCR', prefix .. 'seq')
+  redis.call('HSET', key, 'rank', int(rank))
+end
+redis.call('HSET', key, 'state', 'queued')
+-- Cancelled or expired on a stream, and met by no claim yet: that entry is as good as a new one, and two would start it twice.
+local state = 'queued'
+if redis.call('HDEL', key, 'on_stream') == 0 then state = enqueue(id, tonumber(f[2]), f[3], f[4], rank) end
+flush_buckets()
+nudge_leader()
+return state

@@ -1,0 +1,58 @@
+"""QueueStore: the connections to one queue, and how a script is called on it. What the other stores stand on."""
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+from runner import scripts
+from runner.connection import connect, translated_errors
+from runner.keys import Keys, Priority, check_queue_name
+from runner.settings import Settings
+
+_SCRIPTS = {name: scripts.load(name) for name in scripts.script_names()}
+_BLOCK_MARGIN_S = 1.0
+
+
+def milliseconds(seconds: float) -> int:
+    return max(round(seconds * 1000), 1)
+
+
+class QueueStore:
+    """One queue of one server. `now_us` stands in for Redis's clock in tests; 0 is the real one."""
+
+    def __init__(self, url: str, queue: str, settings: Settings, *, now_us: Callable[[], int] = lambda: 0) -> None:
+        self.keys = Keys(check_queue_name(queue))
+        self.settings = settings
+        self.redis = connect(url, timeout_s=settings.command_timeout_s)
+        # A blocking read is silent for as long as it may block, so it needs a connection of its own patience.
+        self._patient = connect(url, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
+        self._now_us = now_us
+        self._common: dict[str, scripts.Argument] = {
+            "window_size": settings.window,
+            "history_length": settings.history_length,
+            "failed_ttl_ms": milliseconds(settings.failed_ttl_s),
+        }
+        self._turns = count(1)
+        self._streams = [self.keys.stream(priority).encode() for priority in Priority]
+        self._priority_of = {stream: int(priority) for priority, stream in zip(Priority, self._streams, strict=True)}
+
+    async def close(self) -> None:
+        """Close every connection. The store cannot be used afterwards."""
+        await self.redis.aclose()
+        await self._patient.aclose()
+
+    async def _run(self, name: str, rest: Sequence[scripts.Argument] = (), /, **arguments: scripts.Argument) -> Any:
+        script = _SCRIPTS[name]
+        for name_of_common, value in self._common.items():
+            if name_of_common in script.arguments:
+                arguments.setdefault(name_of_common, value)
+        if "now_us" in script.arguments:
+            arguments["now_us"] = self._now_us()
+        if "turn" in script.arguments:
+            arguments["turn"] = next(self._turns)
+        with translated_errors():
+            return await script.run(self.redis, self.keys.prefix, rest, **arguments)
+
+    async def check(self) -> None:
+        """Run a script that reads: shows that Redis answers, runs Lua, and has finished loading."""
+        await self._run("get", ["-"], watch=0)
