@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from runner.clock import wall_us
-from runner.errors import ExceedsCapacity, InvalidOption
+from runner.errors import ExceedsCapacity, InvalidOption, UnknownLimit
 from runner.job import Submission, check_job_id, new_job_id
 from runner.keys import Priority
-from runner.limits import MICROSECONDS, Need, bucket_name, encode_needs
+from runner.limits import MICROSECONDS, Need, bucket_name, encode_needs, key_value
 
 LONGEST_DELAY = timedelta(days=366)
 """How far ahead a job can be scheduled."""
@@ -23,6 +23,7 @@ class LimitUse:
     name: str
     key: str | None
     capacity: int
+    gives_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class TaskSpec:
     cost: dict[str, int | str] = field(default_factory=dict)
     priority: str = "normal"
     description: str = ""
+    fair_by: str | None = None
+    weights: dict[str, int] = field(default_factory=dict)
+    max_wait: float | None = None
+    on_expiry: str = "expire"
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
@@ -53,6 +58,8 @@ class TaskSpec:
 class JobOptions:
     """How one job is submitted. `delay` is in seconds, `run_at` an instant with a time zone; `cost` is tokens by limit name.
 
+    `max_wait`: seconds after which a job that has not started is given up as expired (from its `delay` on).
+
     With an `id` of the caller's own, submitting again is safe: the job that exists is returned.
     """
 
@@ -61,6 +68,7 @@ class JobOptions:
     delay: float | None = None
     run_at: datetime | None = None
     cost: Mapping[str, int] | None = None
+    max_wait: float | None = None
 
     def delay_us(self) -> int:
         """µs until the job may start. Raises `InvalidOption`."""
@@ -79,6 +87,17 @@ class JobOptions:
         return round(seconds * MICROSECONDS)
 
 
+def max_wait_us(spec: TaskSpec, options: JobOptions) -> int:
+    """µs a job may wait before its start, 0 for ever. Raises `InvalidOption`."""
+    seconds = spec.max_wait if options.max_wait is None else options.max_wait
+    if seconds is None:
+        return 0
+    if not 0 < seconds <= LONGEST_DELAY.total_seconds():
+        message = f"max_wait of {seconds:g} s cannot be used: give more than 0 s and at most {LONGEST_DELAY.days} days"
+        raise InvalidOption(message)
+    return max(round(seconds * MICROSECONDS), 1)
+
+
 def prepare(spec: TaskSpec, limits: Sequence[LimitUse], encoded: bytes, args: Mapping[str, Any] | None, options: JobOptions) -> Submission:
     """One job, ready for the store. `args` are the JSON arguments with defaults, needed only for a task with limits.
 
@@ -88,8 +107,9 @@ def prepare(spec: TaskSpec, limits: Sequence[LimitUse], encoded: bytes, args: Ma
     unknown = (options.cost or {}).keys() - {limit.name for limit in limits}
     if unknown:
         message = f"task {spec.name!r} has no limit {min(unknown)!r} to charge (its limits: {', '.join(spec.limits) or 'none'})"
-        raise InvalidOption(message)
-    text, line = encode_needs([need for need in needs if need.cost > 0])
+        raise UnknownLimit(message)
+    share = "" if spec.fair_by is None or not needs else key_value(spec.name, spec.fair_by, args or {})
+    text, line = encode_needs([need for need in needs if need.cost > 0], share, spec.weights.get(share, 1))
     return Submission(
         id=new_job_id() if options.id is None else check_job_id(options.id),
         task=spec.name,
@@ -98,6 +118,8 @@ def prepare(spec: TaskSpec, limits: Sequence[LimitUse], encoded: bytes, args: Ma
         line=line,
         priority=_priority(options.priority or spec.priority),
         delay_us=options.delay_us(),
+        max_wait_us=max_wait_us(spec, options),
+        on_expiry=spec.on_expiry,
     )
 
 
@@ -111,7 +133,7 @@ def _need(spec: TaskSpec, limit: LimitUse, args: Mapping[str, Any], given: Mappi
     if cost > limit.capacity:
         message = f"cost {cost} of limit {limit.name!r} is more than its bucket can ever hold ({limit.capacity})"
         raise ExceedsCapacity(message)
-    return Need(bucket_name(limit.name, limit.key, args), cost)
+    return Need(bucket_name(limit.name, limit.key, args), cost, limit.gives_back)
 
 
 def _priority(name: str) -> int:

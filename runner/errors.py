@@ -41,6 +41,10 @@ class AlreadyFinished(RunnerError):
     """The job is in a final state and can no longer be changed."""
 
 
+class CannotRetry(RunnerError):
+    """A job that has not ended, or has succeeded, cannot be run again."""
+
+
 class JobNotSuccessful(RunnerError):
     """Awaiting the result of a job that ended without one."""
 
@@ -67,3 +71,34 @@ class LeaseLost(RunnerError):
 
 class InvalidOption(SubmissionRefused):
     """A priority, delay, time or cost that cannot be used."""
+
+
+class RateLimited(RunnerError):
+    """Raised by a handler whose provider said wait: nobody calls it under this limit until then, and the job goes back to its place.
+
+    limit: the name of a limit of the task; may be left out if the task has just one. retry_after: seconds, a timedelta,
+    a response with headers, or None for a response that did not say.
+    """
+
+    def __init__(self, limit: str | None = None, *, retry_after: object = None) -> None:
+        super().__init__(f"{limit or 'the provider'} said wait")
+        self.limit = limit
+        self.retry_after = retry_after
+
+
+class TakeRefused(RunnerError):
+    """The tokens asked for are not there, and would not be within the time given.
+
+    `retry_after_s` is None when nobody can know: a concurrency slot comes back when its holder is done.
+    """
+
+    def __init__(self, bucket: str, reason: str, retry_after_s: float | None) -> None:
+        after = "when one is given back" if retry_after_s is None else f"in about {retry_after_s:.3g} s"
+        super().__init__(f"limit {bucket!r} lets nothing through now ({reason}); try again {after}")
+        self.bucket = bucket
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class UnknownLimit(SubmissionRefused):
+    """No limit of this name on this queue, or none that the task uses."""

@@ -12,10 +12,13 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from runner.errors import InvalidArguments
+from runner.clock import wall_us
+from runner.context import Attempt, enter
+from runner.errors import ConfigurationError, InvalidArguments, RateLimited
 from runner.job import Ending, Outcome, StartedJob
 from runner.limits import MICROSECONDS
 from runner.registry import Task
+from runner.retry_after import retry_after_s
 from runner.settings import Settings
 
 log = logging.getLogger("runner")
@@ -47,6 +50,7 @@ class Executor:
             record(self._failed(job, "unknown_task", f"this worker has no task {job.task!r} (it has: {', '.join(self._tasks) or 'none'})"))
             return
         thread: asyncio.Future[Any] | None = None
+        attempt = enter(job)
         try:
             arguments = task.arguments.decode(job.args)
             if task.is_async:
@@ -59,17 +63,19 @@ class Executor:
             else:
                 async with asyncio.timeout(task.policy.timeout_s) as deadline:
                     value = await call
-            record(self._succeeded(job, task, value))
+            record(self._succeeded(attempt, task, value))
         except InvalidArguments as error:
             record(self._failed(job, type(error).__name__, str(error)))
+        except RateLimited as error:
+            record(self._throttled(attempt, task, error))
         except TimeoutError as error:
             timed_out = task.policy.timeout_s is not None and deadline.expired()
             text = f"took longer than its time-out of {task.policy.timeout_s:g} s" if timed_out else _text_of(error)
-            record(self._raised(job, task, error, text))
+            record(self._raised(job, task, error, text)._replace(settled=attempt.settled_text))
         except BaseException as error:
             if _is_ours(error):
                 raise
-            record(self._raised(job, task, error, _text_of(error)))
+            record(self._raised(job, task, error, _text_of(error))._replace(settled=attempt.settled_text))
         finally:
             if thread is not None and not thread.done():
                 await _until_done(thread)
@@ -82,14 +88,26 @@ class Executor:
         call = partial(contextvars.copy_context().run, task.function, **arguments)
         return asyncio.wrap_future(self._threads.run(call))
 
-    def _succeeded(self, job: StartedJob, task: Task[..., Any], value: Any) -> Outcome:
+    def _succeeded(self, attempt: Attempt, task: Task[..., Any], value: Any) -> Outcome:
         ttl_s = task.policy.result_ttl_s
         ttl_ms = self._result_ttl_ms if ttl_s is None else round(ttl_s * 1000)
         payload = task.arguments.encode_result(value)
         if len(payload) > _LARGEST_RESULT:
             text = f"the result has {len(payload)} bytes of JSON, {_LARGEST_RESULT} at most are kept: store it elsewhere and return where"
-            return self._failed(job, "ResultTooLarge", text)
-        return Outcome(job, Ending.succeeded, payload, 0, ttl_ms)
+            return self._failed(attempt.job, "ResultTooLarge", text)._replace(settled=attempt.settled_text)
+        return Outcome(attempt.job, Ending.succeeded, payload, 0, ttl_ms, attempt.settled_text)
+
+    def _throttled(self, attempt: Attempt, task: Task[..., Any], error: RateLimited) -> Outcome:
+        """The provider said wait: not a failure. The bucket is frozen for everybody, and the job goes back to its place."""
+        job = attempt.job
+        try:
+            bucket = attempt.open_context().bucket(error.limit)
+        except ConfigurationError as unknown:
+            return self._raised(job, task, unknown, str(unknown))
+        said_s = retry_after_s(error.retry_after, wall_us() / MICROSECONDS)
+        wait_s = min(self._settings.freeze_s if said_s is None else said_s, self._settings.longest_freeze_s)
+        log.warning("job %s (%s): the provider behind %s said wait, for %.3g s", job.id, job.task, bucket, wait_s)
+        return Outcome(job, Ending.throttled, b"", round(wait_s * MICROSECONDS), self._result_ttl_ms, attempt.settled_text, bucket)
 
     def _failed(self, job: StartedJob, kind: str, message: str, trace: str = "") -> Outcome:
         """A dead letter: no retry can help, or none is left."""

@@ -11,17 +11,14 @@ from runner.executor import Executor
 from runner.in_hand import InHand
 from runner.job import Ending, Outcome, StartedJob
 from runner.keys import Priority
-from runner.limits import MICROSECONDS
-from runner.replies import Claimed, HeldEntry
+from runner.replies import HeldEntry
 from runner.store import JobStore
 
 log = logging.getLogger("runner")
 
 _RETRY_S = 0.2
-_OVERDUE_US = 100_000
-"""A wake found this late means that no leader is at work."""
-_BLOCKED_S = 0.1
-"""Pause of a worker without a leader when what is due cannot move: the window of its bucket is full."""
+_LOOK_S = 0.1
+"""With jobs coming in all the time nothing ever times out; the wakes are looked at this often all the same."""
 
 
 class Intake:
@@ -38,8 +35,7 @@ class Intake:
         self._attempts = attempts
         self._block_s = store.settings.block_s
         self._ttl_ms = round(store.settings.result_ttl_s * 1000)
-        self._next_wake_s = self._block_s
-        self._paces_itself = False
+        self._looked_s = float("-inf")
         self._check_due_s = monotonic_s() + store.settings.lease_s
 
     async def run(self) -> None:
@@ -53,7 +49,8 @@ class Intake:
                 held: Sequence[HeldEntry] = ()
                 if not more:
                     held = await self._wait_for_jobs(free)
-                claimed = await self._store.claim(self._worker, free, held, read_more=more or len(held) > 1)
+                look = self._is_time_to_look(always=more or not held)
+                claimed = await self._store.claim(self._worker, free, held, read_more=more or len(held) > 1, look=look)
             except StoreUnavailable as error:
                 log.warning("claiming waits for Redis: %s", error)
                 await self._recover()
@@ -63,7 +60,6 @@ class Intake:
                 self._start(job)
             if claimed.dropped:
                 log.error("%d stream entries belonged to no job and were dropped", claimed.dropped)
-            self._watch_the_pace(claimed, timed_out=not more and not held)
             # More is due and nothing could start: the window is full of jobs in other hands, and would be at once again.
             more = len(claimed.jobs) >= free or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
 
@@ -75,16 +71,15 @@ class Intake:
 
     async def _wait_for_jobs(self, free: int) -> list[HeldEntry]:
         """Block on the streams. COUNT counts for each stream, so a third of the free slots is asked of each."""
-        block_s = min(self._next_wake_s, self._block_s) if self._paces_itself else self._block_s
-        return await self._store.read(self._worker, max(free // len(Priority), 1), block_s)
+        return await self._store.read(self._worker, max(free // len(Priority), 1), self._block_s)
 
-    def _watch_the_pace(self, claimed: Claimed, *, timed_out: bool) -> None:
-        """Without a leader nobody releases what waits: a worker that finds an overdue wake claims at each wake itself, until a leader is back."""
-        self._next_wake_s = claimed.next_wake_us / MICROSECONDS if claimed.next_wake_us >= 0 else self._block_s
-        if claimed.next_wake_us == 0:
-            self._next_wake_s = _BLOCKED_S
-        if timed_out:
-            self._paces_itself = claimed.late_us > (0 if self._paces_itself else _OVERDUE_US)
+    def _is_time_to_look(self, *, always: bool) -> bool:
+        """Whether this claim looks at the wakes too. The leader does, so it is enough now and then while jobs come in."""
+        now_s = monotonic_s()
+        if always or now_s - self._looked_s > _LOOK_S:
+            self._looked_s = now_s
+            return True
+        return False
 
     def _start(self, job: StartedJob) -> None:
         self._in_hand.begin(job, self._attempts.create_task(self._attempt(job)))

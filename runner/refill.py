@@ -16,6 +16,13 @@ _RETRY_S = 0.2
 _SAFETY = 0.8
 """The part of the lock's time to live for which this worker trusts it, counted from before it asked."""
 _TRIM_S = 60.0
+_CALENDARS_S = 3_600.0
+_CHECK_CLOCK_S = 1.0
+_OVERDUE_US = 20_000
+"""A wake found this late means that no leader is at work."""
+_LEAST_PATIENCE_S = 0.025
+_LONGEST_STAND_IN_S = 0.1
+"""Who stands in is not nudged, so it looks this often."""
 _BLOCKED_S = 0.1
 """Pause when what is due cannot move: the window of its bucket is full, and the next claims will release it."""
 
@@ -40,9 +47,17 @@ class RefillLoop:
         self.leader = ""
         self.elected = asyncio.Event()
         self._trusted_until_s = 0.0
+        self._clock_checked_s = float("-inf")
+        self._stands_in_until_s = float("-inf")
         self._nudged = asyncio.Event()
-        self._paced = [Duty("refill", self._refill), Duty("promote", self._promote)]
-        self._duties = [Duty("lead", self._lead), *self._paced, Duty("reclaim", self._reclaim), Duty("trim", self._trim)]
+        self._paced = [Duty("refill", self._refill), Duty("promote", self._promote), Duty("expire", self._expire)]
+        self._duties = [
+            Duty("lead", self._lead),
+            *self._paced,
+            Duty("reclaim", self._reclaim),
+            Duty("trim", self._trim),
+            Duty("calendars", self._extend_calendars),
+        ]
 
     async def run(self) -> None:
         """Stand for election and lead, until cancelled; then resign. Survives whatever a duty raises."""
@@ -52,7 +67,7 @@ class RefillLoop:
                     if await self._lead() and self.term:
                         await self._perform_duties()
                     else:
-                        await asyncio.sleep(self._settings.renew_s)
+                        await self._stand_by()
                 except StoreUnavailable as error:
                     # The term stays: if the lock is still ours, the next election goes on with it.
                     log.warning("refill loop waits for Redis: %s", error)
@@ -80,6 +95,30 @@ class RefillLoop:
         finally:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
+
+    async def _stand_by(self) -> None:
+        """Until the next election: look, before a token is lost, whether the leader is at work, and stand in for it if not."""
+        election_s = monotonic_s() + self._settings.renew_s
+        due_s = promote_s = 0.0
+        while (now_s := monotonic_s()) < election_s:
+            if promote_s <= now_s:
+                await self._store.promote()
+                promote_s = now_s + self._settings.block_s
+            if due_s <= now_s:
+                due_s = now_s + await self._watch_leader()
+            await asyncio.sleep(max(min(due_s, promote_s, election_s) - monotonic_s(), 0))
+
+    async def _watch_leader(self) -> float:
+        """Release what is due, which finds nothing while a leader is at work; seconds until it is time to look again."""
+        released = await self._store.refill_and_watch()
+        if released.late_us > _OVERDUE_US:
+            self._stands_in_until_s = monotonic_s() + self._settings.lease_s
+        if released.next_wake_us < 0:
+            return self._settings.block_s
+        if monotonic_s() < self._stands_in_until_s:
+            blocked = released.next_wake_us == 0 and not released.jobs
+            return _BLOCKED_S if blocked else min(released.next_wake_us / MICROSECONDS, _LONGEST_STAND_IN_S)
+        return min(max(released.lost_in_us / MICROSECONDS, _LEAST_PATIENCE_S), self._settings.block_s)
 
     async def _wait_until(self, due_s: float) -> None:
         try:
@@ -110,13 +149,20 @@ class RefillLoop:
         return self._settings.renew_s
 
     async def _refill(self) -> float:
-        released, next_us = await self._store.refill()
+        check_clock = monotonic_s() - self._clock_checked_s > _CHECK_CLOCK_S
+        released, next_us = await self._store.refill(check_clock=check_clock)
+        if check_clock:
+            self._clock_checked_s = monotonic_s()
         if next_us == 0:
             return 0.0 if released else _BLOCKED_S
         return next_us / MICROSECONDS if next_us > 0 else self._settings.lease_s
 
     async def _promote(self) -> float:
         _, next_us = await self._store.promote()
+        return next_us / MICROSECONDS if next_us >= 0 else self._settings.lease_s
+
+    async def _expire(self) -> float:
+        _, next_us = await self._store.expire()
         return next_us / MICROSECONDS if next_us >= 0 else self._settings.lease_s
 
     async def _reclaim(self) -> float:
@@ -128,6 +174,11 @@ class RefillLoop:
     async def _trim(self) -> float:
         await self._store.trim()
         return _TRIM_S
+
+    async def _extend_calendars(self) -> float:
+        for calendar in {policy["calendar"] for policy in (await self._store.policies()).values() if "calendar" in policy}:
+            await self._store.extend_calendar(calendar)
+        return _CALENDARS_S
 
     async def _resign(self) -> None:
         term, self.term = self.term, 0

@@ -2,20 +2,21 @@
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from runner.arguments import Arguments
 from runner.backoff import Backoff
 from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
 from runner.client import Client, JobHandle
-from runner.errors import ConfigurationError
+from runner.errors import ConfigurationError, ExceedsCapacity, UnknownLimit
 from runner.job import Submission
 from runner.keys import Priority, check_queue_name
-from runner.limits import TokenBucket, template_fields
+from runner.limits import Limit, Need, bucket_name, template_fields
 from runner.settings import Settings, load_settings
 
 P = ParamSpec("P")
@@ -23,20 +24,27 @@ R = TypeVar("R")
 
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_RETRIES = 3
+HEAVIEST = 1000
 
 
 class TaskOptions(TypedDict, total=False):
     """How a task is declared. Times are in seconds.
 
     limits: what it must have tokens of before it starts. cost: tokens by limit name, a number or the name of an argument
-    (default 1). retries: attempts after the first failed one (default 3). timeout: of one attempt (default 300, None for
+    (default 1). fair_by: a template of arguments ("{tenant_id}"); each of its values gets its share of every bucket, by
+    weights if given. max_wait: after which a job that has not started ends as expired, or as a dead letter if on_expiry is
+    "fail". retries: attempts after the first failed one (default 3). timeout: of one attempt (default 300, None for
     none). backoff: the waits between retries. result_ttl: how long a finished job is kept (default: the setting's day).
     """
 
     name: str
-    limits: Sequence[TokenBucket]
+    limits: Sequence[Limit]
     cost: Mapping[str, int | str]
     priority: str
+    fair_by: str
+    weights: Mapping[str, int]
+    max_wait: float
+    on_expiry: Literal["expire", "fail"]
     retries: int
     timeout: float | None
     backoff: Backoff
@@ -66,7 +74,7 @@ class Task(Generic[P, R]):
     """A registered function. Calling it runs it here and now; `submit` makes it a job."""
 
     def __init__(
-        self, runner: "Runner", function: Callable[P, Any], spec: TaskSpec, limits: Sequence[TokenBucket], policy: AttemptPolicy
+        self, runner: "Runner", function: Callable[P, Any], spec: TaskSpec, limits: Sequence[Limit], policy: AttemptPolicy
     ) -> None:
         self.runner = runner
         self.function = function
@@ -76,7 +84,7 @@ class Task(Generic[P, R]):
         self.limits = tuple(limits)
         self.policy = policy
         self.options = JobOptions()
-        self._uses = tuple(LimitUse(limit.name, limit.key, limit.capacity) for limit in limits)
+        self._uses = tuple(LimitUse(limit.name, limit.key, limit.capacity, limit.gives_back) for limit in limits)
         self._check_declaration()
         self.__doc__ = function.__doc__
 
@@ -97,11 +105,12 @@ class Task(Generic[P, R]):
         delay: float | None = None,
         run_at: datetime | None = None,
         cost: Mapping[str, int] | None = None,
+        max_wait: float | None = None,
     ) -> "Task[P, R]":
         """The same task with options for its next submissions; see `JobOptions`."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other.options = JobOptions(id, priority, delay, run_at, cost)
+        other.options = JobOptions(id, priority, delay, run_at, cost, max_wait)
         return other
 
     def prepare(self, *args: P.args, **kwargs: P.kwargs) -> Submission:
@@ -115,6 +124,10 @@ class Task(Generic[P, R]):
         return (await self.runner.submit_many([self.prepare(*args, **kwargs)]))[0]
 
     def _check_declaration(self) -> None:
+        for share, weight in self.spec.weights.items():
+            if type(weight) is not int or not 1 <= weight <= HEAVIEST:
+                message = f"task {self.name!r}: weight of {share!r} is {weight!r}, and must be a whole number from 1 to {HEAVIEST}"
+                raise ConfigurationError(message)
         if self.spec.priority not in Priority.__members__:
             message = f"task {self.name!r}: priority {self.spec.priority!r} is unknown (known: {', '.join(Priority.__members__)})"
             raise ConfigurationError(message)
@@ -125,6 +138,7 @@ class Task(Generic[P, R]):
         names = self.arguments.schema.get("properties", {})
         used = [(limit.name, field) for limit in self.limits if limit.key for field in template_fields(limit.key)]
         used += [(limit, argument) for limit, argument in self.spec.cost.items() if isinstance(argument, str)]
+        used += [("fair_by", argument) for argument in template_fields(self.spec.fair_by or "")]
         for limit, argument in used:
             if argument not in names:
                 message = (
@@ -147,7 +161,7 @@ class Runner:
         self.queue = check_queue_name(queue)
         self.settings = settings or load_settings(redis_url=redis_url)
         self.tasks: dict[str, Task[..., Any]] = {}
-        self.limits: dict[str, TokenBucket] = {}
+        self.limits: dict[str, Limit] = {}
         self._published = False
 
     @overload
@@ -180,6 +194,10 @@ class Runner:
             cost=dict(options.get("cost", {})),
             priority=options.get("priority", "normal"),
             description=inspect.cleandoc(function.__doc__ or "").partition("\n")[0],
+            fair_by=options.get("fair_by"),
+            weights=dict(options.get("weights", {})),
+            max_wait=options.get("max_wait"),
+            on_expiry=options.get("on_expiry", "expire"),
         )
         policy = AttemptPolicy(
             retries=options.get("retries", DEFAULT_RETRIES),
@@ -190,7 +208,7 @@ class Runner:
         self.tasks[name] = Task(self, function, spec, limits, policy)
         return self.tasks[name]
 
-    def _add_limit(self, limit: TokenBucket) -> None:
+    def _add_limit(self, limit: Limit) -> None:
         known = self.limits.setdefault(limit.name, limit)
         if known.to_json() != limit.to_json():
             message = f"limit {limit.name!r} is declared twice with different numbers: {known} and {limit}; share one object or rename one"
@@ -209,14 +227,52 @@ class Runner:
     async def publish(self) -> None:
         """Put this app's tasks and limits into the catalog, once per process."""
         if not self._published:
-            await self.client.store.publish(*self.catalog())
+            await self.client.store.publish(self.specs(), list(self.limits.values()))
             self._published = True
 
-    def catalog(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Tasks and limits as published: name -> JSON."""
-        return {name: task.spec.to_json() for name, task in self.tasks.items()}, {
-            name: limit.to_json() for name, limit in self.limits.items()
-        }
+    def specs(self) -> dict[str, str]:
+        """The tasks as published: name -> JSON."""
+        return {name: task.spec.to_json() for name, task in self.tasks.items()}
+
+    def limit(self, limit: Limit) -> Limit:
+        """Declare a limit that no task uses, for `take`, `slot` and the middleware. Raises `ConfigurationError`."""
+        self._add_limit(limit)
+        return limit
+
+    async def take(self, limit: str | Limit, *, cost: int = 1, wait: float | None = 0.0, **key: object) -> None:
+        """Take tokens in any code: `await jobs.take("openai", cost=3, wait=10)`; `key` fills a keyed limit's template.
+
+        wait: seconds to stand in line for them, None for as long as it takes. Raises `TakeRefused` with the time to come back,
+        `UnknownLimit`, `ExceedsCapacity`, `StoreUnavailable`.
+        """
+        need = self.need(limit, cost, key)
+        if need.given_back:
+            message = (
+                f"limit {need.bucket.partition('/')[0]!r} is a concurrency: what is taken must come back; use `async with jobs.slot(...)`"
+            )
+            raise ConfigurationError(message)
+        await self.publish()
+        await self.client.limiter.take([need], wait=wait)
+
+    @asynccontextmanager
+    async def slot(self, limit: str | Limit, *, wait: float | None = None, **key: object) -> AsyncIterator[None]:
+        """Hold a slot of a `Concurrency` limit for a block of code: `async with jobs.slot("gpu"): ...`."""
+        need = self.need(limit, 1, key)
+        await self.publish()
+        async with self.client.limiter.held([need], wait=wait):
+            yield
+
+    def need(self, limit: str | Limit, cost: int, key: Mapping[str, object]) -> Need:
+        """One bucket of one of this app's limits. Raises `UnknownLimit`, `ExceedsCapacity`, `InvalidArguments`."""
+        name = limit if isinstance(limit, str) else self.limit(limit).name
+        if name not in self.limits:
+            message = f"unknown limit {name!r} on queue {self.queue!r} (known: {', '.join(self.limits) or 'none'})"
+            raise UnknownLimit(message)
+        known = self.limits[name]
+        if not 1 <= cost <= known.capacity:
+            message = f"cost {cost} of limit {name!r} cannot be taken: its bucket holds 1 to {known.capacity}"
+            raise ExceedsCapacity(message)
+        return Need(bucket_name(name, known.key, key), cost, known.gives_back)
 
     async def close(self) -> None:
         """Close the client, if it was used."""

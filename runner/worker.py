@@ -37,6 +37,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self.id = ""
+        self._published_us = 0
         self.slots = self._settings.concurrency
         self.leader = ""
         self.working = asyncio.Event()
@@ -73,7 +74,7 @@ class Worker:
 
     async def _enlist(self, store: JobStore) -> None:
         self.id = f"{platform.node()[:32]}-{os.getpid()}-{secrets.token_hex(3)}"
-        await store.publish(*self._runner.catalog())
+        self._published_us, _ = await store.publish(self._runner.specs(), list(self._runner.limits.values()), self._published_us)
         await store.enlist(self.id, json.dumps(self._details()))
         log.info("worker %s serves queue %s: %s", self.id, self._runner.queue, ", ".join(self._runner.tasks) or "no tasks")
 

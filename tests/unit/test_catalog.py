@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
-from runner.errors import ConfigurationError, ExceedsCapacity, InvalidArguments, InvalidJobId, InvalidOption
+from runner.errors import ConfigurationError, ExceedsCapacity, InvalidArguments, InvalidJobId, InvalidOption, UnknownLimit
 from runner.job import Submission
 from runner.limits import TokenBucket
 from runner.registry import Runner
@@ -78,9 +78,9 @@ def test_more_than_the_bucket_can_ever_hold_is_refused() -> None:
 
 
 def test_a_cost_for_a_limit_the_task_does_not_have_is_refused() -> None:
-    with pytest.raises(InvalidOption, match=r"^task 'work' has no limit 'tokns' to charge \(its limits: tokens\)$"):
+    with pytest.raises(UnknownLimit, match=r"^task 'work' has no limit 'tokns' to charge \(its limits: tokens\)$"):
         call(TOKENS, options=JobOptions(cost={"tokns": 1}))
-    with pytest.raises(InvalidOption, match=r"\(its limits: none\)$"):
+    with pytest.raises(UnknownLimit, match=r"\(its limits: none\)$"):
         call(options=JobOptions(cost={"tokens": 1}))
 
 

@@ -97,7 +97,7 @@ async def test_a_submission_whose_reply_is_lost_is_repeated_and_is_one_job(setti
     worker = await crew.start(setting.direct)
     client = setting.behind.client
     jobs = [setting.metered.with_options(id=f"j{number}").prepare(f"j{number}") for number in range(10)]
-    await client.store.publish(*setting.behind.catalog())
+    await client.store.publish(setting.behind.specs(), list(setting.behind.limits.values()))
     setting.proxy.lose_reply_of(*words_of("submit"))
     with pytest.raises(StoreUnavailable):
         await client.send(jobs)

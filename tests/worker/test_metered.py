@@ -1,0 +1,279 @@
+"""Metered calls as a user writes them, with real workers: throttling, settling, slots, shares, time to wait, and an honest ETA."""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from runner import (
+    AlreadyFinished,
+    Concurrency,
+    ConfigurationError,
+    JobHandle,
+    RateLimited,
+    Runner,
+    TakeRefused,
+    TokenBucket,
+    current_job,
+    raise_rate_limited,
+)
+from runner.keys import Keys
+from tests import invariants
+from tests.eventually import eventually
+from tests.worker.conftest import Crew, MakeApp, state_of
+
+
+async def ended(jobs: list[JobHandle[Any]], within_s: float = 30) -> list[str]:
+    return [str((await job.wait(timeout=within_s)).state) for job in jobs]
+
+
+def answers(status_code: int, headers: dict[str, str]) -> httpx.MockTransport:
+    """A provider that says this once, and then yes."""
+    said: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        said.append(request)
+        return httpx.Response(status_code, headers=headers) if len(said) == 1 else httpx.Response(200, text="yes")
+
+    return httpx.MockTransport(answer)
+
+
+@pytest.mark.parametrize(
+    "said", [0.6, timedelta(seconds=0.6), httpx.Response(429, headers={"retry-after-ms": "600"})], ids=["number", "timedelta", "response"]
+)
+async def test_a_throttled_job_waits_as_long_as_the_provider_says_and_uses_no_retry(
+    app: Runner, crew: Crew, redis: Redis, queue: str, said: Any
+) -> None:
+    calls: list[tuple[str, float]] = []
+
+    @app.task(limits=[TokenBucket("pay", rate="50/s", burst=1)], retries=0)
+    async def call(name: str) -> str:
+        calls.append((name, time.monotonic()))
+        if len(calls) == 1:
+            raise RateLimited("pay", retry_after=said)
+        return name
+
+    await crew.start(app)
+    jobs = await app.submit_many([call.prepare(f"j{number}") for number in range(5)])
+    assert await ended(jobs) == ["succeeded"] * 5
+
+    assert [name for name, _ in calls] == ["j0", "j0", "j1", "j2", "j3", "j4"]
+    assert calls[1][1] - calls[0][1] >= 0.6
+    status = await jobs[0].status()
+    assert (status.throttled, status.failures, status.attempt) == (1, 0, 2)
+    assert await invariants.left_behind(redis, queue, crew.ids) == []
+
+
+@pytest.mark.parametrize(
+    ("status_code", "headers"),
+    [(429, {"retry-after": "1"}), (429, {"x-ratelimit-reset-requests": "600ms"}), (503, {"retry-after-ms": "600"})],
+)
+async def test_an_httpx_client_with_the_hook_throttles_by_itself(
+    app: Runner, crew: Crew, status_code: int, headers: dict[str, str]
+) -> None:
+    limit, transport = TokenBucket("pay", rate="50/s", burst=5), answers(status_code, headers)
+
+    @app.task(limits=[limit], retries=0)
+    async def call() -> str:
+        async with httpx.AsyncClient(transport=transport, event_hooks={"response": [raise_rate_limited("pay")]}) as client:
+            return (await client.get("http://provider/")).text
+
+    await crew.start(app)
+    begin_s = time.monotonic()
+    job = await call.submit()
+
+    assert await job.result(timeout=20) == "yes"
+    assert time.monotonic() - begin_s >= 0.6
+    assert (await job.status()).throttled == 1
+
+
+async def test_a_limit_the_job_does_not_use_is_an_error_of_the_handler(app: Runner, crew: Crew) -> None:
+    @app.task(limits=[TokenBucket("pay", rate="50/s")], retries=0)
+    async def call() -> None:
+        raise RateLimited("other", retry_after=60)
+
+    await crew.start(app)
+    job = await call.submit()
+
+    assert await ended([job]) == ["failed"]
+    status = await job.status()
+    assert "uses no limit 'other'" in (status.error or {})["message"]
+
+
+async def test_handlers_settle_and_refund_in_coroutines_and_in_threads(app: Runner, crew: Crew) -> None:
+    limit = TokenBucket("tokens", rate="1/day", burst=1_000)
+
+    @app.task(limits=[limit], cost={"tokens": "estimate"})
+    async def used_less(estimate: int) -> None:
+        current_job().settle("tokens", 30)
+
+    @app.task(limits=[limit], cost={"tokens": "estimate"})
+    def used_none(estimate: int) -> None:
+        current_job().refund("tokens")
+
+    @app.task(limits=[limit], cost={"tokens": "estimate"}, retries=0)
+    def used_more(estimate: int) -> None:
+        current_job().settle("tokens", 250)
+        raise ValueError("after the call")
+
+    await crew.start(app)
+    jobs: list[JobHandle[Any]] = [await used_less.submit(100), await used_none.submit(100), await used_more.submit(100)]
+
+    assert await ended(jobs) == ["succeeded", "succeeded", "failed"]
+    status = await app.client.control.show("tokens")
+    # What may have refilled while a job ran is not given back: less than a token here.
+    assert 1_000 - 30 - 0 - 250 - 2 <= status.buckets[0].tokens <= 1_000 - 30 - 0 - 250
+
+
+async def test_a_refused_settlement_is_an_error_of_the_handler_and_settles_nothing(app: Runner, crew: Crew) -> None:
+    @app.task(limits=[TokenBucket("tokens", rate="1/day", burst=100)], cost={"tokens": 10}, retries=0)
+    async def call(actual: int) -> None:
+        current_job().settle("tokens", actual)
+
+    await crew.start(app)
+    job = await call.submit(-5)
+
+    assert await ended([job]) == ["failed"]
+    assert (await app.client.control.show("tokens")).buckets[0].tokens == 90
+
+
+async def test_no_more_run_at_once_than_the_limit_says_over_all_workers(app: Runner, crew: Crew) -> None:
+    running: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+
+    @app.task(limits=[Concurrency("each", 2, key="{customer}"), Concurrency("all", 5)])
+    async def report(customer: str) -> None:
+        for name in (customer, "all"):
+            running[name] += 1
+            most[name] = max(most[name], running[name])
+        await asyncio.sleep(0.03)
+        for name in (customer, "all"):
+            running[name] -= 1
+
+    for _ in range(3):
+        await crew.start(app)
+    jobs = await app.submit_many([report.prepare(f"c{number % 4}") for number in range(60)])
+
+    assert await ended(jobs) == ["succeeded"] * 60
+    assert most["all"] == 5
+    assert max(most[f"c{number}"] for number in range(4)) == 2
+
+
+async def test_quiet_tenants_do_not_wait_for_a_loud_one(app: Runner, crew: Crew) -> None:
+    started: dict[str, float] = {}
+
+    @app.task(limits=[TokenBucket("pay", rate="100/s", burst=1)], fair_by="{tenant}")
+    async def call(tenant: str) -> None:
+        started.setdefault(tenant, time.monotonic())
+
+    await crew.start(app)
+    loud = await app.submit_many([call.prepare("loud") for _ in range(5_000)])
+    await eventually(lambda: "loud" in started)
+    begin_s = time.monotonic()
+    quiet = await app.submit_many([call.prepare(f"quiet{number}") for number in range(10)])
+    await ended(quiet)
+
+    assert max(at for tenant, at in started.items() if tenant != "loud") - begin_s < 3
+    for at in range(0, len(loud), 500):
+        await asyncio.gather(*(_cancelled(job) for job in loud[at : at + 500]))
+
+
+async def _cancelled(job: JobHandle[None]) -> None:
+    with suppress(AlreadyFinished):
+        await job.cancel()
+
+
+async def test_tenants_have_equal_shares_and_the_heavy_one_its_weight(app: Runner, crew: Crew) -> None:
+    order: list[str] = []
+
+    @app.task(limits=[TokenBucket("pay", rate="200/s", burst=1)], fair_by="{tenant}", weights={"gold": 3})
+    async def call(tenant: str) -> None:
+        order.append(tenant)
+
+    sizes = {"a": 150, "b": 60, "c": 60, "gold": 180}
+    await app.submit_many([call.prepare(tenant) for tenant, size in sizes.items() for _ in range(size)])
+    await crew.start(app)
+    await eventually(lambda: len(order) >= 240, within_s=20)
+
+    served = Counter(order[:240])
+    shares = [served[tenant] / weight for tenant, weight in (("a", 1), ("b", 1), ("c", 1), ("gold", 3))]
+    jain = sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares))
+    assert jain > 0.98, served
+
+
+@pytest.mark.parametrize(("on_expiry", "state"), [("expire", "expired"), ("fail", "failed")])
+async def test_a_job_that_waits_too_long_ends_as_it_was_told_to(
+    app: Runner, crew: Crew, redis: Redis, queue: str, on_expiry: Any, state: str
+) -> None:
+    @app.task(limits=[TokenBucket("slow", rate="1/hour", burst=1)], max_wait=0.5, on_expiry=on_expiry)
+    async def call() -> None: ...
+
+    await crew.start(app)
+    first, second = await app.submit_many([call.prepare(), call.prepare()])
+    begin_s = time.monotonic()
+
+    assert await ended([first, second], 10) == ["succeeded", state]
+    assert time.monotonic() - begin_s < 3
+    assert await redis.zcard(Keys(queue).failed) == (1 if on_expiry == "fail" else 0)
+
+
+async def test_the_told_time_is_what_then_happens(app: Runner, crew: Crew) -> None:
+    started: dict[int, float] = {}
+
+    @app.task(limits=[TokenBucket("steady", rate="20/s", burst=1)])
+    async def call(number: int) -> None:
+        started[number] = time.monotonic()
+
+    await crew.start(app)
+    jobs = await app.submit_many([call.prepare(number) for number in range(60)])
+    told: dict[int, tuple[float, float]] = {}
+    for number, job in enumerate(jobs):
+        status = await job.status()
+        if status.state == "waiting" and status.eta_s is not None:
+            told[number] = (time.monotonic(), status.eta_s)
+    assert len(told) > 30
+    assert await ended(jobs) == ["succeeded"] * 60
+
+    misses = {number: abs(started[number] - at_s - eta_s) for number, (at_s, eta_s) in told.items()}
+    assert all(miss <= max(0.2 * told[number][1], 1.0) for number, miss in misses.items()), misses
+
+
+async def test_a_frozen_limit_is_told_and_can_be_released(make_app: MakeApp, crew: Crew) -> None:
+    app = make_app(freeze_s=60.0)
+    calls: defaultdict[str, int] = defaultdict(int)
+
+    @app.task(limits=[TokenBucket("pay", rate="50/s", burst=5)], retries=0)
+    async def call() -> None:
+        calls["all"] += 1
+        if calls["all"] == 1:
+            raise RateLimited
+
+    await crew.start(app)
+    job = await call.submit()
+    await state_of(app, job.id, "waiting")
+    status = await job.status()
+    assert (status.reason, status.limit) == ("frozen", "pay")
+    assert status.eta_s is not None
+    assert 50 < status.eta_s <= 60
+
+    await app.client.control.release("pay")
+
+    assert await ended([job]) == ["succeeded"]
+
+
+async def test_a_slot_cannot_be_taken_without_being_given_back(app: Runner) -> None:
+    limit = app.limit(Concurrency("gpu", 1))
+    with pytest.raises(ConfigurationError, match=r"use `async with jobs\.slot"):
+        await app.take(limit)
+
+    for _ in range(3):
+        async with app.slot(limit, wait=0):
+            with pytest.raises(TakeRefused):
+                async with app.slot(limit, wait=0):
+                    raise AssertionError("two hold it")
