@@ -8,10 +8,12 @@ import jsonschema_rs
 from pydantic_core import PydanticSerializationError, to_json
 
 from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
-from runner.clock import monotonic_s
+from runner.clock import monotonic_s, wall_us
 from runner.connection import redis_url
+from runner.control import Control
 from runner.errors import (
     AlreadyFinished,
+    CannotRetry,
     InvalidArguments,
     JobCancelled,
     JobExpired,
@@ -20,8 +22,10 @@ from runner.errors import (
     UnknownJob,
     UnknownTask,
 )
+from runner.explain import explain
 from runner.job import JobStatus, State, Submission, check_job_id
-from runner.limits import LimitStatus
+from runner.limiter import Limiter
+from runner.limits import MICROSECONDS, Concurrency, LimitStatus
 from runner.settings import Settings, load_settings
 from runner.store import JobStore
 from runner.watch import FinishWatch
@@ -76,7 +80,11 @@ class _KnownTask:
     def __init__(self, spec: TaskSpec, policies: Mapping[str, Mapping[str, Any]]) -> None:
         self.spec = spec
         self.defaults = spec.defaults()
-        self.uses = [LimitUse(name, policies[name]["key"], policies[name]["capacity"]) for name in spec.limits if name in policies]
+        self.uses = [
+            LimitUse(name, policies[name]["key"], policies[name]["capacity"], policies[name]["kind"] == Concurrency.kind)
+            for name in spec.limits
+            if name in policies
+        ]
         self._schema = jsonschema_rs.validator_for(spec.parameters)
 
     def check(self, args: Mapping[str, Any]) -> None:
@@ -95,6 +103,7 @@ class Client:
         self.settings = settings or load_settings(redis_url=url)
         self.store = JobStore(redis_url(self.settings), queue, self.settings)
         self._watch = FinishWatch(self.store)
+        self.limiter = Limiter(self.store, self._watch)
         self._known: dict[str, _KnownTask] = {}
         self._known_at = float("-inf")
 
@@ -185,6 +194,22 @@ class Client:
             raise AlreadyFinished(message)
         return await self.status(job_id)
 
+    async def retry(self, job_id: str) -> JobStatus:
+        """Run a job again that failed, expired or was cancelled; one that is ready or waits already stays as it is.
+
+        Raises `UnknownJob`, `CannotRetry` for any other.
+        """
+        answer = await self.store.retry(check_job_id(job_id))
+        if answer not in ("unknown", "queued", "waiting", "failed"):
+            message = f"job {job_id} is {answer}; only one that failed, expired or was cancelled can be run again"
+            raise CannotRetry(message)
+        return await self.status(job_id)
+
+    async def explain(self, status: JobStatus) -> list[str]:
+        """Why a job is where it is, in sentences with numbers, and the command to give next."""
+        limits = await self.limits() if status.state is State.waiting else []
+        return explain(status, limits, wall_us() / MICROSECONDS)
+
     async def tasks(self) -> list[TaskSpec]:
         """The tasks that workers have published."""
         return [TaskSpec.from_json(fields) for fields in (await self.store.tasks()).values()]
@@ -192,6 +217,11 @@ class Client:
     async def limits(self) -> list[LimitStatus]:
         """Every limit, with its live buckets."""
         return await self.store.limits()
+
+    @property
+    def control(self) -> Control:
+        """Change, pause and freeze limits while everything runs."""
+        return Control(self.store)
 
     async def workers(self) -> list[dict[str, Any]]:
         """The workers that hold a lease."""

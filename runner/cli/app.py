@@ -1,16 +1,22 @@
 """Every command of `python -m runner`, and what exit codes mean."""
 
+import os
 import sys
+from typing import Any
 
 import typer
 
-from runner.cli import jobs, processes
+from runner.cli import jobs, limits, processes
 from runner.cli.output import complain
-from runner.errors import ConfigurationError, RunnerError, StoreUnavailable, SubmissionRefused, UnknownJob
+from runner.cli.simulate import simulate
+from runner.errors import ConfigurationError, RunnerError, StoreUnavailable, SubmissionRefused, UnknownJob, UnknownLimit
 
 EXIT_CODES = (
-    """Exit codes: 0 done; 1 the job or the demo failed; 2 wrong usage, setting or argument; 3 no such job; 4 Redis cannot be reached."""
+    "Exit codes: 0 done; 1 the job or the demo failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument;"
+    " 3 no such job or limit; 4 Redis cannot be reached."
 )
+UsageError: type[Any] = typer.BadParameter.__bases__[0]
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="runner",
@@ -26,12 +32,30 @@ app.command()(processes.worker)
 app.command()(processes.api)
 app.command()(jobs.submit)
 app.command()(jobs.status)
+app.command()(jobs.explain)
+app.command()(jobs.cancel)
+app.command()(jobs.retry)
+app.command()(jobs.workers)
+app.command()(simulate)
+app.add_typer(limits.app, name="limits")
 
 
 def main() -> None:
     """Run the command line and exit. Every expected error is one line on stderr and its exit code."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except UsageError as error:
+        _complain_of_usage(error)
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read has gone; the interpreter would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except UnknownLimit as error:
+        complain(str(error))
+        sys.exit(3)
     except (ConfigurationError, SubmissionRefused) as error:
         complain(str(error))
         sys.exit(2)
@@ -44,3 +68,12 @@ def main() -> None:
     except RunnerError as error:
         complain(str(error))
         sys.exit(1)
+
+
+def _complain_of_usage(error: Any) -> None:
+    """One line for a wrong option or argument; the help, if a command was given nothing at all."""
+    command = error.ctx.command_path if error.ctx else "python -m runner"
+    if error.ctx and error.format_message() == error.ctx.get_help():
+        error.show()
+    else:
+        complain(f"{error.format_message().rstrip('.')}; see: {command} --help")

@@ -1,24 +1,20 @@
-"""The commands that ask: submit and status."""
+"""The commands about jobs: submit, status, explain, cancel, retry; and who works on them."""
 
-import asyncio
 import json as json_module
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from runner.catalog import JobOptions
-from runner.cli.loading import load_app
-from runner.cli.output import say, say_json, status_fields, status_text
-from runner.cli.processes import App, AsJson, RedisUrl
+from runner.cli.asking import with_client
+from runner.cli.options import App, AsJson, Queue, RedisUrl
+from runner.cli.output import columns, say, say_json, status_fields, status_text
 from runner.client import Client
-from runner.errors import InvalidArguments
+from runner.errors import InvalidArguments, InvalidOption
 from runner.job import JobStatus, State
 
-T = TypeVar("T")
-
-Queue = Annotated[str | None, typer.Option("--queue", help="The queue; otherwise that of --app.", show_default=False)]
+JobId = Annotated[str, typer.Argument(help="The job's id.")]
 Wait = Annotated[float | None, typer.Option("--wait", help="Wait up to so many seconds for the job to end.", show_default=False)]
 
 
@@ -28,25 +24,32 @@ def submit(
     job_id: Annotated[str | None, typer.Option("--id", help="An id of your own; submitting it again is safe.", show_default=False)] = None,
     priority: Annotated[str | None, typer.Option(help="high, normal or low.", show_default=False)] = None,
     delay: Annotated[float | None, typer.Option(help="Seconds before it may start.", show_default=False)] = None,
+    max_wait: Annotated[
+        float | None, typer.Option("--max-wait", help="Seconds after which it is given up if it has not started.", show_default=False)
+    ] = None,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option("--cost", help="Tokens to take of a limit, like llm-tokens=800; may be given again.", show_default=False),
+    ] = None,
     wait: Wait = None,
     app: App = None,
     queue: Queue = None,
     redis_url: RedisUrl = None,
     json: AsJson = False,
 ) -> None:
-    """Submit one job by name and print its id and where it is."""
-    options = JobOptions(id=job_id, priority=priority, delay=delay)
+    """Submit one job by name and print its id and where it is. Exit code 1 if it failed meanwhile."""
+    options = JobOptions(id=job_id, priority=priority, delay=delay, max_wait=max_wait, cost=_costs(cost or []))
     arguments = _parsed(args)
 
     async def act(client: Client) -> JobStatus:
         handle = await client.submit(task, arguments, options)
         return await (handle.status() if wait is None else handle.wait(wait))
 
-    _show(_with_client(act, app, queue, redis_url), json=json)
+    _show(with_client(act, app, queue, redis_url), json=json)
 
 
 def status(
-    job_id: Annotated[str, typer.Argument(help="The job's id.")],
+    job_id: JobId,
     wait: Wait = None,
     app: App = None,
     queue: Queue = None,
@@ -58,17 +61,47 @@ def status(
     async def act(client: Client) -> JobStatus:
         return await client.wait(client.job(job_id).id, wait or 0)
 
-    _show(_with_client(act, app, queue, redis_url), json=json)
+    _show(with_client(act, app, queue, redis_url), json=json)
 
 
-def _with_client(act: Callable[[Client], Awaitable[T]], app: str | None, queue: str | None, redis_url: str | None) -> T:
-    runner = load_app(app, redis_url=redis_url)
+def explain(job_id: JobId, app: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+    """Say in a few sentences why a job is where it is, with numbers, and what to do next."""
 
-    async def main() -> T:
-        async with Client(queue or runner.queue, settings=runner.settings) as client:
-            return await act(client)
+    async def ask(client: Client) -> tuple[JobStatus, list[str]]:
+        status = await client.status(client.job(job_id).id)
+        return status, await client.explain(status)
 
-    return asyncio.run(main())
+    status, sentences = with_client(ask, app, queue, redis_url)
+    if json:
+        say_json({**status_fields(status), "explanation": sentences})
+        return
+    for sentence in sentences:
+        say(sentence)
+
+
+def cancel(job_id: JobId, app: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+    """Stop a job. A running one ends when its handler does; cancelling twice is the same answer."""
+    _print(with_client(lambda client: client.cancel(job_id), app, queue, redis_url), json=json)
+
+
+def retry(job_id: JobId, app: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+    """Run a job again that failed, expired or was cancelled."""
+    _print(with_client(lambda client: client.retry(job_id), app, queue, redis_url), json=json)
+
+
+def workers(app: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+    """The workers that hold a lease, and which of them leads."""
+    found = with_client(lambda client: client.workers(), app, queue, redis_url)
+    if json:
+        for worker in found:
+            say_json(worker)
+        return
+    if not found:
+        say("no workers: nothing runs until one is started, by python -m runner worker")
+        return
+    head = ("WORKER", "HOST", "PID", "SLOTS", "LEADS")
+    for line in columns([head, *((w["id"], w["host"], str(w["pid"]), str(w["slots"]), "yes" if w["leader"] else "") for w in found)]):
+        say(line)
 
 
 def _parsed(args: str) -> dict[str, Any]:
@@ -83,10 +116,25 @@ def _parsed(args: str) -> dict[str, Any]:
     return parsed
 
 
-def _show(status: JobStatus, *, json: bool) -> None:
+def _costs(given: list[str]) -> dict[str, int] | None:
+    costs = {}
+    for text in given:
+        limit, _, tokens = text.partition("=")
+        if not limit or not (tokens.isascii() and tokens.isdigit() and len(tokens) < 20):
+            message = f"cost {text!r} is not understood: write limit=tokens, like llm-tokens=800"
+            raise InvalidOption(message)
+        costs[limit] = int(tokens)
+    return costs or None
+
+
+def _print(status: JobStatus, *, json: bool) -> None:
     if json:
         say_json(status_fields(status))
     else:
         say(status_text(status))
+
+
+def _show(status: JobStatus, *, json: bool) -> None:
+    _print(status, json=json)
     if status.state in (State.failed, State.cancelled, State.expired):
         sys.exit(1)

@@ -3,10 +3,12 @@
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from runner.explain import span
 from runner.job import JobStatus, State
 
 
@@ -18,6 +20,12 @@ def say(text: str) -> None:
 def say_json(fields: dict[str, Any]) -> None:
     """One JSON object a line, for machines."""
     print(json.dumps(fields, default=str), flush=True)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, each column as wide as its widest cell; the last one may be of any length."""
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def complain(text: str) -> None:
@@ -40,18 +48,17 @@ def status_text(status: JobStatus) -> str:
     """A job in a few lines: where it is, and why."""
     lines = [f"{status.id}  {status.task}  {status.state}"]
     if status.state is State.waiting:
-        lines.append(f"  waits for {status.reason} of {status.limit}: place {status.position}, {_in(status.eta_s)}")
+        lines.append(
+            f"  waits     {_WAITS.get(status.reason or '', status.reason)} {status.limit}, place {status.position}, {_in(status.eta_s)}"
+        )
     elif status.state is State.scheduled:
-        lines.append(f"  starts after a {status.reason} {_in(status.eta_s)}")
+        lines.append(f"  starts    {_in(status.eta_s)}, after {'a failed attempt' if status.reason == 'retry' else 'its delay'}")
     if status.cancel_requested:
-        lines.append("  asked to stop")
-    counts = [
-        f"{count} {name}"
-        for name, count in (("attempts", status.attempt), ("failed", status.failures), ("crashed", status.crashes))
-        if count
-    ]
-    if counts:
-        lines.append(f"  {', '.join(counts)}")
+        lines.append("  stopping  it was asked to stop")
+    if status.attempt:
+        counts = [("failed", status.failures), ("lost with a worker", status.crashes), ("told to wait", status.throttled)]
+        told = ", ".join(f"{count} {name}" for name, count in counts if count)
+        lines.append(f"  attempts  {status.attempt}{f', of these {told}' if told else ''}")
     times = [
         (name, at)
         for name, at in (("submitted", status.submitted_at), ("started", status.started_at), ("finished", status.finished_at))
@@ -65,5 +72,15 @@ def status_text(status: JobStatus) -> str:
     return "\n".join(lines)
 
 
+_WAITS = {
+    "tokens": "for tokens of",
+    "concurrency": "for a slot of",
+    "quota": "for the next period of",
+    "frozen": "for the end of the freeze of",
+    "paused": "for somebody to resume",
+    "unpublished": "for a worker that declares",
+}
+
+
 def _in(seconds: float | None) -> str:
-    return "at an unknown time" if seconds is None else f"in about {seconds:.1f} s"
+    return "at an unknown time" if seconds is None else f"in about {span(seconds)}"

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from api.server import serve
 from runner.cli.loading import configure, load_app
+from runner.cli.options import App, AsJson, RedisUrl
 from runner.cli.output import log_to_stderr, say, say_json
 from runner.connection import shown_url
 from runner.demo import show
@@ -26,13 +27,6 @@ if sys.platform == "win32":
 else:
     from uvloop import new_event_loop
 
-App = Annotated[
-    str | None, typer.Option("--app", help="Your Runner as module:object; RUNNER_APP, or the demo's tasks.", show_default=False)
-]
-RedisUrl = Annotated[
-    str | None,
-    typer.Option("--redis-url", help="Redis or Valkey; RUNNER_REDIS_URL, or an embedded server in .runner/.", show_default=False),
-]
 Concurrency = Annotated[int | None, typer.Option("--concurrency", "-c", help="Jobs this worker runs at once (100).", show_default=False)]
 Lease = Annotated[
     float | None, typer.Option("--lease", help="Seconds after which a silent worker has lost its jobs (10).", show_default=False)
@@ -41,7 +35,6 @@ Drain = Annotated[float | None, typer.Option("--drain", help="Seconds running jo
 RecordStarts = Annotated[bool, typer.Option("--record-starts", help="Log every start in Redis, to measure the rate.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line instead of text.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log the course of things, not only what is wrong.")]
 
 

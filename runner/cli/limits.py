@@ -1,0 +1,181 @@
+"""The commands about limits: see them, change them live, pause, resume, freeze and release them."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated, Any
+
+import typer
+
+from api.limit_schemas import Limit
+from runner.cli.asking import with_client
+from runner.cli.options import App, AsJson, Queue, RedisUrl
+from runner.cli.output import columns, say, say_json
+from runner.client import Client
+from runner.clock import wall_us
+from runner.explain import clock_text, span
+from runner.limits import MICROSECONDS, BucketStatus, LimitStatus, TokenBucket
+
+app = typer.Typer(help="See limits, and change them while everything runs.", no_args_is_help=True, rich_markup_mode=None)
+
+Name = Annotated[str, typer.Argument(help="Name of the limit.")]
+Bucket = Annotated[str, typer.Argument(help='The bucket: the limit\'s name, or with a key like "tenant/t7".')]
+Reason = Annotated[str, typer.Option(help="Why; shown to everybody who waits.")]
+
+_STATE = ("TOKENS", "WAITING", "NEXT TOKEN")
+
+
+@app.command("list")
+def list_limits(application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+    """Every limit: what the code says, what overrides it, tokens, and who waits."""
+    limits = with_client(lambda client: client.limits(), application, queue, redis_url)
+    if json:
+        for limit in limits:
+            say_json(_fields(limit))
+        return
+    if not limits:
+        say("no limits: no worker of this queue has published any")
+        return
+    now_s = wall_us() / MICROSECONDS
+    for line in columns([("LIMIT", "ALLOWS", *_STATE, "NOTE"), *(row for limit in limits for row in _rows(limit, now_s))]):
+        say(line)
+
+
+@app.command()
+def show(name: Name, application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+    """One limit as it stands."""
+    _act(lambda client: client.control.show(name), application, queue, redis_url, json=json)
+
+
+@app.command("set")
+def set_limit(
+    name: Name,
+    rate: Annotated[str | None, typer.Option(help='Tokens per time, like "10/s".')] = None,
+    burst: Annotated[int | None, typer.Option(help="Most tokens of a smooth bucket.")] = None,
+    capacity: Annotated[int | None, typer.Option(help="Most tokens, slots or starts.")] = None,
+    refill: Annotated[int | None, typer.Option(help="Tokens of each interval.")] = None,
+    every: Annotated[float | None, typer.Option(help="Seconds of an interval.")] = None,
+    per: Annotated[float | None, typer.Option(help="Seconds of a sliding window.")] = None,
+    duration: Annotated[
+        float | None, typer.Option("--for", help="Seconds after which the code's numbers are back; else until restored.")
+    ] = None,
+    reason: Reason = "",
+    application: App = None,
+    queue: Queue = None,
+    redis_url: RedisUrl = None,
+    json: AsJson = False,
+) -> None:
+    """Put other numbers in force, at once, for every worker. Jobs that wait are timed anew."""
+    numbers = {"rate": rate, "burst": burst, "capacity": capacity, "refill": refill, "every": every, "per": per}
+    _act(
+        lambda client: client.control.override(name, duration=duration, reason=reason, **numbers), application, queue, redis_url, json=json
+    )
+
+
+@app.command()
+def restore(name: Name, application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+    """Go back to what the code says."""
+    _act(lambda client: client.control.restore(name), application, queue, redis_url, json=json)
+
+
+@app.command()
+def pause(
+    name: Name, reason: Reason = "", application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False
+) -> None:
+    """Let nothing more start under a limit; what waits stays in line."""
+    _act(lambda client: client.control.pause(name, reason), application, queue, redis_url, json=json)
+
+
+@app.command()
+def resume(name: Name, application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+    """Let a paused limit go on."""
+    _act(lambda client: client.control.resume(name), application, queue, redis_url, json=json)
+
+
+@app.command()
+def freeze(
+    bucket: Bucket,
+    seconds: Annotated[float, typer.Argument(help="For how long; a shorter freeze never shortens a longer one.")],
+    by: Annotated[str, typer.Option(help="Who says so; shown to everybody who waits.")] = "",
+    application: App = None,
+    queue: Queue = None,
+    redis_url: RedisUrl = None,
+    json: AsJson = False,
+) -> None:
+    """Let nothing start at a bucket for some seconds, then one probe, then the normal rate."""
+    _act(lambda client: client.control.freeze(bucket, seconds, by), application, queue, redis_url, json=json)
+
+
+@app.command()
+def release(bucket: Bucket, application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+    """End a freeze before its time."""
+    _act(lambda client: client.control.release(bucket), application, queue, redis_url, json=json)
+
+
+def _act(
+    change: Callable[[Client], Awaitable[LimitStatus]], application: str | None, queue: str | None, redis_url: str | None, *, json: bool
+) -> None:
+    limit = with_client(change, application, queue, redis_url)
+    if json:
+        say_json(_fields(limit))
+        return
+    for line in _details(limit, wall_us() / MICROSECONDS):
+        say(line)
+
+
+def _fields(limit: LimitStatus) -> dict[str, Any]:
+    """A limit for --json: as the API shows it."""
+    return Limit.of(limit).model_dump(mode="json")
+
+
+def _rows(limit: LimitStatus, now_s: float) -> Iterator[tuple[str, ...]]:
+    """A limit in the list: a row of its own, and one for each bucket if it has a key."""
+    notes = [text for text in (_paused(limit), _overridden(limit, now_s), _frozen(limit.frozen_s, limit.frozen_by, now_s)) if text]
+    if limit.code["key"] is None and limit.buckets:
+        (bucket,) = limit.buckets
+        frozen = _frozen(bucket.frozen_s, bucket.frozen_by, now_s)
+        yield (limit.name, _numbers(limit.policy), *_state(limit, bucket), "; ".join([*notes, *filter(None, [frozen])]))
+        return
+    yield (limit.name, _numbers(limit.policy), "", "", "", "; ".join(notes))
+    for bucket in limit.buckets:
+        yield (f"  {bucket.bucket}", "", *_state(limit, bucket), _frozen(bucket.frozen_s, bucket.frozen_by, now_s))
+
+
+def _details(limit: LimitStatus, now_s: float) -> Iterator[str]:
+    """A limit by itself: what is in force and why, then its buckets."""
+    key = "" if limit.code["key"] is None else f", a bucket for each {limit.code['key']}"
+    yield f"{limit.name}: {limit.policy['kind'].replace('_', ' ')}, {_numbers(limit.policy)}{key}"
+    for note in (_overridden(limit, now_s), _paused(limit), _frozen(limit.frozen_s, limit.frozen_by, now_s)):
+        if note:
+            yield f"  {note}"
+    rows = [("BUCKET", *_STATE, "NOTE")]
+    rows += [(b.bucket, *_state(limit, b), _frozen(b.frozen_s, b.frozen_by, now_s)) for b in limit.buckets]
+    if len(rows) > 1:
+        for line in columns(rows):
+            yield f"  {line}"
+    else:
+        yield "  nobody waits at any of its buckets"
+
+
+def _state(limit: LimitStatus, bucket: BucketStatus) -> tuple[str, str, str]:
+    """The columns of `_STATE`."""
+    coming = f"in {span(bucket.next_token_s)}" if bucket.next_token_s else "" if bucket.next_token_s == 0 else "unknown"
+    return f"{bucket.tokens} of {limit.policy['capacity']}", str(bucket.waiting), coming
+
+
+def _numbers(policy: dict[str, Any]) -> str:
+    size = "burst" if policy.get("smooth") else "capacity"
+    return f"{policy['rate']}, {size} {policy['capacity']}" if policy["kind"] == TokenBucket.kind else str(policy["rate"])
+
+
+def _paused(limit: LimitStatus) -> str:
+    return f"paused: {limit.paused['reason'] or 'no reason given'}" if limit.paused else ""
+
+
+def _overridden(limit: LimitStatus, now_s: float) -> str:
+    if not limit.override:
+        return ""
+    until = "restored" if "until_us" not in limit.override else clock_text(int(limit.override["until_us"]) / MICROSECONDS, now_s)
+    return f"overridden until {until}: {limit.override['reason'] or 'no reason given'}; the code says {_numbers(limit.code)}"
+
+
+def _frozen(seconds: float, by: str | None, now_s: float) -> str:
+    return f"frozen by {by or 'somebody'} until {clock_text(now_s + seconds, now_s)}, {span(seconds)} more" if seconds else ""

@@ -1,0 +1,188 @@
+"""The command: limits and jobs from the command line, from code or from a file; the course as text, JSON or a picture."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from runner.catalog import TaskSpec
+from runner.cli.loading import load_app
+from runner.cli.output import say, say_json
+from runner.cli.simulate.chart import chart_of
+from runner.cli.simulate.grammar import parse_jobs, parse_limit, parse_pairs, read_jobs
+from runner.cli.simulate.svg import draw
+from runner.cli.simulate.text import show
+from runner.clock import wall_us
+from runner.errors import ConfigurationError, UnknownTask
+from runner.limits import MICROSECONDS, Limit
+from runner.registry import Runner, Task
+from runner.settings import Settings
+from runner.simulation import Drain, JobGroup
+from runner.simulation import simulate as play
+
+_FAIR_BY = "{tenant}"
+
+Limits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        help="A limit: stripe=10/s,burst=20 or crm=interval:10,+2/10s or sms=window:100/60s or gpu=concurrent:3 or "
+        "maps=quota:1000/month@Europe/Berlin; ,key={tenant_id} gives each tenant a bucket. With --task it replaces the task's of that name.",
+        show_default=False,
+    ),
+]
+Jobs = Annotated[
+    str | None,
+    typer.Option("--jobs", help="How many, of whom: a:1000,b:10 and with a second to submit them at b:10@5.", show_default=False),
+]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        help='Jobs from a file, one JSON object a line: {"tenant": "t7", "count": 10, "at": 0, "duration": 0.4, "cost": {"openai": 800}}.',
+        show_default=False,
+    ),
+]
+Duration = Annotated[float, typer.Option("--duration", help="Seconds that each job runs, where the file does not say.", min=0)]
+Slots = Annotated[int | None, typer.Option("--slots", help="Slots of all workers together (100).", show_default=False)]
+Cost = Annotated[str | None, typer.Option("--cost", help="Tokens a job takes, where not 1: openai=800,stripe=2.", show_default=False)]
+Weights = Annotated[str | None, typer.Option("--weights", help="Fair shares that are not equal: a=3,b=1.", show_default=False)]
+Fair = Annotated[
+    bool | None,
+    typer.Option("--fair/--first-come", help="Tenants take turns (unless the task says otherwise), or not.", show_default=False),
+]
+App = Annotated[str | None, typer.Option("--app", help="Take limits from this app, as module:object, or RUNNER_APP.", show_default=False)]
+TaskName = Annotated[str | None, typer.Option("--task", help="The task of that app whose jobs these are.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+Svg = Annotated[Path | None, typer.Option("--svg", help="Write the picture to this file too.", show_default=False)]
+
+
+def simulate(
+    limit: Limits = None,
+    jobs: Jobs = None,
+    file: File = None,
+    duration: Duration = 0.0,
+    slots: Slots = None,
+    cost: Cost = None,
+    weights: Weights = None,
+    fair: Fair = None,
+    app: App = None,
+    task: TaskName = None,
+    json: AsJson = False,
+    svg: Svg = None,
+) -> None:
+    """Say how long these jobs would take under these limits, and who would wait how long. Nothing runs: time is only counted."""
+    extra = [parse_limit(text) for text in limit or ()]
+    costs = parse_pairs(cost, "cost")
+    groups = _groups(jobs, file, round(duration * MICROSECONDS), costs)
+    if app is None and task is None and not extra:
+        message = "there is no limit to keep: give --limit 'stripe=10/s,burst=20', or --task (and --app) to take those of a task"
+        raise ConfigurationError(message)
+    if app is None and task is None:
+        settings, limits = Settings(), tuple(extra)
+        spec = TaskSpec("simulated", {}, tuple(one.name for one in limits), fair_by=_FAIR_BY)
+    else:
+        runner = load_app(app)
+        settings, chosen = runner.settings, _task(runner, task)
+        limits = _merged(chosen.limits, extra)
+        spec = replace(chosen.spec, limits=tuple(one.name for one in limits))
+        _check_costs(spec, groups)
+    if fair is not None:
+        spec = replace(spec, fair_by=(spec.fair_by or _FAIR_BY) if fair else None)
+    spec = replace(spec, weights={**spec.weights, **parse_pairs(weights, "weight")})
+    drain = play(spec, limits, groups, slots=settings.concurrency if slots is None else slots, window=settings.window, start_us=wall_us())
+    _show(drain, svg, json=json)
+
+
+def _groups(jobs: str | None, file: Path | None, duration_us: int, cost: dict[str, int]) -> list[JobGroup]:
+    groups = [replace(group, cost=cost) for group in parse_jobs(jobs, duration_us)] if jobs else []
+    groups += read_jobs(file, duration_us, cost) if file else []
+    if not groups:
+        message = "there are no jobs: give --jobs a:1000,b:10, or --file with one JSON object a line"
+        raise ConfigurationError(message)
+    return groups
+
+
+def _task(runner: Runner, name: str | None) -> Task[..., Any]:
+    """The task by name, or the only one. Raises `UnknownTask`."""
+    if name is None and len(runner.tasks) == 1:
+        return next(iter(runner.tasks.values()))
+    if name not in runner.tasks:
+        message = f"unknown task {name!r} on queue {runner.queue!r} (known: {', '.join(runner.tasks) or 'none'}): name one with --task"
+        raise UnknownTask(message)
+    return runner.tasks[name]
+
+
+def _merged(own: Iterable[Limit], given: Iterable[Limit]) -> tuple[Limit, ...]:
+    """A given limit takes the place of the task's own of that name: what would be, if."""
+    return tuple({limit.name: limit for limit in (*own, *given)}.values())
+
+
+def _check_costs(spec: TaskSpec, groups: Iterable[JobGroup]) -> None:
+    """A cost that is an argument of the task has to be given: there are no arguments here. Raises `ConfigurationError`."""
+    for limit, argument in spec.cost.items():
+        if isinstance(argument, str) and any(limit not in group.cost and argument not in group.args for group in groups):
+            message = (
+                f"task {spec.name!r} takes the cost of limit {limit!r} from its argument {argument!r}: "
+                f'give --cost {limit}=NUMBER, or "args": {{"{argument}": NUMBER}} in each line of --file'
+            )
+            raise ConfigurationError(message)
+
+
+def _show(drain: Drain, svg: Path | None, *, json: bool) -> None:
+    if svg is not None:
+        try:
+            svg.write_text(draw(drain), encoding="utf-8")
+        except OSError as error:
+            message = f"the picture cannot be written to {str(svg)!r}: {error.strerror}; name a file in a folder that exists"
+            raise ConfigurationError(message) from error
+    if json:
+        say_json(as_json(drain))
+        return
+    show(Console(), drain)
+    if svg is not None:
+        say(f"\nThe picture is in {svg}")
+
+
+def as_json(drain: Drain) -> dict[str, Any]:
+    """A course for machines, in seconds."""
+    chart = chart_of(drain, 60)
+    return {
+        "jobs": drain.jobs,
+        "failed": drain.failed,
+        "drain_s": _seconds(drain.drain_us),
+        "slots": {"slots": drain.slots, "most_running": drain.most_running, "utilisation": round(drain.slot_utilisation, 4)},
+        "tenants": [
+            {
+                "tenant": report.tenant,
+                "jobs": report.jobs,
+                "failed": report.failed,
+                "first_start_s": _seconds(report.first_start_us),
+                "last_start_s": _seconds(report.last_start_us),
+                "wait_p50_s": _seconds(report.wait_p50_us),
+                "wait_p95_s": _seconds(report.wait_p95_us),
+                "wait_max_s": _seconds(report.wait_max_us),
+            }
+            for report in drain.tenants
+        ],
+        "limits": [
+            {
+                "limit": report.limit.name,
+                "kind": report.limit.kind,
+                "buckets": report.buckets,
+                "window_s": _seconds(report.window_us),
+                "worst": report.worst,
+                "bound": report.bound,
+                "utilisation": round(report.utilisation, 4),
+            }
+            for report in drain.limits
+        ],
+        "starts": {"every_s": _seconds(chart.width_us), "counts": [sum(bar.values()) for bar in chart.bars], "bound": chart.bound},
+    }
+
+
+def _seconds(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / MICROSECONDS

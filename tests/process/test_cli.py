@@ -1,0 +1,302 @@
+"""The commands that ask and change, as a user gives them: what they print, on which stream, and how they exit."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import Concurrency, Quota, Runner, SlidingWindow, TokenBucket, Worker, load_settings
+from tests.eventually import eventually
+
+pytestmark = pytest.mark.process
+
+PATIENCE_S = 30.0
+CHARGE = '{"order": "o-17", "tenant": "t7"}'
+
+
+WRONG = [
+    ("limits show stirpe", 3, "'stirpe'.*known: gpu, lookups, pay"),
+    ("limits set stirpe --rate 1/s", 3, "'stirpe'"),
+    ("limits freeze stirpe 5", 3, "'stirpe'"),
+    ("limits set pay", 2, "no number was given"),
+    ("limits set pay --rate often", 2, "'often' is not understood"),
+    ("limits set pay --burst 0", 2, "burst is 0"),
+    ("limits set pay --burst many", 2, "'--burst'"),
+    ("limits set gpu --rate 1/s", 2, "'rate' is not a number of it"),
+    ("limits set search --per nan", 2, "per is nan"),
+    ("limits set pay --rate 1/s --for -1", 2, "-1 s"),
+    ("limits set pay --speed 1", 2, "--speed"),
+    ("limits freeze pay inf", 2, "inf s"),
+    ("limits freeze pay -- -5", 2, "-5 s"),
+    ("limits freeze pay", 2, "'seconds'"),
+    ("limits freeze pay/t7 5", 2, "no key"),
+    ("limits pause pay --reason \udcff", 2, "reason"),
+    ("limits thaw pay", 2, "'thaw'"),
+    ("explain nobody", 3, "'nobody'"),
+    ("retry nobody", 3, "'nobody'"),
+    ("cancel {x}", 2, "'{x}' cannot be used"),
+    ("submit charge [1]", 2, "not a JSON object"),
+    ("submit charge {} --cost pay", 2, "limit=tokens"),
+    ("submit render {} --cost pay=1", 3, "no limit 'pay'"),
+    ("submit chrage", 2, "'chrage'"),
+    ("submit render --max-wait 0", 2, "max_wait of 0 s"),
+    ("explain x --redis-url redis://127.0.0.1:1", 4, "not available"),
+]
+"""Words, the exit code, and what is said."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def rows(self) -> dict[str, str]:
+        """The lines of a table by their first word."""
+        return {line.split()[0]: line for line in self.out.splitlines()}
+
+
+class Cli:
+    """A process that runs commands, on the queue of the test."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def __call__(self, *words: str) -> Said:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(words).encode() + b"\n")
+        async with asyncio.timeout(PATIENCE_S):
+            return Said(**json.loads(await self._process.stdout.readline()))
+
+    async def done(self, *words: str) -> Said:
+        """A command that must succeed, and complain of nothing."""
+        said = await self(*words)
+        assert (said.code, said.err) == (0, ""), said
+        return said
+
+
+@pytest.fixture
+async def jobs(redis_url: str, queue: str) -> AsyncIterator[Runner]:
+    """An app whose tokens come back in an hour, with a worker that runs it."""
+    app = Runner(queue, settings=load_settings(redis_url=redis_url, concurrency=5, drain_s=0.5))
+    kinds = [SlidingWindow("search", 5, per=60), Concurrency("gpu", 3), Quota("lookups", 100, per="month", tz="Europe/Berlin")]
+    tenant = TokenBucket("tenant", rate="100/s", key="{tenant}")
+    mended = asyncio.Event()
+
+    @app.task(limits=[TokenBucket("pay", rate="1/h", burst=2), tenant])
+    async def charge(order: str, tenant: str) -> str:
+        return f"charged {order}"
+
+    @app.task(limits=kinds)
+    async def render() -> None: ...
+
+    @app.task(retries=0)
+    async def brittle() -> str:
+        if not mended.is_set():
+            mended.set()
+            raise ValueError("card declined")
+        return "mended"
+
+    worker = Worker(app)
+    running = asyncio.create_task(worker.run(), name="worker")
+    async with asyncio.timeout(PATIENCE_S):
+        await worker.working.wait()
+    yield app
+    worker.stop()
+    worker.stop()
+    await running
+    await app.close()
+
+
+def environment(**variables: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("RUNNER_")} | variables
+
+
+@pytest.fixture
+async def cli(redis_url: str, queue: str, jobs: Runner, tmp_path: Path) -> AsyncIterator[Cli]:
+    (tmp_path / "shop.py").write_text(f"from runner import Runner\njobs = Runner({queue!r})\n")
+    root = str(Path(__file__).parents[2])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.process.cli_session",
+        stdin=PIPE,
+        stdout=PIPE,
+        cwd=tmp_path,
+        env=environment(RUNNER_REDIS_URL=redis_url, RUNNER_APP="shop:jobs", PYTHONPATH=root),
+    )
+    yield Cli(process)
+    await process.communicate(b"")
+
+
+async def line_up(cli: Cli, *ids: str) -> None:
+    """Spend both tokens of `pay`, then let these jobs wait for it."""
+    for _ in range(2):
+        assert (await cli.done("submit", "charge", CHARGE, "--wait", "10", "--json")).json["state"] == "succeeded"
+    for job_id in ids:
+        assert (await cli.done("submit", "charge", CHARGE, "--id", job_id, "--json")).json["state"] == "waiting"
+
+
+async def test_limits_are_listed_in_columns(cli: Cli) -> None:
+    said = await cli.done("limits", "list")
+    head, *rows = said.out.splitlines()
+    assert re.split(r"\s\s+", head) == ["LIMIT", "ALLOWS", "TOKENS", "WAITING", "NEXT TOKEN", "NOTE"]
+    assert re.split(r"\s\s+", said.rows["gpu"]) == ["gpu", "3 at once", "3 of 3", "0"]
+    assert "1/h, burst 2" in said.rows["pay"]
+    assert "100/month (Europe/Berlin)" in said.rows["lookups"]
+    column = head.index("ALLOWS")
+    assert all(row[column - 1] == " " != row[column] for row in rows)
+    listed = [json.loads(line)["name"] for line in (await cli.done("limits", "list", "--json")).out.splitlines()]
+    assert listed == ["gpu", "lookups", "pay", "search", "tenant"]
+
+
+async def test_explain_names_limit_tokens_rate_place_and_eta(cli: Cli) -> None:
+    await line_up(cli, "first", "second")
+    told = (await cli.done("explain", "second")).out
+    for word in ("Job second (charge) is waiting", "limit 'pay' (1/h)", "no token is there", "the next lands in", "Its place is 2"):
+        assert word in told, told
+    assert re.search(r"starts in about (2 h|1 h 59 min), at .*\d\d:\d\d:\d\d UTC", told), told
+    assert told.splitlines()[-1].endswith("python -m runner limits show pay")
+    assert (await cli.done(*told.splitlines()[-1].partition("runner ")[2].split())).rows["pay"]
+    fields = (await cli.done("explain", "second", "--json")).json
+    assert (fields["position"], fields["explanation"]) == (2, fields["explanation"])
+    assert re.search(r"waits +for tokens of pay, place 2, in about", (await cli.done("status", "second")).out)
+
+
+async def test_other_numbers_retime_those_who_wait_at_once(cli: Cli) -> None:
+    await line_up(cli, "first", "second")
+    said = (await cli.done("limits", "set", "pay", "--rate", "10/h", "--for", "3000", "--reason", "sale")).out
+    assert "overridden until" in said
+    assert "sale; the code says 1/h, burst 2" in said
+    first = (await cli.done("status", "first", "--json")).json
+    assert 300 < first["eta_s"] <= 360
+    assert "overridden until" in (await cli.done("explain", "first")).out
+
+    shown = (await cli.done("limits", "set", "pay", "--rate", "1000/s", "--json")).json
+    assert (shown["override"]["until"], shown["policy"]["capacity"]) == (None, 2)
+    for job_id in ("first", "second"):
+        assert (await cli.done("status", job_id, "--wait", "2", "--json")).json["state"] == "succeeded"
+    assert (await cli.done("limits", "restore", "pay", "--json")).json["override"] is None
+
+
+async def test_an_override_ends_by_itself(cli: Cli) -> None:
+    said = (await cli.done("limits", "set", "pay", "--burst", "7", "--for", "0.3", "--json")).json
+    until = datetime.fromisoformat(said["override"]["until"])
+    await eventually(lambda: datetime.now(UTC) > until)
+    said = (await cli.done("limits", "show", "pay", "--json")).json
+    assert (said["override"], said["policy"]["capacity"]) == (None, 2)
+
+
+async def test_a_paused_limit_says_why_and_goes_on_when_it_is_resumed(cli: Cli) -> None:
+    assert "paused: invoice unpaid" in (await cli.done("limits", "pause", "pay", "--reason", "invoice unpaid")).out
+    await cli.done("submit", "charge", CHARGE, "--id", "held")
+    told = (await cli.done("explain", "held")).out
+    assert "was paused" in told
+    assert "invoice unpaid" in told
+    assert "paused: invoice unpaid" in (await cli.done("limits", "list")).rows["pay"]
+    resume = told.splitlines()[-1].partition("runner ")[2].split()
+    assert resume == ["limits", "resume", "pay"]
+    await cli.done(*resume)
+    assert (await cli.done("status", "held", "--wait", "5", "--json")).json["state"] == "succeeded"
+
+
+async def test_a_frozen_bucket_says_by_whom_and_until_when(cli: Cli) -> None:
+    assert re.search(r"frozen by dana until .*UTC, 10 min more", (await cli.done("limits", "freeze", "pay", "600", "--by", "dana")).out)
+    await cli.done("submit", "charge", CHARGE, "--id", "held")
+    told = (await cli.done("explain", "held")).out
+    assert re.search(r"limit 'pay' \(1/h\) is frozen by dana, until .*\d\d:\d\d:\d\d UTC, for another (10|9) min", told), told
+    release = told.splitlines()[-1].partition("runner ")[2].split()
+    assert release == ["limits", "release", "pay"]
+    await cli.done(*release)
+    assert (await cli.done("status", "held", "--wait", "5", "--json")).json["state"] == "succeeded"
+    frozen = (await cli.done("limits", "freeze", "tenant/t 7", "60", "--json")).json
+    assert (frozen["name"], frozen["frozen_s"]) == ("tenant", 0)
+    assert (await cli.done("limits", "freeze", "tenant", "60", "--json")).json["frozen_by"] == "hand"
+
+
+async def test_a_dead_letter_runs_again(cli: Cli) -> None:
+    failed = await cli("submit", "brittle", "--id", "letter", "--wait", "10")
+    assert failed.code == 1
+    assert "card declined" in failed.out
+    told = (await cli.done("explain", "letter")).out
+    assert "ValueError: card declined" in told
+    again = told.splitlines()[-1].partition("runner ")[2].split()
+    assert again == ["retry", "letter"]
+    await cli.done(*again)
+    done = (await cli.done("status", "letter", "--wait", "10", "--json")).json
+    assert (done["state"], done["result"]) == ("succeeded", "mended")
+    refused = await cli("retry", "letter")
+    assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
+    assert "succeeded" in refused.err
+
+
+async def test_submit_says_how_long_to_wait_and_what_it_costs(cli: Cli) -> None:
+    await cli.done("submit", "charge", CHARGE, "--cost", "pay=2", "--cost", "tenant=3", "--wait", "10")
+    expired = await cli("submit", "charge", CHARGE, "--max-wait", "0.2", "--wait", "10", "--json")
+    assert (expired.code, expired.json["state"]) == (1, "expired")
+
+
+async def test_jobs_are_cancelled_and_workers_listed(cli: Cli, jobs: Runner) -> None:
+    await line_up(cli, "held")
+    assert (await cli.done("cancel", "held", "--json")).json["state"] == "cancelled"
+    assert (await cli.done("cancel", "held")).out.startswith("held  charge  cancelled")
+    told = await cli.done("workers")
+    assert told.out.splitlines()[0].split() == ["WORKER", "HOST", "PID", "SLOTS", "LEADS"]
+    (row,) = told.out.splitlines()[1:]
+    assert row.split()[2:] == [str(os.getpid()), "5", "yes"]
+    assert (await cli.done("workers", "--json")).json["pid"] == os.getpid()
+
+
+async def test_what_is_wrong_is_said_in_one_line(cli: Cli) -> None:
+    for words, code, said in WRONG:
+        answer = await cli(*words.split())
+        assert (answer.code, answer.out) == (code, ""), (words, answer)
+        assert re.fullmatch(rf"runner: [^\n]*{said}[^\n]*\n", answer.err), (words, answer.err)
+    bare = await cli("limits")
+    assert (bare.code, "freeze" in bare.out + bare.err) == (2, True)
+    assert "Exit codes:" in (await cli.done("--help")).out
+
+
+async def test_a_folder_without_a_server_of_its_own_is_served_by_dev_and_asked_by_others(tmp_path: Path) -> None:
+    """Each in a process of its own, on the embedded server."""
+
+    async def start(*words: str) -> Process:
+        arguments = {"cwd": tmp_path, "env": environment(PYTHONPATH=str(Path(__file__).parents[2])), "stdout": PIPE, "stderr": PIPE}
+        return await asyncio.create_subprocess_exec(sys.executable, "-m", "runner", *words, **arguments)  # type: ignore[arg-type]
+
+    dev = await start("dev", "--port", "0")
+    assert dev.stdout is not None
+    async with asyncio.timeout(PATIENCE_S):
+        while not (await dev.stdout.readline()).startswith(b"listening"):
+            pass
+    listed, unknown, done = await asyncio.gather(
+        start("limits", "show", "metered"), start("limits", "show", "nobody"), start("submit", "add", '{"a": 1, "b": 2}', "--wait", "10")
+    )
+    out, err = await listed.communicate()
+    assert (listed.returncode, out.decode().splitlines()[0], err) == (0, "metered: token bucket, 2/500ms, capacity 10", b"")
+    out, err = await unknown.communicate()
+    assert (unknown.returncode, out, err.count(b"\n")) == (3, b"", 1)
+    out, err = await done.communicate()
+    assert (done.returncode, b"result    3.0" in out, err) == (0, True, b"")
+    dev.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(PATIENCE_S):
+        await dev.communicate()
+    assert dev.returncode == 0

@@ -1,0 +1,131 @@
+"""What a person is told of a job, told from values alone."""
+
+from typing import Any
+
+import pytest
+
+from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Quota, State, TokenBucket, explain
+from runner.explain import clock_text, span
+
+NOW_S = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
+PAY = TokenBucket("pay", rate="10/s", burst=20)
+SLOTS = Concurrency("gpu", 3)
+QUOTA = Quota("lookups", 100, per="month", tz="Europe/Berlin")
+
+
+def policy(limit: Limit) -> dict[str, Any]:
+    return {"kind": limit.kind, "name": limit.name, "key": limit.key, "capacity": limit.capacity, **limit.fields()}
+
+
+def stands(limit: Limit, **fields: Any) -> LimitStatus:
+    bucket: dict[str, Any] = {"tokens": 0, "waiting": 3, "next_token_s": 0.1, "frozen_s": 0.0}
+    given: dict[str, Any] = {"override": None, "paused": None}
+    buckets = [BucketStatus(limit.name, **bucket | fields.pop("bucket", {}))]
+    return LimitStatus(limit.name, policy(limit), buckets=buckets, **given | fields)
+
+
+def waiting(limit: str, reason: str, **fields: Any) -> JobStatus:
+    given: dict[str, Any] = {"reason": reason, "limit": limit, "position": 3, "submitted_at": NOW_S - 65, "eta_s": 0.3}
+    return JobStatus("j1", "charge", State.waiting, **given | fields)
+
+
+def told(status: JobStatus, *limits: LimitStatus) -> str:
+    return "\n".join(explain(status, limits, NOW_S))
+
+
+def test_a_job_without_a_token_is_told_limit_rate_tokens_place_time_and_what_to_do() -> None:
+    assert told(waiting("pay", "tokens"), stands(PAY)).splitlines() == [
+        "Job j1 (charge) is waiting; it was submitted 1 min 5 s ago.",
+        "It waits for limit 'pay' (10/s): no token is there; the next lands in 0.1 s.",
+        "Its place is 3: 2 jobs are ahead of it; it starts in about 0.3 s, at 08:00:00 UTC, if what is ahead of it starts on time.",
+        "See the limit: python -m runner limits show pay",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "limit", "said"),
+    [
+        (waiting("pay", "tokens", position=1), stands(PAY, bucket={"tokens": 2}), ["2 of 20 tokens are there", "it is next in line"]),
+        (waiting("pay", "tokens", position=2), stands(PAY), ["1 job is ahead"]),
+        (
+            waiting("gpu", "concurrency", eta_s=None),
+            stands(SLOTS, bucket={"next_token_s": None}),
+            ["all 3 slots are taken", "nobody can know"],
+        ),
+        (
+            waiting("lookups", "quota", eta_s=9e6),
+            stands(QUOTA, bucket={"next_token_s": 90_000.0}),
+            ["is spent; the next period begins in 1 d 1 h"],
+        ),
+        (
+            waiting("pay", "paused", eta_s=None),
+            stands(PAY, paused={"at_us": "1799999990000000", "reason": "invoice unpaid"}),
+            ["was paused 10 s ago: invoice unpaid", "limits resume pay"],
+        ),
+        (
+            waiting("pay", "frozen", eta_s=30.0),
+            stands(PAY, bucket={"frozen_s": 30.0, "frozen_by": "dana"}),
+            ["is frozen by dana, until 08:00:30 UTC, for another 30 s", "limits release pay"],
+        ),
+        (
+            waiting("pay", "frozen", eta_s=30.0),
+            stands(PAY, bucket={"frozen_s": 30.0, "frozen_by": "job j9"}),
+            ["by job j9, whose provider said wait, until"],
+        ),
+        (
+            waiting("pay", "tokens"),
+            stands(PAY, override=policy(TokenBucket("pay", rate="1/s")) | {"until_us": "1800003600000000", "reason": ""}),
+            ["(1/s, overridden until 09:00:00 UTC, the code says 10/s)"],
+        ),
+        (waiting("gone", "unpublished", eta_s=None), stands(PAY), ["'gone', which no worker has published"]),
+        (waiting("pay", "tokens", attempt=2, throttled=1, crashes=1), stands(PAY), ["2, of these 1 lost with a worker, 1 told to wait"]),
+    ],
+)
+def test_each_reason_has_its_sentence(status: JobStatus, limit: LimitStatus, said: list[str]) -> None:
+    text = told(status, limit)
+    assert [part for part in said if part not in text] == [], text
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (JobStatus("j1", "charge", State.queued), "as soon as a worker has a free slot"),
+        (JobStatus("j1", "charge", State.scheduled, reason="retry", eta_s=4.0), "in about 4.0 s, after a failed attempt"),
+        (JobStatus("j1", "charge", State.scheduled, reason="delay", eta_s=4.0), "submitted with a delay"),
+        (
+            JobStatus("j1", "charge", State.running, started_at=NOW_S - 3),
+            "has been running for 3.0 s.\nStop it: python -m runner cancel j1",
+        ),
+        (JobStatus("j1", "charge", State.running, cancel_requested=True), "asked to stop"),
+        (JobStatus("j1", "charge", State.succeeded, finished_at=NOW_S - 3), "succeeded 3.0 s ago."),
+        (
+            JobStatus("j1", "charge", State.cancelled, finished_at=NOW_S),
+            "was cancelled 0.0 s ago.\nRun it again: python -m runner retry j1",
+        ),
+        (
+            JobStatus("j1", "charge", State.failed, finished_at=NOW_S, error={"type": "ValueError", "message": "no"}),
+            "The last error was ValueError: no\nRun it again: python -m runner retry j1",
+        ),
+        (
+            JobStatus(
+                "j1", "charge", State.failed, finished_at=NOW_S, error={"type": "ValueError", "message": "\x1b[31m\nJob j1 succeeded"}
+            ),
+            r'ValueError: "\u001b[31m\nJob j1 succeeded"',
+        ),
+    ],
+)
+def test_each_state_has_its_sentence(status: JobStatus, said: str) -> None:
+    assert said in told(status)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0.0 s"), (0.44, "0.4 s"), (12.4, "12 s"), (59.6, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (273_600, "3 d 4 h")],
+)
+def test_spans_read_as_people_say_them(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_an_instant_of_another_day_has_its_date() -> None:
+    assert clock_text(NOW_S + 3600, NOW_S) == "09:00:00 UTC"
+    assert clock_text(NOW_S + 86_400, NOW_S) == "2027-01-16 08:00:00 UTC"
