@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from api import problems, schemas
 from api.body_guard import MAX_BATCH_BYTES, BodyGuard
 from api.deps import Service
-from api.routes import catalog, health, jobs, submissions
+from api.routes import catalog, health, jobs, limits, submissions
 from api.routes import problems as problem_texts
 from api.submitter import Submitter
 from runner import Client
@@ -49,7 +49,7 @@ def create_app(open_client: Callable[[], Client] = Client, *, stopping: asyncio.
     )
     app.add_middleware(BodyGuard, limits={"/v1/jobs/batch": MAX_BATCH_BYTES})
     problems.install(app)
-    for router in (submissions.router, jobs.router, catalog.router):
+    for router in (submissions.router, jobs.router, limits.router, catalog.router):
         app.include_router(router, prefix="/v1")
     for router in (health.router, problem_texts.router):
         app.include_router(router)

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from email.message import Message
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api import strict_json
 from api.faults import faults_of, summary
@@ -20,6 +20,8 @@ from api.problems import Problem
 from api.schemas import MAX_BATCH, BatchBody, JobBody
 from api.submitter import Submitter
 from runner import Client
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,33 +50,63 @@ async def client_of(request: Request) -> Client:
     return service_of(request).client
 
 
-async def job_body(request: Request) -> JobBody:
-    """The job in the body. Raises `Problem`."""
-    value = await _json(request)
-    try:
-        return JobBody.model_validate(value)
-    except ValidationError as error:
-        faults = faults_of(error.errors(include_url=False), list(JobBody.model_fields))
-        raise Problem("validation", summary(faults), faults=faults) from None
+async def parsed_body(request: Request, model: type[Body]) -> Body:
+    """The body as a model. Raises `Problem`."""
+    return _model_of(request, await _read(request), model)
 
 
 async def batch_body(request: Request) -> BatchBody:
     """The jobs in the body. Raises `Problem`, naming the index of the first bad one."""
-    value = await _json(request)
+    value = _json(request, await _read(request))
     try:
         return BatchBody.model_validate(value)
     except ValidationError as error:
         raise _batch_problem(error) from None
 
 
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
+async def optional_body(request: Request, model: type[Body]) -> Body:
+    """The same where the body may be left out, and its Content-Type with it. Raises `Problem`."""
+    body = await _read(request)
+    if body or "content-type" in request.headers:
+        return _model_of(request, body, model)
+    # A page of another site can send a POST without a body: the browser asks nobody first, but tells where the page is from.
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        raise Problem("unsupported-media-type", f"the request comes from a page of {origin[:80]!r}: send {{}} as application/json")
+    return model()
+
+
+async def no_body(request: Request) -> None:
+    """Where a body says nothing: none, or {}. Raises `Problem`."""
+    await optional_body(request, _Nothing)
+
+
+def body_of(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """What OpenAPI says of a body that a dependency parses."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
-async def _json(request: Request) -> Any:
+class _Nothing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+def _model_of(request: Request, body: bytes | bytearray, model: type[Body]) -> Body:
+    value = _json(request, body)
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        faults = faults_of(error.errors(include_url=False), list(model.model_fields))
+        raise Problem("validation", summary(faults), faults=faults) from None
+
+
+def _json(request: Request, body: bytes | bytearray) -> Any:
     _check_media_type(request)
+    return strict_json.load(body)
+
+
+async def _read(request: Request) -> bytearray:
+    """The body as it comes; once, as it comes only once."""
     body, more = bytearray(), True
     while more:
         message = await request.receive()
@@ -82,7 +114,7 @@ async def _json(request: Request) -> Any:
             raise Problem("invalid-json", "the connection ended before the body did")
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    return strict_json.load(body)
+    return body
 
 
 def _check_media_type(request: Request) -> None:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from api.faults import Fault, faults_of, shortened, summary
 from runner import (
     AlreadyFinished,
+    CannotRetry,
     ExceedsCapacity,
     InvalidArguments,
     InvalidJobId,
@@ -24,6 +25,7 @@ from runner import (
     JobIdConflict,
     StoreUnavailable,
     UnknownJob,
+    UnknownLimit,
     UnknownTask,
 )
 
@@ -69,6 +71,12 @@ KINDS: dict[str, Kind] = {
         "The path does not exist, or the job is unknown: never submitted, or finished so long ago that its result has expired.",
     ),
     "method-not-allowed": Kind(405, "The method is not allowed here", "The header Allow names the methods of this path."),
+    "cannot-retry": Kind(
+        409,
+        "The job cannot be run again",
+        "Only a job that failed, expired or was cancelled can be run again. One that has not ended runs by itself; one that succeeded is done:"
+        " submit another.",
+    ),
     "id-conflict": Kind(
         409,
         "The job id is taken",
@@ -101,6 +109,18 @@ KINDS: dict[str, Kind] = {
         "The job can never start",
         "It asks a limit for more tokens than its bucket can ever hold. /v1/limits shows the capacity of each. Split the job.",
     ),
+    "unknown-limit": Kind(
+        422,
+        "The limit is not known",
+        "No worker has published a limit of this name (404 where it stands in the path), or the task does not use it."
+        " /v1/limits lists those that are known, /v1/tasks the limits of every task.",
+    ),
+    "impossible-limit": Kind(
+        422,
+        "The limit cannot have these numbers",
+        "The numbers do not belong to this kind of limit, or it could not work with them. Nothing was changed; detail names what is wrong."
+        " Of a token bucket give rate and burst, or capacity, refill and every; of a sliding window capacity and per; of the others capacity.",
+    ),
     "run-at-out-of-range": Kind(
         422, "The start time is out of range", "run_at is an instant with a time zone, at most 366 days ahead; one in the past means now."
     ),
@@ -115,6 +135,7 @@ KINDS: dict[str, Kind] = {
 
 ERRORS: dict[type[Exception], str] = {
     AlreadyFinished: "already-finished",
+    CannotRetry: "cannot-retry",
     ExceedsCapacity: "exceeds-capacity",
     InvalidArguments: "validation",
     InvalidJobId: "invalid-id",
@@ -122,9 +143,22 @@ ERRORS: dict[type[Exception], str] = {
     JobIdConflict: "id-conflict",
     StoreUnavailable: "store-unavailable",
     UnknownJob: "not-found",
+    UnknownLimit: "unknown-limit",
     UnknownTask: "unknown-task",
 }
 """What the runner raises, and the kind of problem it is."""
+
+BODY_PROBLEMS = (
+    "invalid-json",
+    "json-too-deep",
+    "invalid-number",
+    "duplicate-key",
+    "invalid-encoding",
+    "body-too-large",
+    "unsupported-media-type",
+    "validation",
+)
+"""What can be wrong with any body."""
 
 _BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 415: "unsupported-media-type"}
 
@@ -192,11 +226,14 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(error, answer)
 
 
-def responses(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    """What a route's description says of the problems it answers with: one entry a status, naming its kinds."""
+def responses(*kinds: str, at: Mapping[str, int] | None = None) -> dict[int | str, dict[str, Any]]:
+    """What a route's description says of the problems it answers with: one entry a status, naming its kinds.
+
+    `at` are kinds that this route answers with another status than theirs.
+    """
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     by_status: dict[int | str, dict[str, Any]] = {}
-    for kind in (*kinds, "internal-error"):
-        entry = by_status.setdefault(KINDS[kind].status, {"description": "", "content": content})
+    for kind, status in [(kind, KINDS[kind].status) for kind in (*kinds, "internal-error")] + list((at or {}).items()):
+        entry = by_status.setdefault(status, {"description": "", "content": content})
         entry["description"] += f"{', ' if entry['description'] else 'Problem: '}{kind}"
     return by_status

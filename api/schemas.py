@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.faults import Fault
+from api.limit_schemas import FreezeBody, LimitBody, PauseBody, ReleaseBody
 from api.problems import Problem
-from runner import InvalidOption, JobOptions, JobRequest, JobStatus, LimitStatus, State, TaskSpec
+from runner import InvalidOption, JobOptions, JobRequest, JobStatus, State, TaskSpec
 
 MAX_BATCH = 1000
 """Most jobs of one batch."""
@@ -39,13 +40,16 @@ class JobBody(_Body):
         Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=datetime)] | None,
         Field(description="instant before which the job does not start, with a time zone, at most 366 days ahead"),
     ] = None
+    max_wait: Annotated[
+        float | None, Field(gt=0, description="seconds after which it is given up if it has not started; default: the task's")
+    ] = None
     cost: Annotated[
         dict[str, Annotated[int, Field(ge=0)]] | None, Field(description="tokens to take by limit name; default: the task's")
     ] = None
 
     def request(self) -> JobRequest:
         """The job as the client takes it. Raises `Problem` for a start time out of range."""
-        options = JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost)
+        options = JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost, self.max_wait)
         if (self.delay is None) != (self.run_at is None):
             try:
                 options.delay_us()
@@ -113,6 +117,7 @@ class Job(Place):
     attempt: Annotated[int, Field(description="number of its starts")]
     failures: int
     crashes: Annotated[int, Field(description="workers lost while they ran it")]
+    throttled: Annotated[int, Field(description="attempts the provider told to wait; they count as no failure")]
     cancel_requested: Annotated[bool, Field(description="it is running and has been asked to stop")]
     submitted_at: datetime | None
     started_at: datetime | None
@@ -120,9 +125,12 @@ class Job(Place):
     args: Any
     result: Any
     error: dict[str, Any] | None
+    explanation: Annotated[list[str] | None, Field(description="with explain=1: why it is where it is, and what to do, in sentences")] = (
+        None
+    )
 
     @classmethod
-    def of(cls, status: JobStatus) -> Self:
+    def of(cls, status: JobStatus, explanation: list[str] | None = None) -> Self:
         return cls(
             id=status.id,
             task=status.task,
@@ -135,6 +143,7 @@ class Job(Place):
             attempt=status.attempt,
             failures=status.failures,
             crashes=status.crashes,
+            throttled=status.throttled,
             cancel_requested=status.cancel_requested,
             submitted_at=_utc(status.submitted_at),
             started_at=_utc(status.started_at),
@@ -142,6 +151,7 @@ class Job(Place):
             args=status.args,
             result=status.result,
             error=status.error,
+            explanation=explanation,
         )
 
 
@@ -173,41 +183,6 @@ class Tasks(BaseModel):
     tasks: list[Task]
 
 
-class Bucket(BaseModel):
-    """A live bucket of a limit."""
-
-    bucket: str
-    tokens: Annotated[int, Field(description="whole tokens that could be taken now")]
-    waiting: Annotated[int, Field(description="jobs that wait here")]
-    next_token_s: Annotated[float, Field(description="seconds until its next token; 0: it is full, or one is there")]
-    frozen_s: Annotated[float, Field(description="seconds nothing starts, as the provider asked; 0: not frozen")]
-
-
-class Limit(BaseModel):
-    """A limit: what is permitted, and how its buckets stand. Of a limit with a key, those buckets somebody waits for."""
-
-    name: str
-    policy: Annotated[dict[str, Any], Field(examples=[{"kind": "token_bucket", "capacity": 20, "refill": 10, "every_s": 1.0, "key": None}])]
-    buckets: list[Bucket]
-
-    @classmethod
-    def of(cls, status: LimitStatus) -> Self:
-        policy = {name: value for name, value in status.policy.items() if name not in _INTERNAL}
-        if "every_us" in policy:
-            policy["every_s"] = policy.pop("every_us") / 1_000_000
-        buckets = [
-            Bucket(bucket=b.bucket, tokens=b.tokens, waiting=b.waiting, next_token_s=b.next_token_s, frozen_s=b.frozen_s)
-            for b in status.buckets
-        ]
-        return cls(name=status.name, policy=policy, buckets=buckets)
-
-
-class Limits(BaseModel):
-    """Every limit of the queue."""
-
-    limits: list[Limit]
-
-
 class WorkerProcess(BaseModel):
     """A worker that holds a lease."""
 
@@ -231,13 +206,9 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-_INTERNAL = {"name", "step_us", "credits_a_step", "credits_a_token"}
-"""What the scripts need of a policy and a reader does not."""
-
-
 def models() -> Iterable[type[BaseModel]]:
     """The models that FastAPI does not meet in a signature, because bodies are parsed by hand and problems are answered by handlers."""
-    return (JobBody, BatchBody, ProblemDocument)
+    return (JobBody, BatchBody, LimitBody, PauseBody, FreezeBody, ReleaseBody, ProblemDocument)
 
 
 def _utc(seconds: float | None) -> datetime | None:

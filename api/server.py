@@ -71,10 +71,20 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket, so that a port in use is an OSError of this call."""
-    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_BACKLOG)
-    # Connections inherit it. asyncio does not set it itself on a socket it did not make, and each answer would take 40 ms.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    """A listening socket, so that a port in use is an OSError of this call.
+
+    It names its protocol, unlike those of `socket.create_server`: asyncio switches Nagle's algorithm off for connections of
+    IPPROTO_TCP only, and with it on each answer waits some 40 ms for an acknowledgement. uvloop does so for every connection.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

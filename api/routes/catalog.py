@@ -1,10 +1,10 @@
-"""What a queue is made of: its tasks, its limits as they stand, its workers."""
+"""What a queue is made of: its tasks and its workers."""
 
 from fastapi import APIRouter
 
 from api.deps import TheClient
 from api.problems import responses
-from api.schemas import Limit, Limits, Task, Tasks, WorkerProcess, Workers
+from api.schemas import Task, Tasks, WorkerProcess, Workers
 
 router = APIRouter(tags=["queue"], responses=responses("store-unavailable"))
 
@@ -13,12 +13,6 @@ router = APIRouter(tags=["queue"], responses=responses("store-unavailable"))
 async def tasks(client: TheClient) -> Tasks:
     """Every task a worker has published, with the schema of its arguments."""
     return Tasks(tasks=[Task.of(spec) for spec in await client.tasks()])
-
-
-@router.get("/limits", summary="The limits as they stand")
-async def limits(client: TheClient) -> Limits:
-    """Every limit with the tokens its buckets hold now, the jobs that wait there, and when the next token lands."""
-    return Limits(limits=[Limit.of(status) for status in await client.limits()])
 
 
 @router.get("/workers", summary="The workers")

@@ -1,12 +1,12 @@
-"""One job: its status, its end awaited, its cancellation."""
+"""One job: its status, its end awaited, its cancellation, its second run."""
 
 import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
-from api.deps import Service, TheClient, service_of
-from api.problems import responses
+from api.deps import Service, TheClient, no_body, service_of
+from api.problems import BODY_PROBLEMS, responses
 from api.schemas import Job
 from runner import JobStatus
 
@@ -24,9 +24,12 @@ async def status(
     wait: Annotated[
         float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="answer at its end, at the latest after so many seconds")
     ] = 0,
+    explain: Annotated[bool, Query(description="say in sentences why it is where it is, and what to do")] = False,
 ) -> Job:
     """The job as it is now; with `wait` as it is at its end, or when the time is up. Waiting costs Redis nothing."""
-    return Job.of(await _awaited(service_of(request), request, id, wait))
+    service = service_of(request)
+    found = await _awaited(service, request, id, wait)
+    return Job.of(found, await service.client.explain(found) if explain else None)
 
 
 @router.delete(
@@ -35,6 +38,17 @@ async def status(
 async def cancel(id: JobId, client: TheClient) -> Job:
     """Stop a job: `cancelled` at once if it is not running; a running one is asked to stop. Cancelling twice is the same answer."""
     return Job.of(await client.cancel(id))
+
+
+@router.post(
+    "/jobs/{id}/retry",
+    summary="Run a job again",
+    responses=responses(*BODY_PROBLEMS, "not-found", "invalid-id", "cannot-retry", "store-unavailable"),
+)
+async def retry(id: JobId, request: Request, client: TheClient) -> Job:
+    """Run a job again that failed, expired or was cancelled: as the next attempt, at the end of its line."""
+    await no_body(request)
+    return Job.of(await client.retry(id))
 
 
 async def _awaited(service: Service, request: Request, job_id: str, wait_s: float) -> JobStatus:

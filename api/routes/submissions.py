@@ -7,28 +7,18 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic_core import to_json
 
-from api.deps import DirectRoute, batch_body, body_of, job_body, service_of
+from api.deps import DirectRoute, batch_body, body_of, parsed_body, service_of
 from api.faults import Fault, pointer
-from api.problems import Problem, problem_of, responses
+from api.problems import BODY_PROBLEMS, Problem, problem_of, responses
 from api.schemas import AcceptedBatch, AcceptedJob, BatchBody, JobBody, Place
 from runner import Client, JobHandle, JobStatus, StoreUnavailable, Submission, SubmissionRefused
 
 router = APIRouter(tags=["submit"], route_class=DirectRoute)
 
-_BODY_PROBLEMS = (
-    "invalid-json",
-    "json-too-deep",
-    "invalid-number",
-    "duplicate-key",
-    "invalid-encoding",
-    "body-too-large",
-    "unsupported-media-type",
-    "validation",
-)
-_BATCH_RESPONSES = responses(*_BODY_PROBLEMS, "batch-invalid", "store-unavailable")
+_BATCH_RESPONSES = responses(*BODY_PROBLEMS, "batch-invalid", "store-unavailable")
 _BATCH_RESPONSES[413]["description"] += ", batch-invalid"
 _NO_PLACE: dict[str, Any] = dict.fromkeys(Place.model_fields)
-_JOB_PROBLEMS = ("invalid-id", "unknown-task", "exceeds-capacity", "run-at-out-of-range", "id-conflict")
+_JOB_PROBLEMS = ("invalid-id", "unknown-task", "unknown-limit", "exceeds-capacity", "run-at-out-of-range", "id-conflict")
 
 
 @router.post(
@@ -36,7 +26,7 @@ _JOB_PROBLEMS = ("invalid-id", "unknown-task", "exceeds-capacity", "run-at-out-o
     status_code=202,
     response_model=AcceptedJob,
     summary="Submit one job",
-    responses=responses(*_BODY_PROBLEMS, *_JOB_PROBLEMS, "store-unavailable")
+    responses=responses(*BODY_PROBLEMS, *_JOB_PROBLEMS, "store-unavailable")
     | {
         200: {"model": AcceptedJob, "description": "This very job had been submitted before under this id; nothing was added"},
         202: {"description": "Stored", "headers": {"Location": {"schema": {"type": "string"}, "description": "where its status is"}}},
@@ -45,7 +35,7 @@ _JOB_PROBLEMS = ("invalid-id", "unknown-task", "exceeds-capacity", "run-at-out-o
 )
 async def submit(request: Request) -> Response:
     """Store one job. It ends in a final state, whatever happens to workers. With an `id` of your own the request can be repeated."""
-    service, body = service_of(request), await job_body(request)
+    service, body = service_of(request), await parsed_body(request, JobBody)
     handle = await service.submitter.submit(await service.client.prepare(body.request()))
     if handle.first_state == "conflict":
         raise _conflict(handle.id)

@@ -16,7 +16,15 @@ ROUTES = {
     ("get", "/v1/jobs/{id}"),
     ("delete", "/v1/jobs/{id}"),
     ("get", "/v1/tasks"),
+    ("post", "/v1/jobs/{id}/retry"),
     ("get", "/v1/limits"),
+    ("get", "/v1/limits/{name}"),
+    ("put", "/v1/limits/{name}"),
+    ("delete", "/v1/limits/{name}/override"),
+    ("post", "/v1/limits/{name}/pause"),
+    ("post", "/v1/limits/{name}/resume"),
+    ("post", "/v1/limits/{name}/freeze"),
+    ("post", "/v1/limits/{name}/release"),
     ("get", "/v1/workers"),
     ("get", "/healthz"),
     ("get", "/readyz"),
@@ -61,7 +69,8 @@ def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
 
 def test_bodies_and_answers_are_described(description: dict[str, Any]) -> None:
     for method, path, operation in operations(description):
-        assert ("requestBody" in operation) == (method == "post"), path
+        takes_a_body = method in ("post", "put") and not path.endswith(("/retry", "/resume"))
+        assert ("requestBody" in operation) == takes_a_body, path
         good = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
         assert good, path
         assert all(answer["content"] for answer in good), path

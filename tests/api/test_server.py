@@ -8,16 +8,20 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+import uvloop
 
-from api.server import serve
+from api.server import _listen, serve
 from runner import ConfigurationError, Runner, load_settings
 from tests.api.conftest import Service, serving
 from tests.eventually import eventually
 
+START_S = 20.0
 STOP_S = 1.0
 PATIENCE_S = 10.0
 
@@ -52,6 +56,31 @@ async def test_answers_are_not_held_back(service: Service) -> None:
     assert statistics.median(took_s) < 0.03
 
 
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_no_answer_waits_for_an_acknowledgement_on_either_loop(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def accepted() -> socket.socket:
+        connection: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+
+        async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            duplicate = socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno()))
+            writer.close()
+            await writer.wait_closed()
+            connection.set_result(duplicate)
+
+        listener = _listen("127.0.0.1", 0)
+        # What is inherited from the listening socket would hide whether the loop sets it.
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
+        async with await asyncio.start_server(answer, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            found = await connection
+            writer.close()
+            await writer.wait_closed()
+            return found
+
+    with asyncio.Runner(loop_factory=new_loop) as loop, loop.run(accepted()) as connection:
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
 async def test_a_port_in_use_is_an_error_of_the_call(service: Service, app: Runner) -> None:
     with pytest.raises(OSError, match="in use"):
         await serve(app.settings, app.queue, port=int(service.url.rpartition(":")[2]))
@@ -81,7 +110,7 @@ async def test_an_address_of_version_six_is_served(app: Runner) -> None:
 @pytest.mark.process
 async def test_a_signal_ends_a_process_with_a_wait_under_way_and_it_has_said_nothing(app: Runner, redis_url: str, tmp_path: Path) -> None:
     with process(redis_url, app.queue, tmp_path / "url") as server:
-        url = await eventually(lambda: read(tmp_path / "url"))
+        url = await eventually(lambda: read(tmp_path / "url"), START_S)
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
             job_id = (await http.post("/v1/jobs", json={"task": "held"})).json()["id"]
             waiting = asyncio.create_task(http.get(f"/v1/jobs/{job_id}", params={"wait": 60}))
@@ -97,7 +126,7 @@ async def test_a_signal_ends_a_process_with_a_wait_under_way_and_it_has_said_not
 @pytest.mark.process
 async def test_a_second_signal_does_not_wait_for_a_request_that_never_comes(app: Runner, redis_url: str, tmp_path: Path) -> None:
     with process(redis_url, app.queue, tmp_path / "url") as server:
-        url = httpx.URL(await eventually(lambda: read(tmp_path / "url")))
+        url = httpx.URL(await eventually(lambda: read(tmp_path / "url"), START_S))
         _, writer = await asyncio.open_connection(url.host, url.port)
         writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{")
         async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
@@ -111,9 +140,15 @@ async def test_a_second_signal_does_not_wait_for_a_request_that_never_comes(app:
         assert server.returncode == 0
 
 
-def process(redis_url: str, queue: str, url: Path) -> subprocess.Popen[bytes]:
+@contextmanager
+def process(redis_url: str, queue: str, url: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A service in a process of its own, which is gone afterwards, also if the test failed."""
     command = [sys.executable, "-c", SCRIPT, redis_url, queue, str(url)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        try:
+            yield server
+        finally:
+            server.kill()
 
 
 def read(path: Path) -> str:
