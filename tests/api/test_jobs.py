@@ -28,10 +28,12 @@ async def test_the_status_of_a_finished_job_is_complete(service: Service, worker
         "attempt": 1,
         "failures": 0,
         "crashes": 0,
+        "throttled": 0,
         "cancel_requested": False,
         "args": {"left": 2},
         "result": 3,
         "error": None,
+        "explanation": None,
     }
     assert times == sorted(times)
     assert all(at.utcoffset() is not None and abs((at - before).total_seconds()) < 30 for at in times)

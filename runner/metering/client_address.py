@@ -1,0 +1,67 @@
+"""ClientAddresses: from which address a request comes. The caller's own word for it is never believed."""
+
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+
+from runner.errors import ConfigurationError
+
+UNIX = "unix"
+"""A proxy that connects through a unix socket, and so has no address."""
+
+_Address = IPv4Address | IPv6Address
+_SUBSCRIBER_BITS = 64
+
+
+class ClientAddresses:
+    """The peer of the socket; of a request that comes from a trusted proxy, whom that proxy names.
+
+    X-Forwarded-For is read from the right, as far as trusted proxies wrote it: each adds the peer it saw at the end, and what
+    stands to the left of the first stranger is that stranger's own invention. Raises `ConfigurationError`.
+    """
+
+    def __init__(self, trusted_proxies: Sequence[str] = ()) -> None:
+        if isinstance(trusted_proxies, str):
+            message = f"trusted_proxies={trusted_proxies!r} is one text: give a list of addresses and networks"
+            raise ConfigurationError(message)
+        self._trusts_unix = UNIX in trusted_proxies
+        try:
+            self._networks = [ip_network(text) for text in trusted_proxies if text != UNIX]
+        except ValueError as error:
+            message = f"trusted_proxies: {error}; give addresses, networks like '10.0.0.0/8', or {UNIX!r} for a unix socket"
+            raise ConfigurationError(message) from error
+
+    def of(self, scope: Mapping[str, Any]) -> str:
+        """The client's address, for a bucket's name. IPv6 by /64: whoever has one address of it has them all."""
+        peer = scope.get("client")
+        address = _parsed(str(peer[0])) if peer else None
+        hops = [hop for name, value in scope["headers"] if name == b"x-forwarded-for" for hop in value.split(b",")]
+        while hops and self._trusts(address):
+            hop = _parsed(hops.pop().decode("latin-1"))
+            if hop is None:
+                break  # the proxy does not know either: its own address stands for all it forwards like that
+            address = hop
+        return _text(address)
+
+    def _trusts(self, address: _Address | None) -> bool:
+        return self._trusts_unix if address is None else any(address in network for network in self._networks)
+
+
+def _parsed(text: str) -> _Address | None:
+    """An address, with or without a port; an IPv4 address in IPv6 clothes is an IPv4 address."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+
+
+def _text(address: _Address | None) -> str:
+    if isinstance(address, IPv6Address):
+        return str(IPv6Address(int(address) >> _SUBSCRIBER_BITS << _SUBSCRIBER_BITS))
+    return "unknown" if address is None else str(address)
