@@ -1,0 +1,6 @@
+"""The engine in virtual time: when every job of a plan would start, by the same arithmetic and the same order, without Redis or a clock."""
+
+from runner.simulation.drain import JobGroup, simulate
+from runner.simulation.report import Drain, LimitReport, TenantReport
+
+__all__ = ["Drain", "JobGroup", "LimitReport", "TenantReport", "simulate"]

@@ -1,0 +1,119 @@
+"""simulate: the events of a plan, one after the other: jobs submitted, tokens landed, slots free again. Pure; time is a number."""
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
+from runner.errors import ConfigurationError
+from runner.limits import Limit, decode_needs, template_fields
+from runner.simulation.lines import Job, Lines, Work
+from runner.simulation.report import Drain, Start, drain_of
+
+MOST_JOBS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class JobGroup:
+    """`count` equal jobs of one tenant, submitted together. `at_us` counts from the beginning; `cost` is tokens by limit name.
+
+    `args` are arguments of the task; an argument that a key or `fair_by` names and that is not given is the tenant.
+    """
+
+    tenant: str
+    count: int = 1
+    at_us: int = 0
+    duration_us: int = 0
+    cost: Mapping[str, int] = field(default_factory=dict)
+    args: Mapping[str, object] = field(default_factory=dict)
+
+
+def simulate(
+    spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], *, slots: int, window: int = 64, start_us: int = 0
+) -> Drain:
+    """What would become of these jobs of one task on otherwise idle workers with `slots` slots together.
+
+    `spec` says how the task uses its limits (cost, fair shares, weights), `window` is the setting of that name, `start_us` the
+    instant at which it begins: a quota's calendar asks for it. Takes no account of retries, priorities and `max_wait`.
+    Raises `SubmissionRefused` for jobs that the engine would refuse, `ConfigurationError` for numbers that cannot be.
+    """
+    if slots < 1:
+        message = f"{slots} slots run nothing: give 1 or more"
+        raise ConfigurationError(message)
+    if len({limit.name for limit in limits}) < len(limits):
+        message = f"two limits have one name ({', '.join(limit.name for limit in limits)}): rename one"
+        raise ConfigurationError(message)
+    run = _Run(Lines(limits, max(window, slots), start_us), slots)
+    run.play(_jobs(spec, limits, groups, start_us))
+    return drain_of(limits, run.starts, [job.work for job in run.lines.failed], slots=slots, start_us=start_us)
+
+
+def _jobs(spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], start_us: int) -> list[tuple[int, Work]]:
+    """(count, what they have in common) of every group, in the order of submission."""
+    uses = [LimitUse(limit.name, limit.key, limit.capacity, limit.gives_back) for limit in limits]
+    named = {name for template in (spec.fair_by, *(limit.key for limit in limits)) if template for name in template_fields(template)}
+    planned = []
+    for group in groups:
+        if group.count < 1 or group.at_us < 0 or group.duration_us < 0:
+            message = f"{group.count} jobs at {group.at_us} µs for {group.duration_us} µs cannot be: give a count from 1 and times from 0"
+            raise ConfigurationError(message)
+        args = {**dict.fromkeys(named, group.tenant), **group.args}
+        submission = prepare(spec, uses, b"{}", args, JobOptions(id="simulated", cost=group.cost))
+        weight = submission.line.rpartition("*")[2] if "*" in submission.line else "1"
+        needs = tuple(decode_needs(submission.limits))
+        work = Work(group.tenant, start_us + group.at_us, group.duration_us, needs, submission.line, 1 / int(weight))
+        planned.append((group.count, work))
+    total = sum(count for count, _ in planned)
+    if total > MOST_JOBS:
+        message = f"{total} jobs are more than the {MOST_JOBS} that can be simulated: give fewer, the pattern repeats"
+        raise ConfigurationError(message)
+    return sorted(planned, key=lambda row: row[1].submitted_us)
+
+
+class _Run:
+    """Workers with so many free slots, and what they run."""
+
+    def __init__(self, lines: Lines, slots: int) -> None:
+        self.lines = lines
+        self.starts: list[Start] = []
+        self._free = slots
+        self._running: list[tuple[int, int, Job]] = []
+        """By the instant of the end; the number keeps jobs that end together in the order of their starts."""
+
+    def play(self, planned: list[tuple[int, Work]]) -> None:
+        upcoming, submitted = planned[::-1], 0
+        while True:
+            events = [upcoming[-1][1].submitted_us] if upcoming else []
+            events += [self._running[0][0]] if self._running else []
+            wake_us = self.lines.next_wake_us()
+            events += [wake_us] if wake_us is not None else []
+            if not events:
+                return
+            self.lines.now_us = max(min(events), self.lines.now_us)
+            self._end_due()
+            while upcoming and upcoming[-1][1].submitted_us <= self.lines.now_us:
+                count, work = upcoming.pop()
+                for number in range(submitted, submitted + count):
+                    self.lines.submit(Job(str(number), work))
+                submitted += count
+            moves = True
+            while moves:
+                while self.lines.release():
+                    pass
+                moves = self._start_ready()
+
+    def _end_due(self) -> None:
+        while self._running and self._running[0][0] <= self.lines.now_us:
+            self.lines.end(heapq.heappop(self._running)[2])
+            self._free += 1
+
+    def _start_ready(self) -> bool:
+        """Fill the free slots in the order of the stream. Returns whether any job started."""
+        before = len(self.starts)
+        while self._free and self.lines.ready:
+            job = self.lines.ready.popleft()
+            self.lines.start(job)
+            self.starts.append(Start(self.lines.now_us, job.work))
+            heapq.heappush(self._running, (self.lines.now_us + job.work.duration_us, len(self.starts), job))
+            self._free -= 1
+        return len(self.starts) > before
