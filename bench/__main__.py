@@ -1,4 +1,4 @@
-"""`python -m bench drain|enqueue|latency|throttle`: measure this machine, each time on a private server that is thrown away. Without a scenario: all."""
+"""`python -m bench drain|enqueue|latency|throttle|limits`: measure this machine, each time on a private server that is thrown away. Without a scenario: all."""
 
 import argparse
 import shutil
@@ -9,13 +9,13 @@ from typing import Any
 
 import uvloop
 
-from bench import drain, enqueue, latency, throttle
+from bench import drain, enqueue, latency, limits, throttle
 from bench.environment import Environment
 from bench.results import Report
 from bench.scenario import Repetition, Scenario
 from tests.servers import REDIS, VALKEY, Server
 
-SCENARIOS = {module.SCENARIO.name: module.SCENARIO for module in (drain, enqueue, latency, throttle)}
+SCENARIOS = {module.SCENARIO.name: module.SCENARIO for module in (drain, enqueue, latency, throttle, limits)}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -41,9 +41,9 @@ class Report:
         place = "  ".join(f"{name}={value}" for name, value in asdict(self.environment).items())
         given = "  ".join(f"{name}={value}" for name, value in asdict(self.options).items())
         lines = [f"{self.scenario.name}: {self.scenario.description}", place, f"{given}  repetitions={len(self.repetitions)}", ""]
-        lines.append(f"{'':34}{'median':>12}{'min':>12}{'max':>12}")
+        lines.append(f"{'':56}{'median':>12}{'min':>12}{'max':>12}")
         lines += [
-            f"{name:34}{_number(median(values)):>12}{_number(min(values)):>12}{_number(max(values)):>12}"
+            f"{name:56}{_number(median(values)):>12}{_number(min(values)):>12}{_number(max(values)):>12}"
             for name, values in self._figures().items()
         ]
         commands = {name: use for name, use in self._commands().items() if use.calls >= _FEWEST_CALLS}

@@ -129,7 +129,7 @@ class _Stage:
         return Snapshot(
             elapsed_s=self._elapsed_s,
             tokens=buckets[0].tokens if buckets else METERED.capacity,
-            next_token_s=buckets[0].next_token_s if buckets else 0.0,
+            next_token_s=(buckets[0].next_token_s or 0.0) if buckets else 0.0,
             waiting=sum(state in (State.waiting, State.queued, State.scheduled) for state in states),
             running=states.count(State.running),
             done=states.count(State.succeeded),
