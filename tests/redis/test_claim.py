@@ -38,8 +38,12 @@ async def test_higher_priorities_start_first(store: JobStore) -> None:
 async def test_no_more_start_than_there_are_free_slots(store: JobStore) -> None:
     await store.submit([job(f"{priority.name}{n}", priority=priority) for n in range(2) for priority in Priority])
 
+    before = await command(store.redis, "XRANGE", store.keys.stream(Priority.low), "-", "+")
+
     assert ids(await claim(store, free=3)) == ["high0", "high1", "normal0"]
+
     assert await pending_count(store, "w") == 3
+    assert await command(store.redis, "XRANGE", store.keys.stream(Priority.low), "-", "+") == before  # not taken out and put back
     assert ids(await claim(store, free=9)) == ["normal1", "low0", "low1"]
 
 

@@ -188,6 +188,19 @@ async def test_garbage_in_hand_of_nobody_is_removed(store: JobStore, clock: Cloc
     assert await pending_count(store, "w") == 0
 
 
+async def test_an_entry_of_a_job_that_another_worker_runs_is_only_removed(store: JobStore, clock: Clock) -> None:
+    await store.submit([job("a")])
+    (started,) = await claim(store, worker="v")
+    await enlist(store, "w")
+    await command(store.redis, "XADD", store.keys.stream(Priority.normal), "*", "id", "a")
+    assert len(await store.read("w", 1, 0.1)) == 1
+
+    assert await store.reconcile("w", []) == 0
+
+    assert await stream_ids(store) == ["a"]
+    assert await store.finish("v", [succeeded(started)]) == ["accepted"]
+
+
 async def test_leaving_signs_off(store: JobStore, clock: Clock) -> None:
     await store.submit(jobs(2))
     await enlist(store, "other")

@@ -29,8 +29,8 @@ def test_waits_differ_so_that_jobs_that_failed_together_do_not_return_together()
     waits = {Backoff().delay_s(10) for _ in range(100)}
 
     assert len(waits) == 100
-    assert min(waits) < 200
-    assert max(waits) > 250
+    assert 150 <= min(waits) < 200  # hypothesis seeds `random`, so that the property above sees one number only
+    assert 250 < max(waits) <= 300
 
 
 @pytest.mark.parametrize(
