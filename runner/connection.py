@@ -1,16 +1,13 @@
 """From a URL to a Redis client, and from an error to what it means. The only module that opens connections to Redis."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
 
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.connection import HiredisRespSerializer
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
@@ -26,6 +23,7 @@ from redis.retry import Retry
 
 from runner.embedded import FOLDER, EmbeddedServer
 from runner.errors import ConfigurationError, StoreUnavailable
+from runner.redis_client import RedisClient, client_over
 from runner.settings import Settings
 
 _POOL_SIZE = 32
@@ -53,27 +51,7 @@ def redis_url(settings: Settings) -> str:
     return server.url
 
 
-class _PacksInC:
-    """A connection that packs its commands in C, as the library does for blocking clients only: a fifth of a busy worker's time."""
-
-    pack_command = staticmethod(HiredisRespSerializer().pack)
-
-
-class _Client(redis.asyncio.Redis):
-    """Bounds each command as a whole.
-
-    The library's own time-out for sending is asyncio.wait_for, which before Python 3.12 can swallow a cancellation:
-    a worker told to stop would go on claiming.
-    """
-
-    timeout_s: float | None = None
-
-    async def execute_command(self, *args: Any, **options: Any) -> Any:
-        async with asyncio.timeout(self.timeout_s):
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-
-
-def connect(url: str, *, timeout_s: float) -> redis.asyncio.Redis:
+def connect(url: str, *, timeout_s: float) -> RedisClient:
     """A client whose every command is sent at most once: our loops retry, knowing what may be repeated. `timeout_s` bounds each reply."""
     try:
         pool = redis.asyncio.BlockingConnectionPool.from_url(
@@ -87,11 +65,7 @@ def connect(url: str, *, timeout_s: float) -> redis.asyncio.Redis:
         )
     except ValueError as error:
         raise ConfigurationError(_bad_url(url, error)) from error
-    pool.connection_class = type("Connection", (_PacksInC, pool.connection_class), {})
-    client = cast("_Client", _Client.from_pool(pool))
-    client.timeout_s = timeout_s
-    client.response_callbacks.clear()
-    return client
+    return client_over(pool, timeout_s=timeout_s)
 
 
 def connect_in_thread(url: str, *, timeout_s: float) -> redis.Redis:
@@ -106,16 +80,6 @@ def connect_in_thread(url: str, *, timeout_s: float) -> redis.Redis:
         )
     except ValueError as error:
         raise ConfigurationError(_bad_url(url, error)) from error
-
-
-async def command(client: redis.asyncio.Redis, *words: str | bytes | float) -> Any:
-    """Send one command; its reply comes as the server gave it, not rearranged by the client."""
-    return await client.execute_command(*words)  # type: ignore[no-untyped-call]
-
-
-def command_in_thread(client: redis.Redis, *words: str | bytes | float) -> Any:
-    """The same from a thread."""
-    return client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 def is_transient(error: BaseException) -> bool:

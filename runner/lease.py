@@ -1,10 +1,11 @@
 """LeaseStore: what a worker's heartbeat thread asks of Redis, on a connection of its own."""
 
 from runner import scripts
-from runner.connection import command_in_thread, connect_in_thread, translated_errors
+from runner.connection import connect_in_thread, translated_errors
 from runner.errors import LeaseLost
 from runner.keys import Keys
 from runner.limits import MICROSECONDS
+from runner.redis_client import command_in_thread
 from runner.settings import Settings
 
 _HEARTBEAT = scripts.load("heartbeat")

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from runner import replies, scripts
-from runner.connection import command, translated_errors
+from runner.connection import translated_errors
 from runner.limits import MICROSECONDS, Limit, LimitStatus, Quota, calendar_name, period_starts
 from runner.queue_store import QueueStore
+from runner.redis_client import command
 
 
 class LimitStore(QueueStore):

@@ -5,12 +5,13 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, cast
 
 from runner import replies, scripts
-from runner.connection import command, translated_errors
+from runner.connection import translated_errors
 from runner.job import JobStatus, Outcome, StartedJob, Submission
 from runner.keys import GROUP
 from runner.limit_store import LimitStore
 from runner.limits import MICROSECONDS
 from runner.queue_store import milliseconds
+from runner.redis_client import command
 
 MOST_PER_CALL = 500
 

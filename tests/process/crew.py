@@ -14,8 +14,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from runner.connection import command
 from runner.keys import Keys
+from runner.redis_client import command
 from tests import invariants
 from tests.eventually import eventually
 

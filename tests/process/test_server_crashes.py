@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner import StoreUnavailable
-from runner.connection import command
+from runner.redis_client import command
 from tests import invariants
 from tests.conftest import connect
 from tests.eventually import eventually

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 from redis.asyncio import Redis
 
-from runner.connection import command
 from runner.keys import Keys
+from runner.redis_client import command
 from tests import invariants
 from tests.eventually import eventually
 from tests.process.apps import FAST, METERED, App

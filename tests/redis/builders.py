@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from runner.connection import command
 from runner.job import Ending, Outcome, StartedJob, Submission
 from runner.keys import Priority
 from runner.limits import MICROSECONDS, Limit, Need, TokenBucket, encode_needs
+from runner.redis_client import command
 from runner.replies import HeldEntry
 from runner.settings import Settings
 from runner.store import JobStore

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from runner.connection import command
 from runner.keys import GROUP, Priority
 from runner.limits import BucketState
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import START_US
 

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from runner.connection import command
 from runner.limits import EXACT, BucketState, TokenBucket
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import START_US, Clock, claim, finish_all, fresh_store, ids, interval, job, jobs, publish
 from tests.redis.inside import all_keys, bucket_state

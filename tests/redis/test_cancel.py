@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.connection import command
 from runner.job import Ending, Outcome
 from runner.keys import Priority
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import Clock, claim, enlist, ids, interval, job, jobs, publish, succeeded
 from tests.redis.inside import all_keys, nudged, spoken_for, states, stream_ids, wakes

@@ -2,10 +2,10 @@
 
 import pytest
 
-from runner.connection import command
 from runner.errors import LeaseLost
 from runner.keys import GROUP, Priority
 from runner.limits import BucketState, Limit
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import START_US, Clock, claim, enlist, finish_all, ids, interval, job, jobs, make_store, publish
 from tests.redis.inside import bucket_state, line_ids, pending_count, spoken_for, states, stream_ids

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from runner.connection import command, connect, translated_errors
+from runner.connection import connect, translated_errors
 from runner.errors import StoreUnavailable
+from runner.redis_client import command
 
 MOST_STEPS = 40
 

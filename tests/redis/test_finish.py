@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from runner.connection import command
 from runner.job import Ending, Outcome, StartedJob
 from runner.keys import Priority
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import START_US, Clock, claim, enlist, ids, interval, job, jobs, make_store, publish, succeeded
 from tests.redis.inside import bucket_state, nudged, pending_count, scores, spoken_for, states, stream_ids

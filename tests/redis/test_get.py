@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.connection import command
 from runner.job import State
 from runner.limits import TokenBucket
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import START_US, Clock, claim, fail_all, finish_all, interval, job, jobs, publish
 from tests.redis.inside import all_keys

@@ -2,11 +2,11 @@
 
 import pytest
 
-from runner.connection import command
 from runner.errors import LeaseLost
 from runner.job import Ending, Outcome
 from runner.keys import Keys
 from runner.lease import LeaseStore
+from runner.redis_client import command
 from runner.settings import Settings
 from runner.store import JobStore
 from tests.redis.builders import START_US, Clock, claim, enlist, job, jobs

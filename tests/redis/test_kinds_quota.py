@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from runner.connection import command
 from runner.job import Ending
 from runner.limits import Quota
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import Clock, claim, crash, end, finish_all, ids, job, jobs, publish
 from tests.redis.inside import field, forgotten_at, states

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from runner.connection import command
 from runner.limits import SlidingWindow
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import Clock, claim, crash, end, fail_all, finish_all, fresh_store, ids, job, jobs, publish
 from tests.redis.inside import all_keys, field, forgotten_at, scores, spoken_for

@@ -1,8 +1,8 @@
 """Lines: order within one, no job held up by a bucket it does not need, a flood that never passes through the streams."""
 
-from runner.connection import command
 from runner.keys import Priority
 from runner.limits import TokenBucket
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import Clock, claim, finish_all, ids, interval, job, jobs, publish
 from tests.redis.inside import all_keys, line_ids, spoken_for, states, stream_ids

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from runner.connection import command
 from runner.job import Ending, Outcome, StartedJob
 from runner.keys import Priority
 from runner.limits import Concurrency, Limit, Need, Quota, SlidingWindow, TokenBucket
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.conftest import connect
 from tests.leftovers import immortal_keys, keys_of

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from runner.connection import command
 from runner.errors import LeaseLost
 from runner.job import StartedJob
 from runner.keys import GROUP, Priority
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import Clock, claim, enlist, ids, interval, job, jobs, make_store, publish, succeeded
 from tests.redis.inside import all_keys, bucket_state, consumers, line_ids, pending_count, scores, spoken_for, states, stream_ids

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.connection import command
 from runner.keys import Priority
 from runner.limits import BucketState, TokenBucket
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import START_US, Clock, claim, enlist, finish_all, ids, interval, job, jobs, publish, succeeded
 from tests.redis.inside import all_keys, bucket_state, consumers, nudged, pending_count, spoken_for, states, stream_ids

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.connection import command
 from runner.keys import Priority
 from runner.limits import TokenBucket
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import START_US, Clock, claim, finish_all, ids, interval, job, jobs, publish
 from tests.redis.inside import line_ids, nudged, scores, spoken_for, states, stream_ids, wakes

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.connection import command
 from runner.job import Ending
 from runner.limits import Concurrency
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import Clock, claim, end, fail_all, finish_all, ids, interval, job, jobs, publish, slot
 from tests.redis.inside import scores, spoken_for, states, stream_ids

@@ -5,11 +5,11 @@ import re
 import pytest
 from redis.asyncio import Redis
 
-from runner.connection import command
 from runner.job import Ending, Outcome
 from runner.keys import Keys, Priority
 from runner.lease import LeaseStore
 from runner.limits import Concurrency, Quota, SlidingWindow
+from runner.redis_client import command
 from runner.scripts import load, script_names
 from runner.settings import Settings
 from runner.store import JobStore

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
-from runner.connection import command
 from runner.job import StartedJob, Submission
 from runner.limits import MICROSECONDS, Concurrency, Limit, Quota, SlidingWindow, TokenBucket
+from runner.redis_client import command
 from runner.simulation import JobGroup, simulate
 from runner.store import JobStore
 from tests.redis.builders import START_US, Clock, finish_all, fresh_store

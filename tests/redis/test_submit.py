@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.connection import command
 from runner.keys import Priority
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import START_US, Clock, claim, ids, interval, job, jobs, publish, succeeded
 from tests.redis.inside import all_keys, line_ids, nudged, scores, spoken_for, states, stream_ids, wakes

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.connection import command
 from runner.job import State
 from runner.limits import Concurrency, SlidingWindow, TokenBucket
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import Clock, claim, finish_all, ids, interval, job, jobs, publish, slot
 from tests.redis.inside import bucket_state, field, forgotten_at, scores, spoken_for, states

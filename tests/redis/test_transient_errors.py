@@ -3,8 +3,9 @@
 import pytest
 from redis.exceptions import ResponseError
 
-from runner.connection import command, connect, is_transient, translated_errors
+from runner.connection import connect, is_transient, translated_errors
 from runner.errors import StoreUnavailable
+from runner.redis_client import command
 from tests.servers import Server
 
 

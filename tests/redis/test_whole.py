@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from runner.connection import command
 from runner.job import Ending, Outcome, StartedJob
 from runner.keys import Priority
 from runner.limits import TokenBucket
+from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import Clock, enlist, fresh_store, interval, job, publish, succeeded
 from tests.redis.inside import inconsistencies, pending_count, spoken_for, states, stream_ids, wakes

@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import JobHandle, JobOptions, Runner, Settings, TokenBucket, scripts
-from runner.connection import command
 from runner.keys import Keys
+from runner.redis_client import command
 from runner.store import JobStore
 from tests import invariants
 from tests.eventually import eventually
