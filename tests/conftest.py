@@ -2,8 +2,9 @@
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -11,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from tests.leftovers import immortal_keys, keys_of, stray_tasks
+from tests.recovery import Recovery, append_report, faults_of, measured_by, unmeasured
 from tests.servers import REDIS, VALKEY, Server, binary
 
 # RUNNER_TEST_SERVER: a comma-separated choice of `valkey`, `redis` and URLs of servers that already run.
@@ -45,6 +47,27 @@ OWN_KINDS = [kind for kind in SERVERS if kind in (VALKEY, REDIS)] or [VALKEY]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", type=int, default=0, metavar="MINUTES", help="also play the long random histories, for about so long")
+    parser.addoption("--fault-repeats", type=int, default=1, metavar="N", help="inject random faults so many times as often")
+    parser.addoption("--fault-report", metavar="FILE", help="append a JSON line for each injected fault: case, test, server, seconds")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        faults_of(item)  # a marker that says nothing is an error, whatever is selected
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.when == "call" and not report.skipped and faults_of(item):
+        cases = unmeasured(item)
+        if report.passed and cases:
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} states a bound for {', '.join(cases)} and measures no recovery: use the fixture `recovery`"
+        path = item.config.getoption("--fault-report")
+        if path is not None:
+            append_report(Path(path), item, passed=report.passed)
+    return report
 
 
 def pytest_report_header() -> str:
@@ -93,6 +116,19 @@ async def queue(redis: Redis) -> AsyncIterator[str]:
     if keys := await keys_of(redis, name):
         await redis.delete(*keys)
     assert not immortal, f"keys without a TTL: {immortal}"
+
+
+@pytest.fixture
+def recovery(request: pytest.FixtureRequest) -> Iterator[Recovery]:
+    """Measures how long the test's fault takes to heal, and fails beyond the bound that its marker states."""
+    yield from measured_by(request.node)
+
+
+@pytest.fixture
+def fault_repeats(request: pytest.FixtureRequest) -> int:
+    """How many times as often a random fault is to be injected; more than 1 in the long form."""
+    repeats: int = request.config.getoption("--fault-repeats")
+    return repeats
 
 
 @pytest.fixture(autouse=True)
