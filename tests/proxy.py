@@ -1,4 +1,9 @@
-"""A TCP proxy before a server: it can lose the reply of a chosen command, hold a command back, cut or freeze connections."""
+"""A TCP proxy before a server: it loses the reply of a chosen command, holds a command back, delays, cuts, freezes, or trickles.
+
+async with Proxy(server.url) as proxy:      # clients use proxy.url
+    proxy.lose_reply_of("EVALSHA", sha)     # executed; instead of its reply the connection ends
+    proxy.black_hole(); proxy.heal()        # a network that falls silent and comes back: what was sent arrives late
+"""
 
 import asyncio
 from collections import Counter
@@ -14,13 +19,14 @@ class _Link:
     """One client's connection and its own connection to the server."""
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
-        self.writers = (client, server)
+        self.client = client
+        self.server = server
         self.commands: set[bytes] = set()
         self.frozen = False
         self.loses_reply = False
 
     def cut(self) -> None:
-        for writer in self.writers:
+        for writer in (self.client, self.server):
             writer.transport.abort()
 
 
@@ -32,8 +38,14 @@ class Proxy:
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._condition: Callable[[bytes], bool] | None = None
+        self._kept_bytes = 0
         self._late: Callable[[bytes], bool] | None = None
         self._release = asyncio.Event()
+        self._passable = asyncio.Event()
+        self._passable.set()
+        self._delay_s = 0.0
+        self._trickles = False
+        self._refuses = False
         self._listener: asyncio.Server | None = None
         self.passed: Counter[str] = Counter()
         self.lost_replies = 0
@@ -54,9 +66,11 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def lose_reply_of(self, *words: str) -> None:
-        """The next command that contains all these words is executed; instead of its reply the connection ends."""
-        self._condition = _contains(words)
+    # One command
+
+    def lose_reply_of(self, *words: str, keep: int = 0) -> None:
+        """The next command that contains all these words is executed; after `keep` bytes of its reply the connection ends."""
+        self._condition, self._kept_bytes = _contains(words), keep
 
     def hold(self, *words: str) -> None:
         """The next command that contains all these words does not reach the server before `release`, though its client be gone."""
@@ -65,6 +79,8 @@ class Proxy:
     def release(self) -> None:
         """Let the held command go to the server."""
         self._release.set()
+
+    # Connections that exist
 
     def cut_connections(self) -> None:
         """Reset every connection there is."""
@@ -78,8 +94,40 @@ class Proxy:
             link.frozen = True
         return len(frozen)
 
+    def half_close_connections(self) -> int:
+        """Clients see the end of what the server says, and can still speak: what they send is executed. How many connections."""
+        links = [link for link in self._links if not link.client.transport.is_closing()]
+        for link in links:
+            link.client.write_eof()
+        return len(links)
+
+    # The network from now on
+
+    def delay(self, seconds: float) -> None:
+        """Every command and every reply takes so long; 0 is prompt again."""
+        self._delay_s = seconds
+
+    def trickle(self, *, on: bool = True) -> None:
+        """Everything passes one byte at a time."""
+        self._trickles = on
+
+    def refuse_connections(self, *, on: bool = True) -> None:
+        """Who connects is reset at once."""
+        self._refuses = on
+
+    def black_hole(self) -> None:
+        """Nothing passes, on old and new connections, and neither side sees an end. What is sent arrives after `heal`."""
+        self._passable.clear()
+
+    def heal(self) -> None:
+        """The end of delays, trickling, refusals and of the black hole."""
+        self._delay_s, self._trickles, self._refuses = 0.0, False, False
+        self._passable.set()
+
     async def _accept(self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
         try:
+            if self._refuses:
+                raise ConnectionRefusedError
             server_in, server_out = await self._connect()
         except OSError:
             client_out.transport.abort()
@@ -87,8 +135,8 @@ class Proxy:
         link = _Link(client_out, server_out)
         self._links.add(link)
         tasks = [
-            asyncio.create_task(self._forward(link, client_in, server_out)),
-            asyncio.create_task(self._answer(link, server_in, client_out)),
+            asyncio.create_task(self._forward(link, client_in)),
+            asyncio.create_task(self._answer(link, server_in)),
         ]
         self._tasks.update(tasks)
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -107,30 +155,43 @@ class Proxy:
             return await asyncio.open_unix_connection(self._target.path)
         return await asyncio.open_connection(self._target.hostname, self._target.port)
 
-    async def _forward(self, link: _Link, client: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+    async def _forward(self, link: _Link, client: asyncio.StreamReader) -> None:
         while command := await _read(client):
             if link.frozen:
                 continue
             link.commands.add(_name(command))
-            self.passed[_name(command).decode()] += 1
+            self.passed[_name(command).decode(errors="replace")] += 1
             if self._condition is not None and self._condition(command):
                 self._condition, link.loses_reply = None, True
             if self._late is not None and self._late(command):
                 self._late = None
                 self.held_commands += 1
                 await self._release.wait()
-            server.write(command)
-        if not server.transport.is_closing() and server.can_write_eof():
-            server.write_eof()
+            await self._pass(command, link.server)
+        if not link.server.transport.is_closing() and link.server.can_write_eof():
+            link.server.write_eof()
 
-    async def _answer(self, link: _Link, server: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+    async def _answer(self, link: _Link, server: asyncio.StreamReader) -> None:
         while reply := await _read(server):
             if link.loses_reply:
                 self.lost_replies += 1
+                link.client.write(reply[: self._kept_bytes])
+                await asyncio.sleep(0)
                 link.cut()
                 return
             if not link.frozen:
-                client.write(reply)
+                await self._pass(reply, link.client)
+
+    async def _pass(self, data: bytes, to: asyncio.StreamWriter) -> None:
+        if self._delay_s:
+            await asyncio.sleep(self._delay_s)
+        await self._passable.wait()
+        pieces = [data[at : at + 1] for at in range(len(data))] if self._trickles else [data]
+        for piece in pieces:
+            if not to.is_closing():
+                to.write(piece)
+            if self._trickles:
+                await asyncio.sleep(0)
 
 
 def _name(command: bytes) -> bytes:
