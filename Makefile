@@ -28,7 +28,7 @@ dev: $(READY) ## Server, API and worker in one process
 	$(BIN)/python -m runner dev
 
 test: $(READY) ## The whole suite on Valkey and on Redis (ALLOW_NO_REDIS=1: without redis-server)
-	RUNNER_TEST_SERVER=valkey,redis $(BIN)/python -m pytest
+	RUNNER_TEST_SERVER=valkey,redis $(BIN)/python -m pytest -n auto
 
 check: $(READY) ## Format, lint, types and fast tests, under a minute
 	$(BIN)/ruff format --check .

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -14,6 +15,8 @@ from redis.backoff import NoBackoff
 from tests.leftovers import immortal_keys, keys_of, stray_tasks
 from tests.recovery import Recovery, append_report, faults_of, measured_by, unmeasured
 from tests.servers import REDIS, VALKEY, Server, binary
+
+MOST_PROCESSES = 8
 
 # RUNNER_TEST_SERVER: a comma-separated choice of `valkey`, `redis` and URLs of servers that already run.
 # All that touches Redis runs once on each.
@@ -73,6 +76,29 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_report_header() -> str:
     missing = ", WITHOUT redis-server: it is not installed" if REDIS not in SERVERS and os.environ.get("ALLOW_NO_REDIS") == "1" else ""
     return f"servers: {', '.join(SERVERS)}{missing}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` starts: the tests wait more than they compute."""
+    return min((os.cpu_count() or 1) + 1, MOST_PROCESSES)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Reports travel between processes as UTF-8, which knows no lone surrogates; some tests log them."""
+    return _encodable((yield))
+
+
+def _encodable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_encodable(key): _encodable(part) for key, part in value.items()}
+        case list() | tuple():
+            return type(value)(_encodable(part) for part in value)
+    return value
 
 
 @pytest.fixture(scope="session", params=SERVERS)
