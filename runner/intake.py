@@ -8,6 +8,7 @@ from runner.clock import monotonic_s
 from runner.completion import Completion
 from runner.errors import StoreUnavailable
 from runner.executor import Executor
+from runner.failpoints import around_attempt
 from runner.in_hand import InHand
 from runner.job import Ending, Outcome, StartedJob
 from runner.keys import Priority
@@ -30,7 +31,7 @@ class Intake:
         self._store = store
         self._worker = worker
         self._in_hand = in_hand
-        self._executor = executor
+        self._execute = around_attempt(store.settings.failpoints, executor.execute)
         self._completion = completion
         self._attempts = attempts
         self._block_s = store.settings.block_s
@@ -86,7 +87,7 @@ class Intake:
 
     async def _attempt(self, job: StartedJob) -> None:
         try:
-            await self._executor.execute(job, self._record)
+            await self._execute(job, self._record)
         except asyncio.CancelledError:
             ending = Ending.cancelled if self._in_hand.was_asked_to_stop(job) else Ending.returned
             self._record(Outcome(job, ending, ttl_ms=self._ttl_ms))

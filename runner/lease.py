@@ -1,6 +1,6 @@
 """LeaseStore: what a worker's heartbeat thread asks of Redis, on a connection of its own."""
 
-from runner import scripts
+from runner import failpoints, scripts
 from runner.connection import connect_in_thread, translated_errors
 from runner.errors import LeaseLost
 from runner.keys import Keys
@@ -19,6 +19,7 @@ class LeaseStore:
         self._keys = Keys(queue)
         self._settings = settings
         self._redis = connect_in_thread(url, timeout_s=settings.renew_s + _MARGIN_S)
+        failpoints.arm_in_thread(settings.failpoints, self._redis)
 
     def renew(self, worker: str) -> list[str]:
         """Hold the lease for another `lease_s`; the running jobs somebody wants stopped. Raises `LeaseLost`, `StoreUnavailable`."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from runner import scripts
+from runner import failpoints, scripts
 from runner.connection import connect, translated_errors
 from runner.keys import Keys, Priority, check_queue_name
 from runner.settings import Settings
@@ -26,6 +26,7 @@ class QueueStore:
         self.redis = connect(url, timeout_s=settings.command_timeout_s)
         # A blocking read is silent for as long as it may block, so it needs a connection of its own patience.
         self._patient = connect(url, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
+        failpoints.arm(settings.failpoints, self.redis, self._patient)
         self._now_us = now_us
         self._common: dict[str, scripts.Argument] = {
             "window_size": settings.window,

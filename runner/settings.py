@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     command_timeout_s: float = Field(default=1.5, gt=0, description="longest wait for one reply of Redis")
     stall_s: float = Field(default=1.0, gt=0, description="event-loop stall that is logged with its stack")
     record_starts: bool = Field(default=False, description="log each start in Redis, for tests and measurements")
+    failpoints: str | None = Field(default=None, description="places where the process fails on purpose, for tests of the runner itself")
 
     @model_validator(mode="after")
     def _check_relations(self) -> Self:

@@ -29,7 +29,7 @@ RINGS = {
         "settings",
         "simulation",
     },
-    "redis": {"connection", "embedded", "lease", "limit_store", "queue_store", "redis_client", "replies", "scripts", "store"},
+    "redis": {"connection", "embedded", "failpoints", "lease", "limit_store", "queue_store", "redis_client", "replies", "scripts", "store"},
     "processes": {
         "asgi",
         "client",
