@@ -1,59 +1,74 @@
-"""`python -m bench drain|enqueue|latency|throttle|limits`: measure this machine, each time on a private server that is thrown away. Without a scenario: all."""
+"""The command line of `python -m bench`: says what is chosen; bench/run.py measures it."""
 
 import argparse
+import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
-import uvloop
+from bench.results import save
+from bench.run import Conditions, report
+from bench.scenario import Scenario
+from bench.scenarios import drain, enqueue, latency, multi_limit, scale, throttle
+from tests.servers import REDIS, VALKEY
 
-from bench import drain, enqueue, latency, limits, throttle
-from bench.environment import Environment
-from bench.results import Report
-from bench.scenario import Repetition, Scenario
-from tests.servers import REDIS, VALKEY, Server
-
-SCENARIOS = {module.SCENARIO.name: module.SCENARIO for module in (drain, enqueue, latency, throttle, limits)}
+SCENARIOS = {module.SCENARIO.name: module.SCENARIO for module in (enqueue, drain, multi_limit, scale, latency, throttle)}
 
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--case", action="append", default=[], metavar="NAME", help="only this case; may be given several times")
     common.add_argument("--server", choices=(REDIS, VALKEY), default=REDIS if shutil.which("redis-server") else VALKEY)
     common.add_argument("--no-persistence", action="store_true", help="no append-only file")
     common.add_argument("--repeat", type=int, default=3, help="repetitions, each on a fresh server")
+    common.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="change an option of the chosen cases")
+    common.add_argument("--quick", action="store_true", help="everything once and very small: shows that it works, says nothing of speed")
     common.add_argument("--json", action="store_true", help="one JSON object for each scenario")
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, parents=[common])
+    common.add_argument("--save", action="store_true", help="keep the results in bench/results/")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure this machine, each time on a private server that is thrown away. Without a scenario: all.",
+        parents=[common],
+    )
     scenarios = parser.add_subparsers(dest="scenario", metavar="scenario")
     for scenario in SCENARIOS.values():
-        command = scenarios.add_parser(scenario.name, help=scenario.description, description=scenario.description, parents=[common])
-        for field in fields(scenario.options):
-            name, help_text = f"--{field.name.replace('_', '-')}", field.metadata["help"]
-            if isinstance(field.default, bool):
-                command.add_argument(name, dest=field.name, action="store_true", help=help_text)
-            else:
-                command.add_argument(name, dest=field.name, type=int, default=field.default, help=f"{help_text} (default {field.default})")
+        cases = f"Cases: {', '.join(scenario.cases)}."
+        scenarios.add_parser(scenario.name, help=scenario.description, description=f"{scenario.description}. {cases}", parents=[common])
     return parser
 
 
-def _report(scenario: Scenario, options: Any, kind: str, *, persistent: bool, repeat: int) -> Report:
-    repetitions: list[Repetition] = []
-    for _ in range(repeat):
-        with Server(kind, appendonly=persistent) as server:
-            environment = Environment.here(server.url)
-            repetitions.append(uvloop.run(scenario.measure(server.url, options)))
-    return Report(scenario, options, environment, repetitions)
+def _changes(given: argparse.Namespace, scenario: Scenario) -> dict[str, Any]:
+    """Options as they are to be, by name. A value is a number if it can be read as one."""
+    changes: dict[str, Any] = dict(scenario.quick) if given.quick else {}
+    for change in given.set:
+        name, _, value = change.partition("=")
+        changes[name] = int(value) if value.isdigit() else value
+    return changes
 
 
-def main(arguments: Sequence[str]) -> None:
-    given = _parser().parse_args(arguments)
-    chosen = [SCENARIOS[given.scenario]] if given.scenario else list(SCENARIOS.values())
-    for scenario in chosen:
-        options = scenario.options(**{field.name: getattr(given, field.name, field.default) for field in fields(scenario.options)})
-        report = _report(scenario, options, given.server, persistent=not given.no_persistence, repeat=given.repeat)
-        print(report.to_json() if given.json else report.to_text() + "\n", flush=True)
+def main(arguments: Sequence[str]) -> int:
+    """0 if all was measured, 1 if something went wrong, 2 if the command is not understood."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.save and (given.set or given.quick):
+        parser.error("--save keeps what can be compared: not together with --set or --quick")
+    if (given.case or given.set) and not given.scenario:
+        parser.error("--case and --set belong to one scenario: name it")
+    conditions = Conditions(given.server, not given.no_persistence, 1 if given.quick else given.repeat)
+    failures = 0
+    for scenario in [SCENARIOS[given.scenario]] if given.scenario else SCENARIOS.values():
+        try:
+            cases = scenario.chosen(given.case, _changes(given, scenario))
+        except LookupError as error:
+            parser.error(str(error))
+        measured = report(scenario, cases, conditions)
+        failures += len(measured.failures)
+        print(json.dumps(measured.document()) if given.json else measured.text() + "\n", flush=True)
+        if given.save:
+            print(f"kept in {save(measured.document())}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

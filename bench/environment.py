@@ -19,6 +19,7 @@ class Environment:
 
     cpus: int
     cpu: str
+    memory_gb: int
     load: float
     system: str
     python: str
@@ -40,6 +41,7 @@ class Environment:
         return cls(
             cpus=len(os.sched_getaffinity(0)),
             cpu=_cpu_model(),
+            memory_gb=round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30),
             load=round(os.getloadavg()[0], 2),
             system=f"{platform.system()} {platform.release()}",
             python=platform.python_version(),

@@ -1,9 +1,14 @@
 """The app that is measured: tasks that do nothing, so that all the time is the runner's."""
 
-from runner import Runner, Settings, TokenBucket
+import asyncio
+
+from runner import Runner, Settings, TokenBucket, current_job
 from runner.clock import monotonic_us, wall_us
 
-NEVER_BINDS = TokenBucket("never-binds", rate="1000000/s")
+QUEUE = "bench"
+NEVER_BIND = [TokenBucket(f"never-binds-{number}", rate="1000000/s") for number in range(1, 4)]
+NEVER_BINDS_BY_KEY = TokenBucket("never-binds-by-key", rate="1000000/s", key="{data}")
+_FOR_EVER_S = 3_600.0
 
 
 async def noop(data: str = "") -> None:
@@ -24,13 +29,19 @@ async def wall_instant() -> int:
     return wall_us()
 
 
+async def held() -> None:
+    """Runs until its worker is killed; the next attempt does nothing."""
+    if current_job().attempt == 1:
+        await asyncio.sleep(_FOR_EVER_S)
+
+
 def build(queue: str, settings: Settings, metered: TokenBucket) -> Runner:
-    """The app of one queue. Only `metered` jobs wait for the bucket `metered`."""
+    """The app of one queue. Only `metered` jobs ever wait, for the bucket `metered`; `limits_2` are jobs behind two limits, and so on."""
     app = Runner(queue, settings=settings)
-    app.task(noop)
-    app.task(noop_sync)
-    app.task(name="limited", limits=[NEVER_BINDS])(noop)
-    app.task(name="limited_sync", limits=[NEVER_BINDS])(noop_sync)
-    app.task(monotonic_instant)
+    for function in (noop, noop_sync, monotonic_instant, held):
+        app.task(function)
+    for count in range(1, len(NEVER_BIND) + 1):
+        app.task(name=f"limits_{count}", limits=NEVER_BIND[:count])(noop)
+    app.task(name="keyed", limits=[NEVER_BINDS_BY_KEY])(noop)
     app.task(name="metered", limits=[metered])(wall_instant)
     return app

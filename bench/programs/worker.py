@@ -1,26 +1,23 @@
-"""The worker program that is measured: warms up on a queue of its own, says `ready`, and starts on the real one at a line of input.
-
-It stops when its input ends, so that it never outlives who started it.
-"""
+"""The worker that is measured: warms up on a queue of its own, says `ready`, and starts on the real one at a line of input."""
 
 import argparse
 import asyncio
 import os
-import sys
 
 import uvloop
 
+from bench.programs import standard_input
 from bench.workload import build
 from runner import Runner, TokenBucket, Worker, load_settings
 
 WARM_UP_JOBS = 1_000
-_WARM_UP_S = 20.0
+_WARM_UP_S = 30.0
 _POLL_S = 0.01
 
 
 async def warm_up(app: Runner) -> None:
     """Run some jobs of each kind, so that imports, caches and scripts are there."""
-    for name in ("noop", "limited"):
+    for name in ("noop", "limits_1"):
         await app.submit_many([app.tasks[name].prepare() for _ in range(WARM_UP_JOBS // 2)])
     worker = Worker(app)
     running = asyncio.create_task(worker.run())
@@ -29,12 +26,6 @@ async def warm_up(app: Runner) -> None:
     worker.stop()
     await running
     await app.close()
-
-
-async def standard_input() -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    return reader
 
 
 async def main(queue: str, metered: TokenBucket) -> None:

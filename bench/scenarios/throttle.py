@@ -1,4 +1,4 @@
-"""throttle: a large backlog behind a rate. Are all permitted starts used, none beyond them, in order, and what does waiting cost?"""
+"""throttle: a backlog behind a rate. Are all permitted starts used, none beyond them, in order, and does the cost depend on the backlog?"""
 
 import asyncio
 import os
@@ -9,16 +9,15 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
+from bench.program import workers
 from bench.redis_load import RedisLoad
-from bench.scenario import Repetition, Scenario, option, percentiles
+from bench.scenario import Repetition, Scenario, percentiles
 from bench.start_log import Start, latenesses_us, most_in_window, order_inversions, worst_excess
-from bench.worker_process import worker_processes
-from bench.workload import build
+from bench.workload import QUEUE, build
 from runner import Settings, TokenBucket
 from runner.keys import Keys
 from runner.limits import MICROSECONDS
 
-_QUEUE = "bench"
 _POLL_S = 0.01
 _FIRST_START_S = 5.0
 _CHUNK = 50_000
@@ -26,12 +25,14 @@ _CHUNK = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    backlog: int = option(20_000, "jobs submitted beforehand")
-    rate: int = option(100, "starts a second")
-    burst: int = option(10, "capacity of the bucket")
-    seconds: int = option(15, "how long is measured, from the first start")
-    workers: int = option(1, "worker processes")
-    kill_leader: bool = option(False, "kill -9 the leading worker halfway; wants two workers at least")
+    """`backlog` jobs behind a bucket, measured for `seconds` from the first start. `kill_leader`: kill -9 at half of that time."""
+
+    backlog: int = 20_000
+    rate: int = 100
+    burst: int = 10
+    seconds: int = 10
+    workers: int = 1
+    kill_leader: bool = False
 
 
 async def _until_first_start(redis: Redis, starts: str) -> None:
@@ -67,11 +68,11 @@ async def _read_starts(redis: Redis, keys: Keys, place: dict[str, int]) -> list[
 async def measure(url: str, options: Options) -> Repetition:
     limit = TokenBucket("metered", rate=f"{options.rate}/s", burst=options.burst)
     settings = Settings(redis_url=url, record_starts=True)
-    app = build(_QUEUE, settings, limit)
-    keys = Keys(_QUEUE)
+    app = build(QUEUE, settings, limit)
+    keys = Keys(QUEUE)
     redis = Redis.from_url(url, protocol=2)
     try:
-        async with worker_processes(options.workers, _QUEUE, settings, limit) as workers:
+        async with workers([QUEUE] * options.workers, settings, limit) as started:
             task = app.tasks["metered"]
             empty = await _used_memory(redis)
             places: dict[str, int] = {}
@@ -80,7 +81,7 @@ async def measure(url: str, options: Options) -> Repetition:
                 places |= {handle.id: start + place for place, handle in enumerate(await app.submit_many(jobs))}
             bytes_a_job = (await _used_memory(redis) - empty) / options.backlog
             before = await RedisLoad.now(redis)
-            for worker in workers:
+            for worker in started:
                 worker.go()
             await _until_first_start(redis, keys.starts)
             if options.kill_leader:
@@ -91,17 +92,19 @@ async def measure(url: str, options: Options) -> Repetition:
                 await asyncio.sleep(options.seconds)
             count = await redis.xlen(keys.starts)
             load = (await RedisLoad.now(redis)).since(before)
-            worker_cpu_s = 0.0 if options.kill_leader else sum(worker.cpu_s() for worker in workers)
+            worker_cpu_s = sum(worker.cpu_s() for worker in started if worker.runs)
         starts = await _read_starts(redis, keys, places)
     finally:
         await redis.aclose()
         await app.close()
     figures = _figures(limit, options, starts) | {
-        "worker_cpu_s": worker_cpu_s,
-        "redis_cpu_s": load.cpu_s,
+        "worker_cpu_us_per_start": worker_cpu_s * MICROSECONDS / count,
+        "redis_cpu_us_per_start": load.cpu_s * MICROSECONDS / count,
         "redis_commands_per_start": load.calls / count - 1,  # less the log of starts, which is off in production
         "redis_bytes_per_waiting_job": bytes_a_job,
     }
+    if options.kill_leader:
+        del figures["worker_cpu_us_per_start"]  # the killed one's is not known
     return Repetition(figures, load.per(count))
 
 
@@ -122,4 +125,19 @@ def _figures(limit: TokenBucket, options: Options, log: Sequence[Start]) -> dict
     }
 
 
-SCENARIO = Scenario("throttle", "start", Options, measure, "a backlog behind a rate limit")
+SCENARIO = Scenario(
+    name="throttle",
+    unit="start",
+    description="100 starts a second with jobs in line, by backlog, by workers, and with the leader killed",
+    cases={
+        "waiting-1k": Options(backlog=1_000, seconds=8),
+        "waiting-20k": Options(),
+        "waiting-1m": Options(backlog=1_000_000),
+        "workers-2": Options(workers=2),
+        "workers-4": Options(workers=4),
+        "leader-killed": Options(workers=2, kill_leader=True),
+    },
+    quick={"backlog": 200, "seconds": 1},
+    measure=measure,
+    repetitions={"waiting-1m": 1},
+)
