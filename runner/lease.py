@@ -1,7 +1,7 @@
 """LeaseStore: what a worker's heartbeat thread asks of Redis, on a connection of its own."""
 
 from runner import failpoints, scripts
-from runner.connection import connect_in_thread, translated_errors
+from runner.connection import connect_in_thread, located, translated_errors
 from runner.errors import LeaseLost
 from runner.keys import Keys
 from runner.limits import MICROSECONDS
@@ -18,7 +18,7 @@ class LeaseStore:
     def __init__(self, url: str, queue: str, settings: Settings) -> None:
         self._keys = Keys(queue)
         self._settings = settings
-        self._redis = connect_in_thread(url, timeout_s=settings.renew_s + _MARGIN_S)
+        self._redis = connect_in_thread(located(url, self._keys.prefix), timeout_s=settings.renew_s + _MARGIN_S)
         failpoints.arm_in_thread(settings.failpoints, self._redis)
 
     def renew(self, worker: str) -> list[str]:

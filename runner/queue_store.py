@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 from runner import failpoints, scripts
-from runner.connection import connect, translated_errors
+from runner.connection import connect, located, translated_errors
 from runner.keys import Keys, Priority, check_queue_name
 from runner.settings import Settings
 
@@ -23,9 +23,10 @@ class QueueStore:
     def __init__(self, url: str, queue: str, settings: Settings, *, now_us: Callable[[], int] = lambda: 0) -> None:
         self.keys = Keys(check_queue_name(queue))
         self.settings = settings
-        self.redis = connect(url, timeout_s=settings.command_timeout_s)
+        self.locator = located(url, self.keys.prefix)
+        self.redis = connect(self.locator, timeout_s=settings.command_timeout_s)
         # A blocking read is silent for as long as it may block, so it needs a connection of its own patience.
-        self._patient = connect(url, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
+        self._patient = connect(self.locator, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
         failpoints.arm(settings.failpoints, self.redis, self._patient)
         self._now_us = now_us
         self._common: dict[str, scripts.Argument] = {

@@ -67,9 +67,12 @@ class JobStore(LimitStore):
         with translated_errors():
             async with self._patient.pubsub() as channel:
                 await channel.subscribe(self.keys.finished)
+                epoch = self.locator.epoch
                 pinged = False
                 while True:
                     message = await channel.get_message(timeout=self.settings.block_s)
+                    if epoch != self.locator.epoch and message is None:
+                        return  # the queue may be on another server now
                     if message is None and pinged:
                         # Whoever is gone without a word would never be missed: nothing else is sent on this connection.
                         raise TimeoutError("no answer on the connection that listens")

@@ -16,7 +16,7 @@ from api.server import serve
 from runner.cli.loading import configure, load_app
 from runner.cli.options import App, AsJson, RedisUrl
 from runner.cli.output import log_to_stderr, say, say_json
-from runner.connection import shown_url
+from runner.connection import embedded_folder, parse_address, shown_url
 from runner.demo import show
 from runner.embedded import EmbeddedServer
 from runner.registry import Runner
@@ -107,10 +107,13 @@ def _lease_options(lease: float | None) -> dict[str, float]:
 @contextmanager
 def _server_of(runner: Runner) -> Iterator[str]:
     """Where the queue lives, in words; the embedded server of this folder is started, or attached to, if no URL is given."""
-    if runner.settings.redis_url is not None:
-        yield shown_url(runner.settings.redis_url)
+    url = runner.settings.redis_url
+    folder = Path.cwd() if url is None else embedded_folder(url)
+    if url is not None and folder is None:
+        parse_address(url)
+        yield shown_url(url)
         return
-    with EmbeddedServer.attach_or_start(Path.cwd()) as server:
+    with EmbeddedServer.attach_or_start((folder or Path.cwd()).resolve()) as server:
         configure(runner, redis_url=server.url)
         yield f"{server.url} (embedded, {'started here' if server.owned else 'attached'})"
 

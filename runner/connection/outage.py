@@ -1,0 +1,61 @@
+"""What an error of Redis means: whether waiting helps, and whether the server should be looked for anew."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from runner.connection.locator import Locator
+from runner.errors import StoreUnavailable
+
+_LOST_CLASSES = (RedisConnectionError, RedisTimeoutError, OSError)
+_ELSEWHERE_CLASSES = (ClusterDownError, MasterDownError, ReadOnlyError)
+"""Also MOVED. ASK is no reason to go: while a slot migrates its old owner is asked again until it says MOVED, see decision 0016."""
+_ELSEWHERE_PREFIXES = ("UNBLOCKED", "NOREPLICAS")
+_TRANSIENT_CLASSES = (*_LOST_CLASSES, *_ELSEWHERE_CLASSES, AskError, OutOfMemoryError, StoreUnavailable, TryAgainError)
+_TRANSIENT_PREFIXES = (*_ELSEWHERE_PREFIXES, "LOADING", "MISCONF", "BUSY", "NOGROUP")
+"""Answers that mean "wait, then ask again": some have a class, the others are plain ResponseErrors, known only by their first word."""
+_POOL_IS_EXHAUSTED = "No connection available"
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call can succeed later without anybody's help. Looks inside exception groups."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_transient(inner) for inner in error.exceptions)
+    return isinstance(error, _TRANSIENT_CLASSES) or _begins(error, _TRANSIENT_PREFIXES)
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what the client raises into `StoreUnavailable` where waiting helps; everything else passes unchanged."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        if is_transient(error):
+            message = f"Redis is not available right now: {str(error) or type(error).__name__}"
+            raise StoreUnavailable(message) from error
+        raise
+
+
+def note(error: BaseException, locator: Locator) -> None:
+    """Tell the locator of an error of its server, so that the next connection goes where it should."""
+    if isinstance(error, (*_ELSEWHERE_CLASSES, MovedError)) or _begins(error, _ELSEWHERE_PREFIXES):
+        locator.leave()
+    elif isinstance(error, _LOST_CLASSES) and not str(error).startswith(_POOL_IS_EXHAUSTED):
+        locator.suspect()
+
+
+def _begins(error: BaseException, prefixes: tuple[str, ...]) -> bool:
+    return isinstance(error, ResponseError) and str(error).lstrip("-").startswith(prefixes)
