@@ -21,11 +21,13 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     on_started: Callable[[str], object] = lambda _: None,
+    on_signal: Callable[[], object] = lambda: None,
     stopping: asyncio.Event | None = None,
 ) -> None:
     """Serve the queue until SIGINT, SIGTERM or `stopping`; then finish what is under way, waiting requests at once, and return.
 
-    Port 0 takes a free one; `on_started` is given the URL once requests are answered. Raises OSError if it cannot listen
+    Port 0 takes a free one; `on_started` is given the URL once requests are answered. A second signal ends requests that are
+    under way; `on_signal` is called at each. Raises OSError if it cannot listen
     there, and `ConfigurationError` if there is no Redis to use; that Redis is away is no error.
     """
     stop = stopping or asyncio.Event()
@@ -43,7 +45,7 @@ async def serve(
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        await _Server(config, stop, lambda: on_started(_url(listener))).serve([listener])
+        await _Server(config, stop, lambda: on_started(_url(listener)), on_signal).serve([listener])
     finally:
         listener.close()
 
@@ -51,15 +53,24 @@ async def serve(
 class _Server(uvicorn.Server):
     """uvicorn's server, whose end also ends the requests that wait for a job. A signal is taken as a wish, not passed on."""
 
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event, on_started: Callable[[], object]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, stopping: asyncio.Event, on_started: Callable[[], object], on_signal: Callable[[], object]
+    ) -> None:
         super().__init__(config)
         self._stopping = stopping
         self._on_started = on_started
+        self._on_signal = on_signal
         self._loop = asyncio.get_running_loop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:
+            # uvicorn leaves the app's own end out then, and its task is cancelled with a stack trace when the loop closes.
+            await self.lifespan.shutdown()
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._stopping.is_set()
@@ -68,6 +79,7 @@ class _Server(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
         self._loop.call_soon_threadsafe(self._stopping.set)
+        self._on_signal()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,7 +1,7 @@
 """InHand: what this worker holds right now: free slots, running attempts, and outcomes Redis has not confirmed yet."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from runner.job import StartedJob
 
@@ -11,11 +11,14 @@ was destroyed is delivered again."""
 
 
 class InHand:
-    """The slots of one worker, and every entry it must not let Redis take for lost."""
+    """The slots of one worker, and every entry it must not let Redis take for lost.
 
-    def __init__(self, slots: int) -> None:
+    `stragglers` are attempts of a lost lease that go on all the same: each keeps its slot until it ends.
+    """
+
+    def __init__(self, slots: int, stragglers: Collection[asyncio.Task[None]] = ()) -> None:
         self.slots = slots
-        self.free = slots
+        self.free = slots - len(stragglers)
         self._held: dict[Place, StartedJob] = {}
         self._attempts: dict[Place, asyncio.Task[None]] = {}
         self._undecided: dict[Place, StartedJob] = {}
@@ -23,6 +26,19 @@ class InHand:
         self._slot_freed = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for straggler in stragglers:
+            straggler.add_done_callback(self._free_slot)
+
+    @property
+    def defect(self) -> asyncio.Future[None]:
+        """Fails with whatever an attempt raises: it records what its handler does, so this is an error of the worker itself."""
+        return self._defect
+
+    @property
+    def attempts(self) -> list[asyncio.Task[None]]:
+        """The attempts that have not ended."""
+        return list(self._attempts.values())
 
     @property
     def held(self) -> list[StartedJob]:
@@ -51,6 +67,7 @@ class InHand:
         place = _place(job)
         self._held[place] = self._undecided[place] = job
         self._attempts[place] = attempt
+        attempt.add_done_callback(self._note_defect)
         self._empty.clear()
 
     def decide(self, job: StartedJob) -> bool:
@@ -59,8 +76,7 @@ class InHand:
 
     def end(self, job: StartedJob) -> None:
         """The attempt is over and its slot free; its outcome may still be unconfirmed."""
-        self.free += 1
-        self._slot_freed.set()
+        self._free_slot()
         del self._attempts[_place(job)]
         self._asked_to_stop.discard(_place(job))
         if not self._attempts:
@@ -90,6 +106,15 @@ class InHand:
     async def wait_until_empty(self) -> None:
         """Until no attempt runs."""
         await self._empty.wait()
+
+    def _free_slot(self, _: object = None) -> None:
+        self.free += 1
+        self._slot_freed.set()
+
+    def _note_defect(self, attempt: asyncio.Task[None]) -> None:
+        error = None if attempt.cancelled() else attempt.exception()
+        if error is not None and not self._defect.done():
+            self._defect.set_exception(error)
 
     def _stop(self, place: Place) -> None:
         # In the next turn of the loop: an attempt cancelled before its first step would never reach its own `finally`.

@@ -25,15 +25,12 @@ _LOOK_S = 0.1
 class Intake:
     """The claim loop of one worker under one lease."""
 
-    def __init__(
-        self, store: JobStore, worker: str, in_hand: InHand, executor: Executor, completion: Completion, attempts: asyncio.TaskGroup
-    ) -> None:
+    def __init__(self, store: JobStore, worker: str, in_hand: InHand, executor: Executor, completion: Completion) -> None:
         self._store = store
         self._worker = worker
         self._in_hand = in_hand
         self._execute = around_attempt(store.settings.failpoints, executor.execute)
         self._completion = completion
-        self._attempts = attempts
         self._block_s = store.settings.block_s
         self._ttl_ms = round(store.settings.result_ttl_s * 1000)
         self._looked_s = float("-inf")
@@ -83,7 +80,7 @@ class Intake:
         return False
 
     def _start(self, job: StartedJob) -> None:
-        self._in_hand.begin(job, self._attempts.create_task(self._attempt(job)))
+        self._in_hand.begin(job, asyncio.create_task(self._attempt(job)))
 
     async def _attempt(self, job: StartedJob) -> None:
         try:

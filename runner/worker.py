@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import secrets
+import threading
 from typing import Any
 
 from runner.completion import Completion
@@ -25,6 +26,8 @@ log = logging.getLogger("runner")
 _RETRY_S = 0.5
 _CLEANUP_S = 2.0
 """Time that stopped attempts get to end before their jobs are given back without them."""
+_LAST_WORD_S = 0.2
+"""Time for those that end when they are stopped a second time."""
 
 
 class Worker:
@@ -36,6 +39,7 @@ class Worker:
         self._url = redis_url(self._settings)
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._stragglers: list[asyncio.Task[None]] = []
         self.id = ""
         self._published_us = 0
         self.slots = self._settings.concurrency
@@ -67,6 +71,7 @@ class Worker:
                 except LeaseLost as error:
                     log.error("%s; going on under a new id", error)
         finally:
+            _let_go(self._stragglers)
             watch.stop()
             executor.close()
             await store.close()
@@ -89,49 +94,58 @@ class Worker:
 
     async def _work_under_lease(self, store: JobStore, executor: Executor) -> None:
         """One lease, from enlisting to signing off. Raises `LeaseLost`."""
-        in_hand = InHand(self.slots)
+        in_hand = InHand(self.slots, self._stragglers)
         self.completion = completion = Completion(store, self.id, in_hand)
         refill = RefillLoop(store, self.id)
         lost = asyncio.Event()
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
         heartbeat = Heartbeat(lease, self.id, self._settings.renew_s, in_hand.cancel, lost.set)
         try:
-            async with asyncio.TaskGroup() as actors, asyncio.TaskGroup() as attempts:
-                intake = Intake(store, self.id, in_hand, executor, completion, attempts)
+            async with asyncio.TaskGroup() as actors:
+                intake = Intake(store, self.id, in_hand, executor, completion)
                 claiming = asyncio.create_task(intake.run(), name="intake")
                 background = [actors.create_task(completion.run(), name="completion"), actors.create_task(refill.run(), name="refill")]
                 heartbeat.start()
                 background.append(actors.create_task(self._note_leader(refill)))
                 try:
-                    await self._until_over(claiming, lost)
+                    await self._until_over(claiming, lost, in_hand)
                 finally:
                     await _cancelled(claiming)
                 if not lost.is_set():
                     await self._let_finish(in_hand, intake)
                     await self._sign_off(store, completion)
-                in_hand.cancel_all()
-                await in_hand.wait_until_empty()
                 for actor in background:
                     actor.cancel()
         finally:
             heartbeat.stop()
+            await self._end_attempts(in_hand, _CLEANUP_S if lost.is_set() else _LAST_WORD_S)
         if lost.is_set():
             message = f"the lease of worker {self.id} has lapsed"
             raise LeaseLost(message)
+
+    async def _end_attempts(self, in_hand: InHand, patience_s: float) -> None:
+        """Stop what still runs. What goes on all the same keeps its slot under the next lease, if there is one."""
+        in_hand.cancel_all()
+        if in_hand.attempts:
+            await asyncio.wait(in_hand.attempts, timeout=patience_s)
+        self._stragglers = [attempt for attempt in [*self._stragglers, *in_hand.attempts] if not attempt.done()]
 
     async def _note_leader(self, refill: RefillLoop) -> None:
         await refill.elected.wait()
         self.leader = refill.leader
         self.working.set()
 
-    async def _until_over(self, claiming: asyncio.Task[None], lost: asyncio.Event) -> None:
-        """Until somebody asks to stop, the lease is lost, or claiming ends (it only does by an error)."""
+    async def _until_over(self, claiming: asyncio.Task[None], lost: asyncio.Event, in_hand: InHand) -> None:
+        """Until somebody asks to stop, the lease is lost, or claiming or an attempt ends by an error of ours."""
         waits = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(lost.wait())]
+        ends: list[asyncio.Future[Any]] = [claiming, in_hand.defect, *waits]
         try:
-            await asyncio.wait([claiming, *waits], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
+        if in_hand.defect.done():
+            in_hand.defect.result()
         if claiming.done():
             if isinstance(claiming.exception(), LeaseLost):
                 lost.set()
@@ -165,6 +179,21 @@ class Worker:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _let_go(stragglers: list[asyncio.Task[None]]) -> None:
+    """Let the process end though these handlers do not: asyncio.run() would wait for all tasks it knows of.
+
+    Nothing may free them before that, or they would be thrown one more exception to ignore; so a daemon thread keeps them.
+    """
+    if stragglers:
+        for straggler in stragglers:
+            asyncio.tasks._unregister_task(straggler)  # noqa: SLF001 - public by asyncio's own documentation, "Extending"
+        threading.Thread(target=_keep, args=[list(stragglers)], name="runner-stragglers", daemon=True).start()
+
+
+def _keep(_: object) -> None:
+    threading.Event().wait()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

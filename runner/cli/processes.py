@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from api.server import serve
 from runner.cli.loading import configure, load_app
 from runner.cli.options import App, AsJson, RedisUrl
 from runner.cli.output import log_to_stderr, say, say_json
+from runner.cli.signals import Signals
 from runner.connection import embedded_folder, parse_address, shown_url
 from runner.demo import show
 from runner.embedded import EmbeddedServer
@@ -75,7 +75,7 @@ def api(
     runner = load_app(app, redis_url=redis_url)
     with _server_of(runner) as server:
         _announce("api", runner, server, as_json=json)
-        _run(_serve(runner, host, port, as_json=json))
+        _run(_serve_alone(runner, host, port, as_json=json))
 
 
 def dev(
@@ -132,7 +132,7 @@ def _announce(kind: str, runner: Runner, server: str, *, as_json: bool) -> None:
 async def _work(runner: Runner, server: str, *, as_json: bool) -> None:
     _announce("worker", runner, server, as_json=as_json)
     worker = Worker(runner)
-    async with _stopped_by_signals(worker.stop):
+    with Signals(worker.stop, runner.settings.drain_s):
         leaders = asyncio.create_task(_tell_leader(worker, as_json=as_json))
         await worker.run()
         leaders.cancel()
@@ -152,38 +152,32 @@ async def _tell_leader(worker: Worker, *, as_json: bool) -> None:
         say(f"  leader  {'this worker' if worker.leader == worker.id else worker.leader}")
 
 
-async def _serve(runner: Runner, host: str, port: int, *, as_json: bool) -> None:
+async def _serve_alone(runner: Runner, host: str, port: int, *, as_json: bool) -> None:
+    with Signals(lambda: None, 0) as signals:
+        await _serve(runner, host, port, signals, as_json=as_json)
+
+
+async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_json: bool) -> None:
+    """Until a signal. The server takes the signals while it serves, and tells of them."""
+
     def listening(url: str) -> None:
         if as_json:
             say_json({"event": "listening", "url": url})
         else:
             say(f"listening on {url}")
 
-    await serve(runner.settings, runner.queue, host=host, port=port, on_started=listening)
+    await serve(runner.settings, runner.queue, host=host, port=port, on_started=listening, on_signal=signals.received)
 
 
 async def _develop(runner: Runner, server: str, host: str, port: int) -> None:
-    """API and worker side by side; the API's end, by a signal, drains the worker."""
+    """API and worker side by side; a signal ends the one and drains the other."""
     _announce("dev", runner, server, as_json=False)
     worker = Worker(runner)
     async with asyncio.TaskGroup() as group:
         group.create_task(worker.run())
-        await _serve(runner, host, port, as_json=False)
-        worker.stop()
-        async with _stopped_by_signals(worker.stop):
+        with Signals(worker.stop, runner.settings.drain_s) as signals:
+            await _serve(runner, host, port, signals, as_json=False)
             await worker.stopped.wait()
-
-
-@asynccontextmanager
-async def _stopped_by_signals(stop: Any) -> AsyncIterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 def _run(main: Any) -> Any:

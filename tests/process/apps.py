@@ -1,6 +1,7 @@
 """The app that the process tests run: every handler first notes in a file that it runs, where no lost Redis can lose it."""
 
 import asyncio
+import contextlib
 import os
 import time
 from collections import Counter
@@ -43,7 +44,16 @@ class App:
             self._note(number)
             os._exit(9)
 
-        self.nap, self.block, self.metered, self.lethal = nap, block, metered, lethal
+        @self.runner.task
+        async def stubborn(number: int, seconds: float) -> int:
+            self._note(number)
+            until_s = time.monotonic() + seconds
+            while time.monotonic() < until_s:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(seconds)
+            return number
+
+        self.nap, self.block, self.metered, self.lethal, self.stubborn = nap, block, metered, lethal, stubborn
 
     def runs(self) -> Counter[str]:
         """How often each job's handler was begun, by job id."""

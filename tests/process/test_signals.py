@@ -14,6 +14,7 @@ from tests.process.crew import PROGRESS_S, Crew, final, worker_ids
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 
+@pytest.mark.fault("F06")
 async def test_a_signal_lets_running_jobs_finish_and_gives_the_rest_back(app: App, redis: Redis, queue: str, crew: Crew) -> None:
     worker = await crew.start()
     ids = await app.submit(app.nap, range(30), 0.5)
@@ -34,12 +35,14 @@ async def test_a_signal_lets_running_jobs_finish_and_gives_the_rest_back(app: Ap
     assert {(status.failures, status.crashes) for status in await statuses_of(app, ids)} == {(0, 0)}
 
 
-@pytest.mark.parametrize("task", ["nap", "block"])
+@pytest.mark.fault("F06")
+@pytest.mark.fault("F34")
+@pytest.mark.parametrize("task", ["nap", "block", "stubborn"])
 async def test_a_second_signal_gives_back_at_once_even_what_cannot_be_stopped(
     app: App, redis: Redis, queue: str, crew: Crew, task: str
 ) -> None:
     worker = await crew.start(drain_s=60)
-    ids = await app.submit(getattr(app, task), range(5), 4.0)
+    ids = await app.submit(getattr(app, task), range(5), 100.0)
     await eventually(lambda: app.runs().total() == 5, PROGRESS_S)
     worker.signal(signal.SIGTERM)
     await eventually(lambda: "draining: 5 jobs" in worker.log)
@@ -48,12 +51,15 @@ async def test_a_second_signal_gives_back_at_once_even_what_cannot_be_stopped(
     assert await worker.ended() == 0
     assert {(status.state, status.failures, status.crashes) for status in await statuses_of(app, ids)} == {("queued", 0, 0)}
     assert await worker_ids(redis, queue) == {}
+    assert ("(stubborn) did not end when it was stopped; it is given back" in worker.log) is (task == "stubborn")
     for job_id in ids:
         await app.runner.client.cancel(job_id)
     await crew.start()
     await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
 
 
+@pytest.mark.fault("F06")
+@pytest.mark.fault("F42")
 async def test_workers_replaced_one_after_the_other_under_load_run_every_job_once(app: App, redis: Redis, queue: str, crew: Crew) -> None:
     leaving = [await crew.start(), await crew.start()]
     ids = await app.submit(app.metered, range(250), 0.02)

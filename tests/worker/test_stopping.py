@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import pytest
 from redis.asyncio import Redis
@@ -90,6 +91,61 @@ async def test_a_plain_function_that_goes_on_is_left_behind_and_its_job_given_ba
     assert await job.result(timeout=5) == 2
     assert (await (await work.submit()).wait(timeout=0.5)).state == "waiting", "the token of an attempt that had begun came back"
     release.set()
+
+
+async def test_a_handler_that_ignores_its_cancellation_is_left_behind_and_its_job_given_back(
+    app: Runner, crew: Crew, caplog: pytest.LogCaptureFixture
+) -> None:
+    release, ran = asyncio.Event(), list[int]()
+
+    @app.task
+    async def deaf() -> int:
+        ran.append(1)
+        while len(ran) == 1 and not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+        return len(ran)
+
+    worker = await crew.start(app)
+    job = await deaf.submit()
+    await eventually(lambda: ran)
+
+    worker.stop()
+    worker.stop()
+    await crew.ended(worker)
+
+    assert (await job.status()).state == "queued"
+    assert f"job {job.id} (deaf) did not end when it was stopped; it is given back" in caplog.text
+    await crew.start(app)
+    assert await job.result(timeout=5) == 2
+    release.set()
+
+
+async def test_a_handler_that_ignores_the_loss_of_its_lease_keeps_its_slot_and_no_other(
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew
+) -> None:
+    app, release, order = make_app(concurrency=2, lease_s=1.5, renew_s=0.3), asyncio.Event(), list[str]()
+
+    @app.task
+    async def deaf(name: str) -> str:
+        order.append(name)
+        while name == "first" and order.count("first") == 1 and not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+        await release.wait()
+        return name
+
+    worker = await crew.start(app)
+    job = await deaf.submit("first")
+    await eventually(lambda: order)
+    lost = worker.id
+    await redis.zadd(Keys(queue).workers, {lost: 0})
+
+    await eventually(lambda: worker.id != lost and worker.working.is_set() and len(order) == 2, within_s=10)
+    waiting = await deaf.submit("second")
+    assert (await waiting.wait(timeout=0.5)).state == "queued", "the slot of the first attempt was given away"
+    release.set()
+    assert [await job.result(timeout=5), await waiting.result(timeout=5)] == ["first", "second"]
 
 
 async def test_what_was_fetched_but_not_started_goes_back_at_once(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:

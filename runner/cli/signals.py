@@ -1,0 +1,59 @@
+"""Signals of the commands that stay: the first asks to stop, each further one to hurry; a process that does not end by then is ended."""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+log = logging.getLogger("runner")
+
+_MARGIN_S = 10.0
+"""Beyond the time running jobs get: for clean-up, signing off, and a busy machine."""
+_NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Signals:
+    """While entered, SIGTERM and SIGINT call `stop` on the event loop.
+
+    Python's own handlers, not the loop's: a handler that blocks the loop for ever cannot keep the process from being ended
+    `grace_s` (and some seconds) after the first signal, and some seconds after the second.
+    """
+
+    def __init__(self, stop: Callable[[], object], grace_s: float) -> None:
+        self._stop = stop
+        self._patience_s = grace_s + _MARGIN_S
+        self._loop = asyncio.get_running_loop()
+        self._deadlines: list[threading.Timer] = []
+        self._former: dict[signal.Signals, Any] = {}
+
+    def received(self) -> None:
+        """What a signal does; to be called by whoever takes the signals meanwhile."""
+        self._loop.call_soon_threadsafe(self._stop)
+        deadline = threading.Timer(self._patience_s, _end_process, [self._patience_s])
+        deadline.daemon = True
+        deadline.start()
+        self._deadlines.append(deadline)
+        self._patience_s = _MARGIN_S
+
+    def __enter__(self) -> Self:
+        self._former = {number: signal.signal(number, self._handle) for number in _NUMBERS}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, former in self._former.items():
+            signal.signal(number, former)
+        for deadline in self._deadlines:
+            deadline.cancel()
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self.received()
+
+
+def _end_process(patience_s: float) -> None:
+    log.error("the process did not end within %g s of a signal and is ended now; what it held goes on when its lease lapses", patience_s)
+    logging.shutdown()
+    os._exit(1)
