@@ -10,10 +10,13 @@ from typing import Any
 from bench.results import save
 from bench.run import Conditions, report
 from bench.scenario import Scenario
-from bench.scenarios import drain, enqueue, latency, multi_limit, scale, throttle
+from bench.scenarios import drain, enqueue, floor, http, latency, memory, multi_limit, recovery, scale, throttle
 from tests.servers import REDIS, VALKEY
 
-SCENARIOS = {module.SCENARIO.name: module.SCENARIO for module in (enqueue, drain, multi_limit, scale, latency, throttle)}
+SCENARIOS = {
+    module.SCENARIO.name: module.SCENARIO
+    for module in (enqueue, drain, multi_limit, scale, latency, throttle, http, recovery, memory, floor)
+}
 
 
 def _parser() -> argparse.ArgumentParser:

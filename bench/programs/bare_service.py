@@ -1,0 +1,36 @@
+"""What FastAPI and uvicorn can do at most: the same server, the same path, the same body checked by the same model, and nothing done."""
+
+import asyncio
+import socket
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from api.schemas import JobBody
+from bench.programs import standard_input
+
+app = FastAPI()
+
+
+@app.post("/v1/jobs", status_code=202)
+async def submit(body: JobBody) -> dict[str, str]:
+    return {"task": body.task}
+
+
+async def main() -> None:
+    orders = await standard_input()
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    config = uvicorn.Config(
+        app, lifespan="on", http="httptools", ws="none", log_config=None, access_log=False, server_header=False, proxy_headers=False
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve([listener]))
+    print("ready", f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    await asyncio.wait([serving, asyncio.create_task(orders.read())], return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

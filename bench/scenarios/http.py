@@ -1,0 +1,90 @@
+"""http: requests to the service in a process of its own, over connections that are kept."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from bench.http_load import Request, Served, load
+from bench.program import Program, program
+from bench.redis_load import RedisLoad
+from bench.scenario import Repetition, Scenario
+from bench.workload import QUEUE, build
+from runner import Runner, Settings, TokenBucket
+from runner.limits import MICROSECONDS
+
+JOB = {"task": "noop", "args": {"data": "x" * 20}}
+POST = Request("POST", "/v1/jobs", json.dumps(JOB))
+WARM_UP_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`request`: post, batch (of so many jobs) or get (the status of one job)."""
+
+    request: str
+    batch: int = 1
+    connections: int = 64
+    seconds: float = 4
+    warm_up: float = WARM_UP_S
+
+
+@asynccontextmanager
+async def service(url: str) -> AsyncIterator[tuple[Program, Runner]]:
+    """The service of a queue whose tasks are published, and a client of the same queue."""
+    settings = Settings(redis_url=url)
+    app = build(QUEUE, settings, TokenBucket("metered", rate="1/s"))
+    try:
+        await app.publish()
+        async with program("service", settings=settings) as served:
+            yield served, app
+    finally:
+        await app.close()
+
+
+async def measure(url: str, options: Options) -> Repetition:
+    async with service(url) as (api, app), Redis.from_url(url, protocol=2) as redis:
+        request = await _request(app, options)
+        await load(api.said, request, connections=options.connections, seconds=options.warm_up)
+        before = await RedisLoad.now(redis)
+        api.go()
+        served = await load(api.said, request, connections=options.connections, seconds=options.seconds)
+        cpu_s, used = api.cpu_s(), (await RedisLoad.now(redis)).since(before)
+    return Repetition(_figures(served, cpu_s, used, options.batch), used.per(served.requests * options.batch))
+
+
+async def _request(app: Runner, options: Options) -> Request:
+    if options.request == "get":
+        handle = await app.tasks["noop"].submit("x")
+        return Request("GET", f"/v1/jobs/{handle.id}")
+    if options.request == "batch":
+        return Request("POST", "/v1/jobs/batch", json.dumps({"jobs": [JOB] * options.batch}))
+    return POST
+
+
+def _figures(served: Served, cpu_s: float, used: RedisLoad, batch: int) -> dict[str, float]:
+    jobs = served.requests * batch
+    return {
+        ("jobs_per_s" if batch > 1 else "requests_per_s"): served.per_s * batch,
+        "request_p50_ms": served.p50_ms,
+        "request_p99_ms": served.p99_ms,
+        "service_cpu_us_per_job": cpu_s * MICROSECONDS / jobs,
+        "redis_cpu_us_per_job": used.cpu_s * MICROSECONDS / jobs,
+        "redis_commands_per_job": used.calls / jobs,
+    }
+
+
+SCENARIO = Scenario(
+    name="http",
+    unit="job",
+    description="requests to the HTTP service",
+    cases={
+        "post": Options("post"),
+        "get": Options("get"),
+        "batch": Options("batch", batch=500, connections=8),
+    },
+    quick={"connections": 4, "seconds": 0.3, "warm_up": 0.1},
+    measure=measure,
+)
