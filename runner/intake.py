@@ -20,6 +20,8 @@ log = logging.getLogger("runner")
 _RETRY_S = 0.2
 _LOOK_S = 0.1
 """With jobs coming in all the time nothing ever times out; the wakes are looked at this often all the same."""
+_SMALLEST_SHARE = 32
+"""Slots that one claim may fill in any case; beyond them it fills half of the worker's."""
 
 
 class Intake:
@@ -31,6 +33,8 @@ class Intake:
         self._in_hand = in_hand
         self._execute = around_attempt(store.settings.failpoints, executor.execute)
         self._completion = completion
+        # While Redis starts the jobs of one half, the worker runs those of the other: neither waits for its turn.
+        self._share = max(in_hand.slots // 2, _SMALLEST_SHARE)
         self._block_s = store.settings.block_s
         self._ttl_ms = round(store.settings.result_ttl_s * 1000)
         self._looked_s = float("-inf")
@@ -40,7 +44,7 @@ class Intake:
         """Claim until cancelled. Raises `LeaseLost`."""
         more = True
         while True:
-            free = await self._in_hand.wait_for_free()
+            free = min(await self._in_hand.wait_for_free(), self._share)
             try:
                 if monotonic_s() >= self._check_due_s:
                     await self._check_what_is_held()
