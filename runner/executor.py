@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.clock import wall_us
 from runner.context import Attempt, enter
+from runner.deadlines import Deadlines
 from runner.errors import ConfigurationError, InvalidArguments, RateLimited
 from runner.job import Ending, Outcome, StartedJob
 from runner.limits import MICROSECONDS
@@ -36,6 +37,7 @@ class Executor:
         self._tasks = tasks
         self._settings = settings
         self._threads = _Threads()
+        self._deadlines = Deadlines()
         self._result_ttl_ms = round(settings.result_ttl_s * 1000)
         self._failed_ttl_ms = round(settings.failed_ttl_s * 1000)
 
@@ -61,7 +63,7 @@ class Executor:
             if task.policy.timeout_s is None:
                 value = await call
             else:
-                async with asyncio.timeout(task.policy.timeout_s) as deadline:
+                with self._deadlines.within(task.policy.timeout_s) as deadline:
                     value = await call
             record(self._succeeded(attempt, task, value))
         except InvalidArguments as error:
@@ -69,7 +71,7 @@ class Executor:
         except RateLimited as error:
             record(self._throttled(attempt, task, error))
         except TimeoutError as error:
-            timed_out = task.policy.timeout_s is not None and deadline.expired()
+            timed_out = task.policy.timeout_s is not None and deadline.expired
             text = f"took longer than its time-out of {task.policy.timeout_s:g} s" if timed_out else _text_of(error)
             record(self._raised(job, task, error, text)._replace(settled=attempt.settled_text))
         except BaseException as error:

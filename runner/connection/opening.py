@@ -21,7 +21,7 @@ from runner.connection.locator import Locator
 from runner.connection.outage import note
 from runner.embedded import FOLDER, EmbeddedServer
 from runner.errors import ConfigurationError
-from runner.redis_client import RedisClient, client_over
+from runner.redis_client import RedisClient
 from runner.settings import Settings
 
 _POOL_SIZE = 32
@@ -59,7 +59,7 @@ def connect(server: str | Locator, *, timeout_s: float) -> RedisClient:
         locator=locator,
         **_options(locator.address),
     )
-    return client_over(pool, timeout_s=timeout_s, on_error=partial(note, locator=locator))
+    return RedisClient(pool, timeout_s=timeout_s, is_current=partial(_is_current, locator), on_error=partial(note, locator=locator))
 
 
 def connect_in_thread(server: Locator, *, timeout_s: float) -> redis.Redis:
@@ -87,6 +87,11 @@ class _Pool(redis.asyncio.BlockingConnectionPool):
         if connection.epoch != locator.epoch:
             await connection.disconnect(nowait=True)
         await super().ensure_connection(connection)
+
+
+def _is_current(locator: Locator, connection: Any) -> bool:
+    """Whether a connection can be used again without asking anybody."""
+    return not locator.is_due and connection.epoch == locator.epoch
 
 
 class _Located:

@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from runner.connection import connect, translated_errors
 from runner.errors import StoreUnavailable
@@ -43,4 +45,82 @@ async def test_every_kind_of_word_arrives_as_it_was_sent(redis_url: str) -> None
     sent = [await command(client, "ECHO", word) for word in words]
 
     assert sent == [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    await client.aclose()
+
+
+async def state_of(client: Redis, connection: int) -> str:
+    """What the server says of another connection; nothing once that is gone."""
+    rows: bytes = await command(client, "CLIENT", "LIST")
+    return next((row for row in rows.decode().splitlines() if row.startswith(f"id={connection} ")), "")
+
+
+async def test_commands_one_after_another_use_one_connection(redis_url: str) -> None:
+    client = connect(redis_url, timeout_s=5.0)
+
+    ids = {await command(client, "CLIENT", "ID") for _ in range(5)}
+
+    assert len(ids) == 1
+    await client.aclose()
+
+
+async def test_more_commands_at_once_than_connections_wait_their_turn(redis_url: str) -> None:
+    client = connect(redis_url, timeout_s=5.0)
+
+    answers = await asyncio.gather(*(command(client, "ECHO", str(number)) for number in range(200)))
+
+    assert answers == [str(number).encode() for number in range(200)]
+    assert len({await command(client, "CLIENT", "ID") for _ in range(3)}) == 1
+    await client.aclose()
+
+
+async def test_an_answer_that_is_an_error_leaves_the_connection_in_use(redis_url: str) -> None:
+    client = connect(redis_url, timeout_s=5.0)
+    before = await command(client, "CLIENT", "ID")
+
+    with pytest.raises(ResponseError):
+        await command(client, "EVALSHA", "no", "such")
+
+    assert await command(client, "CLIENT", "ID") == before
+    await client.aclose()
+
+
+async def test_a_connection_closed_while_idle_is_replaced_without_an_error(redis_url: str) -> None:
+    client, other = connect(redis_url, timeout_s=5.0), connect(redis_url, timeout_s=5.0)
+    before = await command(client, "CLIENT", "ID")
+
+    await command(other, "CLIENT", "KILL", "ID", before)
+    await command(other, "PING")
+
+    assert await command(client, "CLIENT", "ID") != before
+    await other.aclose()
+    await client.aclose()
+
+
+async def test_a_cancelled_command_closes_its_connection(redis_url: str) -> None:
+    client, other = connect(redis_url, timeout_s=5.0), connect(redis_url, timeout_s=5.0)
+    before = await command(client, "CLIENT", "ID")
+    sent = asyncio.create_task(command(client, "BLPOP", "{test}:nothing", "2"))
+    while "cmd=blpop" not in await state_of(other, before):
+        pass
+
+    sent.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sent
+
+    while await state_of(other, before):
+        pass
+    assert await command(client, "CLIENT", "ID") != before
+    await other.aclose()
+    await client.aclose()
+
+
+async def test_after_an_error_of_one_connection_no_other_is_trusted(redis_url: str) -> None:
+    client = connect(redis_url, timeout_s=0.3)
+    before = set(await asyncio.gather(*(command(client, "CLIENT", "ID") for _ in range(4))))
+
+    with pytest.raises(StoreUnavailable), translated_errors():
+        await command(client, "BLPOP", "{test}:nothing", "2")
+
+    after = set(await asyncio.gather(*(command(client, "CLIENT", "ID") for _ in range(4))))
+    assert not before & after
     await client.aclose()

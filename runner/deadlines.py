@@ -1,0 +1,87 @@
+"""Deadlines: time-outs of many short waits that share one timer. Almost none is ever reached, so keeping one must cost next to nothing."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+_EARLY_S = 0.001
+"""An event loop may round its timers to milliseconds and so be early by one."""
+_NEVER = float("inf")
+
+
+class Deadline:
+    """`with deadlines.within(seconds):` cancels what is awaited inside and raises TimeoutError once the time is over.
+
+    As with asyncio.timeout a cancellation from outside stays one: the task's count of requests tells them apart.
+    """
+
+    __slots__ = ("_cancelling", "_deadlines", "_task", "at_s", "expired")
+
+    def __init__(self, deadlines: "Deadlines", at_s: float) -> None:
+        self._deadlines = deadlines
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
+        self.at_s = at_s
+        self.expired = False
+
+    def __enter__(self) -> Self:
+        self._task = task = asyncio.current_task()
+        assert task is not None, "a deadline needs a task that it can cancel"
+        self._cancelling = task.cancelling()
+        self._deadlines.keep(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._deadlines.drop(self)
+        if self.expired and self._task is not None:
+            nobody_else = self._task.uncancel() <= self._cancelling
+            if nobody_else and kind is asyncio.CancelledError:
+                raise TimeoutError from error
+        self._task = None
+
+    def expire(self) -> None:
+        """The time is over."""
+        self.expired = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+class Deadlines:
+    """The deadlines that are open in one event loop. The timer stands at the earliest it has seen; when it fires, all are looked at."""
+
+    def __init__(self) -> None:
+        self._open: set[Deadline] = set()
+        self._armed_s = _NEVER
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def within(self, seconds: float) -> Deadline:
+        """A deadline so many seconds from now. Use it at once, in the task that awaits."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._armed_s, self._timer = loop, _NEVER, None
+        return Deadline(self, loop.time() + seconds)
+
+    def keep(self, deadline: Deadline) -> None:
+        self._open.add(deadline)
+        if deadline.at_s < self._armed_s:
+            self._arm(deadline.at_s)
+
+    def drop(self, deadline: Deadline) -> None:
+        self._open.discard(deadline)
+
+    def _arm(self, at_s: float) -> None:
+        assert self._loop is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_s, self._timer = at_s, self._loop.call_at(at_s, self._sweep)
+
+    def _sweep(self) -> None:
+        assert self._loop is not None
+        self._armed_s, self._timer = _NEVER, None
+        due_s = self._loop.time() + _EARLY_S
+        for deadline in [deadline for deadline in self._open if deadline.at_s <= due_s]:
+            self._open.discard(deadline)
+            deadline.expire()
+        if self._open:
+            self._arm(min(deadline.at_s for deadline in self._open))
