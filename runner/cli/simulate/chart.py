@@ -115,11 +115,6 @@ def longest_waiting(tenants: Sequence[TenantReport], most: int) -> list[TenantRe
     return sorted(tenants, key=lambda report: report.wait_max_us or 0, reverse=True)[:most]
 
 
-def printable(text: str) -> str:
-    """A name as a picture may hold it: control characters would command a terminal, and XML cannot hold them, not even escaped."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
-
-
 def headline(drain: Drain) -> str:
     jobs = f"{drain.jobs:,} job{'' if drain.jobs == 1 else 's'}"
     failed = f", {drain.failed:,} of them failed on a spent quota" if drain.failed else ""

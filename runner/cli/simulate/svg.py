@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from html import escape
 from math import ceil, log10
 
-from runner.cli.simulate.chart import Chart, chart_of, headline, in_words, limit_words, longest_waiting, printable, tick_width, within_words
+from runner.cli.simulate.chart import Chart, chart_of, headline, in_words, limit_words, longest_waiting, tick_width, within_words
+from runner.cli.svg import BOUND, LINE, OTHERS, QUIET, SERIES, TRACK, document, line, rect, shortened, text, width_of
 from runner.simulation import Drain, TenantReport
 
 _WIDTH, _LEFT, _RIGHT = 960, 56, 32
@@ -18,16 +18,11 @@ _NAMES = 168
 _FACTS = 280
 """Pixels for the words behind them."""
 
-_COLOURS = ("#3366cc", "#e28a1b", "#2a9d78", "#b5487c", "#7b61c9", "#4aa3c7")
-_OTHERS = "#b4bcc8"
-_INK, _QUIET, _LINE, _BOUND, _TRACK = "#1c2430", "#667085", "#e4e7ec", "#c8322b", "#eef1f5"
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-
 
 def draw(drain: Drain) -> str:
     """The whole picture, as text."""
     colours = _colours(drain)
-    body = [_text(_LEFT, 48, headline(drain), size=22, weight=600), _text(_LEFT, 72, _setting(drain), colour=_QUIET)]
+    body = [text(_LEFT, 48, headline(drain), size=22, weight=600), text(_LEFT, 72, _setting(drain), paint=QUIET)]
     y = 112
     if drain.starts:
         body += _starts(chart_of(drain, _MOST_BARS), colours, y)
@@ -36,12 +31,7 @@ def draw(drain: Drain) -> str:
     y += _ROW * (min(len(drain.tenants), _MOST_TENANTS) + (len(drain.tenants) > _MOST_TENANTS)) + 64
     body += _limits(drain, y)
     height = y + _ROW * (len(drain.limits) + 1) + 36
-    title = escape(printable(headline(drain)))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" role="img" '
-        f'font-family="{_FONT}" font-size="13" style="font-variant-numeric: tabular-nums">\n<title>{title}</title>\n'
-        f'<rect width="{_WIDTH}" height="{height}" rx="10" fill="#ffffff"/>\n' + "\n".join(body) + "\n</svg>\n"
-    )
+    return document(_WIDTH, height, headline(drain), body)
 
 
 def _setting(drain: Drain) -> str:
@@ -51,14 +41,14 @@ def _setting(drain: Drain) -> str:
 
 def _colours(drain: Drain) -> dict[str, str]:
     """A colour for each tenant, or for the largest; the others share one. None at all where they would be most of the picture."""
-    coloured = drain.tenants if len(drain.tenants) <= len(_COLOURS) else drain.tenants[: len(_COLOURS) - 1]
+    coloured = drain.tenants if len(drain.tenants) <= len(SERIES) else drain.tenants[: len(SERIES) - 1]
     if 2 * sum(report.jobs for report in coloured) < drain.jobs:
         return {}
-    return {report.tenant: colour for report, colour in zip(coloured, _COLOURS, strict=False)}
+    return {report.tenant: colour for report, colour in zip(coloured, SERIES, strict=False)}
 
 
 def _colour_of(tenant: str, colours: dict[str, str]) -> str:
-    return colours.get(tenant, _OTHERS) if colours else _COLOURS[0]
+    return colours.get(tenant, OTHERS) if colours else SERIES[0]
 
 
 def _starts(chart: Chart, colours: dict[str, str], top: int) -> Iterator[str]:
@@ -69,25 +59,25 @@ def _starts(chart: Chart, colours: dict[str, str], top: int) -> Iterator[str]:
     scale = _PLOT_HEIGHT / (ceil(chart.top / step) * step)
     for value in range(0, ceil(chart.top / step) * step + 1, step):
         y = base - value * scale
-        yield _line(_LEFT, y, _WIDTH - _RIGHT, y, _LINE if value else _QUIET)
-        yield _text(_LEFT - 8, y + 4, f"{value:,}", anchor="end", colour=_QUIET, size=12)
+        yield line(_LEFT, y, _WIDTH - _RIGHT, y, LINE if value else QUIET)
+        yield text(_LEFT - 8, y + 4, f"{value:,}", anchor="end", paint=QUIET, size=12)
     across = (_WIDTH - _RIGHT - _LEFT) / len(chart.bars)
     gap = 1.5 if across > 5 else 0.0
     for place, bar in enumerate(chart.bars):
         y = float(base)
         for colour, count in _stack(bar, colours):
             y -= count * scale
-            yield _rect(_LEFT + place * across + gap / 2, y, across - gap, count * scale, colour)
+            yield rect(_LEFT + place * across + gap / 2, y, across - gap, count * scale, colour)
     every_us = tick_width(len(chart.bars) * chart.width_us, 8)
     for at_us in range(0, len(chart.bars) * chart.width_us + 1, every_us):
         x = _LEFT + at_us / chart.width_us * across
-        yield _line(x, base, x, base + 5, _QUIET)
-        yield _text(x, base + 20, in_words(at_us) if at_us else "0", anchor="middle", colour=_QUIET, size=12)
+        yield line(x, base, x, base + 5, QUIET)
+        yield text(x, base + 20, in_words(at_us) if at_us else "0", anchor="middle", paint=QUIET, size=12)
     if chart.bound is not None and chart.bound <= chart.top:
         y = base - chart.bound * scale
-        yield _line(_LEFT, y, _WIDTH - _RIGHT, y, _BOUND, dash="6 4")
+        yield line(_LEFT, y, _WIDTH - _RIGHT, y, BOUND, dash="6 4")
         label = f"{chart.bound_by} allows at most {chart.bound:,} in any {in_words(chart.width_us)}"
-        yield _text(_WIDTH - _RIGHT, y - 7, label, anchor="end", colour=_BOUND, size=12, halo=True)
+        yield text(_WIDTH - _RIGHT, y - 7, label, anchor="end", paint=BOUND, size=12, halo=True)
 
 
 def _stack(bar: dict[str, int], colours: dict[str, str]) -> list[tuple[str, int]]:
@@ -95,52 +85,52 @@ def _stack(bar: dict[str, int], colours: dict[str, str]) -> list[tuple[str, int]
     by_colour: Counter[str] = Counter()
     for tenant, count in bar.items():
         by_colour[_colour_of(tenant, colours)] += count
-    return [(colour, by_colour[colour]) for colour in (*_COLOURS, _OTHERS) if by_colour[colour]]
+    return [(colour, by_colour[colour]) for colour in (*SERIES, OTHERS) if by_colour[colour]]
 
 
 def _legend(chart: Chart, colours: dict[str, str], top: int) -> Iterator[str]:
     """From the right, as names differ in length. One tenant needs none."""
     tenants = {tenant for bar in chart.bars for tenant in bar}
-    entries = [(_short(tenant, 18), colour) for tenant, colour in colours.items() if tenant in tenants]
+    entries = [(shortened(tenant, 18), colour) for tenant, colour in colours.items() if tenant in tenants]
     others = len(tenants) - len(entries)
     if entries and others:
-        entries.append((f"{others:,} others", _OTHERS))
+        entries.append((f"{others:,} others", OTHERS))
     x = float(_WIDTH - _RIGHT)
     for name, colour in reversed(entries if len(entries) > 1 else []):
-        x -= _width_of(name)
-        yield _text(x, top, name, size=12, colour=_QUIET)
+        x -= width_of(name)
+        yield text(x, top, name, size=12, paint=QUIET)
         x -= 16
-        yield _rect(x, top - 9, 10, 10, colour, radius=2)
+        yield rect(x, top - 9, 10, 10, colour, radius=2)
         x -= 16
 
 
 def _waits(shown: Sequence[TenantReport], total: int, colours: dict[str, str], top: int) -> Iterator[str]:
     """For each tenant a bar to the median, a paler one to 95 in 100, a line to the longest wait."""
     yield _heading(top, "Wait of each tenant")
-    yield _text(_WIDTH - _RIGHT, top, "solid: half of its jobs · pale: 95 of 100 · line: the longest", anchor="end", size=12, colour=_QUIET)
+    yield text(_WIDTH - _RIGHT, top, "solid: half of its jobs · pale: 95 of 100 · line: the longest", anchor="end", size=12, paint=QUIET)
     left, most = _LEFT + _NAMES, max((report.wait_max_us or 0 for report in shown), default=0)
     scale = (_WIDTH - _RIGHT - _FACTS - left) / (most or 1)
     for place, report in enumerate(shown):
         y = top + 32 + place * _ROW
         colour = _colour_of(report.tenant, colours)
-        yield _text(_LEFT, y, _short(report.tenant, 22))
+        yield text(_LEFT, y, shortened(report.tenant, 22))
         if report.wait_max_us is None:
-            yield _text(left, y, f"none of {report.jobs:,} jobs started", colour=_QUIET)
+            yield text(left, y, f"none of {report.jobs:,} jobs started", paint=QUIET)
             continue
         p50, p95 = report.wait_p50_us or 0, report.wait_p95_us or 0
-        yield _rect(left, y - 12, p95 * scale, 16, colour, radius=2, opacity=0.35)
-        yield _rect(left, y - 12, max(p50 * scale, 2), 16, colour, radius=2)
-        yield _line(left + p95 * scale, y - 4, left + report.wait_max_us * scale, y - 4, colour, width=2)
+        yield rect(left, y - 12, p95 * scale, 16, colour, radius=2, opacity=0.35)
+        yield rect(left, y - 12, max(p50 * scale, 2), 16, colour, radius=2)
+        yield line(left + p95 * scale, y - 4, left + report.wait_max_us * scale, y - 4, colour, width=2)
         words = " · ".join(in_words(wait, brief=True) for wait in (p50, p95, report.wait_max_us))
-        yield _text(_WIDTH - _RIGHT, y, words, anchor="end", colour=_QUIET)
+        yield text(_WIDTH - _RIGHT, y, words, anchor="end", paint=QUIET)
     if total > len(shown):
-        yield _text(_LEFT, top + 32 + len(shown) * _ROW, f"and {total - len(shown):,} more, who waited less", colour=_QUIET)
+        yield text(_LEFT, top + 32 + len(shown) * _ROW, f"and {total - len(shown):,} more, who waited less", paint=QUIET)
 
 
 def _limits(drain: Drain, top: int) -> Iterator[str]:
     """How much of each limit was used, and its worst window next to what it allows."""
     yield _heading(top, "Use of each limit")
-    yield _text(_WIDTH - _RIGHT, top, "bar: used of what it could let through · words: worst window", anchor="end", size=12, colour=_QUIET)
+    yield text(_WIDTH - _RIGHT, top, "bar: used of what it could let through · words: worst window", anchor="end", size=12, paint=QUIET)
     rows = [
         (report.limit.name, limit_words(report.limit), report.utilisation, f"{report.worst:,} of {report.bound:,} {within_words(report)}")
         for report in drain.limits
@@ -150,12 +140,12 @@ def _limits(drain: Drain, top: int) -> Iterator[str]:
     across = _WIDTH - _RIGHT - _FACTS - left
     for place, (name, policy, used, words) in enumerate(rows):
         y = top + 32 + place * _ROW
-        yield _text(_LEFT, y, _short(name, 14), weight=600)
-        yield _text(_LEFT + 108, y, _short(policy, 38), colour=_QUIET, size=12)
-        yield _rect(left, y - 10, across, 12, _TRACK, radius=6)
-        yield _rect(left, y - 10, max(across * min(used, 1.0), 2), 12, _COLOURS[0], radius=6 if across * used > 12 else 2)
-        yield _text(left + across + 10, y, f"{used:.0%}")
-        yield _text(_WIDTH - _RIGHT, y, words, anchor="end", colour=_QUIET)
+        yield text(_LEFT, y, shortened(name, 14), weight=600)
+        yield text(_LEFT + 108, y, shortened(policy, 38), paint=QUIET, size=12)
+        yield rect(left, y - 10, across, 12, TRACK, radius=6)
+        yield rect(left, y - 10, max(across * min(used, 1.0), 2), 12, SERIES[0], radius=6 if across * used > 12 else 2)
+        yield text(left + across + 10, y, f"{used:.0%}")
+        yield text(_WIDTH - _RIGHT, y, words, anchor="end", paint=QUIET)
 
 
 def _nice_step(least: float) -> int:
@@ -164,33 +154,5 @@ def _nice_step(least: float) -> int:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
 
 
-def _width_of(text: str) -> float:
-    return 7.4 * len(text)
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _heading(y: float, text: str) -> str:
-    return _text(_LEFT, y, text, size=15, weight=600)
-
-
-def _text(
-    x: float, y: float, text: str, *, size: int = 13, colour: str = _INK, weight: int = 400, anchor: str = "start", halo: bool = False
-) -> str:
-    extra = ' stroke="#ffffff" stroke-width="4" paint-order="stroke" stroke-linejoin="round"' if halo else ""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" fill="{colour}"{extra}>'
-        f"{escape(printable(text))}</text>"
-    )
-
-
-def _rect(x: float, y: float, width: float, height: float, colour: str, *, radius: float = 0, opacity: float = 1) -> str:
-    shape = (f' rx="{radius:g}"' if radius else "") + (f' opacity="{opacity:g}"' if opacity < 1 else "")
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"{shape}/>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, width: float = 1, dash: str = "") -> str:
-    extra = f' stroke-dasharray="{dash}"' if dash else ""
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width:g}"{extra}/>'
+def _heading(y: float, words: str) -> str:
+    return text(_LEFT, y, words, size=15, weight=600)

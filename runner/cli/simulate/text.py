@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runner.cli.simulate.chart import Chart, chart_of, headline, in_words, limit_words, longest_waiting, printable, tightest, within_words
+from runner.cli.simulate.chart import Chart, chart_of, headline, in_words, limit_words, longest_waiting, tightest, within_words
+from runner.cli.svg import printable
 from runner.simulation import Drain, TenantReport
 
 _ROWS = 8

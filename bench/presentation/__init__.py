@@ -1,0 +1,1 @@
+"""Pictures and tables of the kept results; made by `python -m bench plot`, and by nothing else."""
