@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from bench.peers import command as peers
 from bench.presentation import command as plot
 from bench.results import save
 from bench.run import Conditions, report
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     """0 if all was measured, 1 if something went wrong, 2 if the command is not understood."""
     if arguments[:1] == ["plot"]:
         return plot.main()
+    if arguments[:1] == ["peers"]:
+        return peers.main(arguments[1:])
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.save and (given.set or given.quick):
