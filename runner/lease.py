@@ -13,7 +13,7 @@ _MARGIN_S = 1.0
 
 
 class LeaseStore:
-    """The lease of one worker. Blocking calls: never used on the event loop."""
+    """The lease of one worker. Blocking calls, which may run a loop of their own: never used where an event loop runs."""
 
     def __init__(self, url: str, queue: str, settings: Settings) -> None:
         self._keys = Keys(queue)

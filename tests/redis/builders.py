@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from redis.asyncio import Redis
 
@@ -17,6 +16,7 @@ from runner.replies import HeldEntry
 from runner.settings import Settings
 from runner.store import JobStore
 from tests.leftovers import immortal_keys, keys_of
+from tests.topologies import queue_name
 
 # The year 2096: Redis expires keys by its own clock, so time passed in must stay ahead of it or a bucket would be full too early.
 START_US = 4_000_000_000_000_000
@@ -43,7 +43,7 @@ def make_store(redis_url: str, queue: str, clock: Clock, **settings: object) -> 
 @asynccontextmanager
 async def fresh_store(redis: Redis, redis_url: str, clock: Clock, **settings: object) -> AsyncIterator[JobStore]:
     """A store on a queue of its own, for a test that needs many; its keys are checked and deleted as the fixture `queue` does."""
-    name = f"test-{uuid4().hex[:12]}"
+    name = queue_name()
     store = make_store(redis_url, name, clock, **settings)
     try:
         yield store

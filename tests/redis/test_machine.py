@@ -19,6 +19,7 @@ from tests.leftovers import immortal_keys, keys_of
 from tests.redis.builders import Clock, interval, job, make_store, slot
 from tests.redis.inside import all_keys, inconsistencies, scores, states, stream_ids
 from tests.redis.machine import Ledger, Taken
+from tests.topologies import queue_name
 
 S = 1_000_000
 LIMITS: dict[str, list[Limit]] = {
@@ -78,7 +79,7 @@ class World(RuleBasedStateMachine):
         self.run(self._open())
 
     async def _open(self) -> None:
-        self.store: JobStore = make_store(self.url, f"test-machine-{id(self)}", self.clock, window=3, max_crashes=50)
+        self.store: JobStore = make_store(self.url, queue_name(), self.clock, window=3, max_crashes=50)
         for name, policies in LIMITS.items():
             self.force[name] = self.code[name] = policies[0]
         await self.store.publish({}, [policies[0] for policies in LIMITS.values()])
@@ -386,8 +387,8 @@ class World(RuleBasedStateMachine):
         await self.store.close()
 
 
-def play(redis_url: str, examples: int, steps: int, *, derandomize: bool) -> None:
-    machine = type("World", (World,), {"url": redis_url})
+def play(direct_url: str, examples: int, steps: int, *, derandomize: bool) -> None:
+    machine = type("World", (World,), {"url": direct_url})
     chosen = settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -400,11 +401,11 @@ def play(redis_url: str, examples: int, steps: int, *, derandomize: bool) -> Non
     run_state_machine_as_test(machine, settings=chosen)
 
 
-def test_random_histories_of_all_kinds_keep_every_promise(redis_url: str) -> None:
-    play(redis_url, 40, 40, derandomize=True)
+def test_random_histories_of_all_kinds_keep_every_promise(direct_url: str) -> None:
+    play(direct_url, 40, 40, derandomize=True)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif("not config.getoption('soak')", reason="minutes long: give --soak MINUTES")
-def test_long_random_histories_of_all_kinds_keep_every_promise(redis_url: str, request: pytest.FixtureRequest) -> None:
-    play(redis_url, 60 * int(request.config.getoption("soak")), 80, derandomize=False)
+def test_long_random_histories_of_all_kinds_keep_every_promise(direct_url: str, request: pytest.FixtureRequest) -> None:
+    play(direct_url, 60 * int(request.config.getoption("soak")), 80, derandomize=False)

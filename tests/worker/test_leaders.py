@@ -107,8 +107,8 @@ async def test_a_leader_whose_duty_fails_resigns_and_another_one_leads(
     assert not first.stopped.is_set()
 
 
-async def test_cut_connections_do_not_cost_the_leader_its_office(make_app: MakeApp, redis_url: str, queue: str, redis: Redis) -> None:
-    async with Proxy(redis_url) as proxy, a_crew() as crew:
+async def test_cut_connections_do_not_cost_the_leader_its_office(make_app: MakeApp, direct_url: str, queue: str, redis: Redis) -> None:
+    async with Proxy(direct_url) as proxy, a_crew() as crew:
         behind, direct = make_app(redis_url=proxy.url, lease_s=20), make_app()
 
         @behind.task
@@ -130,10 +130,10 @@ async def test_cut_connections_do_not_cost_the_leader_its_office(make_app: MakeA
         await crew.stop(worker)
 
 
-async def test_an_election_whose_reply_was_lost_is_still_won(make_app: MakeApp, redis_url: str, queue: str, redis: Redis) -> None:
+async def test_an_election_whose_reply_was_lost_is_still_won(make_app: MakeApp, direct_url: str, queue: str, redis: Redis) -> None:
     lead = scripts.load("lead")
     await redis.script_load(lead.source)
-    async with Proxy(redis_url) as proxy, a_crew() as crew:
+    async with Proxy(direct_url) as proxy, a_crew() as crew:
         app = make_app(redis_url=proxy.url, lease_s=20)
         proxy.lose_reply_of(lead.sha)
 
@@ -145,8 +145,8 @@ async def test_an_election_whose_reply_was_lost_is_still_won(make_app: MakeApp, 
         assert await redis.get(Keys(queue).leader) is None
 
 
-async def test_an_idle_worker_that_leads_sends_a_few_commands_a_second(redis_url: str, queue: str) -> None:
-    async with Proxy(redis_url) as proxy:
+async def test_an_idle_worker_that_leads_sends_a_few_commands_a_second(direct_url: str, queue: str) -> None:
+    async with Proxy(direct_url) as proxy:
         app = Runner(queue, settings=Settings(redis_url=proxy.url))
 
         @app.task(limits=[LIMIT])

@@ -50,11 +50,11 @@ class Setting:
 
 
 @pytest.fixture(params=[60.0])
-async def setting(make_app: MakeApp, redis: Redis, redis_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Setting]:
+async def setting(make_app: MakeApp, redis: Redis, direct_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Setting]:
     """With a lease so long that nothing heals by its end; parametrize it where that is the cure."""
     for name in scripts.script_names():
         await redis.script_load(scripts.load(name).source)
-    async with Proxy(redis_url) as proxy:
+    async with Proxy(direct_url) as proxy:
         yield Setting(make_app(redis_url=proxy.url, command_timeout_s=0.5, lease_s=request.param, renew_s=0.4), make_app(), proxy)
 
 
