@@ -1,6 +1,8 @@
 """The rings, the owners of each power and the size of files, read from the source; design decisions that no type checker sees."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -243,6 +245,14 @@ def test_imports_stand_at_the_top() -> None:
 
 def test_each_power_has_one_owner() -> None:
     assert violations(borrowed_powers, "runner", "api") == []
+
+
+def test_the_library_imports_nothing_that_only_the_edges_need() -> None:
+    """They would be in the memory of every worker."""
+    command = "import runner, sys; print(*{'fastapi', 'httpx', 'rich', 'starlette', 'typer', 'uvicorn'} & sys.modules.keys())"
+    imported = subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+
+    assert imported == []
 
 
 def test_no_script_names_the_prefix_of_keys() -> None:
