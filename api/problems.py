@@ -19,6 +19,7 @@ from runner import (
     AlreadyFinished,
     CannotRetry,
     ExceedsCapacity,
+    IncompatibleVersion,
     InvalidArguments,
     InvalidJobId,
     InvalidOption,
@@ -130,6 +131,12 @@ KINDS: dict[str, Kind] = {
         "One of its jobs is refused, or there are too many. Nothing was stored. detail names the first such job.",
     ),
     "internal-error": Kind(500, "Something went wrong in this service", "It has been logged with its cause. It is not the caller's fault."),
+    "outdated-service": Kind(
+        503,
+        "This service is too old for the queue",
+        "A newer version uses the queue, beside which this one may not work: what it would store could not be read. Nothing was stored."
+        " Upgrade the service.",
+    ),
     "store-unavailable": Kind(503, "The job store cannot serve right now", STORE_UNAVAILABLE),
 }
 
@@ -137,6 +144,7 @@ ERRORS: dict[type[Exception], str] = {
     AlreadyFinished: "already-finished",
     CannotRetry: "cannot-retry",
     ExceedsCapacity: "exceeds-capacity",
+    IncompatibleVersion: "outdated-service",
     InvalidArguments: "validation",
     InvalidJobId: "invalid-id",
     InvalidOption: "validation",

@@ -46,7 +46,9 @@ class TaskSpec:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "TaskSpec":
-        return cls(**{**fields, "limits": tuple(fields["limits"])})
+        """The spec without what a newer version may have added to it."""
+        known = {name: value for name, value in fields.items() if name in cls.__dataclass_fields__}
+        return cls(**{**known, "limits": tuple(fields["limits"])})
 
     def defaults(self) -> dict[str, Any]:
         """The arguments a caller may leave out, with the values they then have."""

@@ -9,6 +9,10 @@ class ConfigurationError(RunnerError):
     """A setting, a limit or a task declaration that can never work."""
 
 
+class IncompatibleVersion(ConfigurationError):
+    """This version of the library cannot work beside another one that uses the queue."""
+
+
 class SubmissionRefused(RunnerError, ValueError):
     """A job that was not accepted; nothing was stored."""
 

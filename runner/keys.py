@@ -91,6 +91,10 @@ class Keys:
         return f"{self.prefix}scheduled"
 
     @property
+    def format(self) -> str:
+        return f"{self.prefix}format"
+
+    @property
     def limits(self) -> str:
         return f"{self.prefix}limits"
 

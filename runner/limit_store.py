@@ -9,6 +9,7 @@ from runner.connection import translated_errors
 from runner.limits import MICROSECONDS, Limit, LimitStatus, Quota, calendar_name, period_starts
 from runner.queue_store import QueueStore
 from runner.redis_client import command
+from runner.wire import OLDEST_FORMAT
 
 
 class LimitStore(QueueStore):
@@ -19,12 +20,13 @@ class LimitStore(QueueStore):
     async def publish(self, tasks: dict[str, str], limits: Sequence[Limit], since_us: int = 0) -> tuple[int, list[str]]:
         """Put tasks (name -> JSON) and limits into the catalog. `since_us` is what the first call answered, 0 in that call.
 
-        Returns the instant since which this process publishes, and the names of the limits that changed.
+        Returns the instant since which this process publishes, and the names of the limits that changed. Raises `IncompatibleVersion`.
         """
         rest: list[scripts.Argument] = [part for item in tasks.items() for part in item]
         for limit in limits:
             rest += (limit.name, limit.to_json(), limit.revision)
-        since, *changed = await self._run("publish", rest, started_us=since_us, task_count=len(tasks))
+        since, *changed = await self._run("publish", rest, oldest_format=OLDEST_FORMAT, started_us=since_us, task_count=len(tasks))
+        replies.check_versions(self.keys.queue, [since, *changed])
         for calendar in {calendar_name(limit.per, limit.tz) for limit in limits if isinstance(limit, Quota)}:
             await self.extend_calendar(calendar)
         return int(since), [name.decode() for name in changed]

@@ -8,6 +8,7 @@ from runner import failpoints, scripts
 from runner.connection import connect, located, translated_errors
 from runner.keys import Keys, Priority, check_queue_name
 from runner.settings import Settings
+from runner.wire import FORMAT
 
 _SCRIPTS = {name: scripts.load(name) for name in scripts.script_names()}
 _BLOCK_MARGIN_S = 1.0
@@ -33,6 +34,7 @@ class QueueStore:
             "window_size": settings.window,
             "history_length": settings.history_length,
             "failed_ttl_ms": milliseconds(settings.failed_ttl_s),
+            "format": FORMAT,
         }
         self._turns = count(1)
         self._streams = [self.keys.stream(priority).encode() for priority in Priority]

@@ -3,10 +3,11 @@
 import json
 from typing import Any, NamedTuple
 
-from runner.errors import LeaseLost
+from runner.errors import IncompatibleVersion, LeaseLost
 from runner.job import JobStatus, StartedJob, State
 from runner.keys import Priority
 from runner.limits import MICROSECONDS, BucketStatus, LimitStatus
+from runner.wire import refusal, too_soon
 
 HeldEntry = tuple[int, bytes, bytes]
 """An entry a blocking read brought: priority, entry id, job id. Redis counts it as ours; it is not started."""
@@ -63,6 +64,14 @@ def claimed(worker: str, reply: list[Any]) -> Claimed:
         for priority, entry, job_id, task, args, attempt, failures, limits in zip(*[fields] * _FIELDS_A_JOB, strict=True)
     ]
     return Claimed(jobs, reply[1], reply[2])
+
+
+def check_versions(queue: str, reply: list[Any]) -> None:
+    """Raises `IncompatibleVersion` if submit.lua or publish.lua refused the version of this library."""
+    if reply[:1] == [b"outdated"]:
+        raise IncompatibleVersion(refusal(queue, int(reply[1]), int(reply[2])))
+    if reply[:1] == [b"early"]:
+        raise IncompatibleVersion(too_soon(queue, reply[1].decode(), int(reply[2])))
 
 
 def recorded_starts(rows: list[Any]) -> list[RecordedStart]:

@@ -29,13 +29,18 @@ class JobStore(LimitStore):
     # Producers
 
     async def submit(self, jobs: Sequence[Submission]) -> list[str]:
-        """For each job its first state, or 'existing' (same id and body) or 'conflict' (same id, another body)."""
+        """For each job its first state, or 'existing' (same id and body) or 'conflict' (same id, another body).
+
+        Raises `IncompatibleVersion`.
+        """
         answers: list[str] = []
         for start in range(0, len(jobs), MOST_PER_CALL):
             rest: list[scripts.Argument] = []
             for job in jobs[start : start + MOST_PER_CALL]:
                 rest += job
-            answers += [answer.decode() for answer in await self._run("submit", rest)]
+            reply = await self._run("submit", rest)
+            replies.check_versions(self.keys.queue, reply)
+            answers += [answer.decode() for answer in reply]
         return answers
 
     async def get(self, ids: Sequence[str], *, watch: bool = False) -> list[JobStatus | None]:

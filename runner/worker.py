@@ -20,6 +20,7 @@ from runner.lease import LeaseStore
 from runner.refill import RefillLoop
 from runner.registry import Runner
 from runner.store import JobStore
+from runner.wire import FORMAT
 
 log = logging.getLogger("runner")
 
@@ -90,6 +91,7 @@ class Worker:
             "slots": self._settings.concurrency,
             "tasks": sorted(self._runner.tasks),
             "python": platform.python_version(),
+            "format": FORMAT,
         }
 
     async def _work_under_lease(self, store: JobStore, executor: Executor) -> None:

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 # Names after `runner:{queue}:`. Everything else must expire; a job hash must expire once its state is final.
 KEYS_WITHOUT_TTL = (
+    "format",
     "limits",
     "tasks",
     "workers",

@@ -19,6 +19,7 @@ from runner.cli.signals import Signals
 from runner.connection import embedded_folder, parse_address, shown_url
 from runner.demo import show
 from runner.embedded import EmbeddedServer
+from runner.errors import RunnerError
 from runner.registry import Runner
 from runner.worker import Worker
 
@@ -173,11 +174,14 @@ async def _develop(runner: Runner, server: str, host: str, port: int) -> None:
     """API and worker side by side; a signal ends the one and drains the other."""
     _announce("dev", runner, server, as_json=False)
     worker = Worker(runner)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(worker.run())
-        with Signals(worker.stop, runner.settings.drain_s) as signals:
-            await _serve(runner, host, port, signals, as_json=False)
-            await worker.stopped.wait()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(worker.run())
+            with Signals(worker.stop, runner.settings.drain_s) as signals:
+                await _serve(runner, host, port, signals, as_json=False)
+                await worker.stopped.wait()
+    except* RunnerError as errors:
+        raise errors.exceptions[0] from None
 
 
 def _run(main: Any) -> Any:

@@ -1,11 +1,25 @@
 -- publish: put tasks and limits into the catalog. A limit whose numbers changed gets the next version, and what it was is kept,
 -- so that buckets written under it are refilled exactly up to the change. Two versions of an app cannot flap: of two that differ
 -- the one with the higher `revision` wins, and of equal ones the process that started last.
+-- A process too old for the queue publishes nothing, nor does one too new for a worker that is still there.
 -- KEYS: prefix
--- ARGV: started_us (when this process first published; 0: now), task_count, specs...
+-- ARGV: oldest_format (it can work beside), started_us (when this process first published; 0: now), task_count, specs...
 --   specs: name, JSON for each task; then name, JSON, revision for each limit
--- Returns: when this process first published, names of the limits that changed
--- include: _queue, _catalog
+-- Returns: when this process first published, names of the limits that changed; or 'outdated', the newest format in use, the
+--   oldest allowed; or 'early', the worker that is too old, its format
+-- include: _queue, _catalog, _format
+
+local refused = outdated()
+if refused then return refused end
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'workers', int(now), '+inf')) do
+  local details = redis.call('HGET', worker_key(worker), 'details')
+  local has = details and cjson.decode(details).format or 1
+  if has < tonumber(oldest_format) then return { 'early', worker, has } end
+end
+for field, number in pairs({ newest = format, oldest = oldest_format }) do
+  local known = redis.call('HGET', FORMAT, field)
+  if not known or tonumber(known) < tonumber(number) then redis.call('HSET', FORMAT, field, number) end
+end
 
 local since = tonumber(started_us)
 if since == 0 then since = now end

@@ -4,8 +4,12 @@
 -- ARGV: jobs...
 --   jobs: for each id, task, args (JSON), limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us,
 --   max_wait_us (0: for ever), on_expiry ('expire' or 'fail')
--- Returns: for each job its first state ('queued', 'waiting' or 'scheduled'), or 'existing' or 'conflict'
--- include: _queue
+-- Returns: for each job its first state ('queued', 'waiting' or 'scheduled'), or 'existing' or 'conflict'; of a caller that is
+--   too old for this queue 'outdated', the newest format in use, the oldest allowed
+-- include: _queue, _format
+
+local refused = outdated()
+if refused then return refused end
 
 local STRIDE_ARGV = 9
 local count = (#ARGV - jobs_at + 1) / STRIDE_ARGV

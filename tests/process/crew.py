@@ -81,14 +81,15 @@ class Crew:
     def alive(self) -> list[WorkerProcess]:
         return [worker for worker in self.all if worker.runs]
 
-    async def start(self, **settings: Any) -> WorkerProcess:
-        """A worker that works."""
-        worker = await self.launch(**settings)
+    async def start(self, *, checkout: Path | None = None, **settings: Any) -> WorkerProcess:
+        """A worker that works; of another version of the library, if it is given the folder that holds `runner` and `tests`."""
+        worker = await self.launch(checkout=checkout, **settings)
         await worker.says("working")
         return worker
 
-    async def launch(self, **settings: Any) -> WorkerProcess:
+    async def launch(self, *, checkout: Path | None = None, **settings: Any) -> WorkerProcess:
         """A worker that has just been started."""
+        environment = None if checkout is None else {**os.environ, "PYTHONPATH": str(checkout)}
         log = self._folder / f"worker-{next(self._numbers)}.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
@@ -100,6 +101,8 @@ class Crew:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=output,
+                cwd=checkout,
+                env=environment,
             )
         self.all.append(WorkerProcess(process, log))
         return self.all[-1]

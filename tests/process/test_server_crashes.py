@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ QUEUE = "faults"
 
 
 @asynccontextmanager
-async def two_workers(server: Server, folder: Path, **settings: object) -> AsyncIterator[tuple[App, Crew]]:
+async def two_workers(server: Server, folder: Path, **settings: Any) -> AsyncIterator[tuple[App, Crew]]:
     """An app with two workers, which must be the same two at the end."""
     app = App(server.url, QUEUE, folder)
     async with crew_of(server.url, QUEUE, folder) as crew:

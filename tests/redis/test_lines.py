@@ -157,7 +157,7 @@ async def test_drained_lines_leave_only_what_expires_or_is_meant_to_stay(store: 
     await store.refill()
 
     lasting = [key for key in await all_keys(store) if await command(store.redis, "PTTL", key) == -1]
-    named = ["history", "limits", "nudge", "seq", "stream:high", "stream:low", "stream:normal", "workers"]
+    named = ["format", "history", "limits", "nudge", "seq", "stream:high", "stream:low", "stream:normal", "workers"]
     assert sorted(lasting) == [store.keys.prefix + name for name in named]
 
 

@@ -53,7 +53,7 @@ def patterns_of_keys(queue: str) -> list[str]:
     keys = Keys(queue)
     names = [keys.stream(priority) for priority in Priority]
     names += [keys.wakes, keys.scheduled, keys.limits, keys.tasks, keys.workers, keys.leader, keys.nudge]
-    names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock, keys.expiring]
+    names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock, keys.expiring, keys.format]
     variable = [keys.job, keys.line, keys.lines_waiting, keys.passed, keys.bucket, keys.worker, keys.inbox, keys.cancels]
     variable += [keys.taken, keys.holders, keys.periods]
     # Lines that hold a scarce bucket (keys.holds) are what test_multiple_limits is about.

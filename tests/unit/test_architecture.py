@@ -30,6 +30,7 @@ RINGS = {
         "retry_after",
         "settings",
         "simulation",
+        "wire",
     },
     "redis": {
         "connection",

@@ -1,0 +1,11 @@
+-- _format: which versions of this library may use the queue together. `newest` is the highest format that ever worked here,
+-- `oldest` the lowest beside which that may still be used.
+-- ARGV: format (of the caller)
+-- include: _base
+local FORMAT = prefix .. 'format'
+
+-- {'outdated', newest, oldest} if the caller is too old for this queue.
+local function outdated()
+  local oldest = redis.call('HGET', FORMAT, 'oldest')
+  if oldest and tonumber(oldest) > tonumber(format) then return { 'outdated', redis.call('HGET', FORMAT, 'newest'), oldest } end
+end

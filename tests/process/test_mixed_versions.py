@@ -1,0 +1,150 @@
+"""Two versions of the library on one queue: an earlier commit, the next format, and one too far ahead."""
+
+import re
+import shutil
+import signal
+import subprocess
+import tarfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from runner import Client, IncompatibleVersion, wire
+from runner.keys import Keys, Priority
+from runner.settings import load_settings
+from tests import invariants
+from tests.eventually import eventually
+from tests.process.apps import METERED, App
+from tests.process.crew import PROGRESS_S, Crew, final, worker_ids
+from tests.recovery import Recovery
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+EARLIER = "60bb348d9cf57567153c9bf40b1f0556cfa3b19a"
+"""A commit from before the format had a number, with workers that tests can start."""
+
+
+def version(folder: Path, number: int, oldest: int) -> Path:
+    """A copy of this package as a later version might be: another format, and one field more wherever fields are kept."""
+    shutil.copytree(ROOT / "runner", folder / "runner", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "tests").symlink_to(ROOT / "tests")
+    (folder / "api").symlink_to(ROOT / "api")
+    edit(folder / "runner/wire.py", r"^FORMAT = 1$", f"FORMAT = {number}")
+    edit(folder / "runner/wire.py", r"^OLDEST_FORMAT = 1$", f"OLDEST_FORMAT = {oldest}")
+    edit(folder / "runner/catalog.py", r"^    on_expiry: str = \"expire\"$", '    on_expiry: str = "expire"\n    colour: str = "red"')
+    edit(folder / "runner/lua/claim.lua", r"'state', 'running', ", "'state', 'running', 'colour', 'red', ")
+    edit(folder / "runner/lua/_bucket.lua", r"local words = \{ ", "local words = { 'colour', 'red', ")
+    return folder
+
+
+def edit(path: Path, pattern: str, replacement: str) -> None:
+    text, found = re.subn(pattern, replacement, path.read_text(), flags=re.MULTILINE)
+    assert found == 1, f"{path.name} has {found} places like {pattern}"
+    path.write_text(text)
+
+
+@pytest.fixture
+def next_version(tmp_path: Path) -> Path:
+    return version(tmp_path / "next", 2, 1)
+
+
+@pytest.fixture
+def later_version(tmp_path: Path) -> Path:
+    """Two formats ahead: it can work beside the one before, and no longer beside this one."""
+    return version(tmp_path / "later", 3, 2)
+
+
+@pytest.fixture
+def earlier_version(tmp_path: Path) -> Path:
+    archive = subprocess.run(["git", "-C", str(ROOT), "archive", EARLIER, "runner", "api", "tests"], capture_output=True, check=False)
+    if archive.returncode:
+        pytest.skip(f"commit {EARLIER} is not in this checkout")
+    with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
+        files.extractall(tmp_path / "earlier", filter="data")
+    return tmp_path / "earlier"
+
+
+@pytest.mark.fault("F42")
+@pytest.mark.parametrize("other", ["next_version", "earlier_version"])
+async def test_two_versions_share_a_queue_and_replace_each_other_under_load(
+    app: App, redis: Redis, queue: str, crew: Crew, request: pytest.FixtureRequest, other: str
+) -> None:
+    checkout: Path = request.getfixturevalue(other)
+    await crew.start()
+    await crew.start(checkout=checkout)
+    ids = await app.submit(app.metered, range(150), 0.01)
+    ids += await app.submit(app.nap, range(1000, 1150), 0.01)
+    ids += await app.submit(app.nap, range(2000, 2020), 0.01, delay=1.0)
+    for newcomer in (checkout, None):
+        done = app.runs().total()
+        await eventually(lambda: app.runs().total() > done + 40 or app.runs().total() > 280, PROGRESS_S)  # noqa: B023 - awaited at once
+        leaving = crew.alive[0]
+        await crew.start(checkout=newcomer)
+        leaving.signal(signal.SIGTERM)
+        assert await leaving.ended() == 0
+    await final(redis, queue, ids, within_s=20)
+
+    assert app.runs() == dict.fromkeys(ids, 1)
+    live = (await worker_ids(redis, queue)).values()
+    assert await invariants.violations(redis, queue, ids, limits=[METERED], runs=app.runs(), live=live) == []
+
+
+@pytest.mark.fault("F42", bound_s=15)
+async def test_the_jobs_of_a_killed_worker_go_on_in_another_version(
+    app: App, redis: Redis, queue: str, crew: Crew, next_version: Path, recovery: Recovery
+) -> None:
+    victim = await crew.start()
+    for heir_version, numbers in ((next_version, range(10)), (None, range(10, 20))):
+        heir = await crew.start(checkout=heir_version)
+        ids = await app.submit(app.nap, numbers, 0.7)
+        await eventually(lambda: set(ids) <= set(app.runs()), PROGRESS_S)  # noqa: B023 - awaited at once
+        await victim.kill()
+        recovery.begins()
+        await final(redis, queue, ids, within_s=15)
+        recovery.ends()
+        assert sorted(app.runs()[job_id] for job_id in ids) == [1] * 5 + [2] * 5
+        victim = heir
+
+
+async def test_a_version_too_new_for_a_worker_at_work_does_not_start(
+    app: App, redis: Redis, queue: str, crew: Crew, later_version: Path
+) -> None:
+    await crew.start()
+    (old,) = (await worker_ids(redis, queue)).values()
+
+    refused = await crew.launch(checkout=later_version)
+
+    assert await refused.ended() != 0
+    assert (
+        f"IncompatibleVersion: worker {old} of queue '{queue}' has format 1, and this version works beside format 2 and newer only"
+        in refused.log
+    )
+    crew.all.remove(refused)
+    assert await redis.hgetall(Keys(queue).format) == {b"newest": b"1", b"oldest": b"1"}
+    ids = await app.submit(app.nap, range(1))
+    await final(redis, queue, ids, within_s=10)
+
+
+async def test_after_a_version_too_new_old_workers_and_producers_are_refused_in_one_line(
+    app: App, redis: Redis, redis_url: str, queue: str, crew: Crew, later_version: Path
+) -> None:
+    await crew.start(checkout=later_version)
+    said = f"queue '{queue}' is in use by a newer version of this library (format 3), beside which none older than format 2 may work"
+
+    with pytest.raises(IncompatibleVersion, match=re.escape(said)):
+        await app.submit(app.nap, range(1))
+    async with Client(queue, settings=load_settings(redis_url=redis_url)) as client:
+        with pytest.raises(IncompatibleVersion):
+            await client.submit("nap", {"number": 1})
+    refused = await crew.launch()
+    assert await refused.ended() != 0
+    assert said in refused.log
+    crew.all.remove(refused)
+    assert await redis.xlen(Keys(queue).stream(Priority.normal)) == 0
+
+
+def test_the_formats_of_this_version_fit_each_other() -> None:
+    assert 1 <= wire.OLDEST_FORMAT <= wire.FORMAT
