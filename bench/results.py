@@ -117,8 +117,10 @@ def newest(folder: Path = FOLDER) -> dict[str, Document]:
 
 
 def number(value: float) -> str:
-    """A figure with as many digits as say something."""
-    return f"{value:,.0f}" if abs(value) >= 1_000 or value == int(value) else f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
+    """A figure with as many digits as say something: three, or all before the point."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def _layout(value: Any, indent: str = "") -> str:

@@ -31,18 +31,22 @@ _THROTTLE = {
 
 def text(document: Document) -> str:
     """Everything, the fastest first."""
+    place = "  ".join(f"{name}={value}" for name, value in document["environment"].items())
+    return "\n\n".join([place, *tables(document), _settings(document["peers"]), *(f"FAILED {failure}" for failure in document["failures"])])
+
+
+def tables(document: Document) -> list[str]:
+    """What was measured, how it relates, and the same of the limiters."""
     cases = {name: case["figures"] for name, case in document["cases"].items()}
     ordered = sorted(cases, key=lambda name: -cases[name].get("drain_jobs_per_s", {"median": 0})["median"])
     drained = [name for name in ordered if "drain_jobs_per_s" in cases[name]]
     throttled = [name for name in ordered if "throttle_starts" in cases[name]]
-    place = "  ".join(f"{name}={value}" for name, value in document["environment"].items())
-    parts = [place, _measured(cases, drained, _COLUMNS)]
+    parts = [_measured(cases, drained, _COLUMNS)]
     if OURS.name in drained and len(drained) > 1:
         parts.append(_ratios(cases, drained))
     if throttled:
         parts.append(_measured(cases, throttled, _THROTTLE))
-    parts += [_settings(document["peers"]), *(f"FAILED {failure}" for failure in document["failures"])]
-    return "\n\n".join(parts)
+    return parts
 
 
 def _measured(cases: Mapping[str, Figures], names: Sequence[str], columns: Mapping[str, str]) -> str:

@@ -59,8 +59,8 @@ def _drawn(panel: Panel, left: float, top: float, across: float) -> Iterator[str
         yield rect(begin, y - 8, room, 16, TRACK, radius=2)
         yield rect(begin, y - 8, max(bar.value * scale, 1.5), 16, bar.paint, radius=2)
         if bar.most > bar.least:
-            yield line(begin + bar.least * scale, y, begin + bar.most * scale, y, QUIET, width=1.5)
+            yield line(begin + bar.least * scale, y, begin + bar.most * scale, y, INK, width=1.2)
             for end in (bar.least, bar.most):
-                yield line(begin + end * scale, y - 4, begin + end * scale, y + 4, QUIET, width=1.5)
+                yield line(begin + end * scale, y - 4, begin + end * scale, y + 4, INK, width=1.2)
         yield text(left + across, y + 4, number(bar.value), anchor="end", weight=600 if bar.paint == OURS else 400)
     yield line(begin, top + _HEADING - 12, begin, top + _HEADING + _ROW * len(panel.bars) - 14, LINE)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from bench.peers.catalogue import OURS as RUNNER
 from bench.presentation.panels import OTHER, OURS, Bar, Panel, picture
 from bench.results import Document
 
@@ -25,7 +26,7 @@ def pictures(results: Results) -> dict[str, str]:
 
 
 def _speed(results: Results) -> list[Panel]:
-    drain = {"async": "coroutines", "sync": "functions in threads", "payload-1k": "1 KB of argument", "slots-10": "10 slots"}
+    drain = {"async": "coroutines", "sync": "plain functions", "payload-1k": "1 KB of argument", "slots-10": "10 slots"}
     enqueue = {"bulk": "500 a call", "bulk-limit": "with a limit", "single": "one by one"}
     return [
         Panel("Jobs finished", "a second, 100 slots", _bars(results, "drain", "jobs_per_s", drain | {"slots-500": "500 slots"})),
@@ -75,7 +76,7 @@ def _memory(results: Results) -> list[Bar]:
 def _peers(results: Results) -> list[Panel]:
     names = {name: name for name in results.get("peers", {"cases": {}})["cases"]}
     panels = [
-        ("Jobs finished", "a second, 100 slots", "drain_jobs_per_s"),
+        ("Jobs finished", "a second, one worker process", "drain_jobs_per_s"),
         ("Jobs submitted in bulk", "a second", "bulk_jobs_per_s"),
         ("Jobs submitted one by one", "a second", "single_jobs_per_s"),
         ("Submit to handler, idle, p50", "ms: less is better", "latency_p50_ms"),
@@ -92,7 +93,7 @@ def _peers(results: Results) -> list[Panel]:
 
 def _beside(bar: Bar) -> Bar:
     """In the paint of the runner, or of those it is compared with."""
-    return Bar(bar.name, bar.value, bar.least, bar.most, OURS if bar.name.startswith("runner") else OTHER)
+    return Bar(bar.name, bar.value, bar.least, bar.most, OURS if bar.name.startswith(RUNNER.name) else OTHER)
 
 
 def _bars(results: Results, scenario: str, figure: str, names: Mapping[str, str]) -> list[Bar]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from bench.peers.table import tables
 from bench.results import Document, number
 
 Results = Mapping[str, Document]
@@ -78,9 +79,16 @@ def measured(results: Results, pictures: list[str]) -> str:
     if not results:
         return "Nothing is kept in bench/results/ yet."
     parts = [f"![{name.removesuffix('.svg')}]({name})" for name in pictures]
-    for scenario, columns in _COLUMNS.items():
-        if scenario in results:
-            parts += [f"### {scenario}", _conditions(results[scenario]), "\n".join(_table(results[scenario], columns))]
+    said = ""
+    for scenario, document in ((name, results[name]) for name in (*_COLUMNS, "peers") if name in results):
+        parts.append(f"### Measured: {scenario}")
+        # Said once for all that were measured under the same conditions.
+        if (conditions := _conditions(document)) != said:
+            parts.append(conditions)
+            said = conditions
+        parts.append(_load(document))
+        parts += ["\n".join(_table(document, _COLUMNS[scenario]))] if scenario in _COLUMNS else tables(document)
+        parts += [f"Failed: {failure}." for failure in document["failures"]]
     if ratios := list(_ratios(results)):
         parts += ["### How they relate", "\n".join(["| | |", "|---|---|", *ratios])]
     return "\n\n".join(parts)
@@ -97,12 +105,16 @@ def rewritten(page: str, content: str) -> str:
 
 def _conditions(document: Document) -> str:
     place = document["environment"]
-    loads = [load for case in document["cases"].values() for load in case["load"]]
     return (
         f"{document['at'][:10]} at {place['commit']}: {place['cpus']} cores of {place['cpu']}, {place['system']}, Python {place['python']}, "
-        f"uvloop {place['uvloop']}, redis-py {place['redis_py']}, {place['server']}, {place['persistence']}; "
-        f"load average before each repetition {min(loads):g} to {max(loads):g}."
+        f"uvloop {place['uvloop']}, redis-py {place['redis_py']}, {place['server']}, {place['persistence']}."
     )
+
+
+def _load(document: Document) -> str:
+    """What others did on the machine meanwhile; each case leaves some of its own to the next."""
+    loads = [load for case in document["cases"].values() for load in case["load"]]
+    return f"Load average before each repetition: {min(loads):g} to {max(loads):g}."
 
 
 def _table(document: Document, columns: Mapping[str, str]) -> Iterator[str]:

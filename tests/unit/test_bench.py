@@ -57,7 +57,10 @@ def test_the_load_of_redis_counts_neither_what_was_before_nor_what_the_bench_sen
     assert load.per(4) == {"get": CommandUse(5, 50), "set": CommandUse(0.5, 1)}
 
 
-@pytest.mark.parametrize(("value", "text"), [(25_400.4, "25,400"), (7, "7"), (6.123, "6.12"), (0.01234, "0.0123"), (-2.5, "-2.50")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(25_400.4, "25,400"), (325.16, "325"), (99.94, "99.9"), (7, "7"), (6.123, "6.12"), (0.01234, "0.0123"), (-2.5, "-2.50")],
+)
 def test_a_number_has_the_digits_that_say_something(value: float, text: str) -> None:
     assert number(value) == text
 

@@ -26,7 +26,7 @@ PLACE = {
 
 def document(scenario: str, cases: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
     kept = {name: {"load": [0.25, 1.5], "figures": spreads(figures)} for name, figures in cases.items()}
-    return {"scenario": scenario, "at": "2030-01-31T12:00:00Z", "environment": PLACE, "cases": kept}
+    return {"scenario": scenario, "at": "2030-01-31T12:00:00Z", "environment": PLACE, "cases": kept, "failures": []}
 
 
 def words_of(svg: str) -> list[str]:
@@ -77,7 +77,7 @@ def test_a_table_has_medians_with_the_spread_of_the_first() -> None:
 
     assert "![bench-speed](bench-speed.svg)" in text
     assert "| case | jobs/s | commands/job |\n|---|---|---|\n| `async` | 2,000 (1,000 to 3,000) | 6.50 |\n| `sync` | 7 |  |" in text
-    assert "load average before each repetition 0.25 to 1.5." in text
+    assert "Load average before each repetition: 0.25 to 1.5." in text
     assert "| jobs finished with a limit on each, of the same without | 75% |" in text
 
 
