@@ -8,9 +8,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from runner import Runner, Settings, Task, TokenBucket
+from runner import Concurrency, Quota, Runner, Settings, Task, TokenBucket
 
 METERED = TokenBucket("metered", rate="100/s", burst=5)
+SLOTS = Concurrency("slots", 3)
+CALLS = Quota("calls", 1_000_000, per="day")
+LIMITS = [METERED, SLOTS, CALLS]
 FAST = {"lease_s": 2.0, "renew_s": 0.4, "reclaim_s": 0.3, "block_s": 0.5, "drain_s": 10.0, "concurrency": 5, "record_starts": True}
 
 
@@ -39,6 +42,12 @@ class App:
             await asyncio.sleep(seconds)
             return number
 
+        @self.runner.task(limits=LIMITS)
+        async def counted(number: int, seconds: float = 0.0) -> int:
+            self._note(number)
+            await asyncio.sleep(seconds)
+            return number
+
         @self.runner.task
         async def lethal(number: int) -> None:
             self._note(number)
@@ -54,6 +63,7 @@ class App:
             return number
 
         self.nap, self.block, self.metered, self.lethal, self.stubborn = nap, block, metered, lethal, stubborn
+        self.counted = counted
 
     def runs(self) -> Counter[str]:
         """How often each job's handler was begun, by job id."""

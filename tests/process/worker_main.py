@@ -40,7 +40,11 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
-if __name__ == "__main__":
+def start() -> None:
     logging.basicConfig(level=logging.INFO, format="%(relativeCreated)d %(levelname)s %(message)s")
     threading.Thread(target=end_with_parent, daemon=True).start()
     uvloop.run(main())
+
+
+if __name__ == "__main__":
+    start()
