@@ -17,6 +17,7 @@ from tests.conftest import connect
 from tests.eventually import eventually
 from tests.process.apps import METERED, App
 from tests.process.crew import PROGRESS_S, Crew, crew_of, final, worker_ids
+from tests.recovery import Recovery
 from tests.servers import Server
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -70,6 +71,14 @@ async def producing(app: App) -> AsyncIterator[Producer]:
         producer.stop()
 
 
+async def work_goes_on(app: App, producer: Producer) -> None:
+    """A job that is submitted from now on is accepted, and runs."""
+    before = len(producer.accepted)
+    await eventually(lambda: len(producer.accepted) > before + 1, PROGRESS_S)
+    accepted = producer.accepted[-1]
+    await eventually(lambda: app.runs()[accepted] > 0, PROGRESS_S)
+
+
 async def settled(server: Server, app: App, accepted: list[str], *, most_runs: int) -> None:
     """Every accepted job has ended, as it must."""
     async with connect(server.url) as redis:
@@ -84,25 +93,37 @@ async def settled(server: Server, app: App, accepted: list[str], *, most_runs: i
     assert {job_id for job_id in accepted if not 1 <= runs[job_id] <= most_runs} == set()
 
 
-async def test_a_server_killed_under_load_and_started_again_loses_nothing(private_server: Server, tmp_path: Path) -> None:
+@pytest.mark.fault("F02", bound_s=5)
+async def test_a_server_killed_under_load_and_started_again_loses_nothing(
+    private_server: Server, tmp_path: Path, recovery: Recovery
+) -> None:
     async with two_workers(private_server, tmp_path, lease_s=10, renew_s=1) as (app, _):
         async with producing(app) as producer:
             private_server.kill()
-            await asyncio.sleep(1)
+            await asyncio.sleep(2)
             private_server.start()
+            recovery.begins()
+            await work_goes_on(app, producer)
+            recovery.ends()
             before = len(producer.accepted)
             await eventually(lambda: len(producer.accepted) > before + 50, PROGRESS_S)
         await settled(private_server, app, producer.accepted, most_runs=1)
 
 
-async def test_a_server_that_dies_again_and_again_loses_nothing(private_server: Server, tmp_path: Path) -> None:
+@pytest.mark.fault("F02", bound_s=5)
+async def test_a_server_that_dies_again_and_again_loses_nothing(
+    private_server: Server, tmp_path: Path, recovery: Recovery, fault_repeats: int
+) -> None:
     async with two_workers(private_server, tmp_path, lease_s=10, renew_s=1) as (app, _):
         async with producing(app) as producer:
-            for _ in range(5):
-                private_server.kill()
-                private_server.start()
-                before = len(producer.accepted)
-                await eventually(lambda: len(producer.accepted) > before + 5, PROGRESS_S)  # noqa: B023 - awaited at once
+            for _ in range(fault_repeats):
+                for _ in range(5):  # within 3 s, as far as the machine is quick enough
+                    private_server.kill()
+                    private_server.start()
+                    await asyncio.sleep(0.4)
+                recovery.begins()
+                await work_goes_on(app, producer)
+                recovery.ends()
         await settled(private_server, app, producer.accepted, most_runs=1)
 
 
@@ -116,13 +137,15 @@ async def test_an_outage_longer_than_the_lease_costs_no_worker_its_jobs(private_
         await settled(private_server, app, ids, most_runs=1)
 
 
-async def test_connections_cut_again_and_again_lose_nothing(private_server: Server, tmp_path: Path) -> None:
+@pytest.mark.fault("F03", bound_s=5)
+async def test_connections_cut_again_and_again_lose_nothing(private_server: Server, tmp_path: Path, recovery: Recovery) -> None:
     async with two_workers(private_server, tmp_path, lease_s=10, renew_s=1) as (app, _), connect(private_server.url) as redis:
         async with producing(app) as producer:
             for _ in range(15):
                 await command(redis, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-                before = len(producer.accepted)
-                await eventually(lambda: len(producer.accepted) > before + 3, PROGRESS_S)  # noqa: B023 - awaited at once
+                recovery.begins()
+                await work_goes_on(app, producer)
+                recovery.ends()
         await settled(private_server, app, producer.accepted, most_runs=1)
 
 

@@ -1,0 +1,178 @@
+"""Workers that fall silent without dying, past their lease or almost: their jobs move once, and what they say too late is refused."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from runner.keys import Keys
+from runner.redis_client import command
+from tests import invariants
+from tests.eventually import eventually
+from tests.process.apps import LIMITS, SLOTS, App
+from tests.process.crew import PROGRESS_S, Crew, crew_of, final, worker_ids
+from tests.proxy import Proxy
+from tests.recovery import Recovery
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+SHORT = {"lease_s": 1.5, "renew_s": 0.3, "reclaim_s": 0.3, "max_crashes": 100}
+RECOVERY_S = 4.8
+"""Lease, look of the leader and 3 s."""
+SILENT = "heartbeat:before=pause:30@3"
+"""The lease is not renewed any more, and nothing hears of it; what this worker does besides, `finish` or `claim`, it still does."""
+
+
+@pytest.mark.fault("F07", bound_s=RECOVERY_S)
+async def test_jobs_of_a_stopped_worker_move_and_it_is_refused_when_it_goes_on(
+    app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery
+) -> None:
+    frozen, other = await crew.start(**SHORT), await crew.start(**SHORT)
+    old = (await worker_ids(redis, queue))[frozen.pid]
+    ids = await app.submit(app.nap, range(10), 1.0)
+    await eventually(lambda: app.runs().total() == 10, PROGRESS_S)
+    frozen.signal(signal.SIGSTOP)
+    recovery.begins()
+    held = [job_id for job_id, record in (await invariants.records_of(redis, queue, ids)).items() if record.worker == old]
+    assert held
+
+    await eventually(lambda: all(app.runs()[job_id] == 2 for job_id in held), PROGRESS_S)
+    recovery.ends()
+    frozen.signal(signal.SIGCONT)  # its naps are over: it has outcomes of attempts that are lost, while others run
+
+    await eventually(lambda: has_another_id(redis, queue, frozen.pid, old), PROGRESS_S)
+    await final(redis, queue, ids, within_s=PROGRESS_S)
+    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+    attempts = {ending.job: ending.attempt for ending in await invariants.endings_of(redis, queue)}
+    assert {attempts[job_id] for job_id in held} == {2}
+    assert "going on under a new id" in frozen.log
+    await other.kill()
+    more = await app.submit(app.nap, range(10, 15))
+    await final(redis, queue, more, within_s=PROGRESS_S)
+
+
+@pytest.mark.fault("F11", bound_s=RECOVERY_S)
+async def test_jobs_taken_back_between_read_and_start_run_once(app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery) -> None:
+    """The sweep comes between a worker's reading and its starting: the worker starts nothing, whoever has the jobs now does."""
+    slow = await crew.start(**SHORT, failpoints=f"xreadgroup:after=pause:4@2;{SILENT}")
+    old = (await worker_ids(redis, queue))[slow.pid]
+    ids = await app.submit(app.nap, range(1))
+    await final(redis, queue, ids, within_s=PROGRESS_S)
+    late = await app.submit(app.nap, range(1, 6))
+    late += await app.submit(app.counted, range(6, 9))
+    await eventually(lambda: holds_entries(redis, queue, old), PROGRESS_S)
+    recovery.begins()
+    await crew.start(**SHORT)
+
+    await final(redis, queue, late, within_s=PROGRESS_S)
+    recovery.ends()
+    await eventually(lambda: has_another_id(redis, queue, slow.pid, old), PROGRESS_S)
+    await eventually(lambda: clean(app, redis, queue, ids + late), PROGRESS_S)
+    assert app.runs() == dict.fromkeys(ids + late, 1)
+
+
+@pytest.mark.fault("F12")
+async def test_renewals_that_fail_for_most_of_a_lease_cost_no_job(
+    app: App, redis: Redis, redis_url: str, queue: str, tmp_path: Path, crew: Crew
+) -> None:
+    lease_s = 4.0
+    await crew.start(**SHORT)  # who would take the jobs back
+    async with Proxy(redis_url) as proxy, crew_of(proxy.url, queue, tmp_path) as behind:
+        silent = await behind.start(lease_s=lease_s, renew_s=0.1)
+        ids = await app.submit(app.nap, range(10), 0.9 * lease_s + 0.5)
+        await eventually(lambda: app.runs().total() == 10, PROGRESS_S)
+        before = await worker_ids(redis, queue)
+        proxy.black_hole()
+        await asyncio.sleep(0.9 * lease_s)  # the fault
+        proxy.heal()
+
+        await final(redis, queue, ids, within_s=PROGRESS_S)
+        assert app.runs() == dict.fromkeys(ids, 1)
+        assert {record.crashes for record in (await invariants.records_of(redis, queue, ids)).values()} == {0}
+        await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+        assert (await worker_ids(redis, queue))[silent.pid] == before[silent.pid]
+
+
+@pytest.mark.fault("F13", bound_s=RECOVERY_S)
+async def test_the_result_of_a_run_that_was_overtaken_is_refused_and_told(
+    app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery
+) -> None:
+    """The worker loses its lease with a result in hand, hears of nothing, and delivers it when the next run has begun or ended."""
+    late = await crew.start(**SHORT, failpoints=f"finish:before=pause:5@1;xreadgroup:before=pause:30@3;claim:before=pause:30@6;{SILENT}")
+    ids = await app.submit(app.counted, range(2), 0.01)
+    await eventually(lambda: app.runs().total() == 2, PROGRESS_S)
+    await crew.start(**SHORT)
+    recovery.begins()
+
+    await final(redis, queue, ids, within_s=PROGRESS_S)
+    recovery.ends()
+    await eventually(lambda: late.log.count("came too late and was refused") == 2, PROGRESS_S)
+    assert app.runs() == dict.fromkeys(ids, 2)
+    assert {ending.attempt for ending in await invariants.endings_of(redis, queue)} == {2}
+    await late.kill()
+    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+
+
+@pytest.mark.fault("F14", bound_s=RECOVERY_S)
+async def test_slots_and_tokens_of_a_lost_run_are_used_again_within_the_limits(
+    app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery
+) -> None:
+    """With every slot of a concurrency limit held by one worker that dies, nothing else could start: the slots come back with its jobs."""
+    first = await crew.start(**SHORT)
+    ids = await app.submit(app.counted, range(SLOTS.capacity), 30.0)
+    await eventually(lambda: app.runs().total() == SLOTS.capacity, PROGRESS_S)
+    await crew.start(**SHORT)
+    others = await app.submit(app.counted, range(10, 30), 0.05)
+    await first.kill()
+    recovery.begins()
+
+    await eventually(lambda: app.runs().total() == 2 * SLOTS.capacity, PROGRESS_S)  # first in line, they take the slots again
+    recovery.ends()
+    for job_id in ids:
+        await app.runner.client.cancel(job_id)
+    await final(redis, queue, ids + others, within_s=PROGRESS_S)
+    await eventually(lambda: clean(app, redis, queue, ids + others), PROGRESS_S)
+    assert app.runs() == dict.fromkeys(ids, 2) | dict.fromkeys(others, 1)
+
+
+@pytest.mark.fault("F17", bound_s=8)
+async def test_a_leader_stopped_past_its_lock_is_followed_and_stays_deposed(
+    app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery
+) -> None:
+    """Lock, pause between two elections and 3 s; when it goes on, what it still believes to be its duty changes nothing."""
+    leader, other = await crew.start(**SHORT), await crew.start(**SHORT)
+    await eventually(lambda: leads(redis, queue, leader.pid), PROGRESS_S)
+    ids = await app.submit(app.metered, range(150))
+    leader.signal(signal.SIGSTOP)
+    recovery.begins()
+    ids += await app.submit(app.nap, range(150, 160), delay=1.0)
+
+    await eventually(lambda: leads(redis, queue, other.pid), PROGRESS_S)
+    recovery.ends()
+    term = await command(redis, "GET", Keys(queue).leader)
+    leader.signal(signal.SIGCONT)
+    await final(redis, queue, ids, within_s=PROGRESS_S)
+
+    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+    assert await command(redis, "GET", Keys(queue).leader) == term
+
+
+async def leads(redis: Redis, queue: str, pid: int) -> bool:
+    leader = await command(redis, "GET", Keys(queue).leader)
+    return leader is not None and leader.decode().rpartition(":")[0] == (await worker_ids(redis, queue)).get(pid)
+
+
+async def holds_entries(redis: Redis, queue: str, worker: str) -> bool:
+    pending = await redis.xpending(f"{Keys(queue).prefix}stream:normal", "workers")
+    return {row["name"].decode() for row in pending["consumers"]} == {worker}
+
+
+async def has_another_id(redis: Redis, queue: str, pid: int, old: str) -> bool:
+    return (await worker_ids(redis, queue)).get(pid, old) != old
+
+
+async def clean(app: App, redis: Redis, queue: str, ids: list[str]) -> bool:
+    live = (await worker_ids(redis, queue)).values()
+    return not await invariants.violations(redis, queue, ids, limits=LIMITS, runs=app.runs(), live=live)
