@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -18,7 +19,7 @@ from tests.recovery import Recovery
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-SHORT = {"lease_s": 1.5, "renew_s": 0.3, "reclaim_s": 0.3, "max_crashes": 100}
+SHORT: dict[str, Any] = {"lease_s": 1.5, "renew_s": 0.3, "reclaim_s": 0.3, "max_crashes": 100}
 RECOVERY_S = 4.8
 """Lease, look of the leader and 3 s."""
 SILENT = "heartbeat:before=pause:30@3"
