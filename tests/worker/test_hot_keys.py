@@ -1,0 +1,38 @@
+"""One key with thousands of jobs in line: the others do not feel it."""
+
+import asyncio
+from statistics import median
+
+import pytest
+from redis.asyncio import Redis
+
+from runner import Runner, TokenBucket
+from runner.keys import Keys
+from tests.worker.conftest import Crew
+
+HOT, COLD = 5_000, 50
+
+
+@pytest.mark.fault("F27")
+async def test_fifty_cold_keys_start_at_once_beside_a_hot_one_with_five_thousand_in_line(
+    app: Runner, redis: Redis, queue: str, crew: Crew
+) -> None:
+    @app.task(limits=[TokenBucket("tenant", rate="10/s", burst=5, key="{tenant}")])
+    async def call(tenant: str) -> None:
+        await asyncio.sleep(0.01)
+
+    await crew.start(app)
+    await crew.start(app)
+    hot = await app.submit_many([call.prepare("hot") for _ in range(HOT)])
+    cold = await app.submit_many([call.prepare(f"cold{number}") for number in range(COLD)])
+    await asyncio.gather(*(job.result(timeout=10) for job in cold))
+
+    statuses = [status for status in await app.client.statuses([job.id for job in cold]) if status is not None]
+    waits_s = [status.started_at - status.submitted_at for status in statuses if status.started_at and status.submitted_at]
+    assert len(waits_s) == COLD
+    assert median(waits_s) < 1.0
+    assert max(waits_s) < 3.0  # a busy machine; behind the hot key they would have waited for minutes
+    last = await hot[-1].status()
+    assert (last.state, last.reason) == ("waiting", "tokens")
+    await crew.stop_all()
+    await redis.delete(*(Keys(queue).job(job.id) for job in hot))

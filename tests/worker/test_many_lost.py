@@ -1,0 +1,119 @@
+"""Workers lost in numbers, and one that held a great deal: all of it goes on elsewhere, and nothing of them remains."""
+
+import asyncio
+import random
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from runner import Worker
+from runner.keys import GROUP, Keys, Priority
+from runner.redis_client import command
+from tests import invariants
+from tests.eventually import eventually
+from tests.recovery import Recovery
+from tests.worker.conftest import Crew, MakeApp
+
+pytestmark = pytest.mark.slow
+
+DEAD_ENTRIES = 20_000
+STARTED = 2_000
+MOST_PER_SWEEP = 500
+BATCH = 500
+
+
+@pytest.mark.fault("F23", bound_s=60)
+async def test_twenty_thousand_entries_of_a_lost_worker_run_once_each_on_four_others(
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew, recovery: Recovery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Most were read and not started, some were running: those count a crash. No sweep takes more than its share of the server's time."""
+    runs = Counter[int]()
+    apps = [make_app(concurrency=100, record_starts=False, history_length=2 * DEAD_ENTRIES) for _ in range(4)]
+    for app in apps:
+        app.task(name="note")(_counting(runs))
+    await apps[0].publish()
+    store = apps[0].client.store
+    await store.enlist("lost", "{}")
+    note = apps[0].tasks["note"]
+    for at in range(0, DEAD_ENTRIES, BATCH):
+        await apps[0].submit_many([note.with_options(id=f"j{n}").prepare(n) for n in range(at, at + BATCH)])
+    started = await store.claim("lost", STARTED, (), read_more=True)
+    await command(redis, "XREADGROUP", "GROUP", GROUP, "lost", "COUNT", DEAD_ENTRIES, "STREAMS", Keys(queue).stream(Priority.normal), ">")
+    await command(redis, "ZADD", Keys(queue).workers, 1, "lost")
+    await command(redis, "CONFIG", "RESETSTAT")
+
+    recovery.begins()
+    with caplog.at_level("WARNING", logger="runner"):
+        await asyncio.gather(*(crew.start(app) for app in apps))
+        await eventually(lambda: runs.total() >= DEAD_ENTRIES, within_s=60)
+        await eventually(lambda: _drained(redis, queue, crew), within_s=30)
+    recovery.ends()
+
+    assert runs == dict.fromkeys(range(DEAD_ENTRIES), 1)
+    records = await invariants.records_of(redis, queue, [f"j{n}" for n in range(DEAD_ENTRIES)])
+    assert sum(record.crashes for record in records.values()) == len(started.jobs) == STARTED
+    sweeps = [int(found[1]) for found in re.finditer(r"took back (\d+) entries", caplog.text)]
+    assert sum(sweeps) == DEAD_ENTRIES
+    assert max(sweeps) <= MOST_PER_SWEEP
+    # A sweep is bounded, so nobody waits long behind one. Time on the server's clock: the machine may be busy.
+    latencies = (await redis.info("latencystats")).get("latency_percentiles_usec_evalsha", {})
+    assert float(latencies.get("p99", 0)) < 250_000, latencies
+
+
+@pytest.mark.fault("F24", bound_s=60)
+async def test_worker_after_worker_that_vanishes_or_leaves_drops_no_job_and_leaves_no_consumer(
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew, recovery: Recovery, fault_repeats: int
+) -> None:
+    chance = random.Random(24)
+    lease = {"lease_s": 1.5, "renew_s": 0.3}
+    stays, comes = make_app(**lease, concurrency=2, max_crashes=1000), make_app(**lease, concurrency=5, max_crashes=1000)
+    for app in (stays, comes):
+        app.task(name="nap")(_napping)
+    await crew.start(stays)
+    handles = []
+    most_consumers = 0
+    for number in range(50 * fault_repeats):
+        handles += await stays.submit_many([stays.tasks["nap"].with_options(id=f"j{number}-{n}").prepare(0.02) for n in range(4)])
+        worker = Worker(comes)
+        running = asyncio.create_task(worker.run())
+        await eventually(worker.working.is_set)
+        if chance.random() < 0.5:
+            running.cancel()  # as if it were killed: it says nothing, and its lease runs out
+            await asyncio.gather(running, return_exceptions=True)
+        else:
+            worker.stop()
+            await running
+        most_consumers = max(most_consumers, len(await _consumers(redis, queue)))
+
+    recovery.begins()
+    ids = [handle.id for handle in handles]
+    await eventually(lambda: _all_is_well(redis, queue, ids, crew), within_s=30)
+    recovery.ends()
+    assert most_consumers < 50, "lapsed consumers are not removed while others come"
+
+
+async def _napping(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+def _counting(runs: Counter[int]) -> Callable[[int], Awaitable[None]]:
+    async def note(number: int) -> None:
+        runs[number] += 1
+
+    return note
+
+
+async def _consumers(redis: Redis, queue: str) -> set[str]:
+    rows = await redis.xinfo_consumers(Keys(queue).stream(Priority.normal), GROUP)
+    return {row["name"].decode() for row in rows}
+
+
+async def _drained(redis: Redis, queue: str, crew: Crew) -> bool:
+    return not await invariants.left_behind(redis, queue, crew.ids)
+
+
+async def _all_is_well(redis: Redis, queue: str, ids: list[str], crew: Crew) -> bool:
+    return not await invariants.violations(redis, queue, ids, live=crew.ids)
