@@ -2,14 +2,14 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check format bench clean
+.PHONY: help setup demo dev test chaos mutate-guards check format bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv with everything installed (skipped when up to date)
 
@@ -29,6 +29,12 @@ dev: $(READY) ## Server, API and worker in one process
 
 test: $(READY) ## The whole suite on Valkey and on Redis (ALLOW_NO_REDIS=1: without redis-server)
 	RUNNER_TEST_SERVER=valkey,redis $(BIN)/python -m pytest -n auto
+
+chaos: $(READY) ## Random faults for MINUTES=5, repeatable by SEED=...; 30 minutes are 230,000 jobs
+	$(BIN)/python -m tests.chaos.campaign --api --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
+
+mutate-guards: $(READY) ## Remove one guard after another and see which test fails
+	$(BIN)/python -m tests.chaos.mutate
 
 check: $(READY) ## Format, lint, types and fast tests, under a minute
 	$(BIN)/ruff format --check .

@@ -1,0 +1,161 @@
+"""The processes of a campaign: worker posts, each behind a proxy of its own, and an API; killed, stopped and started at will."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+from redis.asyncio import Redis
+
+from runner.keys import GROUP, Keys, Priority
+from runner.redis_client import command
+from tests.chaos.campaign.workload import QUEUE
+from tests.process.crew import WorkerProcess
+from tests.proxy import Proxy
+from tests.servers import free_port
+
+KEYS = Keys(QUEUE)
+_LOG_TAIL = 3_000
+_API_START_S = 20.0
+
+
+class Post:
+    """A place for a worker: the processes that stand there one after another reach the server through the same proxy."""
+
+    def __init__(self, number: int, proxy: Proxy, folder: Path, settings: Mapping[str, Any]) -> None:
+        self.number = number
+        self.proxy = proxy
+        self._folder = folder
+        self._settings = json.dumps(settings)
+        self._launches = count()
+        self.process: WorkerProcess | None = None
+        self.tracebacks: list[str] = []
+
+    @property
+    def pid(self) -> int:
+        return 0 if self.process is None else self.process.pid
+
+    async def start(self) -> None:
+        """A worker that works stands here afterwards; what its forerunner logged is looked through."""
+        await self.clear()
+        name = f"{self.number}-{next(self._launches)}"
+        log = self._folder / f"worker-{name}.log"
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tests.chaos.campaign.worker",
+                self.proxy.url,
+                str(self._folder / f"runs-{name}"),
+                self._settings,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=output,
+            )
+        self.process = WorkerProcess(process, log)
+        await self.process.says("working")
+
+    async def clear(self) -> None:
+        """Nobody stands here afterwards."""
+        if self.process is not None:
+            await self.process.end()
+            self._look_through(self.process)
+            self.process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.signal(number)
+
+    async def ended(self) -> int:
+        assert self.process is not None
+        return await self.process.ended()
+
+    def resident_bytes(self) -> int:
+        """Memory of the process."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def _look_through(self, process: WorkerProcess) -> None:
+        log = process.log
+        if "Traceback" in log:
+            at = log.index("Traceback")
+            self.tracebacks.append(f"worker {process.pid}: {log[at : at + _LOG_TAIL]}")
+
+
+class Api:
+    """The HTTP service as a process."""
+
+    def __init__(self, proxy: Proxy, folder: Path) -> None:
+        self._proxy = proxy
+        self._folder = folder
+        self._port = free_port()
+        self._process: asyncio.subprocess.Process | None = None
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", trust_env=False, timeout=5.0)
+
+    async def start(self) -> None:
+        """It answers afterwards."""
+        environment = {**os.environ, "RUNNER_REDIS_URL": self._proxy.url}
+        arguments = ["api", "--app", "tests.chaos.campaign.api_app:jobs", "--host", "127.0.0.1", "--port", str(self._port)]
+        with (self._folder / "api.log").open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "runner", *arguments, stdout=output, stderr=output, env=environment
+            )
+        async with asyncio.timeout(_API_START_S):
+            while True:
+                if await self._lives():
+                    return
+                await asyncio.sleep(0.05)
+
+    async def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def close(self) -> None:
+        await self.kill()
+        await self.http.aclose()
+
+    @property
+    def traceback(self) -> str:
+        """The first one it logged, or nothing."""
+        log = self._folder / "api.log"
+        text = log.read_text() if log.exists() else ""
+        return text[text.index("Traceback") :][:_LOG_TAIL] if "Traceback" in text else ""
+
+    async def _lives(self) -> bool:
+        try:
+            return (await self.http.get("/healthz")).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+
+class Touched:
+    """A job that a worker held when a fault hit it."""
+
+    def __init__(self, job: str, worker: str, attempt: bytes | None) -> None:
+        self.job = job
+        self.worker = worker
+        self._attempt = attempt
+
+    async def is_elsewhere(self, redis: Redis) -> bool:
+        """Whether it has ended, or is in nobody's or in other hands."""
+        state, worker, attempt = await command(redis, "HMGET", KEYS.job(self.job), "state", "worker", "attempt")
+        return bool(state != b"running" or attempt != self._attempt or worker.decode() != self.worker)
+
+
+async def held_by(redis: Redis, worker: str) -> list[Touched]:
+    """The jobs a worker holds."""
+    found = []
+    for priority in Priority:
+        stream = KEYS.stream(priority)
+        for row in await redis.xpending_range(stream, GROUP, "-", "+", 1000, worker):
+            for _, fields in await command(redis, "XRANGE", stream, row["message_id"], row["message_id"]):
+                job = fields[b"id"].decode()
+                found.append(Touched(job, worker, await command(redis, "HGET", KEYS.job(job), "attempt")))
+    return found

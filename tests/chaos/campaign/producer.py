@@ -1,0 +1,169 @@
+"""What comes in from outside: jobs at a steady rate, and people who cancel, retry and change limits. All of it repeats until answered."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import httpx
+from redis.asyncio import Redis
+
+from runner import Concurrency, Limit, RunnerError, SlidingWindow, StoreUnavailable, Submission, TokenBucket
+from runner.redis_client import command
+from tests.chaos.campaign.ledger import Ledger, Spell
+from tests.chaos.campaign.posts import Api
+from tests.chaos.campaign.schedule import Call, call, deeds
+from tests.chaos.campaign.workload import METERED, SLOTS, STEPPED, WINDOWED, Workload
+
+T = TypeVar("T")
+
+_TICK_S = 0.1
+_AGAIN_S = 0.05
+_MOST_AT_ONCE = 500
+_BY_API = 10
+"""Every tenth batch goes over HTTP, if there is an API."""
+
+_LOWERED: tuple[tuple[Limit, dict[str, Any], Limit], ...] = (
+    (METERED, {"rate": "15/s", "burst": 5}, TokenBucket("metered", rate="15/s", burst=5)),
+    (STEPPED, {"capacity": 5, "refill": 5, "every": 1}, TokenBucket("stepped", capacity=5, refill=5, every=1)),
+    (WINDOWED, {"capacity": 15}, SlidingWindow("windowed", 15, per=2)),
+    (SLOTS, {"capacity": 3}, Concurrency("slots", 3)),
+)
+"""Limits that are lowered for a while: which, by which numbers, and what is in force then."""
+
+
+async def until_answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask again until Redis answers."""
+    while True:
+        try:
+            return await ask()
+        except StoreUnavailable:
+            await asyncio.sleep(_AGAIN_S)
+
+
+class Producer:
+    """Submits the jobs of the schedule in order, each again under its id until it is answered."""
+
+    def __init__(self, work: Workload, api: Api | None, ledger: Ledger, seed: int, rate: float) -> None:
+        self._work = work
+        self._api = api
+        self._ledger = ledger
+        self._seed = seed
+        self._rate = rate
+        self._next = 0
+
+    @property
+    def submitted(self) -> int:
+        return self._next
+
+    async def run(self, until_s: float) -> None:
+        """Submit at the rate until the time is up; what could not be submitted in time follows."""
+        began_s = time.monotonic()
+        batches = 0
+        while (passed_s := time.monotonic() - began_s) < until_s or self._next < int(until_s * self._rate):
+            due = min(int(min(passed_s, until_s) * self._rate) - self._next, _MOST_AT_ONCE)
+            if due <= 0:
+                await asyncio.sleep(_TICK_S)
+                continue
+            numbers = range(self._next, self._next + due)
+            calls = [call(self._seed, number) for number in numbers]
+            batches += 1
+            if self._api is not None and batches % _BY_API == 0:
+                await self._submit_by_api(self._api, numbers, calls)
+            else:
+                jobs = [self.prepared(number, job) for number, job in zip(numbers, calls, strict=True)]
+                await until_answered(lambda jobs=jobs: self._work.runner.submit_many(jobs))  # type: ignore[misc]
+            self._ledger.accepted.update(numbers)
+            self._next += due
+
+    def prepared(self, number: int, job: Call) -> Submission:
+        task = self._work.task(job.task).with_options(id=f"c{number}", **job.options)
+        return task.prepare(**job.args)
+
+    async def _submit_by_api(self, api: Api, numbers: range, calls: list[Call]) -> None:
+        jobs = [{"id": f"c{number}", "task": job.task, "args": job.args, **job.options} for number, job in zip(numbers, calls, strict=True)]
+        while True:
+            try:
+                answer = await api.http.post("/v1/jobs/batch", json={"jobs": jobs})
+            except httpx.HTTPError:
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            if answer.status_code == httpx.codes.ACCEPTED:
+                return
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                raise RuntimeError(f"the API answered {answer.status_code}: {answer.text[:500]}")
+            await asyncio.sleep(_AGAIN_S)
+
+
+class People:
+    """Cancel jobs, retry failed ones, and lower, pause or freeze limits for a moment."""
+
+    def __init__(self, work: Workload, producer: Producer, ledger: Ledger, redis: Redis, seed: int) -> None:
+        self._client = work.runner.client
+        self._producer = producer
+        self._ledger = ledger
+        self._redis = redis
+        self._seed = seed
+
+    async def run(self, until_s: float) -> None:
+        began_s = time.monotonic()
+        for deed in deeds(self._seed, until_s):
+            await asyncio.sleep(max(began_s + deed.at_s - time.monotonic(), 0))
+            await getattr(self, f"_{deed.what}")(random.Random(deed.seed))
+
+    async def _cancel(self, draw: random.Random) -> None:
+        if newest := self._producer.submitted:
+            number = max(newest - draw.randrange(300), 0)
+            await until_answered(lambda: self._client.store.cancel(f"c{number}"))
+
+    async def _retry(self, draw: random.Random) -> None:
+        if self._ledger.failed_lately:
+            number = draw.choice(self._ledger.failed_lately)
+            # Counted before it is asked, and once for each time it is asked: a reply can be lost.
+            while True:
+                self._ledger.retried[number] += 1
+                try:
+                    await self._client.store.retry(f"c{number}")
+                    return
+                except StoreUnavailable:
+                    await asyncio.sleep(_AGAIN_S)
+
+    async def _change_limit(self, draw: random.Random) -> None:
+        limit, numbers, lowered = draw.choice(_LOWERED)
+        how = draw.choice(["lower", "lower", "pause", "freeze"])
+        seconds = draw.uniform(0.5, 3.0)
+        if how == "lower":
+            await self._asked(lambda: self._client.control.override(limit.name, **numbers))
+        elif how == "pause":
+            await self._asked(lambda: self._client.control.pause(limit.name))
+        else:
+            await self._asked(lambda: self._client.control.freeze(limit.name, 60.0))
+        from_us = await self._now_us()
+        await asyncio.sleep(seconds)
+        until_us = await self._now_us()
+        if how == "lower":
+            await self._asked(lambda: self._client.control.restore(limit.name))
+        elif how == "pause":
+            await self._asked(lambda: self._client.control.resume(limit.name))
+        else:
+            await self._asked(lambda: self._client.control.release(limit.name))
+        if not isinstance(limit, Concurrency) or how != "lower":
+            most = lowered.bound((until_us - from_us) / 1_000_000) if how == "lower" else 0
+            self._ledger.spells.append(Spell(limit.name, from_us, until_us, most))
+
+    async def _asked(self, ask: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await until_answered(ask)
+        except RunnerError as error:
+            raise RuntimeError(f"a limit could not be changed: {error}") from error
+
+    async def _now_us(self) -> int:
+        """Redis's clock."""
+        while True:
+            try:
+                seconds, micros = await command(self._redis, "TIME")
+            except OSError:
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            return int(seconds) * 1_000_000 + int(micros)

@@ -1,0 +1,385 @@
+"""The guards of the engine, each with the test that fails without it. `make mutate-guards` removes one after another and looks."""
+
+from typing import NamedTuple
+
+
+class Guard(NamedTuple):
+    """What keeps a promise: its exact text in a file, what stands there when it is removed, and the test that must fail then."""
+
+    name: str
+    file: str
+    text: str
+    without: str
+    test: str
+
+
+_FINISH = "runner/lua/finish.lua"
+_CLAIM = "runner/lua/claim.lua"
+_RECLAIM = "runner/lua/reclaim.lua"
+_RECONCILE = "runner/lua/reconcile.lua"
+_LEAD = "runner/lua/lead.lua"
+_BUCKET = "runner/lua/_bucket.lua"
+_LINES = "runner/lua/_lines.lua"
+
+GUARDS = (
+    # One accepted outcome, of the attempt that runs
+    Guard(
+        "outcomes are fenced by the attempt's number",
+        _FINISH,
+        "if f[2] ~= attempt or f[1] ~= 'running' then",
+        "if f[1] ~= 'running' then",
+        "tests/redis/test_finish.py::test_an_outcome_after_the_job_was_taken_back_is_refused",
+    ),
+    Guard(
+        "only a running attempt may end",
+        _FINISH,
+        "if f[2] ~= attempt or f[1] ~= 'running' then",
+        "if f[2] ~= attempt then",
+        "tests/redis/test_finish.py::test_a_final_outcome_said_again_changes_nothing",
+    ),
+    Guard(
+        "outcomes are kept while Redis is away",
+        "runner/completion.py",
+        "            await asyncio.sleep(_RETRY_S)\n            return",
+        "            del self._pending[: len(batch)]\n            return",
+        "tests/process/test_server_crashes.py::test_a_server_that_dies_again_and_again_loses_nothing",
+    ),
+    # An entry leaves its stream once and for all
+    Guard(
+        "what is acknowledged is deleted too",
+        "runner/lua/_base.lua",
+        "    redis.call('XDEL', stream, unpack(entries, at, last))\n",
+        "",
+        "tests/redis/test_finish.py::test_a_finished_job_leaves_the_stream_and_lives_as_long_as_it_was_told",
+    ),
+    Guard(
+        "what is deleted is acknowledged too",
+        "runner/lua/_base.lua",
+        "    redis.pcall('XACK', stream, GROUP, unpack(entries, at, last))\n",
+        "",
+        "tests/worker/test_lost_replies.py::test_a_give_back_whose_reply_is_lost_gives_back_once",
+    ),
+    Guard(
+        "the group begins at the first entry",
+        "runner/lua/heartbeat.lua",
+        "'CREATE', stream, GROUP, '0', 'MKSTREAM'",
+        "'CREATE', stream, GROUP, '$', 'MKSTREAM'",
+        "tests/redis/test_heartbeat.py::test_what_was_submitted_before_any_worker_came_is_not_missed",
+    ),
+    Guard(
+        "an entry delivered again is left to the worker that runs it",
+        _CLAIM,
+        "if state == 'running' and f[10] == entry and redis.call('ZSCORE', prefix .. 'workers', f[9]) then",
+        "if false then",
+        "tests/redis/test_entries.py::test_an_entry_delivered_again_is_left_to_the_worker_that_runs_it",
+    ),
+    # Lost workers
+    Guard(
+        "only the lapsed worker's attempts are taken back",
+        _RECLAIM,
+        "elseif f[1] == 'running' and f[2] == lapsed then",
+        "elseif f[1] == 'running' then",
+        "tests/redis/test_reclaim.py::test_an_entry_of_a_job_that_another_worker_runs_is_only_removed",
+    ),
+    Guard(
+        "a consumer is removed only when it is empty",
+        _RECLAIM,
+        "  if left <= 0 then break end\n",
+        "",
+        "tests/redis/test_reclaim.py::test_thousands_of_entries_come_back_in_several_calls_and_the_worker_stays_condemned",
+    ),
+    Guard(
+        "a call takes back no more than its budget",
+        _RECLAIM,
+        "        left = left - 1\n",
+        "",
+        "tests/redis/test_reclaim.py::test_the_budget_is_for_all_lapsed_workers_together",
+    ),
+    Guard(
+        "a lapsed worker is condemned before anything is taken from it",
+        _RECLAIM,
+        "  redis.call('ZADD', WORKERS, 0, lapsed)\n",
+        "",
+        "tests/redis/test_reclaim.py::test_thousands_of_entries_come_back_in_several_calls_and_the_worker_stays_condemned",
+    ),
+    Guard(
+        "a condemned worker cannot renew",
+        "runner/lua/heartbeat.lua",
+        "if not lease or tonumber(lease) == 0 then",
+        "if not lease then",
+        "tests/redis/test_reclaim.py::test_thousands_of_entries_come_back_in_several_calls_and_the_worker_stays_condemned",
+    ),
+    Guard(
+        "a worker whose lease is gone starts nothing",
+        "runner/lua/_turn.lua",
+        "if not reconciled or tonumber(reconciled) == LAPSED then return 'gone' end",
+        "if not reconciled then return end",
+        "tests/redis/test_claim.py::test_a_worker_whose_jobs_were_taken_back_starts_nothing",
+    ),
+    Guard(
+        "a job that kills its workers is given up",
+        _RECLAIM,
+        "if crashes >= tonumber(max_crashes) then",
+        "if false then",
+        "tests/redis/test_reclaim.py::test_a_job_that_loses_its_worker_too_often_is_given_up_as_poison",
+    ),
+    Guard(
+        "a lost attempt gives its slot back",
+        _RECLAIM,
+        "    if needs and give_back_all(needs, holder_of(id, f[4])) then wake_waiters(needs) end\n",
+        "",
+        "tests/redis/test_kinds_concurrency.py::test_a_lost_worker_leaks_nothing",
+    ),
+    Guard(
+        "consumers nobody enlisted are lapsed too",
+        _RECLAIM,
+        "for _, row in ipairs(consumers) do redis.call('ZADD', WORKERS, 'NX', 0, row[2]) end",
+        "",
+        "tests/redis/test_reclaim.py::test_a_consumer_nobody_enlisted_is_taken_for_lapsed",
+    ),
+    Guard(
+        "after an outage workers get a moment to renew",
+        "runner/refill.py",
+        'duty.due_s = monotonic_s() + self._settings.reclaim_s if duty.name == "reclaim" else 0.0',
+        "duty.due_s = 0.0",
+        "tests/worker/test_faults.py::test_after_an_outage_longer_than_the_lease_workers_get_time_to_renew",
+    ),
+    # Lost replies
+    Guard(
+        "a worker reconciles after an error",
+        "runner/intake.py",
+        "                given_back = await self._store.reconcile(self._worker, self._in_hand.held)\n            except",
+        "                given_back = 0\n            except",
+        "tests/worker/test_lost_replies.py::test_a_worker_that_loses_replies_runs_each_job_once",
+    ),
+    Guard(
+        "what is in hand stays in hand",
+        _RECONCILE,
+        "if not kept[priority + 1][row[1]] then",
+        "if true then",
+        "tests/redis/test_reconcile.py::test_what_is_in_hand_stays_in_hand",
+    ),
+    Guard(
+        "books are compared once in a lease",
+        "runner/intake.py",
+        "if monotonic_s() >= self._check_due_s:",
+        "if False:",
+        "tests/worker/test_lost_replies.py::test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job",
+    ),
+    Guard(
+        "a claim from before the last reconcile starts nothing",
+        "runner/lua/_turn.lua",
+        "  if tonumber(reconciled) > tonumber(turn) then return 'late' end\n",
+        "",
+        "tests/worker/test_lost_replies.py::test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job",
+    ),
+    Guard(
+        "the tokens of a start that never was go back",
+        _RECONCILE,
+        "      refund_all(needs, holder_of(id, f[9]), tonumber(f[6]))\n",
+        "",
+        "tests/redis/test_reconcile.py::test_tokens_of_a_claim_lost_and_given_back_at_once_are_all_there_again",
+    ),
+    Guard(
+        "a worker that leaves with something in hand stays known",
+        _RECONCILE,
+        "if held == 0 then",
+        "if true then",
+        "tests/redis/test_reconcile.py::test_leaving_with_something_in_hand_leaves_it_to_reclaim",
+    ),
+    Guard(
+        "a submission said again is the job that exists",
+        "runner/lua/submit.lua",
+        "if redis.call('HSETNX', key, 'task', task) == 0 then",
+        "if redis.call('HSET', key, 'task', task) < 0 then",
+        "tests/redis/test_submit.py::test_the_same_job_again_is_the_job_that_exists",
+    ),
+    Guard(
+        "the same id with another body is a conflict",
+        "runner/lua/submit.lua",
+        "(existing[1] == task and existing[2] == args)",
+        "(existing[1] == task)",
+        "tests/redis/test_submit.py::test_another_job_under_a_taken_id_is_a_conflict_and_changes_nothing",
+    ),
+    Guard(
+        "a job that ended on a stream gets no second entry",
+        "runner/lua/retry.lua",
+        "if redis.call('HDEL', key, 'on_stream') == 0 then",
+        "if redis.call('HDEL', key, 'on_stream') >= 0 then",
+        "tests/redis/test_retry.py::test_a_job_that_ended_on_a_stream_and_runs_again_starts_once",
+    ),
+    Guard(
+        "a command is sent once",
+        "runner/redis_client.py",
+        "                    return await self._send(await self._connected(), words)\n",
+        "                    try:\n"
+        "                        return await self._send(await self._connected(), words)\n"
+        "                    except (RedisError, OSError):\n"
+        "                        return await self._send(await self._connected(), words)\n",
+        "tests/worker/test_lost_replies.py::test_a_submission_whose_reply_is_lost_is_repeated_and_is_one_job",
+    ),
+    # Leaders
+    Guard(
+        "the leader's lock ends by itself",
+        _LEAD,
+        ", 'PX', ttl_ms)",
+        ")",
+        "tests/redis/test_heartbeat.py::test_one_of_two_contenders_leads",
+    ),
+    Guard(
+        "leadership is renewed by its full value",
+        _LEAD,
+        "if current == mine or (leader == worker and term == '0') then",
+        "if leader == worker then",
+        "tests/redis/test_heartbeat.py::test_leadership_is_renewed_by_its_full_value_only",
+    ),
+    Guard(
+        "a former leader cannot end the next term",
+        _LEAD,
+        "if current == mine then redis.call('DEL', LEADER) end",
+        "redis.call('DEL', LEADER)",
+        "tests/redis/test_heartbeat.py::test_a_former_leader_neither_renews_nor_ends_the_next_term",
+    ),
+    Guard(
+        "workers stand in for a leader that is not there",
+        "runner/refill.py",
+        "                due_s = now_s + await self._watch_leader()",
+        "                due_s = election_s",
+        "tests/worker/test_leaders.py::test_without_any_leader_waiting_jobs_start_and_soon_on_time",
+    ),
+    Guard(
+        "two leaders promote a job once",
+        "runner/lua/promote.lua",
+        "  redis.call('ZREM', SCHEDULED, id)\n",
+        "",
+        "tests/redis/test_refill.py::test_promoting_again_promotes_nothing_twice",
+    ),
+    # Limits
+    Guard(
+        "all tokens are taken or none",
+        _BUCKET,
+        "  local worst, longest\n  for i = 1, #needs do",
+        "  local worst, longest\n  for i = 1, 1 do",
+        "tests/redis/test_multiple_limits.py::test_all_buckets_are_taken_or_none",
+    ),
+    Guard(
+        "a claim looks again whether the tokens are there",
+        _CLAIM,
+        "if started >= slots or lacking(needs, false) then",
+        "if started >= slots then",
+        "tests/redis/test_claim.py::test_a_job_whose_token_is_gone_after_all_goes_back_to_the_head_of_its_line",
+    ),
+    Guard(
+        "no more start than there are free slots",
+        _CLAIM,
+        "if started >= slots or lacking(needs, false) then",
+        "if lacking(needs, false) then",
+        "tests/redis/test_claim.py::test_more_held_than_slots_go_back_and_are_not_lost",
+    ),
+    Guard(
+        "a job keeps its rank when it goes back to its line",
+        _CLAIM,
+        "enqueue(id, priority, limits, f[5], tonumber(f[6]))",
+        "enqueue(id, priority, limits, f[5], priority * STEP + redis.call('INCR', prefix .. 'seq'))",
+        "tests/redis/test_claim.py::test_a_job_whose_token_is_gone_after_all_goes_back_to_the_head_of_its_line",
+    ),
+    Guard(
+        "a job taken back keeps its rank",
+        _RECLAIM,
+        "enqueue(id, priority, f[7], f[8], f[9] and tonumber(f[9]))",
+        "enqueue(id, priority, f[7], f[8], f[9] and priority * STEP + redis.call('INCR', prefix .. 'seq'))",
+        "tests/redis/test_reclaim.py::test_a_job_taken_back_returns_to_its_place_in_line",
+    ),
+    Guard(
+        "a release reserves its tokens",
+        _LINES,
+        "    reserve_all(needs)\n    add_to_stream",
+        "    add_to_stream",
+        "tests/redis/test_submit.py::test_jobs_go_to_the_stream_while_there_are_tokens_and_then_into_their_line",
+    ),
+    Guard(
+        "nobody passes those who wait for the same bucket",
+        _LINES,
+        "if redis.call('EXISTS', lines_waiting_key(needs[i].bucket)) == 1 then\n      at, wait =",
+        "if false then\n      at, wait =",
+        "tests/redis/test_submit.py::test_nobody_passes_those_who_wait_for_the_same_bucket",
+    ),
+    Guard(
+        "a wake is never put off",
+        _LINES,
+        "redis.call('ZADD', WAKES, 'LT', int(due), bucket_name)",
+        "redis.call('ZADD', WAKES, int(due), bucket_name)",
+        "tests/redis/test_submit.py::test_a_costly_line_that_joins_does_not_put_off_the_wake_of_those_before_it",
+    ),
+    Guard(
+        "an outcome cannot shorten a freeze",
+        _FINISH,
+        "if not b.kind or now + wait_us <= b.frozen_until then return end",
+        "if not b.kind then return end",
+        "tests/redis/test_freeze.py::test_a_shorter_wait_never_shortens_a_longer_one",
+    ),
+    Guard(
+        "a freeze by hand cannot shorten one",
+        "runner/lua/freeze.lua",
+        "if now + duration > b.frozen_until then",
+        "if true then",
+        "tests/redis/test_freeze.py::test_a_shorter_wait_never_shortens_a_longer_one",
+    ),
+    Guard(
+        "a bucket is forgotten once it is full",
+        _BUCKET,
+        "if expire_at == 0 then redis.call('PERSIST', expiring) else redis.call('PEXPIREAT', expiring, at) end",
+        "redis.call('PERSIST', expiring)",
+        "tests/redis/test_buckets.py::test_a_bucket_is_forgotten_soon_after_it_is_full_and_not_before",
+    ),
+    Guard(
+        "a bucket is kept as long as its reservation",
+        _BUCKET,
+        "          if b.reserved > 0 then expires = math.max(expires, now + RESERVATION_US) end\n",
+        "",
+        "tests/redis/test_buckets.py::test_a_bucket_out_of_which_nothing_was_taken_yet_is_kept_as_long_as_its_reservation",
+    ),
+    Guard(
+        "a clock that goes back freezes no bucket",
+        "runner/lua/_token_bucket.lua",
+        "    if b.deficit > 0 and b.time > now then b.time, b.changed = now, true end\n",
+        "",
+        "tests/redis/test_buckets.py::test_a_clock_that_goes_back_costs_the_step_under_way_and_no_more",
+    ),
+    Guard(
+        "a clock that goes back puts off no wake",
+        "runner/lua/refill.lua",
+        "if now < tonumber(redis.call('GET', CLOCK) or 0) - JUMP_US then",
+        "if false then",
+        "tests/redis/test_buckets.py::test_jobs_that_waited_when_the_clock_went_back_wait_no_longer_for_it",
+    ),
+    # Stopping
+    Guard(
+        "a request to stop ends the sleep of the heartbeat",
+        "runner/lua/cancel.lua",
+        "  redis.call('LPUSH', inbox_key(f[3]), id)\n",
+        "",
+        "tests/worker/test_cancelling.py::test_a_running_handler_sees_its_cancellation_at_once_though_renewals_are_far_apart",
+    ),
+    Guard(
+        "a request to stop is told until the job has ended",
+        "runner/lua/cancel.lua",
+        "  redis.call('SADD', cancels_key(f[3]), id)\n",
+        "",
+        "tests/redis/test_heartbeat.py::test_a_renewal_tells_which_running_jobs_to_stop_until_they_have_ended",
+    ),
+    Guard(
+        "a worker that drains gives back what does not end",
+        "runner/worker.py",
+        "        intake.give_back()\n",
+        "",
+        "tests/worker/test_stopping.py::test_a_plain_function_that_goes_on_is_left_behind_and_its_job_given_back",
+    ),
+    Guard(
+        "an attempt is cancelled in the next turn of the loop",
+        "runner/in_hand.py",
+        "asyncio.get_running_loop().call_soon(self._attempts[place].cancel)",
+        "self._attempts[place].cancel()",
+        "tests/worker/test_stopping.py::test_a_job_stopped_before_its_first_step_frees_its_slot",
+    ),
+)
