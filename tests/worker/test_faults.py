@@ -129,8 +129,8 @@ async def test_a_lease_that_ran_out_with_a_busy_worker_is_noticed_by_the_heartbe
 async def test_after_an_outage_longer_than_the_lease_workers_get_time_to_renew(
     private_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "_RETRY_S", 0.8)  # certainly later than the leader's first look
-    app, runs = Runner("outage", settings=short_settings(private_server.url, lease_s=1, renew_s=0.2, reclaim_s=1.5)), list[int]()
+    monkeypatch.setattr(heartbeat, "_RETRY_S", 2.0)  # certainly later than the leader's first look
+    app, runs = Runner("outage", settings=short_settings(private_server.url, lease_s=1, renew_s=0.2, reclaim_s=3.0)), list[int]()
 
     @app.task
     async def work(seconds: float) -> None:
@@ -140,10 +140,10 @@ async def test_after_an_outage_longer_than_the_lease_workers_get_time_to_renew(
     async with a_crew() as crew:
         workers = [await crew.start(app) for _ in range(2)]
         ids = crew.ids
-        jobs = await app.submit_many([work.prepare(4.0) for _ in range(20)])
+        jobs = await app.submit_many([work.prepare(5.0) for _ in range(20)])
         await eventually(lambda: len(runs) == 20)
         private_server.kill()
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.2)
         private_server.start()
 
         await eventually(lambda: ended(app, jobs), within_s=15)
