@@ -1,19 +1,18 @@
 """A bare client: the engine's own scripts, sent over plain sockets. No tasks, no slots, no event loop: what remains is the server's work."""
 
 import socket
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import hiredis
 
 from runner import Settings, Submission, scripts
-from runner.job import Ending, StartedJob
-from runner.keys import Keys
+from runner.job import Ending, Outcome, StartedJob
 from runner.replies import claimed
+from runner.store import JobStore
 
 _RECEIVE_BYTES = 1 << 16
-_LEASE_US = 600_000_000
 
 
 class BareConnection:
@@ -46,53 +45,56 @@ class BareConnection:
         self._socket.close()
 
 
+class _Recorded(Exception):
+    """The words of a command that was not sent."""
+
+    def __init__(self, words: Sequence[str | bytes | int]) -> None:
+        super().__init__()
+        self.words = words
+
+
+class _Recorder:
+    """Stands where the engine's client stands."""
+
+    async def execute_command(self, *words: Any, **_: Any) -> Any:
+        raise _Recorded(words)
+
+
 class BareQueue:
-    """The commands of the hot path as words, and their answers as values; with the arguments that a worker with these settings gives."""
+    """The commands of the hot path, in the words in which the engine sends them, and their answers as values."""
 
     def __init__(self, queue: str, settings: Settings, worker: str = "bare") -> None:
-        self._prefix = Keys(queue).prefix
+        assert settings.redis_url is not None
+        self._store = JobStore(settings.redis_url, queue, settings)
+        self._store.redis = cast("Any", _Recorder())
         self._worker = worker
-        self._settings = settings
-        self._turn = 0
         self._ttl_ms = round(settings.result_ttl_s * 1_000)
-        self._common: dict[str, scripts.Argument] = {
-            "worker": worker,
-            "now_us": 0,
-            "window_size": settings.window,
-            "history_length": settings.history_length,
-            "failed_ttl_ms": round(settings.failed_ttl_s * 1_000),
-            "record_starts": 0,
-            "read_more": 1,
-            "look": 1,
-            "enlist": 1,
-            "details": "{}",
-            "lease_us": _LEASE_US,
-        }
 
     def load(self, connection: BareConnection) -> None:
         """Make the scripts and this worker known to the server."""
-        for name in ("submit", "claim", "finish", "heartbeat"):
+        for name in scripts.script_names():
             connection.ask(["SCRIPT", "LOAD", scripts.load(name).source])
-        connection.ask(self._words("heartbeat"))
+        connection.ask(_words(self._store.enlist(self._worker, "{}")))
 
-    def submit(self, jobs: Sequence[Submission]) -> list[scripts.Argument]:
-        return self._words("submit", [word for job in jobs for word in job])
+    def submit(self, jobs: Sequence[Submission]) -> Sequence[str | bytes | int]:
+        """At most as many as go into one call."""
+        return _words(self._store.submit(jobs))
 
-    def claim(self, free: int) -> list[scripts.Argument]:
-        self._turn += 1
-        return self._words("claim", free=free, turn=self._turn)
+    def claim(self, free: int) -> Sequence[str | bytes | int]:
+        return _words(self._store.claim(self._worker, free, (), read_more=True))
 
     def claimed(self, answer: Any) -> list[StartedJob]:
         return claimed(self._worker, answer).jobs
 
-    def finish(self, jobs: Sequence[StartedJob]) -> list[scripts.Argument]:
+    def finish(self, jobs: Sequence[StartedJob]) -> Sequence[str | bytes | int]:
         """All of them succeeded, with nothing as their result."""
-        rest: list[scripts.Argument] = []
-        for job in jobs:
-            rest += (job.priority, job.entry, job.id, job.attempt, Ending.succeeded, b"null", 0, self._ttl_ms, "", "")
-        return self._words("finish", rest)
+        return _words(self._store.finish(self._worker, [Outcome(job, Ending.succeeded, b"null", 0, self._ttl_ms) for job in jobs]))
 
-    def _words(self, name: str, rest: Sequence[scripts.Argument] = (), **given: scripts.Argument) -> list[scripts.Argument]:
-        script = scripts.load(name)
-        named = {argument: value for argument, value in {**self._common, **given}.items() if argument in script.arguments}
-        return ["EVALSHA", script.sha, *script.encode(self._prefix, rest, **named)]
+
+def _words(call: Coroutine[Any, Any, Any]) -> Sequence[str | bytes | int]:
+    """What a call of the store would send first."""
+    try:
+        call.send(None)
+    except _Recorded as recorded:
+        return recorded.words
+    raise RuntimeError("the store has sent nothing")
