@@ -3,18 +3,15 @@
 import asyncio
 import logging
 from collections import Counter
-from itertools import accumulate
 
 from runner.errors import StoreUnavailable
 from runner.in_hand import InHand
 from runner.job import Outcome
-from runner.store import MOST_PER_CALL, JobStore
+from runner.store import JobStore, fitting
 
 log = logging.getLogger("runner")
 
 _RETRY_S = 0.2
-_MOST_BYTES = 8_000_000
-"""Payload of one call, if it is not a single outcome: the server is busy with nothing else meanwhile."""
 
 
 class Completion:
@@ -50,8 +47,7 @@ class Completion:
         await self._delivered.wait()
 
     def _next_batch(self) -> list[Outcome]:
-        sizes = accumulate(len(outcome.payload) for outcome in self._pending[:MOST_PER_CALL])
-        return self._pending[: max(sum(1 for size in sizes if size <= _MOST_BYTES), 1)]
+        return self._pending[: fitting(len(outcome.payload) for outcome in self._pending)]
 
     async def _deliver(self, batch: list[Outcome]) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from itertools import accumulate, islice
 from typing import Any, cast
 
 from runner import replies, scripts
@@ -14,6 +15,13 @@ from runner.queue_store import milliseconds
 from runner.redis_client import command
 
 MOST_PER_CALL = 500
+_MOST_BYTES = 8_000_000
+"""Payload of one call, if it is not a single one: the server is busy with nothing else meanwhile, and the answer must be in time."""
+
+
+def fitting(sizes: Iterable[int]) -> int:
+    """How many payloads of these sizes, from the first on, go into one call: as many as bytes allow, and always one."""
+    return max(sum(1 for size in accumulate(islice(sizes, MOST_PER_CALL)) if size <= _MOST_BYTES), 1)
 
 
 def microseconds(seconds: float) -> int:
@@ -34,9 +42,10 @@ class JobStore(LimitStore):
         Raises `IncompatibleVersion`.
         """
         answers: list[str] = []
-        for start in range(0, len(jobs), MOST_PER_CALL):
+        while len(answers) < len(jobs):
+            group = jobs[len(answers) : len(answers) + MOST_PER_CALL]
             rest: list[scripts.Argument] = []
-            for job in jobs[start : start + MOST_PER_CALL]:
+            for job in group[: fitting(len(job.args) for job in group)]:
                 rest += job
             reply = await self._run("submit", rest)
             replies.check_versions(self.keys.queue, reply)

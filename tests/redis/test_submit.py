@@ -1,10 +1,15 @@
 """submit: accepted once whatever is repeated, in the right place, in order."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
+from runner.job import Submission
 from runner.keys import Priority
 from runner.redis_client import command
-from runner.store import JobStore
+from runner.scripts import Argument
+from runner.store import JobStore, fitting
 from tests.redis.builders import START_US, Clock, claim, ids, interval, job, jobs, publish, succeeded
 from tests.redis.inside import all_keys, line_ids, nudged, scores, spoken_for, states, stream_ids, wakes
 
@@ -213,3 +218,28 @@ async def test_any_allowed_id_makes_the_round(store: JobStore, name: str) -> Non
     (started,) = await claim(store)
     assert started.id == name
     assert await store.finish("w", [succeeded(started)]) == ["accepted"]
+
+
+async def test_large_jobs_are_submitted_in_calls_that_are_answered_in_time(store: JobStore) -> None:
+    """Eight megabytes a call, or one job that is larger; their answers stay in order."""
+    sizes = [3_000_000, 3_000_000, 3_000_000, 9_000_000, 10]
+    sent = []
+    run = store._run
+
+    async def counted(name: str, rest: Sequence[Argument] = (), /, **arguments: Argument) -> Any:
+        sent.append(len(rest) // len(Submission._fields))
+        return await run(name, rest, **arguments)
+
+    store._run = counted  # type: ignore[method-assign]
+    large = [job(f"j{place}", args=b'"' + b"x" * size + b'"') for place, size in enumerate(sizes)]
+
+    assert await store.submit([job("j1", task="other"), *large]) == ["queued", "queued", "conflict", "queued", "queued", "queued"]
+
+    assert sent == [3, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count"), [([], 1), ([9_000_000, 1], 1), ([8_000_000, 1], 1), ([4_000_000, 4_000_000, 1], 2), ([1] * 600, 500)]
+)
+def test_as_many_payloads_go_into_a_call_as_bytes_and_number_allow(sizes: list[int], count: int) -> None:
+    assert fitting(sizes) == count
