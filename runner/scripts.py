@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from redis.exceptions import NoScriptError
 
 _HEADER_LINE = re.compile(r"^-- (KEYS|ARGV|include): (.*)$", re.MULTILINE)
+_LATER_LINE = re.compile(r"^-- include from here on: (.*)$", re.MULTILINE)
 _NAME = re.compile(r"([a-z_]+)(\.\.\.)?")
 _DECLARATION = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 
@@ -70,8 +71,8 @@ def load(name: str) -> Script:
     texts = _with_includes(name)
     arguments: list[str] = []
     rest = None
-    for part, text in texts.items():
-        header = dict(_HEADER_LINE.findall(text))
+    for part in [*(part for part in texts if part != name), name]:
+        header = dict(_HEADER_LINE.findall(texts[part]))
         # An include may do without arguments and includes of its own; a script says what it takes, even if that is nothing.
         named, rest = _names(part, header["ARGV"] if part == name or "ARGV" in header else None)
         arguments += named
@@ -92,14 +93,27 @@ def script_names() -> list[str]:
 
 
 def _with_includes(name: str) -> dict[str, str]:
-    """The texts of a file and of all it includes, in the order in which they must stand, each once."""
-    text = _read(name)
+    """The texts of a file and of all it includes, in the order in which they must stand, each once.
+
+    Redis runs all of a script's text at each call, down to the definitions of functions it will not use: what a script needs
+    only now and then it includes further down, with `-- include from here on:`, behind a return for all other calls.
+    """
+    text, *later = _LATER_LINE.split(_read(name))
     texts: dict[str, str] = {}
     header = dict(_HEADER_LINE.findall(text))
-    for include in (header.get("include", "none") if name.startswith("_") else header["include"]).split(","):
-        if include.strip() != "none":
-            texts.update(_with_includes(include.strip()))
-    return {**texts, name: text}
+    for include in _listed(header.get("include", "none") if name.startswith("_") else header["include"]):
+        texts.update(_with_includes(include))
+    texts[name] = text
+    if later:
+        includes, remainder = later
+        for include in _listed(includes):
+            texts.update({part: its for part, its in _with_includes(include).items() if part not in texts})
+        texts[f"{name}, from there on"] = remainder
+    return texts
+
+
+def _listed(includes: str) -> list[str]:
+    return [include.strip() for include in includes.split(",") if include.strip() != "none"]
 
 
 def _read(name: str) -> str:

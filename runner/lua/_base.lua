@@ -32,3 +32,8 @@ end
 
 -- Lua prints large numbers as 1.8e+15; keys, scores and fields need all the digits.
 local function int(number) return string.format('%.0f', number) end
+
+-- A job that is ready goes behind the others of its priority.
+local function add_to_stream(priority, id)
+  redis.call('XADD', STREAMS[priority + 1], '*', 'id', id)
+end

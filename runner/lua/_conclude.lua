@@ -4,17 +4,18 @@
 local TICKET_MS = 60000
 local function is_ticket(id) return string.sub(id, 1, 5) == 'take:' end
 
+local finished = int(now)
 local function conclude(id, task, state, field, payload, attempt, watched, ttl_ms)
   local key = job_key(id)
   if field then
-    redis.call('HSET', key, 'state', state, 'finished', int(now), field, payload)
+    redis.call('HSET', key, 'state', state, 'finished', finished, field, payload)
   else
-    redis.call('HSET', key, 'state', state, 'finished', int(now))
+    redis.call('HSET', key, 'state', state, 'finished', finished)
   end
   redis.call('PEXPIRE', key, is_ticket(id) and TICKET_MS or ttl_ms)
   if watched then redis.call('PUBLISH', prefix .. 'finished', id) end
   if is_ticket(id) then return end -- no job has ended
-  if state == 'failed' then redis.call('ZADD', prefix .. 'failed', int(now), id) end
+  if state == 'failed' then redis.call('ZADD', prefix .. 'failed', finished, id) end
   redis.call('XADD', prefix .. 'history', 'MAXLEN', '~', history_length, '*', 'job', id, 'task', task, 'state', state, 'attempt', attempt or 0)
 end
 

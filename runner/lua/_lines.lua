@@ -5,31 +5,11 @@ local WAKES = prefix .. 'wakes'
 local HOLDS = prefix .. 'holds'
 local PASS_MS = 60000
 local window_limit = tonumber(window_size)
-local earliest_before, earliest_set
 
 -- What one service adds to a line's pass: a line of weight 3 ("...@tenant*3") is served three times as often.
 local function stride_of(line)
   local weight = string.match(line, '%*(%d+)$')
   return weight and 1 / tonumber(weight) or 1
-end
-
--- Note a due instant; the leader is interrupted if it comes before all that it knows of.
-local function note_due(due, zset)
-  if not earliest_before then
-    earliest_before = {}
-  end
-  if earliest_before[zset] == nil then
-    local first = redis.call('ZRANGE', zset, 0, 0, 'WITHSCORES')
-    earliest_before[zset] = first[2] and tonumber(first[2]) or math.huge
-  end
-  if due < earliest_before[zset] then earliest_set = true end
-end
-
-local function nudge_leader()
-  if earliest_set then
-    redis.call('LPUSH', prefix .. 'nudge', '1')
-    redis.call('LTRIM', prefix .. 'nudge', 0, 0)
-  end
 end
 
 local function wake_at(bucket_name, due)
@@ -71,10 +51,6 @@ local function window_is_full(needs)
   for i = 1, #needs do
     if load_bucket(needs[i].bucket).released >= window_limit then return load_bucket(needs[i].bucket) end
   end
-end
-
-local function add_to_stream(priority, id)
-  redis.call('XADD', STREAMS[priority + 1], '*', 'id', id)
 end
 
 -- A job whose tokens are there goes to its stream, where they are spoken for until a claim takes them;

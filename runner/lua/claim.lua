@@ -14,7 +14,7 @@ if refusal then return { refusal == 'late' and 'ok' or refusal, -1, 0 } end
 local slots = tonumber(free)
 local done_with = { {}, {}, {} } -- entries that leave the streams
 local reply = { 'ok', -1, 0 }
-local started = 0
+local started, started_at = 0, int(now)
 
 local function drop(priority, entry)
   local entries = done_with[priority + 1]
@@ -65,9 +65,9 @@ local function start(priority, entry, id)
     drop(priority, entry)
     return add_to_stream(priority, id)
   end
-  redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'worker', worker, 'entry', entry, 'started', int(now))
+  redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'worker', worker, 'entry', entry, 'started', started_at)
   if record_starts == '1' then
-    redis.call('XADD', prefix .. 'starts', '*', 'job', id, 'limits', limits or '', 'attempt', attempt, 'now', int(now))
+    redis.call('XADD', prefix .. 'starts', '*', 'job', id, 'limits', limits or '', 'attempt', attempt, 'now', started_at)
   end
   local n = #reply
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = priority, entry, id, f[2]

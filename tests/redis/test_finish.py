@@ -6,9 +6,10 @@ import pytest
 
 from runner.job import Ending, Outcome, StartedJob
 from runner.keys import Priority
+from runner.limits import Concurrency, Need
 from runner.redis_client import command
 from runner.store import JobStore
-from tests.redis.builders import START_US, Clock, claim, enlist, ids, interval, job, jobs, make_store, publish, succeeded
+from tests.redis.builders import START_US, Clock, claim, enlist, ids, interval, job, jobs, make_store, publish, slot, succeeded
 from tests.redis.inside import bucket_state, nudged, pending_count, scores, spoken_for, states, stream_ids
 
 ERROR = json.dumps({"type": "ValueError", "message": "no"}).encode()
@@ -254,3 +255,14 @@ async def test_finishing_frees_no_reservation_of_others(store: JobStore) -> None
     await store.finish("w", [succeeded(first)])
 
     assert await spoken_for(store, "x") == (2, 2)
+
+
+@pytest.mark.parametrize("needs", [[], ["x"], [slot("slots")]])
+async def test_an_outcome_told_twice_in_one_call_counts_once(store: JobStore, needs: list[str | Need]) -> None:
+    await publish(store, interval("x", capacity=3, every=60), Concurrency("slots", 3))
+    await enlist(store, "w")
+    await store.submit(jobs(1, needs=needs))
+    (started,) = (await store.claim("w", 5, [], read_more=True)).jobs
+
+    assert await store.finish("w", [succeeded(started), succeeded(started)]) == ["accepted", "repeated"]
+    assert await command(store.redis, "XLEN", store.keys.history) == 1

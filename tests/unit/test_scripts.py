@@ -46,6 +46,19 @@ def test_includes_come_before_the_script_in_their_order(load_text: Loader) -> No
     assert order == sorted(order)
 
 
+def test_what_is_included_from_a_place_on_stands_there_once_with_its_arguments_at_the_top(load_text: Loader) -> None:
+    script = load_text(
+        HEADER.format("id", "_one") + "the first part\n-- include from here on: _one, _two\nthe second part\n",
+        _one="-- ARGV: a\nfirst include",
+        _two="-- ARGV: b\nsecond include",
+    )
+
+    order = [script.source.index(part) for part in ("local id", "first include", "the first part", "second include", "the second part")]
+    assert order == sorted(order)
+    assert script.source.count("first include") == 1
+    assert script.arguments == ("a", "b", "id")
+
+
 @pytest.mark.parametrize("argv", ["now_us, Free", "now_us,, free", "held..., free", "now us", "a..", "now_us free", "", "1st", "a-b"])
 def test_a_header_that_cannot_be_read_is_refused_and_named(load_text: Loader, argv: str) -> None:
     with pytest.raises(ValueError, match=r"^header of it\.lua is not readable at '"):
