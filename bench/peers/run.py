@@ -109,6 +109,9 @@ class Run:
         except PeerFailed as error:
             self._failed(f"{name}, turn {turn}: {error}")
             return
+        except Exception as error:  # noqa: BLE001 - the others' results are not to be lost for it
+            self._failed(f"{name}, turn {turn}: {type(error).__name__}: {error}")
+            return
         row.add(figures)
         words = "  ".join(f"{figure} {value:,.1f}" for figure, value in list(figures.items())[:3])
         self._say(f"{turn}/{self._repeat} {name:16}{words}")

@@ -30,13 +30,13 @@ _THROTTLE = {
 
 
 def text(document: Document) -> str:
-    """Everything, the fastest first."""
+    """Everything, with where it was measured and how each peer was set up."""
     place = "  ".join(f"{name}={value}" for name, value in document["environment"].items())
-    return "\n\n".join([place, *tables(document), _settings(document["peers"]), *(f"FAILED {failure}" for failure in document["failures"])])
+    return "\n\n".join([place, *tables(document), _settings(document["peers"])])
 
 
 def tables(document: Document) -> list[str]:
-    """What was measured, how it relates, and the same of the limiters."""
+    """What was measured, the fastest first, how it relates, the same of the limiters, and what failed."""
     cases = {name: case["figures"] for name, case in document["cases"].items()}
     ordered = sorted(cases, key=lambda name: -cases[name].get("drain_jobs_per_s", {"median": 0})["median"])
     drained = [name for name in ordered if "drain_jobs_per_s" in cases[name]]
@@ -46,7 +46,7 @@ def tables(document: Document) -> list[str]:
         parts.append(_ratios(cases, drained))
     if throttled:
         parts.append(_measured(cases, throttled, _THROTTLE))
-    return parts
+    return parts + [f"Failed: {failure}" for failure in document["failures"]]
 
 
 def _measured(cases: Mapping[str, Figures], names: Sequence[str], columns: Mapping[str, str]) -> str:
