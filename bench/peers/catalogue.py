@@ -45,7 +45,7 @@ _NO_RATE = "a rate over all workers"
 
 PEERS = (
     Peer("ardiq", "500 jobs a bulk call; Rust core", _NO_RATE, share=1, oldest_python=(3, 12)),
-    Peer("arq", "`poll_delay=0.01` (0.5 by itself), `queue_read_limit=1000`", f"{_NO_BULK}, {_NO_RATE}"),
+    Peer("arq", "`poll_delay=0.01` (default 0.5, for a p50 of 250 ms), `queue_read_limit=1000`", f"{_NO_BULK}, {_NO_RATE}"),
     Peer("bullmq", "`addBulk` with 500 jobs", limiter=True),
     Peer(
         "celery",

@@ -34,6 +34,12 @@ def interpreter(peer: Peer) -> Path:
     return python
 
 
+def version(python: Path) -> str:
+    """Of this interpreter."""
+    command = [str(python), "-c", "import platform; print(platform.python_version())"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S)
 

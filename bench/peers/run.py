@@ -14,7 +14,7 @@ import uvloop
 
 from bench.environment import Environment
 from bench.peers.catalogue import OURS, PROGRAMS, Peer
-from bench.peers.environments import NoInterpreter, interpreter
+from bench.peers.environments import NoInterpreter, interpreter, version
 from bench.peers.measure import Rate, Sizes, drained, throttled
 from bench.peers.process import PeerFailed
 from bench.results import Document, spreads
@@ -73,15 +73,7 @@ class Run:
             "environment": asdict(replace(environment, server=environment.server.replace("unix socket", "TCP on 127.0.0.1"))),
             "options": asdict(self._sizes),
             "cases": {name: {"load": row.load, "figures": spreads(row.figures)} for name, row in self._rows.items()},
-            "peers": {
-                peer.name: {
-                    "version": peer.version,
-                    "settings": peer.settings,
-                    "cannot": peer.cannot,
-                    "jobs": int(self._sizes.jobs * peer.share),
-                }
-                for peer in (OURS, *peers)
-            },
+            "peers": {peer.name: self._described(peer, programs.get(peer.name)) for peer in (OURS, *peers)},
             "failures": self._failures,
         }
 
@@ -94,6 +86,15 @@ class Run:
             except (NoInterpreter, subprocess.SubprocessError) as error:
                 self._failed(f"{peer.name}: {getattr(error, 'stderr', None) or error}")
         return programs
+
+    def _described(self, peer: Peer, program: Program | None) -> dict[str, Any]:
+        return {
+            "version": peer.version,
+            "python": version(Path(program[0])) if program else "none",
+            "jobs": int(self._sizes.jobs * peer.share),
+            "settings": peer.settings,
+            "cannot": peer.cannot,
+        }
 
     @staticmethod
     def _limiters(peers: Sequence[Peer]) -> list[tuple[str, Peer, Rate]]:

@@ -92,8 +92,11 @@ def _ratio(more: Figures, less: Figures, figure: str) -> float:
 
 
 def _settings(peers: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [[name, peer["version"], f"{peer['jobs']:,}", peer["settings"], peer["cannot"] or "-"] for name, peer in peers.items()]
-    return _table(["peer", "version", "jobs", "set", "cannot"], rows)
+    rows = [
+        [name, peer["version"], peer["python"], f"{peer['jobs']:,}", peer["settings"], peer["cannot"] or "-"]
+        for name, peer in peers.items()
+    ]
+    return _table(["peer", "version", "Python", "jobs", "set", "cannot"], rows)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -20,7 +20,9 @@ def document(**figures: dict[str, list[float]]) -> dict[str, Any]:
     return {
         "environment": {"cpus": 2},
         "cases": {name: {"figures": spreads(values)} for name, values in figures.items()},
-        "peers": {name: {"version": f"{name} 1.0", "jobs": 1000, "settings": "as it comes", "cannot": ""} for name in figures},
+        "peers": {
+            name: {"version": f"{name} 1.0", "python": "3.11", "jobs": 1000, "settings": "as it comes", "cannot": ""} for name in figures
+        },
         "failures": ["slow, turn 2: stalled: 7 of 1,000 jobs after 45 s"],
     }
 

@@ -10,7 +10,6 @@ import inspect
 import json
 import logging
 import os
-import platform
 import sys
 import threading
 import time
@@ -99,7 +98,7 @@ class Submitter:
 
 async def _submit(peer: Any, answers: TextIO) -> None:
     await _finished(peer.connect())
-    _say(answers, {"ready": True, "python": platform.python_version()})
+    _say(answers, {"ready": True})
     submitter = Submitter(peer)
     while line := await asyncio.to_thread(sys.stdin.readline):
         try:
@@ -124,7 +123,7 @@ def _report(handler: Handler, answers: TextIO) -> None:
 
 async def _work(peer: Any, handler: Handler, answers: TextIO) -> None:
     await _finished(peer.connect())
-    _say(answers, {"ready": True, "python": platform.python_version()})
+    _say(answers, {"ready": True})
     if not await asyncio.to_thread(sys.stdin.readline):
         os._exit(0)
     threading.Thread(target=_report, args=(handler, answers), daemon=True).start()
