@@ -10,6 +10,8 @@ from typing import Self
 
 import redis
 
+from bench.http_load import WRK
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -26,6 +28,7 @@ class Environment:
     uvloop: str
     redis_py: str
     hiredis: str
+    wrk: str
     server: str
     persistence: str
     commit: str
@@ -48,6 +51,7 @@ class Environment:
             uvloop=_version("uvloop"),
             redis_py=redis.__version__,
             hiredis=_version("hiredis"),
+            wrk=_wrk(),
             server=f"{kind} {info.get(f'{kind}_version', info['redis_version'])}, unix socket",
             persistence=f"appendonly yes, appendfsync {fsync}" if appends else "none",
             commit=_commit(),
@@ -64,6 +68,14 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "none"
+
+
+def _wrk() -> str:
+    """The version of the load generator, `none` if bench/programs/http_client.py stands in."""
+    if WRK is None:
+        return "none"
+    said = subprocess.run([WRK, "-v"], check=False, capture_output=True, text=True).stdout
+    return said.split()[1] if said.startswith("wrk ") else "unknown"
 
 
 def _commit() -> str:

@@ -49,7 +49,7 @@ class Program:
 
     def resident_bytes(self) -> int:
         """Memory it holds."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        return resident_bytes(self.pid)
 
     @property
     def runs(self) -> bool:
@@ -69,6 +69,11 @@ class Program:
     def _cpu_s(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
 @asynccontextmanager

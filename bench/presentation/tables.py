@@ -52,9 +52,11 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
         "redis_bytes_per_finished_job": "bytes/finished job",
         "worker_mb_after_first": "worker after 20,000, MB",
         "worker_mb_after_all": "after 200,000, MB",
+        "command_mb_at_start": "the command at its start, MB",
     },
     "floor": {
         "share_percent": "share, %",
+        "cpu_share_percent": "share of CPU, %",
         "jobs_per_s": "runner, jobs/s",
         "bare_jobs_per_s": "bare, jobs/s",
         "requests_per_s": "runner, requests/s",

@@ -52,6 +52,7 @@ async def _drain(url: str, options: Options) -> Repetition:
 def _costs(ours: Repetition, bare: Drained, batch: int) -> dict[str, float]:
     figures = bare.repetition().figures
     return {
+        "cpu_share_percent": _share(figures["redis_cpu_us_per_job"], ours.figures["redis_cpu_us_per_job"]),
         "batch_jobs": batch,
         "redis_cpu_us_per_job": ours.figures["redis_cpu_us_per_job"],
         "bare_redis_cpu_us_per_job": figures["redis_cpu_us_per_job"],
@@ -71,10 +72,12 @@ async def _submit(url: str, options: Options) -> Repetition:
             seconds = float(await bare.answer())
             used = (await RedisLoad.now(redis)).since(before)
     figures = _compared("jobs_per_s", ours.figures["jobs_per_s"], options.jobs / seconds)
+    redis_cpu_us = used.cpu_s * MICROSECONDS / options.jobs
     figures |= {
+        "cpu_share_percent": _share(redis_cpu_us, ours.figures["redis_cpu_us_per_job"]),
         "batch_jobs": options.batch,
         "redis_cpu_us_per_job": ours.figures["redis_cpu_us_per_job"],
-        "bare_redis_cpu_us_per_job": used.cpu_s * MICROSECONDS / options.jobs,
+        "bare_redis_cpu_us_per_job": redis_cpu_us,
         "bare_redis_busy_percent": 100 * used.cpu_s / seconds,
     }
     return Repetition(figures)
@@ -87,6 +90,7 @@ async def _post(url: str, options: Options) -> Repetition:
         bares, bare_cpu_us = await _served(bare, options)
     figures = _compared("requests_per_s", ours.per_s, bares.per_s)
     figures |= {
+        "cpu_share_percent": _share(bare_cpu_us, cpu_us),
         "service_cpu_us_per_request": cpu_us,
         "bare_service_cpu_us_per_request": bare_cpu_us,
         "request_p99_ms": ours.p99_ms,
@@ -103,8 +107,12 @@ async def _served(service: Program, options: Options) -> tuple[Served, float]:
     return served, service.cpu_s() * MICROSECONDS / served.requests
 
 
+def _share(part: float, whole: float) -> float:
+    return 100 * part / whole if whole else 0.0
+
+
 def _compared(unit: str, ours: float, bare: float) -> dict[str, float]:
-    return {"share_percent": 100 * ours / bare, unit: ours, f"bare_{unit}": bare}
+    return {"share_percent": _share(ours, bare), unit: ours, f"bare_{unit}": bare}
 
 
 _MEASURES: dict[str, Callable[[str, Options], Awaitable[Repetition]]] = {"drain": _drain, "submit": _submit, "post": _post}

@@ -1,5 +1,9 @@
 """memory: what a waiting and a finished job take in Redis besides their payload, and what a worker process holds as jobs pass through."""
 
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -7,13 +11,14 @@ from typing import Any
 from redis.asyncio import Redis
 
 from bench.backlog import Backlog, drain, submit
-from bench.program import workers
+from bench.program import resident_bytes, workers
 from bench.scenario import Repetition, Scenario
 from bench.workload import QUEUE
 from runner import Settings
 from runner.keys import Keys
 
 _MEGABYTE = 1_000_000
+_START_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,24 @@ async def _of_worker(url: str, options: Options) -> Repetition:
             "worker_mb_after_first": after_first / _MEGABYTE,
             "worker_mb_at_start": at_start / _MEGABYTE,
             "worker_growth_percent": 100 * (after_all - after_first) / after_first,
+            "command_mb_at_start": await _command_bytes(url) / _MEGABYTE,
         }
     )
+
+
+async def _command_bytes(url: str) -> int:
+    """Memory of `python -m runner worker` once it works: with the command line's own imports."""
+    words = [sys.executable, "-m", "runner", "worker", "--app", "bench.programs.app:app", "--redis-url", url, "--json"]
+    process = await asyncio.create_subprocess_exec(*words, stdout=PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            while json.loads(await process.stdout.readline())["event"] != "working":
+                pass
+        return resident_bytes(process.pid)
+    finally:
+        process.terminate()
+        await process.communicate()
 
 
 async def _used_bytes(redis: Redis) -> int:

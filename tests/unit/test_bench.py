@@ -15,7 +15,7 @@ from bench.run import Conditions, report
 from bench.scenario import Repetition, Scenario, percentiles
 
 ROOT = Path(__file__).parents[2]
-PLACE = Environment(2, "a processor", 8, 0.5, "Linux 6", "3.11", "1", "8", "3", "redis 7", "none", "abc1234")
+PLACE = Environment(2, "a processor", 8, 0.5, "Linux 6", "3.11", "1", "8", "3", "none", "redis 7", "none", "abc1234")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,6 @@
+"""The app that is measured, for `--app bench.programs.app:app`."""
+
+from bench.workload import QUEUE, build
+from runner import TokenBucket, load_settings
+
+app = build(QUEUE, load_settings(), TokenBucket("metered", rate="1/s"))
