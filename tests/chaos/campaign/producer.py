@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import httpx
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from runner import Concurrency, Limit, RunnerError, SlidingWindow, StoreUnavailable, Submission, TokenBucket
 from runner.redis_client import command
@@ -163,7 +164,7 @@ class People:
         while True:
             try:
                 seconds, micros = await command(self._redis, "TIME")
-            except OSError:
+            except (RedisError, OSError):
                 await asyncio.sleep(_AGAIN_S)
                 continue
             return int(seconds) * 1_000_000 + int(micros)
