@@ -12,10 +12,12 @@ if not state then return 'unknown' end
 if FINAL[state] then return state end
 if state == 'running' then
   redis.call('HSET', key, 'cancel', 1)
-  redis.call('SADD', cancels_key(f[3]), id)
+  -- Asked again, by somebody impatient or after a lost reply: its worker is woken once, and every renewal tells it.
+  if redis.call('SADD', cancels_key(f[3]), id) == 1 then
+    redis.call('LPUSH', inbox_key(f[3]), id)
+    redis.call('PEXPIRE', inbox_key(f[3]), 3600000)
+  end
   redis.call('PEXPIRE', cancels_key(f[3]), 3600000)
-  redis.call('LPUSH', inbox_key(f[3]), id)
-  redis.call('PEXPIRE', inbox_key(f[3]), 3600000)
   return 'stopping'
 end
 -- A job on a stream stays there until a claim meets it; it is final already, so that claim drops it.

@@ -14,11 +14,13 @@ from runner.store import JobStore
 from tests import invariants
 from tests.eventually import eventually
 from tests.proxy import Proxy
+from tests.recovery import Recovery
 from tests.worker.conftest import Crew, MakeApp, a_crew
 
 LIMIT = TokenBucket("paced", rate="20/s", burst=2)
 
 
+@pytest.mark.fault("F18")
 async def test_two_leaders_promote_each_job_once_and_keep_the_limit(
     app: Runner, redis: Redis, queue: str, crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +50,29 @@ async def test_two_leaders_promote_each_job_once_and_keep_the_limit(
     assert await invariants.violations(redis, queue, [job.id for job in jobs], limits=[LIMIT], live=crew.ids) == []
 
 
+@pytest.mark.fault("F18")
+async def test_a_lock_that_is_handed_to_and_fro_promotes_each_job_once_and_keeps_the_limit(
+    app: Runner, redis: Redis, queue: str, crew: Crew
+) -> None:
+    """Each worker trusts its lock for most of a lease, so for most of the time both lead."""
+    runs = Counter[int]()
+
+    @app.task(limits=[LIMIT])
+    async def call(number: int) -> None:
+        runs[number] += 1
+
+    workers = [await crew.start(app) for _ in range(2)]
+    jobs = await app.submit_many([call.with_options(delay=0.05 * (number % 30)).prepare(number) for number in range(50)])
+    for number in range(20):
+        await redis.set(Keys(queue).leader, f"{workers[number % 2].id}:{1000 + number}", px=4000)
+        await asyncio.sleep(0.1)  # the fault: somebody else's hand on the lock
+    await done(jobs)
+
+    assert set(runs.values()) == {1}
+    assert await invariants.violations(redis, queue, [job.id for job in jobs], limits=[LIMIT], live=crew.ids) == []
+
+
+@pytest.mark.fault("F19")
 async def test_without_any_leader_waiting_jobs_start_and_soon_on_time(
     make_app: MakeApp, redis: Redis, queue: str, crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,11 +85,20 @@ async def test_without_any_leader_waiting_jobs_start_and_soon_on_time(
     @app.task(limits=[limit])
     async def call() -> None: ...
 
+    @app.task
+    async def free() -> None: ...
+
     await crew.start(app)
     jobs = await app.submit_many([call.prepare() for _ in range(16)])
-    await done(jobs)
+    delayed = await app.submit_many([free.with_options(delay=0.2 * number).prepare() for number in range(1, 6)])
+    await done(jobs + delayed)
 
-    starts = [start.at_us for start in await invariants.starts_of(redis, queue)]
+    log = await invariants.starts_of(redis, queue)
+    for number, job in enumerate(delayed, 1):
+        submitted_us = int(await redis.hget(Keys(queue).job(job.id), "submitted") or 0)
+        (late_us,) = [start.at_us - submitted_us - 200_000 * number for start in log if start.job == job.id]
+        assert 0 <= late_us < 3_000_000
+    starts = [start.at_us for start in log if start.costs]
     gaps_s = [(later - earlier) / 1_000_000 for earlier, later in pairwise(starts)]
     assert max(gaps_s) < 2.5
     assert max(gaps_s[-4:]) < 0.4
@@ -84,8 +118,9 @@ async def test_a_leader_that_leaves_is_followed_by_another(app: Runner, redis: R
     await done([await work.with_options(delay=0.1).submit()])
 
 
+@pytest.mark.fault("F19", bound_s=5)
 async def test_a_leader_whose_duty_fails_resigns_and_another_one_leads(
-    app: Runner, redis: Redis, queue: str, crew: Crew, monkeypatch: pytest.MonkeyPatch
+    app: Runner, redis: Redis, queue: str, crew: Crew, monkeypatch: pytest.MonkeyPatch, recovery: Recovery
 ) -> None:
     reclaim, failing = JobStore.reclaim, list[JobStore]()
 
@@ -101,8 +136,11 @@ async def test_a_leader_whose_duty_fails_resigns_and_another_one_leads(
     monkeypatch.setattr(JobStore, "reclaim", fails_for_the_first_leader)
     first = await crew.start(app)
     second = await crew.start(app)
+    await eventually(lambda: failing)
+    recovery.begins()
 
     await eventually(lambda: leads(redis, queue, second.id))
+    recovery.ends()
     await done([await work.with_options(delay=0.1).submit()])
     assert not first.stopped.is_set()
 

@@ -11,6 +11,7 @@ from runner import Runner, StoreUnavailable, TokenBucket, scripts
 from tests import invariants
 from tests.eventually import eventually
 from tests.proxy import Proxy
+from tests.recovery import Recovery
 from tests.worker.conftest import Crew, MakeApp
 
 LIMIT = TokenBucket("paced", rate="40/s", burst=4)
@@ -63,9 +64,16 @@ def words_of(operation: str) -> tuple[str, ...]:
     return (operation,) if operation.isupper() else ("EVALSHA", scripts.load(operation).sha)
 
 
-@pytest.mark.parametrize("operation", ["XREADGROUP", "claim", "finish", "heartbeat", "lead", "refill", "promote", "reclaim", "BLPOP"])
+LOST = [pytest.param("XREADGROUP", marks=pytest.mark.fault("F05", bound_s=5))]
+LOST += [
+    pytest.param(operation, marks=pytest.mark.fault("F04", bound_s=5))
+    for operation in ("claim", "finish", "heartbeat", "lead", "refill", "promote", "expire", "reclaim", "BLPOP")
+]
+
+
+@pytest.mark.parametrize("operation", LOST)
 async def test_a_worker_that_loses_replies_runs_each_job_once(
-    setting: Setting, redis: Redis, queue: str, crew: Crew, operation: str
+    setting: Setting, redis: Redis, queue: str, crew: Crew, recovery: Recovery, operation: str
 ) -> None:
     worker = await crew.start(setting.behind)
     name = worker.id
@@ -73,26 +81,34 @@ async def test_a_worker_that_loses_replies_runs_each_job_once(
         setting.proxy.lose_reply_of(*words_of(operation))
         await setting.submit(3)
         await eventually(lambda: setting.proxy.lost_replies == lost)  # noqa: B023 - awaited at once
+    recovery.begins()
     await setting.submit(3)
 
     await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    recovery.ends()
     assert setting.runs.total() == 45
     assert worker.id == name
     await crew.stop(worker)
 
 
-async def test_a_give_back_whose_reply_is_lost_gives_back_once(setting: Setting, redis: Redis, queue: str, crew: Crew) -> None:
+@pytest.mark.fault("F04", bound_s=5)
+async def test_a_give_back_whose_reply_is_lost_gives_back_once(
+    setting: Setting, redis: Redis, queue: str, crew: Crew, recovery: Recovery
+) -> None:
     worker = await crew.start(setting.behind)
     for lost in range(1, 5):
         setting.proxy.lose_reply_of(*words_of("reconcile"))
         setting.proxy.cut_connections()
         await setting.submit(3)
         await eventually(lambda: setting.proxy.lost_replies == lost)  # noqa: B023 - awaited at once
+    recovery.begins()
 
     await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    recovery.ends()
     await crew.stop(worker)
 
 
+@pytest.mark.fault("F04")
 async def test_a_submission_whose_reply_is_lost_is_repeated_and_is_one_job(setting: Setting, redis: Redis, queue: str, crew: Crew) -> None:
     worker = await crew.start(setting.direct)
     client = setting.behind.client

@@ -1,0 +1,136 @@
+"""The reply of every script is lost once, after it was executed, and its caller asks again: the queue is as if it had been asked once."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from runner import Concurrency, Settings, scripts
+from runner.errors import StoreUnavailable
+from runner.job import StartedJob
+from runner.redis_client import command
+from runner.store import JobStore
+from tests.leftovers import keys_of
+from tests.proxy import Proxy
+from tests.recovery import Recovery
+from tests.redis.builders import Clock, claim, fail_all, fresh_store, interval, job, jobs, publish, slot, succeeded
+
+LIMIT = interval("x", capacity=3, refill=1, every=60)
+SLOTS = Concurrency("slots", 2)
+RECOVERY_S = 5
+
+Call = Callable[[JobStore, list[StartedJob]], Awaitable[object]]
+
+DUE_S = {"reclaim": 11, "trim": Settings().failed_ttl_s + 1}
+"""How much later a duty finds something to do."""
+
+
+async def claim_again(store: JobStore, started: list[StartedJob]) -> object:
+    """As a worker does: after any error it first says what it has in hand."""
+    await store.reconcile("w", started)
+    return len((await store.claim("w", 2, [], read_more=True)).jobs)
+
+
+CALLS: dict[str, Call] = {
+    "cancel": lambda store, started: store.cancel("j1"),
+    "claim": claim_again,
+    "expire": lambda store, started: store.expire(),
+    "finish": lambda store, started: store.finish("w", [succeeded(started[0])]),
+    "freeze": lambda store, started: store.freeze("x", 5_000_000, "somebody"),
+    "get": lambda store, started: store.get(["j0", "j4"], watch=True),
+    "heartbeat": lambda store, started: store.enlist("v", "{}"),
+    "hold": lambda store, started: store.hold("take:holder", "slots=1!", 0),
+    "lead": lambda store, started: store.lead("w", 0),
+    "limits": lambda store, started: store.limits(),
+    "override": lambda store, started: store.override("x", interval("x", capacity=5, every=30).to_json(), 0, "more"),
+    "pause": lambda store, started: store.pause("x", on=True, reason="repair"),
+    "promote": lambda store, started: store.promote(),
+    "publish": lambda store, started: store.publish({"work": "{}"}, [interval("y")], 7),
+    "reclaim": lambda store, started: store.reclaim(),
+    "reconcile": lambda store, started: store.reconcile("w", started[:1]),
+    "refill": lambda store, started: store.refill(),
+    "retry": lambda store, started: store.retry("dead"),
+    "submit": lambda store, started: store.submit([job("limited", needs=["x"]), job("free", args=b'{"a":1}')]),
+    "take": lambda store, started: store.take("take:other", "slots=1!", "slots", lapse_us=5_000_000, wait_us=60_000_000),
+    "trim": lambda store, started: store.trim(),
+}
+
+
+def test_every_script_is_called() -> None:
+    assert sorted(CALLS) == scripts.script_names()
+
+
+@pytest.mark.fault("F04", bound_s=RECOVERY_S)
+@pytest.mark.parametrize("name", sorted(CALLS))
+async def test_a_call_that_is_repeated_after_its_reply_was_lost_counts_once(
+    redis: Redis, redis_url: str, recovery: Recovery, name: str
+) -> None:
+    script, call = scripts.load(name), CALLS[name]
+    await redis.script_load(script.source)
+    async with Proxy(redis_url) as proxy:
+        once, twice = Clock(), Clock()
+        async with fresh_store(redis, redis_url, once) as asked_once, fresh_store(redis, proxy.url, twice) as asked_twice:
+            await call(asked_once, await prepared(asked_once, once, DUE_S.get(name, 0)))
+            started = await prepared(asked_twice, twice, DUE_S.get(name, 0))
+            proxy.lose_reply_of("EVALSHA", script.sha)
+            with pytest.raises(StoreUnavailable):
+                await call(asked_twice, started)
+            recovery.begins()
+            await call(asked_twice, started)
+            recovery.ends()
+
+            assert proxy.lost_replies == 1
+            once_holds, twice_holds = await contents(redis, asked_once), await contents(redis, asked_twice)
+            if name == "claim":  # what was given back comes again as another attempt, and behind what it stood before
+                once_holds, twice_holds = essence(once_holds), essence(twice_holds)
+            assert twice_holds == once_holds
+
+
+async def prepared(store: JobStore, clock: Clock, due_s: float) -> list[StartedJob]:
+    """A queue with something for every script to do; the two jobs that worker `w` runs."""
+    await publish(store, LIMIT, SLOTS)
+    await store.submit([job("dead")])
+    await fail_all(store, await claim(store))
+    await store.submit(jobs(5, needs=["x"]))
+    await store.submit([job("due", delay=5), job("brief", needs=["x"], max_wait=5), job("slotted", needs=[slot("slots")])])
+    await store.take("take:holder", "slots=1!", "slots", lapse_us=60_000_000)
+    started = await claim(store, free=2)
+    clock.advance(6 + due_s)
+    return started
+
+
+async def contents(redis: Redis, store: JobStore) -> dict[str, Any]:
+    """Everything a queue holds, but for ids that the server gives to entries of streams, and how often a limit was told the same."""
+    found: dict[str, Any] = {}
+    for key in await keys_of(redis, store.keys.queue):
+        name, kind = key.removeprefix(store.keys.prefix), (await command(redis, "TYPE", key)).decode()
+        if name == "limits":
+            found[name] = {limit: in_force(json.loads(entry)) for limit, entry in (await redis.hgetall(key)).items()}
+        elif kind == "hash":
+            fields = await redis.hgetall(key)
+            found[name] = {field: value for field, value in fields.items() if field not in {b"entry", b"turn", b"version", b"reserved_at"}}
+        elif kind == "zset":
+            found[name] = await redis.zrange(key, 0, -1, withscores=True)
+        elif kind == "stream":
+            found[name] = [fields for _, fields in await command(redis, "XRANGE", key, "-", "+")]
+        elif kind == "list":
+            found[name] = await command(redis, "LRANGE", key, 0, -1)
+        elif kind == "set":
+            found[name] = set(await command(redis, "SMEMBERS", key))
+        else:
+            found[name] = await command(redis, "GET", key)
+    return found
+
+
+def in_force(entry: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a limit, who changed them and when, without the versions by which changes are told apart."""
+    kept = {name: value for name, value in entry.items() if name not in {"previous", "versions"}}
+    return {name: {k: v for k, v in value.items() if k != "version"} if isinstance(value, dict) else value for name, value in kept.items()}
+
+
+def essence(contents: dict[str, Any]) -> dict[str, Any]:
+    """The tokens that are taken, and the jobs that run."""
+    buckets = {name: (fields.get(b"deficit"), fields.get(b"used")) for name, fields in contents.items() if name.startswith("bucket:")}
+    return {**buckets, "running": {name for name, fields in contents.items() if name.startswith("job:") and fields[b"state"] == b"running"}}
