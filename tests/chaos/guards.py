@@ -407,8 +407,8 @@ GUARDS = (
     Guard(
         "a request to stop is told until the job has ended",
         "runner/lua/cancel.lua",
-        "redis.call('SADD', cancels_key(f[3]), id)",
-        "",
+        "redis.call('SADD', cancels_key(f[3]), id) == 1",
+        "true",
         "tests/redis/test_heartbeat.py::test_a_renewal_tells_which_running_jobs_to_stop_until_they_have_ended",
     ),
     Guard(
