@@ -113,6 +113,12 @@ class _Located:
             self.locator.suspect()
             raise
 
+    async def disconnect(self, nowait: bool = False, **why: Any) -> None:
+        writer = getattr(self, "_writer", None)
+        if nowait and writer is not None:
+            writer.transport.abort()  # TLS would wait for the other side's farewell
+        await super().disconnect(nowait=nowait, **why)  # type: ignore[misc]
+
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         await super().on_connect_check_health(check_health=check_health)  # type: ignore[misc]
         if self.locator.address.topology is Topology.sentinel:

@@ -3,94 +3,19 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from runner import StoreUnavailable
 from runner.redis_client import command
-from tests import invariants
 from tests.conftest import connect
 from tests.eventually import eventually
-from tests.process.apps import METERED, App
-from tests.process.crew import PROGRESS_S, Crew, crew_of, final, worker_ids
+from tests.process.crew import PROGRESS_S
+from tests.process.load import producing, settled, two_workers, work_goes_on
 from tests.recovery import Recovery
 from tests.servers import Server
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
-
-QUEUE = "faults"
-
-
-@asynccontextmanager
-async def two_workers(server: Server, folder: Path, **settings: Any) -> AsyncIterator[tuple[App, Crew]]:
-    """An app with two workers, which must be the same two at the end."""
-    app = App(server.url, QUEUE, folder)
-    async with crew_of(server.url, QUEUE, folder) as crew:
-        await asyncio.gather(crew.start(**settings), crew.start(**settings))
-        yield app, crew
-        assert len(crew.alive) == 2
-    await app.runner.close()
-
-
-class Producer:
-    """Submits jobs all the time, each again under its id until it is answered."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._over = asyncio.Event()
-        self.accepted: list[str] = []
-
-    async def run(self, longest: int) -> None:
-        for number in range(longest):
-            task = self._app.metered if number % 2 else self._app.nap
-            while True:
-                try:
-                    self.accepted += await self._app.submit(task, range(number, number + 1), 0.05)
-                    break
-                except StoreUnavailable:
-                    await asyncio.sleep(0.05)
-            if self._over.is_set():
-                return
-            await asyncio.sleep(0.005)
-
-    def stop(self) -> None:
-        self._over.set()
-
-
-@asynccontextmanager
-async def producing(app: App) -> AsyncIterator[Producer]:
-    producer = Producer(app)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(producer.run(100_000))
-        await eventually(lambda: app.runs().total() > 20, PROGRESS_S)
-        yield producer
-        producer.stop()
-
-
-async def work_goes_on(app: App, producer: Producer) -> None:
-    """A job that is submitted from now on is accepted, and runs."""
-    before = len(producer.accepted)
-    await eventually(lambda: len(producer.accepted) > before + 1, PROGRESS_S)
-    accepted = producer.accepted[-1]
-    await eventually(lambda: app.runs()[accepted] > 0, PROGRESS_S)
-
-
-async def settled(server: Server, app: App, accepted: list[str], *, most_runs: int) -> None:
-    """Every accepted job has ended, as it must."""
-    async with connect(server.url) as redis:
-        await final(redis, QUEUE, accepted, within_s=20)
-
-        async def nothing_is_wrong() -> bool:
-            live = (await worker_ids(redis, QUEUE)).values()
-            return not await invariants.violations(redis, QUEUE, accepted, limits=[METERED], runs=app.runs(), live=live)
-
-        await eventually(nothing_is_wrong, within_s=10)
-    runs = app.runs()
-    assert {job_id for job_id in accepted if not 1 <= runs[job_id] <= most_runs} == set()
 
 
 @pytest.mark.fault("F02", bound_s=5)
