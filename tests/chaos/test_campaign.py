@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from tests.chaos.campaign.campaign import Plan, prepared
 from tests.chaos.campaign.faults import FAULTS
 from tests.chaos.campaign.ledger import KEYS, Ledger, Spell
+from tests.chaos.campaign.report import MIB, Report
 from tests.chaos.campaign.schedule import call, deeds, steps
 from tests.chaos.campaign.workload import LIMITS, Workload
 from tests.conftest import OWN_KINDS
@@ -59,6 +60,18 @@ def test_every_job_of_the_schedule_can_be_submitted() -> None:
         tasks.add(work.task(job.task).with_options(id=f"c{number}", **job.options).prepare(**job.args).task)
 
     assert tasks == set(work.runner.tasks)
+
+
+def test_memory_that_grows_all_the_time_is_found_and_what_is_flat_or_short_is_not() -> None:
+    grows, flat, short = (Report(1, "valkey", 6) for _ in range(3))
+    grows.worker_bytes = [(50 + minute) * MIB for minute in range(60)]
+    flat.worker_bytes = [(30 if minute < 5 else 55 + minute % 3) * MIB for minute in range(60)]
+    short.server_bytes = [minute * MIB for minute in range(10)]
+
+    for report in (grows, flat, short):
+        report.check_growth()
+
+    assert [list(report.findings) for report in (grows, flat, short)] == [["memory"], [], []]
 
 
 class Books:

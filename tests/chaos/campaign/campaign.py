@@ -224,6 +224,7 @@ class Campaign:
         api = [self._arena.api.traceback] if self._arena.api is not None and self._arena.api.traceback else []
         self.report.wrong("traceback", [trace for post in self._arena.posts for trace in post.tracebacks] + api)
         self.report.account(self.ledger)
+        self.report.check_growth()
         self.report.wrong("memory", await self._memory_kept(before_bytes))
         await self._watcher.runner.close()
 

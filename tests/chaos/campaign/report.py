@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from tests.chaos.campaign.ledger import SHOWN, Ledger
 
 MIB = 1024 * 1024
+FEWEST_SAMPLES = 4
+MOST_GROWTH = 1.15
 
 
 class Recovery(NamedTuple):
@@ -43,6 +45,15 @@ class Report:
         self.counts[what] += len(found)
         if found:
             self.findings[what] = (self.findings.get(what, []) + found)[:SHOWN]
+
+    def check_growth(self) -> None:
+        """Memory must be as flat in the last quarter of a long campaign as in the second; a short one says nothing."""
+        for what, samples in (("a worker", self.worker_bytes), ("the server", self.server_bytes)):
+            quarter = len(samples) // 4
+            if quarter >= FEWEST_SAMPLES:
+                early, late = median(samples[quarter : 2 * quarter]), median(samples[-quarter:])
+                if late > early * MOST_GROWTH + MIB:
+                    self.wrong("memory", [f"{what} had {early / MIB:.1f} MiB in the second quarter and {late / MIB:.1f} in the last"])
 
     def account(self, ledger: Ledger) -> None:
         """Take over the sums."""
