@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, cast
 
-import jsonschema_rs
 from pydantic_core import PydanticSerializationError, to_json
 
-from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
-from runner.clock import monotonic_s, wall_us
+from runner.catalog import JobOptions, TaskSpec, prepare
+from runner.clock import wall_us
 from runner.connection import redis_url
 from runner.control import Control
 from runner.errors import (
@@ -20,19 +19,17 @@ from runner.errors import (
     JobFailed,
     JobIdConflict,
     UnknownJob,
-    UnknownTask,
 )
 from runner.explain import explain
 from runner.job import JobStatus, State, Submission, check_job_id
+from runner.known_tasks import KnownTask, KnownTasks
 from runner.limiter import Limiter
-from runner.limits import MICROSECONDS, Concurrency, LimitStatus
+from runner.limits import MICROSECONDS, LimitStatus
 from runner.settings import Settings, load_settings
 from runner.store import JobStore
 from runner.watch import FinishWatch
 
 R = TypeVar("R")
-
-_CATALOG_AGE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +71,6 @@ class JobHandle(Generic[R]):
         return f"JobHandle({self.id!r})"
 
 
-class _KnownTask:
-    """A task of the catalog: its spec, the limits it uses as they stand, and a compiled check of its arguments."""
-
-    def __init__(self, spec: TaskSpec, policies: Mapping[str, Mapping[str, Any]]) -> None:
-        self.spec = spec
-        self.defaults = spec.defaults()
-        self.uses = [
-            LimitUse(name, policies[name]["key"], policies[name]["capacity"], policies[name]["kind"] == Concurrency.kind)
-            for name in spec.limits
-            if name in policies
-        ]
-        self._schema = jsonschema_rs.validator_for(spec.parameters)
-
-    def check(self, args: Mapping[str, Any]) -> None:
-        if self._schema.is_valid(args):
-            return
-        faults = [f"{'.'.join(map(str, error.instance_path)) or 'arguments'}: {error.message}" for error in self._schema.iter_errors(args)]
-        message = f"task {self.spec.name!r}: {'; '.join(faults[:10])}"
-        raise InvalidArguments(message)
-
-
 class Client:
     """A producer's connection to one queue. Open it inside the event loop that uses it; close it, or use `async with`."""
 
@@ -104,8 +80,7 @@ class Client:
         self.store = JobStore(redis_url(self.settings), queue, self.settings)
         self._watch = FinishWatch(self.store)
         self.limiter = Limiter(self.store, self._watch)
-        self._known: dict[str, _KnownTask] = {}
-        self._known_at = float("-inf")
+        self._known = KnownTasks(self.store)
 
     async def __aenter__(self) -> Self:
         return self
@@ -116,6 +91,7 @@ class Client:
     async def close(self) -> None:
         """Close every connection."""
         await self._watch.close()
+        await self._known.close()
         await self.store.close()
 
     async def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> JobHandle[Any]:
@@ -135,7 +111,7 @@ class Client:
 
     async def prepare(self, request: JobRequest) -> Submission:
         """Check one job against the catalog and make it a submission, without sending it. Raises a `SubmissionRefused`."""
-        return self._prepared(await self._task(request.task), request)
+        return self._prepared(await self._known.get(request.task), request)
 
     async def send(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
         """Send submissions that were prepared before. Raises `JobIdConflict` naming the first id taken by another job; the others are in."""
@@ -231,18 +207,7 @@ class Client:
         """Show that the queue can be used: runs a script. Raises `StoreUnavailable`."""
         await self.store.check()
 
-    async def _task(self, name: str) -> _KnownTask:
-        if monotonic_s() - self._known_at > _CATALOG_AGE_S:
-            tasks, policies = await self.store.tasks(), await self.store.policies()
-            self._known = {task: _KnownTask(TaskSpec.from_json(fields), policies) for task, fields in tasks.items()}
-            self._known_at = monotonic_s()
-        if name not in self._known:
-            known = ", ".join(self._known) or "none; start a worker first"
-            message = f"unknown task {name!r} on queue {self.queue!r} (known: {known})"
-            raise UnknownTask(message)
-        return self._known[name]
-
-    def _prepared(self, task: _KnownTask, request: JobRequest) -> Submission:
+    def _prepared(self, task: KnownTask, request: JobRequest) -> Submission:
         task.check(request.args)
         try:
             encoded = to_json(request.args, inf_nan_mode="constants")
