@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from api.faults import Fault, faults_of, shortened, summary
 from runner import (
     AlreadyFinished,
+    BacklogFull,
     CannotRetry,
     ExceedsCapacity,
     IncompatibleVersion,
@@ -24,6 +25,7 @@ from runner import (
     InvalidJobId,
     InvalidOption,
     JobIdConflict,
+    StoreFull,
     StoreUnavailable,
     UnknownJob,
     UnknownLimit,
@@ -31,11 +33,16 @@ from runner import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_S = 1
+RETRY_AFTER_S = {"store-unavailable": 1, "overloaded": 5}
 _LONGEST_PATH = 100
 STORE_UNAVAILABLE = (
     "Redis cannot be reached or cannot serve right now: repeat the request after the time in Retry-After."
     " A submission with an id of your own is safe to repeat."
+)
+
+OVERLOADED = (
+    "The queue has as many jobs that have not ended as it may have, or its server has no memory left; of this request nothing new was"
+    " stored. Jobs that are there go on, and every other request is served: repeat the submission after the time in Retry-After."
 )
 
 
@@ -137,6 +144,7 @@ KINDS: dict[str, Kind] = {
         "A newer version uses the queue, beside which this one may not work: what it would store could not be read. Nothing was stored."
         " Upgrade the service.",
     ),
+    "overloaded": Kind(503, "There is no room for more jobs now", OVERLOADED),
     "store-unavailable": Kind(503, "The job store cannot serve right now", STORE_UNAVAILABLE),
 }
 
@@ -149,6 +157,7 @@ ERRORS: dict[type[Exception], str] = {
     InvalidJobId: "invalid-id",
     InvalidOption: "validation",
     JobIdConflict: "id-conflict",
+    StoreFull: "overloaded",
     StoreUnavailable: "store-unavailable",
     UnknownJob: "not-found",
     UnknownLimit: "unknown-limit",
@@ -190,7 +199,7 @@ class Problem(Exception):
         self.status = status or KINDS[kind].status
         self.headers = dict(headers or {})
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            self.headers["Retry-After"] = str(RETRY_AFTER_S)
+            self.headers["Retry-After"] = str(RETRY_AFTER_S.get(kind, 1))
 
     def document(self) -> dict[str, Any]:
         """The members of RFC 9457."""
@@ -212,8 +221,8 @@ def problem_of(error: Exception) -> Problem:
         faults = faults_of(error.errors())
         return Problem("validation", summary(faults), faults=faults)
     kind = next((ERRORS[cls] for cls in type(error).__mro__ if cls in ERRORS), "internal-error")
-    if kind == "store-unavailable":
-        return Problem(kind, STORE_UNAVAILABLE)
+    if kind in ("store-unavailable", "overloaded") and not isinstance(error, BacklogFull):
+        return Problem(kind, KINDS[kind].help)
     if kind == "internal-error":
         return Problem(kind, KINDS[kind].help)
     return Problem(kind, str(error))

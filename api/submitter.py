@@ -2,7 +2,7 @@
 
 import asyncio
 
-from runner import Client, JobHandle, StoreUnavailable, Submission
+from runner import Client, JobHandle, StoreFull, StoreUnavailable, Submission
 
 _MOST_JOBS = 500
 _MOST_BYTES = 1024 * 1024
@@ -18,7 +18,7 @@ class Submitter:
         self._sending: asyncio.Task[None] | None = None
 
     async def submit(self, job: Submission) -> JobHandle[object]:
-        """Send one prepared job. `first_state` of the handle may be 'conflict'. Raises `StoreUnavailable`."""
+        """Send one prepared job. `first_state` of the handle may be 'conflict'. Raises `StoreUnavailable`, `StoreFull`, `BacklogFull`."""
         answer: asyncio.Future[JobHandle[object]] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, answer))
         if self._sending is None:
@@ -49,7 +49,7 @@ class Submitter:
 
     async def _send(self, group: list[_Waiting]) -> None:
         try:
-            handles = await self._client.send_each([job for job, _ in group])
+            handles = await self._client.send_apart([job for job, _ in group])
         except StoreUnavailable as error:
             # Those behind this group would wait for a time-out of their own, one group after the other.
             behind, self._waiting = self._waiting, []
@@ -57,8 +57,10 @@ class Submitter:
         except Exception as error:  # noqa: BLE001 - whatever it is, every request of the group must learn of it
             _fail(group, error)
         else:
-            for (_, answer), handle in zip(group, handles, strict=True):
-                if not answer.done():
+            for (job, answer), handle in zip(group, handles, strict=True):
+                if isinstance(handle, StoreFull):
+                    _fail([(job, answer)], handle)
+                elif not answer.done():
                     answer.set_result(handle)
 
 

@@ -8,6 +8,7 @@ from runner.context import JobContext, current_job
 from runner.control import Control
 from runner.errors import (
     AlreadyFinished,
+    BacklogFull,
     CannotRetry,
     ConfigurationError,
     ExceedsCapacity,
@@ -22,6 +23,7 @@ from runner.errors import (
     JobNotSuccessful,
     RateLimited,
     RunnerError,
+    StoreFull,
     StoreUnavailable,
     SubmissionRefused,
     TakeRefused,
@@ -40,6 +42,7 @@ from runner.worker import Worker
 
 __all__ = [
     "AlreadyFinished",
+    "BacklogFull",
     "Backoff",
     "BucketStatus",
     "CannotRetry",
@@ -74,6 +77,7 @@ __all__ = [
     "Settings",
     "SlidingWindow",
     "State",
+    "StoreFull",
     "StoreUnavailable",
     "Submission",
     "SubmissionRefused",

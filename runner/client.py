@@ -18,6 +18,7 @@ from runner.errors import (
     JobExpired,
     JobFailed,
     JobIdConflict,
+    StoreFull,
     UnknownJob,
 )
 from runner.explain import explain
@@ -95,11 +96,17 @@ class Client:
         await self.store.close()
 
     async def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> JobHandle[Any]:
-        """Submit one job by name. Raises `UnknownTask`, `InvalidArguments` or another `SubmissionRefused`; nothing is stored then."""
+        """Submit one job by name. Raises `UnknownTask`, `InvalidArguments` or another `SubmissionRefused`, `BacklogFull` or `StoreFull`.
+
+        Nothing is stored then.
+        """
         return (await self.submit_many([JobRequest(task, args, options or JobOptions())]))[0]
 
     async def submit_many(self, requests: Sequence[JobRequest]) -> list[JobHandle[Any]]:
-        """Submit many by name, 500 in one step. All are checked before the first is sent; a refusal names its index as `index`."""
+        """Submit many by name, 500 in one step. All are checked before the first is sent; a refusal names its index as `index`.
+
+        Raises `BacklogFull` if they do not all fit under `max_backlog`: nothing new is stored.
+        """
         jobs = []
         for index, request in enumerate(requests):
             try:
@@ -127,6 +134,11 @@ class Client:
     async def send_each(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
         """The same without raising for an id that is taken: that handle's `first_state` is 'conflict'."""
         return [JobHandle(self, job.id, state) for job, state in zip(jobs, await self.store.submit(jobs), strict=True)]
+
+    async def send_apart(self, jobs: Sequence[Submission]) -> list[JobHandle[Any] | StoreFull]:
+        """The same for jobs that have nothing to do with each other: one for which there is no room has its refusal in its place."""
+        answers = zip(jobs, await self.store.submit_each(jobs), strict=True)
+        return [state if isinstance(state, StoreFull) else JobHandle(self, job.id, state) for job, state in answers]
 
     def job(self, job_id: str) -> JobHandle[Any]:
         """A handle on a job submitted elsewhere."""

@@ -7,7 +7,8 @@ from collections import Counter
 from runner.errors import StoreUnavailable
 from runner.in_hand import InHand
 from runner.job import Outcome
-from runner.store import JobStore, fitting
+from runner.store import JobStore
+from runner.submission_store import fitting
 
 log = logging.getLogger("runner")
 

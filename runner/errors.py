@@ -69,6 +69,26 @@ class StoreUnavailable(RunnerError, ConnectionError):
     """Redis cannot be reached or cannot serve right now; the same call may succeed later."""
 
 
+class StoreFull(StoreUnavailable):
+    """There is no room for new jobs right now; what is there goes on, and the same submission may be accepted later."""
+
+
+class BacklogFull(StoreFull):
+    """The queue has as many unended jobs as `max_backlog` allows, or would have; of this submission nothing new was stored.
+
+    backlog: jobs that have not ended. most: the cap. refused: new jobs it was too few for.
+    """
+
+    def __init__(self, queue: str, backlog: int, most: int, refused: int) -> None:
+        super().__init__(
+            f"queue {queue!r} has {backlog} jobs that have not ended, and may have {most} (max_backlog):"
+            f" no room for {refused} more, submit again later"
+        )
+        self.backlog = backlog
+        self.most = most
+        self.refused = refused
+
+
 class LeaseLost(RunnerError):
     """Redis no longer knows this worker: its lease lapsed and its jobs were given to others."""
 

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ATTEMPT = "attempt"
-COMMANDS = frozenset({"blpop", "get", "hget", "hgetall", "pexpireat", "time", "xrange", "xreadgroup", "zadd", "zrange", "zremrangebyscore"})
+COMMANDS = frozenset({"blpop", "exists", "get", "hget", "hgetall", "time", "xrange", "xreadgroup", "zrange"})
 """What the Redis ring sends besides scripts."""
 _STATUS = 70
 _FAILPOINT = re.compile(
@@ -130,6 +130,7 @@ def around_attempt(spec: str | None, execute: Callable[P, Awaitable[T]]) -> Call
 @cache
 def _scripts() -> dict[str, str]:
     loaded = [scripts.load(name) for name in scripts.script_names()]
+    loaded += [script.going_on for script in loaded if script.going_on is not None]
     return {script.sha: script.name for script in loaded} | {script.source: script.name for script in loaded}
 
 

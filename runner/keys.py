@@ -71,6 +71,10 @@ class Keys:
     def holders(self, bucket: str) -> str:
         return f"{self.prefix}holders:{bucket}"
 
+    @property
+    def waiting(self) -> str:
+        return f"{self.prefix}waiting"
+
     def periods(self, calendar: str) -> str:
         return f"{self.prefix}periods:{calendar}"
 

@@ -37,10 +37,7 @@ class LimitStore(QueueStore):
             seconds, micros = await command(self.redis, "TIME")
             now_us = self._now_us() or int(seconds) * MICROSECONDS + int(micros)
             per, _, tz = calendar.partition(":")
-            starts = period_starts(per, tz, now_us)
-            await command(self.redis, "ZADD", self.keys.periods(calendar), *[part for start in starts for part in (start, start)])
-            await command(self.redis, "ZREMRANGEBYSCORE", self.keys.periods(calendar), "-inf", f"({starts[0]}")
-            await command(self.redis, "PEXPIREAT", self.keys.periods(calendar), starts[-1] // 1000)
+        await self._run("calendar", period_starts(per, tz, now_us), calendar=calendar)
 
     async def tasks(self) -> dict[str, dict[str, Any]]:
         """The task catalog: specs by name."""

@@ -45,8 +45,11 @@ class QueueStore:
         await self.redis.aclose()
         await self._patient.aclose()
 
-    async def _run(self, name: str, rest: Sequence[scripts.Argument] = (), /, **arguments: scripts.Argument) -> Any:
+    async def _run(self, name: str, rest: Sequence[scripts.Argument] = (), /, *, force: bool = False, **arguments: scripts.Argument) -> Any:
+        """Run a script. With `force` also one that is refused when memory is full."""
         script = _SCRIPTS[name]
+        if force:
+            script = script.going_on or script
         for name_of_common, value in self._common.items():
             if name_of_common in script.arguments:
                 arguments.setdefault(name_of_common, value)

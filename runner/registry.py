@@ -220,7 +220,10 @@ class Runner:
         return Client(self.queue, settings=self.settings)
 
     async def submit_many(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
-        """Submit jobs made by `Task.prepare`, 500 in one step. Raises `JobIdConflict` for an id taken by another body."""
+        """Submit jobs made by `Task.prepare`, 500 in one step. Raises `JobIdConflict` for an id taken by another body.
+
+        Raises `BacklogFull` or `StoreFull` if there is no room; the same jobs can be submitted again, whatever was stored of them.
+        """
         await self.publish()
         return await self.client.send(jobs)
 

@@ -8,11 +8,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Protocol
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
-_HEADER_LINE = re.compile(r"^-- (KEYS|ARGV|include): (.*)$", re.MULTILINE)
+from runner.connection import is_full
+
+_HEADER_LINE = re.compile(r"^-- (KEYS|ARGV|include|full): (.*)$", re.MULTILINE)
 _LATER_LINE = re.compile(r"^-- include from here on: (.*)$", re.MULTILINE)
 _NAME = re.compile(r"([a-z_]+)(\.\.\.)?")
+_WRITE_FIRST = "redis.call('DEL', KEYS[1]) -- no key has the name of the prefix"
 _DECLARATION = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 
 Argument = str | bytes | int
@@ -35,6 +38,8 @@ class Script:
     """One transition. Call it with its named arguments; the last may be a sequence if the header names it `name...`.
 
     A server that has lost its script cache answers NOSCRIPT without having run anything, so sending the text again is safe.
+    One whose memory is full refuses a script at its first write, so nothing was written then either: it is run again as `going_on`,
+    unless its header says `full: refused`.
     """
 
     name: str
@@ -42,6 +47,10 @@ class Script:
     sha: str
     arguments: tuple[str, ...]
     rest: str | None
+    refused_when_full: bool = False
+    going_on: "Script | None" = None
+    """The same, run also when memory is full: Redis lets a script go on that has written something, so this begins with a write that
+    needs no memory. None for a script that is this already."""
 
     def encode(self, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> list[Argument]:
         """The command after EVAL or EVALSHA's first argument. Raises TypeError if the names are not those of the header."""
@@ -53,16 +62,26 @@ class Script:
     async def run(self, redis: AsyncRedis, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> Any:
         command = self.encode(key, rest, **named)
         try:
-            return await redis.execute_command("EVALSHA", self.sha, *command)
-        except NoScriptError:
-            return await redis.execute_command("EVAL", self.source, *command)
+            try:
+                return await redis.execute_command("EVALSHA", self.sha, *command)
+            except NoScriptError:
+                return await redis.execute_command("EVAL", self.source, *command)
+        except ResponseError as error:
+            if self.going_on is None or self.refused_when_full or not is_full(error):
+                raise
+        return await self.going_on.run(redis, key, rest, **named)
 
     def run_in_thread(self, redis: ThreadRedis, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> Any:
         command = self.encode(key, rest, **named)
         try:
-            return redis.execute_command("EVALSHA", self.sha, *command)
-        except NoScriptError:
-            return redis.execute_command("EVAL", self.source, *command)
+            try:
+                return redis.execute_command("EVALSHA", self.sha, *command)
+            except NoScriptError:
+                return redis.execute_command("EVAL", self.source, *command)
+        except ResponseError as error:
+            if self.going_on is None or self.refused_when_full or not is_full(error):
+                raise
+        return self.going_on.run_in_thread(redis, key, rest, **named)
 
 
 @cache
@@ -82,14 +101,22 @@ def load(name: str) -> Script:
         prelude.append(f"local {rest}_at = {len(arguments) + 1}")
     _check_names(name, arguments, list(texts.values()))
     source = "\n".join([*prelude, *texts.values()])
-    sha = hashlib.sha1(source.encode()).hexdigest()  # noqa: S324 - the name Redis gives a script
-    return Script(name, source, sha, tuple(arguments), rest)
+    going_on = f"{_WRITE_FIRST}\n{source}"
+    refused = dict(_HEADER_LINE.findall(texts[name])).get("full", "").startswith("refused")
+    return Script(
+        name, source, _sha(source), tuple(arguments), rest, refused, Script(name, going_on, _sha(going_on), tuple(arguments), rest, refused)
+    )
 
 
 def script_names() -> list[str]:
     """Every transition there is: the names of the files that are not includes."""
     names = [entry.name.removesuffix(".lua") for entry in files("runner").joinpath("lua").iterdir() if entry.name.endswith(".lua")]
     return sorted(name for name in names if not name.startswith("_"))
+
+
+def _sha(source: str) -> str:
+    """The name Redis gives a script."""
+    return hashlib.sha1(source.encode()).hexdigest()  # noqa: S324 - not for secrecy
 
 
 def _with_includes(name: str) -> dict[str, str]:

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     failed_ttl_s: float = Field(default=604_800.0, gt=0, description="how long a dead letter is kept")
     freeze_s: float = Field(default=5.0, gt=0, description="freeze of a bucket whose provider said wait without saying how long")
     longest_freeze_s: float = Field(default=3_600.0, gt=0, description="longest freeze a provider's answer can cause")
+    max_backlog: int = Field(default=0, ge=0, description="unended jobs of the queue above which a submission is refused; 0 is no cap")
     history_length: int = Field(default=10_000, ge=0, description="outcomes kept in the history stream, about")
     command_timeout_s: float = Field(default=1.5, gt=0, description="longest wait for one reply of Redis")
     stall_s: float = Field(default=1.0, gt=0, description="event-loop stall that is logged with its stack")

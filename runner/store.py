@@ -2,55 +2,30 @@
 
 import json
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from itertools import accumulate, islice
 from typing import Any, cast
 
 from runner import replies, scripts
 from runner.connection import translated_errors
-from runner.job import JobStatus, Outcome, StartedJob, Submission
+from runner.job import JobStatus, Outcome, StartedJob
 from runner.keys import GROUP
 from runner.limit_store import LimitStore
 from runner.limits import MICROSECONDS
 from runner.queue_store import milliseconds
 from runner.redis_client import command
-
-MOST_PER_CALL = 500
-_MOST_BYTES = 8_000_000
-"""Payload of one call, if it is not a single one: the server is busy with nothing else meanwhile, and the answer must be in time."""
-
-
-def fitting(sizes: Iterable[int]) -> int:
-    """How many payloads of these sizes, from the first on, go into one call: as many as bytes allow, and always one."""
-    return max(sum(1 for size in accumulate(islice(sizes, MOST_PER_CALL)) if size <= _MOST_BYTES), 1)
+from runner.submission_store import MOST_PER_CALL, SubmissionStore
 
 
 def microseconds(seconds: float) -> int:
     return round(seconds * MICROSECONDS)
 
 
-class JobStore(LimitStore):
+class JobStore(SubmissionStore, LimitStore):
     """The state of one queue. Every method is one atomic transition, safe to repeat; `StoreUnavailable` means try again later.
 
     `now_us` stands in for Redis's clock in tests; 0 is the real one.
     """
 
     # Producers
-
-    async def submit(self, jobs: Sequence[Submission]) -> list[str]:
-        """For each job its first state, or 'existing' (same id and body) or 'conflict' (same id, another body).
-
-        Raises `IncompatibleVersion`.
-        """
-        answers: list[str] = []
-        while len(answers) < len(jobs):
-            group = jobs[len(answers) : len(answers) + MOST_PER_CALL]
-            rest: list[scripts.Argument] = []
-            for job in group[: fitting(len(job.args) for job in group)]:
-                rest += job
-            reply = await self._run("submit", rest)
-            replies.check_versions(self.keys.queue, reply)
-            answers += [answer.decode() for answer in reply]
-        return answers
 
     async def get(self, ids: Sequence[str], *, watch: bool = False) -> list[JobStatus | None]:
         """Each job as it is now, None if unknown. With `watch` its end will be announced to `finished_jobs`."""

@@ -20,6 +20,7 @@ KEYS_WITHOUT_TTL = (
     "failed",
     "history",
     "nudge",
+    "waiting",  # one number
     "holds",  # gone with its last line
     "expiring",  # gone with its last job; `expire` takes out those that have ended
 )

@@ -15,7 +15,7 @@ from runner import Client, JobHandle, JobStatus, StoreUnavailable, Submission, S
 
 router = APIRouter(tags=["submit"], route_class=DirectRoute)
 
-_BATCH_RESPONSES = responses(*BODY_PROBLEMS, "batch-invalid", "outdated-service", "store-unavailable")
+_BATCH_RESPONSES = responses(*BODY_PROBLEMS, "batch-invalid", "outdated-service", "overloaded", "store-unavailable")
 _BATCH_RESPONSES[413]["description"] += ", batch-invalid"
 _NO_PLACE: dict[str, Any] = dict.fromkeys(Place.model_fields)
 _JOB_PROBLEMS = ("invalid-id", "unknown-task", "unknown-limit", "exceeds-capacity", "run-at-out-of-range", "id-conflict")
@@ -26,7 +26,7 @@ _JOB_PROBLEMS = ("invalid-id", "unknown-task", "unknown-limit", "exceeds-capacit
     status_code=202,
     response_model=AcceptedJob,
     summary="Submit one job",
-    responses=responses(*BODY_PROBLEMS, *_JOB_PROBLEMS, "outdated-service", "store-unavailable")
+    responses=responses(*BODY_PROBLEMS, *_JOB_PROBLEMS, "outdated-service", "overloaded", "store-unavailable")
     | {
         200: {"model": AcceptedJob, "description": "This very job had been submitted before under this id; nothing was added"},
         202: {"description": "Stored", "headers": {"Location": {"schema": {"type": "string"}, "description": "where its status is"}}},
@@ -56,7 +56,7 @@ async def submit(request: Request) -> Response:
     openapi_extra=body_of(BatchBody),
 )
 async def submit_batch(request: Request) -> Response:
-    """Store up to 1,000 jobs. All are checked first: one that is refused refuses the batch, and nothing is stored.
+    """Store up to 1,000 jobs. All are checked first: one that is refused, or no room for all, refuses the batch; nothing new is stored.
 
     That an id is taken by another job is only known while storing: then the answer is 207 and says which.
     """

@@ -9,11 +9,11 @@ import typer
 from runner.cli import jobs, limits, processes
 from runner.cli.output import complain
 from runner.cli.simulate import simulate
-from runner.errors import ConfigurationError, RunnerError, StoreUnavailable, SubmissionRefused, UnknownJob, UnknownLimit
+from runner.errors import ConfigurationError, RunnerError, StoreFull, StoreUnavailable, SubmissionRefused, UnknownJob, UnknownLimit
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the job or the demo failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument;"
-    " 3 no such job or limit; 4 Redis cannot be reached."
+    " 3 no such job or limit; 4 Redis cannot be reached; 5 there is no room for more jobs now."
 )
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 INTERRUPTED = 130
@@ -62,6 +62,9 @@ def main() -> None:
     except UnknownJob as error:
         complain(str(error))
         sys.exit(3)
+    except StoreFull as error:
+        complain(str(error))
+        sys.exit(5)
     except StoreUnavailable as error:
         complain(str(error))
         sys.exit(4)

@@ -33,6 +33,9 @@ Lease = Annotated[
     float | None, typer.Option("--lease", help="Seconds after which a silent worker has lost its jobs (10).", show_default=False)
 ]
 Drain = Annotated[float | None, typer.Option("--drain", help="Seconds running jobs get to finish after SIGTERM (30).", show_default=False)]
+MaxBacklog = Annotated[
+    int | None, typer.Option("--max-backlog", help="Unended jobs above which a submission is refused (no cap).", show_default=False)
+]
 RecordStarts = Annotated[bool, typer.Option("--record-starts", help="Log every start in Redis, to measure the rate.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
@@ -68,12 +71,13 @@ def api(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     redis_url: RedisUrl = None,
+    max_backlog: MaxBacklog = None,
     json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
     """Serve the HTTP API of the app's queue. It needs the app only for the queue's name; tasks are known from the workers."""
     log_to_stderr(verbose=verbose)
-    runner = load_app(app, redis_url=redis_url)
+    runner = load_app(app, redis_url=redis_url, max_backlog=max_backlog)
     with _server_of(runner) as server:
         _announce("api", runner, server, as_json=json)
         _run(_serve_alone(runner, host, port, as_json=json))
@@ -85,11 +89,12 @@ def dev(
     port: Port = 8000,
     redis_url: RedisUrl = None,
     concurrency: Concurrency = None,
+    max_backlog: MaxBacklog = None,
     verbose: Verbose = False,
 ) -> None:
     """Everything in one process, for development: embedded server, API and a worker."""
     log_to_stderr(verbose=verbose)
-    runner = load_app(app, redis_url=redis_url, concurrency=concurrency)
+    runner = load_app(app, redis_url=redis_url, concurrency=concurrency, max_backlog=max_backlog)
     with _server_of(runner) as server:
         _run(_develop(runner, server, host, port))
 

@@ -3,13 +3,14 @@
 from runner.connection.address import embedded_folder, parse_address, shown_url
 from runner.connection.locator import Locator
 from runner.connection.opening import connect, connect_in_thread, located, redis_url
-from runner.connection.outage import is_transient, translated_errors
+from runner.connection.outage import is_full, is_transient, translated_errors
 
 __all__ = [
     "Locator",
     "connect",
     "connect_in_thread",
     "embedded_folder",
+    "is_full",
     "is_transient",
     "located",
     "parse_address",

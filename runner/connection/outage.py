@@ -1,5 +1,6 @@
 """What an error of Redis means: whether waiting helps, and whether the server should be looked for anew."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,15 +19,18 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from runner.connection.locator import Locator
-from runner.errors import StoreUnavailable
+from runner.errors import StoreFull, StoreUnavailable
 
 _LOST_CLASSES = (RedisConnectionError, RedisTimeoutError, OSError)
 _ELSEWHERE_CLASSES = (ClusterDownError, MasterDownError, ReadOnlyError)
 """Also MOVED. ASK is no reason to go: while a slot migrates its old owner is asked again until it says MOVED, see decision 0016."""
-_ELSEWHERE_PREFIXES = ("UNBLOCKED", "NOREPLICAS")
+_ELSEWHERE_PREFIXES = ("UNBLOCKED", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "READONLY")
 _TRANSIENT_CLASSES = (*_LOST_CLASSES, *_ELSEWHERE_CLASSES, AskError, OutOfMemoryError, StoreUnavailable, TryAgainError)
-_TRANSIENT_PREFIXES = (*_ELSEWHERE_PREFIXES, "LOADING", "MISCONF", "BUSY", "NOGROUP")
+_TRANSIENT_PREFIXES = (*_ELSEWHERE_PREFIXES, "LOADING", "MISCONF", "BUSY", "NOGROUP", "OOM", "TRYAGAIN")
 """Answers that mean "wait, then ask again": some have a class, the others are plain ResponseErrors, known only by their first word."""
+_BEFORE_FIRST_WORD = re.compile(r"^(ERR Error running script .*?: )?-")
+"""Redis 6.2 wraps the answer to a command of a script, also one that has a class elsewhere."""
+_NO_MEMORY = "Redis has no memory left for new jobs (maxmemory is reached); what is there goes on: submit again later, or raise maxmemory"
 _POOL_IS_EXHAUSTED = "No connection available"
 
 
@@ -37,12 +41,19 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, _TRANSIENT_CLASSES) or _begins(error, _TRANSIENT_PREFIXES)
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether Redis refused to write because `maxmemory` is reached."""
+    return isinstance(error, OutOfMemoryError) or _begins(error, ("OOM",))
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Turn what the client raises into `StoreUnavailable` where waiting helps; everything else passes unchanged."""
     try:
         yield
     except (RedisError, OSError) as error:
+        if is_full(error):
+            raise StoreFull(_NO_MEMORY) from error
         if is_transient(error):
             message = f"Redis is not available right now: {str(error) or type(error).__name__}"
             raise StoreUnavailable(message) from error
@@ -58,4 +69,4 @@ def note(error: BaseException, locator: Locator) -> None:
 
 
 def _begins(error: BaseException, prefixes: tuple[str, ...]) -> bool:
-    return isinstance(error, ResponseError) and str(error).lstrip("-").startswith(prefixes)
+    return isinstance(error, ResponseError) and _BEFORE_FIRST_WORD.sub("", str(error)).startswith(prefixes)

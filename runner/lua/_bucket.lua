@@ -20,6 +20,7 @@
 local kinds = {}
 local policies = {}
 local buckets = {}
+local waiting_more = 0 -- jobs and tickets that came to wait in a line in this call, less those that left one
 local RESERVATION_US = 60000000
 local KEPT_LONGER_US = 5000000
 local PAUSED_US = 3600000000
@@ -185,6 +186,7 @@ local function unreserve_all(needs)
 end
 
 local function flush_buckets()
+  if waiting_more ~= 0 then redis.call('INCRBY', prefix .. 'waiting', waiting_more) end
   for name, b in pairs(buckets) do
     if b.kind and (b.changed or b.taken) then
       local key = bucket_key(name)

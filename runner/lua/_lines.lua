@@ -94,7 +94,7 @@ local function enqueue(id, priority, limits, line, rank)
   local key = line_key(line)
   local needs = needs_of(limits)
   if redis.call('EXISTS', key) == 1 then
-    redis.call('ZADD', key, int(rank), id)
+    waiting_more = waiting_more + redis.call('ZADD', key, int(rank), id)
     -- A new head may be content with less than the one its bucket's wake was set for.
     local at = redis.call('ZRANK', key, id) == 0 and place_of(line, needs)
     if at then wake_at(at.bucket, now + wait_of(load_bucket(at.bucket), at.cost, true)) end
@@ -121,7 +121,7 @@ local function enqueue(id, priority, limits, line, rank)
     end
     at = b.name
   end
-  redis.call('ZADD', key, int(rank), id)
+  waiting_more = waiting_more + redis.call('ZADD', key, int(rank), id)
   join(line, at, wait)
   return 'waiting'
 end
@@ -181,7 +181,7 @@ local function withdraw(id, limits, line)
   local key = limits and line_key(line)
   local rank = key and redis.call('ZRANK', key, id)
   if not rank then return redis.call('HSET', job_key(id), 'on_stream', 1) end
-  redis.call('ZREM', key, id)
+  waiting_more = waiting_more - redis.call('ZREM', key, id)
   local needs = needs_of(limits)
   local at = rank == 0 and place_of(line, needs)
   if not at then return end

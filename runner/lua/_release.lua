@@ -25,6 +25,7 @@ local function serve(bucket_name, budget)
     end
     local popped = redis.call('ZPOPMIN', line_key(line))
     local id, rank = popped[1], tonumber(popped[2])
+    if id then waiting_more = waiting_more - 1 end
     local limits = id and redis.call('HGET', job_key(id), 'limits')
     local moved, next_pass = false, pass
     if limits then
@@ -36,7 +37,7 @@ local function serve(bucket_name, budget)
       if spent then
         fail_exhausted(id, spent)
       elseif lacked or full then
-        redis.call('ZADD', line_key(line), int(rank), id)
+        waiting_more = waiting_more + redis.call('ZADD', line_key(line), int(rank), id)
         local at = lacked or full
         if at.name == bucket_name then
           redis.call('ZADD', WAKES, int(now + (lacked_wait or 0)), bucket_name)

@@ -1,11 +1,15 @@
 -- submit: accept jobs. (new) -> queued, waiting or scheduled. Repeatable: the same id with the same task and arguments is the
 -- job that exists; with others it is a conflict, and that job alone is not stored.
 -- KEYS: prefix
--- ARGV: jobs...
+-- ARGV: most_backlog (-1: no cap), whole (0 or 1), behind (jobs), jobs...
+--   whole: all that are new fit under the cap or none is stored, else each as long as there is room
+--   behind: new jobs of the same batch that follow in other calls
 --   jobs: for each id, task, args (JSON), limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us,
 --   max_wait_us (0: for ever), on_expiry ('expire' or 'fail')
--- Returns: for each job its first state ('queued', 'waiting' or 'scheduled'), or 'existing' or 'conflict'; of a caller that is
---   too old for this queue 'outdated', the newest format in use, the oldest allowed
+-- Returns: for each job its first state ('queued', 'waiting' or 'scheduled'), or 'existing' or 'conflict', or 'full': no room for
+--   it; at the end, only if there was not room for all, how many jobs there are. Of a caller that is too old for this queue
+--   'outdated', the newest format in use, the oldest allowed
+-- full: refused
 -- include: _base, _due, _format
 
 local refused = outdated()
@@ -18,6 +22,28 @@ local sequence
 local submitted = int(now)
 local lined = {} -- from the first that needs tokens on, in their order: ready or waiting is decided below
 
+-- Jobs that have not ended: on a stream, waiting in a line, or scheduled.
+local function backlog()
+  local unended = redis.call('ZCARD', prefix .. 'scheduled') + math.max(tonumber(redis.call('GET', prefix .. 'waiting') or 0), 0)
+  for _, stream in ipairs(STREAMS) do unended = unended + redis.call('XLEN', stream) end
+  return unended
+end
+
+local unended
+local room = math.huge
+if most_backlog ~= '-1' then
+  unended = backlog()
+  room = tonumber(most_backlog) - unended
+  local new = tonumber(behind)
+  if whole == '1' and room < new + count then
+    for n = 1, count do new = new + 1 - redis.call('EXISTS', job_key(ARGV[jobs_at + (n - 1) * STRIDE_ARGV])) end
+    if new > room then
+      room = 0
+      answers[count + 1] = unended
+    end
+  end
+end
+
 for n = 1, count do
   local at = jobs_at + (n - 1) * STRIDE_ARGV
   local id, task, args, limits = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
@@ -26,9 +52,13 @@ for n = 1, count do
   if redis.call('EXISTS', key) == 1 then
     local existing = redis.call('HMGET', key, 'task', 'args')
     answers[n] = (existing[1] == task and existing[2] == args) and 'existing' or 'conflict'
+  elseif room <= 0 then
+    answers[n] = 'full'
+    answers[count + 1] = unended
   else
     local state = delay_us > 0 and 'scheduled' or 'queued'
     local rank
+    room = room - 1
     if limits == '' then
       redis.call('HSET', key, 'task', task, 'args', args, 'state', state, 'priority', priority, 'submitted', submitted)
     else

@@ -20,7 +20,7 @@ class Recorder:
         self.calls: list[list[str]] = []
         self.answers: asyncio.Queue[Exception | None] = asyncio.Queue()
 
-    async def send_each(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
+    async def send_apart(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
         self.calls.append([job.id for job in jobs])
         if (error := await self.answers.get()) is not None:
             raise error

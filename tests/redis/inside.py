@@ -96,7 +96,10 @@ async def wakes(store: JobStore) -> dict[str, int]:
 
 
 async def inconsistencies(store: JobStore) -> list[str]:
-    """What is wrong with lines, buckets and wakes: a line that is not empty stands at exactly one bucket, and that has a wake."""
+    """What is wrong with lines, buckets and wakes: a line that is not empty stands at exactly one bucket, and that has a wake.
+
+    And how many wait in lines is known.
+    """
     keys = store.keys
     found = []
     standing: dict[str, list[str]] = {}
@@ -114,4 +117,14 @@ async def inconsistencies(store: JobStore) -> list[str]:
         places = standing.pop(line, [])
         if len(places) != 1 or places[0] not in line.partition("@")[0].split(";"):
             found.append(f"line {line} stands at {places}")
+    waiting = sum([int(await command(store.redis, "ZCARD", keys.line(line))) for line in lines])
+    counted = int(await command(store.redis, "GET", keys.waiting) or 0)
+    if counted != waiting:
+        found.append(f"{waiting} wait in lines and {counted} are counted")
     return found + [f"empty line {line} stands at {places}" for line, places in standing.items()]
+
+
+async def commands(store: JobStore) -> int:
+    """Commands this server has executed so far, those of scripts included."""
+    text = (await command(store.redis, "INFO", "commandstats")).decode()
+    return sum(int(row.partition("calls=")[2].partition(",")[0]) for row in text.splitlines() if row.startswith("cmdstat_"))

@@ -5,7 +5,7 @@ from runner.limits import TokenBucket
 from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import Clock, claim, finish_all, ids, interval, job, jobs, publish
-from tests.redis.inside import all_keys, line_ids, spoken_for, states, stream_ids
+from tests.redis.inside import all_keys, commands, line_ids, spoken_for, states, stream_ids
 
 
 async def test_a_line_is_served_in_the_order_of_submission(store: JobStore, clock: Clock) -> None:
@@ -139,12 +139,6 @@ async def test_work_for_a_start_does_not_grow_with_the_backlog(store: JobStore, 
     assert with_many <= 60 * 10
 
 
-async def commands(store: JobStore) -> int:
-    """Commands this server has executed so far, those of scripts included."""
-    text = (await command(store.redis, "INFO", "commandstats")).decode()
-    return sum(int(row.partition("calls=")[2].partition(",")[0]) for row in text.splitlines() if row.startswith("cmdstat_"))
-
-
 async def test_drained_lines_leave_only_what_expires_or_is_meant_to_stay(store: JobStore, clock: Clock) -> None:
     await publish(store, interval("x"), interval("y"))
     await store.submit([*jobs(5, "a", needs=["x"]), *jobs(5, "b", needs=["x", "y"]), *jobs(5, "c", needs=["y"])])
@@ -157,7 +151,7 @@ async def test_drained_lines_leave_only_what_expires_or_is_meant_to_stay(store: 
     await store.refill()
 
     lasting = [key for key in await all_keys(store) if await command(store.redis, "PTTL", key) == -1]
-    named = ["format", "history", "limits", "nudge", "seq", "stream:high", "stream:low", "stream:normal", "workers"]
+    named = ["format", "history", "limits", "nudge", "seq", "stream:high", "stream:low", "stream:normal", "waiting", "workers"]
     assert sorted(lasting) == [store.keys.prefix + name for name in named]
 
 

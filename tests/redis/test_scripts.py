@@ -29,7 +29,10 @@ async def test_the_server_knows_a_script_under_the_name_computed_here(redis: Red
 def test_a_script_begins_with_a_header_that_says_all(name: str) -> None:
     text = load(name).source.split(f"-- {name}: ", 1)[1]
 
-    assert re.match(r"[A-Z(a-z].*\n(-- .*\n)*-- KEYS: prefix\n-- ARGV: .*\n(--   .*\n)*-- Returns: .*\n(--   .*\n)*-- include: ", text)
+    assert re.match(
+        r"[A-Z(a-z].*\n(-- .*\n)*-- KEYS: prefix\n-- ARGV: .*\n(--   .*\n)*-- Returns: .*\n(--   .*\n)*(-- full: refused\n)?-- include: ",
+        text,
+    )
 
 
 async def test_a_server_that_lost_its_scripts_is_given_them_again(store: JobStore, redis_url: str, queue: str) -> None:
@@ -53,7 +56,7 @@ def patterns_of_keys(queue: str) -> list[str]:
     keys = Keys(queue)
     names = [keys.stream(priority) for priority in Priority]
     names += [keys.wakes, keys.scheduled, keys.limits, keys.tasks, keys.workers, keys.leader, keys.nudge]
-    names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock, keys.expiring, keys.format]
+    names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock, keys.expiring, keys.format, keys.waiting]
     variable = [keys.job, keys.line, keys.lines_waiting, keys.passed, keys.bucket, keys.worker, keys.inbox, keys.cancels]
     variable += [keys.taken, keys.holders, keys.periods]
     # Lines that hold a scarce bucket (keys.holds) are what test_multiple_limits is about.

@@ -9,7 +9,8 @@ from runner.job import Submission
 from runner.keys import Priority
 from runner.redis_client import command
 from runner.scripts import Argument
-from runner.store import JobStore, fitting
+from runner.store import JobStore
+from runner.submission_store import fitting
 from tests.redis.builders import START_US, Clock, claim, ids, interval, job, jobs, publish, succeeded
 from tests.redis.inside import all_keys, line_ids, nudged, scores, spoken_for, states, stream_ids, wakes
 
@@ -226,7 +227,7 @@ async def test_large_jobs_are_submitted_in_calls_that_are_answered_in_time(store
     sent = []
     run = store._run
 
-    async def counted(name: str, rest: Sequence[Argument] = (), /, **arguments: Argument) -> Any:
+    async def counted(name: str, rest: Sequence[Argument] = (), /, **arguments: Any) -> Any:
         sent.append(len(rest) // len(Submission._fields))
         return await run(name, rest, **arguments)
 

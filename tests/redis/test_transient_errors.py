@@ -4,7 +4,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from runner.connection import connect, is_transient, translated_errors
-from runner.errors import StoreUnavailable
+from runner.errors import StoreFull, StoreUnavailable
 from runner.redis_client import command
 from tests.servers import Server
 
@@ -13,7 +13,7 @@ async def test_a_full_memory_is_no_reason_to_give_up(private_server: Server) -> 
     client = connect(private_server.url, timeout_s=5.0)
     await command(client, "CONFIG", "SET", "maxmemory", "1")
 
-    with pytest.raises(StoreUnavailable, match="not available right now"), translated_errors():
+    with pytest.raises(StoreFull, match="no memory left"), translated_errors():
         await command(client, "SET", "{test}:key", "value")
 
     await client.aclose()

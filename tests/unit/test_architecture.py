@@ -44,6 +44,7 @@ RINGS = {
         "replies",
         "scripts",
         "store",
+        "submission_store",
     },
     "processes": {
         "asgi",
@@ -55,6 +56,7 @@ RINGS = {
         "heartbeat",
         "in_hand",
         "intake",
+        "known_tasks",
         "limiter",
         "prompt_limiter",
         "refill",

@@ -15,7 +15,10 @@ from runner import failpoints, scripts
 from runner.connection import is_transient
 from runner.errors import ConfigurationError
 
-REDIS_RING = [Path(failpoints.__file__).with_name(name) for name in ("lease.py", "limit_store.py", "queue_store.py", "store.py")]
+REDIS_RING = [
+    Path(failpoints.__file__).with_name(name)
+    for name in ("lease.py", "limit_store.py", "queue_store.py", "store.py", "submission_store.py")
+]
 
 
 class Client:
@@ -190,7 +193,7 @@ def test_a_malformed_failpoint_is_refused_with_its_form(spec: str) -> None:
 
 
 def test_an_unknown_point_is_refused_and_the_known_ones_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"'chaim:after=exit' names no point \(known: attempt, blpop, cancel, claim, "):
+    with pytest.raises(ConfigurationError, match=r"'chaim:after=exit' names no point \(known: attempt, blpop, calendar, cancel, "):
         failpoints.failpoints("claim:before=exit;chaim:after=exit")
 
 

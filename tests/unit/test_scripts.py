@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from runner import scripts
 from runner.scripts import Argument, Script, load, script_names
@@ -131,7 +132,7 @@ async def test_a_lost_script_is_sent_again_in_full_and_only_then(load_text: Load
 
 async def test_any_other_error_is_not_answered_by_running_the_script_again(load_text: Loader) -> None:
     script = load_text(HEADER.format("id", "none"))
-    redis, thread = AsyncForgetfulRedis(ResponseError("OOM")), ForgetfulRedis(ResponseError("OOM"))
+    redis, thread = AsyncForgetfulRedis(ResponseError("MISCONF")), ForgetfulRedis(ResponseError("MISCONF"))
 
     with pytest.raises(ResponseError):
         await script.run(redis, "prefix", id="a")
@@ -139,3 +140,26 @@ async def test_any_other_error_is_not_answered_by_running_the_script_again(load_
         script.run_in_thread(thread, "prefix", id="a")
 
     assert [len(redis.commands), len(thread.commands)] == [1, 1]
+
+
+class FullRedis(ForgetfulRedis):
+    """A server without memory: it lets a script pass that has written something."""
+
+    def execute_command(self, *args: object, **_: object) -> object:
+        self.commands.append(args)
+        if args[0] == "EVALSHA":
+            raise NoScriptError("NOSCRIPT")
+        if not str(args[1]).startswith("redis.call('DEL', KEYS[1])"):
+            raise OutOfMemoryError("command not allowed")
+        return "done"
+
+
+def test_a_script_refused_for_want_of_memory_goes_on_unless_it_brings_new_work(load_text: Loader) -> None:
+    script, thread = load_text(HEADER.format("id", "none")), FullRedis(OutOfMemoryError())
+
+    assert script.run_in_thread(thread, "prefix", id="a") == "done"
+    assert [words[0] for words in thread.commands] == ["EVALSHA", "EVAL", "EVALSHA", "EVAL"]
+
+    refused = replace(script, refused_when_full=True)
+    with pytest.raises(OutOfMemoryError):
+        refused.run_in_thread(thread, "prefix", id="a")

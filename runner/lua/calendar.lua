@@ -1,0 +1,13 @@
+-- calendar: publish the instants at which the periods of quotas begin, as Lua knows no calendar, and forget past ones.
+-- KEYS: prefix
+-- ARGV: calendar ("month:Europe/Berlin"), starts...
+--   starts: instants in µs, the first that of the period under way
+-- Returns: how many are new
+-- include: none
+
+local key = prefix .. 'periods:' .. calendar
+local new = 0
+for at = starts_at, #ARGV do new = new + redis.call('ZADD', key, ARGV[at], ARGV[at]) end
+redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. ARGV[starts_at])
+redis.call('PEXPIREAT', key, string.sub(ARGV[#ARGV], 1, -4))
+return new
