@@ -1,7 +1,8 @@
-"""From `--app module:object` to the user's Runner, and from options to its settings."""
+"""From `--app module:object` to the user's Runner, from options to its settings, and to what only some commands need."""
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,13 @@ def configure(runner: Runner, **options: Any) -> None:
     """Let options that are given win over what the app says of itself."""
     given = {field: value for field, value in options.items() if value is not None}
     runner.settings = load_settings(**{**runner.settings.model_dump(exclude_unset=True), **given})
+
+
+def deferred(path: str) -> Callable[..., Any]:
+    """The function at module:name, imported when it is called: a worker is not to hold the service and the demonstration in memory."""
+    module, _, name = path.partition(":")
+
+    def call(*args: Any, **options: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*args, **options)
+
+    return call

@@ -11,13 +11,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from api.server import serve
-from runner.cli.loading import configure, load_app
+from runner.cli.loading import configure, deferred, load_app
 from runner.cli.options import App, AsJson, RedisUrl
 from runner.cli.output import log_to_stderr, say, say_json
 from runner.cli.signals import Signals
 from runner.connection import embedded_folder, parse_address, shown_url
-from runner.demo import show
 from runner.embedded import EmbeddedServer
 from runner.errors import RunnerError
 from runner.registry import Runner
@@ -27,6 +25,9 @@ if sys.platform == "win32":
     new_event_loop = None
 else:
     from uvloop import new_event_loop
+
+_serve_api = deferred("api.server:serve")
+_demonstrate = deferred("runner.demo.show:run")
 
 Concurrency = Annotated[int | None, typer.Option("--concurrency", "-c", help="Jobs this worker runs at once (100).", show_default=False)]
 Lease = Annotated[
@@ -102,7 +103,7 @@ def dev(
 def demo() -> None:
     """Watch 60 real HTTP calls being made at exactly the permitted rate, while a worker is killed."""
     log_to_stderr(verbose=False)
-    sys.exit(_run(show.run(Console())))
+    sys.exit(_run(_demonstrate(Console())))
 
 
 def _lease_options(lease: float | None) -> dict[str, float]:
@@ -172,7 +173,7 @@ async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_j
         else:
             say(f"listening on {url}")
 
-    await serve(runner.settings, runner.queue, host=host, port=port, on_started=listening, on_signal=signals.received)
+    await _serve_api(runner.settings, runner.queue, host=host, port=port, on_started=listening, on_signal=signals.received)
 
 
 async def _develop(runner: Runner, server: str, host: str, port: int) -> None:

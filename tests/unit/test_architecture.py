@@ -250,9 +250,11 @@ def test_each_power_has_one_owner() -> None:
     assert violations(borrowed_powers, "runner", "api") == []
 
 
-def test_the_library_imports_nothing_that_only_the_edges_need() -> None:
-    """They would be in the memory of every worker."""
-    command = "import runner, sys; print(*{'fastapi', 'httpx', 'rich', 'starlette', 'typer', 'uvicorn'} & sys.modules.keys())"
+@pytest.mark.parametrize(("module", "absent"), [("runner", {"rich", "starlette", "typer"}), ("runner.cli", set[str]())])
+def test_a_worker_does_not_import_what_it_has_no_use_for(module: str, absent: set[str]) -> None:
+    """It would stay in the memory of each: of the library, and of the command `worker`, too."""
+    useless = {"fastapi", "httpx", "uvicorn", *absent}
+    command = f"import {module}, sys; print(*{useless} & sys.modules.keys())"
     imported = subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
 
     assert imported == []
