@@ -48,7 +48,7 @@ class Arguments:
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The JSON of a call. Raises `InvalidArguments` naming each argument that does not fit."""
         values = dict(zip(self._positional, args, strict=False))
-        twice = values.keys() & kwargs.keys()
+        twice = kwargs and values.keys() & kwargs.keys()
         if len(args) > len(self._positional) or twice:
             what = f"argument {min(twice)!r} given twice" if twice else f"{len(args)} positional arguments for {len(self._positional)}"
             message = f"task {self._task!r}: {what}"

@@ -14,6 +14,7 @@ from runner.limits import MICROSECONDS, Need, bucket_name, encode_needs, key_val
 
 LONGEST_DELAY = timedelta(days=366)
 """How far ahead a job can be scheduled."""
+_PRIORITIES = {priority.name: int(priority) for priority in Priority}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class JobOptions:
 
     def delay_us(self) -> int:
         """µs until the job may start. Raises `InvalidOption`."""
+        if self.delay is None and self.run_at is None:
+            return 0
         if self.delay is not None and self.run_at is not None:
             message = "delay and run_at exclude each other: give one"
             raise InvalidOption(message)
@@ -105,13 +108,11 @@ def prepare(spec: TaskSpec, limits: Sequence[LimitUse], encoded: bytes, args: Ma
 
     Raises a `SubmissionRefused`: nothing that could never start is accepted.
     """
-    needs = [_need(spec, limit, args or {}, options.cost or {}) for limit in limits]
-    unknown = (options.cost or {}).keys() - {limit.name for limit in limits}
+    unknown = options.cost and options.cost.keys() - {limit.name for limit in limits}
     if unknown:
         message = f"task {spec.name!r} has no limit {min(unknown)!r} to charge (its limits: {', '.join(spec.limits) or 'none'})"
         raise UnknownLimit(message)
-    share = "" if spec.fair_by is None or not needs else key_value(spec.name, spec.fair_by, args or {})
-    text, line = encode_needs([need for need in needs if need.cost > 0], share, spec.weights.get(share, 1))
+    text, line = _standing(spec, limits, args or {}, options.cost or {}) if limits else ("", "")
     return Submission(
         id=new_job_id() if options.id is None else check_job_id(options.id),
         task=spec.name,
@@ -123,6 +124,13 @@ def prepare(spec: TaskSpec, limits: Sequence[LimitUse], encoded: bytes, args: Ma
         max_wait_us=max_wait_us(spec, options),
         on_expiry=spec.on_expiry,
     )
+
+
+def _standing(spec: TaskSpec, limits: Sequence[LimitUse], args: Mapping[str, Any], given: Mapping[str, int]) -> tuple[str, str]:
+    """What a job needs, and the line in which it waits for it."""
+    needs = [need for need in (_need(spec, limit, args, given) for limit in limits) if need.cost > 0]
+    share = "" if spec.fair_by is None else key_value(spec.name, spec.fair_by, args)
+    return encode_needs(needs, share, spec.weights.get(share, 1))
 
 
 def _need(spec: TaskSpec, limit: LimitUse, args: Mapping[str, Any], given: Mapping[str, int]) -> Need:
@@ -140,7 +148,7 @@ def _need(spec: TaskSpec, limit: LimitUse, args: Mapping[str, Any], given: Mappi
 
 def _priority(name: str) -> int:
     try:
-        return int(Priority[name])
+        return _PRIORITIES[name]
     except KeyError:
         message = f"priority {name!r} is unknown (known: {', '.join(p.name for p in Priority)})"
         raise InvalidOption(message) from None

@@ -23,6 +23,7 @@ class QueueStore:
 
     def __init__(self, url: str, queue: str, settings: Settings, *, now_us: Callable[[], int] = lambda: 0) -> None:
         self.keys = Keys(check_queue_name(queue))
+        self._prefix = self.keys.prefix
         self.settings = settings
         self.locator = located(url, self.keys.prefix)
         self.redis = connect(self.locator, timeout_s=settings.command_timeout_s)
@@ -30,12 +31,13 @@ class QueueStore:
         self._patient = connect(self.locator, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
         failpoints.arm(settings.failpoints, self.redis, self._patient)
         self._now_us = now_us
-        self._common: dict[str, scripts.Argument] = {
+        common: dict[str, scripts.Argument] = {
             "window_size": settings.window,
             "history_length": settings.history_length,
             "failed_ttl_ms": milliseconds(settings.failed_ttl_s),
             "format": FORMAT,
         }
+        self._fixed = {name: {key: value for key, value in common.items() if key in script.arguments} for name, script in _SCRIPTS.items()}
         self._turns = count(1)
         self._streams = [self.keys.stream(priority).encode() for priority in Priority]
         self._priority_of = {stream: int(priority) for priority, stream in zip(Priority, self._streams, strict=True)}
@@ -50,15 +52,12 @@ class QueueStore:
         script = _SCRIPTS[name]
         if force:
             script = script.going_on or script
-        for name_of_common, value in self._common.items():
-            if name_of_common in script.arguments:
-                arguments.setdefault(name_of_common, value)
         if "now_us" in script.arguments:
             arguments["now_us"] = self._now_us()
         if "turn" in script.arguments:
             arguments["turn"] = next(self._turns)
         with translated_errors():
-            return await script.run(self.redis, self.keys.prefix, rest, **arguments)
+            return await script.run(self.redis, self._prefix, rest, **{**self._fixed[name], **arguments})
 
     async def check(self) -> None:
         """Run a script that reads: shows that Redis answers, runs Lua, and has finished loading."""

@@ -54,10 +54,14 @@ class Script:
 
     def encode(self, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> list[Argument]:
         """The command after EVAL or EVALSHA's first argument. Raises TypeError if the names are not those of the header."""
-        if named.keys() != set(self.arguments):
+        try:
+            words = [named[name] for name in self.arguments]
+        except KeyError:
+            words = []
+        if len(words) != len(named) or len(words) != len(self.arguments):
             message = f"script {self.name} takes {self.arguments}, got {tuple(named)}"
             raise TypeError(message)
-        return [1, key, *[named[name] for name in self.arguments], *rest]
+        return [1, key, *words, *rest]
 
     async def run(self, redis: AsyncRedis, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> Any:
         command = self.encode(key, rest, **named)
