@@ -32,11 +32,13 @@ _THROTTLE = {
 def text(document: Document) -> str:
     """Everything, with where it was measured and how each peer was set up."""
     place = "  ".join(f"{name}={value}" for name, value in document["environment"].items())
-    return "\n\n".join([place, *tables(document), _settings(document["peers"])])
+    return "\n\n".join(
+        [place, *tables(document), *(f"Failed: {failure}." for failure in document["failures"]), _settings(document["peers"])]
+    )
 
 
 def tables(document: Document) -> list[str]:
-    """What was measured, the fastest first, how it relates, the same of the limiters, and what failed."""
+    """What was measured, the fastest first, how it relates, and the same of the limiters."""
     cases = {name: case["figures"] for name, case in document["cases"].items()}
     ordered = sorted(cases, key=lambda name: -cases[name].get("drain_jobs_per_s", {"median": 0})["median"])
     drained = [name for name in ordered if "drain_jobs_per_s" in cases[name]]
@@ -46,7 +48,7 @@ def tables(document: Document) -> list[str]:
         parts.append(_ratios(cases, drained))
     if throttled:
         parts.append(_measured(cases, throttled, _THROTTLE))
-    return parts + [f"Failed: {failure}" for failure in document["failures"]]
+    return parts
 
 
 def _measured(cases: Mapping[str, Figures], names: Sequence[str], columns: Mapping[str, str]) -> str:

@@ -70,7 +70,7 @@ def test_only_who_was_limited_is_in_the_table_of_limits() -> None:
 
 
 def test_what_failed_is_told() -> None:
-    assert "\nFailed: slow, turn 2: stalled: 7 of 1,000 jobs after 45 s\n" in SHOWN
+    assert "\nFailed: slow, turn 2: stalled: 7 of 1,000 jobs after 45 s.\n" in SHOWN
 
 
 def test_the_fullest_window_is_found() -> None:
