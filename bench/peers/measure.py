@@ -91,13 +91,17 @@ async def drained(url: str, program: Sequence[str | Path], sizes: Sizes) -> dict
 
 async def _submitted(submitter: PeerProcess, sizes: Sizes) -> dict[str, float]:
     single = await submitter.ask(_SUBMIT_TIMEOUT_S, do="submit", begin=1, jobs=sizes.single_jobs)
-    figures = {"single_jobs_per_s": sizes.single_jobs / single["seconds"]}
+    figures = {
+        "single_jobs_per_s": sizes.single_jobs / single["seconds"],
+        "single_cpu_us_per_job": single["cpu_s"] * _MICROSECONDS / sizes.single_jobs,
+    }
     rest: dict[str, Any] = {"begin": sizes.single_jobs + 1, "jobs": sizes.jobs - sizes.single_jobs}
     bulk = await submitter.ask(_SUBMIT_TIMEOUT_S, do="bulk", batch=sizes.batch, **rest)
     if "cannot" in bulk:
         await submitter.ask(_SUBMIT_TIMEOUT_S, do="submit", **rest)
     else:
         figures["bulk_jobs_per_s"] = rest["jobs"] / bulk["seconds"]
+        figures["bulk_cpu_us_per_job"] = bulk["cpu_s"] * _MICROSECONDS / rest["jobs"]
     return figures
 
 

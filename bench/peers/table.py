@@ -15,6 +15,8 @@ _COLUMNS = {
     "bulk_jobs_per_s": "in bulk, jobs/s",
     "latency_p50_ms": "idle p50, ms",
     "latency_p99_ms": "p99, ms",
+    "single_cpu_us_per_job": "submit CPU, µs/job",
+    "bulk_cpu_us_per_job": "in bulk",
     "worker_cpu_us_per_job": "worker CPU, µs/job",
     "redis_cpu_us_per_job": "Redis CPU, µs/job",
     "redis_commands_per_job": "commands/job",

@@ -36,6 +36,8 @@ async def test_a_peer_is_measured_from_outside(url: str) -> None:
 
     assert figures.keys() == {
         "single_jobs_per_s",
+        "single_cpu_us_per_job",
+        "bulk_cpu_us_per_job",
         "bulk_jobs_per_s",
         "drain_jobs_per_s",
         "worker_cpu_us_per_job",

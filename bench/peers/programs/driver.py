@@ -48,6 +48,16 @@ async def _finished(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
+class _Stopwatch:
+    """Runs from when it is made: on the clock, and by the processor time of this process."""
+
+    def __init__(self) -> None:
+        self._begun_ns, self._cpu_s = time.monotonic_ns(), time.process_time()
+
+    def read(self) -> dict[str, Any]:
+        return {"seconds": (time.monotonic_ns() - self._begun_ns) / NANOSECONDS, "cpu_s": time.process_time() - self._cpu_s}
+
+
 class Submitter:
     """Carries out orders to submit; remembers some handles, to ask for their results."""
 
@@ -61,22 +71,22 @@ class Submitter:
         return await action(numbers, order)
 
     async def _one_by_one(self, numbers: range, _: dict[str, Any]) -> dict[str, Any]:
-        begun_ns = time.monotonic_ns()
+        begun = _Stopwatch()
         handles = [await _finished(self._peer.submit(number)) for number in numbers]
-        return self._timed(begun_ns, handles)
+        return self._timed(begun, handles)
 
     async def _in_bulk(self, numbers: range, order: dict[str, Any]) -> dict[str, Any]:
         if not hasattr(self._peer, "submit_many"):
             return {"cannot": "bulk"}
-        begun_ns, handles = time.monotonic_ns(), []
+        begun, handles = _Stopwatch(), []
         for begin in range(0, len(numbers), order["batch"]):
             handles += await _finished(self._peer.submit_many(list(numbers[begin : begin + order["batch"]])))
-        return self._timed(begun_ns, handles)
+        return self._timed(begun, handles)
 
-    def _timed(self, begun_ns: int, handles: list[Any]) -> dict[str, Any]:
-        seconds = (time.monotonic_ns() - begun_ns) / NANOSECONDS
+    def _timed(self, begun: "_Stopwatch", handles: list[Any]) -> dict[str, Any]:
+        answer = begun.read()
         self._some = (handles[len(handles) // 2], handles[-1])
-        return {"seconds": seconds}
+        return answer
 
     async def _paced(self, numbers: range, order: dict[str, Any]) -> dict[str, Any]:
         """The instants at which each call of submit began."""
