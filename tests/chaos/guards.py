@@ -388,6 +388,28 @@ GUARDS = (
         "if false then",
         "tests/redis/test_buckets.py::test_jobs_that_waited_when_the_clock_went_back_wait_no_longer_for_it",
     ),
+    # Servers that change places
+    Guard(
+        "an old primary that stood still is asked nothing before the Sentinels are",
+        "runner/connection/locator.py",
+        "return self.address.topology is Topology.sentinel and monotonic_s() - self._asked_s > _TRUST_S",
+        "return False",
+        "tests/chaos/test_failover.py::test_a_primary_that_stood_still_gets_nothing_when_it_goes_on",
+    ),
+    Guard(
+        "who says that the slot is elsewhere is left",
+        "runner/connection/outage.py",
+        "if isinstance(error, (*_ELSEWHERE_CLASSES, MovedError)) or _begins(error, _ELSEWHERE_PREFIXES):",
+        "if False:",
+        "tests/chaos/test_cluster.py::test_a_slot_that_moves_takes_its_queue_along",
+    ),
+    Guard(
+        "connections from before a failover are opened anew",
+        "runner/connection/opening.py",
+        "        if connection.epoch != locator.epoch:\n            await",
+        "        if False:\n            await",
+        "tests/chaos/test_failover.py::test_a_failover_ordered_from_sentinel_moves_everybody",
+    ),
     # Versions
     Guard(
         "a queue that a newer version uses refuses what is too old for it",
