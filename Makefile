@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test chaos mutate-guards check format bench clean
+.PHONY: help setup demo dev test faults chaos mutate-guards check format bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,6 +29,11 @@ dev: $(READY) ## Server, API and worker in one process
 
 test: $(READY) ## The whole suite on Valkey and on Redis (ALLOW_NO_REDIS=1: without redis-server)
 	RUNNER_TEST_SERVER=valkey,redis $(BIN)/python -m pytest -n auto
+
+faults: $(READY) ## Every fault of docs/reliability.md, and the table of how long recovery took
+	@mkdir -p build && rm -f build/faults.jsonl
+	RUNNER_TEST_SERVER=valkey,redis $(BIN)/python -m pytest -n auto -m fault --fault-report build/faults.jsonl
+	$(BIN)/python -m tests.chaos.report build/faults.jsonl
 
 chaos: $(READY) ## Random faults for MINUTES=5, repeatable by SEED=...; 30 minutes are 230,000 jobs
 	$(BIN)/python -m tests.chaos.campaign --api --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
