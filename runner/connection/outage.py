@@ -23,13 +23,13 @@ from runner.errors import StoreFull, StoreUnavailable
 
 _LOST_CLASSES = (RedisConnectionError, RedisTimeoutError, OSError)
 _ELSEWHERE_CLASSES = (ClusterDownError, MasterDownError, ReadOnlyError)
-"""Also MOVED. ASK is no reason to go: while a slot migrates its old owner is asked again until it says MOVED, see decision 0016."""
+"""Also MOVED. ASK is no reason to go: while a slot migrates its old owner is asked again until it says MOVED, see decision 0017."""
 _ELSEWHERE_PREFIXES = ("UNBLOCKED", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "READONLY")
 _TRANSIENT_CLASSES = (*_LOST_CLASSES, *_ELSEWHERE_CLASSES, AskError, OutOfMemoryError, StoreUnavailable, TryAgainError)
 _TRANSIENT_PREFIXES = (*_ELSEWHERE_PREFIXES, "LOADING", "MISCONF", "BUSY", "NOGROUP", "OOM", "TRYAGAIN")
 """Answers that mean "wait, then ask again": some have a class, the others are plain ResponseErrors, known only by their first word."""
-_BEFORE_FIRST_WORD = re.compile(r"^(ERR Error running script .*?: )?-")
-"""Redis 6.2 wraps the answer to a command of a script, also one that has a class elsewhere."""
+_IN_A_SCRIPT = re.compile(r"Error running script \(call to f_[0-9a-f]+\): (?:@user_script: ?\d+: )+")
+"""What Redis 6.2 puts before an error that a command met inside a script; from 7.0 on the error comes as it is."""
 _NO_MEMORY = "Redis has no memory left for new jobs (maxmemory is reached); what is there goes on: submit again later, or raise maxmemory"
 _POOL_IS_EXHAUSTED = "No connection available"
 
@@ -69,4 +69,4 @@ def note(error: BaseException, locator: Locator) -> None:
 
 
 def _begins(error: BaseException, prefixes: tuple[str, ...]) -> bool:
-    return isinstance(error, ResponseError) and _BEFORE_FIRST_WORD.sub("", str(error)).startswith(prefixes)
+    return isinstance(error, ResponseError) and _IN_A_SCRIPT.sub("", str(error), count=1).lstrip("-").startswith(prefixes)
