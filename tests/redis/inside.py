@@ -37,9 +37,23 @@ async def spoken_for(store: JobStore, bucket: str) -> tuple[int, int]:
     return int(reserved or 0), int(released or 0)
 
 
+EXPIRE_TIME = """
+local function now_ms() local now = redis.call('TIME') return now[1] * 1000 + math.floor(now[2] / 1000) end
+local before, ttl_ms
+repeat before, ttl_ms = now_ms(), redis.call('PTTL', KEYS[1]) until before == now_ms()
+return ttl_ms < 0 and ttl_ms or string.format('%.0f', before + ttl_ms)
+"""
+"""PEXPIRETIME, which Redis 6.2 does not have."""
+
+
+async def expires_at_ms(store: JobStore, key: str) -> int:
+    """The instant at which Redis forgets a key; -1 if it never does, -2 if there is none."""
+    return int(await command(store.redis, "EVAL", EXPIRE_TIME, 1, key))
+
+
 async def forgotten_at(store: JobStore, key: str) -> int | None:
     """When Redis forgets a key, in ms from START_US; None if it never does, -1 if there is none."""
-    at_ms = int(await command(store.redis, "PEXPIRETIME", key))
+    at_ms = await expires_at_ms(store, key)
     return None if at_ms == -1 else -1 if at_ms == -2 else at_ms - START_US // 1000
 
 

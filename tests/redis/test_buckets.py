@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from runner.limits import EXACT, BucketState, TokenBucket
-from runner.redis_client import command
 from runner.store import JobStore
 from tests.redis.builders import START_US, Clock, claim, finish_all, fresh_store, ids, interval, job, jobs, publish
-from tests.redis.inside import all_keys, bucket_state
+from tests.redis.inside import all_keys, bucket_state, expires_at_ms
 from tests.starts import Starts
 
 LARGEST_RATE = TokenBucket("x", rate="7/8639999s", burst=260)
@@ -69,15 +68,15 @@ async def test_a_bucket_is_forgotten_soon_after_it_is_full_and_not_before(store:
     await claim(store)
 
     # And five seconds more, so that not every start has to move it.
-    assert await command(store.redis, "PEXPIRETIME", store.keys.bucket("x")) == START_US // 1000 + 25_000
-    assert await command(store.redis, "PEXPIRETIME", store.keys.bucket("y")) == START_US // 1000 + 5_667
+    assert await expires_at_ms(store, store.keys.bucket("x")) == START_US // 1000 + 25_000
+    assert await expires_at_ms(store, store.keys.bucket("y")) == START_US // 1000 + 5_667
 
 
 async def test_a_bucket_out_of_which_nothing_was_taken_yet_is_kept_as_long_as_its_reservation(store: JobStore) -> None:
     await publish(store, interval("x"))
     await store.submit([job(needs=["x"])])
 
-    assert await command(store.redis, "PEXPIRETIME", store.keys.bucket("x")) == START_US // 1000 + 65_000
+    assert await expires_at_ms(store, store.keys.bucket("x")) == START_US // 1000 + 65_000
 
 
 async def test_a_debt_is_kept_until_it_is_paid(store: JobStore) -> None:
@@ -88,7 +87,7 @@ async def test_a_debt_is_kept_until_it_is_paid(store: JobStore) -> None:
     await store.submit([job(needs=["x"])])
     await claim(store)
 
-    assert await command(store.redis, "PEXPIRETIME", store.keys.bucket("x")) == START_US // 1000 + 1_005_000
+    assert await expires_at_ms(store, store.keys.bucket("x")) == START_US // 1000 + 1_005_000
 
 
 async def test_asking_leaves_no_bucket_behind(store: JobStore) -> None:

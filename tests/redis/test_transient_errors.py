@@ -35,7 +35,7 @@ SCRIPT_THAT_WRITES = "redis.call('SET', KEYS[1], 1)"
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (("CONFIG", "SET", "maxmemory", "1"), "not allowed when used memory"),
+        (("CONFIG", "SET", "maxmemory", "1"), "no memory left"),
         (("CONFIG", "SET", "min-replicas-to-write", "1"), "NOREPLICAS"),
         (("REPLICAOF", "127.0.0.1", "1"), "read only replica"),
     ],
