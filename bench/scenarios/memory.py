@@ -108,5 +108,5 @@ SCENARIO = Scenario(
     },
     quick={"jobs": 200, "first": 100},
     measure=measure,
-    repetitions={"worker": 2},
+    repetitions={"redis": 2, "redis-limit": 2, "worker": 2},
 )

@@ -114,4 +114,5 @@ SCENARIO = Scenario(
     },
     quick={"jobs": 5, "lease_s": 1.0},
     measure=measure,
+    repetitions={"worker-killed": 2, "leader-killed": 2},
 )
