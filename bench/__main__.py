@@ -60,8 +60,8 @@ def main(arguments: Sequence[str]) -> int:
         return peers.main(arguments[1:])
     parser = _parser()
     given = parser.parse_args(arguments)
-    if given.save and (given.set or given.quick):
-        parser.error("--save keeps what can be compared: not together with --set or --quick")
+    if given.save and (given.case or given.set or given.quick or given.no_persistence):
+        parser.error("--save keeps whole scenarios as they are: not together with --case, --set, --quick or --no-persistence")
     if (given.case or given.set) and not given.scenario:
         parser.error("--case and --set belong to one scenario: name it")
     conditions = Conditions(given.server, not given.no_persistence, 1 if given.quick else given.repeat)

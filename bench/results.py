@@ -25,6 +25,8 @@ _FEWEST_CALLS = 0.01
 _WIDEST_LINE = 150
 
 Document = dict[str, Any]
+Results = Mapping[str, Document]
+"""The documents that count, by scenario."""
 
 
 @dataclass(frozen=True, slots=True)

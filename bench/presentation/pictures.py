@@ -4,9 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from bench.peers.catalogue import OURS as RUNNER
 from bench.presentation.panels import OTHER, OURS, Bar, Panel, picture
-from bench.results import Document
-
-Results = Mapping[str, Document]
+from bench.results import Document, Results
 
 _SPREAD = "bars: medians; lines: from the least to the most"
 

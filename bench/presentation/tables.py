@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from bench.peers.table import tables
-from bench.results import Document, number
-
-Results = Mapping[str, Document]
+from bench.results import Document, Results, number
 
 BEGIN, END = "<!-- measured: made by python -m bench plot -->", "<!-- measured: end -->"
 

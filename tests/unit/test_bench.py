@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.__main__ import SCENARIOS
+from bench.__main__ import SCENARIOS, main
 from bench.environment import Environment
 from bench.redis_load import CommandUse, RedisLoad
 from bench.results import CaseResult, Report, newest, number, save, spreads
@@ -119,3 +119,21 @@ def test_the_document_names_every_scenario_with_its_cases() -> None:
     for name, known in SCENARIOS.items():
         assert known.cases.keys() - documented[name] == set(), name
         assert all(known.chosen([], known.quick))
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("drain --case async --save", "--save keeps whole scenarios"),
+        ("--save --quick", "--save keeps whole scenarios"),
+        ("--case async", "belong to one scenario"),
+        ("drain --case fast", "drain has no case 'fast'"),
+        ("drain --set speed=1", "drain has no option 'speed'"),
+    ],
+)
+def test_a_command_that_cannot_be_meant_is_refused(command: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(command.split())
+
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
