@@ -55,5 +55,5 @@ bench: $(READY) ## Measure on this machine
 	$(BIN)/python -m bench
 
 clean: ## Remove .venv, caches and build output (the data in .runner/ stays)
-	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
