@@ -82,6 +82,7 @@ class Campaign:
         self._people = People(work, self._producer, self.ledger, self._redis, plan.seed)
         self._watcher = Workload(arena.server.url, None, **plan.all_settings)
         self._probes = FIRST_PROBE
+        self._is_over = asyncio.Event()
         self.report = Report(plan.seed, plan.kind, plan.workers)
 
     async def run(self) -> Report:
@@ -92,15 +93,15 @@ class Campaign:
             await self._arena.api.start()
         before_bytes = await invariants.bytes_unaccounted(self._redis, QUEUE)
         async with asyncio.TaskGroup() as group:
-            reading = [group.create_task(self._read()), group.create_task(self._sample())]
+            group.create_task(self._read())
+            group.create_task(self._sample())
             async with asyncio.TaskGroup() as load:
                 load.create_task(self._producer.run(self._plan.seconds))
                 load.create_task(self._people.run(self._plan.seconds))
                 await self._inject_all()
             self._say("the time is up; waiting for the last jobs")
             await self._let_everything_end()
-            for task in reading:
-                task.cancel()
+            self._is_over.set()
         await self._close(before_bytes)
         self.report.seconds = time.monotonic() - began_s
         return self.report
@@ -123,13 +124,13 @@ class Campaign:
         bound_s = max(FAULTS[name].bound_s(self._arena.settings) for name, _ in step.faults) * self._plan.patience
         touched = [job for jobs in await asyncio.gather(*(self._one(name, seed) for name, seed in step.faults)) for job in jobs]
         ended_s = time.monotonic()
-        try:
-            async with asyncio.timeout(bound_s * _GIVEN_UP):
-                await asyncio.gather(*(self._probe(**options) for options in ({}, {"delay": 0.2}, {"task": "metered", "priority": "high"})))
-                await self._have_moved_on(touched)
-        except TimeoutError:
-            still = [job.job for job in touched if not await self._asked(partial(job.is_elsewhere, self._redis))]
-            self.report.wrong("recovery", [f"{names}: not recovered within {bound_s * _GIVEN_UP:.1f} s; still held: {still[:SHOWN]}"])
+        until_s = ended_s + bound_s * _GIVEN_UP
+        probes = await asyncio.gather(
+            self._probe(until_s), self._probe(until_s, delay=0.2), self._probe(until_s, task="metered", priority="high")
+        )
+        held = [job.job for job in touched if not await self._until(partial(job.is_elsewhere, self._redis), until_s)]
+        if held or not all(probes):
+            self.report.wrong("recovery", [f"{names}: not recovered within {bound_s * _GIVEN_UP:.1f} s; still held: {held[:SHOWN]}"])
         recovery = Recovery(names, time.monotonic() - ended_s, bound_s)
         self.report.recoveries.append(recovery)
         if recovery.seconds > bound_s:
@@ -154,28 +155,26 @@ class Campaign:
             self._say(f"{name} ended early: {error}")
             return []
 
-    async def _probe(self, task: str = "plain", **options: Any) -> None:
-        """Submit a job past all proxies, and wait until it has succeeded."""
+    async def _probe(self, until_s: float, task: str = "plain", **options: Any) -> bool:
+        """Submit a job past all proxies; whether it has succeeded by then."""
         self._probes += 1
         number = self._probes
         job = self._watcher.task(task).with_options(id=f"c{number}", **options).prepare(number=number)
         await until_answered(lambda: self._watcher.runner.submit_many([job]))
         self.ledger.accepted.add(number)
-        await self._until(partial(self._has_succeeded, number))
+        return await self._until(partial(self._has_succeeded, number), until_s)
 
     async def _has_succeeded(self, number: int) -> bool:
         state = await command(self._redis, "HGET", KEYS.job(f"c{number}"), "state")
         return bool(state == b"succeeded") or self.ledger.outcomes[number] > 0
 
-    async def _have_moved_on(self, touched: list[Touched]) -> None:
-        for job in touched:
-            await self._until(partial(job.is_elsewhere, self._redis))
-
-    async def _until(self, ask: Callable[[], Awaitable[bool]]) -> None:
-        while True:
+    async def _until(self, ask: Callable[[], Awaitable[bool]], until_s: float) -> bool:
+        """Ask again and again; no time-out around it, as the library's client can swallow a cancellation."""
+        while time.monotonic() < until_s:
             if await self._asked(ask):
-                return
+                return True
             await asyncio.sleep(_POLL_S)
+        return False
 
     async def _asked(self, ask: Callable[[], Awaitable[bool]]) -> bool:
         try:
@@ -186,21 +185,27 @@ class Campaign:
     # Accounts
 
     async def _read(self) -> None:
-        while True:
+        # Ended by a flag, for the same reason.
+        while not self._is_over.is_set():
             with suppress(RedisError, OSError):  # the server is away; everything waits there
                 await self.ledger.read(self._redis)
             await asyncio.sleep(_READ_S)
 
     async def _sample(self) -> None:
         """How much memory the workers have, and the server besides its keys."""
-        while True:
-            await asyncio.sleep(_SAMPLE_S)
+        while not await self._ends_within(_SAMPLE_S):
             running = [post for post in self._arena.posts if post.process is not None and post.process.runs]
             try:
                 self.report.worker_bytes.append(max(post.resident_bytes() for post in running))
                 self.report.server_bytes.append(int((await self._redis.info("memory"))["used_memory"]))
             except (RedisError, OSError, ValueError):
                 continue
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._is_over.wait()
+        return self._is_over.is_set()
 
     async def _let_everything_end(self) -> None:
         deadline_s = time.monotonic() + _DRAINED_WITHIN_S
