@@ -388,6 +388,35 @@ GUARDS = (
         "if false then",
         "tests/redis/test_buckets.py::test_jobs_that_waited_when_the_clock_went_back_wait_no_longer_for_it",
     ),
+    # No room
+    Guard(
+        "work that is there goes on though memory is full",
+        "runner/scripts.py",
+        'going_on = f"{_WRITE_FIRST}\\n{source}"',
+        "going_on = source",
+        "tests/redis/test_memory_full.py::test_what_is_there_goes_on",
+    ),
+    Guard(
+        "new work is refused while memory is full",
+        "runner/lua/submit.lua",
+        "-- full: refused",
+        "-- full: goes on",
+        "tests/redis/test_memory_full.py::test_new_jobs_are_refused_whole_and_accepted_once_there_is_memory",
+    ),
+    Guard(
+        "a backlog has its cap",
+        "runner/lua/submit.lua",
+        "room = tonumber(most_backlog) - unended",
+        "room = math.huge",
+        "tests/redis/test_backlog.py::test_jobs_of_different_callers_get_what_room_there_is",
+    ),
+    Guard(
+        "a batch for which there is no room is refused whole",
+        "runner/lua/submit.lua",
+        "      room = 0",
+        "",
+        "tests/redis/test_backlog.py::test_a_batch_that_does_not_fit_is_refused_whole_and_repeats_are_answered",
+    ),
     # Servers that change places
     Guard(
         "an old primary that stood still is asked nothing before the Sentinels are",

@@ -222,6 +222,8 @@ class Campaign:
         ends = await asyncio.gather(*(self._drained(post) for post in self._arena.posts))
         self.report.wrong("exit status", [f"worker left with {status}" for status in ends if status != 0])
         await self.ledger.read(self._redis)
+        waiting = int(await command(self._redis, "GET", KEYS.waiting) or 0)
+        self.report.wrong("left behind", [f"{waiting} jobs are said to wait"] if waiting else [])
         self.report.wrong("left behind", await invariants.left_behind(self._redis, QUEUE))
         self.report.wrong("untold", await self._not_final())
         for what, found in self.ledger.findings(LIMITS).items():
