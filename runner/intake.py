@@ -13,6 +13,7 @@ from runner.in_hand import InHand
 from runner.job import Ending, Outcome, StartedJob
 from runner.keys import Priority
 from runner.replies import HeldEntry
+from runner.shares import Shares
 from runner.store import JobStore
 
 log = logging.getLogger("runner")
@@ -37,6 +38,7 @@ class Intake:
         self._share = max(in_hand.slots // 2, _SMALLEST_SHARE)
         self._block_s = store.settings.block_s
         self._ttl_ms = round(store.settings.result_ttl_s * 1000)
+        self._shares = Shares(store.settings.least_share)
         self._looked_s = float("-inf")
         self._check_due_s = monotonic_s() + store.settings.lease_s
 
@@ -52,12 +54,14 @@ class Intake:
                 if not more:
                     held = await self._wait_for_jobs(free)
                 look = self._is_time_to_look(always=more or not held)
-                claimed = await self._store.claim(self._worker, free, held, read_more=more or len(held) > 1, look=look)
+                owed = self._shares.owed(Priority.normal), self._shares.owed(Priority.low)
+                claimed = await self._store.claim(self._worker, free, held, read_more=more or len(held) > 1, look=look, owed=owed)
             except StoreUnavailable as error:
                 log.warning("claiming waits for Redis: %s", error)
                 await self._recover()
                 more = True
                 continue
+            self._shares.started(claimed.jobs)
             for job in claimed.jobs:
                 self._start(job)
             if claimed.dropped:

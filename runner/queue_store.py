@@ -36,6 +36,7 @@ class QueueStore:
             "history_length": settings.history_length,
             "failed_ttl_ms": milliseconds(settings.failed_ttl_s),
             "format": FORMAT,
+            "least_share": round(settings.least_share * 1_000_000),
         }
         self._fixed = {name: {key: value for key, value in common.items() if key in script.arguments} for name, script in _SCRIPTS.items()}
         self._turns = count(1)

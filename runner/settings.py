@@ -21,6 +21,7 @@ class Settings(BaseSettings):
 
     concurrency: int = Field(default=100, ge=1, le=100_000, description="slots of one worker")
     window: int = Field(default=64, ge=1, le=10_000, description="released jobs of one bucket not yet started")
+    least_share: float = Field(default=0.05, ge=0, le=0.3, description="part of the starts that normal and low each get at least")
     lease_s: float = Field(default=10.0, gt=0, description="a worker silent this long has lost its jobs")
     renew_s: float = Field(default=3.0, gt=0, description="pause between two renewals of lease and leadership")
     block_s: float = Field(default=2.0, gt=0, description="longest blocking read; the fallback when there is no leader")

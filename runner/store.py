@@ -105,9 +105,19 @@ class JobStore(SubmissionStore, LimitStore):
             return replies.held_entries(await command(self._patient, *words), self._priority_of)
 
     async def claim(
-        self, worker: str, free: int, held: Sequence[replies.HeldEntry], *, read_more: bool, look: bool = True
+        self,
+        worker: str,
+        free: int,
+        held: Sequence[replies.HeldEntry],
+        *,
+        read_more: bool,
+        look: bool = True,
+        owed: tuple[int, int] = (0, 0),
     ) -> replies.Claimed:
-        """Start up to `free` jobs with their tokens taken, the held ones first. Raises `LeaseLost`."""
+        """Start up to `free` jobs with their tokens taken: the held ones, then what normal and low are `owed`, then in order.
+
+        Raises `LeaseLost`.
+        """
         rest: list[scripts.Argument] = [part for entry in held for part in entry]
         answer = await self._run(
             "claim",
@@ -116,6 +126,8 @@ class JobStore(SubmissionStore, LimitStore):
             free=free,
             read_more=int(read_more),
             look=int(look),
+            normal_owed=owed[0],
+            low_owed=owed[1],
             record_starts=int(self.settings.record_starts),
         )
         return replies.claimed(worker, answer)

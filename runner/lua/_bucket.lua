@@ -68,17 +68,18 @@ local function load_bucket(name)
   if b then return b end
   local policy = policy_of(name)
   local kind = policy and kinds[policy.kind]
-  b = { name = name, policy = policy, kind = kind, reserved = 0, released = 0, frozen_until = 0, reserved_at = 0, noted = 0, expires = 0 }
+  b = { name = name, policy = policy, kind = kind, reserved = 0, released = 0, frozen_until = 0, reserved_at = 0, noted = 0, expires = 0, turns = 0 }
   buckets[name] = b
   if not kind then return b end
   local f = redis.call('HMGET', bucket_key(name), 'version', 'frozen_until', 'reserved', 'released', 'reserved_at', 'notes', 'noted',
-    'expires', unpack(kind.fields))
+    'expires', 'turns', unpack(kind.fields))
   local version = tonumber(f[1])
   b.stored = version ~= nil
   b.frozen_until, b.reserved, b.released = tonumber(f[2]) or 0, tonumber(f[3]) or 0, tonumber(f[4]) or 0
   b.reserved_at = tonumber(f[5]) or 0
-  for i, field in ipairs(kind.fields) do b[field] = tonumber(f[8 + i]) or 0 end
+  for i, field in ipairs(kind.fields) do b[field] = tonumber(f[9 + i]) or 0 end
   b.notes, b.noted, b.expires = f[6] or nil, tonumber(f[7]) or 0, tonumber(f[8]) or 0
+  b.turns = tonumber(f[9]) or 0
   -- A reservation nobody has used for so long was lost with its job.
   if b.reserved > 0 and now - b.reserved_at > RESERVATION_US then b.reserved, b.released = 0, 0 end
   if b.stored and version ~= policy.version then
@@ -209,7 +210,7 @@ local function flush_buckets()
         end
       end
       local words = { 'version', b.policy.version, 'frozen_until', int(b.frozen_until), 'reserved', b.reserved, 'released', b.released,
-        'reserved_at', int(b.reserved_at), 'noted', int(b.noted), 'expires', int(b.expires) }
+        'reserved_at', int(b.reserved_at), 'noted', int(b.noted), 'expires', int(b.expires), 'turns', b.turns }
       for _, field in ipairs(b.kind.fields) do
         words[#words + 1] = field
         words[#words + 1] = int(b[field])

@@ -183,7 +183,8 @@ local function withdraw(id, limits, line)
   if not rank then return redis.call('HSET', job_key(id), 'on_stream', 1) end
   waiting_more = waiting_more - redis.call('ZREM', key, id)
   local needs = needs_of(limits)
-  local at = rank == 0 and place_of(line, needs)
+  -- The next one need not be the head: lower priorities have turns of their own.
+  local at = place_of(line, needs)
   if not at then return end
   local waiting = lines_waiting_key(at.bucket)
   if redis.call('EXISTS', key) == 0 then

@@ -1,4 +1,24 @@
 -- _release: move waiting jobs whose tokens have landed from their lines to the streams.
+-- `least_share` is the part of the releases that normal and low each get at least, in millionths.
+-- ARGV: least_share
+
+-- The job of a line whose turn it is: its head, or at the turns of a lower priority the first of that. Turns are spread by the
+-- golden ratio: evenly over any of the lines that take turns at this bucket too, as a plain every-20th would not be.
+local GOLDEN = 0.6180339887498949
+local MOST_TURNS = 1000000
+local least = tonumber(least_share) / 1000000
+local function take_first(line, bucket)
+  local turn = bucket.turns * GOLDEN % 1
+  if bucket.turns > 0 and turn >= 1 - 2 * least then
+    local from = (turn >= 1 - least and 2 or 1) * STEP
+    local first = redis.call('ZRANGEBYSCORE', line_key(line), int(from), int(from + STEP - 1), 'WITHSCORES', 'LIMIT', 0, 1)
+    if first[1] then
+      redis.call('ZREM', line_key(line), first[1])
+      return first
+    end
+  end
+  return redis.call('ZPOPMIN', line_key(line))
+end
 
 -- Release up to `budget` jobs of the lines at one bucket, in order of pass. Returns how many, this bucket's next wake
 -- (nil: nobody waits here any more), and whether a line moved on to another bucket.
@@ -23,7 +43,7 @@ local function serve(bucket_name, budget)
       redis.call('ZADD', WAKES, int(now + wait), bucket_name)
       return released, now + wait, moved_on
     end
-    local popped = redis.call('ZPOPMIN', line_key(line))
+    local popped = take_first(line, bucket)
     local id, rank = popped[1], tonumber(popped[2])
     if id then waiting_more = waiting_more - 1 end
     local limits = id and redis.call('HGET', job_key(id), 'limits')
@@ -50,6 +70,7 @@ local function serve(bucket_name, budget)
       else
         dispatch(id, math.floor(rank / STEP), needs)
         released = released + 1
+        bucket.turns = (bucket.turns + 1) % MOST_TURNS
         next_pass = pass + stride_of(line) -- a line that stands alone takes nothing from others, and is charged nothing
       end
     end

@@ -1,7 +1,8 @@
 -- claim: start ready jobs for a worker: each one's tokens are taken here, all or none, in the same step that makes it running.
 -- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed.
 -- KEYS: prefix
--- ARGV: worker, turn, free (slots), read_more (0: start only what is held), look (0: no wake can be due), record_starts (0 or 1), held...
+-- ARGV: worker, turn, free (slots), read_more (0: start only what is held), look (0: no wake can be due), normal_owed, low_owed, record_starts (0 or 1), held...
+--   normal_owed, low_owed: jobs of these priorities that come before all others
 --   held: for each entry of the blocking read: priority (0..2), entry, job id
 -- Returns: 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none),
 --   entries dropped as garbage, then for each started job: priority, entry, id, task, args, attempt,
@@ -101,6 +102,10 @@ if slots > window_limit then window_limit = slots end
 local released = 0
 if look == '1' then released, reply[2] = release(window_limit) end
 if read_more == '1' or released > 0 then
+  -- Strict order, but for what the lower priorities are owed: endless jobs of a higher one must not keep them out for ever.
+  for priority, owed in pairs({ tonumber(normal_owed), tonumber(low_owed) }) do
+    if owed > 0 and started < slots then read(priority, math.min(owed, slots - started)) end
+  end
   for priority = 0, 2 do
     if started < slots then read(priority, slots - started) end
   end

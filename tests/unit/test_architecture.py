@@ -61,6 +61,7 @@ RINGS = {
         "prompt_limiter",
         "refill",
         "registry",
+        "shares",
         "watch",
         "worker",
     },
