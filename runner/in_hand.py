@@ -51,6 +51,11 @@ class InHand:
         return list(self._undecided.values())
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing runs and Redis has confirmed every outcome."""
+        return not self._held
+
+    @property
     def running(self) -> int:
         return len(self._attempts)
 

@@ -12,7 +12,7 @@ from runner.failpoints import around_attempt
 from runner.in_hand import InHand
 from runner.job import Ending, Outcome, StartedJob
 from runner.keys import Priority
-from runner.replies import HeldEntry
+from runner.replies import Claimed, HeldEntry
 from runner.shares import Shares
 from runner.store import JobStore
 
@@ -54,26 +54,49 @@ class Intake:
                 if not more:
                     held = await self._wait_for_jobs(free)
                 look = self._is_time_to_look(always=more or not held)
-                owed = self._shares.owed(Priority.normal), self._shares.owed(Priority.low)
-                claimed = await self._store.claim(self._worker, free, held, read_more=more or len(held) > 1, look=look, owed=owed)
+                claimed = await self._claim(free, held, more=more or len(held) > 1, look=look)
+                if claimed.suspect is not None:
+                    self._begin(claimed)
+                    claimed = await self._claim_alone(claimed.suspect)
             except StoreUnavailable as error:
                 log.warning("claiming waits for Redis: %s", error)
                 await self._recover()
                 more = True
                 continue
-            self._shares.started(claimed.jobs)
-            for job in claimed.jobs:
-                self._start(job)
-            if claimed.dropped:
-                log.error("%d stream entries belonged to no job and were dropped", claimed.dropped)
+            self._begin(claimed)
+            if claimed.alone:
+                await self._in_hand.wait_until_empty()
             # More is due and nothing could start: the window is full of jobs in other hands, and would be at once again.
-            more = len(claimed.jobs) >= free or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
+            more = claimed.alone or len(claimed.jobs) >= free or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
 
     def give_back(self) -> None:
         """Give back the attempts that did not end when they were stopped; whatever they come to counts no more."""
         for job in self._in_hand.undecided:
             log.warning("job %s (%s) did not end when it was stopped; it is given back", job.id, job.task)
             self._record(Outcome(job, Ending.returned, ttl_ms=self._ttl_ms))
+
+    async def _claim(self, free: int, held: Sequence[HeldEntry], *, more: bool, look: bool) -> Claimed:
+        owed = self._shares.owed(Priority.normal), self._shares.owed(Priority.low)
+        alone = self._in_hand.is_empty
+        return await self._store.claim(self._worker, free, held, read_more=more, look=look, owed=owed, alone=alone)
+
+    async def _claim_alone(self, suspect: HeldEntry) -> Claimed:
+        """Run a job by itself that workers were lost with: whoever ran beside it would be lost too, and could be taken for the cause."""
+        log.warning(
+            "job %s was lost with its workers so often that it runs by itself; %d others end first",
+            suspect[2].decode(),
+            self._in_hand.running,
+        )
+        await self._in_hand.wait_until_empty()
+        await self._completion.wait_until_delivered()
+        return await self._claim(1, [suspect], more=False, look=False)
+
+    def _begin(self, claimed: Claimed) -> None:
+        self._shares.started(claimed.jobs)
+        for job in claimed.jobs:
+            self._start(job)
+        if claimed.dropped:
+            log.error("%d stream entries belonged to no job and were dropped", claimed.dropped)
 
     async def _wait_for_jobs(self, free: int) -> list[HeldEntry]:
         """Block on the streams. COUNT counts for each stream, so a third of the free slots is asked of each."""

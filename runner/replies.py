@@ -16,11 +16,17 @@ _FIELDS_A_JOB = 8
 
 
 class Claimed(NamedTuple):
-    """What a claim brought. `next_wake_us` is -1 when nobody waits, or when the claim did not look."""
+    """What a claim brought.
+
+    `next_wake_us` is -1 when nobody waits, or when the claim did not look. A `suspect` has lost so many workers that the next loss
+    condemns it: it is held, to be claimed again once this worker runs nothing; or `alone` is true, and it is what was started.
+    """
 
     jobs: list[StartedJob]
     next_wake_us: int
     dropped: int
+    suspect: HeldEntry | None = None
+    alone: bool = False
 
 
 class Released(NamedTuple):
@@ -58,12 +64,15 @@ def claimed(worker: str, reply: list[Any]) -> Claimed:
     if reply[0] == b"gone":
         message = f"the lease of worker {worker} has lapsed; its jobs were given to others"
         raise LeaseLost(message)
-    fields = iter(reply[3:])
+    fields = iter(reply[4:])
     jobs = [
         StartedJob(priority, entry, job_id.decode(), task.decode(), args, attempt, failures, limits.decode())
         for priority, entry, job_id, task, args, attempt, failures, limits in zip(*[fields] * _FIELDS_A_JOB, strict=True)
     ]
-    return Claimed(jobs, reply[1], reply[2])
+    if not reply[3]:
+        return Claimed(jobs, reply[1], reply[2])
+    priority, entry, job_id = reply[3]
+    return Claimed(jobs, reply[1], reply[2], None if not entry else (priority, entry, job_id), not entry)
 
 
 def check_versions(queue: str, reply: list[Any]) -> None:

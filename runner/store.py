@@ -113,9 +113,11 @@ class JobStore(SubmissionStore, LimitStore):
         read_more: bool,
         look: bool = True,
         owed: tuple[int, int] = (0, 0),
+        alone: bool = True,
     ) -> replies.Claimed:
         """Start up to `free` jobs with their tokens taken: the held ones, then what normal and low are `owed`, then in order.
 
+        `alone` says that the worker runs nothing: only then is a job started that has lost all but the last of `max_crashes` workers.
         Raises `LeaseLost`.
         """
         rest: list[scripts.Argument] = [part for entry in held for part in entry]
@@ -128,6 +130,8 @@ class JobStore(SubmissionStore, LimitStore):
             look=int(look),
             normal_owed=owed[0],
             low_owed=owed[1],
+            alone=int(alone),
+            max_crashes=self.settings.max_crashes,
             record_starts=int(self.settings.record_starts),
         )
         return replies.claimed(worker, answer)

@@ -1,20 +1,21 @@
 -- claim: start ready jobs for a worker: each one's tokens are taken here, all or none, in the same step that makes it running.
 -- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed.
 -- KEYS: prefix
--- ARGV: worker, turn, free (slots), read_more (0: start only what is held), look (0: no wake can be due), normal_owed, low_owed, record_starts (0 or 1), held...
+-- ARGV: worker, turn, free (slots), read_more (0: start only what is held), look (0: no wake can be due), normal_owed, low_owed, alone (1: the worker runs nothing), max_crashes, record_starts (0 or 1), held...
 --   normal_owed, low_owed: jobs of these priorities that come before all others
 --   held: for each entry of the blocking read: priority (0..2), entry, job id
 -- Returns: 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none),
---   entries dropped as garbage, then for each started job: priority, entry, id, task, args, attempt,
+--   entries dropped as garbage, the suspect ('' or {priority, entry, id}: to be claimed again once the worker runs nothing; its
+--   entry is empty if it was started, and then nothing may run beside it), then for each started job: priority, entry, id, task, args, attempt,
 --   failures, limits
 -- include: _queue, _turn, _release
 
 local refusal = refusal_of(worker, turn)
-if refusal then return { refusal == 'late' and 'ok' or refusal, -1, 0 } end
+if refusal then return { refusal == 'late' and 'ok' or refusal, -1, 0, '' } end
 
 local slots = tonumber(free)
 local done_with = { {}, {}, {} } -- entries that leave the streams
-local reply = { 'ok', -1, 0 }
+local reply = { 'ok', -1, 0, '' }
 local started, started_at = 0, int(now)
 
 local function drop(priority, entry)
@@ -24,7 +25,7 @@ end
 
 local function start(priority, entry, id)
   local key = job_key(id)
-  local f = redis.call('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires')
+  local f = redis.call('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes')
   local state, limits = f[1], f[4]
   if state == 'running' and f[10] == entry and redis.call('ZSCORE', prefix .. 'workers', f[9]) then
     -- Delivered again, as its group was destroyed: it is held by the worker that runs it. A job under another entry is not:
@@ -44,6 +45,13 @@ local function start(priority, entry, id)
     local e = redis.call('HMGET', key, 'watched', 'on_expiry')
     expire(id, f[2], f[7], e[1], e[2])
     return drop(priority, entry)
+  end
+  -- One more lost worker condemns it: so it runs by itself, and what becomes of that worker is its own doing.
+  local suspect = f[12] and tonumber(f[12]) + 1 >= tonumber(max_crashes)
+  if suspect and started < slots and (alone ~= '1' or started > 0) then
+    reply[4] = { priority, entry, id }
+    slots = started
+    return
   end
   local attempt = (tonumber(f[7]) or 0) + 1
   if limits then
@@ -74,6 +82,10 @@ local function start(priority, entry, id)
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = priority, entry, id, f[2]
   reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = f[3], attempt, tonumber(f[8]) or 0, limits or ''
   started = started + 1
+  if suspect then
+    reply[4] = { priority, '', id }
+    slots = started
+  end
 end
 
 local function read(priority, count)

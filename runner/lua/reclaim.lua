@@ -1,5 +1,5 @@
--- reclaim: take back what lapsed workers hold. running -> queued, cancelled or failed (poison, after max_crashes lost workers);
--- what they had read but not started goes back without blame. Only an emptied consumer is removed: removing one with pending
+-- reclaim: take back what lapsed workers hold. running -> queued, cancelled or failed (poison: the last of at least max_crashes
+-- workers was lost while it ran nothing else, so nobody is condemned for what ran beside it); what they had read but not started goes back without blame. Only an emptied consumer is removed: removing one with pending
 -- entries would orphan them. A lapsed worker is condemned first (score 0), so it cannot renew halfway.
 -- KEYS: prefix
 -- ARGV: budget (entries), max_crashes, result_ttl_ms
@@ -17,7 +17,7 @@ for _, stream in ipairs(STREAMS) do
   end
 end
 
-local function take_back(lapsed, priority, id)
+local function take_back(lapsed, priority, id, alone)
   local key = job_key(id)
   local f = redis.call('HMGET', key, 'state', 'worker', 'task', 'attempt', 'watched', 'cancel', 'limits', 'line', 'rank')
   local needs = f[7] and needs_of(f[7])
@@ -28,9 +28,9 @@ local function take_back(lapsed, priority, id)
     if needs and give_back_all(needs, holder_of(id, f[4])) then wake_waiters(needs) end
     local crashes = redis.call('HINCRBY', key, 'crashes', 1)
     if f[6] then return conclude(id, f[3], 'cancelled', nil, nil, f[4], f[5], result_ttl_ms) end
-    if crashes >= tonumber(max_crashes) then
+    if alone and crashes >= tonumber(max_crashes) then
       poisoned = poisoned + 1
-      local text = cjson.encode({ type = 'poison', message = 'its worker was lost ' .. crashes .. ' times while it ran' })
+      local text = cjson.encode({ type = 'poison', message = 'its worker was lost ' .. crashes .. ' times while it ran, the last time with no other job' })
       return conclude(id, f[3], 'failed', 'error', text, f[4], f[5], failed_ttl_ms)
     end
     redis.call('HSET', key, 'state', 'queued')
@@ -42,16 +42,22 @@ end
 
 for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', int(now), 'LIMIT', 0, 100)) do
   redis.call('ZADD', WORKERS, 0, lapsed)
+  local begun = redis.call('HGET', worker_key(lapsed), 'turn') == int(LAPSED) -- an earlier call has taken some of its jobs back
   if redis.call('EXISTS', worker_key(lapsed)) == 1 then redis.call('HSET', worker_key(lapsed), 'turn', int(LAPSED)) end
+  local taken, ran = {}, 0
   for priority = 0, 2 do
     if left > 0 then
       for _, row in ipairs(pending_of(priority, lapsed, left)) do
         local id = take_entry(priority, row[1])
-        if id then take_back(lapsed, priority, id) end
+        if id then
+          taken[#taken + 1] = { priority, id }
+          if redis.call('HGET', job_key(id), 'state') == 'running' then ran = ran + 1 end
+        end
         left = left - 1
       end
     end
   end
+  for _, job in ipairs(taken) do take_back(lapsed, job[1], job[2], ran == 1 and not begun and left > 0) end
   if left <= 0 then break end
   for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, lapsed) end
   redis.call('ZREM', WORKERS, lapsed)

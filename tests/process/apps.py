@@ -2,9 +2,14 @@
 
 import asyncio
 import contextlib
+import ctypes
 import os
+import resource
+import signal
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,25 @@ SLOTS = Concurrency("slots", 3)
 CALLS = Quota("calls", 1_000_000, per="day")
 LIMITS = [METERED, SLOTS, CALLS]
 FAST = {"lease_s": 2.0, "renew_s": 0.4, "reclaim_s": 0.3, "block_s": 0.5, "drain_s": 10.0, "concurrency": 5, "record_starts": True}
+
+
+DEATHS: dict[str, Callable[[], object]] = {
+    "exit": lambda: os._exit(9),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "segfault": partial(ctypes.string_at, 0),
+}
+"""How a job can take its worker with it."""
+
+
+def eat_memory() -> int:
+    """Ask for more memory than the process may have, as under `ulimit -v`; Linux only."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + 64_000_000, before[1]))
+    try:
+        return len(bytearray(1_000_000_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 class App:
@@ -49,9 +73,15 @@ class App:
             return number
 
         @self.runner.task
-        async def lethal(number: int) -> None:
+        async def lethal(number: int, how: str = "exit", seconds: float = 0.0) -> None:
             self._note(number)
-            os._exit(9)
+            await asyncio.sleep(seconds)
+            DEATHS[how]()
+
+        @self.runner.task(retries=0)
+        async def hungry(number: int) -> int:
+            self._note(number)
+            return eat_memory()
 
         @self.runner.task
         async def stubborn(number: int, seconds: float) -> int:
@@ -62,7 +92,8 @@ class App:
                     await asyncio.sleep(seconds)
             return number
 
-        self.nap, self.block, self.metered, self.lethal, self.stubborn = nap, block, metered, lethal, stubborn
+        self.nap, self.block, self.metered, self.stubborn = nap, block, metered, stubborn
+        self.lethal, self.hungry = lethal, hungry
         self.counted = counted
 
     def runs(self) -> Counter[str]:

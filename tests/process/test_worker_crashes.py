@@ -1,7 +1,9 @@
 """Workers that are killed, stopped or kill themselves: their jobs go on elsewhere, once each as far as anybody can tell."""
 
+import asyncio
 import random
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -10,7 +12,7 @@ from runner.keys import Keys
 from runner.redis_client import command
 from tests import invariants
 from tests.eventually import eventually
-from tests.process.apps import FAST, METERED, App
+from tests.process.apps import DEATHS, FAST, METERED, App
 from tests.process.crew import PROGRESS_S, Crew, final, worker_ids
 from tests.recovery import Recovery
 
@@ -87,23 +89,49 @@ async def test_workers_killed_at_random_lose_no_job_and_break_no_limit(
     await eventually(lambda: clean(app, redis, queue, ids), RECOVERY_S)
 
 
+@pytest.mark.fault("F35", bound_s=3 * 15)
 async def test_a_job_that_kills_its_workers_becomes_a_dead_letter_and_harms_no_other(
-    app: App, redis: Redis, queue: str, crew: Crew
+    app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery
 ) -> None:
     await crew.start(lease_s=1, renew_s=0.2)
-    (poison,) = await app.submit(app.lethal, range(1))
-    others = await app.submit(app.nap, range(1, 31))
+    recovery.begins()
+    (poison,) = await app.submit(app.lethal, range(1), "exit", 0.2)
+    beside = await app.submit(app.nap, range(1, 4), 0.7)  # they run beside it, and are lost with it
+    others = await app.submit(app.nap, range(4, 31))
     for _ in range(3):
         await eventually(lambda: not crew.alive, within_s=15)
         await crew.start(lease_s=1, renew_s=0.2)
-    await final(redis, queue, [poison, *others], within_s=15)
+    await final(redis, queue, [poison, *beside, *others], within_s=15)
+    recovery.ends()
 
     status = await app.runner.client.status(poison)
     assert (status.state, status.crashes, app.runs()[poison]) == ("failed", 3, 3)
-    assert status.error == {"type": "poison", "message": "its worker was lost 3 times while it ran"}
+    assert status.error == {"type": "poison", "message": "its worker was lost 3 times while it ran, the last time with no other job"}
+    innocent = [await app.runner.client.status(job_id) for job_id in beside]
+    assert {(job.state, job.crashes) for job in innocent} == {("succeeded", 2)}
     assert {(await app.runner.client.status(job_id)).state for job_id in others} == {"succeeded"}
-    await eventually(lambda: clean(app, redis, queue, [poison, *others]), PROGRESS_S)
+    await eventually(lambda: clean(app, redis, queue, [poison, *beside, *others]), PROGRESS_S)
     assert len(crew.alive) == 1
+
+
+@pytest.mark.fault("F35", bound_s=15)
+async def test_however_a_job_kills_its_worker_it_is_given_up_and_one_that_only_eats_memory_fails(
+    app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery
+) -> None:
+    settings: dict[str, Any] = {"lease_s": 1, "renew_s": 0.2, "concurrency": 1, "max_crashes": 1}
+    await asyncio.gather(*[crew.start(**settings) for _ in DEATHS])
+    ids = [job_id for number, how in enumerate(DEATHS) for job_id in await app.submit(app.lethal, range(number, number + 1), how, 0.5)]
+    await eventually(lambda: not crew.alive, within_s=15)
+    recovery.begins()
+    (hungry,) = await app.submit(app.hungry, range(10, 11))
+    last = await crew.start(**settings)
+    await final(redis, queue, [*ids, hungry], within_s=15)
+    recovery.ends()
+
+    errors = [(await app.runner.client.status(job_id)).error or {} for job_id in [*ids, hungry]]
+    assert [error["type"] for error in errors] == ["poison"] * len(DEATHS) + ["MemoryError"]
+    assert app.runs() == dict.fromkeys([*ids, hungry], 1)
+    assert crew.alive == [last]
 
 
 async def leads(redis: Redis, queue: str, pid: int) -> bool:

@@ -6,6 +6,7 @@ from runner.errors import LeaseLost
 from runner.keys import GROUP, Priority
 from runner.limits import BucketState, Limit
 from runner.redis_client import command
+from runner.replies import Claimed
 from runner.store import JobStore
 from tests.redis.builders import START_US, Clock, claim, enlist, finish_all, ids, interval, job, jobs, make_store, publish
 from tests.redis.inside import bucket_state, line_ids, pending_count, spoken_for, states, stream_ids
@@ -57,13 +58,13 @@ async def test_two_workers_never_start_the_same_job(store: JobStore) -> None:
 
 async def test_a_claim_without_work_says_when_to_come_again(store: JobStore, clock: Clock) -> None:
     await enlist(store, "w")
-    assert await store.claim("w", 1, [], read_more=True) == ([], -1, 0)
+    assert await store.claim("w", 1, [], read_more=True) == Claimed([], -1, 0)
     await publish(store, interval("x", every=10))
     await store.submit(jobs(2, needs=["x"]))
     await claim(store)
 
     clock.advance(4)
-    assert await store.claim("w", 1, [], read_more=True) == ([], 6_000_000, 0)
+    assert await store.claim("w", 1, [], read_more=True) == Claimed([], 6_000_000, 0)
     clock.advance(7)
     claimed = await store.claim("w", 1, [], read_more=True)
     assert ids(claimed.jobs) == ["j1"]

@@ -122,10 +122,61 @@ async def test_a_job_that_loses_its_worker_too_often_is_given_up_as_poison(store
     (status,) = await store.get(["bad"])
     assert status is not None
     assert (status.state, status.crashes) == ("failed", 3)
-    assert status.error == {"type": "poison", "message": "its worker was lost 3 times while it ran"}
+    assert status.error == {"type": "poison", "message": "its worker was lost 3 times while it ran, the last time with no other job"}
     assert list(await scores(store, store.keys.failed)) == ["bad"]
     assert await command(store.redis, "PTTL", store.keys.job("bad")) > 0
     assert ids(await claim(store)) == ["good"]
+
+
+async def test_a_job_that_lost_all_but_the_last_worker_runs_by_itself(store: JobStore, clock: Clock) -> None:
+    await store.submit(jobs(3))
+    for _ in range(2):
+        assert len(await crash(store, clock)) == 3
+        assert await store.reclaim() == (3, 1, 0)
+    await enlist(store, "w")
+
+    first = await store.claim("w", 10, [], read_more=True)
+    assert (ids(first.jobs), first.alone, first.suspect) == (["j0"], True, None)
+    second = await store.claim("w", 9, [], read_more=True, alone=False)
+    assert (second.jobs, second.alone, second.suspect and second.suspect[2]) == ([], False, b"j1")
+    assert await store.finish("w", [succeeded(first.jobs[0])]) == ["accepted"]
+    assert second.suspect is not None
+    third = await store.claim("w", 1, [second.suspect], read_more=False)
+    assert (ids(third.jobs), third.alone) == (["j1"], True)
+    assert sorted(await stream_ids(store)) == ["j1", "j2"]
+
+
+async def test_no_job_is_given_up_for_a_worker_that_ran_another_beside_it(store: JobStore, clock: Clock) -> None:
+    await store.submit(jobs(2))
+    for _ in range(2):
+        await crash(store, clock)
+        await store.reclaim()
+    started = await claim(store, free=1)
+    await command(store.redis, "HDEL", store.keys.job("j1"), "crashes")  # as if it had just come
+    started += (await store.claim("w", 1, [], read_more=True, alone=False)).jobs
+    assert ids(started) == ["j0", "j1"]
+    clock.advance(11)
+
+    assert await store.reclaim() == (2, 1, 0)
+    assert [status.crashes for status in await store.get(["j0", "j1"]) if status] == [3, 1]
+    assert ids(await claim(store)) == ["j0"]
+    clock.advance(11)
+    assert await store.reclaim() == (1, 1, 1)
+    assert await states(store, ["j0", "j1"]) == ["failed", "queued"]
+
+
+async def test_a_job_held_for_its_turn_to_run_by_itself_goes_back_without_blame(store: JobStore, clock: Clock) -> None:
+    await store.submit(jobs(1))
+    for _ in range(2):
+        await crash(store, clock)
+        await store.reclaim()
+    await enlist(store, "w")
+    assert (await store.claim("w", 1, [], read_more=True, alone=False)).suspect is not None
+    clock.advance(11)
+
+    assert await store.reclaim() == (1, 1, 0)
+    assert [status.crashes for status in await store.get(["j0"]) if status] == [2]
+    assert ids(await claim(store)) == ["j0"]
 
 
 async def test_how_often_is_too_often_can_be_set(redis_url: str, queue: str, clock: Clock) -> None:
