@@ -78,7 +78,9 @@ class Place(BaseModel):
     """Where a job stands: for a waiting one what it waits for, its place in line and when its tokens will have landed."""
 
     state: Annotated[State | None, Field(description="null: stored, but Redis could not be asked for more just now")]
-    reason: Annotated[str | None, Field(description="why a waiting or scheduled job does not start yet")] = None
+    reason: Annotated[
+        str | None, Field(description="why a waiting or scheduled job does not start yet; stopping: a running one was told to, and goes on")
+    ] = None
     limit: Annotated[str | None, Field(description="the bucket a waiting job waits for")] = None
     position: Annotated[int | None, Field(description="place of a waiting job in its line, 1 is next")] = None
     eta_s: Annotated[float | None, Field(description="seconds until it can start, if all ahead of it start on time")] = None
@@ -190,6 +192,7 @@ class WorkerProcess(BaseModel):
     host: str | None = None
     pid: int | None = None
     slots: Annotated[int | None, Field(description="jobs it runs at once")] = None
+    stuck: Annotated[int, Field(description="slots taken by handlers that should have stopped")] = 0
     tasks: list[str] = []
     leader: Annotated[bool, Field(description="it runs the refill loop")] = False
 

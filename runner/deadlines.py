@@ -34,6 +34,7 @@ class Deadline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._deadlines.drop(self)
         if self.expired and self._task is not None:
+            self._deadlines.overdue.discard(self._task)
             nobody_else = self._task.uncancel() <= self._cancelling
             if nobody_else and kind is asyncio.CancelledError:
                 raise TimeoutError from error
@@ -43,6 +44,7 @@ class Deadline:
         """The time is over."""
         self.expired = True
         if self._task is not None:
+            self._deadlines.overdue.add(self._task)
             self._task.cancel()
 
 
@@ -51,6 +53,8 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._open: set[Deadline] = set()
+        self.overdue: set[asyncio.Task[object]] = set()
+        """Tasks that are past their deadline, and go on."""
         self._armed_s = _NEVER
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -38,14 +38,15 @@ class Executor:
         self._settings = settings
         self._threads = _Threads()
         self._deadlines = Deadlines()
+        self._outlasted: set[asyncio.Task[object]] = set()
         self._result_ttl_ms = round(settings.result_ttl_s * 1000)
         self._failed_ttl_ms = round(settings.failed_ttl_s * 1000)
 
     async def execute(self, job: StartedJob, record: Callable[[Outcome], None]) -> None:
         """Run the attempt, and hand its outcome to `record` once. Returns when its slot can be used again.
 
-        That is later than the outcome for a plain function past its time-out: its thread cannot be stopped.
-        Cancellation passes through, with nothing recorded.
+        The thread of a plain function cannot be stopped: past its time-out the outcome waits for it, or the job would run again
+        beside it, and beyond its limits. Cancellation passes through, with nothing recorded but a time-out that came before.
         """
         task = self._tasks.get(job.task)
         if task is None:
@@ -73,14 +74,44 @@ class Executor:
         except TimeoutError as error:
             timed_out = task.policy.timeout_s is not None and deadline.expired
             text = f"took longer than its time-out of {task.policy.timeout_s:g} s" if timed_out else _text_of(error)
-            record(self._raised(job, task, error, text)._replace(settled=attempt.settled_text))
+            outcome = self._raised(job, task, error, text)._replace(settled=attempt.settled_text)
+            try:
+                if thread is not None and not thread.done():
+                    await self._outlast(thread)
+            finally:
+                record(outcome)
         except BaseException as error:
             if _is_ours(error):
                 raise
             record(self._raised(job, task, error, _text_of(error))._replace(settled=attempt.settled_text))
         finally:
             if thread is not None and not thread.done():
-                await _until_done(thread)
+                await self._until_done(thread)
+
+    @property
+    def overdue(self) -> set[asyncio.Task[object]]:
+        """The tasks of attempts that go on past their time-out."""
+        return self._deadlines.overdue | self._outlasted
+
+    async def _outlast(self, thread: asyncio.Future[Any]) -> None:
+        log.warning("a plain function goes on past its time-out or cancellation; its slot stays taken until it returns")
+        attempt = asyncio.current_task()
+        assert attempt is not None, "attempts are tasks"
+        self._outlasted.add(attempt)
+        try:
+            await asyncio.wait({thread})
+        finally:
+            self._outlasted.discard(attempt)
+
+    async def _until_done(self, thread: asyncio.Future[Any]) -> None:
+        """Wait for a thread that nobody can stop, whatever its function raises; its slot is taken as long as it runs."""
+        try:
+            await self._outlast(thread)
+        except asyncio.CancelledError:
+            thread.cancel()  # the worker leaves without it: nobody will be there when it returns
+            raise
+        if not thread.cancelled():
+            thread.exception()
 
     def close(self) -> None:
         """Let go of the threads; those still running end with their functions."""
@@ -179,18 +210,6 @@ class _Threads:
             else:
                 future.set_exception(raised)
             del item, future, call, value, raised
-
-
-async def _until_done(thread: asyncio.Future[Any]) -> None:
-    """Wait for a thread that nobody can stop, whatever its function raises; its slot is taken as long as it runs."""
-    log.warning("a plain function goes on past its time-out or cancellation; its slot stays taken until it returns")
-    try:
-        await asyncio.wait({thread})
-    except asyncio.CancelledError:
-        thread.cancel()  # the worker leaves without it: nobody will be there when it returns
-        raise
-    if not thread.cancelled():
-        thread.exception()
 
 
 def _is_ours(error: BaseException) -> bool:

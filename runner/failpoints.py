@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ATTEMPT = "attempt"
-COMMANDS = frozenset({"blpop", "exists", "get", "hget", "hgetall", "time", "xrange", "xreadgroup", "zrange"})
+COMMANDS = frozenset({"blpop", "exists", "get", "hmget", "hgetall", "time", "xrange", "xreadgroup", "zrange"})
 """What the Redis ring sends besides scripts."""
 _STATUS = 70
 _FAILPOINT = re.compile(

@@ -5,10 +5,11 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from runner.clock import monotonic_s
 from runner.errors import LeaseLost, StoreUnavailable
+from runner.job import StartedJob
 from runner.lease import LeaseStore
 
 log = logging.getLogger("runner")
@@ -17,16 +18,26 @@ _RETRY_S = 0.2
 
 
 class Heartbeat:
-    """Renews one worker's lease, and brings the requests to stop one of its jobs. Both callbacks run on the event loop."""
+    """Renews one worker's lease, and brings the requests to stop one of its jobs. `on_` callbacks run on the event loop.
+
+    `stuck` says how many slots are taken by what should have stopped, and by which jobs; it is called in the thread.
+    """
 
     def __init__(
-        self, store: LeaseStore, worker: str, renew_s: float, on_cancel: Callable[[list[str]], None], on_lost: Callable[[], None]
+        self,
+        store: LeaseStore,
+        worker: str,
+        renew_s: float,
+        on_cancel: Callable[[list[str]], None],
+        on_lost: Callable[[], None],
+        stuck: Callable[[], tuple[int, Sequence[StartedJob]]] = lambda: (0, ()),
     ) -> None:
         self._store = store
         self._worker = worker
         self._renew_s = renew_s
         self._on_cancel = on_cancel
         self._on_lost = on_lost
+        self._stuck = stuck
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runner-heartbeat", daemon=True)
@@ -42,7 +53,7 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                cancelled = self._store.renew(self._worker)
+                cancelled = self._store.renew(self._worker, *self._stuck())
                 if cancelled:
                     self._call(self._on_cancel, cancelled)
                 self._store.wait_for_message(self._worker, self._renew_s)

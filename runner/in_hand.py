@@ -103,6 +103,16 @@ class InHand:
         """Whether somebody cancelled this job, rather than this worker giving it back."""
         return _place(job) in self._asked_to_stop
 
+    def told_to_stop(self, overdue: Collection[asyncio.Task[object]]) -> list[StartedJob]:
+        """The attempts without a confirmed outcome that were asked to stop and have not ended, or whose tasks are overdue."""
+        told = [place for place, task in self._attempts.items() if place in self._asked_to_stop or task in overdue]
+        return [self._held[place] for place in told if place in self._held]
+
+    @property
+    def outlasting(self) -> int:
+        """Attempts that go on though their outcome is confirmed: each is a slot of nobody's job."""
+        return sum(place not in self._held for place in self._attempts)
+
     def cancel_all(self) -> None:
         """Stop every attempt; the jobs are to be given back."""
         for place in self._attempts:

@@ -1,8 +1,11 @@
 """LeaseStore: what a worker's heartbeat thread asks of Redis, on a connection of its own."""
 
+from collections.abc import Sequence
+
 from runner import failpoints, scripts
 from runner.connection import connect_in_thread, located, translated_errors
 from runner.errors import LeaseLost
+from runner.job import StartedJob
 from runner.keys import Keys
 from runner.limits import MICROSECONDS
 from runner.redis_client import command_in_thread
@@ -21,12 +24,16 @@ class LeaseStore:
         self._redis = connect_in_thread(located(url, self._keys.prefix), timeout_s=settings.renew_s + _MARGIN_S)
         failpoints.arm_in_thread(settings.failpoints, self._redis)
 
-    def renew(self, worker: str) -> list[str]:
-        """Hold the lease for another `lease_s`; the running jobs somebody wants stopped. Raises `LeaseLost`, `StoreUnavailable`."""
+    def renew(self, worker: str, stuck: int = 0, stopping: Sequence[StartedJob] = ()) -> list[str]:
+        """Hold the lease for another `lease_s`; the running jobs somebody wants stopped. Raises `LeaseLost`, `StoreUnavailable`.
+
+        `stuck` slots are taken by what should have stopped; `stopping` are the jobs of those that are known.
+        """
+        rest: list[scripts.Argument] = [part for job in stopping for part in (job.id, job.attempt)]
         lease_us = round(self._settings.lease_s * MICROSECONDS)
         with translated_errors():
             status, *cancelled = _HEARTBEAT.run_in_thread(
-                self._redis, self._keys.prefix, now_us=0, worker=worker, lease_us=lease_us, enlist=0, details=""
+                self._redis, self._keys.prefix, rest, now_us=0, worker=worker, lease_us=lease_us, enlist=0, details="", stuck=stuck
             )
         if status == b"gone":
             message = f"the lease of worker {worker} has lapsed; its jobs were given to others"

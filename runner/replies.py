@@ -100,6 +100,8 @@ def job_status(job_id: str, answer: list[Any]) -> JobStatus:
         reason, limit, position, eta_us = place[0].decode(), place[1].decode(), place[2], place[3]
     elif place:
         reason, eta_us = place[0].decode(), place[3]
+    elif state is State.running and ("cancel" in fields or fields.get("stopping", b"") == fields.get("attempt")):
+        reason = "stopping"
     return JobStatus(
         id=job_id,
         task=fields["task"].decode(),

@@ -43,13 +43,17 @@ class JobStore(SubmissionStore, LimitStore):
         return answer.decode()
 
     async def workers(self) -> list[dict[str, Any]]:
-        """The workers that hold a lease, as they described themselves."""
+        """The workers that hold a lease, as they described themselves; `stuck` slots are taken by what should have stopped."""
         with translated_errors():
             ids = [name.decode() for name in await command(self.redis, "ZRANGE", self.keys.workers, 0, -1)]
             leader = await command(self.redis, "GET", self.keys.leader)
-            details = [await command(self.redis, "HGET", self.keys.worker(worker), "details") for worker in ids]
+            rows = [await command(self.redis, "HMGET", self.keys.worker(worker), "details", "stuck") for worker in ids]
         leading = leader.decode().rpartition(":")[0] if leader else None
-        return [{"id": worker, "leader": worker == leading, **json.loads(text)} for worker, text in zip(ids, details, strict=True) if text]
+        return [
+            {"id": worker, "leader": worker == leading, "stuck": int(stuck or 0), **json.loads(text)}
+            for worker, (text, stuck) in zip(ids, rows, strict=True)
+            if text
+        ]
 
     async def finished_jobs(self) -> AsyncGenerator[str | None, None]:
         """Ids of watched jobs as they end. None comes first, and whenever announcements may have been missed: look again then."""
@@ -82,7 +86,7 @@ class JobStore(SubmissionStore, LimitStore):
 
     async def enlist(self, worker: str, details: str) -> None:
         """Make a worker known: it holds a lease from now on. `details` is JSON for people."""
-        await self._run("heartbeat", worker=worker, lease_us=microseconds(self.settings.lease_s), enlist=1, details=details)
+        await self._run("heartbeat", worker=worker, lease_us=microseconds(self.settings.lease_s), enlist=1, details=details, stuck=0)
 
     async def read(self, worker: str, count: int, block_s: float) -> list[replies.HeldEntry]:
         """Wait up to `block_s` for ready jobs. What comes is held by this worker, not started; the next `claim` starts it."""

@@ -20,6 +20,7 @@ from runner.lease import LeaseStore
 from runner.refill import RefillLoop
 from runner.registry import Runner
 from runner.store import JobStore
+from runner.stragglers import Stragglers
 from runner.wire import FORMAT
 
 log = logging.getLogger("runner")
@@ -101,12 +102,16 @@ class Worker:
         refill = RefillLoop(store, self.id)
         lost = asyncio.Event()
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
-        heartbeat = Heartbeat(lease, self.id, self._settings.renew_s, in_hand.cancel, lost.set)
+        stragglers = Stragglers(in_hand, executor, len(self._stragglers), self._settings.renew_s)
+        heartbeat = Heartbeat(
+            lease, self.id, self._settings.renew_s, in_hand.cancel, lost.set, lambda: (stragglers.slots, stragglers.found)
+        )
         try:
             async with asyncio.TaskGroup() as actors:
                 intake = Intake(store, self.id, in_hand, executor, completion)
                 claiming = asyncio.create_task(intake.run(), name="intake")
                 background = [actors.create_task(completion.run(), name="completion"), actors.create_task(refill.run(), name="refill")]
+                background.append(actors.create_task(stragglers.run(), name="stragglers"))
                 heartbeat.start()
                 background.append(actors.create_task(self._note_leader(refill)))
                 try:

@@ -99,8 +99,10 @@ def workers(app: App = None, queue: Queue = None, redis_url: RedisUrl = None, js
     if not found:
         say("no workers: nothing runs until one is started, by python -m runner worker")
         return
-    head = ("WORKER", "HOST", "PID", "SLOTS", "LEADS")
-    for line in columns([head, *((w["id"], w["host"], str(w["pid"]), str(w["slots"]), "yes" if w["leader"] else "") for w in found)]):
+    head = ("WORKER", "HOST", "PID", "SLOTS", "STUCK", "LEADS")
+    for line in columns(
+        [head, *((w["id"], w["host"], str(w["pid"]), str(w["slots"]), str(w["stuck"] or ""), "yes" if w["leader"] else "") for w in found)]
+    ):
         say(line)
 
 

@@ -53,8 +53,10 @@ def status_text(status: JobStatus) -> str:
         )
     elif status.state is State.scheduled:
         lines.append(f"  starts    {_in(status.eta_s)}, after {'a failed attempt' if status.reason == 'retry' else 'its delay'}")
-    if status.cancel_requested:
-        lines.append("  stopping  it was asked to stop")
+    if status.cancel_requested or status.reason == "stopping":
+        lines.append(
+            f"  stopping  {'it was asked to stop' if status.cancel_requested else 'its time is over'}; it holds its slot until it ends"
+        )
     if status.attempt:
         counts = [("failed", status.failures), ("lost with a worker", status.crashes), ("told to wait", status.throttled)]
         told = ", ".join(f"{count} {name}" for name, count in counts if count)

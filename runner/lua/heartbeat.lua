@@ -1,6 +1,7 @@
 -- heartbeat: enlist a worker, or renew its lease. A lease that lapsed and was taken back cannot be renewed.
 -- KEYS: prefix
--- ARGV: worker, lease_us, enlist (0 or 1), details (JSON, with enlist)
+-- ARGV: worker, lease_us, enlist (0 or 1), details (JSON, with enlist), stuck, stopping...
+--   stuck: slots taken by what should have stopped; stopping: for each of its jobs that goes on though told to stop: job id, attempt
 -- Returns: 'ok' or 'gone', then the ids of running jobs that were cancelled
 -- include: _base
 
@@ -15,6 +16,11 @@ else
 end
 redis.call('ZADD', WORKERS, int(now + tonumber(lease_us)), worker)
 redis.call('PEXPIRE', worker_key(worker), lease_ms * 10)
+if stuck == '0' then redis.call('HDEL', worker_key(worker), 'stuck') else redis.call('HSET', worker_key(worker), 'stuck', stuck) end
+for at = stopping_at, #ARGV, 2 do
+  local job = redis.call('HMGET', job_key(ARGV[at]), 'state', 'attempt')
+  if job[1] == 'running' and job[2] == ARGV[at + 1] then redis.call('HSET', job_key(ARGV[at]), 'stopping', ARGV[at + 1]) end
+end
 local cancelled = redis.call('SMEMBERS', cancels_key(worker))
 if #cancelled > 0 then redis.call('PEXPIRE', cancels_key(worker), lease_ms * 10) end
 table.insert(cancelled, 1, 'ok')

@@ -18,14 +18,14 @@ from tests.redis.inside import consumers, scores
 async def renew(store: JobStore, worker: str = "w") -> list[str]:
     """What the heartbeat thread sends, at the test's time: 'ok' or 'gone', then the jobs to stop."""
     lease_us = round(store.settings.lease_s * 1e6)
-    return [part.decode() for part in await store._run("heartbeat", worker=worker, lease_us=lease_us, enlist=0, details="")]
+    return [part.decode() for part in await store._run("heartbeat", worker=worker, lease_us=lease_us, enlist=0, details="", stuck=0)]
 
 
 async def test_an_enlisted_worker_holds_a_lease_and_is_shown(store: JobStore) -> None:
     await store.enlist("w", '{"host":"h"}')
 
     assert await scores(store, store.keys.workers) == {"w": START_US + 10_000_000}
-    assert await store.workers() == [{"id": "w", "leader": False, "host": "h"}]
+    assert await store.workers() == [{"id": "w", "leader": False, "stuck": 0, "host": "h"}]
 
 
 async def test_enlisting_twice_is_enlisting_once(store: JobStore, clock: Clock) -> None:

@@ -206,7 +206,7 @@ async def test_thousands_of_entries_come_back_in_several_calls_and_the_worker_st
     assert await store.reclaim() == (500, 0, 0)
     with pytest.raises(LeaseLost):
         await store.claim("w", 1, [], read_more=True)
-    assert await store._run("heartbeat", worker="w", lease_us=10_000_000, enlist=0, details="") == [b"gone"]
+    assert await store._run("heartbeat", worker="w", lease_us=10_000_000, enlist=0, details="", stuck=0) == [b"gone"]
     assert await consumers(store) == {"w"}
     assert [await store.reclaim() for _ in range(3)] == [(500, 0, 0), (203, 1, 0), (0, 0, 0)]
 

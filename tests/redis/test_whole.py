@@ -67,7 +67,9 @@ class History:
         worker = self.random.choice(WORKERS)
         await enlist(self.store, worker)
         held = await self.store.read(worker, 1, 0.001) if self.random.random() < 0.3 else []
-        started = (await self.store.claim(worker, free, held, read_more=self.random.random() < 0.8)).jobs
+        alone = not self.in_hand[worker]
+        claimed = await self.store.claim(worker, free, held, read_more=self.random.random() < 0.8, alone=alone)
+        started = claimed.jobs
         assert len(started) <= free
         if self.random.random() < 0.15:
             self.lost.add(worker)  # the reply is lost: nothing of this has begun
@@ -76,6 +78,8 @@ class History:
         for one in started:
             for bucket, cost in self.needs[one.id]:
                 self.starts[bucket].add(self.elapsed_us, cost)
+        if claimed.suspect:
+            self.lost.add(worker)  # it does not wait for its hands to be empty
 
     async def reconcile(self, _: int = 0) -> None:
         for worker in sorted(self.lost):
@@ -126,7 +130,10 @@ class History:
             _, due_us = await self.store.promote()
             for worker in WORKERS:
                 await enlist(self.store, worker)
-                started = (await self.store.claim(worker, 50, [], read_more=True)).jobs
+                claimed = await self.store.claim(worker, 50, [], read_more=True)
+                started = claimed.jobs
+                if claimed.suspect:
+                    await self.store.reconcile(worker, started)
                 for one in started:
                     for bucket, cost in self.needs[one.id]:
                         self.starts[bucket].add(self.elapsed_us, cost)

@@ -62,6 +62,7 @@ RINGS = {
         "refill",
         "registry",
         "shares",
+        "stragglers",
         "watch",
         "worker",
     },

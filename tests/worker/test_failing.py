@@ -3,10 +3,11 @@
 import asyncio
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
-from runner import Backoff, JobFailed, Runner, StoreUnavailable
+from runner import Backoff, JobFailed, JobStatus, Runner, StoreUnavailable
 from runner.executor import Executor
 from runner.job import Ending, Outcome, StartedJob
 from tests.eventually import eventually
@@ -112,8 +113,9 @@ async def test_a_time_out_of_the_handlers_own_is_told_from_the_tasks(app: Runner
         await (await charge.submit()).result(timeout=5)
 
 
-async def test_a_plain_function_past_its_time_out_has_failed_but_keeps_its_slot_until_it_returns(make_app: MakeApp, crew: Crew) -> None:
-    app, release = make_app(concurrency=1), threading.Event()
+@pytest.mark.fault("F34")
+async def test_a_plain_function_past_its_time_out_keeps_its_slot_and_its_job_until_it_returns(make_app: MakeApp, crew: Crew) -> None:
+    app, release = make_app(concurrency=1, renew_s=0.2), threading.Event()
 
     @app.task(timeout=0.2, retries=0)
     def slow() -> None:
@@ -126,32 +128,81 @@ async def test_a_plain_function_past_its_time_out_has_failed_but_keeps_its_slot_
     stuck = await slow.submit()
     after = await quick.submit()
 
-    assert (await stuck.wait(timeout=5)).state == "failed"
-    assert (await after.wait(timeout=0.5)).state == "queued"
+    await stopping(app, stuck.id)
+    assert [worker["stuck"] for worker in await app.client.workers()] == [1]
+    assert (await after.status()).state == "queued"
     release.set()
     assert (await after.wait(timeout=5)).state == "succeeded"
+    status = await stuck.wait(timeout=5)
+    assert (status.state, status.reason, (status.error or {})["message"]) == ("failed", None, "took longer than its time-out of 0.2 s")
+    await eventually(lambda: nothing_is_stuck(app))
 
 
-async def test_a_retry_that_meets_its_timed_out_thread_in_the_same_worker_is_counted_apart(app: Runner, crew: Crew) -> None:
-    first, second, both = threading.Event(), threading.Event(), threading.Semaphore(0)
-    gates = [first, second]
+@pytest.mark.fault("F34")
+@pytest.mark.parametrize("by", ["time-out", "cancel"])
+async def test_a_handler_that_ignores_its_cancellation_is_said_to_be_stopping(
+    make_app: MakeApp, crew: Crew, caplog: pytest.LogCaptureFixture, by: str
+) -> None:
+    app, release = make_app(renew_s=0.2), asyncio.Event()
 
-    @app.task(timeout=0.5, retries=1, backoff=SOON)
+    @app.task(timeout=0.3 if by == "time-out" else None, retries=0)
+    async def deaf() -> str:
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+        return "done"
+
+    await crew.start(app)
+    job = await deaf.submit()
+    await state_of(app, job.id, "running")
+    if by == "cancel":
+        await job.cancel()
+
+    status = await stopping(app, job.id)
+    assert status.cancel_requested is (by == "cancel")
+    await eventually(lambda: f"job {job.id} (deaf) goes on though it was told to stop" in caplog.text)
+    assert "its slot stays taken" in " ".join(await app.client.explain(status))
+    release.set()
+    assert await job.result(timeout=5) == "done"
+    await eventually(lambda: nothing_is_stuck(app))
+
+
+async def stopping(app: Runner, job_id: str) -> JobStatus:
+    """The job once its status says that it goes on though told to stop, and its worker that a slot is stuck."""
+
+    async def is_stopping() -> JobStatus | None:
+        status = await app.client.status(job_id)
+        (worker,) = await app.client.workers()
+        return status if (status.state, status.reason, worker["stuck"]) == ("running", "stopping", 1) else None
+
+    status = await eventually(is_stopping)
+    assert status is not None
+    return status
+
+
+async def nothing_is_stuck(app: Runner) -> bool:
+    return [worker["stuck"] for worker in await app.client.workers()] == [0]
+
+
+async def test_a_timed_out_thread_that_outlives_its_worker_is_a_failure_and_not_given_back(make_app: MakeApp, crew: Crew) -> None:
+    app, release, begun = make_app(renew_s=0.2), threading.Event(), threading.Event()
+
+    @app.task(timeout=0.2, retries=0)
     def slow() -> None:
-        gate = gates.pop(0)
-        both.release()
-        gate.wait(10)
+        begun.set()
+        release.wait(20)
 
     worker = await crew.start(app)
     job = await slow.submit()
-    await eventually(lambda: not gates)
-    first.set()  # the old attempt's thread ends while the new attempt runs
+    await stopping(app, job.id)
 
     worker.stop()
-    await state_of(app, job.id, "failed")
-    assert not worker.stopped.is_set()
-    second.set()
+    worker.stop()
     await crew.ended(worker)
+
+    status = await job.status()
+    assert (status.state, (status.error or {})["type"]) == ("failed", "TimeoutError")
+    release.set()
 
 
 async def test_leaving_the_process_is_a_failure_of_the_job_and_not_the_end_of_the_worker(app: Runner, crew: Crew) -> None:
@@ -222,11 +273,12 @@ async def test_each_attempt_is_recorded_once(app: Runner) -> None:
     done, outcomes = threading.Event(), list[Outcome]()
     executor = Executor(app.tasks, app.settings)
     attempt = asyncio.create_task(executor.execute(StartedJob(1, b"1-1", "j", "slow", b"{}", 1, 0), outcomes.append))
-    await eventually(lambda: outcomes)
+    await eventually(lambda: attempt in executor.overdue)
 
-    assert not attempt.done()
+    assert not outcomes
     done.set()
     await attempt
+    assert not executor.overdue
     executor.close()
     assert [outcome.ending for outcome in outcomes] == [Ending.failed]
 
