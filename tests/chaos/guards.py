@@ -119,9 +119,23 @@ GUARDS = (
     Guard(
         "a job that kills its workers is given up",
         _RECLAIM,
-        "if crashes >= tonumber(max_crashes) then",
+        "if alone and crashes >= tonumber(max_crashes) then",
         "if false then",
         "tests/redis/test_reclaim.py::test_a_job_that_loses_its_worker_too_often_is_given_up_as_poison",
+    ),
+    Guard(
+        "a job is condemned only for a worker that ran nothing else",
+        _RECLAIM,
+        "ran == 1 and not begun and left > 0",
+        "true",
+        "tests/redis/test_reclaim.py::test_no_job_is_given_up_for_a_worker_that_ran_another_beside_it",
+    ),
+    Guard(
+        "a job that lost all but the last worker runs by itself",
+        _CLAIM,
+        "local suspect = f[12] and tonumber(f[12]) + 1 >= tonumber(max_crashes)",
+        "local suspect = false",
+        "tests/redis/test_reclaim.py::test_a_job_that_lost_all_but_the_last_worker_runs_by_itself",
     ),
     Guard(
         "a lost attempt gives its slot back",
