@@ -64,6 +64,10 @@ class Heartbeat:
                 if not self._stopping.is_set():
                     log.warning("renewal of the lease waits for Redis: %s", error)
                 self._stopping.wait(_RETRY_S)
+            except Exception:
+                # Whatever it is: without this thread the worker would lose its jobs while it runs them.
+                log.exception("renewal of the lease failed, trying again")
+                self._stopping.wait(_RETRY_S)
 
     def _call(self, callback: Callable[..., None], *arguments: object) -> None:
         if not self._stopping.is_set():

@@ -126,6 +126,25 @@ async def test_a_lease_that_ran_out_with_a_busy_worker_is_noticed_by_the_heartbe
     await done([job])
 
 
+async def test_a_renewal_that_fails_as_nobody_expects_is_tried_again(
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, runs = make_app(lease_s=1.5, renew_s=0.3, failpoints="heartbeat:after=raise@3"), list[int]()
+
+    @app.task
+    async def work() -> None:
+        runs.append(1)
+        await asyncio.sleep(2.5)
+
+    worker = await crew.start(app)
+    name = worker.id
+    await done([await work.submit()])
+
+    assert "failpoint heartbeat:after" in caplog.text
+    assert worker.id == name
+    assert runs == [1]
+
+
 async def test_after_an_outage_longer_than_the_lease_workers_get_time_to_renew(
     private_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

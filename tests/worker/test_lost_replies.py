@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Runner, StoreUnavailable, TokenBucket, scripts
+from runner.keys import GROUP, Keys, Priority
 from tests import invariants
 from tests.eventually import eventually
 from tests.proxy import Proxy
@@ -160,6 +161,28 @@ async def test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job(
     await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
     assert setting.runs.total() == 30
     await crew.stop(worker)
+
+
+async def test_a_read_that_arrives_when_its_worker_has_signed_off_costs_no_job(
+    setting: Setting, redis: Redis, queue: str, crew: Crew
+) -> None:
+    """Redis knows a consumer again as soon as somebody reads in its name; what it was given goes back at the leader's next look."""
+    leaving = await crew.start(setting.behind)
+    setting.proxy.hold("XREADGROUP")
+    await eventually(lambda: setting.proxy.held_commands == 1)
+    await crew.stop(leaving)
+    await setting.submit(2)
+    setting.proxy.release()
+    await eventually(lambda: is_known(redis, queue, leaving.id))
+
+    await crew.start(setting.direct)
+    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    assert setting.runs.total() == 6
+
+
+async def is_known(redis: Redis, queue: str, worker: str) -> bool:
+    consumers = await redis.xinfo_consumers(Keys(queue).stream(Priority.normal), GROUP)
+    return worker.encode() in [row["name"] for row in consumers]
 
 
 async def is_right(setting: Setting, redis: Redis, queue: str, crew: Crew) -> bool:
