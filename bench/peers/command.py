@@ -16,6 +16,7 @@ from bench.results import save
 from tests.servers import REDIS, VALKEY
 
 DESCRIPTION = "the same work by this runner and by its peers, side by side"
+_JOBS = Sizes().jobs
 QUICK = Sizes(jobs=400, paced_jobs=20, backlog=400, throttle_s=1.5)
 
 
@@ -25,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", default="", metavar="NAMES", help=f"some of {','.join(peer.name for peer in PEERS)}; `none` for ours alone"
     )
-    parser.add_argument("--jobs", type=int, default=20_000, help="jobs of a drain; slow peers get a part (default 20000)")
+    parser.add_argument("--jobs", type=int, default=_JOBS, help=f"jobs of a drain; slow peers get a part (default {_JOBS})")
     parser.add_argument("--repeat", type=int, default=3, help="turns, each on fresh servers (default 3)")
     parser.add_argument("--quick", action="store_true", help="everything once and very small: shows that it works, says nothing of speed")
     parser.add_argument("--server", choices=(REDIS, VALKEY), default=REDIS if shutil.which("redis-server") else VALKEY)
@@ -63,8 +64,8 @@ def main(arguments: Sequence[str]) -> int:
         peers = chosen(given.only)
     except LookupError as error:
         parser.error(str(error))
-    if given.save and given.quick:
-        parser.error("--save keeps what can be compared: not together with --quick")
+    if given.save and (given.quick or given.only or given.jobs != _JOBS):
+        parser.error("--save keeps what can be compared: not together with --only, --jobs or --quick")
     if given.prepare:
         return _prepare(peers)
     document = Run(given.server, QUICK if given.quick else Sizes(jobs=given.jobs), 1 if given.quick else given.repeat).measure(peers)

@@ -102,3 +102,10 @@ def test_a_peer_that_nobody_knows_is_refused_with_those_that_are_known() -> None
 
     assert finished.returncode == 2
     assert "no peer 'resque' (there are: ardiq, arq, " in finished.stderr
+
+
+def test_a_part_is_not_kept_as_if_it_were_all() -> None:
+    finished = peers("--only", "arq", "--save")
+
+    assert finished.returncode == 2
+    assert "not together with --only" in finished.stderr
