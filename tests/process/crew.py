@@ -81,21 +81,21 @@ class Crew:
     def alive(self) -> list[WorkerProcess]:
         return [worker for worker in self.all if worker.runs]
 
-    async def start(self, *, checkout: Path | None = None, **settings: Any) -> WorkerProcess:
+    async def start(self, *, checkout: Path | None = None, first: str = "", **settings: Any) -> WorkerProcess:
         """A worker that works; of another version of the library, if it is given the folder that holds `runner` and `tests`."""
-        worker = await self.launch(checkout=checkout, **settings)
+        worker = await self.launch(checkout=checkout, first=first, **settings)
         await worker.says("working")
         return worker
 
-    async def launch(self, *, checkout: Path | None = None, **settings: Any) -> WorkerProcess:
-        """A worker that has just been started."""
+    async def launch(self, *, checkout: Path | None = None, first: str = "", **settings: Any) -> WorkerProcess:
+        """A worker that has just been started; `first` is code that its process runs before anything else."""
         environment = None if checkout is None else {**os.environ, "PYTHONPATH": str(checkout)}
         log = self._folder / f"worker-{next(self._numbers)}.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "tests.process.worker_main",
+                "-c",
+                f"{first}\nimport runpy; runpy.run_module('tests.process.worker_main', run_name='__main__', alter_sys=True)",
                 *self._arguments,
                 json.dumps(settings),
                 stdin=PIPE,
