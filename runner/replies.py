@@ -66,7 +66,7 @@ def claimed(worker: str, reply: list[Any]) -> Claimed:
         raise LeaseLost(message)
     fields = iter(reply[4:])
     jobs = [
-        StartedJob(priority, entry, job_id.decode(), task.decode(), args, attempt, failures, limits.decode())
+        StartedJob(priority, entry, job_id.decode(), task.decode(errors="replace"), args, attempt, failures, limits.decode())
         for priority, entry, job_id, task, args, attempt, failures, limits in zip(*[fields] * _FIELDS_A_JOB, strict=True)
     ]
     if not reply[3]:
@@ -89,9 +89,16 @@ def recorded_starts(rows: list[Any]) -> list[RecordedStart]:
     return [RecordedStart(fields[b"job"].decode(), int(fields[b"attempt"]), int(fields[b"now"])) for fields in entries]
 
 
-def job_status(job_id: str, answer: list[Any]) -> JobStatus:
-    """One answer of get.lua: the job's fields, then where it waits."""
-    flat, *place = answer
+def job_status(job_id: str, answer: list[Any]) -> JobStatus | None:
+    """One answer of get.lua; None if somebody has damaged the job's record so that nothing can be said of it."""
+    try:
+        return _job_status(job_id, *answer)
+    except (KeyError, ValueError):
+        return None
+
+
+def _job_status(job_id: str, flat: list[bytes], *place: Any) -> JobStatus:
+    """The job's fields, then where it waits."""
     fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
     state = State(fields["state"].decode())
     reason = limit = position = eta_us = None
@@ -104,7 +111,7 @@ def job_status(job_id: str, answer: list[Any]) -> JobStatus:
         reason = "stopping"
     return JobStatus(
         id=job_id,
-        task=fields["task"].decode(),
+        task=fields.get("task", b"").decode(errors="replace"),
         state=state,
         reason=reason,
         limit=limit,

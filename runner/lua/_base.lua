@@ -35,5 +35,5 @@ local function int(number) return string.format('%.0f', number) end
 
 -- A job that is ready goes behind the others of its priority.
 local function add_to_stream(priority, id)
-  redis.call('XADD', STREAMS[priority + 1], '*', 'id', id)
+  redis.call('XADD', STREAMS[(priority or 1) + 1], '*', 'id', id)
 end

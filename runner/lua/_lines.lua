@@ -87,7 +87,8 @@ end
 -- A ready job goes to its stream; one with limits only if nobody waits before it and all its buckets can serve it.
 -- Returns 'queued' (on the stream), 'waiting' (in its line) or 'failed' (its quota is spent).
 local function enqueue(id, priority, limits, line, rank)
-  if not limits then
+  -- A record that somebody damaged goes there too: the claim that meets it says so.
+  if not (limits and line and rank) then
     add_to_stream(priority, id)
     return 'queued'
   end

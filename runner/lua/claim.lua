@@ -25,7 +25,7 @@ end
 
 local function start(priority, entry, id)
   local key = job_key(id)
-  local f = redis.call('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes')
+  local f = redis.pcall('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes')
   local state, limits = f[1], f[4]
   if state == 'running' and f[10] == entry and redis.call('ZSCORE', prefix .. 'workers', f[9]) then
     -- Delivered again, as its group was destroyed: it is held by the worker that runs it. A job under another entry is not:
@@ -38,6 +38,12 @@ local function start(priority, entry, id)
   if not state or FINAL[state] or state == 'scheduled' then
     if state then leave_stream(id, limits and needs_of(limits)) end
     if not state then reply[3] = reply[3] + 1 end
+    return drop(priority, entry)
+  end
+  if not (f[2] and f[3] and (not limits or (f[5] and f[6]))) then
+    if limits then free_reservation(needs_of(limits)) end
+    local text = cjson.encode({ type = 'damaged', message = 'its record in Redis lacks what it takes to run it' })
+    conclude(id, f[2] or '', 'failed', 'error', text, f[7], redis.call('HGET', key, 'watched'), failed_ttl_ms)
     return drop(priority, entry)
   end
   if f[11] and tonumber(f[11]) <= now then

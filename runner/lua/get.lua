@@ -9,14 +9,14 @@ local answers = {}
 for at = ids_at, #ARGV do
   local id = ARGV[at]
   local key = job_key(id)
-  local flat = redis.call('HGETALL', key)
+  local flat = redis.pcall('HGETALL', key) -- a key of another type is no job
   if #flat == 0 then
     answers[#answers + 1] = false
   else
     local f = {}
     for i = 1, #flat, 2 do f[flat[i]] = flat[i + 1] end
     local answer = { flat }
-    if f.state == 'queued' and f.limits then
+    if f.state == 'queued' and f.limits and f.line then
       local reason, bucket, position, wait = waiting_for(id, f.limits, f.line)
       if reason then answer = { flat, reason, bucket, position, wait } end
     elseif f.state == 'scheduled' then

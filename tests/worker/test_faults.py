@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -10,23 +11,28 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from runner import JobHandle, Runner, StoreUnavailable, TokenBucket, heartbeat
+from runner import JobHandle, Runner, StoreUnavailable, TokenBucket, UnknownJob, heartbeat
 from runner.keys import GROUP, Keys, Priority
 from tests import invariants
 from tests.conftest import connect
 from tests.eventually import eventually
+from tests.recovery import Recovery
 from tests.servers import Server
 from tests.worker.conftest import Crew, MakeApp, a_crew, short_settings
 
 LIMIT = TokenBucket("paced", rate="100/s", burst=5)
 
 
+@pytest.mark.fault("F21")
 async def test_a_script_cache_flushed_again_and_again_fails_nothing(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
-    over = asyncio.Event()
+    over, flushes = asyncio.Event(), 0
 
     async def flush() -> None:
+        nonlocal flushes
         while not over.is_set():
             await redis.script_flush()
+            await app.client.check()
+            flushes += 1
             await asyncio.sleep(0.005)
 
     @app.task(limits=[LIMIT])
@@ -39,6 +45,7 @@ async def test_a_script_cache_flushed_again_and_again_fails_nothing(app: Runner,
     over.set()
     await flushing
 
+    assert flushes > 10
     assert {(await job.status()).attempt for job in jobs} == {1}
     assert await invariants.violations(redis, queue, [job.id for job in jobs], limits=[LIMIT], live=[worker.id]) == []
 
@@ -171,7 +178,8 @@ async def test_after_an_outage_longer_than_the_lease_workers_get_time_to_renew(
         await app.close()
 
 
-async def test_everything_deleted_workers_enlist_and_publish_again(private_server: Server) -> None:
+@pytest.mark.fault("F22", bound_s=5)
+async def test_everything_deleted_workers_enlist_and_publish_again(private_server: Server, recovery: Recovery) -> None:
     app = Runner("flushed", settings=short_settings(private_server.url))
     begun = asyncio.Event()
 
@@ -188,18 +196,21 @@ async def test_everything_deleted_workers_enlist_and_publish_again(private_serve
         await work.submit(-1)
         await begun.wait()
         await redis.flushall()
+        recovery.begins()
 
         await eventually(lambda: worker.id != old)
         await eventually(lambda: redis.exists(Keys("flushed").tasks))
         job = await app.client.submit("work", {"number": 7})
         assert await job.result(timeout=10) == 7
+        recovery.ends()
         assert await invariants.violations(redis, "flushed", [job.id], live=[worker.id]) == []
         await app.close()
 
 
+@pytest.mark.fault("F22", bound_s=5)
 @pytest.mark.parametrize("fault", ["group destroyed", "streams deleted"])
 async def test_workers_recover_from_a_lost_group_or_stream(
-    app: Runner, redis: Redis, queue: str, crew: Crew, caplog: pytest.LogCaptureFixture, fault: str
+    app: Runner, redis: Redis, queue: str, crew: Crew, recovery: Recovery, fault: str
 ) -> None:
     @app.task
     async def work(number: int) -> int:
@@ -212,11 +223,14 @@ async def test_workers_recover_from_a_lost_group_or_stream(
         for priority in Priority:
             stream = Keys(queue).stream(priority)
             await (redis.delete(stream) if fault == "streams deleted" else redis.xgroup_destroy(stream, GROUP))
+        recovery.begins()
         jobs = await app.submit_many([work.prepare(number) for _ in range(20)])
         await done(jobs)
+        recovery.ends()
     assert await invariants.left_behind(redis, queue, crew.ids) == []
 
 
+@pytest.mark.fault("F22")
 async def test_jobs_running_when_their_group_is_destroyed_end_once(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
     release, begun = asyncio.Event(), list[int]()
 
@@ -238,33 +252,64 @@ async def test_jobs_running_when_their_group_is_destroyed_end_once(app: Runner, 
     await eventually(lambda: clean(redis, queue, jobs + more, crew))
 
 
-async def test_garbage_on_a_stream_is_dropped_and_the_worker_lives(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
+@pytest.mark.fault("F36", bound_s=2)
+async def test_garbage_on_a_stream_is_dropped_and_the_worker_lives(
+    app: Runner, redis: Redis, queue: str, crew: Crew, recovery: Recovery, caplog: pytest.LogCaptureFixture
+) -> None:
     @app.task
     async def work() -> None: ...
 
     worker = await crew.start(app)
+    recovery.begins()
     for fields in ({"id": "nobody"}, {"other": "field"}, {"id": ""}, {"a": "b", "id": "c"}, {"id": "\xff" * 5000}):
         await redis.xadd(Keys(queue).stream(Priority.high), fields)  # type: ignore[arg-type] # a dict of texts
     await done([await work.submit()])
 
     await eventually(lambda: clean(redis, queue, [], crew))
+    recovery.ends()
     assert not worker.stopped.is_set()
+    dropped = [re.match(r"(\d+) stream entries belonged to no job", record.getMessage()) for record in caplog.records]
+    assert sum(int(match[1]) for match in dropped if match) == 5
 
 
-async def test_a_job_record_that_was_damaged_is_a_dead_letter_or_dropped(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
+@pytest.mark.fault("F36", bound_s=2)
+async def test_a_job_record_that_was_damaged_is_a_dead_letter_or_dropped(
+    app: Runner, redis: Redis, queue: str, crew: Crew, recovery: Recovery
+) -> None:
     @app.task
     async def work(number: int) -> int:
         return number
 
-    damaged = await app.submit_many([work.prepare(number) for number in range(3)])
+    damaged = await app.submit_many([work.prepare(number) for number in range(10)])
     keys = [Keys(queue).job(job.id) for job in damaged]
     await redis.hset(keys[0], "args", "{broken")
     await redis.hset(keys[1], "args", "\xff\xfe")
-    await redis.delete(keys[2])
+    await redis.hset(keys[2], "task", "nobody")
+    await redis.hdel(keys[3], "task")
+    await redis.hdel(keys[4], "args")
+    await redis.hdel(keys[5], "priority", "submitted")
+    await redis.hset(keys[6], "attempt", "many")
+    await redis.hset(keys[7], "limits", "gibberish")
+    await redis.delete(keys[8], keys[9])
+    await redis.set(keys[9], "no hash")
+    late = await work.with_options(delay=0.1).submit(1)
+    await redis.hdel(Keys(queue).job(late.id), "priority", "args")
     await crew.start(app)
 
-    assert [(await job.wait(timeout=5)).state for job in damaged[:2]] == ["failed", "failed"]
+    recovery.begins()
+    ends = [await job.wait(timeout=5) for job in damaged[:8]]
     await done([await work.submit(7)])
+    recovery.ends()
+    assert [(end.error or {}).get("type") for end in ends] == [
+        *["InvalidArguments", "InvalidArguments", "unknown_task"],
+        *["damaged", "damaged", None, None, "damaged"],
+    ]
+    assert [end.state for end in ends] == [*["failed"] * 5, "succeeded", "succeeded", "failed"]
+    assert (await late.wait(timeout=5)).state == "failed"
+    for gone in damaged[8:]:
+        with pytest.raises(UnknownJob):
+            await gone.status()
+    await redis.delete(keys[9])
     assert await invariants.left_behind(redis, queue, crew.ids) == []
 
 
