@@ -179,7 +179,7 @@ end
 -- Take a job that is to end out of its line, and an emptied line out of the bucket it stood at. Whoever comes first there now
 -- may need less. One that is on a stream stays there until a claim meets it: noted, for it must not get a second entry.
 local function withdraw(id, limits, line)
-  local key = limits and line_key(line)
+  local key = limits and line and line_key(line)
   local rank = key and redis.call('ZRANK', key, id)
   if not rank then return redis.call('HSET', job_key(id), 'on_stream', 1) end
   waiting_more = waiting_more - redis.call('ZREM', key, id)
