@@ -120,7 +120,7 @@ class Worker:
                     await _cancelled(claiming)
                 if not lost.is_set():
                     await self._let_finish(in_hand, intake)
-                    await self._sign_off(store, completion)
+                    await self._sign_off(store, completion, heartbeat)
                 for actor in background:
                     actor.cancel()
         finally:
@@ -171,11 +171,12 @@ class Worker:
         empty.cancel()
         intake.give_back()
 
-    async def _sign_off(self, store: JobStore, completion: Completion) -> None:
+    async def _sign_off(self, store: JobStore, completion: Completion, heartbeat: Heartbeat) -> None:
         """Deliver every outcome and leave nothing behind."""
         try:
             async with asyncio.timeout(2 * self._settings.command_timeout_s):
                 await completion.wait_until_delivered()
+                heartbeat.stop()  # a renewal after the next line would find no lease, and call it lost
                 await store.reconcile(self.id, (), leave=True)
         except (StoreUnavailable, TimeoutError):
             log.warning("Redis is away; what this worker still held is taken back when its lease lapses")

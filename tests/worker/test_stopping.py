@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 
 import pytest
@@ -9,7 +10,9 @@ from redis.asyncio import Redis
 
 from runner import Runner, StoreUnavailable, TokenBucket, Worker
 from runner.intake import Intake
+from runner.job import StartedJob
 from runner.keys import Keys, Priority
+from runner.store import JobStore
 from tests import invariants
 from tests.eventually import eventually
 from tests.servers import Server
@@ -260,3 +263,25 @@ async def test_a_worker_told_to_stop_while_its_server_is_away_leaves_soon(privat
 
         async with asyncio.timeout(4):
             await crew.ended(worker)
+
+
+async def test_a_renewal_beside_the_sign_off_is_no_lost_lease(
+    make_app: MakeApp, crew: Crew, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    renew_s = 0.05
+    worker = await crew.start(make_app(lease_s=2.0, renew_s=renew_s))
+    reconcile, signed_off = JobStore.reconcile, list[int]()
+
+    async def slowly(store: JobStore, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:
+        """So slowly that a renewal falls between the end of the lease and that of the worker."""
+        given_back = await reconcile(store, worker, in_hand, leave=leave)
+        if leave:
+            await asyncio.sleep(10 * renew_s)
+            signed_off.append(1)
+        return given_back
+
+    monkeypatch.setattr(JobStore, "reconcile", slowly)
+    await crew.stop(worker)
+
+    assert signed_off == [1]
+    assert "has lapsed" not in caplog.text
