@@ -1,5 +1,6 @@
 """A short campaign of random faults, and the guards of its own accounts: each must be able to fail."""
 
+import json
 from itertools import islice
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from redis.asyncio import Redis
 from tests.chaos.campaign.campaign import Plan, prepared
 from tests.chaos.campaign.faults import FAULTS
 from tests.chaos.campaign.ledger import KEYS, Ledger, Spell
-from tests.chaos.campaign.report import MIB, Report
+from tests.chaos.campaign.report import MIB, Recovery, Report
 from tests.chaos.campaign.schedule import call, deeds, steps
 from tests.chaos.campaign.workload import LIMITS, Workload
 from tests.conftest import OWN_KINDS
@@ -72,6 +73,23 @@ def test_memory_that_grows_all_the_time_is_found_and_what_is_flat_or_short_is_no
         report.check_growth()
 
     assert [list(report.findings) for report in (grows, flat, short)] == [["memory"], [], []]
+
+
+def test_a_report_is_told_in_lines_and_as_json() -> None:
+    report = Report(1, "valkey", 6, jobs=10)
+    report.recoveries += [
+        Recovery("kill_worker", 1.0, 7.5),
+        Recovery("kill_worker", 3.0, 7.5),
+        Recovery("cut_all and kill_worker", 2.0, 7.5),
+    ]
+    report.wrong("lost", ["job c1 was accepted and has not ended"])
+
+    told = json.loads(report.to_json())
+
+    assert told["faults"]["kill_worker"] == {"times": 2, "p50_s": 2.0, "max_s": 3.0, "bound_s": 7.5}
+    assert told["counts"] == {"lost": 1}
+    assert "lost 1, accepted twice 0, over a limit 0" in report.lines()
+    assert any(line.startswith("two at once") for line in report.lines())
 
 
 class Books:

@@ -61,7 +61,7 @@ class Plan:
     def all_settings(self) -> dict[str, Any]:
         """Short times, and results that are forgotten soon, so that memory shows what stays."""
         short = {"lease_s": 4.0, "renew_s": 1.0, "reclaim_s": 0.5, "block_s": 1.0, "drain_s": 10.0, "concurrency": 20}
-        kept = {"max_crashes": 1000, "result_ttl_s": 30.0, "failed_ttl_s": 30.0, "history_length": 200_000, "record_starts": True}
+        kept = {"result_ttl_s": 30.0, "failed_ttl_s": 30.0, "history_length": 200_000, "record_starts": True}
         return short | kept | self.settings
 
     @property

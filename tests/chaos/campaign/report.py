@@ -1,7 +1,7 @@
 """The closing report of a campaign, for people and as JSON."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, NamedTuple
@@ -38,11 +38,11 @@ class Report:
     worker_bytes: list[int] = field(default_factory=list)
     server_bytes: list[int] = field(default_factory=list)
     findings: dict[str, list[str]] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def wrong(self, what: str, found: list[str]) -> None:
         """Note what was found wrong."""
-        self.counts[what] += len(found)
+        self.counts[what] = self.counts.get(what, 0) + len(found)
         if found:
             self.findings[what] = (self.findings.get(what, []) + found)[:SHOWN]
 
@@ -75,9 +75,7 @@ class Report:
             f"{self.workers_lost_under_a_job} times a worker was lost under a job"
         )
         told.append("ended: " + ", ".join(f"{count} {state}" for state, count in sorted(self.ended.items())))
-        told.append(
-            f"lost {self.counts['lost']}, accepted twice {self.counts['accepted twice']}, over a limit {self.counts['over a limit']}"
-        )
+        told.append(", ".join(f"{what} {self.counts.get(what, 0)}" for what in ("lost", "accepted twice", "over a limit")))
         if self.server_bytes:
             first, last, most = (self._mib(self.server_bytes, pick) for pick in (0, -1, None))
             told.append(f"server memory {first} MiB at first, {last} at last, {most} at most; a worker process at most")
