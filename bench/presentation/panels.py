@@ -28,11 +28,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Bars of one unit, on a scale from 0."""
+    """Bars of one unit, on a scale from 0 to the longest, or to `full` if that is more."""
 
     title: str
     note: str
     bars: Sequence[Bar]
+    full: float = 0.0
 
 
 def picture(title: str, note: str, panels: Sequence[Panel]) -> str:
@@ -52,7 +53,7 @@ def _drawn(panel: Panel, left: float, top: float, across: float) -> Iterator[str
     yield text(left, top + 8, panel.title, size=14, weight=600)
     yield text(left + across, top + 8, panel.note, size=11, paint=QUIET, anchor="end")
     begin, room = left + _NAMES, across - _NAMES - _VALUES
-    scale = room / (max(bar.most for bar in panel.bars) or 1)
+    scale = room / (max([panel.full, *(bar.most for bar in panel.bars)]) or 1)
     for place, bar in enumerate(panel.bars):
         y = top + _HEADING + place * _ROW
         yield text(left, y + 4, shortened(bar.name, _LONGEST_NAME), paint=INK if bar.paint == OURS else QUIET)

@@ -30,7 +30,7 @@ def _speed(results: Results) -> list[Panel]:
         Panel("Jobs finished", "a second, 100 slots", _bars(results, "drain", "jobs_per_s", drain | {"slots-500": "500 slots"})),
         Panel("Jobs submitted", "a second", _bars(results, "enqueue", "jobs_per_s", enqueue) + _requests(results)),
         Panel("From submit to handler", "ms", _latencies(results)),
-        Panel("Share of what the server can do at most", "percent", _bars(results, "floor", "share_percent", _FLOOR)),
+        Panel("Share of what the server can do at most", "percent", _bars(results, "floor", "share_percent", _FLOOR), full=100),
     ]
 
 
@@ -108,4 +108,4 @@ def _place(results: Results, name: str) -> str:
     days = sorted({document["at"][:10] for document in used})
     commits = list(dict.fromkeys(environment["commit"] for environment in environments))
     first = environments[0]
-    return f"{first['cpus']} shared cores, {first['server'].partition(',')[0]}, Python {first['python']}, {days[-1]}, {', '.join(commits)}"
+    return f"{first['cpus']} cores, {first['server'].partition(',')[0]}, Python {first['python']}, {days[-1]}, {', '.join(commits)}"
