@@ -13,6 +13,7 @@ from runner.arguments import Arguments
 from runner.backoff import Backoff
 from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
 from runner.client import Client, JobHandle
+from runner.clock import monotonic_s
 from runner.errors import ConfigurationError, ExceedsCapacity, UnknownLimit
 from runner.job import Submission
 from runner.keys import Priority, check_queue_name
@@ -24,6 +25,7 @@ R = TypeVar("R")
 
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_RETRIES = 3
+_PUBLISH_EVERY_S = 60.0
 HEAVIEST = 1000
 
 
@@ -162,7 +164,8 @@ class Runner:
         self.settings = settings or load_settings(redis_url=redis_url)
         self.tasks: dict[str, Task[..., Any]] = {}
         self.limits: dict[str, Limit] = {}
-        self._published = False
+        self._published_s = float("-inf")
+        self._since_us = 0
 
     @overload
     def task(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
@@ -228,10 +231,10 @@ class Runner:
         return await self.client.send(jobs)
 
     async def publish(self) -> None:
-        """Put this app's tasks and limits into the catalog, once per process."""
-        if not self._published:
-            await self.client.store.publish(self.specs(), list(self.limits.values()))
-            self._published = True
+        """Put this app's tasks and limits into the catalog; again after a minute of use, as there may be no worker to heal a lost catalog."""
+        if monotonic_s() - self._published_s > _PUBLISH_EVERY_S:
+            since_us, _ = await self.client.store.publish(self.specs(), list(self.limits.values()), self._since_us)
+            self._since_us, self._published_s = since_us, monotonic_s()
 
     def specs(self) -> dict[str, str]:
         """The tasks as published: name -> JSON."""
@@ -282,7 +285,7 @@ class Runner:
         if "client" in self.__dict__:
             await self.client.close()
             del self.__dict__["client"]
-            self._published = False
+            self._published_s = float("-inf")
 
 
 class _Decorator(Protocol):

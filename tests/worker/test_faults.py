@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from runner import JobHandle, Runner, StoreUnavailable, TokenBucket, UnknownJob, heartbeat
+from runner import JobHandle, Runner, StoreUnavailable, TakeRefused, TokenBucket, UnknownJob, heartbeat, registry
 from runner.keys import GROUP, Keys, Priority
 from tests import invariants
 from tests.conftest import connect
@@ -205,6 +205,23 @@ async def test_everything_deleted_workers_enlist_and_publish_again(private_serve
         recovery.ends()
         assert await invariants.violations(redis, "flushed", [job.id], live=[worker.id]) == []
         await app.close()
+
+
+async def test_everything_deleted_a_producer_without_workers_publishes_again(
+    app: Runner, redis: Redis, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.limit(LIMIT)
+    await app.take(LIMIT)
+    since = (await app.client.limits())[0].policy["version"]
+    await redis.delete(Keys(queue).limits)
+    with pytest.raises(TakeRefused, match="unpublished"):
+        await app.take(LIMIT)
+
+    monkeypatch.setattr(registry, "_PUBLISH_EVERY_S", 0.0)
+    await app.take(LIMIT)
+    await app.take(LIMIT)
+
+    assert (await app.client.limits())[0].policy["version"] == since
 
 
 @pytest.mark.fault("F22", bound_s=5)
