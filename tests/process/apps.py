@@ -84,6 +84,12 @@ class App:
             return eat_memory()
 
         @self.runner.task
+        async def hog(number: int, seconds: float) -> int:
+            self._note(number)
+            time.sleep(seconds)  # noqa: ASYNC251 - the fault under test
+            return number
+
+        @self.runner.task
         async def stubborn(number: int, seconds: float) -> int:
             self._note(number)
             until_s = time.monotonic() + seconds
@@ -93,7 +99,7 @@ class App:
             return number
 
         self.nap, self.block, self.metered, self.stubborn = nap, block, metered, stubborn
-        self.lethal, self.hungry = lethal, hungry
+        self.lethal, self.hungry, self.hog = lethal, hungry, hog
         self.counted = counted
 
     def runs(self) -> Counter[str]:

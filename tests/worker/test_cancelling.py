@@ -8,8 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import AlreadyFinished, Backoff, JobCancelled, Runner, TokenBucket, UnknownJob
+from runner.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
+from tests.recovery import Recovery
 from tests.worker.conftest import Crew, MakeApp, state_of
 
 NEVER = TokenBucket("never", capacity=1, refill=1, every=3600)
@@ -163,6 +165,60 @@ async def test_cancelling_twice_is_the_same_and_cancelling_an_unknown_job_an_err
         await app.client.cancel("nobody")
 
 
+@pytest.mark.fault("F33", bound_s=5)
+async def test_a_job_cancelled_twice_at_once_in_any_state_ends_once_and_its_id_can_be_used_again(
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew, recovery: Recovery
+) -> None:
+    app, rival = make_app(), make_app()
+    running, release = asyncio.Event(), asyncio.Event()
+
+    @app.task(limits=[NEVER])
+    async def limited(kind: str) -> str:
+        return kind
+
+    @app.task(retries=3, backoff=Backoff(base=60))
+    async def work(kind: str) -> str:
+        if kind == "retrying" and not release.is_set():
+            raise ValueError(kind)
+        if kind == "running" and not release.is_set():
+            running.set()
+            await asyncio.Event().wait()
+        return kind
+
+    worker = await crew.start(app)
+    held = await limited.submit("first")
+    await held.wait(timeout=5)
+    jobs = {
+        "waiting": await limited.with_options(id="waiting").submit("waiting"),
+        "scheduled": await work.with_options(id="scheduled", delay=60).submit("scheduled"),
+        "retrying": await work.with_options(id="retrying").submit("retrying"),
+        "running": await work.with_options(id="running").submit("running"),
+    }
+    await running.wait()
+    await state_of(app, "retrying", "scheduled")
+    recovery.begins()
+    for job in jobs.values():
+        await asyncio.gather(*[client.cancel(job.id) for client in (app.client, rival.client, app.client)])
+    for job in jobs.values():
+        assert (await job.wait(timeout=5)).state == "cancelled"
+    recovery.ends()
+    await crew.stop(worker)
+    jobs["queued"] = await work.with_options(id="queued").submit("queued")
+    await asyncio.gather(*[client.cancel("queued") for client in (app.client, rival.client)])
+
+    release.set()
+    assert (await work.with_options(id="queued").submit("queued")).id == "queued"
+    assert (await jobs["queued"].status()).state == "cancelled", "the same id and arguments are the job that exists"
+    live = await crew.start(app)
+    for name in ("scheduled", "retrying", "running", "queued"):
+        await app.client.retry(name)
+        assert await jobs[name].result(timeout=5) == name
+    assert await invariants.left_behind(redis, queue, [live.id]) == []
+    assert (await jobs["waiting"].status()).state == "cancelled"
+    await redis.delete(Keys(queue).history)  # a job that ran again has ended twice
+
+
+@pytest.mark.fault("F33")
 async def test_cancel_and_finish_at_once_end_each_job_one_way(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
     finished = set()
 

@@ -50,6 +50,7 @@ async def test_a_script_cache_flushed_again_and_again_fails_nothing(app: Runner,
     assert await invariants.violations(redis, queue, [job.id for job in jobs], limits=[LIMIT], live=[worker.id]) == []
 
 
+@pytest.mark.fault("F09")
 async def test_a_handler_that_blocks_the_loop_for_two_leases_runs_once_and_is_named(
     make_app: MakeApp, redis: Redis, queue: str, crew: Crew, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,7 +1,9 @@
 """How a worker leaves: it drains, gives back what it has not done, and signs off."""
 
 import asyncio
+import random
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -15,6 +17,7 @@ from runner.keys import Keys, Priority
 from runner.store import JobStore
 from tests import invariants
 from tests.eventually import eventually
+from tests.recovery import Recovery
 from tests.servers import Server
 from tests.worker.conftest import Crew, MakeApp, a_crew, short_settings, state_of
 
@@ -168,6 +171,54 @@ async def test_what_was_fetched_but_not_started_goes_back_at_once(app: Runner, r
         status = await job.wait(timeout=5)
         assert (status.state, status.failures, status.crashes) == ("succeeded", 0, 0)
     assert await invariants.violations(redis, queue, [job.id for job in jobs], live=[other.id]) == []
+
+
+@pytest.mark.fault("F06", bound_s=12)
+async def test_workers_stopped_at_random_instants_lose_and_blame_nothing(
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew, recovery: Recovery
+) -> None:
+    """Stopped once, twice, or cancelled outright wherever they are; what a cancelled one held comes back when its lease lapses."""
+    chance, runs = random.Random(6), Counter[int]()
+    app = make_app(lease_s=1.0, renew_s=0.2, concurrency=4, drain_s=5, max_crashes=100)
+
+    @app.task(limits=[TokenBucket("steady", rate="400/s", burst=5)])
+    async def limited(number: int) -> None:
+        runs[number] += 1
+        await asyncio.sleep(0.003)
+
+    @app.task
+    async def free(number: int) -> None:
+        runs[number] += 1
+        await asyncio.sleep(0.003)
+
+    jobs = await app.submit_many([(limited if number % 2 else free).prepare(number) for number in range(300)])
+    cancelled = 0
+    for _ in range(12):
+        worker = Worker(app)
+        running = asyncio.create_task(worker.run())
+        await asyncio.sleep(chance.random() * 0.12)
+        how = chance.choice(["once", "twice", "cancel"])
+        worker.stop()
+        if how == "twice":
+            worker.stop()
+        if how == "cancel":
+            cancelled += 1
+            running.cancel()
+        await asyncio.gather(running, return_exceptions=how == "cancel")
+    recovery.begins()
+    last = await crew.start(app)
+    for job in jobs:
+        assert (await job.wait(timeout=10)).state == "succeeded"
+
+    async def all_is_clean() -> bool:
+        return not await invariants.left_behind(redis, queue, [last.id])
+
+    await eventually(all_is_clean, within_s=10)
+    recovery.ends()
+    statuses = [await job.status() for job in jobs]
+    assert {status.failures for status in statuses} == {0}
+    assert sum(status.crashes for status in statuses) <= 4 * cancelled
+    assert all(runs[number] <= status.attempt for number, status in enumerate(statuses))
 
 
 async def test_a_job_stopped_before_its_first_step_frees_its_slot(make_app: MakeApp, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
