@@ -2,14 +2,14 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test faults chaos mutate-guards check format bench clean
+.PHONY: help setup demo dev test test-topologies faults chaos mutate-guards check format bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv with everything installed (skipped when up to date)
 
@@ -29,6 +29,10 @@ dev: $(READY) ## Server, API and worker in one process
 
 test: $(READY) ## The whole suite on Valkey and on Redis (ALLOW_NO_REDIS=1: without redis-server)
 	RUNNER_TEST_SERVER=valkey,redis $(BIN)/python -m pytest -n auto
+
+test-topologies: $(READY) ## The tests of scripts, workers and processes on Sentinel, on a cluster and behind TLS
+	RUNNER_TEST_SERVER=valkey-sentinel,valkey-cluster,redis-sentinel,redis-cluster,redis-tls \
+		$(BIN)/python -m pytest -n auto tests/redis tests/worker tests/process/test_worker_crashes.py tests/process/test_cli.py
 
 faults: $(READY) ## Every fault of docs/reliability.md, and the table of how long recovery took
 	@mkdir -p build && rm -f build/faults.jsonl

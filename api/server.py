@@ -24,16 +24,17 @@ async def serve(
     on_signal: Callable[[], object] = lambda: None,
     stopping: asyncio.Event | None = None,
 ) -> None:
-    """Serve the queue until SIGINT, SIGTERM or `stopping`; then finish what is under way, waiting requests at once, and return.
+    """Check the server, serve the queue until SIGINT, SIGTERM or `stopping`; then finish what is under way, waiting requests at once, and return.
 
     Port 0 takes a free one; `on_started` is given the URL once requests are answered. A second signal ends requests that are
     under way; `on_signal` is called at each. Raises OSError if it cannot listen
-    there, and `ConfigurationError` if there is no Redis to use; that Redis is away is no error.
+    there, and `ConfigurationError` if there is no Redis to use or it cannot be used as it is; that Redis is away is no error.
     """
     stop = stopping or asyncio.Event()
     listener = _listen(host, port)
     try:
         client = Client(queue, settings=settings)
+        await client.refuse_unfit_server()
         config = uvicorn.Config(
             create_app(lambda: client, stopping=stop),
             lifespan="on",

@@ -1,5 +1,6 @@
 """Client: submit by name, ask, wait and cancel, with nothing but the queue's catalog. What the API and the command line use."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, cast
@@ -10,6 +11,7 @@ from runner.catalog import JobOptions, TaskSpec, prepare
 from runner.clock import wall_us
 from runner.connection import redis_url
 from runner.control import Control
+from runner.doctor import Finding, examine, refuse_unfit_server
 from runner.errors import (
     AlreadyFinished,
     CannotRetry,
@@ -19,6 +21,7 @@ from runner.errors import (
     JobFailed,
     JobIdConflict,
     StoreFull,
+    StoreUnavailable,
     UnknownJob,
 )
 from runner.explain import explain
@@ -31,6 +34,8 @@ from runner.store import JobStore
 from runner.watch import FinishWatch
 
 R = TypeVar("R")
+
+log = logging.getLogger("runner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +202,17 @@ class Client:
         """Why a job is where it is, in sentences with numbers, and the command to give next."""
         limits = await self.limits() if status.state is State.waiting else []
         return explain(status, limits, wall_us() / MICROSECONDS)
+
+    async def examine(self) -> list[Finding]:
+        """What can be wrong with the server: version, role, memory policy, durability, clock and permissions. Raises `StoreUnavailable`."""
+        return await examine(self.store)
+
+    async def refuse_unfit_server(self) -> None:
+        """Raises `ConfigurationError` if the server cannot be used as it is. That it is away is no error, and a warning is logged."""
+        try:
+            await refuse_unfit_server(self.store)
+        except StoreUnavailable as error:
+            log.warning("Redis was not checked: %s", error)
 
     async def tasks(self) -> list[TaskSpec]:
         """The tasks that workers have published."""

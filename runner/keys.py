@@ -75,6 +75,9 @@ class Keys:
     def waiting(self) -> str:
         return f"{self.prefix}waiting"
 
+    def check(self, check: str) -> str:
+        return f"{self.prefix}check:{check}"
+
     def periods(self, calendar: str) -> str:
         return f"{self.prefix}periods:{calendar}"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.completion import Completion
 from runner.connection import redis_url
+from runner.doctor import refuse_unfit_server
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.executor import Executor
 from runner.heartbeat import Heartbeat, StallWatch
@@ -62,9 +63,13 @@ class Worker:
         executor = Executor(self._runner.tasks, self._settings)
         watch = StallWatch(self._settings.stall_s)
         watch.start()
+        examined = False
         try:
             while not self._stopping.is_set():
                 try:
+                    if not examined:
+                        await refuse_unfit_server(store)
+                        examined = True
                     await self._enlist(store)
                     await self._work_under_lease(store, executor)
                 except StoreUnavailable as error:

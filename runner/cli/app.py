@@ -7,12 +7,13 @@ from typing import Any
 import typer
 
 from runner.cli import jobs, limits, processes
+from runner.cli.doctor import doctor
 from runner.cli.output import complain
 from runner.cli.simulate import simulate
 from runner.errors import ConfigurationError, RunnerError, StoreFull, StoreUnavailable, SubmissionRefused, UnknownJob, UnknownLimit
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 the job or the demo failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument;"
+    "Exit codes: 0 done; 1 the job, the demo or a check failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument;"
     " 3 no such job or limit; 4 Redis cannot be reached; 5 there is no room for more jobs now."
 )
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
@@ -36,6 +37,7 @@ app.command()(jobs.explain)
 app.command()(jobs.cancel)
 app.command()(jobs.retry)
 app.command()(jobs.workers)
+app.command()(doctor)
 app.command()(simulate)
 app.add_typer(limits.app, name="limits")
 

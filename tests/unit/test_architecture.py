@@ -35,6 +35,7 @@ RINGS = {
     "redis": {
         "connection",
         "deadlines",
+        "doctor",
         "embedded",
         "failpoints",
         "lease",
