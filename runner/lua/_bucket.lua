@@ -53,7 +53,10 @@ local function policy_of_version(entry, version)
 end
 
 -- Until when nothing starts: a bucket can be frozen by itself, and with all the buckets of its limit.
-local function frozen_until(b) return math.max(b.frozen_until, tonumber(b.policy.entry.frozen_until_us or 0)) end
+local function frozen_until(b)
+  local whole = b.policy.entry.frozen_until_us
+  return whole and math.max(b.frozen_until, tonumber(whole)) or b.frozen_until
+end
 
 -- A freeze of the whole limit comes to each of its buckets when that is next looked at, even if the freeze is over by then.
 local function note_whole_freeze(b)
@@ -250,12 +253,16 @@ local function holder_of(id, attempt) return id .. '#' .. attempt end
 
 -- The needs of a job that has taken them: one that was submitted before its limit became one that is given back is marked now.
 local function marked(limits, needs)
-  local parts, changed = {}, false
+  local parts
+  for i = 1, #needs do
+    local b = load_bucket(needs[i].bucket)
+    if b.kind and b.kind.gives_back and not needs[i].given_back then parts = {} end
+  end
+  if not parts then return limits end
   for i = 1, #needs do
     local b = load_bucket(needs[i].bucket)
     local mark = needs[i].given_back or (b.kind and b.kind.gives_back)
-    changed = changed or (mark and not needs[i].given_back)
     parts[i] = needs[i].bucket .. '=' .. int(needs[i].cost) .. (mark and '!' or '')
   end
-  return changed and table.concat(parts, ';') or limits
+  return table.concat(parts, ';')
 end

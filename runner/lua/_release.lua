@@ -2,22 +2,55 @@
 -- `least_share` is the part of the releases that normal and low each get at least, in millionths.
 -- ARGV: least_share
 
--- The job of a line whose turn it is: its head, or at the turns of a lower priority the first of that. Turns are spread by the
--- golden ratio: evenly over any of the lines that take turns at this bucket too, as a plain every-20th would not be.
+-- What a job needs, as text; false if there is no such job, nil if its key holds something else.
+local limits_of = function(id) return redis.pcall('HMGET', job_key(id), 'limits')[1] end
+
+-- The jobs at the head of a line, read some at once, and taken out of it together once they have left.
+local function open_line(line)
+  return { key = line_key(line), stride = stride_of(line), heads = {}, known = 0, at = 0, left = 0, ends = false }
+end
+
+local function leave(open)
+  if open.left > 0 then waiting_more = waiting_more - redis.call('ZREMRANGEBYRANK', open.key, 0, open.left - 1) end
+  open.left = 0
+end
+
+-- The next job and its rank; nil if there is none. `wanted`: how many may be asked for one after the other.
+local function next_head(open, wanted)
+  if open.at == open.known and not open.ends then
+    leave(open)
+    -- One more is read than may go: so it is known whether the line is empty then.
+    open.heads = redis.call('ZRANGE', open.key, 0, wanted, 'WITHSCORES')
+    local found = #open.heads / 2
+    open.known, open.at, open.ends = math.min(found, wanted), 0, found <= wanted
+  end
+  if open.at == open.known then return nil end
+  return open.heads[2 * open.at + 1], tonumber(open.heads[2 * open.at + 2])
+end
+
+-- The first job of the lower priority whose turn it is; nil if it is the head's. Turns are spread by the golden ratio: evenly over
+-- any of the lines that take turns at this bucket too, as a plain every-20th would not be.
 local GOLDEN = 0.6180339887498949
 local MOST_TURNS = 1000000
 local least = tonumber(least_share) / 1000000
-local function take_first(line, bucket)
-  local turn = bucket.turns * GOLDEN % 1
-  if bucket.turns > 0 and turn >= 1 - 2 * least then
-    local from = (turn >= 1 - least and 2 or 1) * STEP
-    local first = redis.call('ZRANGEBYSCORE', line_key(line), int(from), int(from + STEP - 1), 'WITHSCORES', 'LIMIT', 0, 1)
-    if first[1] then
-      redis.call('ZREM', line_key(line), first[1])
-      return first
-    end
+local function first_below(open, rank, turns)
+  local turn = turns * GOLDEN % 1
+  if turns == 0 or turn < 1 - 2 * least then return nil end
+  local from = (turn >= 1 - least and 2 or 1) * STEP
+  if rank >= from then return nil end
+  local first = redis.call('ZRANGEBYSCORE', open.key, int(from), int(from + STEP - 1), 'WITHSCORES', 'LIMIT', 0, 1)
+  return first[1], tonumber(first[2])
+end
+
+-- The head has gone, or the one that was taken from further down: then the heads must be read again, as it may be among them.
+local function has_left(open, below)
+  if not below then
+    open.at, open.left = open.at + 1, open.left + 1
+    return
   end
-  return redis.call('ZPOPMIN', line_key(line))
+  leave(open)
+  waiting_more = waiting_more - redis.call('ZREM', open.key, below)
+  open.known, open.at, open.ends = 0, 0, false
 end
 
 -- Release up to `budget` jobs of the lines at one bucket, in order of pass. Returns how many, this bucket's next wake
@@ -27,37 +60,46 @@ local function serve(bucket_name, budget)
   local waiting = lines_waiting_key(bucket_name)
   local bucket = load_bucket(bucket_name)
   local released, moved_on = 0, false
-  local line, pass, alone -- the line whose turn it is; one that stands alone keeps it
+  local line, pass, alone, open -- the line whose turn it is; one that stands alone keeps it
   for _ = 1, MOST_STEPS do
     if not line then
       local head = redis.call('ZRANGE', waiting, 0, 1, 'WITHSCORES')
       line, pass, alone = head[1], tonumber(head[2]), not head[3]
+      open = line and open_line(line)
     end
     if not line then
       redis.call('ZREM', WAKES, bucket_name)
       return released, nil, moved_on
     end
-    -- One token at least must be there for any head; asking first saves taking a job out and putting it back.
+    -- One token at least must be there for any head; asking first saves looking at it.
     local wait = wait_of(bucket, 1, true)
     if wait > 0 and not exhausted({ { bucket = bucket_name, cost = 1 } }) or released >= budget or bucket.released >= window_limit then
+      leave(open)
       redis.call('ZADD', WAKES, int(now + wait), bucket_name)
       return released, now + wait, moved_on
     end
-    local popped = take_first(line, bucket)
-    local id, rank = popped[1], tonumber(popped[2])
-    if id then waiting_more = waiting_more - 1 end
-    local limits = id and redis.call('HGET', job_key(id), 'limits')
+    local tokens = alone and bucket.kind and bucket.kind.available(bucket) - bucket.reserved or 1
+    local id, rank = next_head(open, math.max(math.min(tokens, budget - released, window_limit - bucket.released), 1))
+    local below, below_rank
+    if id then below, below_rank = first_below(open, rank, bucket.turns) end
+    if below then id, rank = below, below_rank end
+    local limits = id and limits_of(id)
     local moved, next_pass = false, pass
     if limits then
       local needs = needs_of(limits)
-      if #needs > 1 then let_go(line) end
-      local lacked, lacked_wait = lacking(needs, true)
-      local full = not lacked and window_is_full(needs)
+      local lacked, lacked_wait, full
+      -- That one token is here, and room in the window, is known: most jobs need no more.
+      if #needs > 1 or needs[1].cost > 1 or wait > 0 or needs[1].bucket ~= bucket_name then
+        if #needs > 1 then let_go(line) end
+        lacked, lacked_wait = lacking(needs, true)
+        full = not lacked and window_is_full(needs)
+      end
       local spent = lacked and exhausted(needs)
       if spent then
+        has_left(open, below)
         fail_exhausted(id, spent)
       elseif lacked or full then
-        waiting_more = waiting_more + redis.call('ZADD', line_key(line), int(rank), id)
+        leave(open)
         local at = lacked or full
         if at.name == bucket_name then
           redis.call('ZADD', WAKES, int(now + (lacked_wait or 0)), bucket_name)
@@ -68,22 +110,28 @@ local function serve(bucket_name, budget)
         join(line, at.name, lacked_wait or 0, pass, holds)
         moved, moved_on = true, true
       else
+        has_left(open, below)
         dispatch(id, math.floor(rank / STEP), needs)
         released = released + 1
         bucket.turns = (bucket.turns + 1) % MOST_TURNS
-        next_pass = pass + stride_of(line) -- a line that stands alone takes nothing from others, and is charged nothing
+        next_pass = pass + open.stride -- a line that stands alone takes nothing from others, and is charged nothing
       end
+    elseif id then
+      has_left(open, below) -- its job is gone
     end
     if moved then
       line = nil
-    elseif redis.call('EXISTS', line_key(line)) == 0 then
+    elseif open.at == open.known and open.ends then
+      leave(open)
       retire(line, bucket_name, next_pass)
       line = nil
     elseif not alone then
+      leave(open)
       redis.call('ZADD', waiting, next_pass, line)
       line = nil
     end
   end
+  if line then leave(open) end
   redis.call('ZADD', WAKES, int(now), bucket_name)
   return released, now, moved_on
 end

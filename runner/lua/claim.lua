@@ -23,9 +23,22 @@ local function drop(priority, entry)
   entries[#entries + 1] = entry
 end
 
+-- What this call releases it starts, as a rule: what is read of a job to release it is kept for its start.
+local read_before = {}
+local function fields_of(id)
+  return redis.pcall('HMGET', job_key(id), 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes')
+end
+
+limits_of = function(id)
+  local f = fields_of(id)
+  read_before[id] = f
+  return f[4]
+end
+
 local function start(priority, entry, id)
   local key = job_key(id)
-  local f = redis.pcall('HMGET', key, 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes')
+  local f = read_before[id] or fields_of(id)
+  read_before[id] = nil
   local state, limits = f[1], f[4]
   if state == 'running' and f[10] == entry and redis.call('ZSCORE', prefix .. 'workers', f[9]) then
     -- Delivered again, as its group was destroyed: it is held by the worker that runs it. A job under another entry is not:
@@ -71,8 +84,9 @@ local function start(priority, entry, id)
     end
     take_all(needs, holder_of(id, attempt))
     if exhausted(needs) then wake_waiters(needs) end -- they are not to wait for the next period
-    if marked(limits, needs) ~= limits then
-      limits = marked(limits, needs)
+    local now_marked = marked(limits, needs)
+    if now_marked ~= limits then
+      limits = now_marked
       redis.call('HSET', key, 'limits', limits)
     end
   elseif started >= slots then
