@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -130,6 +131,9 @@ def be_a_worker(arguments: list[str], reader: int, others: list[int]) -> NoRetur
     try:
         worker_main.start()
         status = 0
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         os._exit(status)
 
