@@ -151,6 +151,8 @@ class Ledger:
             if attempt > 1:
                 self._again.add(number)
             self._history_at = f"({entry.decode()}"
+        if rows:
+            await command(redis, "XTRIM", KEYS.history, "MINID", "~", rows[-1][0])
         for number in list(self._again):  # at once: the hash lives a short time only
             counts = await command(redis, "HMGET", KEYS.job(f"c{number}"), "failures", "crashes", "throttled")
             failures, crashes, throttled = (int(count or 0) for count in counts)
