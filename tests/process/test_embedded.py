@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from runner.connection import redis_url
 from runner.embedded import OPTIONS, EmbeddedServer
 from runner.errors import ConfigurationError
+from runner.settings import Settings
 from tests.conftest import connect
 from tests.eventually import eventually
 
@@ -185,6 +187,15 @@ async def test_a_private_server_leaves_nothing(tmp_path: Path) -> None:
 
     assert not alive(pid)
     assert not data.parent.exists()
+
+
+def test_a_url_names_the_folder_of_its_server(tmp_path: Path) -> None:
+    settings = Settings(redis_url=f"embedded://{tmp_path}")
+    with pytest.raises(ConfigurationError, match=f"no Redis to use in {tmp_path}"):
+        redis_url(settings)
+
+    with EmbeddedServer.attach_or_start(tmp_path) as server:
+        assert redis_url(settings) == server.url
 
 
 def test_a_platform_without_the_program_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

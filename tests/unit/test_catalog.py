@@ -159,6 +159,14 @@ def test_a_spec_makes_the_round_through_json() -> None:
     assert TaskSpec("work", {}).defaults() == {}
 
 
+def test_two_functions_of_one_name_are_refused() -> None:
+    jobs = Runner("q", redis_url="redis://nowhere")
+    jobs.task(name="work")(lambda: None)
+
+    with pytest.raises(ConfigurationError, match=r"^task 'work' is registered twice on queue 'q': .*; name one$"):
+        jobs.task(name="work")(lambda: 1)
+
+
 def test_a_limit_given_twice_to_a_task_is_refused() -> None:
     limit = TokenBucket("tokens", rate="1/s")
 
