@@ -28,7 +28,7 @@ _ELSEWHERE_PREFIXES = ("UNBLOCKED", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "
 _TRANSIENT_CLASSES = (*_LOST_CLASSES, *_ELSEWHERE_CLASSES, AskError, OutOfMemoryError, StoreUnavailable, TryAgainError)
 _TRANSIENT_PREFIXES = (*_ELSEWHERE_PREFIXES, "LOADING", "MISCONF", "BUSY", "NOGROUP", "OOM", "TRYAGAIN")
 """Answers that mean "wait, then ask again": some have a class, the others are plain ResponseErrors, known only by their first word."""
-_IN_A_SCRIPT = re.compile(r"(?:ERR )?Error running script \(call to f_[0-9a-f]+\): (?:@user_script: ?\d+: )+")
+_IN_A_SCRIPT = re.compile(r"(?:ERR )?Error running script \(call to f_[0-9a-f]+\): (?:@?user_script: ?\d+: )+")
 """What Redis 6.2 puts before an error that a command met inside a script; from 7.0 on the error comes as it is."""
 _NO_MEMORY = "Redis has no memory left for new jobs (maxmemory is reached); what is there goes on: submit again later, or raise maxmemory"
 _POOL_IS_EXHAUSTED = "No connection available"

@@ -112,8 +112,8 @@ local function read(priority, count)
   local stream = STREAMS[priority + 1]
   local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
   if answer and answer.err then
-    if not string.find(answer.err, 'NOGROUP', 1, true) then return error(answer.err) end
-    redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+    -- Any other error comes again, in Redis's own words.
+    if string.find(answer.err, 'NOGROUP', 1, true) then redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
     answer = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
   end
   if not answer then return end

@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from runner import BacklogFull, Client, JobOptions, Runner, StoreFull, Worker
+from runner import BacklogFull, Client, JobOptions, Runner, StoreFull, StoreUnavailable, Worker
 from runner.keys import Keys
 from tests import invariants
 from tests.api.conftest import Gate, Service, make_app, serving, working
@@ -119,9 +119,13 @@ async def test_a_full_disk_is_an_outage_that_loses_nothing(server_with_a_limited
         running = await scene.service.submit("held")
         await scene.gate.started.wait()
         behind = [await scene.service.submit("add", args={"left": number}) for number in range(5)]
+        store = scene.app.client.store
+        await store.enlist("other", "{}")
         limit_files(server, 1)
         await eventually(lambda: refuses_writes(scene.redis))
 
+        with pytest.raises(StoreUnavailable):
+            await store.claim("other", 1, [], read_more=True)  # its first write is the reading
         answer = await scene.post(task="add", args={"left": 1})
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/store-unavailable")
         assert "MISCONF" not in answer.text
@@ -131,6 +135,7 @@ async def test_a_full_disk_is_an_outage_that_loses_nothing(server_with_a_limited
         limit_files(server, resource.RLIM_INFINITY)
         await eventually(lambda: accepts_writes(scene.redis))
         recovery.begins()
+        await store.reconcile("other", (), leave=True)
         ends = [await scene.ended(job_id) for job_id in [running, *behind]]
         recovery.ends()
         assert {(end["state"], end["attempt"]) for end in ends} == {("succeeded", 1)}
