@@ -1,11 +1,12 @@
 """What a task takes and returns: its signature as JSON, checked by pydantic at submission and again at the run."""
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, NotRequired, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 from typing_extensions import TypedDict
 
 from runner.errors import ConfigurationError, InvalidArguments
@@ -55,9 +56,16 @@ class Arguments:
             raise InvalidArguments(message)
         values.update(kwargs)
         try:
-            return self._arguments.dump_json(self._arguments.validate_python(values))
+            valid = self._arguments.validate_python(values)
+            encoded = self._arguments.dump_json(valid)
+            if b"null" in encoded:  # so it becomes where no type has refused it, and nobody would be told
+                refuse_constants(to_json(valid, inf_nan_mode="constants", fallback=str))
+            return encoded
         except (ValidationError, PydanticSerializationError) as error:
             raise InvalidArguments(self._explained(error)) from error
+        except NotJson as error:
+            message = f"task {self._task!r}: {error}"
+            raise InvalidArguments(message) from error
 
     def decode(self, encoded: bytes) -> dict[str, Any]:
         """The keyword arguments of a run. Raises `InvalidArguments`."""
@@ -84,6 +92,21 @@ class Arguments:
             for fault in error.errors(include_url=False)
         ]
         return f"task {self._task!r}: {'; '.join(faults)}"
+
+
+class NotJson(ValueError):
+    """A number that JSON does not have."""
+
+
+def refuse_constants(encoded: bytes) -> None:
+    """Raises `NotJson` if the text has a NaN or an infinity outside of its strings."""
+    if b"NaN" in encoded or b"Infinity" in encoded:
+        json.loads(encoded, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> None:
+    message = f"{constant} cannot be sent as JSON: send it as text, or None"
+    raise NotJson(message)
 
 
 def _typed_dict(fields: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from runner.arguments import NotJson, refuse_constants
 from runner.catalog import JobOptions, TaskSpec, prepare
 from runner.clock import wall_us
 from runner.connection import redis_url
@@ -239,7 +240,8 @@ class Client:
         task.check(request.args)
         try:
             encoded = to_json(request.args, inf_nan_mode="constants")
-        except PydanticSerializationError as error:
+            refuse_constants(encoded)
+        except (NotJson, PydanticSerializationError) as error:
             message = f"task {request.task!r}: arguments cannot be sent as JSON: {error}"
             raise InvalidArguments(message) from error
         return prepare(task.spec, task.uses, encoded, {**task.defaults, **request.args}, request.options)

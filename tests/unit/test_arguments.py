@@ -120,6 +120,16 @@ def test_arguments_that_do_not_fit_are_refused_by_name(args: tuple[Any, ...], kw
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_json_lacks_are_refused_where_no_type_says_so(number: float) -> None:
+    def untyped(value: Any, more: Any = None, *, rows: list[dict[str, Any]] | None = None) -> None: ...
+
+    for args, named in (((number,), {}), ((1, [{"deep": number}]), {}), ((1,), {"rows": [{"x": number}]})):
+        with pytest.raises(InvalidArguments, match=r"task 'untyped': -?(NaN|Infinity) cannot be sent as JSON"):
+            Arguments("untyped", untyped).encode(args, named)
+    assert Arguments("untyped", untyped).encode(("NaN", None), {}) == b'{"value":"NaN","more":null}'
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_numbers_that_json_does_not_have_are_refused(number: float) -> None:
     def measure(value: float, nested: dict[str, list[float]] | None = None) -> float:
         return value
