@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from runner import failpoints, scripts
+from runner import failpoints, replies, scripts
 from runner.connection import connect_in_thread, located, translated_errors
-from runner.errors import LeaseLost
 from runner.job import StartedJob
 from runner.keys import Keys
 from runner.limits import MICROSECONDS
@@ -35,9 +34,7 @@ class LeaseStore:
             status, *cancelled = _HEARTBEAT.run_in_thread(
                 self._redis, self._keys.prefix, rest, now_us=0, worker=worker, lease_us=lease_us, enlist=0, details="", stuck=stuck
             )
-        if status == b"gone":
-            message = f"the lease of worker {worker} has lapsed; its jobs were given to others"
-            raise LeaseLost(message)
+        replies.check_lease(worker, status)
         return [job_id.decode() for job_id in cancelled]
 
     def wait_for_message(self, worker: str, timeout_s: float) -> None:

@@ -59,11 +59,16 @@ def held_entries(reply: Any, priority_of: dict[bytes, int]) -> list[HeldEntry]:
     ]
 
 
-def claimed(worker: str, reply: list[Any]) -> Claimed:
-    """The reply of claim.lua. Raises `LeaseLost` if the worker is not known any more."""
-    if reply[0] == b"gone":
+def check_lease(worker: str, status: bytes) -> None:
+    """Raises `LeaseLost` if claim.lua or heartbeat.lua says that the worker is not known any more."""
+    if status == b"gone":
         message = f"the lease of worker {worker} has lapsed; its jobs were given to others"
         raise LeaseLost(message)
+
+
+def claimed(worker: str, reply: list[Any]) -> Claimed:
+    """The reply of claim.lua. Raises `LeaseLost` if the worker is not known any more."""
+    check_lease(worker, reply[0])
     fields = iter(reply[4:])
     jobs = [
         StartedJob(priority, entry, job_id.decode(), task.decode(errors="replace"), args, attempt, failures, limits.decode())

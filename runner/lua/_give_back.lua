@@ -6,6 +6,13 @@ local function pending_of(priority, worker, count)
   return answer
 end
 
+-- Forget a worker that holds nothing any more: a consumer removed with pending entries would orphan them.
+local function dismiss(worker_id)
+  for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, worker_id) end
+  redis.call('ZREM', prefix .. 'workers', worker_id)
+  redis.call('DEL', worker_key(worker_id), inbox_key(worker_id), cancels_key(worker_id))
+end
+
 -- The job id of an entry taken off its stream; nil if it was gone or carries none.
 local function take_entry(priority, entry)
   local stream = STREAMS[priority + 1]

@@ -59,9 +59,7 @@ for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', int(now), '
   end
   for _, job in ipairs(taken) do take_back(lapsed, job[1], job[2], ran == 1 and not begun and left > 0) end
   if left <= 0 then break end
-  for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, lapsed) end
-  redis.call('ZREM', WORKERS, lapsed)
-  redis.call('DEL', worker_key(lapsed), inbox_key(lapsed), cancels_key(lapsed))
+  dismiss(lapsed)
   removed = removed + 1
 end
 

@@ -60,11 +60,7 @@ for _, job in ipairs(back) do enqueue(job.id, job.priority, job.limits, job.line
 if leave == '1' then
   local held = 0
   for priority = 0, 2 do held = held + #pending_of(priority, worker, 1) end
-  if held == 0 then
-    for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, worker) end
-    redis.call('ZREM', prefix .. 'workers', worker)
-    redis.call('DEL', worker_key(worker), inbox_key(worker), cancels_key(worker))
-  end
+  if held == 0 then dismiss(worker) end
 end
 
 flush_buckets()

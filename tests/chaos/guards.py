@@ -19,6 +19,7 @@ _RECLAIM = "runner/lua/reclaim.lua"
 _RECONCILE = "runner/lua/reconcile.lua"
 _LEAD = "runner/lua/lead.lua"
 _BUCKET = "runner/lua/_bucket.lua"
+_GIVE_BACK = "runner/lua/_give_back.lua"
 _LINES = "runner/lua/_lines.lua"
 
 GUARDS = (
@@ -117,6 +118,20 @@ GUARDS = (
         "tests/redis/test_claim.py::test_a_worker_whose_jobs_were_taken_back_starts_nothing",
     ),
     Guard(
+        "endless jobs of a high priority leave the lower ones their share",
+        "runner/lua/_release.lua",
+        "if turns == 0 or turn < 1 - 2 * least then return nil end",
+        "if turns == turns then return nil end",
+        "tests/worker/test_least_share.py::test_lower_priorities_get_their_least_share_of_an_endless_high_one",
+    ),
+    Guard(
+        "a producer too old for the queue stores nothing",
+        "runner/lua/submit.lua",
+        "if refused then return refused end",
+        "",
+        "tests/process/test_mixed_versions.py::test_after_a_version_too_new_old_workers_and_producers_are_refused_in_one_line",
+    ),
+    Guard(
         "a job that kills its workers is given up",
         _RECLAIM,
         "if alone and crashes >= tonumber(max_crashes) then",
@@ -153,8 +168,8 @@ GUARDS = (
     ),
     Guard(
         "the consumer of a lapsed worker is removed",
-        _RECLAIM,
-        "for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, lapsed) end",
+        _GIVE_BACK,
+        "for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, worker_id) end",
         "",
         "tests/worker/test_many_lost.py::test_worker_after_worker_that_vanishes_or_leaves_drops_no_job_and_leaves_no_consumer",
     ),
