@@ -32,6 +32,8 @@ class Locator:
     def __init__(self, address: Address, key: str = "") -> None:
         self.address = address
         self.epoch = 0
+        self.tls_context: Any = None
+        """Of the first connection, for all others: reading the certificates takes longer than the rest of opening one."""
         self._slot = key_slot(key.encode())
         self._found = address.nodes[0] if address.topology is Topology.single else None
         self._known = address.nodes

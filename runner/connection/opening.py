@@ -102,6 +102,8 @@ class _Located:
     def __init__(self, *, locator: Locator, **options: Any) -> None:
         self.locator = locator
         super().__init__(**options)
+        if locator.address.tls is not None:
+            self.ssl_context = locator.tls_context = locator.tls_context or self.ssl_context  # type: ignore[has-type]
 
     async def _connect(self) -> None:
         try:
