@@ -43,6 +43,7 @@ class Proxy:
         self._release = asyncio.Event()
         self._passable = asyncio.Event()
         self._passable.set()
+        self._ended: set[asyncio.StreamWriter] = set()
         self._delay_s = 0.0
         self._trickles = False
         self._refuses = False
@@ -98,6 +99,7 @@ class Proxy:
         """Clients see the end of what the server says, and can still speak: what they send is executed. How many connections."""
         links = [link for link in self._links if not link.client.transport.is_closing()]
         for link in links:
+            self._ended.add(link.client)
             link.client.write_eof()
         return len(links)
 
@@ -188,7 +190,7 @@ class Proxy:
         await self._passable.wait()
         pieces = [data[at : at + 1] for at in range(len(data))] if self._trickles else [data]
         for piece in pieces:
-            if not to.is_closing():
+            if not to.is_closing() and to not in self._ended:
                 to.write(piece)
             if self._trickles:
                 await asyncio.sleep(0)
