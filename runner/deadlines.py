@@ -7,6 +7,9 @@ from typing import Self
 _EARLY_S = 0.001
 """An event loop may round its timers to milliseconds and so be early by one."""
 _NEVER = float("inf")
+_STOOD_STILL_S = 0.05
+"""A timer this late means that the loop stood still: what it waits for may have come meanwhile."""
+_TAKE_IN_S = 0.01
 
 
 class Deadline:
@@ -56,6 +59,7 @@ class Deadlines:
         self.overdue: set[asyncio.Task[object]] = set()
         """Tasks that are past their deadline, and go on."""
         self._armed_s = _NEVER
+        self._has_forgiven = False
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -82,8 +86,14 @@ class Deadlines:
 
     def _sweep(self) -> None:
         assert self._loop is not None
-        self._armed_s, self._timer = _NEVER, None
-        due_s = self._loop.time() + _EARLY_S
+        now_s = self._loop.time()
+        if now_s - self._armed_s > _STOOD_STILL_S and not self._has_forgiven:
+            # A handler has blocked the loop. Replies that lie in the sockets are taken in before anything is given up.
+            self._has_forgiven = True
+            self._arm(now_s + _TAKE_IN_S)
+            return
+        self._armed_s, self._timer, self._has_forgiven = _NEVER, None, False
+        due_s = now_s + _EARLY_S
         for deadline in [deadline for deadline in self._open if deadline.at_s <= due_s]:
             self._open.discard(deadline)
             deadline.expire()

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache, wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -114,6 +114,8 @@ def arm(spec: str | None, *clients: Any) -> None:
     if spec:
         for client in clients:
             client.execute_command = failpoints(spec).around(_point_of_command, client.execute_command)
+            second = failpoints(spec).around(_point_of_second, client.execute_pair)
+            client.execute_pair = failpoints(spec).around(_point_of_first, second)
 
 
 def arm_in_thread(spec: str | None, client: Any) -> None:
@@ -138,3 +140,11 @@ def _point_of_command(*words: Any, **_options: Any) -> str:
     if words[0] in ("EVALSHA", "EVAL"):
         return _scripts().get(words[1], "")
     return str(words[0]).lower()
+
+
+def _point_of_first(first: Sequence[Any], _second: Sequence[Any]) -> str:
+    return _point_of_command(*first)
+
+
+def _point_of_second(_first: Sequence[Any], second: Sequence[Any]) -> str:
+    return _point_of_command(*second)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from runner.clock import monotonic_s
 from runner.completion import Completion
@@ -25,6 +25,12 @@ _SMALLEST_SHARE = 32
 """Slots that one claim may fill in any case; beyond them it fills half of the worker's."""
 
 
+def _place_of(entry: bytes) -> tuple[int, int]:
+    """Where an entry stands in its stream: ids are numbers, milliseconds and a count."""
+    milliseconds, _, number = entry.partition(b"-")
+    return int(milliseconds), int(number)
+
+
 class Intake:
     """The claim loop of one worker under one lease."""
 
@@ -39,6 +45,7 @@ class Intake:
         self._block_s = store.settings.block_s
         self._ttl_ms = round(store.settings.result_ttl_s * 1000)
         self._shares = Shares(store.settings.least_share)
+        self._seen = [b"0-0"] * len(Priority)
         self._looked_s = float("-inf")
         self._check_due_s = monotonic_s() + store.settings.lease_s
 
@@ -50,11 +57,7 @@ class Intake:
             try:
                 if monotonic_s() >= self._check_due_s:
                     await self._check_what_is_held()
-                held: Sequence[HeldEntry] = ()
-                if not more:
-                    held = await self._wait_for_jobs(free)
-                look = self._is_time_to_look(always=more or not held)
-                claimed = await self._claim(free, held, more=more or len(held) > 1, look=look)
+                claimed = await self._claim(free) if more else await self._wait_and_claim(free)
                 if claimed.suspect is not None:
                     self._begin(claimed)
                     claimed = await self._claim_alone(claimed.suspect)
@@ -75,10 +78,34 @@ class Intake:
             log.warning("job %s (%s) did not end when it was stopped; it is given back", job.id, job.task)
             self._record(Outcome(job, Ending.returned, ttl_ms=self._ttl_ms))
 
-    async def _claim(self, free: int, held: Sequence[HeldEntry], *, more: bool, look: bool) -> Claimed:
-        owed = self._shares.owed(Priority.normal), self._shares.owed(Priority.low)
-        alone = self._in_hand.is_empty
-        return await self._store.claim(self._worker, free, held, read_more=more, look=look, owed=owed, alone=alone)
+    async def _claim(self, free: int, held: Sequence[HeldEntry] = ()) -> Claimed:
+        """Start the `held` entries, or without any what is there."""
+        look = self._is_time_to_look(always=not held)
+        return await self._store.claim(
+            self._worker, free, held, read_more=not held, look=look, owed=self._owed, alone=self._in_hand.is_empty
+        )
+
+    async def _wait_and_claim(self, free: int) -> Claimed:
+        held, claimed = await self._store.wait_and_claim(
+            self._worker,
+            free,
+            self._seen,
+            block_s=self._block_s,
+            look=self._is_time_to_look(),
+            owed=self._owed,
+            alone=self._in_hand.is_empty,
+        )
+        self._see(held)
+        return claimed
+
+    @property
+    def _owed(self) -> tuple[int, int]:
+        return self._shares.owed(Priority.normal), self._shares.owed(Priority.low)
+
+    def _see(self, entries: Iterable[HeldEntry | StartedJob]) -> None:
+        """Note the latest entry of each stream that came here: what Redis holds for this worker behind it, a read has just brought."""
+        for priority, entry, *_ in entries:
+            self._seen[priority] = max(self._seen[priority], entry, key=_place_of)
 
     async def _claim_alone(self, suspect: HeldEntry) -> Claimed:
         """Run a job by itself that workers were lost with: whoever ran beside it would be lost too, and could be taken for the cause."""
@@ -89,20 +116,19 @@ class Intake:
         )
         await self._in_hand.wait_until_empty()
         await self._completion.wait_until_delivered()
-        return await self._claim(1, [suspect], more=False, look=False)
+        return await self._claim(1, [suspect])
 
     def _begin(self, claimed: Claimed) -> None:
         self._shares.started(claimed.jobs)
+        self._see(claimed.jobs)
+        if claimed.suspect is not None:
+            self._see([claimed.suspect])
         for job in claimed.jobs:
             self._start(job)
         if claimed.dropped:
             log.error("%d stream entries belonged to no job and were dropped", claimed.dropped)
 
-    async def _wait_for_jobs(self, free: int) -> list[HeldEntry]:
-        """Block on the streams. COUNT counts for each stream, so a third of the free slots is asked of each."""
-        return await self._store.read(self._worker, max(free // len(Priority), 1), self._block_s)
-
-    def _is_time_to_look(self, *, always: bool) -> bool:
+    def _is_time_to_look(self, *, always: bool = False) -> bool:
         """Whether this claim looks at the wakes too. The leader does, so it is enough now and then while jobs come in."""
         now_s = monotonic_s()
         if always or now_s - self._looked_s > _LOOK_S:

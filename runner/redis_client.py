@@ -1,7 +1,7 @@
 """How a command is sent: once, bounded as a whole, its reply as the server gave it. Where the connections come from is connection/'s affair."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
@@ -68,6 +68,34 @@ class RedisClient(redis.asyncio.Redis):
             self._on_error(error)
             raise
 
+    async def execute_pair(self, first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+        """Send two commands at once, of which the first may block: the server runs the second right behind it, without a word from here.
+
+        Both replies; one that is a `ResponseError` is returned in its place, as the other command ran all the same.
+        """
+        try:
+            with self._deadlines.within(self.timeout_s):
+                async with self._most:
+                    replies = await self._send_both(await self._connected(), first, second)
+        except (RedisError, OSError) as error:
+            self._on_error(error)
+            raise
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                self._on_error(reply)
+        return replies
+
+    async def _send_both(self, connection: AbstractConnection, first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+        try:
+            packed = [*connection.pack_command(*first), *connection.pack_command(*second)]
+            await connection.send_packed_command(packed, check_health=False)
+            replies = [await _reply_or_refusal(connection), await _reply_or_refusal(connection)]
+        except BaseException:
+            await self._discard(connection)
+            raise
+        self._idle.append(connection)
+        return replies
+
     async def _send(self, connection: AbstractConnection, words: tuple[Any, ...]) -> Any:
         try:
             await connection.send_packed_command(connection.pack_command(*words), check_health=False)
@@ -103,6 +131,13 @@ class RedisClient(redis.asyncio.Redis):
             await self.connection_pool.release(connection)
 
 
+async def _reply_or_refusal(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
+
+
 async def _has_ended(connection: AbstractConnection) -> bool:
     """Whether the server has closed an idle connection: there is nothing else to read before a command is sent."""
     try:
@@ -114,6 +149,12 @@ async def _has_ended(connection: AbstractConnection) -> bool:
 async def command(client: redis.asyncio.Redis, *words: str | bytes | float) -> Any:
     """Send one command; its reply comes as the server gave it, not rearranged by the client."""
     return await client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+
+async def pair(client: redis.asyncio.Redis, first: Sequence[str | bytes | float], second: Sequence[str | bytes | float]) -> list[Any]:
+    """Send two commands at once, see `RedisClient.execute_pair`."""
+    assert isinstance(client, RedisClient)
+    return await client.execute_pair(first, second)
 
 
 def command_in_thread(client: redis.Redis, *words: str | bytes | float) -> Any:

@@ -63,6 +63,10 @@ class Script:
             raise TypeError(message)
         return [1, key, *words, *rest]
 
+    def call(self, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> list[Argument]:
+        """The whole command, for a server that has the script in its cache. NOSCRIPT, and a full memory, are the caller's to mend."""
+        return ["EVALSHA", self.sha, *self.encode(key, rest, **named)]
+
     async def run(self, redis: AsyncRedis, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> Any:
         command = self.encode(key, rest, **named)
         try:

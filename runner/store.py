@@ -7,7 +7,7 @@ from typing import Any, cast
 from runner import replies, scripts
 from runner.connection import translated_errors
 from runner.job import JobStatus, Outcome, StartedJob
-from runner.keys import GROUP
+from runner.keys import GROUP, Priority
 from runner.limit_store import LimitStore
 from runner.limits import MICROSECONDS
 from runner.queue_store import milliseconds
@@ -17,6 +17,10 @@ from runner.submission_store import MOST_PER_CALL, SubmissionStore
 
 def microseconds(seconds: float) -> int:
     return round(seconds * MICROSECONDS)
+
+
+_DO_NOT_LOOK, _LOOK, _LOOK_IF_IDLE = 0, 1, 2
+"""Whether a claim looks at the wakes: not, in any case, or if the read before it brought nothing."""
 
 
 class JobStore(SubmissionStore, LimitStore):
@@ -90,23 +94,8 @@ class JobStore(SubmissionStore, LimitStore):
 
     async def read(self, worker: str, count: int, block_s: float) -> list[replies.HeldEntry]:
         """Wait up to `block_s` for ready jobs. What comes is held by this worker, not started; the next `claim` starts it."""
-        words: tuple[str | bytes | int, ...] = (
-            "XREADGROUP",
-            "GROUP",
-            GROUP,
-            worker,
-            "COUNT",
-            count,
-            "BLOCK",
-            milliseconds(block_s),
-            "STREAMS",
-            *self._streams,
-            ">",
-            ">",
-            ">",
-        )
         with translated_errors():
-            return replies.held_entries(await command(self._patient, *words), self._priority_of)
+            return replies.held_entries(await command(self._patient, *self._blocking_read(worker, count, block_s)), self._priority_of)
 
     async def claim(
         self,
@@ -125,20 +114,56 @@ class JobStore(SubmissionStore, LimitStore):
         Raises `LeaseLost`.
         """
         rest: list[scripts.Argument] = [part for entry in held for part in entry]
-        answer = await self._run(
-            "claim",
-            rest,
-            worker=worker,
-            free=free,
-            read_more=int(read_more),
-            look=int(look),
-            normal_owed=owed[0],
-            low_owed=owed[1],
-            alone=int(alone),
-            max_crashes=self.settings.max_crashes,
-            record_starts=int(self.settings.record_starts),
-        )
-        return replies.claimed(worker, answer)
+        look_at = _LOOK if look else _DO_NOT_LOOK
+        arguments = self._claim_arguments(worker, free, owed, read_more=read_more, look=look_at, seen="", alone=alone)
+        return replies.claimed(worker, await self._run("claim", rest, force=False, **arguments))
+
+    async def wait_and_claim(
+        self,
+        worker: str,
+        free: int,
+        seen: Sequence[bytes],
+        *,
+        block_s: float,
+        look: bool = True,
+        owed: tuple[int, int] = (0, 0),
+        alone: bool = True,
+    ) -> tuple[list[replies.HeldEntry], replies.Claimed]:
+        """Wait up to `block_s` for ready jobs, and start them as `claim` does, in one way there and back; with them, what was read.
+
+        `seen` are the latest entries of each stream that this worker has seen. The wakes are looked at if nothing came, or with `look`.
+        """
+        # COUNT counts for each stream, so a third of the free slots is asked of each.
+        read = self._blocking_read(worker, max(free // len(Priority), 1), block_s)
+        last = b" ".join(seen)
+        look_at = _LOOK if look else _LOOK_IF_IDLE
+        arguments = self._claim_arguments(worker, free, owed, read_more=False, look=look_at, seen=last, alone=alone)
+        brought, answer = await self._run_behind(read, "claim", **arguments)
+        held = replies.held_entries(brought, self._priority_of)
+        if answer is None:
+            look, more = look or not held, len(held) > 1
+            return held, await self.claim(worker, free, held, read_more=more, look=look, owed=owed, alone=alone)
+        return held, replies.claimed(worker, answer)
+
+    def _blocking_read(self, worker: str, count: int, block_s: float) -> list[scripts.Argument]:
+        read: list[scripts.Argument] = ["XREADGROUP", "GROUP", GROUP, worker, "COUNT", count, "BLOCK", milliseconds(block_s)]
+        return [*read, "STREAMS", *self._streams, ">", ">", ">"]
+
+    def _claim_arguments(
+        self, worker: str, free: int, owed: tuple[int, int], *, read_more: bool, look: int, seen: bytes | str, alone: bool
+    ) -> dict[str, scripts.Argument]:
+        return {
+            "worker": worker,
+            "free": free,
+            "read_more": int(read_more),
+            "look": look,
+            "seen": seen,
+            "normal_owed": owed[0],
+            "low_owed": owed[1],
+            "alone": int(alone),
+            "max_crashes": self.settings.max_crashes,
+            "record_starts": int(self.settings.record_starts),
+        }
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> list[str]:
         """Record what attempts came to: for each 'accepted', 'repeated' or 'stale'. At most 500."""

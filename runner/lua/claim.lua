@@ -1,9 +1,13 @@
 -- claim: start ready jobs for a worker: each one's tokens are taken here, all or none, in the same step that makes it running.
 -- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed.
 -- KEYS: prefix
--- ARGV: worker, turn, free (slots), read_more (0: start only what is held), look (0: no wake can be due), normal_owed, low_owed, alone (1: the worker runs nothing), max_crashes, record_starts (0 or 1), held...
+-- ARGV: worker, turn, free (slots), read_more (0 or 1), look (0, 1 or 2), seen, normal_owed, low_owed, alone (1: the worker runs nothing), max_crashes, record_starts (0 or 1), held...
+--   read_more: 0 starts what is held, and reads on only if that was more than one
+--   look: whether a wake can be due: 0 no, 1 yes, 2 only if nothing is held
+--   seen: '', or the blocking read was sent right before this: what it brought are our entries behind the latest that were seen, of
+--   each stream ('high normal low')
 --   normal_owed, low_owed: jobs of these priorities that come before all others
---   held: for each entry of the blocking read: priority (0..2), entry, job id
+--   held: for each entry of a blocking read: priority (0..2), entry, job id
 -- Returns: 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none),
 --   entries dropped as garbage, the suspect ('' or {priority, entry, id}: to be claimed again once the worker runs nothing; its
 --   entry is empty if it was started, and then nothing may run beside it), then for each started job: priority, entry, id, task, args, attempt,
@@ -108,16 +112,8 @@ local function start(priority, entry, id)
   end
 end
 
-local function read(priority, count)
-  local stream = STREAMS[priority + 1]
-  local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
-  if answer and answer.err then
-    -- Any other error comes again, in Redis's own words.
-    if string.find(answer.err, 'NOGROUP', 1, true) then redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
-    answer = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
-  end
-  if not answer then return end
-  for _, row in ipairs(answer[1][2]) do
+local function start_rows(priority, rows)
+  for _, row in ipairs(rows) do
     local fields = row[2]
     if fields and fields[1] == 'id' then
       start(priority, row[1], fields[2])
@@ -128,12 +124,37 @@ local function read(priority, count)
   end
 end
 
-for at = held_at, #ARGV, 3 do start(tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]) end
+local function read(priority, count)
+  local stream = STREAMS[priority + 1]
+  local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
+  if answer and answer.err then
+    -- Any other error comes again, in Redis's own words.
+    if string.find(answer.err, 'NOGROUP', 1, true) then redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
+    answer = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
+  end
+  if answer then start_rows(priority, answer[1][2]) end
+end
+
+local held = 0
+for at = held_at, #ARGV, 3 do
+  held = held + 1
+  start(tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2])
+end
+if seen ~= '' then
+  local high, normal, low = string.match(seen, '(%S+) (%S+) (%S+)')
+  local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'STREAMS', STREAMS[1], STREAMS[2], STREAMS[3], high, normal, low)
+  if not answer.err then
+    for priority = 0, 2 do
+      held = held + #answer[priority + 1][2]
+      start_rows(priority, answer[priority + 1][2])
+    end
+  end
+end
 
 if slots > window_limit then window_limit = slots end
 local released = 0
-if look == '1' then released, reply[2] = release(window_limit) end
-if read_more == '1' or released > 0 then
+if look == '1' or (look == '2' and held == 0) then released, reply[2] = release(window_limit) end
+if read_more == '1' or held > 1 or released > 0 then
   -- Strict order, but for what the lower priorities are owed: endless jobs of a higher one must not keep them out for ever.
   for priority, owed in pairs({ tonumber(normal_owed), tonumber(low_owed) }) do
     if owed > 0 and started < slots then read(priority, math.min(owed, slots - started)) end

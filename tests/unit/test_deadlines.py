@@ -1,6 +1,8 @@
 """Deadlines: what asyncio.timeout promises, of many waits with one timer."""
 
 import asyncio
+import socket
+import time
 
 import pytest
 
@@ -29,6 +31,31 @@ async def test_a_wait_that_is_short_enough_passes_its_value_and_its_errors() -> 
         raise ValueError("mine")
 
     assert not deadline.expired
+
+
+async def test_what_came_while_the_loop_stood_still_is_not_given_up() -> None:
+    deadlines, (here, there) = Deadlines(), socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=here)
+    with there:
+        there.sendall(b"in time")
+        with deadlines.within(SHORT_S):
+            reading = asyncio.create_task(reader.readexactly(7))
+            time.sleep(10 * SHORT_S)  # noqa: ASYNC251 - the fault under test
+            assert await reading == b"in time"
+    writer.close()
+
+
+async def test_a_loop_that_stands_still_again_and_again_keeps_its_deadlines() -> None:
+    deadlines, loop = Deadlines(), asyncio.get_running_loop()
+
+    def block() -> None:
+        time.sleep(4 * SHORT_S)
+        blocking[0] = loop.call_soon(block)
+
+    blocking = [loop.call_soon(block)]
+    with pytest.raises(TimeoutError), deadlines.within(SHORT_S):
+        await asyncio.Event().wait()
+    blocking[0].cancel()
 
 
 async def test_a_later_and_shorter_deadline_comes_first() -> None:

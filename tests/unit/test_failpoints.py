@@ -5,7 +5,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,9 @@ class Client:
     async def execute_command(self, *words: str) -> str:
         self.sent.append(words[0])
         return words[0]
+
+    async def execute_pair(self, first: Sequence[str], second: Sequence[str]) -> list[str]:
+        return [await Client.execute_command(self, *first), await Client.execute_command(self, *second)]
 
 
 class ThreadClient:
@@ -64,14 +67,14 @@ def exits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 async def test_without_failpoints_nothing_is_wrapped() -> None:
     client, thread_client = Client(), ThreadClient()
-    before = client.execute_command, thread_client.execute_command
+    before = client.execute_command, client.execute_pair, thread_client.execute_command
 
     async def execute() -> None: ...
 
     failpoints.arm(None, client)
     failpoints.arm_in_thread("", thread_client)
 
-    assert (client.execute_command, thread_client.execute_command) == before
+    assert (client.execute_command, client.execute_pair, thread_client.execute_command) == before
     assert failpoints.around_attempt(None, execute) is execute
 
 
@@ -96,6 +99,16 @@ async def test_other_commands_are_points_by_their_name() -> None:
         await client.execute_command("XREADGROUP", "GROUP")
 
     assert is_transient(lost.value)
+
+
+@pytest.mark.parametrize("point", ["xreadgroup", "claim"])
+async def test_of_two_commands_sent_at_once_each_is_a_point(point: str) -> None:
+    for when in ("before", "after"):
+        client = Client()
+        failpoints.arm(f"{point}:{when}=lose", client)
+        with pytest.raises(RedisConnectionError):
+            await client.execute_pair(["XREADGROUP", "GROUP"], ["EVALSHA", scripts.load("claim").sha])
+        assert client.sent == ([] if when == "before" else ["XREADGROUP", "EVALSHA"])
 
 
 def test_every_command_the_ring_sends_is_a_point() -> None:

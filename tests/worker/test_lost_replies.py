@@ -141,7 +141,7 @@ async def test_connections_that_fall_silent_are_given_up(setting: Setting, redis
 
 
 @pytest.mark.parametrize(
-    ("operation", "setting"), [("XREADGROUP", 2), ("claim", 60), ("reconcile", 60), ("finish", 60)], indirect=["setting"]
+    ("operation", "setting"), [("XREADGROUP", 2), ("claim", 2), ("reconcile", 60), ("finish", 60)], indirect=["setting"]
 )
 async def test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job(
     setting: Setting, redis: Redis, queue: str, crew: Crew, operation: str
