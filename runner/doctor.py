@@ -51,7 +51,6 @@ REHEARSAL: Mapping[str, tuple[str, ...]] = {
     "SREM": ("KEY", "x"),
     "ZADD": ("KEY", "1", "x"),
     "ZCARD": ("KEY",),
-    "ZPOPMIN": ("KEY",),
     "ZRANGE": ("KEY", "0", "0"),
     "ZRANGEBYSCORE": ("KEY", "0", "0"),
     "ZRANK": ("KEY", "x"),

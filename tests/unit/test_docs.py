@@ -13,6 +13,7 @@ import typer
 
 from api.app import create_app
 from runner.cli.app import app
+from runner.doctor import REHEARSAL
 from runner.job import FINAL, State
 from runner.keys import Keys, Priority
 from runner.registry import Runner
@@ -299,6 +300,8 @@ def test_the_access_list_has_every_command_that_is_sent() -> None:
     allowed = set(re.findall(r"\+(\S+)", block)) - {"client|setinfo"}
 
     assert allowed == {command.lower() for command in sent}
+    rehearsed = {command.lower().replace(" ", "|") for command in REHEARSAL}
+    assert rehearsed == allowed - {"auth", "select", "info", "subscribe", "unsubscribe"}, "doctor tries what is sent, and no more"
 
 
 # Examples of use
