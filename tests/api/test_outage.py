@@ -12,6 +12,7 @@ import pytest
 from runner import Runner, load_settings
 from tests.api.conftest import Gate, Service, make_app, serving, working
 from tests.eventually import eventually
+from tests.recovery import Recovery
 from tests.servers import Server
 
 LIMIT_S = 2.0
@@ -79,6 +80,29 @@ async def test_a_frozen_redis_is_a_503_within_the_time(private_server: Server, a
         finally:
             os.kill(private_server.pid, signal.SIGCONT)
         await eventually(lambda: ready(service))
+
+
+@pytest.mark.fault("F38", bound_s=10)
+async def test_a_primary_that_may_not_write_alone_is_a_503_for_what_writes(
+    private_server: Server, away: Runner, recovery: Recovery
+) -> None:
+    async with serving(away.settings, away.queue) as service, working(away):
+        await service.submit("add", args={"left": 1}, id="first")
+        assert (await service.http.get("/v1/jobs/first", params={"wait": 10})).json()["state"] == "succeeded"
+        private_server.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+        for request in REQUESTS[:2]:
+            answer, took_s = await ask(service, *request)
+            assert (answer.status_code, answer.json()["type"]) == (503, "/problems/store-unavailable")
+            assert int(answer.headers["retry-after"]) >= 1
+            assert took_s < LIMIT_S
+            assert "NOREPLICAS" not in answer.text
+        assert (await service.http.get("/v1/jobs/first")).json()["result"] == 2
+
+        recovery.begins()
+        private_server.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+        job_id = await service.submit("add", args={"left": 5})
+        assert (await service.http.get(f"/v1/jobs/{job_id}", params={"wait": 10})).json()["result"] == 6
+        recovery.ends()
 
 
 async def test_the_service_starts_without_redis_and_waits_for_it(private_server: Server, away: Runner) -> None:
