@@ -23,11 +23,11 @@ def explain(status: JobStatus, limits: Sequence[LimitStatus], now_s: float) -> l
             "See who works: python -m runner workers",
         ]
     if status.state is State.running:
-        note = []
         if status.cancel_requested or status.reason == "stopping":
             why = "It was asked to stop" if status.cancel_requested else "Its time is over"
-            note = [f"{why}, and it ends when its handler does; until then its slot stays taken."]
-        return [head, *note, *_counts(status), f"Stop it: python -m runner cancel {status.id}"]
+            note = f"{why}, and it ends when its handler does; until then its slot stays taken."
+            return [head, note, *_counts(status), "See whose slots are stuck: python -m runner workers"]
+        return [head, *_counts(status), f"Stop it: python -m runner cancel {status.id}"]
     again = [] if status.state is State.succeeded else [f"Run it again: python -m runner retry {status.id}"]
     return [head, *_error(status), *_counts(status), *again]
 

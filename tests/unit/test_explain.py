@@ -96,7 +96,11 @@ def test_each_reason_has_its_sentence(status: JobStatus, limit: LimitStatus, sai
             JobStatus("j1", "charge", State.running, started_at=NOW_S - 3),
             "has been running for 3.0 s.\nStop it: python -m runner cancel j1",
         ),
-        (JobStatus("j1", "charge", State.running, cancel_requested=True), "asked to stop"),
+        (
+            JobStatus("j1", "charge", State.running, started_at=NOW_S - 3, cancel_requested=True),
+            "asked to stop, and it ends when its handler does; until then its slot stays taken.\nSee whose slots are stuck:",
+        ),
+        (JobStatus("j1", "charge", State.running, reason="stopping"), "Its time is over, and it ends when its handler does"),
         (JobStatus("j1", "charge", State.succeeded, finished_at=NOW_S - 3), "succeeded 3.0 s ago."),
         (
             JobStatus("j1", "charge", State.cancelled, finished_at=NOW_S),
