@@ -49,6 +49,7 @@ class Worker:
         self.leader = ""
         self.working = asyncio.Event()
         self.stopped = asyncio.Event()
+        self.is_enlisted = False
         self.completion: Completion | None = None
 
     def stop(self) -> None:
@@ -85,6 +86,7 @@ class Worker:
             self.stopped.set()
 
     async def _enlist(self, store: JobStore) -> None:
+        self.is_enlisted = True  # also if the reply is lost
         self.id = f"{platform.node()[:32]}-{os.getpid()}-{secrets.token_hex(3)}"
         self._published_us, _ = await store.publish(self._runner.specs(), list(self._runner.limits.values()), self._published_us)
         await store.enlist(self.id, json.dumps(self._details()))
@@ -183,6 +185,7 @@ class Worker:
                 await completion.wait_until_delivered()
                 heartbeat.stop()  # a renewal after the next line would find no lease, and call it lost
                 await store.reconcile(self.id, (), leave=True)
+                self.is_enlisted = False
         except (StoreUnavailable, TimeoutError):
             log.warning("Redis is away; what this worker still held is taken back when its lease lapses")
 

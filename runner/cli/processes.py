@@ -144,9 +144,10 @@ async def _work(runner: Runner, server: str, *, as_json: bool) -> None:
         await worker.run()
         leaders.cancel()
     if as_json:
-        say_json({"event": "stopped", "worker": worker.id})
+        say_json({"event": "stopped", "worker": worker.id, "signed_off": not worker.is_enlisted})
     else:
-        say("worker stopped; nothing is left behind")
+        left = "what it held is taken back when its lease lapses" if worker.is_enlisted else "nothing is left behind"
+        say(f"worker stopped; {left}")
 
 
 async def _tell_leader(worker: Worker, *, as_json: bool) -> None:

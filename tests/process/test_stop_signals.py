@@ -136,6 +136,20 @@ async def test_a_second_signal_ends_the_api_without_a_trace(start: Start) -> Non
     assert api.returncode == 0
 
 
+@pytest.mark.parametrize("is_there", [True, False], ids=["there", "away"])
+async def test_a_worker_says_whether_it_could_sign_off(start: Start, private_server: Server, *, is_there: bool) -> None:
+    worker = await start("worker")
+    await says(worker, b"leader")
+    if not is_there:
+        private_server.kill()
+
+    worker.send_signal(signal.SIGTERM)
+
+    said = await output(worker)
+    assert ("nothing is left behind" in said, "what it held is taken back when its lease lapses" in said) == (is_there, not is_there)
+    assert worker.returncode == 0
+
+
 @pytest.mark.fault("F34")
 async def test_a_worker_whose_loop_a_handler_blocks_for_ever_is_ended_soon_after_its_time(start: Start, client: Client) -> None:
     worker = await start("worker", "--drain", "0", code=HASTY)
