@@ -13,6 +13,7 @@ from functools import cache, wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from runner import scripts
 from runner.clock import sleep_s
@@ -114,8 +115,7 @@ def arm(spec: str | None, *clients: Any) -> None:
     if spec:
         for client in clients:
             client.execute_command = failpoints(spec).around(_point_of_command, client.execute_command)
-            second = failpoints(spec).around(_point_of_second, client.execute_pair)
-            client.execute_pair = failpoints(spec).around(_point_of_first, second)
+            client.execute_pair = _one_after_the_other(client)
 
 
 def arm_in_thread(spec: str | None, client: Any) -> None:
@@ -142,9 +142,16 @@ def _point_of_command(*words: Any, **_options: Any) -> str:
     return str(words[0]).lower()
 
 
-def _point_of_first(first: Sequence[Any], _second: Sequence[Any]) -> str:
-    return _point_of_command(*first)
+def _one_after_the_other(client: Any) -> Callable[[Sequence[Any], Sequence[Any]], Awaitable[list[Any]]]:
+    """What is sent as a pair goes in two calls, as it does when the server has lost the second's script: so there are points between."""
 
+    async def reply_or_refusal(words: Sequence[Any]) -> Any:
+        try:
+            return await client.execute_command(*words)
+        except ResponseError as error:
+            return error
 
-def _point_of_second(_first: Sequence[Any], second: Sequence[Any]) -> str:
-    return _point_of_command(*second)
+    async def execute_pair(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+        return [await reply_or_refusal(first), await reply_or_refusal(second)]
+
+    return execute_pair

@@ -100,6 +100,8 @@ class SentinelSet(Topology):
     def start(self) -> None:
         super().start()
         until(lambda: self.data[0].ask("ROLE")[0] == "master" and len(self.data[0].ask("ROLE")[2]) == len(self.data) - 1)
+        # The primary counts a replica from its first word on. Until it has copied all, a failover to it would lose all.
+        until(lambda: all(server.ask("ROLE")[3] == "connected" for server in self.data[1:]))
         until(lambda: all(sentinel.is_ready for sentinel in self.sentinels))
 
     def fail_over(self) -> None:

@@ -34,6 +34,7 @@ async def claim_again(store: JobStore, started: list[StartedJob]) -> object:
 
 
 CALLS: dict[str, Call] = {
+    "calendar": lambda store, started: store.extend_calendar("month:UTC"),
     "cancel": lambda store, started: store.cancel("j1"),
     "claim": claim_again,
     "expire": lambda store, started: store.expire(),
