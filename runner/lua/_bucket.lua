@@ -1,4 +1,5 @@
--- _bucket: the state of every bucket this call touches, read once, changed in memory, written once by flush_buckets.
+-- _bucket: the state of every bucket this call touches, read once, changed in memory, and what has changed
+-- written once by flush_buckets.
 -- `reserved` tokens and `released` jobs are on the stream, on their way to a claim: spoken for, but not taken.
 -- A kind of limit is one include that adds a row to `kinds`:
 --   reason               what a job is said to wait for
@@ -66,6 +67,16 @@ local function note_whole_freeze(b)
   b.noted, b.taken = whole, true
 end
 
+-- What is stored of every bucket, and then the numbers of its kind; with its version and notes.
+local COMMON_FIELDS = { 'frozen_until', 'reserved', 'released', 'reserved_at', 'noted', 'expires', 'turns' }
+local function stored_fields(kind)
+  if not kind.stored_fields then
+    kind.stored_fields = { unpack(COMMON_FIELDS) }
+    for _, field in ipairs(kind.fields) do table.insert(kind.stored_fields, field) end
+  end
+  return kind.stored_fields
+end
+
 local function load_bucket(name)
   local b = buckets[name]
   if b then return b end
@@ -74,15 +85,17 @@ local function load_bucket(name)
   b = { name = name, policy = policy, kind = kind, reserved = 0, released = 0, frozen_until = 0, reserved_at = 0, noted = 0, expires = 0, turns = 0 }
   buckets[name] = b
   if not kind then return b end
-  local f = redis.call('HMGET', bucket_key(name), 'version', 'frozen_until', 'reserved', 'released', 'reserved_at', 'notes', 'noted',
-    'expires', 'turns', unpack(kind.fields))
+  local fields = stored_fields(kind)
+  local f = redis.call('HMGET', bucket_key(name), 'version', 'notes', unpack(fields))
   local version = tonumber(f[1])
   b.stored = version ~= nil
-  b.frozen_until, b.reserved, b.released = tonumber(f[2]) or 0, tonumber(f[3]) or 0, tonumber(f[4]) or 0
-  b.reserved_at = tonumber(f[5]) or 0
-  for i, field in ipairs(kind.fields) do b[field] = tonumber(f[9 + i]) or 0 end
-  b.notes, b.noted, b.expires = f[6] or nil, tonumber(f[7]) or 0, tonumber(f[8]) or 0
-  b.turns = tonumber(f[9]) or 0
+  b.notes = f[2] or nil
+  -- What Redis holds: a kind that writes something before the end of the call says so here.
+  b.was = { version = version, notes = b.notes }
+  for i, field in ipairs(fields) do
+    local number = tonumber(f[2 + i]) or 0
+    b[field], b.was[field] = number, number
+  end
   -- A reservation nobody has used for so long was lost with its job.
   if b.reserved > 0 and now - b.reserved_at > RESERVATION_US then b.reserved, b.released = 0, 0 end
   if b.stored and version ~= policy.version then
@@ -212,17 +225,17 @@ local function flush_buckets()
           end
         end
       end
-      local words = { 'version', b.policy.version, 'frozen_until', int(b.frozen_until), 'reserved', b.reserved, 'released', b.released,
-        'reserved_at', int(b.reserved_at), 'noted', int(b.noted), 'expires', int(b.expires), 'turns', b.turns }
-      for _, field in ipairs(b.kind.fields) do
-        words[#words + 1] = field
-        words[#words + 1] = int(b[field])
+      local words, n = {}, 0
+      local function write(field, text)
+        words[n + 1], words[n + 2] = field, text
+        n = n + 2
       end
-      if b.notes then
-        words[#words + 1] = 'notes'
-        words[#words + 1] = b.notes
+      for _, field in ipairs(stored_fields(b.kind)) do
+        if not b.stored or b[field] ~= b.was[field] then write(field, int(b[field])) end
       end
-      redis.call('HSET', key, unpack(words))
+      if b.policy.version ~= b.was.version then write('version', int(b.policy.version)) end
+      if b.notes and b.notes ~= b.was.notes then write('notes', b.notes) end
+      if n > 0 then redis.call('HSET', key, unpack(words)) end
       if expire_at then
         local beside = b.kind.beside and b.kind.beside(b)
         local at = int(math.ceil(expire_at / 1000))

@@ -26,6 +26,7 @@ kinds.concurrency = {
     if #lapsed == 0 then return end
     for _, member in ipairs(lapsed) do release_slot(b, tonumber(string.match(member, '^%d+')), member, '') end
     redis.call('HSET', bucket_key(b.name), 'used', int(b.used), 'notes', b.notes or '')
+    b.was.used, b.was.notes = b.used, b.notes
     b.taken = true
   end,
 

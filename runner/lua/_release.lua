@@ -56,30 +56,37 @@ end
 -- Release up to `budget` jobs of the lines at one bucket, in order of pass. Returns how many, this bucket's next wake
 -- (nil: nobody waits here any more), and whether a line moved on to another bucket.
 local MOST_STEPS = 500
+local FULL_US = 100000 -- a full window is looked at again when half of it has started, and at the latest after so long
 local function serve(bucket_name, budget)
   local waiting = lines_waiting_key(bucket_name)
   local bucket = load_bucket(bucket_name)
   local released, moved_on = 0, false
   local line, pass, alone, open -- the line whose turn it is; one that stands alone keeps it
+  local granted, wait = 0, 0 -- how many jobs may go that need one token each, and what was asked to know it
   for _ = 1, MOST_STEPS do
     if not line then
       local head = redis.call('ZRANGE', waiting, 0, 1, 'WITHSCORES')
       line, pass, alone = head[1], tonumber(head[2]), not head[3]
-      open = line and open_line(line)
+      open, granted = line and open_line(line), 0
     end
     if not line then
       redis.call('ZREM', WAKES, bucket_name)
       return released, nil, moved_on
     end
-    -- One token at least must be there for any head; asking first saves looking at it.
-    local wait = wait_of(bucket, 1, true)
-    if wait > 0 and not exhausted({ { bucket = bucket_name, cost = 1 } }) or released >= budget or bucket.released >= window_limit then
-      leave(open)
-      redis.call('ZADD', WAKES, int(now + wait), bucket_name)
-      return released, now + wait, moved_on
+    if granted == 0 then
+      -- One token at least must be there for any head; asking first saves looking at it.
+      wait = wait_of(bucket, 1, true)
+      if wait > 0 and not exhausted({ { bucket = bucket_name, cost = 1 } }) or released >= budget or bucket.released >= window_limit then
+        leave(open)
+        if bucket.released >= window_limit then wait = math.max(wait, FULL_US) end
+        redis.call('ZADD', WAKES, int(now + wait), bucket_name)
+        return released, now + wait, moved_on
+      end
+      local tokens = alone and bucket.kind and bucket.kind.available(bucket) - bucket.reserved or 1
+      granted = math.max(math.min(tokens, budget - released, window_limit - bucket.released), 1)
+      if granted > 1 and wait_of(bucket, granted, true) > 0 then granted = 1 end
     end
-    local tokens = alone and bucket.kind and bucket.kind.available(bucket) - bucket.reserved or 1
-    local id, rank = next_head(open, math.max(math.min(tokens, budget - released, window_limit - bucket.released), 1))
+    local id, rank = next_head(open, granted)
     local below, below_rank
     if id then below, below_rank = first_below(open, rank, bucket.turns) end
     if below then id, rank = below, below_rank end
@@ -93,11 +100,13 @@ local function serve(bucket_name, budget)
         if #needs > 1 then let_go(line) end
         lacked, lacked_wait = lacking(needs, true)
         full = not lacked and window_is_full(needs)
+        granted = 1
       end
       local spent = lacked and exhausted(needs)
       if spent then
         has_left(open, below)
         fail_exhausted(id, spent)
+        granted = 0
       elseif lacked or full then
         leave(open)
         local at = lacked or full
@@ -112,7 +121,7 @@ local function serve(bucket_name, budget)
       else
         has_left(open, below)
         dispatch(id, math.floor(rank / STEP), needs)
-        released = released + 1
+        released, granted = released + 1, granted - 1
         bucket.turns = (bucket.turns + 1) % MOST_TURNS
         next_pass = pass + open.stride -- a line that stands alone takes nothing from others, and is charged nothing
       end
@@ -143,6 +152,9 @@ local function lost_in(b, next_wake)
   return next_wake + GRACE_US
 end
 
+-- To look at a bucket costs more than to release one of its jobs; those that get no turn in this call come first in the next.
+local LEAST_QUANTUM = 4
+
 -- Serve the buckets that are due, each in turn and none for long. Returns how many jobs were released, the µs until the next
 -- wake (-1: nobody waits; 0: more is due), how late in µs the earliest one was found, and the bucket of the next wake.
 local function release(budget)
@@ -163,7 +175,7 @@ local function release(budget)
     total = released
   else
     local due = redis.call('ZRANGEBYSCORE', WAKES, '-inf', int(now), 'LIMIT', 0, budget)
-    local quantum = math.ceil(budget / #due)
+    local quantum = math.max(math.ceil(budget / #due), LEAST_QUANTUM)
     for i = 1, #due do
       if total >= budget then break end
       total = total + serve(due[i], math.min(quantum, budget - total))

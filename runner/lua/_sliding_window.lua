@@ -44,6 +44,7 @@ kinds.sliding_window = {
     redis.call('ZREMRANGEBYRANK', taken_key(b), 0, #expired - 1)
     b.used = math.max(b.used, 0)
     if b.stored then redis.call('HSET', bucket_key(b.name), 'used', int(b.used)) end
+    b.was.used = b.used
   end,
 
   wait = function(b, cost, spoken)

@@ -39,6 +39,18 @@ limits_of = function(id)
   return f[4]
 end
 
+-- Half of a full window has started: there is room for several at once, which is cheaper than one by one.
+local half_window = math.floor(window_limit / 2)
+local function make_room(needs)
+  for i = 1, #needs do
+    local b = load_bucket(needs[i].bucket)
+    if b.released == half_window and redis.call('EXISTS', lines_waiting_key(b.name)) == 1 then
+      redis.call('ZADD', WAKES, 'LT', int(now), b.name)
+      reply[2] = 0
+    end
+  end
+end
+
 local function start(priority, entry, id)
   local key = job_key(id)
   local f = read_before[id] or fields_of(id)
@@ -86,6 +98,7 @@ local function start(priority, entry, id)
       -- Its wake was computed while others on the streams still spoke for tokens; those that fail like it will not take them.
       return wake_waiters(needs)
     end
+    make_room(needs)
     take_all(needs, holder_of(id, attempt))
     if exhausted(needs) then wake_waiters(needs) end -- they are not to wait for the next period
     local now_marked = marked(limits, needs)

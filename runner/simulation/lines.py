@@ -16,6 +16,7 @@ _PASS_US = 60_000_000
 _LEAST_PATIENCE_US = 1_000_000
 _MOST_RELEASED = 500
 """By one look of the leader, who is here always before the workers."""
+_LEAST_QUANTUM = 4
 _MOST_STEPS = 500
 
 
@@ -120,7 +121,7 @@ class Lines:
         """Serve the buckets that are due, each in turn and none for long. Returns whether any was."""
         budget = _MOST_RELEASED
         due = self._wakes.take_due(self.now_us, budget)
-        quantum = -(-budget // len(due)) if due else 0
+        quantum = max(-(-budget // len(due)), _LEAST_QUANTUM) if due else 0
         for due_us, name in due:
             if budget <= 0:
                 self._wakes.set_earlier(name, due_us)

@@ -58,15 +58,28 @@ async def test_the_next_wake_is_that_of_the_first_bucket(store: JobStore, clock:
     assert await store.refill() == (1, 10_000_000)
 
 
+async def test_a_full_window_fills_up_again_after_a_while(store: JobStore, clock: Clock) -> None:
+    window = store.settings.window
+    await publish(store, interval("x", capacity=1000, refill=1000, every=1))
+    await store.submit(jobs(500, needs=["x"]))
+
+    assert await store.refill() == (0, 100_000)
+    assert ids(await claim(store, free=10)) == [f"j{number}" for number in range(10)]
+    assert await store.refill() == (0, 100_000)
+    clock.advance_us(100_000)
+    assert await store.refill() == (10, 100_000)
+    assert await spoken_for(store, "x") == (window, window)
+
+
 async def test_released_jobs_are_not_released_past_the_window(store: JobStore, clock: Clock) -> None:
     window = store.settings.window
     await publish(store, interval("x", capacity=1000, refill=1000, every=1))
     await store.submit(jobs(500, needs=["x"]))
 
     assert await spoken_for(store, "x") == (window, window)
-    assert await store.refill() == (0, 0)  # more is due, once workers have started these
-    assert ids(await claim(store, free=10)) == [f"j{number}" for number in range(10)]
-    assert await store.refill() == (10, 0)
+    assert await store.refill() == (0, 100_000)  # more is due, once workers have started these
+    assert ids(await claim(store, free=window // 2)) == [f"j{number}" for number in range(window // 2)]
+    assert await store.refill() == (window // 2, 100_000)
     assert await spoken_for(store, "x") == (window, window)
 
 
