@@ -4,9 +4,11 @@ import asyncio
 import logging
 from collections import Counter
 
+from runner.clock import monotonic_s
 from runner.errors import StoreUnavailable
 from runner.in_hand import InHand
 from runner.job import Outcome
+from runner.seldom import Seldom
 from runner.store import JobStore
 from runner.submission_store import fitting
 
@@ -26,6 +28,7 @@ class Completion:
         self._added = asyncio.Event()
         self._delivered = asyncio.Event()
         self._delivered.set()
+        self._outage = Seldom()
         self.counts: Counter[str] = Counter()
 
     def add(self, outcome: Outcome) -> None:
@@ -54,9 +57,11 @@ class Completion:
         try:
             answers = await self._store.finish(self._worker, batch)
         except StoreUnavailable as error:
-            log.warning("%d outcomes wait for Redis: %s", len(self._pending), error)
+            if self._outage.is_due(monotonic_s()):
+                log.warning("%d outcomes wait for Redis: %s", len(self._pending), error)
             await asyncio.sleep(_RETRY_S)
             return
+        self._outage.is_over()
         del self._pending[: len(batch)]
         for outcome, answer in zip(batch, answers, strict=True):
             self._in_hand.confirm(outcome.job)

@@ -11,6 +11,7 @@ from runner.clock import monotonic_s
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.job import StartedJob
 from runner.lease import LeaseStore
+from runner.seldom import Seldom
 
 log = logging.getLogger("runner")
 
@@ -40,6 +41,7 @@ class Heartbeat:
         self._stuck = stuck
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
+        self._outage = Seldom()
         self._thread = threading.Thread(target=self._run, name="runner-heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -54,6 +56,7 @@ class Heartbeat:
         while not self._stopping.is_set():
             try:
                 cancelled = self._store.renew(self._worker, *self._stuck())
+                self._outage.is_over()
                 if cancelled:
                     self._call(self._on_cancel, cancelled)
                 self._store.wait_for_message(self._worker, self._renew_s)
@@ -61,7 +64,7 @@ class Heartbeat:
                 self._call(self._on_lost)
                 return
             except StoreUnavailable as error:
-                if not self._stopping.is_set():
+                if not self._stopping.is_set() and self._outage.is_due(monotonic_s()):
                     log.warning("renewal of the lease waits for Redis: %s", error)
                 self._stopping.wait(_RETRY_S)
             except Exception:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from runner.clock import monotonic_s
 from runner.errors import StoreUnavailable
 from runner.limits import MICROSECONDS
+from runner.seldom import Seldom
 from runner.store import JobStore
 
 log = logging.getLogger("runner")
@@ -50,6 +51,7 @@ class RefillLoop:
         self._clock_checked_s = float("-inf")
         self._stands_in_until_s = float("-inf")
         self._nudged = asyncio.Event()
+        self._outage = Seldom()
         self._paced = [Duty("refill", self._refill), Duty("promote", self._promote), Duty("expire", self._expire)]
         self._duties = [
             Duty("lead", self._lead),
@@ -70,7 +72,8 @@ class RefillLoop:
                         await self._stand_by()
                 except StoreUnavailable as error:
                     # The term stays: if the lock is still ours, the next election goes on with it.
-                    log.warning("refill loop waits for Redis: %s", error)
+                    if self._outage.is_due(monotonic_s()):
+                        log.warning("refill loop waits for Redis: %s", error)
                     await asyncio.sleep(_RETRY_S)
                 except Exception:
                     log.exception("a duty failed; worker %s resigns", self._worker)
@@ -145,6 +148,7 @@ class RefillLoop:
         asked_s = monotonic_s()
         self.term, self.leader = await self._store.lead(self._worker, self.term)
         self.elected.set()
+        self._outage.is_over()
         self._trusted_until_s = asked_s + self._settings.lease_s * _SAFETY
         return self._settings.renew_s
 

@@ -9,6 +9,7 @@ import secrets
 import threading
 from typing import Any
 
+from runner.clock import monotonic_s
 from runner.completion import Completion
 from runner.connection import redis_url
 from runner.doctor import refuse_unfit_server
@@ -20,6 +21,7 @@ from runner.intake import Intake
 from runner.lease import LeaseStore
 from runner.refill import RefillLoop
 from runner.registry import Runner
+from runner.seldom import Seldom
 from runner.store import JobStore
 from runner.stragglers import Stragglers
 from runner.wire import FORMAT
@@ -64,7 +66,7 @@ class Worker:
         executor = Executor(self._runner.tasks, self._settings)
         watch = StallWatch(self._settings.stall_s)
         watch.start()
-        examined = False
+        examined, outage = False, Seldom()
         try:
             while not self._stopping.is_set():
                 try:
@@ -74,7 +76,8 @@ class Worker:
                     await self._enlist(store)
                     await self._work_under_lease(store, executor)
                 except StoreUnavailable as error:
-                    log.warning("starting waits for Redis: %s", error)
+                    if outage.is_due(monotonic_s()):
+                        log.warning("starting waits for Redis: %s", error)
                     await self._pause(_RETRY_S)
                 except LeaseLost as error:
                     log.error("%s; going on under a new id", error)

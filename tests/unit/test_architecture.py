@@ -28,6 +28,7 @@ RINGS = {
         "limits",
         "metering",
         "retry_after",
+        "seldom",
         "settings",
         "simulation",
         "wire",
