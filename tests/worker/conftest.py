@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Runner, Settings, Worker
+from runner.failpoints import failpoints
 from runner.keys import Keys
 from tests.eventually import eventually
 from tests.invariants import settled_twice
@@ -70,6 +71,7 @@ async def a_crew() -> AsyncIterator[Crew]:
 async def make_app(redis: Redis, redis_url: str, queue: str) -> AsyncIterator[MakeApp]:
     """Makes apps of the test's queue with other settings; afterwards no job may have two outcomes."""
     apps = []
+    failpoints.cache_clear()  # each test passes its points for the first time
 
     def make(**settings: object) -> Runner:
         apps.append(Runner(queue, settings=short_settings(**{"redis_url": redis_url, **settings})))
