@@ -95,7 +95,12 @@ class Intake:
             owed=self._owed,
             alone=self._in_hand.is_empty,
         )
+        again = [entry for entry in held if _place_of(entry[1]) <= _place_of(self._seen[entry[0]])]
         self._see(held)
+        if again:
+            # Their group was destroyed, and the claim looked behind them: kept here they would be taken from the workers that run them.
+            self._begin(claimed)
+            claimed = await self._claim(free - len(claimed.jobs), again)
         return claimed
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from runner import JobHandle, Runner, StoreUnavailable, TakeRefused, TokenBucket, UnknownJob, heartbeat, registry
+from runner import JobHandle, Runner, StoreUnavailable, TakeRefused, TokenBucket, UnknownJob, Worker, heartbeat, registry
 from runner.keys import GROUP, Keys, Priority
 from tests import invariants
 from tests.conftest import connect
@@ -268,6 +268,48 @@ async def test_jobs_running_when_their_group_is_destroyed_end_once(app: Runner, 
 
     await done(jobs + more)
     await eventually(lambda: clean(redis, queue, jobs + more, crew))
+
+
+@pytest.mark.fault("F22")
+async def test_entries_delivered_again_to_a_small_worker_are_left_to_the_one_that_runs_them(
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew
+) -> None:
+    """It gets more of them than it has slots, all older than what it has seen; then the one that runs them is lost."""
+    many, few = make_app(concurrency=20, lease_s=2.0, renew_s=0.3), make_app(concurrency=2, lease_s=2.0, renew_s=0.3)
+    begun, release = list[int](), asyncio.Event()
+
+    async def work(number: int) -> int:
+        begun.append(number)
+        await release.wait()
+        return number
+
+    for app in (many, few):
+        app.task(work)
+    busy = Worker(many)
+    running = asyncio.create_task(busy.run())
+    jobs = await many.submit_many([many.tasks["work"].prepare(number) for number in range(20)])
+    await eventually(lambda: len(begun) == 20)
+    small = await crew.start(few)
+    jobs += await many.submit_many([many.tasks["work"].prepare(20)])
+    await eventually(lambda: len(begun) == 21)
+    turns = {await redis.hget(Keys(queue).worker(small.id), "turn")}
+    await redis.xgroup_destroy(Keys(queue).stream(Priority.normal), GROUP)
+
+    async def is_as_it_was() -> bool:
+        rows = await redis.xinfo_consumers(Keys(queue).stream(Priority.normal), GROUP)
+        return {row["name"].decode(): row["pending"] for row in rows} == {busy.id: 20, small.id: 1}
+
+    async def has_compared_its_books() -> bool:
+        turns.add(await redis.hget(Keys(queue).worker(small.id), "turn"))
+        return len(turns) > 2  # the one before, that of the outage which the lost group was, and one more
+
+    await eventually(has_compared_its_books, within_s=10)
+    await eventually(is_as_it_was)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    release.set()
+    await done(jobs)
+    assert await invariants.left_behind(redis, queue, crew.ids) == []
 
 
 @pytest.mark.fault("F36", bound_s=2)
