@@ -199,12 +199,15 @@ class JobStore(SubmissionStore, LimitStore):
 
         `check_clock` looks whether Redis's clock went back.
         """
-        released = await self.refill_and_watch(check_clock=check_clock)
+        released = await self._release(check_clock=check_clock, watch=False)
         return released.jobs, released.next_wake_us
 
-    async def refill_and_watch(self, *, check_clock: bool = False) -> replies.Released:
+    async def refill_and_watch(self) -> replies.Released:
         """The same, and how late it came: what shows whether a leader is at work."""
-        return replies.Released(*await self._run("refill", budget=MOST_PER_CALL, check_clock=int(check_clock)))
+        return await self._release(check_clock=False, watch=True)
+
+    async def _release(self, *, check_clock: bool, watch: bool) -> replies.Released:
+        return replies.Released(*await self._run("refill", budget=MOST_PER_CALL, check_clock=int(check_clock), watch=int(watch)))
 
     async def promote(self) -> tuple[int, int]:
         """Enqueue the delayed jobs that are due: (promoted, µs until the next, -1 if there is none)."""

@@ -1,8 +1,8 @@
 -- refill: release the waiting jobs whose tokens have landed. waiting -> queued. The leader's pacing; safe for anyone, at any time.
 -- KEYS: prefix
--- ARGV: budget (jobs), check_clock (0 or 1)
+-- ARGV: budget (jobs), check_clock (0 or 1), watch (0 or 1: the last number is wanted)
 -- Returns: jobs released, µs until the next wake (-1: nobody waits; 0: more is due), how late in µs the earliest was found,
---   µs until tokens would be lost if nobody looked (-1: none would)
+--   µs until tokens would be lost if nobody looked (-1: none would, or not wanted)
 -- include: _queue, _release
 
 -- Wakes are instants of Redis's clock: had it gone back, they would come round too late by as much.
@@ -17,6 +17,6 @@ if check_clock == '1' then
 end
 
 local released, next_wake, late, next_bucket = release(tonumber(budget))
-local lost = next_bucket and lost_in(load_bucket(next_bucket), next_wake) or -1
+local lost = watch == '1' and next_bucket and lost_in(load_bucket(next_bucket), next_wake) or -1
 flush_buckets()
 return { released, next_wake, late, lost }
