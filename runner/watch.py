@@ -21,17 +21,23 @@ class FinishWatch:
         self._task: asyncio.Task[None] | None = None
 
     async def wait(self, job_id: str, timeout_s: float | None) -> JobStatus | None:
-        """The job once it is final, or as it is after `timeout_s`; None if it is unknown."""
+        """The job once it is final, or as it is after `timeout_s`; None if it is unknown.
+
+        Raises `StoreUnavailable`, and whatever keeps everybody from listening, such as a permission that is missing.
+        """
         if timeout_s is not None and timeout_s <= 0:
             return (await self._store.get([job_id]))[0]
-        if self._task is None:
+        if self._task is None or self._task.done():
+            self._listening.clear()
             self._task = asyncio.create_task(self._listen(), name="finish-watch")
-        announced = asyncio.Event()
+        listener, announced = self._task, asyncio.Event()
         self._waiters[job_id].add(announced)
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
                     await self._listening.wait()
+                    if listener.done() and not listener.cancelled():
+                        listener.result()  # raises what ended it: nobody would ever be told of anything
                     announced.clear()
                     # Watch first, then look: an end between the two is either announced or seen.
                     (status,) = await self._store.get([job_id], watch=True)
@@ -62,6 +68,9 @@ class FinishWatch:
                 # Waiters go on to ask, and so learn at once that Redis is away.
                 self._announce(None)
                 await asyncio.sleep(_RECONNECT_S)
+            except Exception:
+                self._announce(None)
+                raise
 
     def _announce(self, job_id: str | None) -> None:
         """Wake the waiters of one job; with None all of them, as anything may have been missed."""

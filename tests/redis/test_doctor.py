@@ -1,13 +1,15 @@
 """What is checked before the first job: each thing that is wrong is named in a line with its remedy, and nothing is left behind."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.exceptions import NoPermissionError
 
-from runner import ConfigurationError, Runner, Worker
+from runner import Client, ConfigurationError, Runner, Worker
 from runner.doctor import REHEARSAL, Level, examine, refuse_unfit_server
 from runner.keys import Keys
 from runner.settings import Settings
@@ -127,6 +129,13 @@ async def test_keys_that_are_forbidden_are_named_with_every_command(server: Serv
 
     assert f"on keys and channels {Keys(QUEUE).prefix}*" in text
     assert "hset" in text
+
+
+async def test_who_may_not_listen_is_told_and_does_not_wait_for_ever(server: Server) -> None:
+    async with Client(QUEUE, url=with_user(server, "-subscribe")) as client, asyncio.timeout(5):
+        for _ in range(2):
+            with pytest.raises(NoPermissionError, match="subscribe"):
+                await client.wait("any")
 
 
 async def test_what_may_not_be_asked_is_said_and_no_error(server: Server) -> None:
