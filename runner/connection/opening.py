@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from runner.connection.address import Address, Topology, embedded_folder, parse_address
+from runner.connection.address import Address, Topology, embedded_folder, parse_address, shown_url
 from runner.connection.locator import Locator
 from runner.connection.outage import note
 from runner.embedded import FOLDER, EmbeddedServer
@@ -25,6 +25,7 @@ from runner.redis_client import RedisClient
 from runner.settings import Settings
 
 _POOL_SIZE = 32
+_TLS_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 
 def redis_url(settings: Settings) -> str:
@@ -43,7 +44,14 @@ def redis_url(settings: Settings) -> str:
 
 def located(url: str, key: str = "") -> Locator:
     """The locator of the server that a URL leads to; in a cluster of the one that holds `key`. Raises `ConfigurationError`."""
-    return Locator(parse_address(url), key)
+    address = parse_address(url)
+    for option in _TLS_FILES:
+        name = (address.tls or {}).get(option)
+        if isinstance(name, str) and not Path(name).exists():
+            # To open it would fail as a connection does, and be tried again for ever.
+            message = f"Redis URL {shown_url(url)!r} cannot be used: {option} names {name!r}, which is not there"
+            raise ConfigurationError(message)
+    return Locator(address, key)
 
 
 def connect(server: str | Locator, *, timeout_s: float) -> RedisClient:

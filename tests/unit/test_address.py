@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.connection import embedded_folder, parse_address, shown_url
+from runner.connection import embedded_folder, located, parse_address, shown_url
 from runner.connection.address import Address, Node, Topology
 from runner.errors import ConfigurationError
 
@@ -113,3 +113,11 @@ def test_the_embedded_server_has_a_folder() -> None:
     assert embedded_folder("embedded://data/a%20b") == Path("data/a b")
     assert embedded_folder("redis://one") is None
     assert embedded_folder("embedded") is None
+
+
+def test_a_certificate_that_is_not_there_is_no_outage(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"ssl_ca_certs names '.*/ca.pem', which is not there"):
+        located(f"rediss://one?ssl_ca_certs={tmp_path}/ca.pem")
+
+    (tmp_path / "ca.pem").touch()
+    located(f"rediss://one?ssl_ca_certs={tmp_path}/ca.pem")
