@@ -59,8 +59,11 @@ async def test_jobs_of_a_stopped_worker_move_and_it_is_refused_when_it_goes_on(
 @pytest.mark.fault("F11", bound_s=RECOVERY_S)
 async def test_jobs_taken_back_between_read_and_start_run_once(app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery) -> None:
     """The sweep comes between a worker's reading and its starting: the worker starts nothing, whoever has the jobs now does."""
-    slow = await crew.start(**LONG, failpoints=f"xreadgroup:after=pause:4@2;{SILENT}")
+    slow = await crew.start(**LONG, failpoints=f"claim:before=pause:4@3;{SILENT}")
     old = (await worker_ids(redis, queue))[slow.pid]
+    await eventually(lambda: is_blocked(redis), PROGRESS_S)
+    # The claim rides behind the read, unless the server does not know it: then it comes by itself, the third there is.
+    await redis.script_flush()
     ids = await app.submit(app.nap, range(5))
     ids += await app.submit(app.counted, range(5, 9))
     await eventually(lambda: holds_unstarted(redis, queue, old), PROGRESS_S)
@@ -170,6 +173,11 @@ async def leads(redis: Redis, queue: str, pid: int) -> bool:
 async def lapse(redis: Redis, queue: str, worker: str) -> None:
     """As if this worker had been silent for a lease."""
     await redis.zadd(Keys(queue).workers, {worker: 1})
+
+
+async def is_blocked(redis: Redis) -> bool:
+    """Whether a worker waits in a blocking read."""
+    return any(client["cmd"].startswith("xreadgroup") and "b" in client["flags"] for client in await redis.client_list())
 
 
 async def holds_unstarted(redis: Redis, queue: str, worker: str) -> bool:
