@@ -92,7 +92,7 @@ def pytest_report_header() -> str:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes `-n auto` starts: the tests wait more than they compute."""
-    return min((os.cpu_count() or 1) + 1, MOST_PROCESSES)
+    return min(2 * (os.cpu_count() or 1), MOST_PROCESSES)
 
 
 @pytest.hookimpl(wrapper=True)
