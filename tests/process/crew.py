@@ -135,8 +135,13 @@ async def worker_ids(redis: Redis, queue: str) -> dict[int, str]:
 
 async def final(redis: Redis, queue: str, ids: list[str], within_s: float) -> None:
     """Wait until every job has ended."""
+    left: list[str] = []
 
     async def all_have_ended() -> bool:
-        return not await invariants.unfinished(redis, queue, ids)
+        left[:] = await invariants.unfinished(redis, queue, ids)
+        return not left
 
-    await eventually(all_have_ended, within_s)
+    try:
+        await eventually(all_have_ended, within_s)
+    except AssertionError as error:
+        raise AssertionError(f"{len(left)} of {len(ids)} jobs have not ended within {within_s:g} s: {left[:20]}") from error

@@ -36,7 +36,7 @@ def version(folder: Path, number: int, oldest: int) -> Path:
     edit(folder / "runner/wire.py", r"^OLDEST_FORMAT = 1$", f"OLDEST_FORMAT = {oldest}")
     edit(folder / "runner/catalog.py", r"^    on_expiry: str = \"expire\"$", '    on_expiry: str = "expire"\n    colour: str = "red"')
     edit(folder / "runner/lua/claim.lua", r"'state', 'running', ", "'state', 'running', 'colour', 'red', ")
-    edit(folder / "runner/lua/_bucket.lua", r"local words = \{ ", "local words = { 'colour', 'red', ")
+    edit(folder / "runner/lua/_bucket.lua", r"local words, n = \{\}, 0$", "local words, n = { 'colour', 'red' }, 2")
     return folder
 
 
