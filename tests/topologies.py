@@ -97,6 +97,12 @@ class SentinelSet(Topology):
         _, port = self.sentinels[0].ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         return next(server for server in self.data if server.port == int(port))
 
+    @property
+    def replica(self) -> Server:
+        """The first that is not the primary."""
+        primary = self.primary
+        return next(server for server in self.data if server is not primary)
+
     def start(self) -> None:
         super().start()
         until(lambda: self.data[0].ask("ROLE")[0] == "master" and len(self.data[0].ask("ROLE")[2]) == len(self.data) - 1)

@@ -45,6 +45,12 @@ def commands_of_queues(server: Server) -> int:
     return sum(int(fields.split(",")[0].removeprefix("calls=")) for name, _, fields in rows if name in words)
 
 
+async def has_all(replica: Server, primary: Server) -> None:
+    """Wait until a replica has copied all that its primary has written up to now."""
+    written = primary.ask("ROLE")[1]
+    await eventually(lambda: replica.ask("ROLE")[4] >= written, PROGRESS_S)
+
+
 async def copied(app: App, accepted: list[str], within: list[str]) -> list[str]:
     """What was accepted without that which a failover may lose and did: jobs accepted just before, or by the old primary meanwhile."""
     statuses = dict(zip(within, await _statuses(app, within), strict=True))
@@ -76,6 +82,7 @@ async def test_a_failover_ordered_from_sentinel_moves_everybody(sentinels: Senti
     async with two_workers(sentinels, tmp_path, **LEASE) as (app, crew):
         async with producing(app) as producer:
             old, first = sentinels.primary, len(producer.accepted)
+            await has_all(sentinels.replica, old)
             recovery.begins()
             sentinels.fail_over()
             await eventually(lambda: sentinels.primary is not old, PROGRESS_S)
@@ -100,12 +107,13 @@ async def test_a_killed_primary_is_replaced_and_gets_nothing_when_it_returns(
 ) -> None:
     async with two_workers(sentinels, tmp_path, **LEASE) as (app, crew):
         async with producing(app) as producer:
-            old = sentinels.primary
-            first = len(producer.accepted)
+            old, first = sentinels.primary, len(producer.accepted)
+            await has_all(sentinels.replica, old)
             recovery.begins()
             old.kill()
-            within = producer.accepted[max(first - 1, 0) : first + 1]
+            last = len(producer.accepted) + 1  # one may be on its way
             await goes_on(producer)
+            within = producer.accepted[first:last]
             recovery.ends()
             old.start()  # it believes that it is the primary until the Sentinels tell it otherwise
             assert old.ask("ROLE")[0] == "master"
@@ -179,7 +187,7 @@ async def test_a_failover_loses_what_was_not_copied_and_nothing_else(pair: Pair,
     async with two_workers(pair, tmp_path, **LEASE) as (app, _):
         copied = await app.submit(app.nap, range(20))
         await eventually(lambda: app.runs().total() == 20, PROGRESS_S)
-        await eventually(lambda: pair.primary.ask("WAIT", "1", "0") == 1)
+        await has_all(pair.replica, pair.primary)
         pair.part()
         running = await app.submit(app.nap, range(20, 25), 1.0)
         await eventually(lambda: app.runs().total() == 25, PROGRESS_S)
