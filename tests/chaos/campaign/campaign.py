@@ -260,7 +260,11 @@ class Campaign:
         await command(self._redis, "DEL", KEYS.history, KEYS.starts)
         now_bytes = await invariants.bytes_unaccounted(self._redis, QUEUE)
         grown = [f"{now_bytes} bytes are in no key, and {before_bytes} were"] if now_bytes > before_bytes * 1.05 + _SLACK_BYTES else []
-        return [f"job {name} is still there" for name in left] + grown
+        return [await self._description(name) for name in left] + grown
+
+    async def _description(self, name: str) -> str:
+        key = KEYS.job(name)
+        return f"job {name} is still there for {await self._redis.pttl(key)} ms: {await self._redis.hgetall(key)}"
 
 
 @asynccontextmanager
@@ -277,7 +281,7 @@ async def prepared(plan: Plan, say: Callable[[str], None]) -> AsyncIterator[Camp
         producer = await stack.enter_async_context(Proxy(server.url))
         api = None
         if plan.with_api:
-            api = Api(await stack.enter_async_context(Proxy(server.url)), plan.folder)
+            api = Api(await stack.enter_async_context(Proxy(server.url)), plan.folder, plan.all_settings)
             stack.push_async_callback(api.close)
         for post in posts:
             stack.push_async_callback(post.clear)

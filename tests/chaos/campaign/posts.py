@@ -89,10 +89,10 @@ class Post:
 
 
 class Api:
-    """The HTTP service as a process."""
+    """The HTTP service as a process. A job that fails at its submission is kept for as long as the service's settings say."""
 
-    def __init__(self, proxy: Proxy, folder: Path) -> None:
-        self._proxy = proxy
+    def __init__(self, proxy: Proxy, folder: Path, settings: dict[str, Any]) -> None:
+        self._environment = {f"RUNNER_{name.upper()}": str(value) for name, value in {"redis_url": proxy.url, **settings}.items()}
         self._folder = folder
         self._port = free_port()
         self._process: asyncio.subprocess.Process | None = None
@@ -100,11 +100,10 @@ class Api:
 
     async def start(self) -> None:
         """It answers afterwards."""
-        environment = {**os.environ, "RUNNER_REDIS_URL": self._proxy.url}
         arguments = ["api", "--app", "tests.chaos.campaign.api_app:jobs", "--host", "127.0.0.1", "--port", str(self._port)]
         with (self._folder / "api.log").open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "runner", *arguments, stdout=output, stderr=output, env=environment
+                sys.executable, "-m", "runner", *arguments, stdout=output, stderr=output, env={**os.environ, **self._environment}
             )
         async with asyncio.timeout(_API_START_S):
             while True:
