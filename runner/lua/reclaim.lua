@@ -1,6 +1,7 @@
 -- reclaim: take back what lapsed workers hold. running -> queued, cancelled or failed (poison: the last of at least max_crashes
--- workers was lost while it ran nothing else, so nobody is condemned for what ran beside it); what they had read but not started goes back without blame. Only an emptied consumer is removed: removing one with pending
--- entries would orphan them. A lapsed worker is condemned first (score 0), so it cannot renew halfway.
+-- workers was lost while it ran nothing else, so nobody is condemned for what ran beside it); what they had read but not started goes
+-- back without blame. Only an emptied consumer is removed: removing one with pending entries would orphan them. A lapsed worker is
+-- condemned first (score 0), so it cannot renew halfway.
 -- KEYS: prefix
 -- ARGV: budget (entries), max_crashes, result_ttl_ms
 -- Returns: entries taken back, workers removed, jobs given up as poison

@@ -10,15 +10,14 @@ import pytest
 from runner.keys import Keys
 from tests.conftest import OWN_KINDS
 from tests.eventually import eventually
-from tests.process.crew import PROGRESS_S, Crew
-from tests.process.load import QUEUE, Producer, producing, settled, two_workers
+from tests.process.crew import PROGRESS_S
+from tests.process.load import LEASE, QUEUE, goes_on, kept_their_leases, producing, settled, two_workers
 from tests.recovery import Recovery
 from tests.servers import VALKEY, Server
 from tests.topologies import Cluster, slot_of
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-LEASE = {"lease_s": 10, "renew_s": 1}
 SLOT = slot_of(QUEUE)
 
 
@@ -26,16 +25,6 @@ SLOT = slot_of(QUEUE)
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     with Cluster(request.param) as started:
         yield started
-
-
-async def goes_on(producer: Producer, jobs: int = 20) -> None:
-    """Wait until so many more jobs were accepted."""
-    before = len(producer.accepted)
-    await eventually(lambda: len(producer.accepted) > before + jobs, PROGRESS_S)
-
-
-def kept_their_leases(crew: Crew) -> bool:
-    return not any("going on under a new id" in worker.log for worker in crew.all)
 
 
 @pytest.mark.fault("F40", bound_s=10)

@@ -14,15 +14,14 @@ from runner.keys import Keys
 from tests.conftest import OWN_KINDS, connect
 from tests.eventually import eventually
 from tests.process.apps import App
-from tests.process.crew import PROGRESS_S, Crew
-from tests.process.load import QUEUE, Producer, producing, settled, two_workers
+from tests.process.crew import PROGRESS_S
+from tests.process.load import LEASE, QUEUE, goes_on, kept_their_leases, producing, settled, two_workers
 from tests.recovery import Recovery
 from tests.servers import Server, free_port
 from tests.topologies import SentinelSet
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-LEASE = {"lease_s": 10, "renew_s": 1}
 NOBODY = ("127.0.0.1", "1")
 
 
@@ -30,12 +29,6 @@ NOBODY = ("127.0.0.1", "1")
 def sentinels(request: pytest.FixtureRequest) -> Iterator[SentinelSet]:
     with SentinelSet(request.param) as started:
         yield started
-
-
-async def goes_on(producer: Producer, jobs: int = 20) -> None:
-    """Wait until so many more jobs were accepted."""
-    before = len(producer.accepted)
-    await eventually(lambda: len(producer.accepted) > before + jobs, PROGRESS_S)
 
 
 def commands_of_queues(server: Server) -> int:
@@ -55,10 +48,6 @@ async def copied(app: App, accepted: list[str], within: list[str]) -> list[str]:
     """What was accepted without that which a failover may lose and did: jobs accepted just before, or by the old primary meanwhile."""
     statuses = dict(zip(within, await _statuses(app, within), strict=True))
     return [job for job in accepted if statuses.get(job, job) is not None]
-
-
-def kept_their_leases(crew: Crew) -> bool:
-    return not any("going on under a new id" in worker.log for worker in crew.all)
 
 
 @pytest.mark.fault("F15", bound_s=10)

@@ -14,6 +14,8 @@ from tests.process.apps import METERED, App
 from tests.process.crew import PROGRESS_S, Crew, crew_of, final, worker_ids
 
 QUEUE = "faults"
+LEASE = {"lease_s": 10, "renew_s": 1}
+"""Settings for faults that take the queue to another server: all are over within a lease, so nobody may lose its own."""
 
 
 class Place(Protocol):
@@ -72,12 +74,21 @@ async def producing(app: App) -> AsyncIterator[Producer]:
         producer.stop()
 
 
+async def goes_on(producer: Producer, jobs: int = 20) -> None:
+    """Wait until so many more jobs were accepted."""
+    before = len(producer.accepted)
+    await eventually(lambda: len(producer.accepted) > before + jobs, PROGRESS_S)
+
+
 async def work_goes_on(app: App, producer: Producer) -> None:
     """A job that is submitted from now on is accepted, and runs."""
-    before = len(producer.accepted)
-    await eventually(lambda: len(producer.accepted) > before + 1, PROGRESS_S)
+    await goes_on(producer, 1)
     accepted = producer.accepted[-1]
     await eventually(lambda: app.runs()[accepted] > 0, PROGRESS_S)
+
+
+def kept_their_leases(crew: Crew) -> bool:
+    return not any("going on under a new id" in worker.log for worker in crew.all)
 
 
 async def settled(server: Place, app: App, accepted: list[str], *, most_runs: int, limits: Sequence[TokenBucket] = (METERED,)) -> None:
