@@ -68,7 +68,7 @@ class BareQueue:
         self._store = JobStore(settings.redis_url, queue, settings)
         self._store.redis = cast("Any", _Recorder())
         self._worker = worker
-        self._ttl_ms = round(settings.result_ttl_s * 1_000)
+        self._ttl_ms = settings.result_ttl_ms
 
     def load(self, connection: BareConnection) -> None:
         """Make the scripts and this worker known to the server."""

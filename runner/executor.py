@@ -20,7 +20,7 @@ from runner.job import Ending, Outcome, StartedJob
 from runner.limits import MICROSECONDS
 from runner.registry import Task
 from runner.retry_after import retry_after_s
-from runner.settings import Settings
+from runner.settings import Settings, milliseconds
 
 log = logging.getLogger("runner")
 
@@ -39,8 +39,8 @@ class Executor:
         self._threads = _Threads()
         self._deadlines = Deadlines()
         self._outlasted: set[asyncio.Task[object]] = set()
-        self._result_ttl_ms = round(settings.result_ttl_s * 1000)
-        self._failed_ttl_ms = round(settings.failed_ttl_s * 1000)
+        self._result_ttl_ms = settings.result_ttl_ms
+        self._failed_ttl_ms = settings.failed_ttl_ms
 
     async def execute(self, job: StartedJob, record: Callable[[Outcome], None]) -> None:
         """Run the attempt, and hand its outcome to `record` once. Returns when its slot can be used again.
@@ -123,7 +123,7 @@ class Executor:
 
     def _succeeded(self, attempt: Attempt, task: Task[..., Any], value: Any) -> Outcome:
         ttl_s = task.policy.result_ttl_s
-        ttl_ms = self._result_ttl_ms if ttl_s is None else round(ttl_s * 1000)
+        ttl_ms = self._result_ttl_ms if ttl_s is None else milliseconds(ttl_s)
         payload = task.arguments.encode_result(value)
         if len(payload) > _LARGEST_RESULT:
             text = f"the result has {len(payload)} bytes of JSON, {_LARGEST_RESULT} at most are kept: store it elsewhere and return where"

@@ -43,7 +43,7 @@ class Intake:
         # While Redis starts the jobs of one half, the worker runs those of the other: neither waits for its turn.
         self._share = max(in_hand.slots // 2, _SMALLEST_SHARE)
         self._block_s = store.settings.block_s
-        self._ttl_ms = round(store.settings.result_ttl_s * 1000)
+        self._ttl_ms = store.settings.result_ttl_ms
         self._shares = Shares(store.settings.least_share)
         self._seen = [b"0-0"] * len(Priority)
         self._looked_s = float("-inf")

@@ -17,10 +17,6 @@ _SCRIPTS = {name: scripts.load(name) for name in scripts.script_names()}
 _BLOCK_MARGIN_S = 1.0
 
 
-def milliseconds(seconds: float) -> int:
-    return max(round(seconds * 1000), 1)
-
-
 class QueueStore:
     """One queue of one server. `now_us` stands in for Redis's clock in tests; 0 is the real one."""
 
@@ -37,7 +33,7 @@ class QueueStore:
         common: dict[str, scripts.Argument] = {
             "window_size": settings.window,
             "history_length": settings.history_length,
-            "failed_ttl_ms": milliseconds(settings.failed_ttl_s),
+            "failed_ttl_ms": settings.failed_ttl_ms,
             "format": FORMAT,
             "least_share": round(settings.least_share * 1_000_000),
         }

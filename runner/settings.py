@@ -46,6 +46,21 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return self
 
+    @property
+    def result_ttl_ms(self) -> int:
+        """`result_ttl_s` as Redis takes it."""
+        return milliseconds(self.result_ttl_s)
+
+    @property
+    def failed_ttl_ms(self) -> int:
+        """`failed_ttl_s` as Redis takes it."""
+        return milliseconds(self.failed_ttl_s)
+
+
+def milliseconds(seconds: float) -> int:
+    """A time as Redis takes it, which has no use for none at all."""
+    return max(round(seconds * 1000), 1)
+
 
 def load_settings(**given: object) -> Settings:
     """Settings from the environment, overridden by what is given and not None. Raises `ConfigurationError` naming the field."""

@@ -10,8 +10,8 @@ from runner.job import JobStatus, Outcome, StartedJob
 from runner.keys import GROUP, Priority
 from runner.limit_store import LimitStore
 from runner.limits import MICROSECONDS
-from runner.queue_store import milliseconds
 from runner.redis_client import command
+from runner.settings import milliseconds
 from runner.submission_store import MOST_PER_CALL, SubmissionStore
 
 
@@ -38,7 +38,7 @@ class JobStore(SubmissionStore, LimitStore):
 
     async def cancel(self, job_id: str) -> str:
         """'unknown', 'cancelled', 'stopping', or the final state the job already has."""
-        answer = await self._run("cancel", id=job_id, ttl_ms=milliseconds(self.settings.result_ttl_s))
+        answer = await self._run("cancel", id=job_id, ttl_ms=self.settings.result_ttl_ms)
         return cast("bytes", answer).decode()
 
     async def retry(self, job_id: str) -> str:
@@ -175,8 +175,7 @@ class JobStore(SubmissionStore, LimitStore):
     async def reconcile(self, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:
         """Give back all that Redis thinks this worker holds except what it has in hand; how many that were. `leave` signs off."""
         rest: list[scripts.Argument] = [part for job in in_hand for part in (job.priority, job.entry)]
-        ttl_ms = milliseconds(self.settings.result_ttl_s)
-        return int(await self._run("reconcile", rest, worker=worker, leave=int(leave), result_ttl_ms=ttl_ms))
+        return int(await self._run("reconcile", rest, worker=worker, leave=int(leave), result_ttl_ms=self.settings.result_ttl_ms))
 
     # The leader
 
@@ -225,7 +224,7 @@ class JobStore(SubmissionStore, LimitStore):
             "reclaim",
             budget=MOST_PER_CALL,
             max_crashes=self.settings.max_crashes,
-            result_ttl_ms=milliseconds(self.settings.result_ttl_s),
+            result_ttl_ms=self.settings.result_ttl_ms,
         )
         return entries, workers, poisoned
 

@@ -78,3 +78,9 @@ def test_a_renewal_that_one_loss_makes_too_late_is_refused() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().concurrency = 3  # type: ignore[misc] # that is what is tested
+
+
+def test_a_time_to_live_is_never_none_at_all_for_redis() -> None:
+    settings = load_settings(result_ttl_s=0.000_1, failed_ttl_s=1.5)
+
+    assert (settings.result_ttl_ms, settings.failed_ttl_ms) == (1, 1500)
