@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
+from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import to_json
 
 from api.faults import Fault
 from api.limit_schemas import FreezeBody, LimitBody, PauseBody, ReleaseBody
@@ -131,30 +133,32 @@ class Job(Place):
         None
     )
 
-    @classmethod
-    def of(cls, status: JobStatus, explanation: list[str] | None = None) -> Self:
-        return cls(
-            id=status.id,
-            task=status.task,
-            state=status.state,
-            reason=status.reason,
-            limit=status.limit,
-            position=status.position,
-            eta_s=status.eta_s,
-            priority=status.priority,
-            attempt=status.attempt,
-            failures=status.failures,
-            crashes=status.crashes,
-            throttled=status.throttled,
-            cancel_requested=status.cancel_requested,
-            submitted_at=_utc(status.submitted_at),
-            started_at=_utc(status.started_at),
-            finished_at=_utc(status.finished_at),
-            args=status.args,
-            result=status.result,
-            error=status.error,
-            explanation=explanation,
-        )
+
+def job_answer(status: JobStatus, explanation: list[str] | None = None) -> Response:
+    """A job as `Job` describes it, without making one: what is checked there is known here."""
+    document = {
+        "id": status.id,
+        "task": status.task,
+        "state": status.state,
+        "reason": status.reason,
+        "limit": status.limit,
+        "position": status.position,
+        "eta_s": status.eta_s,
+        "priority": status.priority,
+        "attempt": status.attempt,
+        "failures": status.failures,
+        "crashes": status.crashes,
+        "throttled": status.throttled,
+        "cancel_requested": status.cancel_requested,
+        "submitted_at": _utc(status.submitted_at),
+        "started_at": _utc(status.started_at),
+        "finished_at": _utc(status.finished_at),
+        "args": status.args,
+        "result": status.result,
+        "error": status.error,
+        "explanation": explanation,
+    }
+    return Response(to_json(document, inf_nan_mode="null"), media_type="application/json")
 
 
 class Task(BaseModel):

@@ -158,6 +158,10 @@ class Client:
         """Many jobs in one call; None for an unknown one."""
         return await self.store.get(job_ids)
 
+    async def status_each(self, job_ids: Sequence[str]) -> list[JobStatus | UnknownJob]:
+        """Many jobs in one call, for callers that have nothing to do with each other: an unknown one has its error in its place."""
+        return [status or self._unknown(job_id) for job_id, status in zip(job_ids, await self.store.get(job_ids), strict=True)]
+
     async def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
         """The job once it is final, or as it is after `timeout` seconds. Raises `UnknownJob`."""
         return self._found(job_id, await self._watch.wait(job_id, timeout))
@@ -248,6 +252,8 @@ class Client:
 
     def _found(self, job_id: str, status: JobStatus | None) -> JobStatus:
         if status is None:
-            message = f"no job {job_id!r} on queue {self.queue!r}: never submitted, or its result has expired"
-            raise UnknownJob(message)
+            raise self._unknown(job_id)
         return status
+
+    def _unknown(self, job_id: str) -> UnknownJob:
+        return UnknownJob(f"no job {job_id!r} on queue {self.queue!r}: never submitted, or its result has expired")

@@ -1,12 +1,11 @@
 """What a queue is made of: its tasks and its workers."""
 
-from fastapi import APIRouter
-
+from api import routing
 from api.deps import TheClient
 from api.problems import responses
 from api.schemas import Task, Tasks, WorkerProcess, Workers
 
-router = APIRouter(tags=["queue"], responses=responses("store-unavailable"))
+router = routing.router("queue", "/v1", responses=responses("store-unavailable"))
 
 
 @router.get("/tasks", summary="The tasks that can be submitted")

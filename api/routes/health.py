@@ -1,12 +1,11 @@
 """Whether this process lives, and whether it can serve."""
 
-from fastapi import APIRouter
-
+from api import routing
 from api.deps import TheClient
 from api.problems import responses
 from api.schemas import Health
 
-router = APIRouter(tags=["health"])
+router = routing.router("health")
 
 
 @router.get("/healthz", summary="Whether the process lives")

@@ -3,21 +3,29 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
+from fastapi.responses import Response
 
-from api.deps import Service, TheClient, no_body, service_of
+from api import routing
+from api.deps import Service, no_body, service_of
 from api.problems import BODY_PROBLEMS, responses
-from api.schemas import Job
+from api.routing import DirectRoute
+from api.schemas import Job, job_answer
 from runner import JobStatus
 
 MAX_WAIT_S = 60
 
-router = APIRouter(tags=["jobs"])
+router = routing.router("jobs", "/v1", route_class=DirectRoute)
 
 JobId = Annotated[str, Path(description="the job's id")]
 
 
-@router.get("/jobs/{id}", summary="The status of a job", responses=responses("not-found", "validation", "invalid-id", "store-unavailable"))
+@router.get(
+    "/jobs/{id}",
+    response_model=Job,
+    summary="The status of a job",
+    responses=responses("not-found", "validation", "invalid-id", "store-unavailable"),
+)
 async def status(
     id: JobId,
     request: Request,
@@ -25,37 +33,41 @@ async def status(
         float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="answer at its end, at the latest after so many seconds")
     ] = 0,
     explain: Annotated[bool, Query(description="say in sentences why it is where it is, and what to do")] = False,
-) -> Job:
+) -> Response:
     """The job as it is now; with `wait` as it is at its end, or when the time is up. Waiting costs Redis nothing."""
     service = service_of(request)
     found = await _awaited(service, request, id, wait)
-    return Job.of(found, await service.client.explain(found) if explain else None)
+    return job_answer(found, await service.client.explain(found) if explain else None)
 
 
 @router.delete(
-    "/jobs/{id}", summary="Cancel a job", responses=responses("not-found", "invalid-id", "already-finished", "store-unavailable")
+    "/jobs/{id}",
+    response_model=Job,
+    summary="Cancel a job",
+    responses=responses("not-found", "invalid-id", "already-finished", "store-unavailable"),
 )
-async def cancel(id: JobId, client: TheClient) -> Job:
+async def cancel(id: JobId, request: Request) -> Response:
     """Stop a job: `cancelled` at once if it is not running; a running one is asked to stop. Cancelling twice is the same answer."""
-    return Job.of(await client.cancel(id))
+    return job_answer(await service_of(request).client.cancel(id))
 
 
 @router.post(
     "/jobs/{id}/retry",
+    response_model=Job,
     summary="Run a job again",
     responses=responses(*BODY_PROBLEMS, "not-found", "invalid-id", "cannot-retry", "store-unavailable"),
 )
-async def retry(id: JobId, request: Request, client: TheClient) -> Job:
+async def retry(id: JobId, request: Request) -> Response:
     """Run a job again that failed, expired or was cancelled: as the next attempt, at the end of its line."""
     await no_body(request)
-    return Job.of(await client.retry(id))
+    return job_answer(await service_of(request).client.retry(id))
 
 
 async def _awaited(service: Service, request: Request, job_id: str, wait_s: float) -> JobStatus:
     """The job at its end, or when the time is up, the service stops, or the caller has gone."""
     job = service.client.job(job_id)
     # Asked before waiting, so that an unknown job or an absent Redis is answered at once.
-    known = await job.status()
+    known = await service.statuses.ask(job.id)
     if known.state.is_final or wait_s == 0:
         return known
     end = asyncio.create_task(job.wait(wait_s))

@@ -3,15 +3,16 @@
 from collections.abc import Awaitable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 
+from api import routing
 from api.deps import TheClient, body_of, no_body, optional_body, parsed_body
 from api.faults import Fault
 from api.limit_schemas import FreezeBody, Limit, LimitBody, Limits, PauseBody, ReleaseBody
 from api.problems import BODY_PROBLEMS, Problem, responses
 from runner import ConfigurationError, LimitStatus, UnknownLimit
 
-router = APIRouter(tags=["limits"])
+router = routing.router("limits", "/v1")
 
 Name = Annotated[str, Path(description="the limit's name")]
 

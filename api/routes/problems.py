@@ -1,11 +1,11 @@
 """The texts behind the `type` of every problem."""
 
-from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
+from api import routing
 from api.problems import KINDS, Problem, responses
 
-router = APIRouter(tags=["problems"])
+router = routing.router("problems")
 
 
 @router.get(

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 from pydantic_core import to_json
 
-from api.deps import DirectRoute, batch_body, body_of, parsed_body, service_of
+from api import routing
+from api.deps import batch_body, body_of, parsed_body, service_of
 from api.faults import Fault, pointer
 from api.problems import BODY_PROBLEMS, Problem, problem_of, responses
+from api.routing import DirectRoute
 from api.schemas import AcceptedBatch, AcceptedJob, BatchBody, JobBody, Place
 from runner import Client, JobHandle, JobStatus, StoreUnavailable, Submission, SubmissionRefused
 
-router = APIRouter(tags=["submit"], route_class=DirectRoute)
+router = routing.router("submit", "/v1", route_class=DirectRoute)
 
 _BATCH_RESPONSES = responses(*BODY_PROBLEMS, "batch-invalid", "outdated-service", "overloaded", "store-unavailable")
 _BATCH_RESPONSES[413]["description"] += ", batch-invalid"
@@ -36,7 +38,7 @@ _JOB_PROBLEMS = ("invalid-id", "unknown-task", "unknown-limit", "exceeds-capacit
 async def submit(request: Request) -> Response:
     """Store one job. It ends in a final state, whatever happens to workers. With an `id` of your own the request can be repeated."""
     service, body = service_of(request), await parsed_body(request, JobBody)
-    handle = await service.submitter.submit(await service.client.prepare(body.request()))
+    handle = await service.submissions.ask(await service.client.prepare(body.request()))
     if handle.first_state == "conflict":
         raise _conflict(handle.id)
     (item,) = await _described(service.client, [body.task], [handle])

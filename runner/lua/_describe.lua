@@ -1,4 +1,4 @@
--- _describe: where a job of state `queued` really is: on a stream, or waiting in its line, for what, and for how long.
+-- _describe: what a job in a line waits for, and for how long.
 
 -- Tokens that jobs ahead of place `rank` take of a bucket: those of its own line, and as many of each line it shares with.
 local MOST_LINES = 100
@@ -19,10 +19,8 @@ local function ahead_of(line, rank, bucket_name)
   return ahead
 end
 
--- nil if the job is on a stream, else reason, bucket, position (1 is next), µs until its tokens have landed (-1: unknown).
-local function waiting_for(id, limits, line)
-  local rank = redis.call('ZRANK', line_key(line), id)
-  if not rank then return nil end
+-- The job at place `rank` of a line: reason, bucket, position (1 is next), µs until its tokens have landed (-1: unknown).
+local function waiting_for(rank, limits, line)
   local worst, ahead, longest
   for _, need in ipairs(needs_of(limits)) do
     local b = load_bucket(need.bucket)

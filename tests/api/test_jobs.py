@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from redis.asyncio import Redis
 
+from api.schemas import Job
 from runner import Runner, Worker
 from tests.api.conftest import Gate, Service
 from tests.eventually import eventually
@@ -37,6 +38,14 @@ async def test_the_status_of_a_finished_job_is_complete(service: Service, worker
     }
     assert times == sorted(times)
     assert all(at.utcoffset() is not None and abs((at - before).total_seconds()) < 30 for at in times)
+
+
+async def test_an_answer_has_what_its_description_says_whether_fastapi_checks_the_request_or_not(service: Service) -> None:
+    path = f"/v1/jobs/{await service.submit('scarce')}"
+    unchecked, checked = [(await service.http.get(path, params=params)).json() for params in ({}, {"wait": "0", "explain": "false"})]
+    assert unchecked == checked
+    assert unchecked.keys() == Job.model_fields.keys()
+    assert Job.model_validate(unchecked).model_dump(mode="json") == unchecked
 
 
 async def test_times_are_written_in_utc(service: Service) -> None:

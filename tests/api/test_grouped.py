@@ -1,0 +1,113 @@
+"""How requests share calls: what is sent together, and what each learns when a call fails. The calls are answered by the test."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from api.grouped import Grouped
+from runner import StoreUnavailable
+from tests.eventually import eventually
+
+PATIENCE_S = 5.0
+
+
+class Called:
+    """Notes each call, and answers when told; a question that begins with '?' has no answer."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.answers: asyncio.Queue[Exception | None] = asyncio.Queue()
+
+    async def __call__(self, questions: Sequence[str]) -> list[str | Exception]:
+        self.calls.append(list(questions))
+        if (error := await self.answers.get()) is not None:
+            raise error
+        return [LookupError(question) if question.startswith("?") else f"answer to {question}" for question in questions]
+
+
+@pytest.fixture
+def called() -> Called:
+    return Called()
+
+
+@pytest.fixture
+def grouped(called: Called) -> Grouped[str, str]:
+    return Grouped(called, most=50, size_of=len)
+
+
+def start(grouped: Grouped[str, str], *questions: str) -> list[asyncio.Task[str]]:
+    return [asyncio.create_task(grouped.ask(question)) for question in questions]
+
+
+async def sent(called: Called, calls: int) -> None:
+    await eventually(lambda: len(called.calls) == calls)
+
+
+async def queued(grouped: Grouped[str, str], questions: int) -> None:
+    await eventually(lambda: len(grouped._waiting) == questions)
+
+
+async def test_what_comes_while_a_call_is_under_way_goes_together_in_the_next(called: Called, grouped: Grouped[str, str]) -> None:
+    first = start(grouped, "a")
+    await sent(called, 1)
+    later = start(grouped, "b", "c", "d")
+    await queued(grouped, 3)
+    called.answers.put_nowait(None)
+    called.answers.put_nowait(None)
+    answers = await asyncio.gather(*first, *later)
+    assert called.calls == [["a"], ["b", "c", "d"]]
+    assert answers == [f"answer to {name}" for name in "abcd"]
+    await grouped.close()
+
+
+async def test_a_call_is_bounded_in_questions_and_in_bytes(called: Called, grouped: Grouped[str, str]) -> None:
+    for _ in range(6):
+        called.answers.put_nowait(None)
+    await asyncio.gather(*start(grouped, *(f"n{number}" for number in range(51))))
+    await asyncio.gather(*start(grouped, *(letter * 600_000 for letter in "abc"), "d" * 2_000_000))
+    assert [len(call) for call in called.calls] == [50, 1, 1, 1, 1, 1]
+
+
+async def test_a_question_without_an_answer_fails_alone(called: Called, grouped: Grouped[str, str]) -> None:
+    called.answers.put_nowait(None)
+    answers = await asyncio.gather(*start(grouped, "a", "?", "b"), return_exceptions=True)
+    assert called.calls == [["a", "?", "b"]]
+    assert (answers[0], answers[2]) == ("answer to a", "answer to b")
+    assert isinstance(answers[1], LookupError)
+
+
+async def test_when_the_store_is_away_nobody_waits_for_a_second_time_out(called: Called, grouped: Grouped[str, str]) -> None:
+    first = start(grouped, "a")
+    await sent(called, 1)
+    behind = start(grouped, "b")
+    await queued(grouped, 1)
+    called.answers.put_nowait(StoreUnavailable("away"))
+    async with asyncio.timeout(PATIENCE_S):
+        errors = await asyncio.gather(*first, *behind, return_exceptions=True)
+    assert [type(error) for error in errors] == [StoreUnavailable] * 2
+    assert called.calls == [["a"]]
+    again = start(grouped, "c")
+    called.answers.put_nowait(None)
+    assert await again[0] == "answer to c"
+
+
+async def test_another_error_reaches_its_own_call_alone(called: Called, grouped: Grouped[str, str]) -> None:
+    first = start(grouped, "a")
+    await sent(called, 1)
+    behind = start(grouped, "b")
+    await queued(grouped, 1)
+    called.answers.put_nowait(RuntimeError("broken"))
+    called.answers.put_nowait(None)
+    with pytest.raises(RuntimeError, match="broken"):
+        await asyncio.wait_for(first[0], PATIENCE_S)
+    assert await behind[0] == "answer to b"
+
+
+async def test_a_request_that_is_given_up_does_not_stop_the_others(called: Called, grouped: Grouped[str, str]) -> None:
+    requests = start(grouped, "a", "b")
+    await sent(called, 1)
+    requests[0].cancel()
+    called.answers.put_nowait(None)
+    assert await requests[1] == "answer to b"
+    assert requests[0].cancelled()
