@@ -10,8 +10,7 @@ from pydantic_core import to_json
 
 from api.faults import Fault
 from api.limit_schemas import FreezeBody, LimitBody, PauseBody, ReleaseBody
-from api.problems import Problem
-from runner import InvalidOption, JobOptions, JobRequest, JobStatus, State, TaskSpec
+from runner import JobOptions, JobRequest, JobStatus, State, TaskSpec
 
 MAX_BATCH = 1000
 """Most jobs of one batch."""
@@ -50,14 +49,8 @@ class JobBody(_Body):
     ] = None
 
     def request(self) -> JobRequest:
-        """The job as the client takes it. Raises `Problem` for a start time out of range."""
-        options = JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost, self.max_wait)
-        if (self.delay is None) != (self.run_at is None):
-            try:
-                options.delay_us()
-            except InvalidOption as error:
-                raise Problem("run-at-out-of-range", str(error)) from None
-        return JobRequest(self.task, self.args, options)
+        """The job as the client takes it."""
+        return JobRequest(self.task, self.args, JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost, self.max_wait))
 
 
 class BatchBody(_Body):

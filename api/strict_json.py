@@ -31,7 +31,8 @@ def load(body: bytes | bytearray) -> Any:
         raise _too_deep() from None
     except ValueError:  # CPython refuses to read very long integers, as that takes quadratic time
         raise Problem("invalid-number", "an integer has too many digits: send it as text") from None
-    _check_depth(value)
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value)
     if "\\ud" in text or "\\uD" in text:
         _check_surrogates(value)
     return value

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.clock import wall_us
-from runner.errors import ExceedsCapacity, InvalidOption, UnknownLimit
+from runner.errors import ExceedsCapacity, InvalidOption, StartOutOfRange, UnknownLimit
 from runner.job import Submission, check_job_id, new_job_id
 from runner.keys import Priority
 from runner.limits import MICROSECONDS, Need, bucket_name, encode_needs, key_value
@@ -57,8 +57,7 @@ class TaskSpec:
         return {name: schema["default"] for name, schema in properties.items() if "default" in schema}
 
 
-@dataclass(frozen=True, slots=True)
-class JobOptions:
+class JobOptions(NamedTuple):
     """How one job is submitted. `delay` is in seconds, `run_at` an instant with a time zone; `cost` is tokens by limit name.
 
     `max_wait`: seconds after which a job that has not started is given up as expired (from its `delay` on).
@@ -84,11 +83,11 @@ class JobOptions:
         if self.run_at is not None:
             if self.run_at.tzinfo is None:
                 message = f"run_at {self.run_at.isoformat()} has no time zone: add one, like +00:00"
-                raise InvalidOption(message)
+                raise StartOutOfRange(message)
             seconds = max(self.run_at.timestamp() - wall_us() / MICROSECONDS, 0.0)
         if not 0 <= seconds <= LONGEST_DELAY.total_seconds():
             message = f"a job can start between now and {LONGEST_DELAY.days} days from now, not in {seconds:g} s"
-            raise InvalidOption(message)
+            raise StartOutOfRange(message)
         return round(seconds * MICROSECONDS)
 
 

@@ -1,9 +1,8 @@
 """Client: submit by name, ask, wait and cancel, with nothing but the queue's catalog. What the API and the command line use."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Self, TypeVar, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, Self, TypeVar, cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -23,6 +22,7 @@ from runner.errors import (
     JobIdConflict,
     StoreFull,
     StoreUnavailable,
+    SubmissionRefused,
     UnknownJob,
 )
 from runner.explain import explain
@@ -39,8 +39,7 @@ R = TypeVar("R")
 log = logging.getLogger("runner")
 
 
-@dataclass(frozen=True, slots=True)
-class JobRequest:
+class JobRequest(NamedTuple):
     """One job by name: the task, its arguments, and how to submit it."""
 
     task: str
@@ -113,18 +112,24 @@ class Client:
 
         Raises `BacklogFull` if they do not all fit under `max_backlog`: nothing new is stored.
         """
-        jobs = []
-        for index, request in enumerate(requests):
-            try:
-                jobs.append(await self.prepare(request))
-            except Exception as error:
-                error.index = index  # type: ignore[attr-defined]
-                raise
-        return await self.send(jobs)
+        return await self.send(await self.prepare_many(requests))
 
     async def prepare(self, request: JobRequest) -> Submission:
         """Check one job against the catalog and make it a submission, without sending it. Raises a `SubmissionRefused`."""
         return self._prepared(await self._known.get(request.task), request)
+
+    async def prepare_many(self, requests: Iterable[JobRequest]) -> list[Submission]:
+        """The same for many; a refusal names its index as `index`. All of one task are checked against the same catalog."""
+        jobs: list[Submission] = []
+        known: dict[str, KnownTask] = {}
+        try:
+            for request in requests:
+                task = known.get(request.task) or known.setdefault(request.task, await self._known.get(request.task))
+                jobs.append(self._prepared(task, request))
+        except SubmissionRefused as error:
+            error.index = len(jobs)
+            raise
+        return jobs
 
     async def send(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
         """Send submissions that were prepared before. Raises `JobIdConflict` naming the first id taken by another job; the others are in."""
@@ -133,7 +138,7 @@ class Client:
             if handle.first_state == "conflict":
                 message = f"job {handle.id!r} exists with another task or other arguments; choose another id"
                 error = JobIdConflict(message)
-                error.index = index  # type: ignore[attr-defined]
+                error.index = index
                 raise error
         return handles
 

@@ -14,7 +14,9 @@ class IncompatibleVersion(ConfigurationError):
 
 
 class SubmissionRefused(RunnerError, ValueError):
-    """A job that was not accepted; nothing was stored."""
+    """A job that was not accepted; nothing was stored. `index` is its place among those submitted together."""
+
+    index: int = 0
 
 
 class UnknownTask(SubmissionRefused):
@@ -95,6 +97,10 @@ class LeaseLost(RunnerError):
 
 class InvalidOption(SubmissionRefused):
     """A priority, delay, time or cost that cannot be used."""
+
+
+class StartOutOfRange(InvalidOption):
+    """A delay or a start time that no job can have."""
 
 
 class RateLimited(RunnerError):

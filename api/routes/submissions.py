@@ -63,20 +63,19 @@ async def submit_batch(request: Request) -> Response:
     That an id is taken by another job is only known while storing: then the answer is 207 and says which.
     """
     client, body = service_of(request).client, await batch_body(request)
-    submissions = [await _prepared(client, index, job) for index, job in enumerate(body.jobs)]
-    handles = await client.send_each(submissions)
+    handles = await client.send_each(await _prepared(client, body))
     items = await _described(client, [job.task for job in body.jobs], handles)
     conflicts = any(handle.first_state == "conflict" for handle in handles)
     return Response(to_json({"jobs": items}), 207 if conflicts else 202, media_type="application/json")
 
 
-async def _prepared(client: Client, index: int, body: JobBody) -> Submission:
+async def _prepared(client: Client, body: BatchBody) -> list[Submission]:
     try:
-        return await client.prepare(body.request())
-    except (Problem, SubmissionRefused) as error:
+        return await client.prepare_many(job.request() for job in body.jobs)
+    except SubmissionRefused as error:
         problem = problem_of(error)
-        fault = Fault(pointer=pointer("jobs", index), type=f"/problems/{problem.kind}", detail=problem.detail)
-        raise Problem("batch-invalid", f"job {index}: {problem.detail}", faults=[fault]) from None
+        fault = Fault(pointer=pointer("jobs", error.index), type=f"/problems/{problem.kind}", detail=problem.detail)
+        raise Problem("batch-invalid", f"job {error.index}: {problem.detail}", faults=[fault]) from None
 
 
 async def _described(client: Client, tasks: Sequence[str], handles: Sequence[JobHandle[Any]]) -> list[dict[str, Any]]:
@@ -95,12 +94,16 @@ async def _statuses(client: Client, ids: Sequence[str]) -> dict[str, JobStatus]:
 
 
 def _item(task: str, handle: JobHandle[Any], status: JobStatus | None) -> dict[str, Any]:
-    item: dict[str, Any] = {"id": handle.id, "task": task, "created": handle.first_state not in ("existing", "conflict")}
-    if handle.first_state == "conflict":
-        return item | _NO_PLACE | {"problem": _conflict(handle.id).document()}
-    if status is None or handle.first_state == "queued":
-        return item | _NO_PLACE | {"state": handle.first_state if item["created"] else None}
-    return item | {name: getattr(status, name) for name in _NO_PLACE}
+    state = handle.first_state
+    created = state not in ("existing", "conflict")
+    item = {**_NO_PLACE, "id": handle.id, "task": task, "created": created}
+    if state == "conflict":
+        item["problem"] = _conflict(handle.id).document()
+    elif status is None or state == "queued":
+        item["state"] = state if created else None
+    else:
+        item.update((name, getattr(status, name)) for name in _NO_PLACE)
+    return item
 
 
 def _conflict(job_id: str) -> Problem:

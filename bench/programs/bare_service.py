@@ -1,4 +1,4 @@
-"""What FastAPI and uvicorn can do at most: the same server, the same path, the same body checked by the same model, and nothing done."""
+"""What FastAPI and uvicorn can do at most: the same server, the same paths, the same bodies checked by the same models, and nothing done."""
 
 import asyncio
 import socket
@@ -7,7 +7,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from api.schemas import JobBody
+from api.schemas import BatchBody, JobBody
 from bench.programs import standard_input
 
 app = FastAPI()
@@ -16,6 +16,11 @@ app = FastAPI()
 @app.post("/v1/jobs", status_code=202)
 async def submit(body: JobBody) -> dict[str, str]:
     return {"task": body.task}
+
+
+@app.post("/v1/jobs/batch", status_code=202)
+async def submit_batch(body: BatchBody) -> dict[str, int]:
+    return {"jobs": len(body.jobs)}
 
 
 async def main() -> None:

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from bench import backlog
 from bench.backlog import Backlog, Drained
-from bench.http_load import Served, load
+from bench.http_load import Request, Served, load
 from bench.program import Program, program
 from bench.redis_load import RedisLoad
 from bench.scenario import Repetition, Scenario
@@ -21,7 +21,7 @@ from runner.limits import MICROSECONDS
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`what` is compared: drain, submit or post."""
+    """`what` is compared: drain, submit, or the requests post or batch of the scenario http."""
 
     what: str
     jobs: int = 20_000
@@ -83,12 +83,14 @@ async def _submit(url: str, options: Options) -> Repetition:
     return Repetition(figures)
 
 
-async def _post(url: str, options: Options) -> Repetition:
-    async with http.service(url) as (api, _):
-        ours, cpu_us = await _served(api, options)
+async def _requests(url: str, options: Options) -> Repetition:
+    async with http.service(url) as (api, app):
+        request = await http.request_of(app, http.Options(options.what, options.batch))
+        ours, cpu_us = await _served(api, request, options)
     async with program("bare_service") as bare:
-        bares, bare_cpu_us = await _served(bare, options)
-    figures = _compared("requests_per_s", ours.per_s, bares.per_s)
+        bares, bare_cpu_us = await _served(bare, request, options)
+    unit, jobs = ("jobs_per_s", options.batch) if options.what == "batch" else ("requests_per_s", 1)
+    figures = _compared(unit, ours.per_s * jobs, bares.per_s * jobs)
     figures |= {
         "cpu_share_percent": _share(bare_cpu_us, cpu_us),
         "service_cpu_us_per_request": cpu_us,
@@ -99,11 +101,11 @@ async def _post(url: str, options: Options) -> Repetition:
     return Repetition(figures)
 
 
-async def _served(service: Program, options: Options) -> tuple[Served, float]:
+async def _served(service: Program, request: Request, options: Options) -> tuple[Served, float]:
     """The answers, and the µs of processor time for one."""
-    await load(service.said, http.POST, connections=options.connections, seconds=options.warm_up)
+    await load(service.said, request, connections=options.connections, seconds=options.warm_up)
     service.go()
-    served = await load(service.said, http.POST, connections=options.connections, seconds=options.seconds)
+    served = await load(service.said, request, connections=options.connections, seconds=options.seconds)
     return served, service.cpu_s() * MICROSECONDS / served.requests
 
 
@@ -115,13 +117,23 @@ def _compared(unit: str, ours: float, bare: float) -> dict[str, float]:
     return {"share_percent": _share(ours, bare), unit: ours, f"bare_{unit}": bare}
 
 
-_MEASURES: dict[str, Callable[[str, Options], Awaitable[Repetition]]] = {"drain": _drain, "submit": _submit, "post": _post}
+_MEASURES: dict[str, Callable[[str, Options], Awaitable[Repetition]]] = {
+    "drain": _drain,
+    "submit": _submit,
+    "post": _requests,
+    "batch": _requests,
+}
 
 SCENARIO = Scenario(
     name="floor",
     unit="job",
     description="the runner's share of what its server can do at most",
-    cases={"drain": Options("drain"), "submit": Options("submit", jobs=50_000), "post": Options("post")},
+    cases={
+        "drain": Options("drain"),
+        "submit": Options("submit", jobs=50_000),
+        "post": Options("post"),
+        "batch": Options("batch", connections=8),
+    },
     quick={"jobs": 200, "batch": 50, "connections": 4, "seconds": 0.3, "warm_up": 0.1},
     measure=measure,
 )

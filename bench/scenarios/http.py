@@ -46,7 +46,7 @@ async def service(url: str) -> AsyncIterator[tuple[Program, Runner]]:
 
 async def measure(url: str, options: Options) -> Repetition:
     async with service(url) as (api, app), Redis.from_url(url, protocol=2) as redis:
-        request = await _request(app, options)
+        request = await request_of(app, options)
         await load(api.said, request, connections=options.connections, seconds=options.warm_up)
         before = await RedisLoad.now(redis)
         api.go()
@@ -55,7 +55,8 @@ async def measure(url: str, options: Options) -> Repetition:
     return Repetition(_figures(served, cpu_s, used, options.batch), used.per(served.requests * options.batch))
 
 
-async def _request(app: Runner, options: Options) -> Request:
+async def request_of(app: Runner, options: Options) -> Request:
+    """What is sent over and over."""
     if options.request == "get":
         handle = await app.tasks["noop"].submit("x")
         return Request("GET", f"/v1/jobs/{handle.id}")

@@ -87,6 +87,11 @@ async def test_one_bad_job_refuses_the_batch_and_is_named(service: Service, redi
     assert await stored(redis, queue) == 0
 
 
+async def test_of_two_bad_jobs_the_first_is_named(service: Service) -> None:
+    answer = await submit(service, [add(0), {"task": "chrage"}, add(1, run_at="9999-01-01T00:00:00Z")])
+    assert answer.json()["detail"].startswith("job 1: unknown task")
+
+
 async def test_an_empty_batch_is_refused(service: Service) -> None:
     answer = await submit(service, [])
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/validation")

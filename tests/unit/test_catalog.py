@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
-from runner.errors import ConfigurationError, ExceedsCapacity, InvalidArguments, InvalidJobId, InvalidOption, UnknownLimit
+from runner.errors import ConfigurationError, ExceedsCapacity, InvalidArguments, InvalidJobId, InvalidOption, StartOutOfRange, UnknownLimit
 from runner.job import Submission
 from runner.limits import TokenBucket
 from runner.registry import Runner
@@ -122,7 +122,7 @@ def test_a_delay_is_in_seconds(delay: float, delay_us: int) -> None:
 @pytest.mark.parametrize("delay", [-1, -0.001, 366 * 86_400 + 1, float("inf"), float("nan"), float("-inf")])
 def test_a_delay_out_of_range_is_refused(delay: float) -> None:
     message = f"a job can start between now and 366 days from now, not in {delay:g} s"
-    with pytest.raises(InvalidOption, match=f"^{re.escape(message)}$"):
+    with pytest.raises(StartOutOfRange, match=f"^{re.escape(message)}$"):
         JobOptions(delay=delay).delay_us()
 
 
@@ -138,7 +138,7 @@ def test_an_instant_in_the_past_is_now() -> None:
 
 
 def test_an_instant_without_a_time_zone_is_refused() -> None:
-    with pytest.raises(InvalidOption, match=r"^run_at 2030-01-01T00:00:00 has no time zone: add one, like \+00:00$"):
+    with pytest.raises(StartOutOfRange, match=r"^run_at 2030-01-01T00:00:00 has no time zone: add one, like \+00:00$"):
         JobOptions(run_at=datetime(2030, 1, 1)).delay_us()  # noqa: DTZ001 - that is what is tested
 
 
