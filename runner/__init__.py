@@ -7,6 +7,7 @@ from runner.client import Client, JobHandle, JobRequest
 from runner.context import JobContext, current_job
 from runner.control import Control
 from runner.errors import (
+    AccessRefused,
     AlreadyFinished,
     BacklogFull,
     CannotRetry,
@@ -21,6 +22,7 @@ from runner.errors import (
     JobFailed,
     JobIdConflict,
     JobNotSuccessful,
+    NotPermitted,
     RateLimited,
     RunnerError,
     StartOutOfRange,
@@ -42,6 +44,7 @@ from runner.settings import Settings, load_settings
 from runner.worker import Worker
 
 __all__ = [
+    "AccessRefused",
     "AlreadyFinished",
     "BacklogFull",
     "Backoff",
@@ -69,6 +72,7 @@ __all__ = [
     "KeyFunction",
     "Limit",
     "LimitStatus",
+    "NotPermitted",
     "Quota",
     "RateLimitMiddleware",
     "RateLimited",

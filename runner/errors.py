@@ -71,6 +71,14 @@ class StoreUnavailable(RunnerError, ConnectionError):
     """Redis cannot be reached or cannot serve right now; the same call may succeed later."""
 
 
+class AccessRefused(StoreUnavailable):
+    """Redis refuses the user or the password of its URL; waiting helps only if somebody puts that right."""
+
+
+class NotPermitted(RunnerError):
+    """The user of the URL may not do in Redis what is needed."""
+
+
 class StoreFull(StoreUnavailable):
     """There is no room for new jobs right now; what is there goes on, and the same submission may be accepted later."""
 

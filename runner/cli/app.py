@@ -10,11 +10,21 @@ from runner.cli import jobs, limits, processes
 from runner.cli.doctor import doctor
 from runner.cli.output import complain
 from runner.cli.simulate import simulate
-from runner.errors import ConfigurationError, RunnerError, StoreFull, StoreUnavailable, SubmissionRefused, UnknownJob, UnknownLimit
+from runner.errors import (
+    AccessRefused,
+    ConfigurationError,
+    NotPermitted,
+    RunnerError,
+    StoreFull,
+    StoreUnavailable,
+    SubmissionRefused,
+    UnknownJob,
+    UnknownLimit,
+)
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 the job, the demo or a check failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument;"
-    " 3 no such job or limit; 4 Redis cannot be reached; 5 there is no room for more jobs now."
+    "Exit codes: 0 done; 1 the job, the demo or a check failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument,"
+    " or a user or password that Redis refuses; 3 no such job or limit; 4 Redis cannot be reached; 5 there is no room for more jobs now."
 )
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 INTERRUPTED = 130
@@ -58,7 +68,7 @@ def main() -> None:
     except UnknownLimit as error:
         complain(str(error))
         sys.exit(3)
-    except (ConfigurationError, SubmissionRefused) as error:
+    except (AccessRefused, ConfigurationError, NotPermitted, SubmissionRefused) as error:
         complain(str(error))
         sys.exit(2)
     except UnknownJob as error:

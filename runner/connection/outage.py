@@ -6,9 +6,11 @@ from contextlib import contextmanager
 
 from redis.exceptions import (
     AskError,
+    AuthenticationError,
     ClusterDownError,
     MasterDownError,
     MovedError,
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -19,7 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from runner.connection.locator import Locator
-from runner.errors import StoreFull, StoreUnavailable
+from runner.errors import AccessRefused, NotPermitted, StoreFull, StoreUnavailable
 
 _LOST_CLASSES = (RedisConnectionError, RedisTimeoutError, OSError)
 _ELSEWHERE_CLASSES = (ClusterDownError, MasterDownError, ReadOnlyError)
@@ -48,12 +50,21 @@ def is_full(error: BaseException) -> bool:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn what the client raises into `StoreUnavailable` where waiting helps; everything else passes unchanged."""
+    """Turn what the client raises into `StoreUnavailable` where waiting helps, and what is forbidden into `NotPermitted`.
+
+    Everything else passes unchanged.
+    """
     try:
         yield
     except (RedisError, OSError) as error:
         if is_full(error):
             raise StoreFull(_NO_MEMORY) from error
+        if isinstance(error, AuthenticationError):
+            message = f"Redis refuses the user or password of its URL ({error}): correct the URL"
+            raise AccessRefused(message) from error
+        if isinstance(error, NoPermissionError) or _begins(error, ("NOPERM",)):
+            message = f"the user of Redis's URL may not do what is needed ({error}): all that is missing says python -m runner doctor"
+            raise NotPermitted(message) from error
         if is_transient(error):
             message = f"Redis is not available right now: {str(error) or type(error).__name__}"
             raise StoreUnavailable(message) from error

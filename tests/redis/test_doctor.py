@@ -2,14 +2,15 @@
 
 import asyncio
 import re
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from redis.exceptions import NoPermissionError
 
-from runner import Client, ConfigurationError, Runner, Worker
+from runner import AccessRefused, Client, ConfigurationError, NotPermitted, Runner, Worker
 from runner.doctor import REHEARSAL, Level, examine, refuse_unfit_server
 from runner.keys import Keys
 from runner.settings import Settings
@@ -103,6 +104,24 @@ async def test_a_wrong_password_is_refused_and_not_waited_for(server: Server) ->
         await Worker(Runner(QUEUE, redis_url=server.url.replace("://", "://runner:wrong@"))).run()
 
 
+async def test_who_is_refused_is_told_so_and_not_that_redis_is_away(server: Server) -> None:
+    wrong, less = with_user(server, "-evalsha").replace(":secret@", ":wrong@"), with_user(server, "-evalsha")
+    for url, error, said in (
+        (wrong, AccessRefused, "Redis refuses the user or password of its URL .*: correct the URL"),
+        (less, NotPermitted, "the user of Redis's URL may not do what is needed .*'evalsha'.*: all that is missing says .* doctor"),
+    ):
+        async with Client(QUEUE, url=url) as client:
+            for asking in (client.status("any"), client.submit("any", {})):
+                with pytest.raises(error, match=f"^{said}$"):
+                    await asking
+        answer = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "runner", "status", "any", "--queue", QUEUE, "--redis-url", url, stdout=PIPE, stderr=PIPE
+        )
+        out, err = await answer.communicate()
+        assert (answer.returncode, out) == (2, b"")
+        assert re.fullmatch(f"runner: {said}\n", err.decode())
+
+
 async def test_the_access_list_of_the_documents_is_enough(server: Server) -> None:
     found = await findings(with_user(server))
 
@@ -134,7 +153,7 @@ async def test_keys_that_are_forbidden_are_named_with_every_command(server: Serv
 async def test_who_may_not_listen_is_told_and_does_not_wait_for_ever(server: Server) -> None:
     async with Client(QUEUE, url=with_user(server, "-subscribe")) as client, asyncio.timeout(5):
         for _ in range(2):
-            with pytest.raises(NoPermissionError, match="subscribe"):
+            with pytest.raises(NotPermitted, match="subscribe"):
                 await client.wait("any")
 
 
