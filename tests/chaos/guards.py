@@ -74,6 +74,13 @@ GUARDS = (
         "if false then",
         "tests/redis/test_entries.py::test_an_entry_delivered_again_is_left_to_the_worker_that_runs_it",
     ),
+    Guard(
+        "entries delivered again are claimed by name",
+        "runner/intake.py",
+        "if _place_of(entry[1]) <= _place_of(",
+        "if False and str(",
+        "tests/worker/test_faults.py::test_entries_delivered_again_to_a_small_worker_are_left_to_the_one_that_runs_them",
+    ),
     # Lost workers
     Guard(
         "only the lapsed worker's attempts are taken back",
