@@ -22,27 +22,23 @@ class Control:
         What is not given stays as the code says. Buckets keep what was spent of them, exactly.
         Raises `UnknownLimit`, `ConfigurationError` for numbers that cannot work.
         """
-        status = await self.show(name)
-        policy = changed(status.code, numbers)
+        policy = changed(await self._code_of(name), numbers)
         duration_us = 0 if duration is None else _microseconds("the time an override lasts", duration)
         await self._store.override(name, policy.to_json(), duration_us, _text("reason", reason))
         return await self.show(name)
 
     async def restore(self, name: str) -> LimitStatus:
         """Go back to what the code says."""
-        await self.show(name)
         await self._store.override(name, "", 0, "")
         return await self.show(name)
 
     async def pause(self, name: str, reason: str = "") -> LimitStatus:
         """Let nothing more start under a limit. What runs is not touched; what waits stays in line."""
-        await self.show(name)
         await self._store.pause(name, on=True, reason=_text("reason", reason))
         return await self.show(name)
 
     async def resume(self, name: str) -> LimitStatus:
         """Let it go on."""
-        await self.show(name)
         await self._store.pause(name, on=False, reason="")
         return await self.show(name)
 
@@ -53,13 +49,13 @@ class Control:
         Raises `UnknownLimit`, `ConfigurationError` for a bucket the limit cannot have and for a time that cannot be.
         """
         duration_us = _microseconds("the time of a freeze", seconds)
-        bucket = _checked_bucket(bucket, await self.show(bucket.partition("/")[0]))
+        bucket = await self._checked_bucket(bucket)
         await self._store.freeze(bucket, duration_us, _text("by", by) or "hand")
         return await self.show(bucket.partition("/")[0])
 
     async def release(self, bucket: str) -> LimitStatus:
         """End a freeze before its time. Raises as `freeze`."""
-        bucket = _checked_bucket(bucket, await self.show(bucket.partition("/")[0]))
+        bucket = await self._checked_bucket(bucket)
         await self._store.freeze(bucket, 0, "")
         return await self.show(bucket.partition("/")[0])
 
@@ -72,6 +68,25 @@ class Control:
             )
             raise UnknownLimit(message)
         return limits[name]
+
+    async def _code_of(self, name: str) -> dict[str, Any]:
+        """What the code says of a limit. Raises `UnknownLimit`."""
+        entry = await self._store.entry(name)
+        return (await self.show(name)).code if entry is None else entry["code"]
+
+    async def _checked_bucket(self, bucket: str) -> str:
+        """The bucket's name as the scripts know it, from one whose key is written as it is or as they write it."""
+        name, slash, key = bucket.partition("/")
+        code = await self._code_of(name)
+        if not slash:
+            return name
+        if code["key"] is None:
+            message = f"limit {name!r} has no key, and so just one bucket: leave out {'/' + key!r}"
+            raise ConfigurationError(message)
+        if not key:
+            message = f"bucket {bucket!r} has an empty key: write {name}/KEY for one bucket, or {name} for all of them"
+            raise ConfigurationError(message)
+        return f"{name}/{key_text_of(key)}"
 
 
 def changed(code: dict[str, Any], numbers: dict[str, Any]) -> Limit:
@@ -120,20 +135,6 @@ _KINDS = {
     Concurrency.kind: ({"capacity"}, _concurrency),
     Quota.kind: ({"capacity"}, _quota),
 }
-
-
-def _checked_bucket(bucket: str, limit: LimitStatus) -> str:
-    """The bucket's name as the scripts know it, from one whose key is written as it is or as they write it."""
-    name, slash, key = bucket.partition("/")
-    if not slash:
-        return name
-    if limit.code["key"] is None:
-        message = f"limit {name!r} has no key, and so just one bucket: leave out {'/' + key!r}"
-        raise ConfigurationError(message)
-    if not key:
-        message = f"bucket {bucket!r} has an empty key: write {name}/KEY for one bucket, or {name} for all of them"
-        raise ConfigurationError(message)
-    return f"{name}/{key_text_of(key)}"
 
 
 def _text(what: str, text: str) -> str:

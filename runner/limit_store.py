@@ -49,6 +49,12 @@ class LimitStore(QueueStore):
         """The limit catalog: the policies in force, by name."""
         return {status.name: status.policy for status in await self.limits()}
 
+    async def entry(self, limit: str) -> dict[str, Any] | None:
+        """The catalog's entry of one limit, None for an unknown one."""
+        with translated_errors():
+            (entry,) = await command(self.redis, "HMGET", self.keys.limits, limit)
+        return _entry(entry)
+
     async def limits(self, most_buckets: int = 100) -> list[LimitStatus]:
         """Every limit with its live buckets: of a limit with a key, those somebody waits for."""
         rows = await self._run("limits", most_buckets=most_buckets)

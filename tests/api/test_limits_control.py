@@ -1,14 +1,16 @@
 """Limits changed, paused and frozen over HTTP while jobs wait; what a waiting job says of it; jobs that run again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from runner import Concurrency, Quota, RateLimited, Runner, SlidingWindow, TokenBucket, Worker, load_settings
 from tests.api.conftest import Service
+from tests.api.test_batch import scripts_run
 from tests.eventually import eventually
 
 ACTIONS = [("PUT", ""), ("DELETE", "/override"), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/freeze"), ("POST", "/release")]
@@ -100,6 +102,24 @@ async def line_up(service: Service, count: int) -> list[str]:
 
 async def states(service: Service, jobs: list[str], wait: float = 0) -> list[str]:
     return [(await job(service, job_id, wait=wait))["state"] for job_id in jobs]
+
+
+async def test_a_change_reads_the_limits_once_to_show_what_came_of_it(app: Runner, redis: Redis) -> None:
+    await app.publish()
+    control = app.client.control
+    changes: list[Callable[[], Awaitable[object]]] = [
+        lambda: control.override("pay", rate="2/h"),
+        lambda: control.restore("pay"),
+        lambda: control.pause("pay", "invoice"),
+        lambda: control.resume("pay"),
+        lambda: control.freeze("pay", 60),
+        lambda: control.release("tenant/t7"),
+    ]
+    await control.show("pay")
+    for change in changes:
+        before = await scripts_run(redis)
+        await change()
+        assert await scripts_run(redis) - before == 2
 
 
 async def test_a_limit_shows_what_the_code_says(service: Service) -> None:
