@@ -80,7 +80,10 @@ class Worker:
                         log.warning("starting waits for Redis: %s", error)
                     await self._pause(_RETRY_S)
                 except LeaseLost as error:
-                    log.error("%s; going on under a new id", error)
+                    if self._stopping.is_set():
+                        log.warning("%s while it was stopping; others run its jobs", error)
+                    else:
+                        log.error("%s; going on under a new id", error)
         finally:
             _let_go(self._stragglers)
             watch.stop()
@@ -129,7 +132,8 @@ class Worker:
                 finally:
                     await _cancelled(claiming)
                 if not lost.is_set():
-                    await self._let_finish(in_hand, intake)
+                    await self._let_finish(in_hand, intake, lost)
+                if not lost.is_set():
                     await self._sign_off(store, completion, heartbeat)
                 for actor in background:
                     actor.cancel()
@@ -169,17 +173,18 @@ class Worker:
             else:
                 claiming.result()
 
-    async def _let_finish(self, in_hand: InHand, intake: Intake) -> None:
-        """Let running jobs finish, then stop the rest and give it back."""
+    async def _let_finish(self, in_hand: InHand, intake: Intake, lost: asyncio.Event) -> None:
+        """Let running jobs finish, then stop the rest and give it back; once the lease is lost others run all of them."""
         if in_hand.running:
             log.info("draining: %d jobs may finish within %g s", in_hand.running, self._settings.drain_s)
-        empty, hurry = asyncio.create_task(in_hand.wait_until_empty()), asyncio.create_task(self._hurry.wait())
-        await asyncio.wait([empty, hurry], timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        in_hand.cancel_all()
-        await asyncio.wait([empty], timeout=_CLEANUP_S)
-        empty.cancel()
-        intake.give_back()
+        ends = [asyncio.create_task(end) for end in (in_hand.wait_until_empty(), self._hurry.wait(), lost.wait())]
+        await asyncio.wait(ends, timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
+        if not lost.is_set():
+            in_hand.cancel_all()
+            await asyncio.wait(ends[:1], timeout=_CLEANUP_S)
+            intake.give_back()
+        for end in ends:
+            end.cancel()
 
     async def _sign_off(self, store: JobStore, completion: Completion, heartbeat: Heartbeat) -> None:
         """Deliver every outcome and leave nothing behind."""

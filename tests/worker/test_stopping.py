@@ -45,6 +45,36 @@ async def test_running_jobs_finish_and_nothing_new_is_claimed(make_app: MakeApp,
     await redis.delete(Keys(queue).stream(Priority.normal))
 
 
+async def test_a_lease_lost_while_draining_stops_the_jobs_that_others_run_now(
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, runs, stopped = make_app(drain_s=60), list[int](), asyncio.Event()
+
+    @app.task
+    async def work() -> str:
+        runs.append(1)
+        if len(runs) == 1:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopped.set()
+        return "done"
+
+    leaves = await crew.start(app)
+    job = await work.submit()
+    await state_of(app, job.id, "running")
+    leaves.stop()
+    await redis.zrem(Keys(queue).workers, leaves.id)
+    await crew.start(app)
+
+    async with asyncio.timeout(5):
+        await stopped.wait()
+    await crew.ended(leaves)
+    assert await job.result(timeout=10) == "done"
+    assert "has lapsed while it was stopping; others run its jobs" in caplog.text
+    assert "going on" not in caplog.text
+
+
 @pytest.mark.parametrize("hurry", [True, False], ids=["stopped twice", "out of time"])
 async def test_jobs_that_do_not_finish_in_time_are_given_back_without_blame(make_app: MakeApp, crew: Crew, *, hurry: bool) -> None:
     app, cleaned = make_app(drain_s=60 if hurry else 0.2), list[int]()
