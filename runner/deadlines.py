@@ -2,7 +2,7 @@
 
 import asyncio
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 _EARLY_S = 0.001
 """An event loop may round its timers to milliseconds and so be early by one."""
@@ -10,6 +10,14 @@ _NEVER = float("inf")
 _STOOD_STILL_S = 0.05
 """A timer this late means that the loop stood still: what it waits for may have come meanwhile."""
 _TAKE_IN_S = 0.01
+
+
+class Bounded(Protocol):
+    """What can be late: `expire` is called once `at_s` is over, by the loop's clock."""
+
+    at_s: float
+
+    def expire(self) -> None: ...
 
 
 class Deadline:
@@ -55,7 +63,7 @@ class Deadlines:
     """The deadlines that are open in one event loop. The timer stands at the earliest it has seen; when it fires, all are looked at."""
 
     def __init__(self) -> None:
-        self._open: set[Deadline] = set()
+        self._open: set[Bounded] = set()
         self.overdue: set[asyncio.Task[object]] = set()
         """Tasks that are past their deadline, and go on."""
         self._armed_s = _NEVER
@@ -65,17 +73,22 @@ class Deadlines:
 
     def within(self, seconds: float) -> Deadline:
         """A deadline so many seconds from now. Use it at once, in the task that awaits."""
+        return self.until(asyncio.get_running_loop().time() + seconds)
+
+    def until(self, at_s: float) -> Deadline:
+        """The same, at an instant of the loop's clock."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._armed_s, self._timer = loop, _NEVER, None
-        return Deadline(self, loop.time() + seconds)
+        return Deadline(self, at_s)
 
-    def keep(self, deadline: Deadline) -> None:
+    def keep(self, deadline: Bounded) -> None:
+        """Look after something that can be late, until it is dropped."""
         self._open.add(deadline)
         if deadline.at_s < self._armed_s:
             self._arm(deadline.at_s)
 
-    def drop(self, deadline: Deadline) -> None:
+    def drop(self, deadline: Bounded) -> None:
         self._open.discard(deadline)
 
     def _arm(self, at_s: float) -> None:

@@ -1,8 +1,9 @@
 """How a command is sent: once, bounded as a whole, its reply as the server gave it. Where the connections come from is connection/'s affair."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 import redis
@@ -12,30 +13,38 @@ from redis.connection import HiredisRespSerializer
 from redis.exceptions import RedisError, ResponseError
 
 from runner.deadlines import Deadlines
+from runner.reply_reader import ReplyParser, ReplyReader
 
 _library = HiredisRespSerializer()
 
 
-class _PacksInC:
-    """A connection that packs its commands in C, as the library does for blocking clients only: a fifth of a busy worker's time."""
+def packed(words: Sequence[Any]) -> bytes:
+    """A command as it is sent. The library splits a command of two words, and looks for buffers in all others."""
+    if isinstance(words[0], str) and " " not in words[0]:
+        try:
+            return cast("bytes", hiredis.pack_command(tuple(words)))  # annotated as a tuple of one
+        except TypeError:
+            pass  # the library knows more types, and how to complain
+    return b"".join(_library.pack(*words))
 
-    @staticmethod
-    def pack_command(*words: Any) -> list[bytes]:
-        """The command as it is sent. The library splits a command of two words, and looks for buffers in all others."""
-        if isinstance(words[0], str) and " " not in words[0]:
-            try:
-                return [hiredis.pack_command(words)]
-            except TypeError:
-                pass  # the library knows more types, and how to complain
-        packed: list[bytes] = _library.pack(*words)
-        return packed
+
+class _Direct(AbstractConnection):
+    """A connection that the library opens and closes, and that is used without it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, parser_class=ReplyParser)
+
+    @property
+    def socket(self) -> ReplyReader | None:
+        """What there is to ask while the connection is open."""
+        return cast("ReplyParser", self._parser).reader
 
 
 class RedisClient(redis.asyncio.Redis):
     """Sends a command at most once, and bounds it as a whole by `timeout_s`. Owns its pool, which must not retry.
 
-    A connection that has answered is kept here for the next command: the library's own way, by the pool and back, costs twice
-    as much processor time as the command itself. One whose command was cancelled, timed out or did not come through is closed.
+    A connection that has answered is kept here for the next command: the library's own way, by the pool and back, costs more
+    processor time than the command itself. One whose command was cancelled, timed out or did not come through is closed.
     `is_current` says whether a connection still leads to the right server, else the pool opens it anew; `on_error` hears of
     every error of a command before it is raised.
     """
@@ -52,21 +61,23 @@ class RedisClient(redis.asyncio.Redis):
         self.auto_close_connection_pool = True
         self.response_callbacks.clear()
         self.timeout_s = timeout_s
-        pool.connection_class = type("Connection", (_PacksInC, pool.connection_class), {})
+        pool.connection_class = type("Connection", (_Direct, pool.connection_class), {})
         self._is_current = is_current
         self._on_error = on_error
         self._deadlines = Deadlines()
-        self._idle: list[AbstractConnection] = []
-        self._most = asyncio.Semaphore(pool.max_connections)
+        self._idle: list[_Direct] = []
+        self._unopened = pool.max_connections
+        self._waiting: deque[asyncio.Future[_Direct | None]] = deque()
 
     async def execute_command(self, *words: Any, **_: Any) -> Any:
         try:
-            with self._deadlines.within(self.timeout_s):
-                async with self._most:
-                    return await self._send(await self._connected(), words)
+            (reply,) = await self._ask(packed(words), 1)
+            if isinstance(reply, ResponseError):
+                raise reply
         except (RedisError, OSError) as error:
             self._on_error(error)
             raise
+        return reply
 
     async def execute_pair(self, first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
         """Send two commands at once, of which the first may block: the server runs the second right behind it, without a word from here.
@@ -74,9 +85,7 @@ class RedisClient(redis.asyncio.Redis):
         Both replies; one that is a `ResponseError` is returned in its place, as the other command ran all the same.
         """
         try:
-            with self._deadlines.within(self.timeout_s):
-                async with self._most:
-                    replies = await self._send_both(await self._connected(), first, second)
+            replies = await self._ask(packed(first) + packed(second), 2)
         except (RedisError, OSError) as error:
             self._on_error(error)
             raise
@@ -85,65 +94,84 @@ class RedisClient(redis.asyncio.Redis):
                 self._on_error(reply)
         return replies
 
-    async def _send_both(self, connection: AbstractConnection, first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+    async def _ask(self, commands: bytes, count: int) -> list[Any]:
+        at_s = asyncio.get_running_loop().time() + self.timeout_s
+        connection = self._ready()
+        if connection is None:
+            with self._deadlines.until(at_s):
+                connection = await self._connected()
+        socket = connection.socket
+        assert socket is not None, "a connection without a socket"
         try:
-            packed = [*connection.pack_command(*first), *connection.pack_command(*second)]
-            await connection.send_packed_command(packed, check_health=False)
-            replies = [await _reply_or_refusal(connection), await _reply_or_refusal(connection)]
+            replies = await socket.ask(commands, count, self._deadlines, at_s)
         except BaseException:
             await self._discard(connection)
             raise
-        self._idle.append(connection)
+        self._hand_on(connection)
         return replies
 
-    async def _send(self, connection: AbstractConnection, words: tuple[Any, ...]) -> Any:
-        try:
-            await connection.send_packed_command(connection.pack_command(*words), check_health=False)
-            reply = await connection.read_response()
-        except ResponseError:
-            self._idle.append(connection)
-            raise
-        except BaseException:
-            await self._discard(connection)
-            raise
-        self._idle.append(connection)
-        return reply
+    def _ready(self) -> _Direct | None:
+        """Of the idle connections the latest used, if it can take a command as it is."""
+        if self._idle and self._is_usable(self._idle[-1]):
+            return self._idle.pop()
+        return None
 
-    async def _connected(self) -> AbstractConnection:
-        """A connection that is ready for a command: of the idle ones the latest used, or a new one."""
-        if not self._idle:
-            opened = await self.connection_pool.get_connection()  # type: ignore[no-untyped-call]
-            assert isinstance(opened, AbstractConnection)
-            return opened
-        connection = self._idle.pop()
-        try:
-            if not self._is_current(connection) or await _has_ended(connection):
+    def _is_usable(self, connection: _Direct) -> bool:
+        socket = connection.socket
+        return socket is not None and socket.is_quiet and self._is_current(connection)
+
+    async def _connected(self) -> _Direct:
+        """A connection that had to be waited for, or to be opened."""
+        connection = None
+        if self._idle:
+            connection = self._idle.pop()
+        elif self._unopened:
+            self._unopened -= 1
+        else:
+            connection = await self._handed_over()
+        if connection is None:
+            try:
+                connection = cast("_Direct", await self.connection_pool.get_connection())  # type: ignore[no-untyped-call]
+            except BaseException:
+                self._hand_on(None)
+                raise
+        elif not self._is_usable(connection):
+            try:
                 await self.connection_pool.ensure_connection(connection)
-        except BaseException:
-            await self._discard(connection)
-            raise
+            except BaseException:
+                await self._discard(connection)
+                raise
         return connection
 
-    async def _discard(self, connection: AbstractConnection) -> None:
+    async def _handed_over(self) -> _Direct | None:
+        """The next connection that is free, or None: one may be opened."""
+        waiter: asyncio.Future[_Direct | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled():
+                self._hand_on(waiter.result())
+            raise
+
+    def _hand_on(self, connection: _Direct | None) -> None:
+        """A connection is free, or with None one more may be opened: who waits longest is next, and nobody can come between."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        if connection is None:
+            self._unopened += 1
+        else:
+            self._idle.append(connection)
+
+    async def _discard(self, connection: _Direct) -> None:
         try:
             await connection.disconnect(nowait=True)
         finally:
             await self.connection_pool.release(connection)
-
-
-async def _reply_or_refusal(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
-
-
-async def _has_ended(connection: AbstractConnection) -> bool:
-    """Whether the server has closed an idle connection: there is nothing else to read before a command is sent."""
-    try:
-        return await connection.can_read()
-    except (RedisError, OSError):
-        return True
+            self._hand_on(None)
 
 
 async def command(client: redis.asyncio.Redis, *words: str | bytes | float) -> Any:

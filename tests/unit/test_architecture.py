@@ -44,6 +44,7 @@ RINGS = {
         "queue_store",
         "redis_client",
         "replies",
+        "reply_reader",
         "scripts",
         "store",
         "submission_store",
