@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from runner import failpoints, scripts
-from runner.connection import connect, is_full, located, translated_errors
+from runner.connection import connect, located, translated_errors
 from runner.keys import Keys, Priority, check_queue_name
 from runner.redis_client import pair
 from runner.settings import Settings
@@ -36,6 +36,8 @@ class QueueStore:
             "failed_ttl_ms": settings.failed_ttl_ms,
             "format": FORMAT,
             "least_share": round(settings.least_share * 1_000_000),
+            "now_us": 0,
+            "turn": 0,
         }
         self._fixed = {name: {key: value for key, value in common.items() if key in script.arguments} for name, script in _SCRIPTS.items()}
         self._turns = count(1)
@@ -53,30 +55,32 @@ class QueueStore:
         if force:
             script = script.going_on or script
         with translated_errors():
-            return await script.run(self.redis, self._prefix, rest, **self._completed(script, arguments))
+            return await script.run(self.redis, self._prefix, rest, **self._completed(name, arguments))
 
     async def _run_behind(self, read: Sequence[scripts.Argument], name: str, /, **arguments: scripts.Argument) -> tuple[Any, Any]:
         """Run a script right behind a blocking read, with no way there and back between them: both replies.
 
-        That of the script is None if it did not run: the server does not know it, or is full.
+        That of the script is None if it did not run and is to be run by itself: the server does not know it, or is full.
         """
         script = _SCRIPTS[name]
         with translated_errors():
-            first, second = await pair(self._patient, read, script.call(self._prefix, **self._completed(script, arguments)))
-            if isinstance(second, NoScriptError) or (isinstance(second, ResponseError) and is_full(second)):
+            call = script.call(self._prefix, **self._completed(name, arguments))
+            first, second = await pair(self._patient, read, call)
+            if isinstance(second, ResponseError) and script.call_again(call, second) is not None:
                 second = None
             for reply in (first, second):
                 if isinstance(reply, ResponseError):
                     raise reply
             return first, second
 
-    def _completed(self, script: scripts.Script, arguments: dict[str, scripts.Argument]) -> dict[str, scripts.Argument]:
+    def _completed(self, name: str, arguments: dict[str, scripts.Argument]) -> dict[str, scripts.Argument]:
         """With what is the same for every call, and what is new for each."""
-        if "now_us" in script.arguments:
-            arguments["now_us"] = self._now_us()
-        if "turn" in script.arguments:
-            arguments["turn"] = next(self._turns)
-        return {**self._fixed[script.name], **arguments}
+        completed = self._fixed[name] | arguments
+        if "turn" in completed:
+            completed["turn"] = next(self._turns)
+        if "now_us" in completed:
+            completed["now_us"] = self._now_us()
+        return completed
 
     async def check(self) -> None:
         """Run a script that reads: shows that Redis answers, runs Lua, and has finished loading."""

@@ -52,44 +52,49 @@ class Script:
     """The same, run also when memory is full: Redis lets a script go on that has written something, so this begins with a write that
     needs no memory. None for a script that is this already."""
 
-    def encode(self, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> list[Argument]:
-        """The command after EVAL or EVALSHA's first argument. Raises TypeError if the names are not those of the header."""
+    def call(self, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> list[Argument]:
+        """The command, for a server that has the script in its cache. Raises TypeError if the names are not those of the header."""
         try:
-            words = [named[name] for name in self.arguments]
+            words = map(named.__getitem__, self.arguments)
+            command = ["EVALSHA", self.sha, 1, key, *words, *rest]
         except KeyError:
-            words = []
-        if len(words) != len(named) or len(words) != len(self.arguments):
+            command = []
+        if not command or len(named) != len(self.arguments):
             message = f"script {self.name} takes {self.arguments}, got {tuple(named)}"
             raise TypeError(message)
-        return [1, key, *words, *rest]
+        return command
 
-    def call(self, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> list[Argument]:
-        """The whole command, for a server that has the script in its cache. NOSCRIPT, and a full memory, are the caller's to mend."""
-        return ["EVALSHA", self.sha, *self.encode(key, rest, **named)]
+    def call_again(self, refused: list[Argument], refusal: ResponseError) -> list[Argument] | None:
+        """The command after one that was refused before it did anything; None if it stays refused."""
+        begin, text, *arguments = refused
+        if isinstance(refusal, NoScriptError) and begin == "EVALSHA":
+            known = self if text == self.sha or self.going_on is None else self.going_on
+            return ["EVAL", known.source, *arguments]
+        if self.going_on is None or self.refused_when_full or text in (self.going_on.sha, self.going_on.source) or not is_full(refusal):
+            return None
+        return ["EVALSHA", self.going_on.sha, *arguments]
 
     async def run(self, redis: AsyncRedis, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> Any:
-        command = self.encode(key, rest, **named)
-        try:
+        command = self.call(key, rest, **named)
+        while True:
             try:
-                return await redis.execute_command("EVALSHA", self.sha, *command)
-            except NoScriptError:
-                return await redis.execute_command("EVAL", self.source, *command)
-        except ResponseError as error:
-            if self.going_on is None or self.refused_when_full or not is_full(error):
-                raise
-        return await self.going_on.run(redis, key, rest, **named)
+                return await redis.execute_command(*command)
+            except ResponseError as refusal:
+                again = self.call_again(command, refusal)
+                if again is None:
+                    raise
+            command = again
 
     def run_in_thread(self, redis: ThreadRedis, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> Any:
-        command = self.encode(key, rest, **named)
-        try:
+        command = self.call(key, rest, **named)
+        while True:
             try:
-                return redis.execute_command("EVALSHA", self.sha, *command)
-            except NoScriptError:
-                return redis.execute_command("EVAL", self.source, *command)
-        except ResponseError as error:
-            if self.going_on is None or self.refused_when_full or not is_full(error):
-                raise
-        return self.going_on.run_in_thread(redis, key, rest, **named)
+                return redis.execute_command(*command)
+            except ResponseError as refusal:
+                again = self.call_again(command, refusal)
+                if again is None:
+                    raise
+            command = again
 
 
 @cache

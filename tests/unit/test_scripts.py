@@ -81,7 +81,7 @@ def test_an_include_that_does_not_exist_is_refused(load_text: Loader) -> None:
 def test_a_call_puts_named_arguments_in_order_and_the_rest_behind_them(load_text: Loader) -> None:
     script = load_text(HEADER.format("now_us, id, more...", "none"))
 
-    assert script.encode("prefix", [b"x", 7], id="a", now_us=5) == [1, "prefix", 5, "a", b"x", 7]
+    assert script.call("prefix", [b"x", 7], id="a", now_us=5) == ["EVALSHA", script.sha, 1, "prefix", 5, "a", b"x", 7]
 
 
 @pytest.mark.parametrize("named", [{}, {"id": 1}, {"id": 1, "now_us": 2, "other": 3}, {"id": 1, "nowus": 2}])
@@ -89,7 +89,7 @@ def test_a_call_with_other_names_is_refused(load_text: Loader, named: dict[str, 
     script = load_text(HEADER.format("now_us, id", "none"))
 
     with pytest.raises(TypeError, match=r"^script it takes \('now_us', 'id'\), got "):
-        script.encode("prefix", **named)
+        script.call("prefix", **named)
 
 
 def test_every_script_loads_and_no_include_is_one() -> None:
