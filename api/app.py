@@ -32,9 +32,7 @@ def create_app(open_client: Callable[[], Client] = Client, *, stopping: asyncio.
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Service]]:
         async with open_client() as client:
-            service = Service.of(client, stop)
-            yield {"service": service}
-            await service.close()
+            yield {"service": Service(client, stop)}
 
     app = FastAPI(
         title="metered-runner",

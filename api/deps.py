@@ -3,23 +3,18 @@
 import asyncio
 from dataclasses import dataclass
 from email.message import Message
-from typing import Annotated, Any, Self, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api import strict_json
 from api.faults import faults_of, summary
-from api.grouped import Grouped
 from api.problems import Problem
 from api.schemas import MAX_BATCH, BatchBody, JobBody
-from runner import Client, JobHandle, JobStatus, Submission
+from runner import Client
 
 Body = TypeVar("Body", bound=BaseModel)
-
-_MOST_SUBMISSIONS = 500
-_MOST_STATUSES = 50
-"""In one call. What a job has for arguments and result comes with its status, and how large that is nobody knows before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +22,7 @@ class Service:
     """What lives as long as the app: the connection to the queue, and the event that says it is time to go."""
 
     client: Client
-    submissions: Grouped[Submission, JobHandle[Any]]
-    statuses: Grouped[str, JobStatus]
     stopping: asyncio.Event
-
-    @classmethod
-    def of(cls, client: Client, stopping: asyncio.Event) -> Self:
-        submissions = Grouped(client.send_apart, most=_MOST_SUBMISSIONS, size_of=lambda job: len(job.args))
-        return cls(client, submissions, Grouped(client.status_each, most=_MOST_STATUSES), stopping)
-
-    async def close(self) -> None:
-        """Wait for the calls that are under way."""
-        await self.submissions.close()
-        await self.statuses.close()
 
 
 def service_of(request: Request) -> Service:

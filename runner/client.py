@@ -20,23 +20,27 @@ from runner.errors import (
     JobExpired,
     JobFailed,
     JobIdConflict,
-    StoreFull,
     StoreUnavailable,
     SubmissionRefused,
     UnknownJob,
 )
 from runner.explain import explain
+from runner.grouped import Grouped
 from runner.job import JobStatus, State, Submission, check_job_id
 from runner.known_tasks import KnownTask, KnownTasks
 from runner.limiter import Limiter
 from runner.limits import MICROSECONDS, LimitStatus
 from runner.settings import Settings, load_settings
 from runner.store import JobStore
+from runner.submission_store import MOST_PER_CALL
 from runner.watch import FinishWatch
 
 R = TypeVar("R")
 
 log = logging.getLogger("runner")
+
+_MOST_STATUSES = 50
+"""In one call. What a job has for arguments and result comes with its status, and how large that is nobody knows before."""
 
 
 class JobRequest(NamedTuple):
@@ -87,6 +91,8 @@ class Client:
         self._watch = FinishWatch(self.store)
         self.limiter = Limiter(self.store, self._watch)
         self._known = KnownTasks(self.store)
+        self._submissions = Grouped(self.store.submit_each, most=MOST_PER_CALL, size_of=_size)
+        self._statuses = Grouped(self._status_each, most=_MOST_STATUSES)
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,7 +101,9 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, once what is submitted has its answer."""
+        await self._submissions.close()
+        await self._statuses.close()
         await self._watch.close()
         await self._known.close()
         await self.store.close()
@@ -105,7 +113,7 @@ class Client:
 
         Nothing is stored then.
         """
-        return (await self.submit_many([JobRequest(task, args, options or JobOptions())]))[0]
+        return await self.send_one(await self.prepare(JobRequest(task, args, options or JobOptions())))
 
     async def submit_many(self, requests: Sequence[JobRequest]) -> list[JobHandle[Any]]:
         """Submit many by name, 500 in one step. All are checked before the first is sent; a refusal names its index as `index`.
@@ -136,8 +144,7 @@ class Client:
         handles = await self.send_each(jobs)
         for index, handle in enumerate(handles):
             if handle.first_state == "conflict":
-                message = f"job {handle.id!r} exists with another task or other arguments; choose another id"
-                error = JobIdConflict(message)
+                error = _conflict(handle.id)
                 error.index = index
                 raise error
         return handles
@@ -146,26 +153,27 @@ class Client:
         """The same without raising for an id that is taken: that handle's `first_state` is 'conflict'."""
         return [JobHandle(self, job.id, state) for job, state in zip(jobs, await self.store.submit(jobs), strict=True)]
 
-    async def send_apart(self, jobs: Sequence[Submission]) -> list[JobHandle[Any] | StoreFull]:
-        """The same for jobs that have nothing to do with each other: one for which there is no room has its refusal in its place."""
-        answers = zip(jobs, await self.store.submit_each(jobs), strict=True)
-        return [state if isinstance(state, StoreFull) else JobHandle(self, job.id, state) for job, state in answers]
+    async def send_one(self, job: Submission) -> JobHandle[Any]:
+        """Send one prepared job; with those that are sent at the same time it shares a call, and nothing else.
+
+        Raises `JobIdConflict`, `BacklogFull`, `StoreFull`, `StoreUnavailable`.
+        """
+        state = await self._submissions.ask(job)
+        if state == "conflict":
+            raise _conflict(job.id)
+        return JobHandle(self, job.id, state)
 
     def job(self, job_id: str) -> JobHandle[Any]:
         """A handle on a job submitted elsewhere."""
         return JobHandle(self, check_job_id(job_id))
 
     async def status(self, job_id: str) -> JobStatus:
-        """The job as it is now. Raises `UnknownJob`."""
-        return self._found(job_id, (await self.store.get([job_id]))[0])
+        """The job as it is now; what is asked at the same time shares a call. Raises `UnknownJob`."""
+        return await self._statuses.ask(job_id)
 
     async def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
         """Many jobs in one call; None for an unknown one."""
         return await self.store.get(job_ids)
-
-    async def status_each(self, job_ids: Sequence[str]) -> list[JobStatus | UnknownJob]:
-        """Many jobs in one call, for callers that have nothing to do with each other: an unknown one has its error in its place."""
-        return [status or self._unknown(job_id) for job_id, status in zip(job_ids, await self.store.get(job_ids), strict=True)]
 
     async def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
         """The job once it is final, or as it is after `timeout` seconds. Raises `UnknownJob`."""
@@ -245,6 +253,9 @@ class Client:
         """Show that the queue can be used: runs a script. Raises `StoreUnavailable`."""
         await self.store.check()
 
+    async def _status_each(self, job_ids: Sequence[str]) -> list[JobStatus | UnknownJob]:
+        return [status or self._unknown(job_id) for job_id, status in zip(job_ids, await self.store.get(job_ids), strict=True)]
+
     def _prepared(self, task: KnownTask, request: JobRequest) -> Submission:
         task.check(request.args)
         try:
@@ -262,3 +273,12 @@ class Client:
 
     def _unknown(self, job_id: str) -> UnknownJob:
         return UnknownJob(f"no job {job_id!r} on queue {self.queue!r}: never submitted, or its result has expired")
+
+
+def _conflict(job_id: str) -> JobIdConflict:
+    message = f"job {job_id!r} exists with another task or other arguments; choose another id"
+    return JobIdConflict(message)
+
+
+def _size(job: Submission) -> int:
+    return len(job.args)

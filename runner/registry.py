@@ -123,7 +123,9 @@ class Task(Generic[P, R]):
 
     async def submit(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Submit one job. Raises `SubmissionRefused` (nothing is stored) or `StoreUnavailable`."""
-        return (await self.runner.submit_many([self.prepare(*args, **kwargs)]))[0]
+        job = self.prepare(*args, **kwargs)
+        await self.runner.publish()
+        return await self.runner.client.send_one(job)
 
     def _check_declaration(self) -> None:
         for share, weight in self.spec.weights.items():

@@ -46,12 +46,14 @@ class SubmissionStore(QueueStore):
         return answers
 
     async def submit_each(self, jobs: Sequence[Submission]) -> list[str | StoreFull]:
-        """The same for jobs that have nothing to do with each other: each is accepted as long as there is room, or has its own refusal."""
-        answers: list[str | StoreFull] = []
-        for part in _parts(jobs):
-            answered, refusal = await self._store(part, self.settings.max_backlog or _NO_CAP)
-            answers += answered if refusal is None else [refusal if answer == _FULL else answer for answer in answered]
-        return answers
+        """The same for jobs that have nothing to do with each other: each is accepted as long as there is room, or has its own refusal.
+
+        At most as many as `fitting` says.
+        """
+        answers, refusal = await self._store(jobs, self.settings.max_backlog or _NO_CAP)
+        if refusal is None:
+            return [*answers]
+        return [_of_one(refusal, self.keys.queue) if answer == _FULL else answer for answer in answers]
 
     async def _let_in(self, first: Sequence[Submission], behind: Sequence[Submission]) -> tuple[list[str], StoreFull | None]:
         """The first part of a batch decides for all of it."""
@@ -84,6 +86,11 @@ class SubmissionStore(QueueStore):
             refusal = refusal or BacklogFull(self.keys.queue, unended, most, behind + answers.count(_FULL.encode()))
             return [answer.decode() for answer in answers], refusal
         return [answer.decode() for answer in answers], None
+
+
+def _of_one(refusal: StoreFull, queue: str) -> StoreFull:
+    """The refusal of one among several jobs."""
+    return BacklogFull(queue, refusal.backlog, refusal.most, 1) if isinstance(refusal, BacklogFull) else StoreFull(str(refusal))
 
 
 def _parts(jobs: Sequence[Submission]) -> Iterator[Sequence[Submission]]:

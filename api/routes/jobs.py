@@ -67,7 +67,7 @@ async def _awaited(service: Service, request: Request, job_id: str, wait_s: floa
     """The job at its end, or when the time is up, the service stops, or the caller has gone."""
     job = service.client.job(job_id)
     # Asked before waiting, so that an unknown job or an absent Redis is answered at once.
-    known = await service.statuses.ask(job.id)
+    known = await job.status()
     if known.state.is_final or wait_s == 0:
         return known
     end = asyncio.create_task(job.wait(wait_s))

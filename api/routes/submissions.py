@@ -37,11 +37,9 @@ _JOB_PROBLEMS = ("invalid-id", "unknown-task", "unknown-limit", "exceeds-capacit
 )
 async def submit(request: Request) -> Response:
     """Store one job. It ends in a final state, whatever happens to workers. With an `id` of your own the request can be repeated."""
-    service, body = service_of(request), await parsed_body(request, JobBody)
-    handle = await service.submissions.ask(await service.client.prepare(body.request()))
-    if handle.first_state == "conflict":
-        raise _conflict(handle.id)
-    (item,) = await _described(service.client, [body.task], [handle])
+    client, body = service_of(request).client, await parsed_body(request, JobBody)
+    handle = await client.send_one(await client.prepare(body.request()))
+    (item,) = await _described(client, [body.task], [handle])
     return Response(to_json(item), 202 if item["created"] else 200, {"Location": f"/v1/jobs/{handle.id}"}, "application/json")
 
 

@@ -56,6 +56,7 @@ RINGS = {
         "control",
         "executor",
         "gate",
+        "grouped",
         "heartbeat",
         "in_hand",
         "intake",

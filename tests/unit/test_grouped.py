@@ -1,12 +1,12 @@
-"""How requests share calls: what is sent together, and what each learns when a call fails. The calls are answered by the test."""
+"""How questions share calls: what is sent together, and what each learns when a call fails. The calls are answered by the test."""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from api.grouped import Grouped
-from runner import StoreUnavailable
+from runner.errors import IncompatibleVersion, StoreUnavailable
+from runner.grouped import Grouped
 from tests.eventually import eventually
 
 PATIENCE_S = 5.0
@@ -21,6 +21,7 @@ class Called:
 
     async def __call__(self, questions: Sequence[str]) -> list[str | Exception]:
         self.calls.append(list(questions))
+        await asyncio.sleep(0)  # as every call to Redis lets others in
         if (error := await self.answers.get()) is not None:
             raise error
         return [LookupError(question) if question.startswith("?") else f"answer to {question}" for question in questions]
@@ -61,20 +62,37 @@ async def test_what_comes_while_a_call_is_under_way_goes_together_in_the_next(ca
     await grouped.close()
 
 
+async def test_a_question_by_itself_is_asked_at_once_and_a_cancelled_one_leaves_the_way_free(
+    called: Called, grouped: Grouped[str, str]
+) -> None:
+    alone = start(grouped, "a")
+    await sent(called, 1)
+    behind = start(grouped, "b")
+    await queued(grouped, 1)
+    alone[0].cancel()
+    called.answers.put_nowait(None)
+    assert await behind[0] == "answer to b"
+    assert alone[0].cancelled()
+    called.answers.put_nowait(None)
+    assert await asyncio.wait_for(grouped.ask("c"), PATIENCE_S) == "answer to c"
+    assert called.calls == [["a"], ["b"], ["c"]]
+
+
 async def test_a_call_is_bounded_in_questions_and_in_bytes(called: Called, grouped: Grouped[str, str]) -> None:
-    for _ in range(6):
+    for _ in range(7):
         called.answers.put_nowait(None)
-    await asyncio.gather(*start(grouped, *(f"n{number}" for number in range(51))))
+    await asyncio.gather(*start(grouped, *(f"n{number}" for number in range(52))))
     await asyncio.gather(*start(grouped, *(letter * 600_000 for letter in "abc"), "d" * 2_000_000))
-    assert [len(call) for call in called.calls] == [50, 1, 1, 1, 1, 1]
+    assert [len(call) for call in called.calls] == [1, 50, 1, 1, 1, 1, 1]
 
 
 async def test_a_question_without_an_answer_fails_alone(called: Called, grouped: Grouped[str, str]) -> None:
-    called.answers.put_nowait(None)
-    answers = await asyncio.gather(*start(grouped, "a", "?", "b"), return_exceptions=True)
-    assert called.calls == [["a", "?", "b"]]
-    assert (answers[0], answers[2]) == ("answer to a", "answer to b")
-    assert isinstance(answers[1], LookupError)
+    for _ in range(2):
+        called.answers.put_nowait(None)
+    answers = await asyncio.gather(*start(grouped, "?first", "a", "?", "b"), return_exceptions=True)
+    assert called.calls == [["?first"], ["a", "?", "b"]]
+    assert (answers[1], answers[3]) == ("answer to a", "answer to b")
+    assert [str(answers[index]) for index in (0, 2)] == ["?first", "?"]
 
 
 async def test_when_the_store_is_away_nobody_waits_for_a_second_time_out(called: Called, grouped: Grouped[str, str]) -> None:
@@ -104,10 +122,39 @@ async def test_another_error_reaches_its_own_call_alone(called: Called, grouped:
     assert await behind[0] == "answer to b"
 
 
-async def test_a_request_that_is_given_up_does_not_stop_the_others(called: Called, grouped: Grouped[str, str]) -> None:
-    requests = start(grouped, "a", "b")
-    await sent(called, 1)
-    requests[0].cancel()
+async def test_a_question_that_breaks_the_call_of_several_is_found_by_asking_each(called: Called, grouped: Grouped[str, str]) -> None:
+    questions = start(grouped, "a", "b", "c", "d")
+    for error in (None, RuntimeError("of all"), None, RuntimeError("of c"), None):
+        called.answers.put_nowait(error)
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    assert called.calls == [["a"], ["b", "c", "d"], ["b"], ["c"], ["d"]]
+    assert [str(answer) for answer in answers] == ["answer to a", "answer to b", "of c", "answer to d"]
+
+
+async def test_a_version_that_is_refused_is_refused_to_everybody_at_once(called: Called, grouped: Grouped[str, str]) -> None:
+    questions = start(grouped, "a", "b", "c")
     called.answers.put_nowait(None)
-    assert await requests[1] == "answer to b"
-    assert requests[0].cancelled()
+    called.answers.put_nowait(IncompatibleVersion("too old"))
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [str, IncompatibleVersion, IncompatibleVersion]
+    assert len(called.calls) == 2
+
+
+async def test_a_question_that_is_given_up_does_not_stop_the_others(called: Called, grouped: Grouped[str, str]) -> None:
+    questions = start(grouped, "a", "b", "c")
+    called.answers.put_nowait(None)
+    await sent(called, 2)
+    questions[1].cancel()
+    called.answers.put_nowait(None)
+    assert await questions[2] == "answer to c"
+    assert questions[1].cancelled()
+
+
+async def test_closing_waits_for_what_is_asked(called: Called, grouped: Grouped[str, str]) -> None:
+    questions = start(grouped, "a", "b")
+    called.answers.put_nowait(None)
+    await sent(called, 2)
+    closing = asyncio.create_task(grouped.close())
+    called.answers.put_nowait(None)
+    await asyncio.wait_for(closing, PATIENCE_S)
+    assert await questions[1] == "answer to b"
