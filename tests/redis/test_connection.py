@@ -1,6 +1,7 @@
 """The client that everything else stands on: a command is sent once, answered within its time, and ends when it is cancelled."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -123,4 +124,54 @@ async def test_after_an_error_of_one_connection_no_other_is_trusted(redis_url: s
 
     after = set(await asyncio.gather(*(command(client, "CLIENT", "ID") for _ in range(4))))
     assert not before & after
+    await client.aclose()
+
+
+async def test_a_long_answer_that_comes_in_pieces_is_whole(redis_url: str) -> None:
+    client = connect(redis_url, timeout_s=5.0)
+    long = "x" * 3_000_000
+
+    assert await command(client, "ECHO", long) == long.encode()
+    assert await command(client, "PING") == b"PONG"
+    await client.aclose()
+
+
+async def test_a_turn_that_comes_to_a_cancelled_command_goes_to_the_next(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, other = connect(redis_url, timeout_s=5.0), connect(redis_url, timeout_s=5.0)
+    most = client.connection_pool.max_connections
+    blocked = [asyncio.create_task(command(client, "BLPOP", "{test}:turn", "1")) for _ in range(most)]
+    while (await command(other, "CLIENT", "LIST")).count(b"cmd=blpop") < most:
+        pass
+    waiting = [asyncio.create_task(command(client, "PING")) for _ in range(2)]
+    await asyncio.sleep(0)
+    hand_on = client._hand_on
+
+    def cancel_who_is_next(connection: Any) -> None:
+        hand_on(connection)
+        waiting[0].cancel()
+
+    monkeypatch.setattr(client, "_hand_on", cancel_who_is_next)
+    await command(other, "RPUSH", "{test}:turn", "x")
+
+    assert await asyncio.wait_for(waiting[1], 0.5) == b"PONG"
+    await asyncio.gather(*blocked, return_exceptions=True)
+    assert waiting[0].cancelled()
+    assert await asyncio.gather(*(command(client, "PING") for _ in range(2 * most))) == [b"PONG"] * 2 * most
+    await other.aclose()
+    await client.aclose()
+
+
+async def test_a_command_whose_connection_is_cut_fails_at_once(redis_url: str) -> None:
+    client, other = connect(redis_url, timeout_s=30.0), connect(redis_url, timeout_s=5.0)
+    own = await command(client, "CLIENT", "ID")
+    sent = asyncio.create_task(command(client, "BLPOP", "{test}:nothing", "20"))
+    while "cmd=blpop" not in await state_of(other, own):
+        pass
+
+    await command(other, "CLIENT", "KILL", "ID", own)
+
+    with pytest.raises(StoreUnavailable, match="the server has closed the connection"), translated_errors():
+        await asyncio.wait_for(sent, 2.0)
+    assert await command(client, "PING") == b"PONG"
+    await other.aclose()
     await client.aclose()
