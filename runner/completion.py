@@ -65,7 +65,7 @@ class Completion:
         del self._pending[: len(batch)]
         for outcome, answer in zip(batch, answers, strict=True):
             self._in_hand.confirm(outcome.job)
+            self.counts[answer] += 1
+            self.counts[outcome.ending] += 1
             if answer == "stale":
                 log.warning("outcome of job %s attempt %d came too late and was refused", outcome.job.id, outcome.job.attempt)
-        self.counts.update(answers)
-        self.counts.update(outcome.ending for outcome in batch)

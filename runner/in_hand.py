@@ -59,12 +59,22 @@ class InHand:
     def running(self) -> int:
         return len(self._attempts)
 
-    async def wait_for_free(self) -> int:
-        """How many slots are free, once there is one."""
-        while self.free == 0:
+    async def wait_for_free(self) -> None:
+        """Until a slot is free."""
+        while self.free <= 0:
             self._slot_freed.clear()
             await self._slot_freed.wait()
-        return self.free
+
+    def reserve(self, most: int) -> int:
+        """Up to `most` slots for a claim that is sent now, so that no other counts on them; how many. They are to be given up again."""
+        slots = max(min(self.free, most), 0)
+        self.free -= slots
+        return slots
+
+    def give_up(self, reserved: int) -> None:
+        """The claim is answered; what it brought takes its slots by itself."""
+        self.free += reserved
+        self._slot_freed.set()
 
     def begin(self, job: StartedJob, attempt: asyncio.Task[None]) -> None:
         """A slot is taken by this attempt."""

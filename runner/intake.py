@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from runner.clock import monotonic_s
 from runner.completion import Completion
-from runner.errors import StoreUnavailable
+from runner.errors import LeaseLost, StoreUnavailable
 from runner.executor import Executor
 from runner.failpoints import around_attempt
 from runner.in_hand import InHand
@@ -46,31 +46,58 @@ class Intake:
         self._ttl_ms = store.settings.result_ttl_ms
         self._shares = Shares(store.settings.least_share)
         self._seen = [b"0-0"] * len(Priority)
+        self._again: list[HeldEntry] = []
+        self._suspects: list[HeldEntry] = []
         self._looked_s = float("-inf")
         self._check_due_s = monotonic_s() + store.settings.lease_s
+        self._undisturbed = asyncio.Lock()
+        """Held while nothing may be started for the leader: it would be given back unseen, or run beside a suspect."""
+        self._is_over = False
 
     async def run(self) -> None:
         """Claim until cancelled. Raises `LeaseLost`."""
-        more = True
-        while True:
-            free = min(await self._in_hand.wait_for_free(), self._share)
+        try:
+            more = True
+            while True:
+                await self._in_hand.wait_for_free()
+                try:
+                    if monotonic_s() >= self._check_due_s:
+                        await self._check_what_is_held()
+                    if self._suspects:
+                        await self._run_alone(self._suspects[0])
+                    more = await self._fill(more=more or bool(self._suspects))
+                except StoreUnavailable as error:
+                    log.warning("claiming waits for Redis: %s", error)
+                    await self._recover()
+                    more = True
+        finally:
+            self._is_over = True
+            async with self._undisturbed:
+                pass  # what is being started for the leader is in hand now
+
+    async def start_due(self, *, others: bool) -> tuple[int, int] | None:
+        """Start what waits and is due in slots that no claim counts on: (started, µs until the next wake, -1 if nobody waits).
+
+        None, and nothing was done: it is for whoever reads the streams. So it is with `others` at work while this worker has a job,
+        that they get their share. Raises `StoreUnavailable`.
+        """
+        if self._is_over or self._undisturbed.locked() or (others and not self._in_hand.is_empty):
+            return None
+        free = self._in_hand.reserve(self._share)
+        if not free:
+            return None
+        async with self._undisturbed:
             try:
-                if monotonic_s() >= self._check_due_s:
-                    await self._check_what_is_held()
-                claimed = await self._claim(free) if more else await self._wait_and_claim(free)
-                if claimed.suspect is not None:
-                    self._begin(claimed)
-                    claimed = await self._claim_alone(claimed.suspect)
-            except StoreUnavailable as error:
-                log.warning("claiming waits for Redis: %s", error)
-                await self._recover()
-                more = True
-                continue
+                claimed = await self._store.claim(self._worker, free, [], read_more=False, owed=self._owed, alone=False)
+            except (StoreUnavailable, LeaseLost) as error:
+                self._check_due_s = monotonic_s()  # Redis may have started what nobody here knows of
+                if isinstance(error, LeaseLost):
+                    return None
+                raise
+            finally:
+                self._in_hand.give_up(free)
             self._begin(claimed)
-            if claimed.alone:
-                await self._in_hand.wait_until_empty()
-            # More is due and nothing could start: the window is full of jobs in other hands, and would be at once again.
-            more = claimed.alone or len(claimed.jobs) >= free or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
+            return len(claimed.jobs), claimed.next_wake_us
 
     def give_back(self) -> None:
         """Give back the attempts that did not end when they were stopped; whatever they come to counts no more."""
@@ -78,29 +105,36 @@ class Intake:
             log.warning("job %s (%s) did not end when it was stopped; it is given back", job.id, job.task)
             self._record(Outcome(job, Ending.returned, ttl_ms=self._ttl_ms))
 
-    async def _claim(self, free: int, held: Sequence[HeldEntry] = ()) -> Claimed:
+    async def _fill(self, *, more: bool) -> bool:
+        """Claim what is known to be there, or wait for it; whether there is more."""
+        # While this worker waits the other half of its free slots is for what it starts as leader.
+        most = self._share if more or self._again else min(self._share, (self._in_hand.free + 1) // 2)
+        free = self._in_hand.reserve(most)
+        try:
+            if self._again:
+                again, self._again = self._again, []
+                claimed = await self._claim(free, again)
+            else:
+                claimed = await (self._claim(free) if more else self._wait_and_claim(free))
+        finally:
+            self._in_hand.give_up(free)
+        self._begin(claimed)
+        # More is due and nothing could start: the window is full of jobs in other hands, and would be at once again.
+        return len(claimed.jobs) >= free or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
+
+    async def _claim(self, free: int, held: Sequence[HeldEntry] = (), *, alone: bool = False) -> Claimed:
         """Start the `held` entries, or without any what is there."""
         look = self._is_time_to_look(always=not held)
-        return await self._store.claim(
-            self._worker, free, held, read_more=not held, look=look, owed=self._owed, alone=self._in_hand.is_empty
-        )
+        return await self._store.claim(self._worker, free, held, read_more=not held, look=look, owed=self._owed, alone=alone)
 
     async def _wait_and_claim(self, free: int) -> Claimed:
+        seen = list(self._seen)
         held, claimed = await self._store.wait_and_claim(
-            self._worker,
-            free,
-            self._seen,
-            block_s=self._block_s,
-            look=self._is_time_to_look(),
-            owed=self._owed,
-            alone=self._in_hand.is_empty,
+            self._worker, free, seen, block_s=self._block_s, look=self._is_time_to_look(), owed=self._owed, alone=False
         )
-        again = [entry for entry in held if _place_of(entry[1]) <= _place_of(self._seen[entry[0]])]
+        # Their group was destroyed, and the claim looked behind them: kept here they would be taken from the workers that run them.
+        self._again = [entry for entry in held if _place_of(entry[1]) <= _place_of(seen[entry[0]])]
         self._see(held)
-        if again:
-            # Their group was destroyed, and the claim looked behind them: kept here they would be taken from the workers that run them.
-            self._begin(claimed)
-            claimed = await self._claim(free - len(claimed.jobs), again)
         return claimed
 
     @property
@@ -112,22 +146,26 @@ class Intake:
         for priority, entry, *_ in entries:
             self._seen[priority] = max(self._seen[priority], entry, key=_place_of)
 
-    async def _claim_alone(self, suspect: HeldEntry) -> Claimed:
+    async def _run_alone(self, suspect: HeldEntry) -> None:
         """Run a job by itself that workers were lost with: whoever ran beside it would be lost too, and could be taken for the cause."""
         log.warning(
             "job %s was lost with its workers so often that it runs by itself; %d others end first",
             suspect[2].decode(),
             self._in_hand.running,
         )
-        await self._in_hand.wait_until_empty()
-        await self._completion.wait_until_delivered()
-        return await self._claim(1, [suspect])
+        async with self._undisturbed:
+            await self._in_hand.wait_until_empty()
+            await self._completion.wait_until_delivered()
+            self._begin(await self._claim(1, [suspect], alone=True))
+            self._suspects.remove(suspect)
+            await self._in_hand.wait_until_empty()
 
     def _begin(self, claimed: Claimed) -> None:
         self._shares.started(claimed.jobs)
         self._see(claimed.jobs)
-        if claimed.suspect is not None:
+        if claimed.suspect is not None and claimed.suspect not in self._suspects:
             self._see([claimed.suspect])
+            self._suspects.append(claimed.suspect)
         for job in claimed.jobs:
             self._start(job)
         if claimed.dropped:
@@ -159,8 +197,7 @@ class Intake:
 
     async def _check_what_is_held(self) -> None:
         """A read can be answered after its connection was given up and the books were balanced; once in a lease they are compared."""
-        given_back = await self._store.reconcile(self._worker, self._in_hand.held)
-        self._check_due_s = monotonic_s() + self._store.settings.lease_s
+        given_back = await self._reconcile()
         if given_back:
             log.warning("gave back %d entries that Redis counted as ours and nobody here had seen", given_back)
 
@@ -169,8 +206,17 @@ class Intake:
         while True:
             await asyncio.sleep(_RETRY_S)
             try:
-                given_back = await self._store.reconcile(self._worker, self._in_hand.held)
+                given_back = await self._reconcile()
             except StoreUnavailable:
                 continue
             log.info("Redis is back; %d entries of lost replies given back", given_back)
             return
+
+    async def _reconcile(self) -> int:
+        """Give back what this worker holds and does not run, also what it was about to claim."""
+        async with self._undisturbed:
+            given_back = await self._store.reconcile(self._worker, self._in_hand.held)
+            self._check_due_s = monotonic_s() + self._store.settings.lease_s
+        self._again.clear()
+        self._suspects.clear()
+        return given_back

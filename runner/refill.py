@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from runner.clock import monotonic_s
 from runner.errors import StoreUnavailable
@@ -24,8 +25,15 @@ _OVERDUE_US = 20_000
 _LEAST_PATIENCE_S = 0.025
 _LONGEST_STAND_IN_S = 0.1
 """Who stands in is not nudged, so it looks this often."""
+_TIMER_GRAIN_S = 0.001
 _BLOCKED_S = 0.1
 """Pause when what is due cannot move: the window of its bucket is full, and the next claims will release it."""
+
+
+class StartDue(Protocol):
+    """Starts what waits and is due in this worker, without a way over the streams; None if it is for all to start, see `Intake`."""
+
+    async def __call__(self, *, others: bool) -> tuple[int, int] | None: ...
 
 
 @dataclass(slots=True)
@@ -40,17 +48,20 @@ class Duty:
 class RefillLoop:
     """Stands for election; while it leads, performs what is due and sends nothing while nothing is."""
 
-    def __init__(self, store: JobStore, worker: str) -> None:
+    def __init__(self, store: JobStore, worker: str, start_due: StartDue) -> None:
         self._store = store
+        self._start_due = start_due
         self._worker = worker
         self._settings = store.settings
         self.term = 0
         self.leader = ""
+        self._others = True
         self.elected = asyncio.Event()
         self._trusted_until_s = 0.0
         self._clock_checked_s = float("-inf")
         self._stands_in_until_s = float("-inf")
-        self._nudged = asyncio.Event()
+        self._nudged = False
+        self._rests: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._outage = Seldom()
         self._paced = [Duty("refill", self._refill), Duty("promote", self._promote), Duty("expire", self._expire)]
         self._duties = [
@@ -91,9 +102,12 @@ class RefillLoop:
         listener = asyncio.create_task(self._listen(), name="refill-listener")
         try:
             while self.term and monotonic_s() < self._trusted_until_s:
+                now_s = monotonic_s()
                 for duty in self._duties:
-                    if duty.due_s <= monotonic_s():
-                        duty.due_s = monotonic_s() + await duty.perform()
+                    if duty.due_s <= now_s:
+                        # From when it began: the answer is as old as its way back.
+                        duty.due_s = now_s + await duty.perform()
+                        now_s = monotonic_s()
                 await self._wait_until(min(duty.due_s for duty in self._duties))
         finally:
             listener.cancel()
@@ -124,29 +138,44 @@ class RefillLoop:
         return min(max(released.lost_in_us / MICROSECONDS, _LEAST_PATIENCE_S), self._settings.block_s)
 
     async def _wait_until(self, due_s: float) -> None:
-        try:
-            async with asyncio.timeout(max(due_s - monotonic_s(), 0)):
-                await self._nudged.wait()
-        except TimeoutError:
-            return
-        self._nudged.clear()
-        for duty in self._paced:
-            duty.due_s = 0.0
+        """Until then, or until somebody has set an earlier wake: then all that is paced is due."""
+        if not self._nudged:
+            loop = asyncio.get_running_loop()
+            self._rests = loop.create_future()
+            # An event loop rounds its timers to milliseconds: one that is early is followed by another, which costs more than the job.
+            alarm = loop.call_later(max(due_s - monotonic_s(), 0) + _TIMER_GRAIN_S, self._wake_up)
+            try:
+                await self._rests
+            finally:
+                alarm.cancel()
+        if self._nudged:
+            self._nudged = False
+            for duty in self._paced:
+                duty.due_s = 0.0
+
+    def _wake_up(self) -> None:
+        if not self._rests.done():
+            self._rests.set_result(None)
+
+    def _nudge(self) -> None:
+        self._nudged = True
+        self._wake_up()
 
     async def _listen(self) -> None:
         """Hear of wakes set earlier than those known. The timer is ours: Redis ends a blocking read up to 100 ms late."""
         while True:
             try:
                 if await self._store.wait_for_nudge(self._settings.block_s):
-                    self._nudged.set()
+                    self._nudge()
             except StoreUnavailable:
                 # The duties tell of it. A nudge may have gone to the connection that was lost: look for oneself.
                 await asyncio.sleep(_RETRY_S)
-                self._nudged.set()
+                self._nudge()
 
     async def _lead(self) -> float:
         asked_s = monotonic_s()
-        self.term, self.leader = await self._store.lead(self._worker, self.term)
+        self.term, self.leader, workers = await self._store.lead(self._worker, self.term)
+        self._others = workers > 1
         self.elected.set()
         self._outage.is_over()
         self._trusted_until_s = asked_s + self._settings.lease_s * _SAFETY
@@ -154,7 +183,8 @@ class RefillLoop:
 
     async def _refill(self) -> float:
         check_clock = monotonic_s() - self._clock_checked_s > _CHECK_CLOCK_S
-        released, next_us = await self._store.refill(check_clock=check_clock)
+        started = None if check_clock else await self._start_due(others=self._others)
+        released, next_us = started or await self._store.refill(check_clock=check_clock)
         if check_clock:
             self._clock_checked_s = monotonic_s()
         if next_us == 0:

@@ -1,7 +1,6 @@
 """Shares: what each lower priority is owed of a worker's starts, so that endless jobs of a higher one cannot keep it out for ever."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from runner.job import StartedJob
 from runner.keys import Priority
@@ -20,11 +19,11 @@ class Shares:
         """How many jobs of this priority come before all others now."""
         return int(self._owed[priority])
 
-    def started(self, jobs: Iterable[StartedJob]) -> None:
+    def started(self, jobs: Sequence[StartedJob]) -> None:
         """Note what a claim has started. Nothing is saved up for a priority that had no jobs, nor charged for more than its share."""
-        counts = Counter(job.priority for job in jobs)
-        due = counts.total() * self._least
+        started = [job.priority for job in jobs]
+        due = len(started) * self._least
         for priority in _LOWER:
-            got, owed = counts[priority], self._owed[priority]
+            got, owed = started.count(priority), self._owed[priority]
             rest = owed + due - got
             self._owed[priority] = max(min(rest, 1.0) if got < int(owed) else rest, 0.0)

@@ -179,10 +179,10 @@ class JobStore(SubmissionStore, LimitStore):
 
     # The leader
 
-    async def lead(self, worker: str, term: int) -> tuple[int, str]:
-        """Become or stay leader: (the term led, 0 if another worker leads; the worker that leads)."""
-        led, leader = await self._run("lead", worker=worker, term=term, ttl_ms=milliseconds(self.settings.lease_s))
-        return led, leader.decode()
+    async def lead(self, worker: str, term: int) -> tuple[int, str, int]:
+        """Become or stay leader: (the term led, 0 if another worker leads; the worker that leads; how many workers hold a lease)."""
+        led, leader, workers = await self._run("lead", worker=worker, term=term, ttl_ms=milliseconds(self.settings.lease_s))
+        return led, leader.decode(), workers
 
     async def resign(self, worker: str, term: int) -> None:
         """Let another worker lead at once."""

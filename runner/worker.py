@@ -112,7 +112,8 @@ class Worker:
         """One lease, from enlisting to signing off. Raises `LeaseLost`."""
         in_hand = InHand(self.slots, self._stragglers)
         self.completion = completion = Completion(store, self.id, in_hand)
-        refill = RefillLoop(store, self.id)
+        intake = Intake(store, self.id, in_hand, executor, completion)
+        refill = RefillLoop(store, self.id, intake.start_due)
         lost = asyncio.Event()
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
         stragglers = Stragglers(in_hand, executor, len(self._stragglers), self._settings.renew_s)
@@ -121,7 +122,6 @@ class Worker:
         )
         try:
             async with asyncio.TaskGroup() as actors:
-                intake = Intake(store, self.id, in_hand, executor, completion)
                 claiming = asyncio.create_task(intake.run(), name="intake")
                 background = [actors.create_task(completion.run(), name="completion"), actors.create_task(refill.run(), name="refill")]
                 background.append(actors.create_task(stragglers.run(), name="stragglers"))

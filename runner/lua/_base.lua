@@ -33,7 +33,10 @@ end
 -- Lua prints large numbers as 1.8e+15; keys, scores and fields need all the digits.
 local function int(number) return string.format('%.0f', number) end
 
--- A job that is ready goes behind the others of its priority.
+-- A job that is ready goes behind the others of its priority. `added` counts those of this call.
+local added = { 0, 0, 0 }
 local function add_to_stream(priority, id)
-  redis.call('XADD', STREAMS[(priority or 1) + 1], '*', 'id', id)
+  local at = (priority or 1) + 1
+  added[at] = added[at] + 1
+  redis.call('XADD', STREAMS[at], '*', 'id', id)
 end

@@ -167,13 +167,14 @@ end
 if slots > window_limit then window_limit = slots end
 local released = 0
 if look == '1' or (look == '2' and held == 0) then released, reply[2] = release(window_limit) end
-if read_more == '1' or held > 1 or released > 0 then
+local reads_all = read_more == '1' or held > 1
+if reads_all or released > 0 then
   -- Strict order, but for what the lower priorities are owed: endless jobs of a higher one must not keep them out for ever.
   for priority, owed in pairs({ tonumber(normal_owed), tonumber(low_owed) }) do
-    if owed > 0 and started < slots then read(priority, math.min(owed, slots - started)) end
+    if owed > 0 and started < slots and (reads_all or added[priority + 1] > 0) then read(priority, math.min(owed, slots - started)) end
   end
   for priority = 0, 2 do
-    if started < slots then read(priority, slots - started) end
+    if started < slots and (reads_all or added[priority + 1] > 0) then read(priority, slots - started) end
   end
 end
 

@@ -116,77 +116,89 @@ async def test_the_record_of_a_worker_outlives_it_by_a_few_leases_only(store: Jo
 # Leadership
 
 
+async def lead(store: JobStore, worker: str, term: int) -> tuple[int, str]:
+    term, leader, _ = await store.lead(worker, term)
+    return term, leader
+
+
+async def test_who_contends_hears_how_many_workers_there_are(store: JobStore) -> None:
+    await enlist(store, "a", "b", "c")
+
+    assert (await store.lead("a", 0))[2] == 3
+    assert (await store.lead("b", 0))[2] == 3
+
+
 async def test_one_of_two_contenders_leads(store: JobStore) -> None:
-    term, leader = await store.lead("a", 0)
+    term, leader = await lead(store, "a", 0)
     assert (term > 0, leader) == (True, "a")
 
-    assert await store.lead("b", 0) == (0, "a")
+    assert await lead(store, "b", 0) == (0, "a")
 
 
 async def test_the_leader_stays_leader_in_the_same_term(store: JobStore) -> None:
-    term, _ = await store.lead("a", 0)
+    term, _ = await lead(store, "a", 0)
     await command(store.redis, "PEXPIRE", store.keys.leader, 1000)
 
-    assert await store.lead("a", term) == (term, "a")
+    assert await lead(store, "a", term) == (term, "a")
 
     assert await command(store.redis, "PTTL", store.keys.leader) > 9000
 
 
 async def test_leadership_is_renewed_by_its_full_value_only(store: JobStore) -> None:
-    term, _ = await store.lead("a", 0)
+    term, _ = await lead(store, "a", 0)
 
-    assert await store.lead("a", term) == (term, "a")
-    assert await store.lead("a", term + 1) == (0, "a")
-    assert await store.lead("a", term + 2) == (0, "a")
-    assert await store.lead("b", term) == (0, "a")
+    assert await lead(store, "a", term) == (term, "a")
+    assert await lead(store, "a", term + 1) == (0, "a")
+    assert await lead(store, "a", term + 2) == (0, "a")
+    assert await lead(store, "b", term) == (0, "a")
 
 
 async def test_a_worker_whose_election_was_answered_to_nobody_leads(store: JobStore) -> None:
-    term, _ = await store.lead("a", 0)  # the reply is lost
+    term, _ = await lead(store, "a", 0)  # the reply is lost
 
-    assert await store.lead("a", 0) == (term, "a")
+    assert await lead(store, "a", 0) == (term, "a")
 
 
 async def test_a_former_leader_neither_renews_nor_ends_the_next_term(store: JobStore) -> None:
-    old, _ = await store.lead("a", 0)
+    old, _ = await lead(store, "a", 0)
     await command(store.redis, "DEL", store.keys.leader)  # its lock ran out
-    new, _ = await store.lead("b", 0)
+    new, _ = await lead(store, "b", 0)
 
     assert new > old
-    assert await store.lead("a", old) == (0, "b")
+    assert await lead(store, "a", old) == (0, "b")
     await store.resign("a", old)
-    assert await store.lead("b", new) == (new, "b")
+    assert await lead(store, "b", new) == (new, "b")
 
 
 async def test_after_resigning_another_leads_at_once(store: JobStore) -> None:
-    term, _ = await store.lead("a", 0)
+    term, _ = await lead(store, "a", 0)
 
     await store.resign("a", term)
     await store.resign("a", term)
 
-    assert (await store.lead("b", 0))[1] == "b"
+    assert (await lead(store, "b", 0))[1] == "b"
 
 
 async def test_a_worker_may_be_named_with_colons(store: JobStore) -> None:
-    term, leader = await store.lead("host:1:2", 0)
+    term, leader = await lead(store, "host:1:2", 0)
 
     assert leader == "host:1:2"
-    assert await store.lead("b", 0) == (0, "host:1:2")
-    assert await store.lead("host:1:2", term) == (term, "host:1:2")
+    assert await lead(store, "b", 0) == (0, "host:1:2")
+    assert await lead(store, "host:1:2", term) == (term, "host:1:2")
 
 
 async def test_the_list_of_workers_shows_who_leads(store: JobStore) -> None:
     await enlist(store, "a", "b")
-    await store.lead("b", 0)
+    await lead(store, "b", 0)
 
     assert [(row["id"], row["leader"]) for row in await store.workers()] == [("a", False), ("b", True)]
 
 
 async def test_terms_are_taken_from_the_sequence_of_jobs_without_disturbing_it(store: JobStore) -> None:
-    await store.lead("a", 0)
+    await lead(store, "a", 0)
     await store.submit(jobs(2, needs=["nobody-published-it"]))
     await store.resign("a", 1)
-    await store.lead("a", 0)
+    await lead(store, "a", 0)
     await store.submit(jobs(2, "k", needs=["nobody-published-it"]))
 
     assert list(await scores(store, store.keys.line("nobody-published-it"))) == ["j0", "j1", "k0", "k1"]

@@ -95,7 +95,7 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     lease = LeaseStore(private_server.url, "full", Settings())
     await store.enlist("w2", '{"name":"w2"}')
     lease.close()
-    assert await store.lead("w", 0) != (0, "")
+    assert (await store.lead("w", 0))[0] > 0
     outcomes = [succeeded(by_id["a"]), Outcome(by_id["b"], Ending.retry, b'{"type":"E","message":""}', 500_000, 60_000)]
     assert (
         await store.finish("w", [*outcomes, succeeded(by_id["c1"]), Outcome(by_id["gone"], Ending.failed, b"{}", 0, 60_000)])

@@ -26,8 +26,8 @@ async def test_two_leaders_promote_each_job_once_and_keep_the_limit(
 ) -> None:
     runs = Counter[int]()
 
-    async def always_elected(store: JobStore, worker: str, term: int) -> tuple[int, str]:
-        return 1, worker
+    async def always_elected(store: JobStore, worker: str, term: int) -> tuple[int, str, int]:
+        return 1, worker, 2
 
     @app.task(limits=[LIMIT])
     async def call(number: int) -> None:
@@ -76,8 +76,8 @@ async def test_a_lock_that_is_handed_to_and_fro_promotes_each_job_once_and_keeps
 async def test_without_any_leader_waiting_jobs_start_and_soon_on_time(
     make_app: MakeApp, redis: Redis, queue: str, crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never_elected(store: JobStore, worker: str, term: int) -> tuple[int, str]:
-        return 0, "nobody"
+    async def never_elected(store: JobStore, worker: str, term: int) -> tuple[int, str, int]:
+        return 0, "nobody", 1
 
     monkeypatch.setattr(JobStore, "lead", never_elected)
     app, limit = make_app(block_s=2), TokenBucket("paced", rate="5/s", burst=1)
