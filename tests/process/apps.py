@@ -89,6 +89,13 @@ class App:
             time.sleep(seconds)  # noqa: ASYNC251 - the fault under test
             return number
 
+        @self.runner.task(limits=LIMITS)
+        async def overtaken(number: int) -> int:
+            self._note(number)
+            while self.runs()[f"j{number}"] == 1:  # noqa: ASYNC110 - another process says so in a file
+                await asyncio.sleep(0.01)
+            return number
+
         @self.runner.task
         async def stubborn(number: int, seconds: float) -> int:
             self._note(number)
@@ -100,7 +107,7 @@ class App:
 
         self.nap, self.block, self.metered, self.stubborn = nap, block, metered, stubborn
         self.lethal, self.hungry, self.hog = lethal, hungry, hog
-        self.counted = counted
+        self.counted, self.overtaken = counted, overtaken
 
     def runs(self) -> Counter[str]:
         """How often each job's handler was begun, by job id."""

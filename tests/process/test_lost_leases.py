@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from runner import scripts
 from runner.keys import GROUP, Keys, Priority
 from runner.redis_client import command
 from tests import invariants
@@ -22,8 +23,11 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 SHORT: dict[str, Any] = {"lease_s": 1.5, "renew_s": 0.3, "reclaim_s": 0.3, "max_crashes": 100}
 RECOVERY_S = 4.8
 """Lease, look of the leader and 3 s."""
-SILENT = "heartbeat:before=pause:60@3"
-"""The lease is renewed no more, and nobody hears of its loss; what this worker does besides, `finish` or `claim`, it still does."""
+SILENT = "heartbeat:before=pause:60@2"
+"""The lease is never renewed, and nobody hears of its loss; what this worker does besides, `finish` or `claim`, it still does.
+
+Where the server knows the script: to one that does not, enlisting is a second call.
+"""
 LONG: dict[str, Any] = {**SHORT, "lease_s": 60.0, "renew_s": 1.0, "block_s": 30.0}
 """A lease that only `lapse` ends, at the very moment that a test is about."""
 
@@ -59,6 +63,7 @@ async def test_jobs_of_a_stopped_worker_move_and_it_is_refused_when_it_goes_on(
 @pytest.mark.fault("F11", bound_s=RECOVERY_S)
 async def test_jobs_taken_back_between_read_and_start_run_once(app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery) -> None:
     """The sweep comes between a worker's reading and its starting: the worker starts nothing, whoever has the jobs now does."""
+    await redis.script_load(scripts.load("heartbeat").source)
     slow = await crew.start(**LONG, failpoints=f"claim:before=pause:4@3;{SILENT}")
     old = (await worker_ids(redis, queue))[slow.pid]
     await eventually(lambda: is_blocked(redis), PROGRESS_S)
@@ -104,9 +109,10 @@ async def test_renewals_that_fail_for_most_of_a_lease_cost_no_job(
 async def test_the_result_of_a_run_that_was_overtaken_is_refused_and_told(
     app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery
 ) -> None:
-    """The worker loses its lease with a result in hand, hears of nothing, and delivers it when the next run has begun or ended."""
-    late = await crew.start(**LONG, failpoints=f"finish:before=pause:5@1;xreadgroup:before=pause:60@3;{SILENT}")
-    ids = await app.submit(app.counted, range(1), 0.01)
+    """The worker loses its lease while it runs a job, hears of nothing, and has a result when the next run has begun."""
+    await redis.script_load(scripts.load("heartbeat").source)
+    late = await crew.start(**LONG, failpoints=f"xreadgroup:before=pause:60@3;{SILENT}")
+    ids = await app.submit(app.overtaken, range(1))
     await eventually(lambda: app.runs().total() == 1, PROGRESS_S)
     await lapse(redis, queue, (await worker_ids(redis, queue))[late.pid])
     recovery.begins()
