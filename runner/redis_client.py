@@ -22,7 +22,8 @@ def packed(words: Sequence[Any]) -> bytes:
     """A command as it is sent. The library splits a command of two words, and looks for buffers in all others."""
     if isinstance(words[0], str) and " " not in words[0]:
         try:
-            return cast("bytes", hiredis.pack_command(tuple(words)))  # annotated as a tuple of one
+            command: bytes = hiredis.pack_command(tuple(words))  # annotated as a tuple of one
+            return command
         except TypeError:
             pass  # the library knows more types, and how to complain
     return b"".join(_library.pack(*words))
@@ -37,7 +38,7 @@ class _Direct(AbstractConnection):
     @property
     def socket(self) -> ReplyReader | None:
         """What there is to ask while the connection is open."""
-        return cast("ReplyParser", self._parser).reader
+        return self._parser.reader  # type: ignore[attr-defined, no-any-return] # the library's attribute, of our class
 
 
 class RedisClient(redis.asyncio.Redis):

@@ -82,9 +82,10 @@ def claimed(worker: str, reply: list[Any]) -> Claimed:
 
 def check_versions(queue: str, reply: list[Any]) -> None:
     """Raises `IncompatibleVersion` if submit.lua or publish.lua refused the version of this library."""
-    if reply[:1] == [b"outdated"]:
+    first = reply[0] if reply else None
+    if first == b"outdated":
         raise IncompatibleVersion(refusal(queue, int(reply[1]), int(reply[2])))
-    if reply[:1] == [b"early"]:
+    if first == b"early":
         raise IncompatibleVersion(too_soon(queue, reply[1].decode(), int(reply[2])))
 
 
