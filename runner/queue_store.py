@@ -39,7 +39,11 @@ class QueueStore:
             "now_us": 0,
             "turn": 0,
         }
-        self._fixed = {name: {key: value for key, value in common.items() if key in script.arguments} for name, script in _SCRIPTS.items()}
+        # As text: to print them anew for each call would take as long as to pack the rest of it.
+        texts = {name: str(value) for name, value in common.items()}
+        self._fixed: dict[str, dict[str, scripts.Argument]] = {
+            name: {argument: texts[argument] for argument in script.arguments if argument in texts} for name, script in _SCRIPTS.items()
+        }
         self._turns = count(1)
         self._streams = [self.keys.stream(priority).encode() for priority in Priority]
         self._priority_of = {stream: int(priority) for priority, stream in zip(Priority, self._streams, strict=True)}
@@ -78,8 +82,8 @@ class QueueStore:
         completed = self._fixed[name] | arguments
         if "turn" in completed:
             completed["turn"] = next(self._turns)
-        if "now_us" in completed:
-            completed["now_us"] = self._now_us()
+        if "now_us" in completed and (now_us := self._now_us()):
+            completed["now_us"] = now_us
         return completed
 
     async def check(self) -> None:

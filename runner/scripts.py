@@ -56,7 +56,7 @@ class Script:
         """The command, for a server that has the script in its cache. Raises TypeError if the names are not those of the header."""
         try:
             words = map(named.__getitem__, self.arguments)
-            command = ["EVALSHA", self.sha, 1, key, *words, *rest]
+            command = ["EVALSHA", self.sha, "1", key, *words, *rest]
         except KeyError:
             command = []
         if not command or len(named) != len(self.arguments):

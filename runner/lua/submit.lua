@@ -22,17 +22,12 @@ local sequence
 local submitted = int(now)
 local lined = {} -- from the first that needs tokens on, in their order: ready or waiting is decided below
 
--- Jobs that have not ended: on a stream, waiting in a line, or scheduled.
-local function backlog()
-  local unended = redis.call('ZCARD', prefix .. 'scheduled') + math.max(tonumber(redis.call('GET', prefix .. 'waiting') or 0), 0)
-  for _, stream in ipairs(STREAMS) do unended = unended + redis.call('XLEN', stream) end
-  return unended
-end
-
 local unended
 local room = math.huge
 if most_backlog ~= '-1' then
-  unended = backlog()
+  -- Jobs that have not ended: scheduled, waiting in a line, or on a stream.
+  unended = redis.call('ZCARD', prefix .. 'scheduled') + math.max(tonumber(redis.call('GET', prefix .. 'waiting') or 0), 0)
+  for _, stream in ipairs(STREAMS) do unended = unended + redis.call('XLEN', stream) end
   room = tonumber(most_backlog) - unended
   local new = tonumber(behind)
   if whole == '1' and room < new + count then

@@ -81,7 +81,7 @@ def test_an_include_that_does_not_exist_is_refused(load_text: Loader) -> None:
 def test_a_call_puts_named_arguments_in_order_and_the_rest_behind_them(load_text: Loader) -> None:
     script = load_text(HEADER.format("now_us, id, more...", "none"))
 
-    assert script.call("prefix", [b"x", 7], id="a", now_us=5) == ["EVALSHA", script.sha, 1, "prefix", 5, "a", b"x", 7]
+    assert script.call("prefix", [b"x", 7], id="a", now_us=5) == ["EVALSHA", script.sha, "1", "prefix", 5, "a", b"x", 7]
 
 
 @pytest.mark.parametrize("named", [{}, {"id": 1}, {"id": 1, "now_us": 2, "other": 3}, {"id": 1, "nowus": 2}])
@@ -127,7 +127,7 @@ async def test_a_lost_script_is_sent_again_in_full_and_only_then(load_text: Load
     assert await script.run(redis, "prefix", id="a") == "done"
     assert script.run_in_thread(thread, "prefix", id="a") == "done"
 
-    assert redis.commands == thread.commands == [("EVALSHA", script.sha, 1, "prefix", "a"), ("EVAL", script.source, 1, "prefix", "a")]
+    assert redis.commands == thread.commands == [("EVALSHA", script.sha, "1", "prefix", "a"), ("EVAL", script.source, "1", "prefix", "a")]
 
 
 async def test_any_other_error_is_not_answered_by_running_the_script_again(load_text: Loader) -> None:
