@@ -1,4 +1,4 @@
-"""What is measured of each peer, in the same manner: submit one by one and in bulk, drain, idle latency; and starts behind a rate."""
+"""What is measured of each peer, in the same manner: submit one by one, at the same time and in bulk, drain, idle latency; and starts behind a rate."""
 
 import asyncio
 import random
@@ -30,6 +30,7 @@ class Sizes:
 
     jobs: int = 20_000
     batch: int = 500
+    coroutines: int = 100
     concurrency: int = 100
     drain_timeout_s: float = 45.0
     paced_jobs: int = 300
@@ -95,7 +96,13 @@ async def _submitted(submitter: PeerProcess, sizes: Sizes) -> dict[str, float]:
         "single_jobs_per_s": sizes.single_jobs / single["seconds"],
         "single_cpu_us_per_job": single["cpu_s"] * _MICROSECONDS / sizes.single_jobs,
     }
-    rest: dict[str, Any] = {"begin": sizes.single_jobs + 1, "jobs": sizes.jobs - sizes.single_jobs}
+    begin = sizes.single_jobs + 1
+    together = await submitter.ask(_SUBMIT_TIMEOUT_S, do="together", begin=begin, jobs=sizes.single_jobs, coroutines=sizes.coroutines)
+    if "cannot" not in together:
+        begin += sizes.single_jobs
+        figures["concurrent_jobs_per_s"] = sizes.single_jobs / together["seconds"]
+        figures["concurrent_cpu_us_per_job"] = together["cpu_s"] * _MICROSECONDS / sizes.single_jobs
+    rest: dict[str, Any] = {"begin": begin, "jobs": sizes.jobs + 1 - begin}
     bulk = await submitter.ask(_SUBMIT_TIMEOUT_S, do="bulk", batch=sizes.batch, **rest)
     if "cannot" in bulk:
         await submitter.ask(_SUBMIT_TIMEOUT_S, do="submit", **rest)

@@ -8,14 +8,16 @@ from bench.results import Document, number
 
 Figures = Mapping[str, Mapping[str, float]]
 
-_SPREAD = ("drain_jobs_per_s", "single_jobs_per_s", "bulk_jobs_per_s")
+_SPREAD = ("drain_jobs_per_s", "single_jobs_per_s", "concurrent_jobs_per_s", "bulk_jobs_per_s")
 _COLUMNS = {
     "drain_jobs_per_s": "drain, jobs/s",
     "single_jobs_per_s": "submit, jobs/s",
+    "concurrent_jobs_per_s": "100 at once",
     "bulk_jobs_per_s": "in bulk, jobs/s",
     "latency_p50_ms": "idle p50, ms",
     "latency_p99_ms": "p99, ms",
     "single_cpu_us_per_job": "submit CPU, µs/job",
+    "concurrent_cpu_us_per_job": "at once",
     "bulk_cpu_us_per_job": "in bulk",
     "worker_cpu_us_per_job": "worker CPU, µs/job",
     "redis_cpu_us_per_job": "Redis CPU, µs/job",
@@ -54,7 +56,8 @@ def tables(document: Document) -> list[str]:
 
 
 def _measured(cases: Mapping[str, Figures], names: Sequence[str], columns: Mapping[str, str]) -> str:
-    return _table(["", *columns.values()], [[name, *(_cell(cases[name], figure) for figure in columns)] for name in names])
+    known = {figure: words for figure, words in columns.items() if any(figure in cases[name] for name in names)}
+    return _table(["", *known.values()], [[name, *(_cell(cases[name], figure) for figure in known)] for name in names])
 
 
 def _cell(figures: Figures, figure: str) -> str:

@@ -67,12 +67,30 @@ class Submitter:
 
     async def carry_out(self, order: dict[str, Any]) -> dict[str, Any]:
         numbers = range(order["begin"], order["begin"] + order["jobs"])
-        action = {"submit": self._one_by_one, "bulk": self._in_bulk, "paced": self._paced, "results": self._results}[order["do"]]
+        action = {
+            "submit": self._one_by_one,
+            "together": self._together,
+            "bulk": self._in_bulk,
+            "paced": self._paced,
+            "results": self._results,
+        }[order["do"]]
         return await action(numbers, order)
 
     async def _one_by_one(self, numbers: range, _: dict[str, Any]) -> dict[str, Any]:
         begun = _Stopwatch()
         handles = [await _finished(self._peer.submit(number)) for number in numbers]
+        return self._timed(begun, handles)
+
+    async def _together(self, numbers: range, order: dict[str, Any]) -> dict[str, Any]:
+        """The same call from many coroutines, each one after the other."""
+        if not inspect.iscoroutinefunction(self._peer.submit):
+            return {"cannot": "together"}
+        begun, left, handles = _Stopwatch(), iter(numbers), []
+
+        async def submit_some() -> None:
+            handles.extend([await self._peer.submit(number) for number in left])
+
+        await asyncio.gather(*(submit_some() for _ in range(order["coroutines"])))
         return self._timed(begun, handles)
 
     async def _in_bulk(self, numbers: range, order: dict[str, Any]) -> dict[str, Any]:
