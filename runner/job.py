@@ -53,11 +53,14 @@ def check_job_id(job_id: str) -> str:
 
 
 class Submission(NamedTuple):
-    """One job on its way to Redis: arguments are encoded and checked, the buckets it needs are known."""
+    """One job on its way to Redis: arguments are encoded and checked, the buckets it needs are known.
+
+    Behind `id` and `args` comes what many have in common.
+    """
 
     id: str
-    task: str
     args: bytes
+    task: str
     limits: str = ""
     line: str = ""
     priority: int = int(Priority.normal)

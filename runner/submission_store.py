@@ -71,21 +71,33 @@ class SubmissionStore(QueueStore):
         self, jobs: Sequence[Submission], most: int, *, whole: bool = False, behind: int = 0, force: bool = False
     ) -> tuple[list[str], StoreFull | None]:
         """For each job an answer, and why some of them are 'full'."""
-        rest: list[scripts.Argument] = []
-        for job in jobs:
-            rest += job
+        rest = _runs(jobs)
         refusal: StoreFull | None = None
         try:
-            answers = await self._run("submit", rest, force=force, most_backlog=most, whole=int(whole), behind=behind)
+            answers = await self._run("submit", rest, force=force, count=len(jobs), most_backlog=most, whole=int(whole), behind=behind)
         except StoreFull as error:
             # Refused before anything was written. With no room at all the script still answers for the jobs that exist.
-            answers, refusal = await self._run("submit", rest, most_backlog=0, whole=0, behind=0), error
+            answers, refusal = await self._run("submit", rest, count=len(jobs), most_backlog=0, whole=0, behind=0), error
         replies.check_versions(self.keys.queue, answers)
         if len(answers) > len(jobs):
             unended = answers.pop()
             refusal = refusal or BacklogFull(self.keys.queue, unended, most, behind + answers.count(_FULL.encode()))
             return [answer.decode() for answer in answers], refusal
         return [answer.decode() for answer in answers], None
+
+
+def _runs(jobs: Sequence[Submission]) -> list[scripts.Argument]:
+    """The jobs as submit.lua takes them: what successive ones have in common is sent once."""
+    words: list[scripts.Argument] = []
+    count_at = 0
+    common = None
+    for job in jobs:
+        if common is None or job[2:] != common:
+            common, count_at = job[2:], len(words)
+            words += (0, *common)
+        words[count_at] += 1  # type: ignore[operator] # a number stands there
+        words += job[:2]
+    return words
 
 
 def _of_one(refusal: StoreFull, queue: str) -> StoreFull:

@@ -1,11 +1,12 @@
 -- submit: accept jobs. (new) -> queued, waiting or scheduled. Repeatable: the same id with the same task and arguments is the
 -- job that exists; with others it is a conflict, and that job alone is not stored.
 -- KEYS: prefix
--- ARGV: most_backlog (-1: no cap), whole (0 or 1), behind (jobs), jobs...
+-- ARGV: most_backlog (-1: no cap), whole (0 or 1), behind (jobs), count (jobs), runs...
 --   whole: all that are new fit under the cap or none is stored, else each as long as there is room
 --   behind: new jobs of the same batch that follow in other calls
---   jobs: for each id, task, args (JSON), limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us,
---   max_wait_us (0: for ever), on_expiry ('expire' or 'fail')
+--   runs: jobs that are alike but for id and arguments, in their order: how many, then of all of them task,
+--   limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us, max_wait_us (0: for ever),
+--   on_expiry ('expire' or 'fail'), then for each id, args (JSON)
 -- Returns: for each job its first state ('queued', 'waiting' or 'scheduled'), or 'existing' or 'conflict', or 'full': no room for
 --   it; at the end, only if there was not room for all, how many jobs there are. Of a caller that is too old for this queue
 --   'outdated', the newest format in use, the oldest allowed
@@ -15,8 +16,8 @@
 local refused = outdated()
 if refused then return refused end
 
-local STRIDE_ARGV = 9
-local count = (#ARGV - jobs_at + 1) / STRIDE_ARGV
+local HEAD, A_JOB = 8, 2
+local jobs = tonumber(count)
 local answers = {}
 local sequence
 local submitted = int(now)
@@ -29,56 +30,66 @@ if most_backlog ~= '-1' then
   unended = redis.call('ZCARD', prefix .. 'scheduled') + math.max(tonumber(redis.call('GET', prefix .. 'waiting') or 0), 0)
   for _, stream in ipairs(STREAMS) do unended = unended + redis.call('XLEN', stream) end
   room = tonumber(most_backlog) - unended
-  local new = tonumber(behind)
-  if whole == '1' and room < new + count then
-    for n = 1, count do new = new + 1 - redis.call('EXISTS', job_key(ARGV[jobs_at + (n - 1) * STRIDE_ARGV])) end
+  if whole == '1' and room < tonumber(behind) + jobs then
+    local new, at = tonumber(behind) + jobs, runs_at
+    while at <= #ARGV do
+      local next_run = at + HEAD + ARGV[at] * A_JOB
+      for id_at = at + HEAD, next_run - 1, A_JOB do new = new - redis.call('EXISTS', job_key(ARGV[id_at])) end
+      at = next_run
+    end
     if new > room then
       room = 0
-      answers[count + 1] = unended
+      answers[jobs + 1] = unended
     end
   end
 end
 
-for n = 1, count do
-  local at = jobs_at + (n - 1) * STRIDE_ARGV
-  local id, task, args, limits = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local priority, delay_us = ARGV[at + 5], tonumber(ARGV[at + 6])
-  local key = job_key(id)
-  if redis.call('EXISTS', key) == 1 then
-    local existing = redis.call('HMGET', key, 'task', 'args')
-    answers[n] = (existing[1] == task and existing[2] == args) and 'existing' or 'conflict'
-  elseif room <= 0 then
-    answers[n] = 'full'
-    answers[count + 1] = unended
-  else
-    local state = delay_us > 0 and 'scheduled' or 'queued'
-    local rank
-    room = room - 1
-    if limits == '' then
-      redis.call('HSET', key, 'task', task, 'args', args, 'state', state, 'priority', priority, 'submitted', submitted)
+local n, at = 0, runs_at
+while at <= #ARGV do
+  local task, limits, priority = ARGV[at + 1], ARGV[at + 2], ARGV[at + 4]
+  local delay_us, max_wait_us = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
+  local state = delay_us > 0 and 'scheduled' or 'queued'
+  local next_run = at + HEAD + ARGV[at] * A_JOB
+  for id_at = at + HEAD, next_run - 1, A_JOB do
+    local id, args = ARGV[id_at], ARGV[id_at + 1]
+    local key = job_key(id)
+    n = n + 1
+    if redis.call('EXISTS', key) == 1 then
+      local existing = redis.call('HMGET', key, 'task', 'args')
+      answers[n] = (existing[1] == task and existing[2] == args) and 'existing' or 'conflict'
+    elseif room <= 0 then
+      answers[n] = 'full'
+      answers[jobs + 1] = unended
     else
-      if not sequence then sequence = redis.call('INCRBY', prefix .. 'seq', count) - count end
-      sequence = sequence + 1
-      rank = priority * STEP + sequence
-      redis.call('HSET', key, 'task', task, 'args', args, 'state', state, 'priority', priority, 'submitted', submitted,
-        'limits', limits, 'line', ARGV[at + 4], 'rank', int(rank))
+      local rank
+      room = room - 1
+      if limits == '' then
+        redis.call('HSET', key, 'task', task, 'args', args, 'state', state, 'priority', priority, 'submitted', submitted)
+      else
+        if not sequence then sequence = redis.call('INCRBY', prefix .. 'seq', jobs) - jobs end
+        sequence = sequence + 1
+        rank = priority * STEP + sequence
+        redis.call('HSET', key, 'task', task, 'args', args, 'state', state, 'priority', priority, 'submitted', submitted,
+          'limits', limits, 'line', ARGV[at + 3], 'rank', int(rank))
+      end
+      if max_wait_us > 0 then
+        local expires = now + delay_us + max_wait_us
+        redis.call('HSET', key, 'expires', int(expires), 'on_expiry', ARGV[at + 7])
+        note_due(expires, prefix .. 'expiring')
+        redis.call('ZADD', prefix .. 'expiring', int(expires), id)
+      end
+      if state == 'scheduled' then
+        note_due(now + delay_us, prefix .. 'scheduled')
+        redis.call('ZADD', prefix .. 'scheduled', int(now + delay_us), id)
+      elseif rank or #lined > 0 then
+        lined[#lined + 1] = { n, at, id, rank }
+      else
+        add_to_stream(priority, id)
+      end
+      answers[n] = state
     end
-    if ARGV[at + 7] ~= '0' then
-      local expires = now + delay_us + tonumber(ARGV[at + 7])
-      redis.call('HSET', key, 'expires', int(expires), 'on_expiry', ARGV[at + 8])
-      note_due(expires, prefix .. 'expiring')
-      redis.call('ZADD', prefix .. 'expiring', int(expires), id)
-    end
-    if state == 'scheduled' then
-      note_due(now + delay_us, prefix .. 'scheduled')
-      redis.call('ZADD', prefix .. 'scheduled', int(now + delay_us), id)
-    elseif rank or #lined > 0 then
-      lined[#lined + 1] = { n, at, rank }
-    else
-      add_to_stream(priority, id)
-    end
-    answers[n] = state
   end
+  at = next_run
 end
 if #lined == 0 then
   nudge_leader()
@@ -88,8 +99,8 @@ end
 -- include from here on: _queue
 
 for _, job in ipairs(lined) do
-  local n, at, rank = job[1], job[2], job[3]
-  answers[n] = enqueue(ARGV[at], tonumber(ARGV[at + 5]), rank and ARGV[at + 3], ARGV[at + 4], rank)
+  local place, run_at, id, rank = unpack(job, 1, 4)
+  answers[place] = enqueue(id, tonumber(ARGV[run_at + 4]), rank and ARGV[run_at + 2], ARGV[run_at + 3], rank)
 end
 flush_buckets()
 nudge_leader()

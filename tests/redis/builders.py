@@ -76,7 +76,7 @@ def job(
     limits, line = encode_needs(wanted, share, weight)
     name = f"j{next(_numbers)}" if job_id is None else job_id
     delay_us, max_wait_us = round(delay * MICROSECONDS), round(max_wait * MICROSECONDS)
-    return Submission(name, task, args, limits, line, int(priority), delay_us, max_wait_us, on_expiry)
+    return Submission(name, args, task, limits, line, int(priority), delay_us, max_wait_us, on_expiry)
 
 
 def slot(bucket: str, cost: int = 1) -> Need:

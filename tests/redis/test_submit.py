@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from runner.job import Submission
 from runner.keys import Priority
 from runner.redis_client import command
 from runner.scripts import Argument
@@ -228,7 +227,7 @@ async def test_large_jobs_are_submitted_in_calls_that_are_answered_in_time(store
     run = store._run
 
     async def counted(name: str, rest: Sequence[Argument] = (), /, **arguments: Any) -> Any:
-        sent.append(len(rest) // len(Submission._fields))
+        sent.append(arguments["count"])
         return await run(name, rest, **arguments)
 
     store._run = counted  # type: ignore[method-assign]
@@ -237,6 +236,23 @@ async def test_large_jobs_are_submitted_in_calls_that_are_answered_in_time(store
     assert await store.submit([job("j1", task="other"), *large]) == ["queued", "queued", "conflict", "queued", "queued", "queued"]
 
     assert sent == [3, 1, 1, 1]
+
+
+async def test_jobs_of_all_kinds_in_turns_keep_their_order_and_what_each_asks_for(store: JobStore) -> None:
+    """What successive jobs have in common is sent once: of these each, or three each."""
+    await publish(store, interval("x", capacity=10))
+    kinds = [job("plain"), job("other", task="other"), job("low", priority=Priority.low), job("later", delay=1)]
+    kinds += [job("limited", needs=["x"]), job("expiring", max_wait=5), job("failing", max_wait=5, on_expiry="fail")]
+    mixed = [kind._replace(id=f"{kind.id}-{number}") for number in range(4) for kind in kinds]
+    mixed += [kind._replace(id=f"{kind.id}-{number}") for kind in kinds for number in range(4, 7)]
+
+    assert await store.submit(mixed) == ["scheduled" if one.delay_us else "queued" for one in mixed]
+
+    for one in mixed:
+        stored = await command(store.redis, "HMGET", store.keys.job(one.id), "task", "args", "priority", "on_expiry", "limits")
+        expiry = one.on_expiry.encode() if one.max_wait_us else None
+        assert stored == [one.task.encode(), one.args, str(one.priority).encode(), expiry, one.limits.encode() or None]
+    assert await store.submit(mixed) == ["existing"] * len(mixed)
 
 
 @pytest.mark.parametrize(
