@@ -1,0 +1,96 @@
+"""Jobs that many coroutines of one process submit at the same time: they share calls, and nothing else."""
+
+import asyncio
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from runner import BacklogFull, JobHandle, JobIdConflict, Runner, StoreUnavailable
+from runner.keys import Keys, Priority
+from runner.registry import Task
+from tests.worker.conftest import MakeApp
+
+NOBODY = "redis://127.0.0.1:1/0"
+
+
+def noop(app: Runner) -> Task[[int], int]:
+    @app.task
+    async def noop(number: int) -> int:
+        return number
+
+    return noop
+
+
+async def stored(redis: Redis, queue: str) -> list[str]:
+    """The ids of the ready jobs, in their order."""
+    entries: Any = await redis.xrange(Keys(queue).stream(Priority.normal))
+    return [fields[b"id"].decode() for _, fields in entries]
+
+
+async def outcomes(*submissions: "asyncio.Task[JobHandle[int]]") -> list[str]:
+    answers = await asyncio.gather(*submissions, return_exceptions=True)
+    return [answer.first_state if isinstance(answer, JobHandle) else type(answer).__name__ for answer in answers]
+
+
+def start(task: Task[[int], int], *ids: str) -> "list[asyncio.Task[JobHandle[int]]]":
+    return [asyncio.create_task(task.with_options(id=name).submit(1)) for name in ids]
+
+
+async def test_they_are_stored_in_their_order_by_few_calls(redis: Redis, queue: str, make_app: MakeApp) -> None:
+    app = make_app()
+    ids = [f"n{number}" for number in range(200)]
+    await app.publish()
+    sent: list[int] = []
+    submit_each = app.client.store.submit_each
+    app.client._submissions._call = lambda jobs: (sent.append(len(jobs)), submit_each(jobs))[1]  # type: ignore[func-returns-value]
+
+    assert await outcomes(*start(noop(app), *ids)) == ["queued"] * 200
+
+    assert await stored(redis, queue) == ids
+    assert sent == [1, 199]
+
+
+async def test_each_has_its_own_refusal(redis: Redis, queue: str, make_app: MakeApp) -> None:
+    app = make_app(max_backlog=4)
+    task = noop(app)
+    await task.with_options(id="taken").submit(2)
+    damaged = Keys(queue).job("damaged")
+    await redis.rpush(damaged, "x")
+    await redis.expire(damaged, 60)
+
+    submitted = start(task, "a", "b", "taken", "c", "damaged", "d", "a")
+
+    answers = await asyncio.gather(*submitted, return_exceptions=True)
+    assert [type(answers[index]) for index in (2, 4, 5)] == [JobIdConflict, ResponseError, BacklogFull]
+    assert str(answers[5]).endswith("no room for 1 more, submit again later")
+    assert await stored(redis, queue) == ["taken", "a", "b", "c"]
+    handles = [answers[index] for index in (0, 1, 3, 6)]
+    assert all(isinstance(handle, JobHandle) for handle in handles)
+
+
+async def test_one_that_is_cancelled_leaves_the_others_alone(redis: Redis, queue: str, make_app: MakeApp) -> None:
+    for steps in range(12):
+        app = make_app()
+        await app.publish()
+        names = [f"{steps}-{letter}" for letter in "abcde"]
+        submitted = start(noop(app), *names)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+
+        submitted[0].cancel()
+        submitted[2].cancel()
+
+        assert await outcomes(submitted[1], submitted[3], submitted[4]) == ["queued"] * 3
+        await app.close()
+        ready = await stored(redis, queue)
+        assert [name for name in ready if name in (names[1], names[3], names[4])] == [names[1], names[3], names[4]]
+
+
+async def test_all_are_told_when_redis_is_away(make_app: MakeApp) -> None:
+    app = make_app(redis_url=NOBODY)
+    app._published_s = float("inf")
+
+    answers = await asyncio.gather(*start(noop(app), *(f"n{number}" for number in range(20))), return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [StoreUnavailable] * 20
