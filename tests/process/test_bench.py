@@ -54,8 +54,7 @@ def undocumented(figures: Iterable[str]) -> list[str]:
         ("memory", "worker", {"worker_mb_after_all", "worker_growth_percent"}),
         ("floor", "drain", {"share_percent", "jobs_per_s", "bare_jobs_per_s", "bare_redis_cpu_us_per_job"}),
         ("floor", "submit", {"share_percent", "bare_jobs_per_s"}),
-        ("floor", "post", {"share_percent", "bare_requests_per_s", "bare_service_cpu_us_per_request"}),
-        ("floor", "batch", {"share_percent", "jobs_per_s", "bare_jobs_per_s"}),
+        ("floor", "batch", {"share_percent", "jobs_per_s", "bare_jobs_per_s", "bare_service_cpu_us_per_request"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
