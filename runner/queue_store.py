@@ -58,8 +58,16 @@ class QueueStore:
         script = _SCRIPTS[name]
         if force:
             script = script.going_on or script
+        command = script.call(self._prefix, rest, **self._completed(name, arguments))
         with translated_errors():
-            return await script.run(self.redis, self._prefix, rest, **self._completed(name, arguments))
+            while True:
+                try:
+                    return await self.redis.execute_command(*command)
+                except ResponseError as refusal:
+                    again = script.call_again(command, refusal)
+                    if again is None:
+                        raise
+                command = again
 
     async def _run_behind(self, read: Sequence[scripts.Argument], name: str, /, **arguments: scripts.Argument) -> tuple[Any, Any]:
         """Run a script right behind a blocking read, with no way there and back between them: both replies.

@@ -21,12 +21,6 @@ _DECLARATION = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 Argument = str | bytes | int
 
 
-class AsyncRedis(Protocol):
-    """What a script needs of an asyncio client."""
-
-    async def execute_command(self, *args: Any, **options: Any) -> Any: ...
-
-
 class ThreadRedis(Protocol):
     """What a script needs of a client used from a thread."""
 
@@ -73,17 +67,6 @@ class Script:
         if self.going_on is None or self.refused_when_full or text in (self.going_on.sha, self.going_on.source) or not is_full(refusal):
             return None
         return ["EVALSHA", self.going_on.sha, *arguments]
-
-    async def run(self, redis: AsyncRedis, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> Any:
-        command = self.call(key, rest, **named)
-        while True:
-            try:
-                return await redis.execute_command(*command)
-            except ResponseError as refusal:
-                again = self.call_again(command, refusal)
-                if again is None:
-                    raise
-            command = again
 
     def run_in_thread(self, redis: ThreadRedis, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> Any:
         command = self.call(key, rest, **named)

@@ -115,31 +115,21 @@ class ForgetfulRedis:
         return "done"
 
 
-class AsyncForgetfulRedis(ForgetfulRedis):
-    async def execute_command(self, *args: object, **_: object) -> object:
-        return super().execute_command(*args)
+def test_a_lost_script_is_sent_again_in_full_and_only_then(load_text: Loader) -> None:
+    script, redis = load_text(HEADER.format("id", "none")), ForgetfulRedis(NoScriptError("NOSCRIPT"))
+
+    assert script.run_in_thread(redis, "prefix", id="a") == "done"
+
+    assert redis.commands == [("EVALSHA", script.sha, "1", "prefix", "a"), ("EVAL", script.source, "1", "prefix", "a")]
 
 
-async def test_a_lost_script_is_sent_again_in_full_and_only_then(load_text: Loader) -> None:
-    script = load_text(HEADER.format("id", "none"))
-    redis, thread = AsyncForgetfulRedis(NoScriptError("NOSCRIPT")), ForgetfulRedis(NoScriptError("NOSCRIPT"))
-
-    assert await script.run(redis, "prefix", id="a") == "done"
-    assert script.run_in_thread(thread, "prefix", id="a") == "done"
-
-    assert redis.commands == thread.commands == [("EVALSHA", script.sha, "1", "prefix", "a"), ("EVAL", script.source, "1", "prefix", "a")]
-
-
-async def test_any_other_error_is_not_answered_by_running_the_script_again(load_text: Loader) -> None:
-    script = load_text(HEADER.format("id", "none"))
-    redis, thread = AsyncForgetfulRedis(ResponseError("MISCONF")), ForgetfulRedis(ResponseError("MISCONF"))
+def test_any_other_error_is_not_answered_by_running_the_script_again(load_text: Loader) -> None:
+    script, redis = load_text(HEADER.format("id", "none")), ForgetfulRedis(ResponseError("MISCONF"))
 
     with pytest.raises(ResponseError):
-        await script.run(redis, "prefix", id="a")
-    with pytest.raises(ResponseError):
-        script.run_in_thread(thread, "prefix", id="a")
+        script.run_in_thread(redis, "prefix", id="a")
 
-    assert [len(redis.commands), len(thread.commands)] == [1, 1]
+    assert len(redis.commands) == 1
 
 
 class FullRedis(ForgetfulRedis):
