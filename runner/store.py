@@ -167,10 +167,17 @@ class JobStore(SubmissionStore, LimitStore):
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> list[str]:
         """Record what attempts came to: for each 'accepted', 'repeated' or 'stale'. At most 500."""
-        rest: list[scripts.Argument] = []
+        words: list[scripts.Argument] = []
+        count_at = 0
+        common = None
         for job, ending, payload, delay_us, ttl_ms, settled, freeze in outcomes:
-            rest += (job.priority, job.entry, job.id, job.attempt, ending, payload, delay_us, ttl_ms, settled, freeze)
-        return [answer.decode() for answer in await self._run("finish", rest, worker=worker)]
+            # What successive outcomes have in common is sent once.
+            if common != (alike := (job.priority, ending, delay_us, ttl_ms, settled, freeze)):
+                common, count_at = alike, len(words)
+                words += (0, *alike)
+            words[count_at] += 1  # type: ignore[operator] # a number stands there
+            words += (job.entry, job.id, job.attempt, payload)
+        return [answer.decode() for answer in await self._run("finish", words, worker=worker)]
 
     async def reconcile(self, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:
         """Give back all that Redis thinks this worker holds except what it has in hand; how many that were. `leave` signs off."""

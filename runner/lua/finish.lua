@@ -2,23 +2,29 @@
 -- throttled: the provider said wait, so the bucket is frozen for everybody and the attempt does not count).
 -- Only the attempt that is running may speak: anything else is stale. Repeatable: a second call changes nothing.
 -- KEYS: prefix
--- ARGV: worker, outcomes...
---   outcomes: for each priority, entry, id, attempt, ending (succeeded, failed, retry, throttled, cancelled, returned),
---   payload (JSON), delay_us (retry, throttled), ttl_ms (final states), settled ("bucket=tokens;..." really used, or ""),
---   bucket (throttled: the one to freeze)
+-- ARGV: worker, runs...
+--   runs: outcomes that are alike but for their jobs and payloads, in their order: how many, then of all of them priority,
+--   ending (succeeded, failed, retry, throttled, cancelled, returned), delay_us (retry, throttled), ttl_ms (final states),
+--   settled ("bucket=tokens;..." really used, or ""), bucket (throttled: the one to freeze), then for each entry, id, attempt,
+--   payload (JSON)
 -- Returns: for each outcome 'accepted', 'repeated' or 'stale'
 -- include: _base, _conclude, _due
 
-local STRIDE_ARGV = 10
+local HEAD, AN_OUTCOME = 7, 4
+local PRIORITY, ENDING, DELAY, TTL, SETTLED, BUCKET = 1, 2, 3, 4, 5, 6 -- behind the start of a run
+local ID, ATTEMPT, PAYLOAD = 1, 2, 3 -- behind an entry
 local last = #ARGV
 local answers = {}
 local with_buckets, met = {}, {} -- outcomes that are recorded below, and their jobs
 
 -- Free first: this is allowed, and makes room, even when memory is full.
 local entries = { {}, {}, {} }
-for at = outcomes_at, last, STRIDE_ARGV do
-  local list = entries[ARGV[at] + 1]
-  list[#list + 1] = ARGV[at + 1]
+local run = runs_at
+while run <= last do
+  local list = entries[ARGV[run + PRIORITY] + 1]
+  local next_run = run + HEAD + ARGV[run] * AN_OUTCOME
+  for at = run + HEAD, next_run - 1, AN_OUTCOME do list[#list + 1] = ARGV[at] end
+  run = next_run
 end
 for priority = 1, 3 do delete_entries(STREAMS[priority], entries[priority]) end
 
@@ -30,27 +36,27 @@ local function state_after(ending, cancelled)
 end
 
 -- Whether an outcome moves tokens, or brings the job back to where it may wait for some.
-local function needs_buckets(at, limits)
-  local ending = ARGV[at + 4]
+local function needs_buckets(run, limits)
+  local ending = ARGV[run + ENDING]
   if ending == 'throttled' or ending == 'returned' then return true end
-  return limits and (ARGV[at + 8] ~= '' or string.find(limits, '!', 1, true))
+  return limits and (ARGV[run + SETTLED] ~= '' or string.find(limits, '!', 1, true))
 end
 
 -- The job ends, or is scheduled for its retry; false: it goes back to where a job that has not started belongs.
-local function record(at, id, key, f)
-  local ending, payload = ARGV[at + 4], ARGV[at + 5]
+local function record(run, id, key, payload, f)
+  local ending = ARGV[run + ENDING]
   if f[5] then
     redis.call('SREM', cancels_key(worker), id)
     if ending ~= 'succeeded' and ending ~= 'failed' then ending = 'cancelled' end
   end
   if ending == 'succeeded' then
-    conclude(id, f[3], 'succeeded', 'result', payload, f[2], f[4], ARGV[at + 7])
+    conclude(id, f[3], 'succeeded', 'result', payload, f[2], f[4], ARGV[run + TTL])
   elseif ending == 'failed' then
-    conclude(id, f[3], 'failed', 'error', payload, f[2], f[4], ARGV[at + 7])
+    conclude(id, f[3], 'failed', 'error', payload, f[2], f[4], ARGV[run + TTL])
   elseif ending == 'cancelled' then
-    conclude(id, f[3], 'cancelled', nil, nil, f[2], f[4], ARGV[at + 7])
+    conclude(id, f[3], 'cancelled', nil, nil, f[2], f[4], ARGV[run + TTL])
   elseif ending == 'retry' then
-    local due = now + tonumber(ARGV[at + 6])
+    local due = now + tonumber(ARGV[run + DELAY])
     redis.call('HSET', key, 'state', 'scheduled', 'reason', 'retry', 'error', payload)
     redis.call('HINCRBY', key, 'failures', 1)
     note_due(due, prefix .. 'scheduled')
@@ -61,22 +67,27 @@ local function record(at, id, key, f)
   return true
 end
 
-for at = outcomes_at, last, STRIDE_ARGV do
-  local id, attempt = ARGV[at + 2], ARGV[at + 3]
-  local key = job_key(id)
-  local f = redis.call('HMGET', key, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started')
-  local answer = 'accepted'
-  if f[2] ~= attempt or f[1] ~= 'running' then
-    answer = (f[2] == attempt and f[1] == state_after(ARGV[at + 4], f[5])) and 'repeated' or 'stale'
-  elseif met[id] then
-    answer = 'repeated'
-  elseif needs_buckets(at, f[6]) then
-    with_buckets[#with_buckets + 1] = { at, id, key, f }
-    met[id] = true
-  else
-    record(at, id, key, f)
+run = runs_at
+while run <= last do
+  local next_run = run + HEAD + ARGV[run] * AN_OUTCOME
+  for at = run + HEAD, next_run - 1, AN_OUTCOME do
+    local id, attempt, payload = ARGV[at + ID], ARGV[at + ATTEMPT], ARGV[at + PAYLOAD]
+    local key = job_key(id)
+    local f = redis.call('HMGET', key, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started')
+    local answer = 'accepted'
+    if f[2] ~= attempt or f[1] ~= 'running' then
+      answer = (f[2] == attempt and f[1] == state_after(ARGV[run + ENDING], f[5])) and 'repeated' or 'stale'
+    elseif met[id] then
+      answer = 'repeated'
+    elseif needs_buckets(run, f[6]) then
+      with_buckets[#with_buckets + 1] = { run, id, key, payload, f }
+      met[id] = true
+    else
+      record(run, id, key, payload, f)
+    end
+    answers[#answers + 1] = answer
   end
-  answers[#answers + 1] = answer
+  run = next_run
 end
 if #with_buckets == 0 then
   nudge_leader()
@@ -114,18 +125,18 @@ local function put_back(id, key)
 end
 
 for _, outcome in ipairs(with_buckets) do
-  local at, id, key, f = unpack(outcome)
-  if f[6] and (ARGV[at + 8] ~= '' or string.find(f[6], '!', 1, true)) then
+  local its_run, id, key, payload, f = unpack(outcome)
+  if f[6] and (ARGV[its_run + SETTLED] ~= '' or string.find(f[6], '!', 1, true)) then
     local needs, holder = needs_of(f[6]), holder_of(id, f[2])
-    settle(needs, ARGV[at + 8], holder, tonumber(f[7]))
+    settle(needs, ARGV[its_run + SETTLED], holder, tonumber(f[7]))
     give_back_all(needs, holder)
     wake_waiters(needs)
   end
-  if ARGV[at + 4] == 'throttled' then
-    freeze(ARGV[at + 9], tonumber(ARGV[at + 6]), id)
+  if ARGV[its_run + ENDING] == 'throttled' then
+    freeze(ARGV[its_run + BUCKET], tonumber(ARGV[its_run + DELAY]), id)
     redis.call('HINCRBY', key, 'throttled', 1)
   end
-  if not record(at, id, key, f) then put_back(id, key) end
+  if not record(its_run, id, key, payload, f) then put_back(id, key) end
 end
 
 flush_buckets()
