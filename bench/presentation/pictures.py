@@ -25,7 +25,7 @@ def pictures(results: Results) -> dict[str, str]:
 
 def _speed(results: Results) -> list[Panel]:
     drain = {"async": "coroutines", "sync": "plain functions", "payload-1k": "1 KB of argument", "slots-10": "10 slots"}
-    enqueue = {"bulk": "500 a call", "bulk-limit": "with a limit", "single": "one by one"}
+    enqueue = {"bulk": "500 a call", "bulk-limit": "with a limit", "concurrent": "100 at once", "single": "one by one"}
     return [
         Panel("Jobs finished", "a second, 100 slots", _bars(results, "drain", "jobs_per_s", drain | {"slots-500": "500 slots"})),
         Panel("Jobs submitted", "a second", _bars(results, "enqueue", "jobs_per_s", enqueue) + _requests(results)),
@@ -34,7 +34,7 @@ def _speed(results: Results) -> list[Panel]:
     ]
 
 
-_FLOOR = {"drain": "finishing jobs", "submit": "submitting in bulk", "post": "POST /v1/jobs"}
+_FLOOR = {"drain": "finishing jobs", "submit": "submitting in bulk", "post": "POST /v1/jobs", "batch": "POST of 500 jobs"}
 
 
 def _requests(results: Results) -> list[Bar]:
@@ -77,9 +77,11 @@ def _peers(results: Results) -> list[Panel]:
         ("Jobs finished", "a second, one worker process", "drain_jobs_per_s"),
         ("Jobs submitted in bulk", "a second", "bulk_jobs_per_s"),
         ("Jobs submitted one by one", "a second", "single_jobs_per_s"),
+        ("Jobs submitted from 100 coroutines", "a second", "concurrent_jobs_per_s"),
         ("Submit to handler, idle, p50", "ms: less is better", "latency_p50_ms"),
         ("Redis commands for a job", "less is better", "redis_commands_per_job"),
         ("Redis commands for a start behind a rate", "less is better", "throttle_redis_commands_per_start"),
+        ("CPU of the worker behind a rate", "s in 8 s: less is better", "throttle_worker_cpu_s"),
     ]
     drawn = []
     for title, note, figure in panels:
