@@ -12,25 +12,68 @@
 --   entries dropped as garbage, the suspect ('' or {priority, entry, id}: to be claimed again once the worker runs nothing; its
 --   entry is empty if it was started, and then nothing may run beside it), then for each started job: priority, entry, id, task, args, attempt,
 --   failures, limits
--- include: _queue, _turn, _release
+-- include: _base, _turn
 
 local refusal = refusal_of(worker, turn)
 if refusal then return { refusal == 'late' and 'ok' or refusal, -1, 0, '' } end
 
 local slots = tonumber(free)
-local done_with = { {}, {}, {} } -- entries that leave the streams
 local reply = { 'ok', -1, 0, '' }
 local started, started_at = 0, int(now)
 
-local function drop(priority, entry)
-  local entries = done_with[priority + 1]
-  entries[#entries + 1] = entry
+local function fields_of(id)
+  return redis.pcall('HMGET', job_key(id), 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes')
+end
+
+-- Make a job running, with the fields it had.
+local function run(priority, entry, id, f, limits)
+  local attempt = (tonumber(f[7]) or 0) + 1
+  redis.call('HSET', job_key(id), 'state', 'running', 'attempt', attempt, 'worker', worker, 'entry', entry, 'started', started_at)
+  if record_starts == '1' then
+    redis.call('XADD', prefix .. 'starts', '*', 'job', id, 'limits', limits or '', 'attempt', attempt, 'now', started_at)
+  end
+  local n = #reply
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = priority, entry, id, f[2]
+  reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = f[3], attempt, tonumber(f[8]) or 0, limits or ''
+  started = started + 1
+end
+
+-- The entries that are ours: priority, entry, id (nil: garbage).
+local ours = {}
+for at = held_at, #ARGV, 3 do ours[#ours + 1] = { tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2] } end
+local function id_in(fields) return fields and fields[1] == 'id' and fields[2] or nil end
+if seen ~= '' then
+  local high, normal, low = string.match(seen, '(%S+) (%S+) (%S+)')
+  local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'STREAMS', STREAMS[1], STREAMS[2], STREAMS[3], high, normal, low)
+  if not answer.err then
+    for priority = 0, 2 do
+      for _, row in ipairs(answer[priority + 1][2]) do ours[#ours + 1] = { priority, row[1], id_in(row[2]) } end
+    end
+  end
 end
 
 -- What this call releases it starts, as a rule: what is read of a job to release it is kept for its start.
 local read_before = {}
-local function fields_of(id)
-  return redis.pcall('HMGET', job_key(id), 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes')
+
+-- A worker that waited and got one job which needs no tokens: nearly all of what follows is there for others.
+local held = #ours
+if held == 1 and ours[1][3] and slots > 0 and look ~= '1' and read_more == '0' then
+  local priority, entry, id = unpack(ours[1])
+  local f = fields_of(id)
+  if f[1] == 'queued' and f[2] and f[3] and not (f[4] or f[11] or f[12]) then
+    run(priority, entry, id, f)
+    return reply
+  end
+  read_before[id] = f
+end
+
+-- include from here on: _queue, _release
+
+local done_with = { {}, {}, {} } -- entries that leave the streams
+
+local function drop(priority, entry)
+  local entries = done_with[priority + 1]
+  entries[#entries + 1] = entry
 end
 
 limits_of = function(id)
@@ -111,30 +154,17 @@ local function start(priority, entry, id)
     drop(priority, entry)
     return add_to_stream(priority, id)
   end
-  redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'worker', worker, 'entry', entry, 'started', started_at)
-  if record_starts == '1' then
-    redis.call('XADD', prefix .. 'starts', '*', 'job', id, 'limits', limits or '', 'attempt', attempt, 'now', started_at)
-  end
-  local n = #reply
-  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = priority, entry, id, f[2]
-  reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = f[3], attempt, tonumber(f[8]) or 0, limits or ''
-  started = started + 1
+  run(priority, entry, id, f, limits)
   if suspect then
     reply[4] = { priority, '', id }
     slots = started
   end
 end
 
-local function start_rows(priority, rows)
-  for _, row in ipairs(rows) do
-    local fields = row[2]
-    if fields and fields[1] == 'id' then
-      start(priority, row[1], fields[2])
-    else
-      reply[3] = reply[3] + 1
-      drop(priority, row[1])
-    end
-  end
+local function start_entry(priority, entry, id)
+  if id then return start(priority, entry, id) end
+  reply[3] = reply[3] + 1
+  drop(priority, entry)
 end
 
 local function read(priority, count)
@@ -145,25 +175,12 @@ local function read(priority, count)
     if string.find(answer.err, 'NOGROUP', 1, true) then redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
     answer = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
   end
-  if answer then start_rows(priority, answer[1][2]) end
-end
-
-local held = 0
-for at = held_at, #ARGV, 3 do
-  held = held + 1
-  start(tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2])
-end
-if seen ~= '' then
-  local high, normal, low = string.match(seen, '(%S+) (%S+) (%S+)')
-  local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'STREAMS', STREAMS[1], STREAMS[2], STREAMS[3], high, normal, low)
-  if not answer.err then
-    for priority = 0, 2 do
-      held = held + #answer[priority + 1][2]
-      start_rows(priority, answer[priority + 1][2])
-    end
+  if answer then
+    for _, row in ipairs(answer[1][2]) do start_entry(priority, row[1], id_in(row[2])) end
   end
 end
 
+for _, entry in ipairs(ours) do start_entry(entry[1], entry[2], entry[3]) end
 if slots > window_limit then window_limit = slots end
 local released = 0
 if look == '1' or (look == '2' and held == 0) then released, reply[2] = release(window_limit) end

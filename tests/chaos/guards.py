@@ -320,6 +320,13 @@ GUARDS = (
         "tests/redis/test_claim.py::test_more_held_than_slots_go_back_and_are_not_lost",
     ),
     Guard(
+        "the short way is for jobs that need no tokens",
+        _CLAIM,
+        "not (f[4] or f[11] or f[12])",
+        "not (f[11] or f[12])",
+        "tests/redis/test_lone_entry.py::test_a_job_that_needs_a_token_takes_it",
+    ),
+    Guard(
         "no more is asked for than slots are free",
         "runner/intake.py",
         "free = self._in_hand.reserve(most)",
