@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from runner.errors import IncompatibleVersion, StoreUnavailable
+from runner.submission_store import fitting
 
 _MOST_BYTES = 1024 * 1024
 
@@ -68,12 +69,7 @@ class Grouped(Generic[Question, Answer]):
             self._is_asking, self._asking = False, None
 
     def _next_group(self) -> list[tuple[Question, asyncio.Future[Answer]]]:
-        count = size = 0
-        for question, _ in self._waiting[: self._most]:
-            size += self._size_of(question)
-            if count and size > _MOST_BYTES:
-                break
-            count += 1
+        count = fitting((self._size_of(question) for question, _ in self._waiting[: self._most]), _MOST_BYTES)
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         return group
 

@@ -130,7 +130,7 @@ class Intake:
     async def _wait_and_claim(self, free: int) -> Claimed:
         seen = list(self._seen)
         held, claimed = await self._store.wait_and_claim(
-            self._worker, free, seen, block_s=self._block_s, look=self._is_time_to_look(), owed=self._owed, alone=False
+            self._worker, free, seen, block_s=self._block_s, look=self._is_time_to_look(), owed=self._owed
         )
         # Their group was destroyed, and the claim looked behind them: kept here they would be taken from the workers that run them.
         self._again = [entry for entry in held if _place_of(entry[1]) <= _place_of(seen[entry[0]])]

@@ -1,7 +1,8 @@
 """QueueStore: the connections to one queue, and how a script is called on it. What the other stores stand on."""
 
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, count, groupby
+from operator import itemgetter
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -15,6 +16,18 @@ from runner.wire import FORMAT
 
 _SCRIPTS = {name: scripts.load(name) for name in scripts.script_names()}
 _BLOCK_MARGIN_S = 1.0
+
+
+def in_runs(items: Iterable[tuple[tuple[scripts.Argument, ...], tuple[scripts.Argument, ...]]]) -> list[scripts.Argument]:
+    """Items of (what each has in common with its neighbours, what is its own) as submit.lua and finish.lua take them, in their order.
+
+    What successive ones have in common is sent once: how many they are, that, and then what each has of its own.
+    """
+    words: list[scripts.Argument] = []
+    for common, run in groupby(items, key=itemgetter(0)):
+        own = [its for _, its in run]
+        words += (len(own), *common, *chain.from_iterable(own))
+    return words
 
 
 class QueueStore:

@@ -61,7 +61,7 @@ class RefillLoop:
         self._clock_checked_s = float("-inf")
         self._stands_in_until_s = float("-inf")
         self._nudged = False
-        self._rests: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._woken = asyncio.Event()
         self._outage = Seldom()
         self._paced = [Duty("refill", self._refill), Duty("promote", self._promote), Duty("expire", self._expire)]
         self._duties = [
@@ -139,27 +139,21 @@ class RefillLoop:
 
     async def _wait_until(self, due_s: float) -> None:
         """Until then, or until somebody has set an earlier wake: then all that is paced is due."""
-        if not self._nudged:
-            loop = asyncio.get_running_loop()
-            self._rests = loop.create_future()
-            # An event loop rounds its timers to milliseconds: one that is early is followed by another, which costs more than the job.
-            alarm = loop.call_later(max(due_s - monotonic_s(), 0) + _TIMER_GRAIN_S, self._wake_up)
-            try:
-                await self._rests
-            finally:
-                alarm.cancel()
+        # An event loop rounds its timers to milliseconds: one that is early is followed by another, which costs more than the job.
+        alarm = asyncio.get_running_loop().call_later(max(due_s - monotonic_s(), 0) + _TIMER_GRAIN_S, self._woken.set)
+        try:
+            await self._woken.wait()
+        finally:
+            alarm.cancel()
+        self._woken.clear()
         if self._nudged:
             self._nudged = False
             for duty in self._paced:
                 duty.due_s = 0.0
 
-    def _wake_up(self) -> None:
-        if not self._rests.done():
-            self._rests.set_result(None)
-
     def _nudge(self) -> None:
         self._nudged = True
-        self._wake_up()
+        self._woken.set()
 
     async def _listen(self) -> None:
         """Hear of wakes set earlier than those known. The timer is ours: Redis ends a blocking read up to 100 ms late."""

@@ -10,6 +10,7 @@ from runner.job import JobStatus, Outcome, StartedJob
 from runner.keys import GROUP, Priority
 from runner.limit_store import LimitStore
 from runner.limits import MICROSECONDS
+from runner.queue_store import in_runs
 from runner.redis_client import command
 from runner.settings import milliseconds
 from runner.submission_store import MOST_PER_CALL, SubmissionStore
@@ -127,22 +128,22 @@ class JobStore(SubmissionStore, LimitStore):
         block_s: float,
         look: bool = True,
         owed: tuple[int, int] = (0, 0),
-        alone: bool = True,
     ) -> tuple[list[replies.HeldEntry], replies.Claimed]:
         """Wait up to `block_s` for ready jobs, and start them as `claim` does, in one way there and back; with them, what was read.
 
         `seen` are the latest entries of each stream that this worker has seen. The wakes are looked at if nothing came, or with `look`.
+        A suspect is not started: what else the worker will run by then is not known when this is sent.
         """
         # COUNT counts for each stream, so a third of the free slots is asked of each.
         read = self._blocking_read(worker, max(free // len(Priority), 1), block_s)
         last = b" ".join(seen)
         look_at = _LOOK if look else _LOOK_IF_IDLE
-        arguments = self._claim_arguments(worker, free, owed, read_more=False, look=look_at, seen=last, alone=alone)
+        arguments = self._claim_arguments(worker, free, owed, read_more=False, look=look_at, seen=last, alone=False)
         brought, answer = await self._run_behind(read, "claim", **arguments)
         held = replies.held_entries(brought, self._priority_of)
         if answer is None:
             look, more = look or not held, len(held) > 1
-            return held, await self.claim(worker, free, held, read_more=more, look=look, owed=owed, alone=alone)
+            return held, await self.claim(worker, free, held, read_more=more, look=look, owed=owed, alone=False)
         return held, replies.claimed(worker, answer)
 
     def _blocking_read(self, worker: str, count: int, block_s: float) -> list[scripts.Argument]:
@@ -167,16 +168,10 @@ class JobStore(SubmissionStore, LimitStore):
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> list[str]:
         """Record what attempts came to: for each 'accepted', 'repeated' or 'stale'. At most 500."""
-        words: list[scripts.Argument] = []
-        count_at = 0
-        common = None
-        for job, ending, payload, delay_us, ttl_ms, settled, freeze in outcomes:
-            # What successive outcomes have in common is sent once.
-            if common != (alike := (job.priority, ending, delay_us, ttl_ms, settled, freeze)):
-                common, count_at = alike, len(words)
-                words += (0, *alike)
-            words[count_at] += 1  # type: ignore[operator] # a number stands there
-            words += (job.entry, job.id, job.attempt, payload)
+        words = in_runs(
+            ((job.priority, ending, delay_us, ttl_ms, settled, freeze), (job.entry, job.id, job.attempt, payload))
+            for job, ending, payload, delay_us, ttl_ms, settled, freeze in outcomes
+        )
         return [answer.decode() for answer in await self._run("finish", words, worker=worker)]
 
     async def reconcile(self, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 
-from runner import replies, scripts
+from runner import replies
 from runner.connection import translated_errors
 from runner.errors import BacklogFull, StoreFull
 from runner.job import Submission
-from runner.queue_store import QueueStore
+from runner.queue_store import QueueStore, in_runs
 from runner.redis_client import command
 
 MOST_PER_CALL = 500
@@ -20,9 +20,9 @@ _NO_CAP = -1
 _FULL = "full"
 
 
-def fitting(sizes: Iterable[int]) -> int:
+def fitting(sizes: Iterable[int], most_bytes: int = _MOST_BYTES) -> int:
     """How many payloads of these sizes, from the first on, go into one call: as many as bytes allow, and always one."""
-    return max(sum(1 for size in accumulate(islice(sizes, MOST_PER_CALL)) if size <= _MOST_BYTES), 1)
+    return max(sum(1 for size in accumulate(islice(sizes, MOST_PER_CALL)) if size <= most_bytes), 1)
 
 
 class SubmissionStore(QueueStore):
@@ -71,7 +71,7 @@ class SubmissionStore(QueueStore):
         self, jobs: Sequence[Submission], most: int, *, whole: bool = False, behind: int = 0, force: bool = False
     ) -> tuple[list[str], StoreFull | None]:
         """For each job an answer, and why some of them are 'full'."""
-        rest = _runs(jobs)
+        rest = in_runs((job[2:], job[:2]) for job in jobs)
         refusal: StoreFull | None = None
         try:
             answers = await self._run("submit", rest, force=force, count=len(jobs), most_backlog=most, whole=int(whole), behind=behind)
@@ -84,20 +84,6 @@ class SubmissionStore(QueueStore):
             refusal = refusal or BacklogFull(self.keys.queue, unended, most, behind + answers.count(_FULL.encode()))
             return [answer.decode() for answer in answers], refusal
         return [answer.decode() for answer in answers], None
-
-
-def _runs(jobs: Sequence[Submission]) -> list[scripts.Argument]:
-    """The jobs as submit.lua takes them: what successive ones have in common is sent once."""
-    words: list[scripts.Argument] = []
-    count_at = 0
-    common = None
-    for job in jobs:
-        if common is None or job[2:] != common:
-            common, count_at = job[2:], len(words)
-            words += (0, *common)
-        words[count_at] += 1  # type: ignore[operator] # a number stands there
-        words += job[:2]
-    return words
 
 
 def _of_one(refusal: StoreFull, queue: str) -> StoreFull:

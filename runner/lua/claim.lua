@@ -25,9 +25,11 @@ local function fields_of(id)
   return redis.pcall('HMGET', job_key(id), 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes')
 end
 
+local function next_attempt(f) return (tonumber(f[7]) or 0) + 1 end
+
 -- Make a job running, with the fields it had.
 local function run(priority, entry, id, f, limits)
-  local attempt = (tonumber(f[7]) or 0) + 1
+  local attempt = next_attempt(f)
   redis.call('HSET', job_key(id), 'state', 'running', 'attempt', attempt, 'worker', worker, 'entry', entry, 'started', started_at)
   if record_starts == '1' then
     redis.call('XADD', prefix .. 'starts', '*', 'job', id, 'limits', limits or '', 'attempt', attempt, 'now', started_at)
@@ -131,7 +133,6 @@ local function start(priority, entry, id)
     slots = started
     return
   end
-  local attempt = (tonumber(f[7]) or 0) + 1
   if limits then
     local needs = needs_of(limits)
     unreserve_all(needs)
@@ -142,7 +143,7 @@ local function start(priority, entry, id)
       return wake_waiters(needs)
     end
     make_room(needs)
-    take_all(needs, holder_of(id, attempt))
+    take_all(needs, holder_of(id, next_attempt(f)))
     if exhausted(needs) then wake_waiters(needs) end -- they are not to wait for the next period
     local now_marked = marked(limits, needs)
     if now_marked ~= limits then
