@@ -9,7 +9,6 @@ ENV PYTHONUNBUFFERED=1 \
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY runner ./runner
-COPY api ./api
 RUN pip install --only-binary :all: -c constraints.txt . \
     && cd / && rm -rf /src \
     && useradd --create-home --uid 1000 runner \

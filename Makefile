@@ -32,7 +32,7 @@ test: $(READY) ## The whole suite on Valkey and on Redis (ALLOW_NO_REDIS=1: with
 
 test-topologies: $(READY) ## The tests of scripts, workers and processes on Sentinel, on a cluster and behind TLS
 	RUNNER_TEST_SERVER=valkey-sentinel,valkey-cluster,redis-sentinel,redis-cluster,redis-tls \
-		$(BIN)/python -m pytest -n auto tests/redis tests/worker tests/process/test_worker_crashes.py tests/process/test_cli.py
+		$(BIN)/python -m pytest -n auto tests/store tests/worker tests/process/test_worker_crashes.py tests/process/test_cli.py
 
 faults: $(READY) ## Every fault of docs/reliability.md, and the table of how long recovery took
 	@mkdir -p build && rm -f build/faults.jsonl

@@ -1,1 +1,1 @@
-"""The HTTP service of a queue: submit, ask, wait and cancel over HTTP. It uses only the public names of `runner`."""
+"""The HTTP service as this repository deploys it. Everything in it is built from runner.http, which your own FastAPI app can mount as well."""

@@ -12,8 +12,9 @@ from bench.redis_load import RedisLoad
 from bench.scenario import Repetition
 from bench.workload import QUEUE, build
 from runner import Runner, Settings, Submission, TokenBucket
-from runner.keys import Keys, Priority
-from runner.limits import MICROSECONDS
+from runner.clock import MICROSECONDS
+from runner.jobs.job import Priority
+from runner.store.keys import Keys
 
 _POLL_S = 0.02
 _AT_ONCE = 1_000

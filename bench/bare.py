@@ -7,10 +7,11 @@ from urllib.parse import unquote, urlsplit
 
 import hiredis
 
-from runner import Settings, Submission, scripts
-from runner.job import Ending, Outcome, StartedJob
-from runner.replies import claimed
-from runner.store import JobStore
+from runner import Settings, Submission
+from runner.jobs.job import Ending, Outcome, StartedJob
+from runner.store import scripts
+from runner.store.job_store import JobStore
+from runner.store.replies import claimed
 
 _RECEIVE_BYTES = 1 << 16
 

@@ -1,11 +1,7 @@
 """Background jobs for Python that never break a rate limit."""
 
-from runner.asgi import RateLimitMiddleware
-from runner.backoff import Backoff
-from runner.catalog import JobOptions, TaskSpec
-from runner.client import Client, JobHandle, JobRequest
-from runner.context import JobContext, current_job
-from runner.control import Control
+from runner.asgi import KeyFunction, RateLimitMiddleware, Rule, by_api_key, by_client_address, by_header, by_user
+from runner.client import Client, Control, JobHandle, JobRequest, Runner, Task
 from runner.errors import (
     AccessRefused,
     AlreadyFinished,
@@ -34,12 +30,8 @@ from runner.errors import (
     UnknownLimit,
     UnknownTask,
 )
-from runner.explain import explain
-from runner.http_limits import raise_rate_limited
-from runner.job import JobStatus, State, Submission
-from runner.limits import BucketStatus, Concurrency, Limit, LimitStatus, Quota, SlidingWindow, TokenBucket
-from runner.metering import KeyFunction, Rule, by_api_key, by_client_address, by_header, by_user
-from runner.registry import Runner, Task
+from runner.jobs import Backoff, JobContext, JobOptions, JobStatus, State, Submission, TaskSpec, current_job, explain
+from runner.limits import BucketStatus, Concurrency, Limit, LimitStatus, Quota, SlidingWindow, TokenBucket, raise_rate_limited
 from runner.settings import Settings, load_settings
 from runner.worker import Worker
 

@@ -1,6 +1,19 @@
-"""The only reader of this machine's clocks. Instants that decide anything belong to Redis; these pace loops and name ids."""
+"""Reads this machine's clocks, and converts units of time. Instants that decide anything belong to Redis; these pace loops and name ids."""
 
 import time
+
+MICROSECONDS = 1_000_000
+"""In a second. The scripts count in microseconds, the public API in seconds."""
+
+
+def microseconds(seconds: float) -> int:
+    """A time as the scripts take it."""
+    return round(seconds * MICROSECONDS)
+
+
+def milliseconds(seconds: float) -> int:
+    """A time as Redis's own commands take it: at least 1, since they refuse 0."""
+    return max(round(seconds * 1000), 1)
 
 
 def monotonic_s() -> float:

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runner.clock import milliseconds
 from runner.errors import ConfigurationError
 
 
@@ -55,11 +56,6 @@ class Settings(BaseSettings):
     def failed_ttl_ms(self) -> int:
         """`failed_ttl_s` as Redis takes it."""
         return milliseconds(self.failed_ttl_s)
-
-
-def milliseconds(seconds: float) -> int:
-    """A time as Redis takes it, which has no use for none at all."""
-    return max(round(seconds * 1000), 1)
 
 
 def load_settings(**given: object) -> Settings:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from runner.keys import Keys
-from runner.redis_client import command
+from runner.connection.client import command
+from runner.store.keys import Keys
 
 
 class Start(NamedTuple):

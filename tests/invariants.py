@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from runner.keys import GROUP, Keys, Priority
+from runner.connection.client import command
+from runner.jobs.job import Priority
 from runner.limits import Limit
-from runner.redis_client import command
+from runner.store.keys import GROUP, Keys
 from tests.history import Ending, Start, began, endings_of, starts_of
 from tests.leftovers import FINAL_STATES, immortal_keys, keys_of
 from tests.starts import Starts

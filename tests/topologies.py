@@ -14,7 +14,7 @@ from typing import Self
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from runner.keys import Keys
+from runner.store.keys import Keys
 from tests.servers import REDIS, START_TIMEOUT_S, VALKEY, Server, free_port
 
 SERVICE = "shop"

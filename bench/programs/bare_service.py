@@ -7,8 +7,8 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from api.schemas import BatchBody, JobBody
 from bench.programs import standard_input
+from runner.http.schemas import BatchBody, JobBody
 
 app = FastAPI()
 

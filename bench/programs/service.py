@@ -4,10 +4,10 @@ import asyncio
 
 import uvloop
 
-from api.server import serve
 from bench.programs import standard_input
 from bench.workload import QUEUE
 from runner import load_settings
+from runner.http.server import serve
 
 
 async def main() -> None:

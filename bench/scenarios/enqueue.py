@@ -11,8 +11,7 @@ from bench.redis_load import RedisLoad
 from bench.scenario import Repetition, Scenario, percentiles
 from bench.workload import QUEUE, build
 from runner import Runner, Settings, TokenBucket
-from runner.clock import monotonic_us
-from runner.limits import MICROSECONDS
+from runner.clock import MICROSECONDS, monotonic_us
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from bench.redis_load import RedisLoad
 from bench.scenario import Repetition, Scenario
 from bench.scenarios import enqueue, http
 from runner import Settings
-from runner.limits import MICROSECONDS
+from runner.clock import MICROSECONDS
 
 
 @dataclass(frozen=True, slots=True)

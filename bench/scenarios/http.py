@@ -13,7 +13,7 @@ from bench.redis_load import RedisLoad
 from bench.scenario import Repetition, Scenario
 from bench.workload import QUEUE, build
 from runner import Runner, Settings, TokenBucket
-from runner.limits import MICROSECONDS
+from runner.clock import MICROSECONDS
 
 JOB = {"task": "noop", "args": {"data": "x" * 20}}
 POST = Request("POST", "/v1/jobs", json.dumps(JOB))

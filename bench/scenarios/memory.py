@@ -15,7 +15,7 @@ from bench.program import resident_bytes, workers
 from bench.scenario import Repetition, Scenario
 from bench.workload import QUEUE
 from runner import Settings
-from runner.keys import Keys
+from runner.store.keys import Keys
 
 _MEGABYTE = 1_000_000
 _START_TIMEOUT_S = 30.0

@@ -14,9 +14,8 @@ from bench.redis_load import RedisLoad
 from bench.scenario import Repetition, Scenario
 from bench.workload import QUEUE, build
 from runner import Runner, Settings, TokenBucket
-from runner.clock import wall_us
-from runner.keys import Keys
-from runner.limits import MICROSECONDS
+from runner.clock import MICROSECONDS, wall_us
+from runner.store.keys import Keys
 
 _POLL_S = 0.02
 _MARGIN_S = 20.0

@@ -15,8 +15,8 @@ from bench.scenario import Repetition, Scenario, percentiles
 from bench.start_log import Start, latenesses_us, most_in_window, order_inversions, worst_excess
 from bench.workload import QUEUE, build
 from runner import Settings, TokenBucket
-from runner.keys import Keys
-from runner.limits import MICROSECONDS
+from runner.clock import MICROSECONDS
+from runner.store.keys import Keys
 
 _POLL_S = 0.01
 _FIRST_START_S = 5.0

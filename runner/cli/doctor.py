@@ -2,10 +2,10 @@
 
 import sys
 
-from runner.cli.asking import with_client
 from runner.cli.options import App, AsJson, Queue, RedisUrl
 from runner.cli.output import columns, say, say_json
-from runner.doctor import Finding, Level
+from runner.cli.queue_client import with_client
+from runner.store import Finding, Level
 
 _WORDS = {Level.ok: "ok", Level.warning: "warning", Level.error: "ERROR", Level.unknown: "unknown"}
 

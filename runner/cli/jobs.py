@@ -6,13 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.catalog import JobOptions
-from runner.cli.asking import with_client
 from runner.cli.options import App, AsJson, Queue, RedisUrl
 from runner.cli.output import columns, say, say_json, status_fields, status_text
+from runner.cli.queue_client import with_client
 from runner.client import Client
 from runner.errors import InvalidArguments, InvalidOption
-from runner.job import JobStatus, State
+from runner.jobs import JobOptions, JobStatus, State
 
 JobId = Annotated[str, typer.Argument(help="The job's id.")]
 Wait = Annotated[float | None, typer.Option("--wait", help="Wait up to so many seconds for the job to end.", show_default=False)]

@@ -5,14 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from api.limit_schemas import Limit
-from runner.cli.asking import with_client
 from runner.cli.options import App, AsJson, Queue, RedisUrl
 from runner.cli.output import columns, say, say_json
+from runner.cli.queue_client import with_client
 from runner.client import Client
-from runner.clock import wall_us
-from runner.explain import clock_text, span
-from runner.limits import MICROSECONDS, BucketStatus, LimitStatus, TokenBucket
+from runner.clock import MICROSECONDS, wall_us
+from runner.jobs import clock_text, span
+from runner.limits import BucketStatus, LimitStatus, TokenBucket
 
 app = typer.Typer(help="See limits, and change them while everything runs.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,7 +28,7 @@ def list_limits(application: App = None, queue: Queue = None, redis_url: RedisUr
     limits = with_client(lambda client: client.limits(), application, queue, redis_url)
     if json:
         for limit in limits:
-            say_json(_fields(limit))
+            say_json(limit.document())
         return
     if not limits:
         say("no limits: no worker of this queue has published any")
@@ -115,15 +114,10 @@ def _act(
 ) -> None:
     limit = with_client(change, application, queue, redis_url)
     if json:
-        say_json(_fields(limit))
+        say_json(limit.document())
         return
     for line in _details(limit, wall_us() / MICROSECONDS):
         say(line)
-
-
-def _fields(limit: LimitStatus) -> dict[str, Any]:
-    """A limit for --json: as the API shows it."""
-    return Limit.of(limit).model_dump(mode="json")
 
 
 def _rows(limit: LimitStatus, now_s: float) -> Iterator[tuple[str, ...]]:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runner.client import Runner
 from runner.errors import ConfigurationError
-from runner.registry import Runner
 from runner.settings import load_settings
 
-DEFAULT_APP = "runner.demo.tasks:jobs"
+DEFAULT_APP = "runner.cli.demo.tasks:jobs"
 
 
 def load_app(path: str | None, **options: Any) -> Runner:

@@ -8,8 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.explain import span
-from runner.job import JobStatus, State
+from runner.jobs import JobStatus, State, span
 
 
 def say(text: str) -> None:

@@ -15,10 +15,9 @@ from runner.cli.loading import configure, deferred, load_app
 from runner.cli.options import App, AsJson, RedisUrl
 from runner.cli.output import log_to_stderr, say, say_json
 from runner.cli.signals import Signals
-from runner.connection import embedded_folder, parse_address, shown_url
-from runner.embedded import EmbeddedServer
+from runner.client import Runner
+from runner.connection import EmbeddedServer, embedded_folder, parse_address, shown_url
 from runner.errors import RunnerError
-from runner.registry import Runner
 from runner.worker import Worker
 
 if sys.platform == "win32":
@@ -26,8 +25,8 @@ if sys.platform == "win32":
 else:
     from uvloop import new_event_loop
 
-_serve_api = deferred("api.server:serve")
-_demonstrate = deferred("runner.demo.show:run")
+_serve_api = deferred("runner.http.server:serve")
+_demonstrate = deferred("runner.cli.demo.show:run")
 
 Concurrency = Annotated[int | None, typer.Option("--concurrency", "-c", help="Jobs this worker runs at once (100).", show_default=False)]
 Lease = Annotated[

@@ -17,11 +17,11 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from runner.connection.address import Address, Topology, embedded_folder, parse_address, shown_url
+from runner.connection.client import RedisClient
+from runner.connection.embedded import FOLDER, EmbeddedServer
+from runner.connection.error_translation import note
 from runner.connection.locator import Locator
-from runner.connection.outage import note
-from runner.embedded import FOLDER, EmbeddedServer
 from runner.errors import ConfigurationError
-from runner.redis_client import RedisClient
 from runner.settings import Settings
 
 _POOL_SIZE = 32

@@ -2,17 +2,18 @@
 
 from runner.limits.bucket import Bucket
 from runner.limits.concurrency import Concurrency
+from runner.limits.httpx_hook import raise_rate_limited
 from runner.limits.naming import Need, bucket_name, decode_needs, encode_needs, key_text, key_text_of, key_value
 from runner.limits.policy import Limit, template_fields
 from runner.limits.quota import PERIODS, Quota, calendar_name, period_of, period_starts
-from runner.limits.rates import EXACT, MICROSECONDS, parse_rate
+from runner.limits.rates import EXACT, parse_rate
+from runner.limits.retry_after import retry_after_s
 from runner.limits.sliding_window import SlidingWindow
 from runner.limits.status import BucketStatus, LimitStatus
 from runner.limits.token_bucket import BucketState, TokenBucket
 
 __all__ = [
     "EXACT",
-    "MICROSECONDS",
     "PERIODS",
     "Bucket",
     "BucketState",
@@ -34,5 +35,7 @@ __all__ = [
     "parse_rate",
     "period_of",
     "period_starts",
+    "raise_rate_limited",
+    "retry_after_s",
     "template_fields",
 ]

@@ -6,9 +6,10 @@ import re
 import string
 from typing import Any, ClassVar, Self
 
+from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.limits.bucket import Bucket
-from runner.limits.rates import EXACT, MICROSECONDS
+from runner.limits.rates import EXACT
 
 _LIMIT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from typing_extensions import override
 
+from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.limits.bucket import Bucket
 from runner.limits.policy import Limit
-from runner.limits.rates import MICROSECONDS
 
 Period = Literal["hour", "day", "week", "month", "year"]
 PERIODS: dict[str, int] = {"hour": 24 * 60, "day": 400, "week": 60, "month": 30, "year": 5}

@@ -2,9 +2,9 @@
 
 import re
 
+from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 
-MICROSECONDS = 1_000_000
 EXACT = 2**53
 """Integers below this are exact in Lua's doubles."""
 

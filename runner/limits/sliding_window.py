@@ -5,10 +5,11 @@ from typing import Any
 
 from typing_extensions import override
 
+from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.limits.bucket import Bucket
 from runner.limits.policy import Limit
-from runner.limits.rates import MICROSECONDS, duration_in_words
+from runner.limits.rates import duration_in_words
 
 MOST_IN_WINDOW = 100_000
 """Each start within the window is remembered by itself, so the window cannot be of any size."""

@@ -6,10 +6,11 @@ from typing import Any
 
 from typing_extensions import override
 
+from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.limits.bucket import Bucket
 from runner.limits.policy import Limit
-from runner.limits.rates import EXACT, MICROSECONDS, duration_in_words, parse_rate
+from runner.limits.rates import EXACT, duration_in_words, parse_rate
 
 
 class TokenBucket(Limit):
@@ -78,6 +79,7 @@ class TokenBucket(Limit):
         return _Credits(self, BucketState(0, now_us))
 
     def fields(self) -> dict[str, Any]:
+        """What the policy says beside what all kinds say, as the catalog keeps it."""
         return {
             "rate": self.rate,
             "refill": self.refill,

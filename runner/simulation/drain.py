@@ -4,8 +4,8 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
 from runner.errors import ConfigurationError
+from runner.jobs import JobOptions, LimitUse, TaskSpec, prepare
 from runner.limits import Limit, decode_needs, template_fields
 from runner.simulation.lines import Job, Lines, Work
 from runner.simulation.report import Drain, Start, drain_of

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from runner.limits import MICROSECONDS, Concurrency, Limit, Quota, SlidingWindow, TokenBucket, period_of
+from runner.clock import MICROSECONDS
+from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket, period_of
 from runner.simulation.lines import Work
 
 

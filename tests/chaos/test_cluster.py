@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.keys import Keys
+from runner.store.keys import Keys
 from tests.conftest import OWN_KINDS
 from tests.eventually import eventually
 from tests.process.crew import PROGRESS_S

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from runner import Concurrency, Settings, scripts
+from runner import Concurrency, Settings
+from runner.connection.client import command
 from runner.errors import StoreUnavailable
-from runner.job import StartedJob
-from runner.redis_client import command
-from runner.store import JobStore
+from runner.jobs.job import StartedJob
+from runner.store import scripts
+from runner.store.job_store import JobStore
 from tests.leftovers import keys_of
 from tests.proxy import Proxy
 from tests.recovery import Recovery
-from tests.redis.builders import Clock, claim, fail_all, fresh_store, interval, job, jobs, publish, slot, succeeded
+from tests.store.builders import Clock, claim, fail_all, fresh_store, interval, job, jobs, publish, slot, succeeded
 
 LIMIT = interval("x", capacity=3, refill=1, every=60)
 SLOTS = Concurrency("slots", 2)

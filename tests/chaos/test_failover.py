@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner import StoreUnavailable
-from runner.keys import Keys
+from runner.store.keys import Keys
 from tests.conftest import OWN_KINDS, connect
 from tests.eventually import eventually
 from tests.process.apps import App

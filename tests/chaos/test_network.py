@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import JobHandle, Runner, TokenBucket
-from runner.keys import Keys
+from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.proxy import Proxy

@@ -13,11 +13,11 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from runner import BacklogFull, Client, JobOptions, Runner, StoreFull, StoreUnavailable, Worker
-from runner.keys import Keys
+from runner.store.keys import Keys
 from tests import invariants
-from tests.api.conftest import Gate, Service, make_app, serving, working
 from tests.conftest import OWN_KINDS, connect
 from tests.eventually import eventually
+from tests.http.conftest import Gate, Service, make_app, serving, working
 from tests.recovery import Recovery
 from tests.servers import Server
 from tests.worker.conftest import short_settings

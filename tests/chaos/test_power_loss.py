@@ -11,15 +11,15 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Runner
-from runner.job import Submission
-from runner.store import JobStore
+from runner.jobs.job import Submission
+from runner.store.job_store import JobStore
 from tests import invariants
 from tests.conftest import OWN_KINDS, connect
 from tests.eventually import eventually
 from tests.recovery import Recovery
-from tests.redis.builders import enlist, interval, job, succeeded
-from tests.redis.inside import inconsistencies, states, stream_ids
 from tests.servers import Server
+from tests.store.builders import enlist, interval, job, succeeded
+from tests.store.inside import inconsistencies, states, stream_ids
 from tests.worker.conftest import a_crew, short_settings
 
 QUEUE = "power"

@@ -10,11 +10,11 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Runner
-from runner.redis_client import command
+from runner.connection.client import command
 from tests import invariants
-from tests.api.conftest import Service, serving, working
 from tests.conftest import OWN_KINDS, connect
 from tests.eventually import eventually
+from tests.http.conftest import Service, serving, working
 from tests.recovery import Recovery
 from tests.servers import REDIS62, Server
 from tests.worker.conftest import short_settings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from runner.keys import Keys
+from runner.store.keys import Keys
 from tests.process.apps import App
 from tests.process.crew import Crew, crew_of
 

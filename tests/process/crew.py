@@ -14,8 +14,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from runner.keys import Keys
-from runner.redis_client import command
+from runner.connection.client import command
+from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
 

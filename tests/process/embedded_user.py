@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from runner.embedded import EmbeddedServer
+from runner.connection.embedded import EmbeddedServer
 
 if __name__ == "__main__":
     with EmbeddedServer.attach_or_start(Path(sys.argv[1])) as server:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from runner import scripts
-from runner.failpoints import ATTEMPT, COMMANDS
+from runner.store import scripts
+from runner.store.failpoints import ATTEMPT, COMMANDS
 from tests import invariants
 from tests.eventually import eventually
 from tests.leftovers import immortal_keys, keys_of

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from runner import TokenBucket
-from runner.demo import show
+from runner.cli.demo import show
 from tests.eventually import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runner.redis_client import command
+from runner.connection.client import command
 from tests import invariants
 from tests.conftest import connect
 from tests.eventually import eventually

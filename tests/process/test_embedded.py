@@ -15,7 +15,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from runner.connection import redis_url
-from runner.embedded import OPTIONS, EmbeddedServer
+from runner.connection.embedded import OPTIONS, EmbeddedServer
 from runner.errors import ConfigurationError
 from runner.settings import Settings
 from tests.conftest import connect

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from runner import scripts
-from runner.keys import GROUP, Keys, Priority
-from runner.redis_client import command
+from runner.connection.client import command
+from runner.jobs.job import Priority
+from runner.store import scripts
+from runner.store.keys import GROUP, Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.process.apps import LIMITS, SLOTS, App

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from runner import Client, IncompatibleVersion, wire
-from runner.keys import Keys, Priority
+from runner import Client, IncompatibleVersion
+from runner.jobs.job import Priority
 from runner.settings import load_settings
+from runner.store import data_format as wire
+from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.process.apps import METERED, App
@@ -30,11 +32,13 @@ def version(folder: Path, number: int, oldest: int) -> Path:
     shutil.copytree(ROOT / "runner", folder / "runner", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "tests").symlink_to(ROOT / "tests")
     (folder / "api").symlink_to(ROOT / "api")
-    edit(folder / "runner/wire.py", r"^FORMAT = 1$", f"FORMAT = {number}")
-    edit(folder / "runner/wire.py", r"^OLDEST_FORMAT = 1$", f"OLDEST_FORMAT = {oldest}")
-    edit(folder / "runner/catalog.py", r"^    on_expiry: str = \"expire\"$", '    on_expiry: str = "expire"\n    colour: str = "red"')
-    edit(folder / "runner/lua/claim.lua", r"'state', 'running', ", "'state', 'running', 'colour', 'red', ")
-    edit(folder / "runner/lua/_bucket.lua", r"local words, n = \{\}, 0$", "local words, n = { 'colour', 'red' }, 2")
+    edit(folder / "runner/store/data_format.py", r"^FORMAT = 1$", f"FORMAT = {number}")
+    edit(folder / "runner/store/data_format.py", r"^OLDEST_FORMAT = 1$", f"OLDEST_FORMAT = {oldest}")
+    edit(
+        folder / "runner/jobs/submission.py", r"^    on_expiry: str = \"expire\"$", '    on_expiry: str = "expire"\n    colour: str = "red"'
+    )
+    edit(folder / "runner/store/lua/claim.lua", r"'state', 'running', ", "'state', 'running', 'colour', 'red', ")
+    edit(folder / "runner/store/lua/_bucket.lua", r"local words, n = \{\}, 0$", "local words, n = { 'colour', 'red' }, 2")
     return folder
 
 

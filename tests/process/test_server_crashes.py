@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.redis_client import command
+from runner.connection.client import command
 from tests.conftest import connect
 from tests.eventually import eventually
 from tests.process.crew import PROGRESS_S

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from runner.keys import GROUP, Keys, Priority
-from runner.redis_client import command
+from runner.connection.client import command
+from runner.jobs.job import Priority
+from runner.store.keys import GROUP, Keys
 from tests.eventually import eventually
 from tests.process.apps import FAST, App
 from tests.process.crew import PROGRESS_S, Crew, worker_ids

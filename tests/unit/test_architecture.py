@@ -1,9 +1,10 @@
-"""The rings, the owners of each power and the size of files, read from the source; design decisions that no type checker sees."""
+"""The rooms and what each may import, the owners of each power and the size of files, read from the source."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,85 +12,58 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 300
+MAX_LEVELS = 10
 
-# Imports point inward: a ring may import itself and what stands above it here. A new module must be given its ring.
-RINGS = {
-    "vocabulary": {
-        "arguments",
-        "backoff",
-        "catalog",
-        "clock",
-        "context",
-        "errors",
-        "explain",
-        "http_limits",
-        "job",
-        "keys",
-        "limits",
-        "metering",
-        "retry_after",
-        "seldom",
-        "settings",
-        "simulation",
-        "wire",
-    },
-    "redis": {
-        "connection",
-        "deadlines",
-        "doctor",
-        "embedded",
-        "failpoints",
-        "lease",
-        "limit_store",
-        "queue_store",
-        "redis_client",
-        "replies",
-        "reply_reader",
-        "scripts",
-        "store",
-        "submission_store",
-    },
-    "processes": {
-        "asgi",
-        "client",
-        "completion",
-        "control",
-        "executor",
-        "gate",
-        "grouped",
-        "heartbeat",
-        "in_hand",
-        "intake",
-        "known_tasks",
-        "limiter",
-        "prompt_limiter",
-        "refill",
-        "registry",
-        "shares",
-        "stragglers",
-        "watch",
-        "worker",
-    },
-    "public names": {"__init__"},
-    "edges": {"__main__", "cli", "demo"},
+# A room is a folder of `runner`, or a file beside them. Its row names the rooms whose faces it may import, or the names of them.
+ANYTHING = frozenset({"*"})
+GROUND: dict[str, dict[str, frozenset[str]]] = {
+    "errors": {},
+    "clock": {},
+    "deadlines": {},
+    "settings": {"errors": ANYTHING, "clock": ANYTHING},
 }
-EDGE_PACKAGES = {"api", "bench"}
-PUBLIC_NAMES_ONLY = {"api", "examples"}
+ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
+    "limits": {},
+    "jobs": {"limits": ANYTHING},
+    "connection": {},
+    "store": {"connection": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING},
+    "simulation": {"jobs": ANYTHING, "limits": ANYTHING},
+    "client": {"store": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING, "connection": frozenset({"redis_url"})},
+    "worker": {
+        "client": frozenset({"Runner", "Task"}),
+        "store": ANYTHING,
+        "jobs": ANYTHING,
+        "limits": ANYTHING,
+        "connection": frozenset({"redis_url"}),
+    },
+    "asgi": {"client": ANYTHING, "limits": ANYTHING, "store": frozenset({"Decision"})},
+    "__init__": {"asgi": ANYTHING, "worker": ANYTHING, "client": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING},
+    "http": {"__init__": ANYTHING},
+    "cli": dict.fromkeys(("__init__", "client", "connection", "jobs", "limits", "simulation", "store", "worker"), ANYTHING),
+    "__main__": {"cli": ANYTHING},
+}
+PUBLIC_NAMES_ONLY = {"runner/http", "api", "examples"}
+PUBLIC_ROOMS = {"runner", "runner.asgi", "runner.http"}
+"""Where those may take names from: what is in `__all__` there."""
 
-# Each power has one owner: package or call -> the modules of `runner` that may use it.
+# Each power has one owner: package, call or text -> the rooms of `runner`, or `room/file`, that may use it.
 IMPORT_OWNERS = {
+    "fastapi": {"http", "cli/demo"},
+    "hiredis": {"connection"},
     "pydantic_settings": {"settings"},
-    "redis": RINGS["redis"],
-    "rich": {"cli", "demo"},
+    "redis": {"connection", "store"},
+    "rich": {"cli"},
+    "starlette": {"http"},
     "time": {"clock"},
     "typer": {"cli"},
+    "uvicorn": {"http", "cli/demo"},
 }
 CALL_OWNERS = {
     "date.today": {"clock"},
     "datetime.now": {"clock"},
     "datetime.utcnow": {"clock"},
     "exit": {"cli", "__main__"},
-    "print": {"cli", "demo"},
+    "print": {"cli"},
     "quit": set[str](),
     "sys.exit": {"cli", "__main__"},
     "SystemExit": {"cli", "__main__"},
@@ -98,26 +72,32 @@ CALL_OWNERS = {
     for name in ("Redis", "RedisCluster", "Sentinel", "ConnectionPool", "BlockingConnectionPool", "Redis.from_url", "Redis.from_pool")
 }
 NAME_OWNERS = {"os.environ": {"settings"}, "os.environb": {"settings"}, "os.getenv": {"settings"}}
-LITERAL_OWNERS = {"runner:{": {"keys"}, ".lua": {"scripts"}}
+LITERAL_OWNERS = {"runner:{": {"store/keys"}, ".lua": {"store/scripts"}}
 
 
 class Source(NamedTuple):
-    """One file: its package, its module below the package (`cli` for everything under cli/), its text and its tree."""
+    """One file: its package, its room, its text and its tree."""
 
     path: Path
     package: str
-    module: str
+    room: str
     text: str
     tree: ast.Module
 
     def at(self, node: ast.stmt | ast.expr) -> str:
         return f"{self.path}:{node.lineno}"
 
+    @property
+    def names(self) -> set[str]:
+        """By which it may own a power: its room, `room/folder`, `room/file`."""
+        if self.package != "runner":
+            return set()
+        below = self.path.with_suffix("").parts[1:]
+        return {"/".join(below[:length]) for length in range(1, len(below) + 1)}
+
 
 def parse(path: Path, text: str) -> Source:
-    inner = path.parts[1].removesuffix(".py")
-    module = "cli" if inner.startswith("cli_") else inner
-    return Source(path, path.parts[0], module, text, ast.parse(text))
+    return Source(path, path.parts[0], path.parts[1].removesuffix(".py"), text, ast.parse(text))
 
 
 def sources(*packages: str) -> list[Source]:
@@ -136,16 +116,12 @@ def imports(source: Source) -> Iterator[tuple[ast.stmt, str, str]]:
             yield from ((node, name, alias.name) for alias in node.names)
 
 
-def ring_of(module: str) -> int | None:
-    return next((depth for depth, members in enumerate(RINGS.values()) if module in members), None)
-
-
-def imported_module(name: str, taken: str) -> str:
-    """The module of `runner` that an import of `runner...` reaches."""
+def target_of(name: str, taken: str) -> tuple[str, bool]:
+    """The room that an import of `runner...` reaches, and whether it passes by the room's face."""
     below = name.split(".")[1:]
-    if below:
-        return below[0]
-    return taken if ring_of(taken) is not None else "__init__"
+    if not below:
+        return (taken, False) if taken in ROOMS else ("__init__", False)
+    return below[0], len(below) > 1
 
 
 def dotted(node: ast.expr) -> str:
@@ -171,20 +147,45 @@ def literals(source: Source) -> Iterator[ast.Constant]:
 
 
 def unplaced(source: Source) -> Iterator[str]:
-    if source.package == "runner" and ring_of(source.module) is None:
-        yield f"{source.path}: module {source.module!r} is in no ring, give it one in {Path(__file__).name}"
+    if source.package == "runner" and source.room not in ROOMS:
+        yield f"{source.path}: {source.room!r} is no room, give it a row in {Path(__file__).name}"
 
 
-def outward_imports(source: Source) -> Iterator[str]:
-    own = ring_of(source.module)
-    if source.package != "runner" or own is None:
+def forbidden_imports(source: Source) -> Iterator[str]:
+    """Imports of a room that the row of this one does not name, and imports past the face of another room."""
+    if source.package != "runner" or source.room not in ROOMS:
         return
-    edges = len(RINGS) - 1
+    allowed = ROOMS[source.room] | ({} if source.room in GROUND else dict.fromkeys(GROUND, ANYTHING))
     for node, name, taken in imports(source):
         top = name.split(".")[0]
-        reached = edges if top in EDGE_PACKAGES else ring_of(imported_module(name, taken)) if top == "runner" else None
-        if reached is not None and reached > own:
-            yield f"{source.at(node)}: {list(RINGS)[own]} imports outward: {name} {taken}".rstrip()
+        if top in ("api", "bench", "examples", "tests"):
+            yield f"{source.at(node)}: imports {name}, which is not installed"
+        if top != "runner":
+            continue
+        room, passes_by_face = target_of(name, taken)
+        if room == source.room:
+            continue
+        names = allowed.get(room, frozenset())
+        if names is not ANYTHING and taken not in names:
+            yield f"{source.at(node)}: {source.room} may not import {name} {taken}".rstrip()
+        elif passes_by_face:
+            yield f"{source.at(node)}: {name}.{taken} passes by the face of {room}: import it from runner.{room}"
+
+
+@cache
+def imported_rooms() -> dict[str, set[str]]:
+    """Each room with those it really imports."""
+    found: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for source in sources("runner"):
+        for _, name, taken in imports(source):
+            if name.split(".")[0] == "runner":
+                found[source.room].add(target_of(name, taken)[0])
+    return {room: others - {room} for room, others in found.items()}
+
+
+def level(room: str) -> int:
+    """How many rooms stand on the longest way down from this one, itself included. RecursionError if they import in a circle."""
+    return 1 + max((level(other) for other in imported_rooms()[room]), default=0)
 
 
 def hidden_imports(source: Source) -> Iterator[str]:
@@ -199,35 +200,42 @@ def hidden_imports(source: Source) -> Iterator[str]:
 
 
 def borrowed_powers(source: Source) -> Iterator[str]:
-    owner = source.module if source.package == "runner" else ""
     for statement, name, _ in imports(source):
-        if owner not in IMPORT_OWNERS.get(name.split(".")[0], {owner}):
+        owners = IMPORT_OWNERS.get(name.split(".")[0])
+        if owners is not None and not source.names & owners:
             yield f"{source.at(statement)}: imports {name}"
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call):
             for name in last_words(dotted(node.func)) & CALL_OWNERS.keys():
-                if owner not in CALL_OWNERS[name]:
+                if not source.names & CALL_OWNERS[name]:
                     yield f"{source.at(node)}: calls {name}"
-        elif isinstance(node, (ast.Attribute, ast.Name)) and owner not in NAME_OWNERS.get(dotted(node), {owner}):
-            yield f"{source.at(node)}: uses {dotted(node)}"
+        elif isinstance(node, (ast.Attribute, ast.Name)):
+            owners = NAME_OWNERS.get(dotted(node))
+            if owners is not None and not source.names & owners:
+                yield f"{source.at(node)}: uses {dotted(node)}"
     for literal in literals(source):
         for text, owners in LITERAL_OWNERS.items():
-            if text in str(literal.value) and owner not in owners:
+            if text in str(literal.value) and not source.names & owners:
                 yield f"{source.at(literal)}: writes {text!r}"
 
 
 def private_names(source: Source) -> Iterator[str]:
-    if source.package not in PUBLIC_NAMES_ONLY:
+    if not {source.package, f"{source.package}/{source.room}"} & PUBLIC_NAMES_ONLY:
         return
+    own = f"{source.package}.{source.room}"
     for node, name, taken in imports(source):
-        if name.split(".")[0] == "runner" and (name != "runner" or taken not in public_names()):
-            yield f"{source.at(node)}: {f'{name}.{taken}'.rstrip('.')} is not in runner.__all__"
+        if name.split(".")[0] != "runner" or f"{name}.".startswith(f"{own}."):
+            continue
+        if name not in PUBLIC_ROOMS or taken not in public_names(name):
+            yield f"{source.at(node)}: {f'{name}.{taken}'.rstrip('.')} is no public name"
 
 
-def public_names() -> list[str]:
-    tree = ast.parse((ROOT / "runner" / "__init__.py").read_text())
+@cache
+def public_names(room: str) -> list[str]:
+    """What a room lets others use: its `__all__`."""
+    tree = ast.parse((ROOT / room.replace(".", "/") / "__init__.py").read_text())
     lists = [node.value for node in tree.body if isinstance(node, ast.Assign) and dotted(node.targets[0]) == "__all__"]
-    names: list[str] = ast.literal_eval(lists[0])
+    names: list[str] = ast.literal_eval(lists[0]) if lists else []
     return names
 
 
@@ -240,12 +248,28 @@ def violations(check: Callable[[Source], Iterable[str]], *packages: str) -> list
     return [violation for source in sources(*packages) for violation in check(source)]
 
 
-def test_every_module_has_its_ring() -> None:
+def test_every_file_is_in_a_room() -> None:
     assert violations(unplaced, "runner") == []
 
 
-def test_imports_point_inward() -> None:
-    assert violations(outward_imports, "runner") == []
+def test_rooms_import_what_their_rows_allow() -> None:
+    assert violations(forbidden_imports, "runner") == []
+
+
+def test_every_right_to_import_is_used() -> None:
+    unused = [(room, other) for room, others in ROOMS.items() for other in others if other not in imported_rooms()[room]]
+
+    assert unused == []
+
+
+def test_rooms_stand_on_few_levels() -> None:
+    assert max(map(level, ROOMS)) <= MAX_LEVELS
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if (ROOT / "runner" / room).is_dir()])
+def test_a_room_has_a_charter_and_says_what_others_may_use(room: str) -> None:
+    assert ast.get_docstring(ast.parse((ROOT / "runner" / room / "__init__.py").read_text()))
+    assert public_names(f"runner.{room}")
 
 
 def test_imports_stand_at_the_top() -> None:
@@ -267,11 +291,11 @@ def test_a_worker_does_not_import_what_it_has_no_use_for(module: str, absent: se
 
 
 def test_no_script_names_the_prefix_of_keys() -> None:
-    assert [path.name for path in (ROOT / "runner" / "lua").glob("*.lua") if "runner:{" in path.read_text()] == []
+    assert [path.name for path in (ROOT / "runner" / "store" / "lua").glob("*.lua") if "runner:{" in path.read_text()] == []
 
 
 def test_the_service_and_the_examples_use_public_names() -> None:
-    assert violations(private_names, "api", "examples") == []
+    assert violations(private_names, "runner", "api", "examples") == []
 
 
 def test_files_stay_short() -> None:
@@ -282,36 +306,44 @@ def test_files_stay_short() -> None:
     ("check", "path", "text"),
     [
         (unplaced, "runner/novel.py", ""),
-        (outward_imports, "runner/job.py", "from runner.store import JobStore"),
-        (outward_imports, "runner/job.py", "from runner import store"),
-        (outward_imports, "runner/job.py", "from .store import JobStore"),
-        (outward_imports, "runner/job.py", "from . import store"),
-        (outward_imports, "runner/store.py", "import runner.worker"),
-        (outward_imports, "runner/worker.py", "from runner import Runner"),
-        (outward_imports, "runner/worker.py", "from runner.cli.submit import main"),
-        (outward_imports, "runner/__init__.py", "from runner.cli import main"),
-        (outward_imports, "runner/worker.py", "from api.app import create_app"),
-        (hidden_imports, "api/app.py", "async def f():\n    if True:\n        import json"),
-        (hidden_imports, "api/app.py", "from typing import TYPE_CHECKING"),
-        (borrowed_powers, "runner/worker.py", "import time"),
-        (borrowed_powers, "runner/worker.py", "from time import monotonic"),
-        (borrowed_powers, "runner/worker.py", "from redis.asyncio import Redis"),
-        (borrowed_powers, "api/app.py", "import redis"),
+        (unplaced, "runner/novel/job.py", ""),
+        (forbidden_imports, "runner/jobs/job.py", "from runner.store import JobStore"),
+        (forbidden_imports, "runner/jobs/job.py", "from runner import store"),
+        (forbidden_imports, "runner/jobs/job.py", "from ..store import JobStore"),
+        (forbidden_imports, "runner/jobs/job.py", "from .. import store"),
+        (forbidden_imports, "runner/store/claims.py", "import runner.worker"),
+        (forbidden_imports, "runner/store/claims.py", "from runner.limits.naming import Need"),
+        (forbidden_imports, "runner/client/client.py", "from runner.connection import connect"),
+        (forbidden_imports, "runner/worker/worker.py", "from runner import Runner"),
+        (forbidden_imports, "runner/worker/worker.py", "from runner.cli.jobs import submit"),
+        (forbidden_imports, "runner/errors.py", "from runner.settings import Settings"),
+        (forbidden_imports, "runner/__init__.py", "from runner.cli import main"),
+        (forbidden_imports, "runner/cli/processes.py", "from api.main import app"),
+        (hidden_imports, "runner/http/app.py", "async def f():\n    if True:\n        import json"),
+        (hidden_imports, "runner/http/app.py", "from typing import TYPE_CHECKING"),
+        (borrowed_powers, "runner/worker/worker.py", "import time"),
+        (borrowed_powers, "runner/worker/worker.py", "from time import monotonic"),
+        (borrowed_powers, "runner/worker/worker.py", "from redis.asyncio import Redis"),
+        (borrowed_powers, "runner/http/app.py", "import redis"),
+        (borrowed_powers, "runner/asgi/middleware.py", "from starlette.types import ASGIApp"),
+        (borrowed_powers, "runner/cli/limits.py", "import fastapi"),
         (borrowed_powers, "api/settings.py", "import pydantic_settings"),
-        (borrowed_powers, "runner/store.py", "client = Redis(host='x')"),
-        (borrowed_powers, "runner/store.py", "client = redis.asyncio.Redis.from_url('x')"),
-        (borrowed_powers, "runner/worker.py", "import os\nos.environ['X']"),
-        (borrowed_powers, "runner/worker.py", "import os\nos.getenv('X')"),
-        (borrowed_powers, "runner/worker.py", "now = datetime.datetime.now()"),
-        (borrowed_powers, "runner/worker.py", "print('x')"),
-        (borrowed_powers, "api/app.py", "sys.exit(1)"),
-        (borrowed_powers, "api/app.py", "raise SystemExit(1)"),
-        (borrowed_powers, "runner/store.py", "key = f'runner:{{{queue}}}:seq'"),
-        (borrowed_powers, "runner/store.py", "path = 'lua/claim.lua'"),
-        (private_names, "api/app.py", "from runner.store import JobStore"),
-        (private_names, "api/app.py", "from runner import JobStore"),
+        (borrowed_powers, "runner/store/claims.py", "client = Redis(host='x')"),
+        (borrowed_powers, "runner/store/claims.py", "client = redis.asyncio.Redis.from_url('x')"),
+        (borrowed_powers, "runner/worker/worker.py", "import os\nos.environ['X']"),
+        (borrowed_powers, "runner/worker/worker.py", "import os\nos.getenv('X')"),
+        (borrowed_powers, "api/main.py", "import os\nos.getenv('X')"),
+        (borrowed_powers, "runner/worker/worker.py", "now = datetime.datetime.now()"),
+        (borrowed_powers, "runner/worker/worker.py", "print('x')"),
+        (borrowed_powers, "runner/http/app.py", "sys.exit(1)"),
+        (borrowed_powers, "runner/http/app.py", "raise SystemExit(1)"),
+        (borrowed_powers, "runner/store/claims.py", "key = f'runner:{{{queue}}}:seq'"),
+        (borrowed_powers, "runner/store/claims.py", "path = 'lua/claim.lua'"),
+        (private_names, "runner/http/app.py", "from runner.store import JobStore"),
+        (private_names, "runner/http/app.py", "from runner import JobStore"),
+        (private_names, "api/main.py", "from runner.http.app import create_app"),
         (private_names, "examples/queue.py", "import runner.client"),
-        (long_files, "runner/worker.py", "\n" * (MAX_LINES + 1)),
+        (long_files, "runner/worker/worker.py", "\n" * (MAX_LINES + 1)),
     ],
 )
 def test_each_check_can_fail(check: Callable[[Source], Iterable[str]], path: str, text: str) -> None:
@@ -321,13 +353,17 @@ def test_each_check_can_fail(check: Callable[[Source], Iterable[str]], path: str
 @pytest.mark.parametrize(
     ("check", "path", "text"),
     [
-        (outward_imports, "runner/store.py", "from runner import scripts\nfrom runner.job import Job\nimport redis"),
-        (outward_imports, "runner/cli/submit.py", "from runner import Runner\nfrom api.app import create_app"),
-        (borrowed_powers, "runner/cli/submit.py", "print('x')\nimport typer"),
+        (forbidden_imports, "runner/store/claims.py", "from runner.jobs import Outcome\nfrom runner.store.keys import Keys\nimport redis"),
+        (forbidden_imports, "runner/client/client.py", "from runner.connection import redis_url"),
+        (forbidden_imports, "runner/limits/quota.py", "from runner.clock import MICROSECONDS"),
+        (forbidden_imports, "runner/cli/jobs.py", "from runner import Runner\nfrom runner.jobs import span"),
+        (borrowed_powers, "runner/cli/jobs.py", "print('x')\nimport typer"),
         (borrowed_powers, "runner/clock.py", "import time"),
-        (borrowed_powers, "runner/keys.py", "key = f'runner:{{{queue}}}:seq'"),
-        (borrowed_powers, "runner/store.py", "'''Keys begin with `runner:{`.'''"),
-        (private_names, "api/app.py", "from runner import Client"),
+        (borrowed_powers, "runner/cli/demo/upstream.py", "import uvicorn"),
+        (borrowed_powers, "runner/store/keys.py", "key = f'runner:{{{queue}}}:seq'"),
+        (borrowed_powers, "runner/store/claims.py", "'''Keys begin with `runner:{`.'''"),
+        (private_names, "runner/http/app.py", "from runner import Client\nfrom runner.http.schemas import JobBody"),
+        (private_names, "examples/metered_api.py", "from runner.asgi import Rule"),
     ],
 )
 def test_each_check_lets_the_owner_pass(check: Callable[[Source], Iterable[str]], path: str, text: str) -> None:

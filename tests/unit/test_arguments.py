@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from runner.arguments import Arguments
 from runner.errors import ConfigurationError, InvalidArguments
+from runner.jobs.arguments import Arguments
 
 
 class Order(BaseModel):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runner import ConfigurationError, RateLimitMiddleware, Rule, Runner, SlidingWindow, TokenBucket
-from runner.asgi import Receive, Send
+from runner.asgi.middleware import Receive, Send
 
 LIMIT = TokenBucket("calls", capacity=1, refill=1, every=3600)
 WITH_RESPONSE: dict[str, Any] = {"websocket.http.response": {}}

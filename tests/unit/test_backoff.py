@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.backoff import Backoff
 from runner.errors import ConfigurationError
+from runner.jobs.backoff import Backoff
 
 backoffs = st.builds(
     lambda base, factor, more: Backoff(base, factor, base * more), st.floats(0.001, 1e6), st.floats(1, 100), st.floats(1, 1e6)

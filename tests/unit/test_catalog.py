@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from runner.catalog import JobOptions, LimitUse, TaskSpec, prepare
+from runner.client.app import Runner
 from runner.errors import ConfigurationError, ExceedsCapacity, InvalidArguments, InvalidJobId, InvalidOption, StartOutOfRange, UnknownLimit
-from runner.job import Submission
+from runner.jobs.job import Submission
+from runner.jobs.submission import JobOptions, LimitUse, TaskSpec, prepare
 from runner.limits import TokenBucket
-from runner.registry import Runner
 
 TOKENS = LimitUse("tokens", None, 1000)
 TENANT = LimitUse("tenant", "{tenant}", 10)

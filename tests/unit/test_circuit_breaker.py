@@ -1,7 +1,6 @@
 """Who asks while Redis is away: nobody but a probe now and then."""
 
-from runner.metering import CircuitBreaker
-from runner.metering.breaker import FAILURES_TO_OPEN, FIRST_PAUSE_S, LONGEST_PAUSE_S
+from runner.asgi.circuit_breaker import FAILURES_TO_OPEN, FIRST_PAUSE_S, LONGEST_PAUSE_S, CircuitBreaker
 
 
 def opened(now_s: float) -> CircuitBreaker:

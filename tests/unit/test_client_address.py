@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runner import ConfigurationError
-from runner.metering import ClientAddresses
+from runner.asgi.client_address import ClientAddresses
 
 PEER = "198.51.100.7"
 PROXY = "10.0.0.1"

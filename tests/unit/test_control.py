@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runner.control import changed
+from runner.client.control import changed
 from runner.errors import ConfigurationError
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 

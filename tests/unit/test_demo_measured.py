@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from runner.demo.measured import MOST_LATE_S, Run, findings, most_within, shortest_s, windows_over
-from runner.limits import MICROSECONDS, TokenBucket
+from runner.cli.demo.measured import MOST_LATE_S, Run, findings, most_within, shortest_s, windows_over
+from runner.clock import MICROSECONDS
+from runner.limits import TokenBucket
 
 LIMIT = TokenBucket("metered", capacity=10, refill=2, every=0.5)
 STARTS_US = [0] * 10 + [instant_us for step in range(1, 26) for instant_us in [step * 500_000] * 2]

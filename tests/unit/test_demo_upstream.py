@@ -8,9 +8,10 @@ from itertools import count
 import httpx
 import pytest
 
-from runner.demo import upstream as service
-from runner.demo.upstream import Meter, Upstream, serving
-from runner.limits import MICROSECONDS, BucketState, TokenBucket
+from runner.cli.demo import upstream as service
+from runner.cli.demo.upstream import Meter, Upstream, serving
+from runner.clock import MICROSECONDS
+from runner.limits import BucketState, TokenBucket
 from tests.eventually import eventually
 
 LIMIT = TokenBucket("metered", capacity=10, refill=2, every=0.5)

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from runner.demo.measured import Finding
-from runner.demo.view import Snapshot, View
+from runner.cli.demo.measured import Finding
+from runner.cli.demo.view import Snapshot, View
 from runner.limits import TokenBucket
 
 LIMIT = TokenBucket("metered", capacity=10, refill=2, every=0.5)

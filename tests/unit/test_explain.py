@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Quota, State, TokenBucket, explain
-from runner.explain import clock_text, span
+from runner.jobs.explain import clock_text, span
 
 NOW_S = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 PAY = TokenBucket("pay", rate="10/s", burst=20)

@@ -11,14 +11,11 @@ from pathlib import Path
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from runner import failpoints, scripts
 from runner.connection import is_transient
 from runner.errors import ConfigurationError
+from runner.store import failpoints, scripts
 
-REDIS_RING = [
-    Path(failpoints.__file__).with_name(name)
-    for name in ("lease.py", "limit_store.py", "queue_store.py", "store.py", "submission_store.py")
-]
+REDIS_RING = [Path(failpoints.__file__).with_name(name) for name in ("lease.py", "limits.py", "queue.py", "job_store.py", "submissions.py")]
 
 
 class Client:
@@ -218,7 +215,7 @@ def test_failpoints_that_are_on_are_told(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_the_example_of_the_guide_can_be_used() -> None:
-    guide = (Path(failpoints.__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    guide = (Path(failpoints.__file__).parents[2] / "CONTRIBUTING.md").read_text()
     (spec,) = re.findall(r"RUNNER_FAILPOINTS='([^']+)'", guide)
 
     assert isinstance(failpoints.failpoints(spec), failpoints.Failpoints)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from runner.client.batcher import Grouped
 from runner.errors import IncompatibleVersion, StoreUnavailable
-from runner.grouped import Grouped
 from tests.eventually import eventually
 
 PATIENCE_S = 5.0

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from runner.errors import InvalidJobId
-from runner.job import FINAL, Ending, State, check_job_id, new_job_id
+from runner.jobs.job import FINAL, Ending, State, check_job_id, new_job_id
 
 
 def test_a_new_id_is_random_and_can_be_used() -> None:

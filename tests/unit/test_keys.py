@@ -7,7 +7,8 @@ from itertools import product
 import pytest
 
 from runner.errors import ConfigurationError
-from runner.keys import Keys, Priority, check_queue_name
+from runner.jobs.job import Priority, check_queue_name
+from runner.store.keys import Keys
 
 
 def every_key(queue: str, variable: str) -> list[str]:

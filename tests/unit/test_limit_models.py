@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.limits import MICROSECONDS, PERIODS, Bucket, Concurrency, Limit, Quota, SlidingWindow, TokenBucket, period_of, period_starts
+from runner.clock import MICROSECONDS
+from runner.limits import PERIODS, Bucket, Concurrency, Limit, Quota, SlidingWindow, TokenBucket, period_of, period_starts
 
 NOW_US = 1_774_742_400 * MICROSECONDS  # 2026-03-29 00:00 UTC: an hour before Europe puts its clocks forward
 

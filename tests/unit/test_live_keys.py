@@ -1,6 +1,6 @@
 """Distinct keys are bounded, and leave when their buckets do."""
 
-from runner.metering import LiveKeys
+from runner.asgi.live_keys import LiveKeys
 
 
 def test_keys_beyond_the_bound_are_not_admitted_while_the_others_live() -> None:

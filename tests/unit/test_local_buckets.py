@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import Quota, SlidingWindow, TokenBucket
+from runner.asgi.allowance import Allowance
+from runner.asgi.local_buckets import LocalBuckets
 from runner.limits import Limit, Need
-from runner.metering import Allowance, LocalBuckets
 
 SECOND_US = 1_000_000
 

@@ -6,11 +6,13 @@ import re
 import pytest
 
 from runner import Quota, SlidingWindow, TokenBucket
-from runner.gate import verdict_of
+from runner.asgi.allowance import Allowance
+from runner.asgi.request_limiter import verdict_of
+from runner.asgi.response_fields import problem_document, rate_limit_fields
+from runner.asgi.verdict import Standing, Verdict
 from runner.limits import Limit, Need
-from runner.metering import Allowance, Standing, Verdict, problem_document, rate_limit_fields
-from runner.replies import Decision
-from runner.retry_after import retry_after_s
+from runner.limits.retry_after import retry_after_s
+from runner.store.replies import Decision
 
 ITEM = r'"[A-Za-z0-9_.-]+"(;[a-z]+=\d{1,15})+'
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.retry_after import retry_after_s
+from runner.limits.retry_after import retry_after_s
 
 NOW_S = 1_800_000_000.0
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.scripts import _check_names
+from runner.store.scripts import _check_names
 
 
 def test_an_include_that_hides_an_argument_is_refused() -> None:

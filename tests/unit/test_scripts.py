@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
-from runner import scripts
-from runner.scripts import Argument, Script, load, script_names
+from runner.store import scripts
+from runner.store.scripts import Argument, Script, load, script_names
 
 Loader = Callable[..., Script]
 

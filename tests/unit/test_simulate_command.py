@@ -15,8 +15,9 @@ from runner import Runner
 from runner.cli.simulate import simulate
 from runner.cli.simulate.chart import in_words, tick_width
 from runner.cli.simulate.grammar import parse_jobs, parse_limit
+from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError, RunnerError, UnknownTask
-from runner.limits import MICROSECONDS, Concurrency, Limit, Quota, SlidingWindow, TokenBucket
+from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 from runner.simulation import JobGroup
 
 S = MICROSECONDS

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.catalog import TaskSpec
+from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError, ExceedsCapacity, UnknownLimit
-from runner.limits import MICROSECONDS, Concurrency, Limit, Quota, SlidingWindow, TokenBucket
+from runner.jobs.submission import TaskSpec
+from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 from runner.simulation import Drain, JobGroup, simulate
 
 S = MICROSECONDS

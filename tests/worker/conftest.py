@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Runner, Settings, Worker
-from runner.failpoints import failpoints
-from runner.keys import Keys
+from runner.store.failpoints import failpoints
+from runner.store.keys import Keys
 from tests.eventually import eventually
 from tests.invariants import settled_twice
 

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import AlreadyFinished, Backoff, JobCancelled, Runner, TokenBucket, UnknownJob
-from runner.keys import Keys
+from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.recovery import Recovery

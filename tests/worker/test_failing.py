@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from runner import Backoff, JobFailed, JobStatus, Runner, StoreUnavailable
-from runner.executor import Executor
-from runner.job import Ending, Outcome, StartedJob
+from runner.jobs.job import Ending, Outcome, StartedJob
+from runner.worker.executor import Executor
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, MakeApp, state_of
 

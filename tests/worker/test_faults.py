@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from runner import JobHandle, Runner, StoreUnavailable, TakeRefused, TokenBucket, UnknownJob, Worker, heartbeat, registry
-from runner.keys import GROUP, Keys, Priority
+from runner import JobHandle, Runner, StoreUnavailable, TakeRefused, TokenBucket, UnknownJob, Worker
+from runner.client import app as registry
+from runner.jobs.job import Priority
+from runner.store.keys import GROUP, Keys
+from runner.worker import heartbeat
 from tests import invariants
 from tests.conftest import connect
 from tests.eventually import eventually

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Runner, TokenBucket
-from runner.keys import Keys
+from runner.store.keys import Keys
 from tests.worker.conftest import Crew
 
 HOT, COLD = 5_000, 50

@@ -7,7 +7,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from runner import Client, JobRequest, Runner, StoreUnavailable, UnknownTask
-from runner.store import JobStore
+from runner.store.job_store import JobStore
 
 
 async def prepare(client: Client, name: str) -> None:

@@ -7,8 +7,9 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
-from runner import Runner, Settings, TokenBucket, scripts
-from runner.keys import Keys
+from runner import Runner, Settings, TokenBucket
+from runner.store import scripts
+from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.proxy import Proxy

@@ -7,10 +7,11 @@ from itertools import pairwise
 import pytest
 from redis.asyncio import Redis
 
-from runner import JobHandle, JobOptions, Runner, Settings, TokenBucket, scripts
-from runner.keys import Keys
-from runner.redis_client import command
-from runner.store import JobStore
+from runner import JobHandle, JobOptions, Runner, Settings, TokenBucket
+from runner.connection.client import command
+from runner.store import scripts
+from runner.store.job_store import JobStore
+from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.proxy import Proxy

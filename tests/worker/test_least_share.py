@@ -5,9 +5,8 @@ from collections import Counter
 import pytest
 
 from runner import Runner, TokenBucket
-from runner.job import StartedJob
-from runner.keys import Priority
-from runner.shares import Shares
+from runner.jobs.job import Priority, StartedJob
+from runner.worker.priority_shares import Shares
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, MakeApp
 

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from runner import Runner, StoreUnavailable, TokenBucket, scripts
-from runner.keys import GROUP, Keys, Priority
+from runner import Runner, StoreUnavailable, TokenBucket
+from runner.jobs.job import Priority
+from runner.store import scripts
+from runner.store.keys import GROUP, Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.proxy import Proxy

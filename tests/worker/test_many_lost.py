@@ -11,8 +11,9 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Worker
-from runner.keys import GROUP, Keys, Priority
-from runner.redis_client import command
+from runner.connection.client import command
+from runner.jobs.job import Priority
+from runner.store.keys import GROUP, Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.recovery import Recovery

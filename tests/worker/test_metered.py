@@ -23,7 +23,7 @@ from runner import (
     current_job,
     raise_rate_limited,
 )
-from runner.keys import Keys
+from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, MakeApp, state_of

@@ -7,8 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Runner
-from runner.job import Outcome
-from runner.store import JobStore
+from runner.jobs.job import Outcome
+from runner.store.job_store import JobStore
 from tests import invariants
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, MakeApp

@@ -11,10 +11,10 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Runner, StoreUnavailable, TokenBucket, Worker
-from runner.intake import Intake
-from runner.job import StartedJob
-from runner.keys import Keys, Priority
-from runner.store import JobStore
+from runner.jobs.job import Priority, StartedJob
+from runner.store.job_store import JobStore
+from runner.store.keys import Keys
+from runner.worker.claimer import Intake
 from tests import invariants
 from tests.eventually import eventually
 from tests.recovery import Recovery

@@ -7,8 +7,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from runner import BacklogFull, JobHandle, JobIdConflict, Runner, StoreUnavailable
-from runner.keys import Keys, Priority
-from runner.registry import Task
+from runner.client.app import Task
+from runner.jobs.job import Priority
+from runner.store.keys import Keys
 from tests.worker.conftest import MakeApp
 
 NOBODY = "redis://127.0.0.1:1/0"

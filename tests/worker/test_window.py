@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import TokenBucket
-from runner.store import JobStore
+from runner.store.job_store import JobStore
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, MakeApp
 

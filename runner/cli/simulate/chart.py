@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runner.limits import MICROSECONDS, Concurrency, Limit, Quota, SlidingWindow, TokenBucket
+from runner.clock import MICROSECONDS
+from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 from runner.simulation import Drain, LimitReport, TenantReport
 
 _SECOND, _MINUTE, _HOUR, _DAY = MICROSECONDS, 60 * MICROSECONDS, 3_600 * MICROSECONDS, 86_400 * MICROSECONDS

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from runner.catalog import TaskSpec
 from runner.cli.loading import load_app
 from runner.cli.output import say, say_json
 from runner.cli.simulate.chart import chart_of
 from runner.cli.simulate.grammar import parse_jobs, parse_limit, parse_pairs, read_jobs
 from runner.cli.simulate.svg import draw
 from runner.cli.simulate.text import show
-from runner.clock import wall_us
+from runner.client import Runner, Task
+from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ConfigurationError, UnknownTask
-from runner.limits import MICROSECONDS, Limit
-from runner.registry import Runner, Task
+from runner.jobs import TaskSpec
+from runner.limits import Limit
 from runner.settings import Settings
 from runner.simulation import Drain, JobGroup
 from runner.simulation import simulate as play

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
-from runner.limits import MICROSECONDS, Concurrency, Limit, Quota, SlidingWindow, TokenBucket, parse_rate
+from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket, parse_rate
 from runner.simulation import JobGroup
 
 EVERYBODY = "all"

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from runner import Settings
-from runner.redis_client import command
+from runner.connection.client import command
 from tests import invariants
 from tests.chaos.campaign.faults import FAULTS, KEYS, Arena, Fault
 from tests.chaos.campaign.ledger import SHOWN, Ledger

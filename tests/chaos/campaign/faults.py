@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from runner import Settings
-from runner.keys import Keys
-from runner.redis_client import command
+from runner.connection.client import command
+from runner.store.keys import Keys
 from tests.chaos.campaign.posts import Api, Post, Touched, held_by
 from tests.chaos.campaign.workload import QUEUE
 from tests.process.crew import worker_ids

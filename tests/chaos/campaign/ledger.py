@@ -7,9 +7,9 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from runner.keys import Keys
+from runner.connection.client import command
 from runner.limits import Limit
-from runner.redis_client import command
+from runner.store.keys import Keys
 from tests.chaos.campaign.workload import BEGAN, QUEUE, STOPPED
 from tests.starts import Starts
 

@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from runner.keys import GROUP, Keys, Priority
-from runner.redis_client import command
+from runner.connection.client import command
+from runner.jobs.job import Priority
+from runner.store.keys import GROUP, Keys
 from tests.chaos.campaign.workload import QUEUE
 from tests.process.crew import WorkerProcess
 from tests.proxy import Proxy

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from runner import Concurrency, Limit, RunnerError, SlidingWindow, StoreUnavailable, Submission, TokenBucket
-from runner.redis_client import command
+from runner.connection.client import command
 from tests.chaos.campaign.ledger import Ledger, Spell
 from tests.chaos.campaign.posts import Api
 from tests.chaos.campaign.schedule import Call, call, deeds

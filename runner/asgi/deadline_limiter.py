@@ -1,0 +1,147 @@
+"""PromptLimiter: asks Redis for tokens within a deadline, or not at all. It never raises, and never waits longer."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from runner.asgi.allowance import Allowance
+from runner.asgi.circuit_breaker import CircuitBreaker
+from runner.client import Runner
+from runner.clock import monotonic_s
+from runner.errors import RunnerError, StoreUnavailable
+from runner.limits import Limit, Need
+from runner.store import Decision
+
+T = TypeVar("T")
+
+log = logging.getLogger("runner")
+
+_PUBLISH_EVERY_S = 3_600.0
+_LOOK_EVERY_S = 30.0
+_STARTUP_S = 1.0
+_MOST_WAITS = 3
+_HELD_UP = 1.2
+"""A wait that took so much longer than it should have was not Redis's: the loop of this process was held up meanwhile."""
+
+
+class PromptLimiter:
+    """The limiter of an app, for a gate that must answer at once. A circuit breaker spares its callers the wait while Redis is away.
+
+    A call that misses the deadline is not cancelled: that would cost its connection, and a slow Redis must not be met by a
+    storm of new ones. It may take its tokens yet, for somebody who was told None: the error is on the side of fewer.
+    It keeps its limits in the catalog by itself, as there may be no worker to do so.
+    """
+
+    def __init__(self, runner: Runner, limits: Sequence[Limit], deadline_s: float) -> None:
+        self._runner = runner
+        self._limits = limits
+        self._deadline_s = deadline_s
+        self.allowances = {limit.name: Allowance.of_limit(limit) for limit in limits}
+        self._breaker = CircuitBreaker()
+        self._publication: asyncio.Task[None] | None = None
+        self._since_us = 0
+        self._published_s = float("-inf")
+        self._looked_s = float("-inf")
+        self._calls: set[asyncio.Task[Any]] = set()
+
+    @property
+    def next_try_s(self) -> float:
+        """Seconds until Redis is asked again."""
+        return max(self._breaker.next_probe_s - monotonic_s(), 0.0) if self._breaker.is_open else 0.0
+
+    async def decide(self, needs: Sequence[Need]) -> Decision | None:
+        """Take all or nothing, at once; None if Redis did not say in time."""
+        asked = self._breaker.try_ask(monotonic_s())
+        if asked is None:
+            return None
+        call = self._start(self._ask(needs))
+        fault = _fault(call) if await self._in_time(call) else f"no answer within {self._deadline_s * 1000:g} ms"
+        if fault is None:
+            if self._breaker.succeeded():
+                log.warning("Redis answers again: limits are shared by all again")
+            return call.result()
+        if self._breaker.failed(asked, monotonic_s()):
+            log.warning("limits are decided without Redis until it answers again: %s", fault)
+        return None
+
+    async def _in_time(self, call: asyncio.Task[Any]) -> bool:
+        for _ in range(_MOST_WAITS):
+            before_s = monotonic_s()
+            await asyncio.wait({call}, timeout=self._deadline_s)
+            if call.done() or monotonic_s() - before_s < _HELD_UP * self._deadline_s:
+                break
+        return call.done()
+
+    async def open(self) -> None:
+        """Connect, publish and load what the first request needs; after a second that goes on by itself."""
+        await asyncio.wait({self._start(self._warm_up())}, timeout=_STARTUP_S)
+
+    async def close(self) -> None:
+        """Let what is under way end; what does not is cancelled."""
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=self._runner.settings.command_timeout_s)
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+
+    async def _ask(self, needs: Sequence[Need]) -> Decision:
+        began_s = monotonic_s()
+        await self._publish()
+        if monotonic_s() - began_s > _MOST_WAITS * _HELD_UP * self._deadline_s:
+            message = "the limits could not be published in time"
+            raise StoreUnavailable(message)  # nobody waits for the tokens any more
+        decision = await self._runner.client.limiter.decide(needs)
+        if decision.reason == "unpublished":  # Redis has lost its data
+            if self._published_s < began_s:
+                self._published_s = float("-inf")
+            await self._publish()
+            decision = await self._runner.client.limiter.decide(needs)
+        if monotonic_s() - self._looked_s > _LOOK_EVERY_S:
+            self._looked_s = monotonic_s()
+            self._start(self._look())
+        return decision
+
+    async def _warm_up(self) -> None:
+        await self._publish()
+        await self._look()
+        await self._runner.client.limiter.decide([])
+
+    async def _publish(self) -> None:
+        """Once for all who need it; again each hour, as a quota needs a calendar that reaches ahead."""
+        if monotonic_s() - self._published_s > _PUBLISH_EVERY_S:
+            if self._publication is None or self._publication.done():
+                self._publication = self._start(self._publish_now())
+            await asyncio.shield(self._publication)
+
+    async def _publish_now(self) -> None:
+        self._since_us, _ = await self._runner.client.store.publish({}, self._limits, self._since_us)
+        self._published_s = monotonic_s()
+
+    async def _look(self) -> None:
+        """What is in force may be an override."""
+        self._looked_s = monotonic_s()
+        for status in await self._runner.client.store.limits(most_buckets=0):
+            if status.name in self.allowances:
+                self.allowances[status.name] = Allowance.of(status.policy)
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        call = asyncio.create_task(work, name="rate-limit")
+        self._calls.add(call)
+        call.add_done_callback(self._ended)
+        return call
+
+    def _ended(self, call: asyncio.Task[Any]) -> None:
+        """Whoever waited for it may be gone. What is not Redis being away is a defect, and logged as one; no request fails of it."""
+        self._calls.discard(call)
+        error = None if call.cancelled() else call.exception()
+        if error is not None and not isinstance(error, RunnerError):
+            log.error("a rate limit could not be decided", exc_info=error)
+
+
+def _fault(call: asyncio.Task[Any]) -> str | None:
+    """Why a call that has ended brought nothing."""
+    if call.cancelled():
+        return "the server stops"
+    error = call.exception()
+    return None if error is None else str(error) or repr(error)

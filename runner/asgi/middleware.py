@@ -1,0 +1,149 @@
+"""RateLimitMiddleware: pure ASGI, for any app. It decides before the body is read, and says 429 itself."""
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from runner.asgi.client_address import ClientAddresses
+from runner.asgi.deadline_limiter import PromptLimiter
+from runner.asgi.live_keys import OTHERS, LiveKeys
+from runner.asgi.request_limiter import Fallback, Gate, OnError
+from runner.asgi.response_fields import problem_document, rate_limit_fields
+from runner.asgi.rule import Rule, Scope
+from runner.asgi.verdict import Verdict
+from runner.client import Runner
+from runner.clock import MICROSECONDS, monotonic_s
+from runner.errors import ConfigurationError
+from runner.limits import Need
+
+log = logging.getLogger("runner")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+_TRY_AGAIN_LATER = 1013
+_STARTS = frozenset({"http.response.start", "websocket.accept"})
+
+
+class RateLimitMiddleware:
+    """Holds the callers of an app to limits: `app.add_middleware(RateLimitMiddleware, runner=jobs, rules=[Rule(limit=...)])`.
+
+    All limits of a request are taken at once, or none is and it is refused. No worker and no leader is needed.
+
+    on_error: what decides while Redis is away or slower than `deadline` (seconds): "local" buckets of this process, each of
+    capacity / `instances` and that part of the rate; "open": all pass; "closed": none does (503).
+    trusted_proxies: addresses and networks whose X-Forwarded-For is believed, "unix" for a unix socket; none by default.
+    max_keys: distinct keys of one limit in use at a time; those beyond share one bucket.
+    Raises `ConfigurationError` for anything that could never work.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        runner: Runner,
+        rules: Sequence[Rule],
+        on_error: OnError = "local",
+        instances: int = 1,
+        trusted_proxies: Sequence[str] = (),
+        deadline: float = 0.05,
+        max_keys: int = 100_000,
+    ) -> None:
+        if deadline <= 0 or max_keys < 1:
+            message = f"deadline={deadline}, max_keys={max_keys} cannot be used: give more than 0"
+            raise ConfigurationError(message)
+        self._app = app
+        self._runner = runner
+        self._rules = tuple(rules)
+        limits = {rule.limit.name: runner.limit(rule.limit) for rule in self._rules}
+        self._limiter = PromptLimiter(runner, list(limits.values()), deadline)
+        self._gate = Gate(self._limiter, Fallback(on_error, instances), max_keys)
+        self._addresses = ClientAddresses(trusted_proxies)
+        self._live_keys = {
+            name: LiveKeys(max_keys, allowance.window_us / MICROSECONDS) for name, allowance in self._limiter.allowances.items()
+        }
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, self._minding(receive), send)
+            return
+        needs = self._needs(scope) if scope["type"] in ("http", "websocket") else []
+        if not needs:
+            await self._app(scope, receive, send)
+            return
+        verdict = await self._gate.decide(needs)
+        if verdict.status is None:
+            await self._app(scope, receive, _telling(send, verdict))
+        else:
+            await _refuse(scope, send, verdict)
+
+    def _minding(self, receive: Receive) -> Receive:
+        """The app's start and end are this middleware's too."""
+
+        async def minded() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._limiter.open()
+            elif message["type"] == "lifespan.shutdown":
+                await self._limiter.close()
+            return message
+
+        return minded
+
+    def _needs(self, scope: Scope) -> list[Need]:
+        """What a request takes: of each limit what the first rule that matches says."""
+        chosen: dict[str, Rule] = {}
+        for rule in self._rules:
+            if rule.limit.name not in chosen and rule.matches(scope):
+                chosen[rule.limit.name] = rule
+        return [self._need(rule, scope) for rule in chosen.values() if rule.cost > 0]
+
+    def _need(self, rule: Rule, scope: Scope) -> Need:
+        name = rule.limit.name
+        if rule.field is None:
+            return self._runner.need(name, rule.cost, {})
+        need = self._runner.need(name, rule.cost, {rule.field: self._key(rule, scope)})
+        if self._live_keys[name].admit(need.bucket, monotonic_s()):
+            return need
+        return self._runner.need(name, rule.cost, {rule.field: OTHERS})
+
+    def _key(self, rule: Rule, scope: Scope) -> str:
+        try:
+            value = rule.key and rule.key(scope)
+        except Exception as error:
+            # It is the app's function, and none of this middleware's requests may fail: whoever it is, the address counts.
+            log.error("the key of a request for limit %r could not be told", rule.limit.name, exc_info=error)
+            value = None
+        return value or f"address:{self._addresses.of(scope)}"
+
+
+def _telling(send: Send, verdict: Verdict) -> Send:
+    """The app's answers with the two RateLimit fields added."""
+    fields = rate_limit_fields(verdict)
+
+    async def told(message: Message) -> None:
+        if message["type"] in _STARTS:
+            message = {**message, "headers": [*message.get("headers", ()), *fields]}
+        await send(message)
+
+    return told
+
+
+async def _refuse(scope: Scope, send: Send, verdict: Verdict) -> None:
+    """Answer without the app, and without reading what the caller has to say."""
+    kind = "http"
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": f"try again in {verdict.retry_after_s} s"})
+            return
+        kind = "websocket.http"
+    body = problem_document(verdict)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        *rate_limit_fields(verdict),
+    ]
+    await send({"type": f"{kind}.response.start", "status": verdict.status, "headers": headers})
+    await send({"type": f"{kind}.response.body", "body": body})

@@ -1,0 +1,92 @@
+"""Gate: the verdict on one request: what Redis decides, or while it is away what `on_error` says."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from runner.asgi.allowance import Allowance
+from runner.asgi.deadline_limiter import PromptLimiter
+from runner.asgi.local_buckets import LocalBuckets
+from runner.asgi.verdict import Standing, Verdict
+from runner.clock import MICROSECONDS, monotonic_us
+from runner.errors import ConfigurationError
+from runner.limits import Need
+from runner.store import Decision
+
+OnError = Literal["local", "open", "closed"]
+
+_PAUSED_RETRY_S = 30.0
+_NOT_THE_CALLERS_FAULT = frozenset({"paused", "frozen", "unpublished"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What decides while Redis is away: this process's share as one of `instances`, or nothing: all pass, or none does.
+
+    Raises `ConfigurationError`.
+    """
+
+    on_error: OnError
+    instances: int
+
+    def __post_init__(self) -> None:
+        if self.on_error not in get_args(OnError):
+            message = f"on_error={self.on_error!r} is unknown (known: {', '.join(get_args(OnError))})"
+            raise ConfigurationError(message)
+        if type(self.instances) is not int or self.instances < 1:
+            message = f"instances={self.instances!r} cannot be used: give how many processes serve this app, from 1"
+            raise ConfigurationError(message)
+
+
+class Gate:
+    """Decides at once, and never raises. `most_local` bounds the buckets kept in this process."""
+
+    def __init__(self, limiter: PromptLimiter, fallback: Fallback, most_local: int) -> None:
+        self._limiter = limiter
+        self._fallback = fallback
+        self._local = LocalBuckets(most_local)
+
+    async def decide(self, needs: Sequence[Need]) -> Verdict:
+        """Take all these tokens, or none."""
+        needs = sorted(needs)  # the order in which a decision tells of them
+        decision = await self._limiter.decide(needs)
+        if decision is not None:
+            return verdict_of(decision, needs, self._limiter.allowances)
+        if self._fallback.on_error == "open":
+            return Verdict("admitted")
+        if self._fallback.on_error == "closed":
+            return Verdict("reduced", retry_after_s=_whole_seconds(self._limiter.next_try_s))
+        shares = {name: allowance.shared_by(self._fallback.instances) for name, allowance in self._limiter.allowances.items()}
+        wait_us, bucket, left = self._local.take(needs, shares, monotonic_us())
+        return verdict_of(Decision("refused" if wait_us else "taken", wait_us / MICROSECONDS, bucket, "tokens", left), needs, shares)
+
+
+def verdict_of(decision: Decision, needs: Sequence[Need], allowances: Mapping[str, Allowance]) -> Verdict:
+    """A decision about these needs (sorted) as its caller is told of it."""
+    lacked = decision.bucket.partition("/")[0]
+    if decision.reason in _NOT_THE_CALLERS_FAULT:
+        return Verdict("reduced", violated=(lacked,), retry_after_s=_whole_seconds(decision.wait_s or _PAUSED_RETRY_S))
+    names = [need.bucket.partition("/")[0] for need in needs]
+    standings = tuple(
+        Standing(allowances[name], left, allowances[name].effective_s(left, next_s))
+        for name, (left, next_s) in zip(names, decision.left, strict=True)
+    )
+    if decision.state == "taken":
+        return Verdict("admitted", standings)
+    retry_after_s = _whole_seconds(decision.wait_s or _PAUSED_RETRY_S)
+    violated = tuple(
+        name for name, need, standing in zip(names, needs, standings, strict=True) if standing.left < need.cost or name == lacked
+    )
+    # Come back when the longest of these waits is over; no violated limit's own window may end later than that is said to be.
+    told = tuple(
+        Standing(standing.allowance, standing.left, retry_after_s if name == lacked else min(standing.effective_s, retry_after_s))
+        if name in violated
+        else standing
+        for name, standing in zip(names, standings, strict=True)
+    )
+    return Verdict("exceeded", told, violated, retry_after_s)
+
+
+def _whole_seconds(seconds: float) -> int:
+    return max(math.ceil(seconds), 1)

@@ -1,0 +1,44 @@
+"""What a caller is told: RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-11), Retry-After, and a problem document.
+
+Both fields are Lists of RFC 9651: a String, the limit's name, with Integer parameters. A name needs no escapes: it has letters,
+digits, '.', '_' and '-' only.
+"""
+
+import json
+
+from runner.asgi.verdict import Verdict
+
+_TYPES = "https://iana.org/assignments/http-problem-types#"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def rate_limit_fields(verdict: Verdict) -> Headers:
+    """The two fields, if there is anything to tell; and when to come back, if the request was refused."""
+    headers: Headers = []
+    if verdict.standings:
+        policies = [f'"{s.allowance.limit}";q={s.allowance.quota};w={s.allowance.window_s}' for s in verdict.standings]
+        limits = [f'"{s.allowance.limit}";r={s.left};t={s.effective_s}' for s in verdict.standings]
+        headers += [(b"ratelimit-policy", ", ".join(policies).encode()), (b"ratelimit", ", ".join(limits).encode())]
+    if verdict.status is not None:
+        headers.append((b"retry-after", str(verdict.retry_after_s).encode()))
+    return headers
+
+
+def problem_document(verdict: Verdict) -> bytes:
+    """The body of a refusal (RFC 9457), of the types that section 5 of the draft registers. It names limits, never a caller's key."""
+    again = f"Try again in {verdict.retry_after_s} s."
+    if verdict.outcome == "exceeded":
+        allowances = [standing.allowance for standing in verdict.standings if standing.allowance.limit in verdict.violated]
+        told = ", ".join(f"{allowance.limit!r} allows {allowance.quota} in {allowance.window_s} s" for allowance in allowances)
+        document = {"type": f"{_TYPES}quota-exceeded", "title": "Request cannot be satisfied as assigned quota has been exceeded"}
+        detail = f"Limit {told}. {again}"
+    else:
+        document = {
+            "type": f"{_TYPES}temporary-reduced-capacity",
+            "title": "Request cannot be satisfied due to temporary server capacity constraints",
+        }
+        held = ", ".join(map(repr, verdict.violated))
+        detail = f"Limit {held} lets nothing through for now. {again}" if held else f"Limits cannot be checked right now. {again}"
+    members = {**document, "status": verdict.status, "detail": detail, "violated-policies": list(verdict.violated)}
+    return json.dumps(members, separators=(",", ":")).encode()

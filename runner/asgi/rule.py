@@ -1,0 +1,85 @@
+"""Rule: which requests take how much of which limit, and by which key."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from runner.asgi.key_functions import KeyFunction
+from runner.errors import ConfigurationError
+from runner.limits import Concurrency, Limit, template_fields
+
+Scope = Mapping[str, Any]
+_METHOD = re.compile(r"[A-Z]+")
+_PARAMETER = re.compile(r"\\\{[^/{}]*\\\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Requests to `path` by one of `methods` (none given: all) take `cost` tokens of `limit`.
+
+    path: everything below it if it ends in "/", else just it; "{name}" stands for one segment, as in a route.
+    methods: "GET" means HEAD too, which runs the same code. A WebSocket's handshake is a GET.
+    cost: 0 makes an exception: of several rules with the same limit the first that matches counts.
+    key: for a limit with a key (`key="{user}"`), where its value comes from; see `by_client_address` and the like.
+    Raises `ConfigurationError` for anything that could never work.
+    """
+
+    limit: Limit
+    cost: int = 1
+    path: str = "/"
+    methods: Collection[str] = ()
+    key: KeyFunction | None = None
+
+    def __post_init__(self) -> None:
+        about = f"rule for limit {self.limit.name!r}"
+        if isinstance(self.limit, Concurrency):
+            message = f"{about}: it bounds how many run at once, not how many come; hold a slot in the handler, with Runner.slot"
+            raise ConfigurationError(message)
+        if type(self.cost) is not int or not 0 <= self.cost <= self.limit.capacity:
+            message = f"{about}: cost {self.cost!r} cannot be taken, its bucket holds {self.limit.capacity}"
+            raise ConfigurationError(message)
+        if not self.path.startswith("/"):
+            message = f"{about}: path {self.path!r} must begin with '/'"
+            raise ConfigurationError(message)
+        if isinstance(self.methods, str) or not all(_METHOD.fullmatch(method) for method in self.methods):
+            message = f"{about}: methods={self.methods!r} cannot be used: give a set like {{'POST', 'PUT'}}"
+            raise ConfigurationError(message)
+        if (self.key is None) != (self.limit.key is None):
+            remedy = (
+                'give it one, like key="{client}"'
+                if self.limit.key is None
+                else "give the rule one, like key=by_client_address or by_header"
+            )
+            message = f"{about}: the rule and the limit must both have a key, or none of them; {remedy}"
+            raise ConfigurationError(message)
+        if self.limit.key is not None and len(set(template_fields(self.limit.key))) != 1:
+            message = f"{about}: its key {self.limit.key!r} names several values, and a rule gives one"
+            raise ConfigurationError(message)
+
+    @property
+    def field(self) -> str | None:
+        """The name in the limit's key that this rule gives a value for."""
+        return None if self.limit.key is None else template_fields(self.limit.key)[0]
+
+    def matches(self, scope: Scope) -> bool:
+        """Whether this rule speaks of a request, by its method and by its path as the app's routes see it."""
+        method = scope.get("method", "GET")
+        if self.methods and method not in self.methods and not (method == "HEAD" and "GET" in self.methods):
+            return False
+        return _pattern(self.path).match(route_path(scope)) is not None
+
+
+def route_path(scope: Scope) -> str:
+    """The path below the place where the app is mounted. It begins with a slash, even that of `OPTIONS *`."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    if root and (path == root or path.startswith(f"{root}/")):
+        path = path[len(root) :]
+    return path if path.startswith("/") else f"/{path}"
+
+
+@cache
+def _pattern(path: str) -> re.Pattern[str]:
+    pattern = _PARAMETER.sub("[^/]+", re.escape(path))
+    return re.compile(pattern if path.endswith("/") else rf"{pattern}\Z")

@@ -1,0 +1,30 @@
+"""Verdict: what was decided about a request, and all that its caller may be told of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from runner.asgi.allowance import Allowance
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one limit stands for a caller after the decision."""
+
+    allowance: Allowance
+    left: int
+    effective_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`admitted`; `exceeded`: the caller asked for more than its limits allow; `reduced`: it is not the caller's fault."""
+
+    outcome: Literal["admitted", "exceeded", "reduced"]
+    standings: tuple[Standing, ...] = ()
+    violated: tuple[str, ...] = ()
+    retry_after_s: int = 0
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status of a refusal."""
+        return {"admitted": None, "exceeded": 429, "reduced": 503}[self.outcome]

@@ -1,0 +1,7 @@
+"""What producers and operators hold: by name (Client), or with the code (Runner, Task). Submits, asks, waits, takes tokens, changes limits."""
+
+from runner.client.app import Runner, Task
+from runner.client.client import Client, JobHandle, JobRequest
+from runner.client.control import Control
+
+__all__ = ["Client", "Control", "JobHandle", "JobRequest", "Runner", "Task"]

@@ -1,0 +1,107 @@
+"""Grouped: what is asked while a call to Redis is under way is sent together in the next one. Nothing waits for company."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from runner.errors import IncompatibleVersion, StoreUnavailable
+from runner.store import fitting
+
+_MOST_BYTES = 1024 * 1024
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+
+
+class Grouped(Generic[Question, Answer]):
+    """One call at a time, of as many questions as are there but `most`: a quarter of the work for each when many come at once.
+
+    `call` answers in the order of its questions, with an exception where one has none; it must be safe to repeat. `size_of` is the
+    bytes of one: a call has 1 MB of them, if it is not a single one.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[Sequence[Question]], Awaitable[Sequence[Answer | Exception]]],
+        *,
+        most: int,
+        size_of: Callable[[Question], int] = lambda _: 0,
+    ) -> None:
+        self._call = call
+        self._most = most
+        self._size_of = size_of
+        self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
+        self._is_asking = False
+        self._asking: asyncio.Task[None] | None = None
+
+    async def ask(self, question: Question) -> Answer:
+        """The answer to one question. Raises what stands in its place, or what the whole call has raised."""
+        if self._is_asking:
+            future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            self._waiting.append((question, future))
+            return await future
+        self._is_asking = True
+        try:
+            (answer,) = await self._call([question])
+        except StoreUnavailable as error:
+            self._give_up(error)
+            raise
+        finally:
+            if self._waiting:
+                self._asking = asyncio.create_task(self._ask_all(), name="grouped")
+            else:
+                self._is_asking = False
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        if self._asking is not None:
+            await self._asking
+
+    async def _ask_all(self) -> None:
+        """In a task of its own: whoever is cancelled takes no call away from the others."""
+        try:
+            while self._waiting:
+                await self._ask(self._next_group())
+        finally:
+            self._is_asking, self._asking = False, None
+
+    def _next_group(self) -> list[tuple[Question, asyncio.Future[Answer]]]:
+        count = fitting((self._size_of(question) for question, _ in self._waiting[: self._most]), _MOST_BYTES)
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        return group
+
+    async def _ask(self, group: list[tuple[Question, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._call([question for question, _ in group])
+        except StoreUnavailable as error:
+            _fail(group, error)
+            self._give_up(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+            if len(group) == 1 or isinstance(error, IncompatibleVersion):
+                _fail(group, error)
+                return
+            # One question has spoilt the call for the others: they are asked again, one by one.
+            for one in group:
+                await self._ask([one])
+        else:
+            for (_, future), answer in zip(group, answers, strict=True):
+                if future.done():
+                    continue
+                if isinstance(answer, Exception):
+                    future.set_exception(answer)
+                else:
+                    future.set_result(answer)
+
+    def _give_up(self, error: StoreUnavailable) -> None:
+        """Those behind would wait for a time-out of their own, one group after the other."""
+        behind, self._waiting = self._waiting, []
+        _fail(behind, error)
+
+
+def _fail(group: Sequence[tuple[object, asyncio.Future[Answer]]], error: Exception) -> None:
+    for _, future in group:
+        if not future.done():
+            future.set_exception(error)

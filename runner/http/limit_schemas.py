@@ -1,0 +1,111 @@
+"""Limits over HTTP: how one stands, and the bodies that change, pause and freeze it."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runner import LimitStatus
+
+_LONGEST_TEXT = 500
+_EXAMPLE = {"kind": "token_bucket", "rate": "10/s", "capacity": 20, "refill": 10, "every_s": 1.0, "smooth": True, "key": None}
+
+Reason = Annotated[str, Field(max_length=_LONGEST_TEXT, description="why; shown to everybody who waits")]
+Policy = Annotated[dict[str, Any], Field(examples=[_EXAMPLE])]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class LimitBody(_Body):
+    """Other numbers for a limit. What is not given stays as the code says; what fits depends on the kind of limit."""
+
+    rate: Annotated[str | None, Field(max_length=100, description='of a smooth token bucket: "10/s", "100/min", "5/10s"')] = None
+    burst: Annotated[int | None, Field(description="of a smooth token bucket: most tokens saved")] = None
+    capacity: Annotated[int | None, Field(description="most tokens, starts in a window or period, or jobs at once")] = None
+    refill: Annotated[int | None, Field(description="of an interval token bucket: tokens of each interval")] = None
+    every: Annotated[float | None, Field(description="of an interval token bucket: seconds of an interval")] = None
+    per: Annotated[float | None, Field(description="of a sliding window: its seconds")] = None
+    for_s: Annotated[float | None, Field(description="seconds after which the code's numbers are back; null: until restored")] = None
+    reason: Reason = ""
+
+    def numbers(self) -> dict[str, Any]:
+        """The numbers alone."""
+        return self.model_dump(exclude={"for_s", "reason"}, exclude_none=True)
+
+
+class PauseBody(_Body):
+    """Why a limit is paused."""
+
+    reason: Reason = ""
+
+
+class ReleaseBody(_Body):
+    """Which bucket of a limit is meant."""
+
+    bucket: Annotated[
+        str | None,
+        Field(
+            max_length=_LONGEST_TEXT, description='a bucket of the limit, like "tenant/t7"; without it, of a limit with a key all of them'
+        ),
+    ] = None
+
+
+class FreezeBody(ReleaseBody):
+    """For how long a bucket is frozen, and who says so."""
+
+    seconds: Annotated[float, Field(description="for how long; a shorter freeze never shortens a longer one")]
+    by: Annotated[str, Field(max_length=_LONGEST_TEXT, description="who says so; shown to everybody who waits")] = ""
+
+
+class Override(BaseModel):
+    """Numbers that were put in force while everything ran."""
+
+    policy: Policy
+    since: datetime
+    until: Annotated[datetime | None, Field(description="when the code's numbers are back; null: when they are restored")]
+    reason: str
+
+
+class Pause(BaseModel):
+    """Nothing starts until the limit is resumed."""
+
+    since: datetime
+    reason: str
+
+
+class Bucket(BaseModel):
+    """A live bucket of a limit."""
+
+    bucket: str
+    tokens: Annotated[int, Field(description="whole tokens that could be taken now")]
+    waiting: Annotated[int, Field(description="jobs that wait here")]
+    next_token_s: Annotated[
+        float | None, Field(description="seconds until its next token; 0: it is full, or one is there; null: nobody can know")
+    ]
+    frozen_s: Annotated[float, Field(description="seconds nothing starts, as the provider or an operator asked; 0: not frozen")]
+    frozen_by: Annotated[str | None, Field(description="the job whose provider said so, or who did by hand")]
+
+
+class Limit(BaseModel):
+    """A limit: what is permitted, and how its buckets stand. Of a limit with a key, those buckets somebody waits for."""
+
+    name: str
+    policy: Annotated[Policy, Field(description="what is in force")]
+    code: Annotated[Policy, Field(description="what the code says")]
+    override: Override | None
+    paused: Pause | None
+    frozen_s: Annotated[float, Field(description="of a limit with a key: seconds for which all its buckets are frozen together")]
+    frozen_by: str | None
+    buckets: list[Bucket]
+
+    @classmethod
+    def of(cls, status: LimitStatus) -> Self:
+        return cls.model_validate(status.document())
+
+
+class Limits(BaseModel):
+    """Every limit of the queue."""
+
+    limits: list[Limit]

@@ -1,0 +1,22 @@
+"""The texts behind the `type` of every problem."""
+
+from fastapi.responses import PlainTextResponse
+
+from runner.http import routing
+from runner.http.problems import KINDS, Problem, responses
+
+router = routing.router("problems")
+
+
+@router.get(
+    "/problems/{name}",
+    response_class=PlainTextResponse,
+    summary="What a kind of problem means",
+    responses=responses("not-found", "validation"),
+)
+async def explain(name: str) -> str:
+    """A short text for people: what the problem is and what to do."""
+    if name not in KINDS:
+        raise Problem("not-found", f"no problem is called {name[:40]!r} (known: {', '.join(KINDS)})")
+    kind = KINDS[name]
+    return f"{name} ({kind.status}): {kind.title}.\n\n{kind.help}\n"

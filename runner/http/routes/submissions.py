@@ -1,0 +1,108 @@
+"""Submitting: one job, or many at once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic_core import to_json
+
+from runner import Client, JobHandle, JobStatus, StoreUnavailable, Submission, SubmissionRefused
+from runner.http import routing
+from runner.http.dependencies import batch_body, body_of, parsed_body, service_of
+from runner.http.problems import BODY_PROBLEMS, Problem, problem_of, responses
+from runner.http.routing import DirectRoute
+from runner.http.schemas import AcceptedBatch, AcceptedJob, BatchBody, JobBody, Place
+from runner.http.validation_errors import Fault, pointer
+
+router = routing.router("submit", "/v1", route_class=DirectRoute)
+
+_BATCH_RESPONSES = responses(*BODY_PROBLEMS, "batch-invalid", "outdated-service", "overloaded", "store-unavailable")
+_BATCH_RESPONSES[413]["description"] += ", batch-invalid"
+_NO_PLACE: dict[str, Any] = dict.fromkeys(Place.model_fields)
+_JOB_PROBLEMS = ("invalid-id", "unknown-task", "unknown-limit", "exceeds-capacity", "run-at-out-of-range", "id-conflict")
+
+
+@router.post(
+    "/jobs",
+    status_code=202,
+    response_model=AcceptedJob,
+    summary="Submit one job",
+    responses=responses(*BODY_PROBLEMS, *_JOB_PROBLEMS, "outdated-service", "overloaded", "store-unavailable")
+    | {
+        200: {"model": AcceptedJob, "description": "This very job had been submitted before under this id; nothing was added"},
+        202: {"description": "Stored", "headers": {"Location": {"schema": {"type": "string"}, "description": "where its status is"}}},
+    },
+    openapi_extra=body_of(JobBody),
+)
+async def submit(request: Request) -> Response:
+    """Store one job. It ends in a final state, whatever happens to workers. With an `id` of your own the request can be repeated."""
+    client, body = service_of(request).client, await parsed_body(request, JobBody)
+    handle = await client.send_one(await client.prepare(body.request()))
+    (item,) = await _described(client, [body.task], [handle])
+    return Response(to_json(item), 202 if item["created"] else 200, {"Location": f"/v1/jobs/{handle.id}"}, "application/json")
+
+
+@router.post(
+    "/jobs/batch",
+    status_code=202,
+    response_model=AcceptedBatch,
+    summary="Submit many jobs at once",
+    responses=_BATCH_RESPONSES
+    | {
+        202: {"description": "All are stored, those with created=false before"},
+        207: {"model": AcceptedBatch, "description": "Some ids are taken by other jobs: those carry a problem, all others are stored"},
+    },
+    openapi_extra=body_of(BatchBody),
+)
+async def submit_batch(request: Request) -> Response:
+    """Store up to 1,000 jobs. All are checked first: one that is refused, or no room for all, refuses the batch; nothing new is stored.
+
+    That an id is taken by another job is only known while storing: then the answer is 207 and says which.
+    """
+    client, body = service_of(request).client, await batch_body(request)
+    handles = await client.send_each(await _prepared(client, body))
+    items = await _described(client, [job.task for job in body.jobs], handles)
+    conflicts = any(handle.first_state == "conflict" for handle in handles)
+    return Response(to_json({"jobs": items}), 207 if conflicts else 202, media_type="application/json")
+
+
+async def _prepared(client: Client, body: BatchBody) -> list[Submission]:
+    try:
+        return await client.prepare_many(job.request() for job in body.jobs)
+    except SubmissionRefused as error:
+        problem = problem_of(error)
+        fault = Fault(pointer=pointer("jobs", error.index), type=f"/problems/{problem.kind}", detail=problem.detail)
+        raise Problem("batch-invalid", f"job {error.index}: {problem.detail}", faults=[fault]) from None
+
+
+async def _described(client: Client, tasks: Sequence[str], handles: Sequence[JobHandle[Any]]) -> list[dict[str, Any]]:
+    """An item for each: what the submission answered says all of a queued job; the others are asked for, in one call."""
+    found = await _statuses(client, [handle.id for handle in handles if handle.first_state not in ("queued", "conflict")])
+    return [_item(task, handle, found.get(handle.id)) for task, handle in zip(tasks, handles, strict=True)]
+
+
+async def _statuses(client: Client, ids: Sequence[str]) -> dict[str, JobStatus]:
+    if not ids:
+        return {}
+    try:
+        return {status.id: status for status in await client.statuses(ids) if status is not None}
+    except StoreUnavailable:
+        return {}  # the jobs are stored: an error would make the caller submit them again
+
+
+def _item(task: str, handle: JobHandle[Any], status: JobStatus | None) -> dict[str, Any]:
+    state = handle.first_state
+    created = state not in ("existing", "conflict")
+    item = {**_NO_PLACE, "id": handle.id, "task": task, "created": created}
+    if state == "conflict":
+        item["problem"] = _conflict(handle.id).document()
+    elif status is None or state == "queued":
+        item["state"] = state if created else None
+    else:
+        item.update((name, getattr(status, name)) for name in _NO_PLACE)
+    return item
+
+
+def _conflict(job_id: str) -> Problem:
+    return Problem("id-conflict", f"job {job_id!r} exists with another task or other arguments: choose another id")

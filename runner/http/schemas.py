@@ -1,0 +1,215 @@
+"""What travels over HTTP, as pydantic models: bodies are strict and closed, answers complete. OpenAPI is made from these."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from fastapi.responses import Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import to_json
+
+from runner import JobOptions, JobRequest, JobStatus, State, TaskSpec
+from runner.http.limit_schemas import FreezeBody, LimitBody, PauseBody, ReleaseBody
+from runner.http.validation_errors import Fault
+
+MAX_BATCH = 1000
+"""Most jobs of one batch."""
+
+
+def _instant(value: object) -> datetime:
+    """An instant from ISO 8601 text; a number is not taken for one, as nobody can see whether it counts seconds."""
+    try:
+        return datetime.fromisoformat(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        message = "Input should be an instant as text, like 2030-01-31T12:00:00Z"
+        raise ValueError(message) from None
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class JobBody(_Body):
+    """One job to submit."""
+
+    task: Annotated[str, Field(description="name of a task; GET /v1/tasks lists them")]
+    args: dict[str, Any] = Field(default_factory=dict, description="arguments by name; checked against the task's parameters")
+    id: Annotated[str | None, Field(description="an id of your own makes it safe to repeat the request: [A-Za-z0-9_.:-]{1,128}")] = None
+    priority: Annotated[Literal["high", "normal", "low"] | None, Field(description="default: the task's")] = None
+    delay: Annotated[float | None, Field(ge=0, description="seconds before the job may start; not together with run_at")] = None
+    run_at: Annotated[
+        Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=datetime)] | None,
+        Field(description="instant before which the job does not start, with a time zone, at most 366 days ahead"),
+    ] = None
+    max_wait: Annotated[
+        float | None, Field(gt=0, description="seconds after which it is given up if it has not started; default: the task's")
+    ] = None
+    cost: Annotated[
+        dict[str, Annotated[int, Field(ge=0)]] | None, Field(description="tokens to take by limit name; default: the task's")
+    ] = None
+
+    def request(self) -> JobRequest:
+        """The job as the client takes it."""
+        return JobRequest(self.task, self.args, JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost, self.max_wait))
+
+
+class BatchBody(_Body):
+    """Many jobs to submit at once."""
+
+    jobs: Annotated[list[JobBody], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class ProblemDocument(BaseModel):
+    """An error, as RFC 9457 describes it. `type` is the path of a short text for people."""
+
+    type: Annotated[str, Field(examples=["/problems/unknown-task"])]
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="what is wrong with this request, with the value, and what to do")]
+    errors: list[Fault] = Field(default_factory=list, description="what is wrong where, if the place can be told")
+
+
+class Place(BaseModel):
+    """Where a job stands: for a waiting one what it waits for, its place in line and when its tokens will have landed."""
+
+    state: Annotated[State | None, Field(description="null: stored, but Redis could not be asked for more just now")]
+    reason: Annotated[
+        str | None, Field(description="why a waiting or scheduled job does not start yet; stopping: a running one was told to, and goes on")
+    ] = None
+    limit: Annotated[str | None, Field(description="the bucket a waiting job waits for")] = None
+    position: Annotated[int | None, Field(description="place of a waiting job in its line, 1 is next")] = None
+    eta_s: Annotated[float | None, Field(description="seconds until it can start, if all ahead of it start on time")] = None
+
+
+class AcceptedJob(Place):
+    """A submission that is stored."""
+
+    id: str
+    task: str
+    created: Annotated[bool, Field(description="false: this very job had been submitted before")] = True
+
+
+class BatchItem(Place):
+    """One job of a batch: stored, or with the problem why not."""
+
+    id: str
+    task: str
+    created: bool = True
+    problem: ProblemDocument | None = None
+
+
+class AcceptedBatch(BaseModel):
+    """The jobs of a batch, in its order."""
+
+    jobs: list[BatchItem]
+
+
+class Job(Place):
+    """A job as it is now. Times are UTC by Redis's clock; null: not yet."""
+
+    id: str
+    task: str
+    state: State
+    priority: str
+    attempt: Annotated[int, Field(description="number of its starts")]
+    failures: int
+    crashes: Annotated[int, Field(description="workers lost while they ran it")]
+    throttled: Annotated[int, Field(description="attempts the provider told to wait; they count as no failure")]
+    cancel_requested: Annotated[bool, Field(description="it is running and has been asked to stop")]
+    submitted_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    args: Any
+    result: Any
+    error: dict[str, Any] | None
+    explanation: Annotated[list[str] | None, Field(description="with explain=1: why it is where it is, and what to do, in sentences")] = (
+        None
+    )
+
+
+def job_answer(status: JobStatus, explanation: list[str] | None = None) -> Response:
+    """A job as `Job` describes it, without making one: what is checked there is known here."""
+    document = {
+        "id": status.id,
+        "task": status.task,
+        "state": status.state,
+        "reason": status.reason,
+        "limit": status.limit,
+        "position": status.position,
+        "eta_s": status.eta_s,
+        "priority": status.priority,
+        "attempt": status.attempt,
+        "failures": status.failures,
+        "crashes": status.crashes,
+        "throttled": status.throttled,
+        "cancel_requested": status.cancel_requested,
+        "submitted_at": _utc(status.submitted_at),
+        "started_at": _utc(status.started_at),
+        "finished_at": _utc(status.finished_at),
+        "args": status.args,
+        "result": status.result,
+        "error": status.error,
+        "explanation": explanation,
+    }
+    return Response(to_json(document, inf_nan_mode="null"), media_type="application/json")
+
+
+class Task(BaseModel):
+    """A task that can be submitted."""
+
+    name: str
+    description: str
+    parameters: Annotated[dict[str, Any], Field(description="JSON schema of args")]
+    limits: list[str]
+    cost: Annotated[dict[str, int | str], Field(description="tokens by limit, a number or the argument that says it; default 1")]
+    priority: str
+
+    @classmethod
+    def of(cls, spec: TaskSpec) -> Self:
+        return cls(
+            name=spec.name,
+            description=spec.description,
+            parameters=spec.parameters,
+            limits=list(spec.limits),
+            cost=spec.cost,
+            priority=spec.priority,
+        )
+
+
+class Tasks(BaseModel):
+    """Every task of the queue."""
+
+    tasks: list[Task]
+
+
+class WorkerProcess(BaseModel):
+    """A worker that holds a lease."""
+
+    id: str
+    host: str | None = None
+    pid: int | None = None
+    slots: Annotated[int | None, Field(description="jobs it runs at once")] = None
+    stuck: Annotated[int, Field(description="slots taken by handlers that should have stopped")] = 0
+    tasks: list[str] = []
+    leader: Annotated[bool, Field(description="it runs the refill loop")] = False
+
+
+class Workers(BaseModel):
+    """Every worker of the queue."""
+
+    workers: list[WorkerProcess]
+
+
+class Health(BaseModel):
+    """All is well; what is not is a problem."""
+
+    status: Literal["ok"] = "ok"
+
+
+def models() -> Iterable[type[BaseModel]]:
+    """The models that FastAPI does not meet in a signature, because bodies are parsed by hand and problems are answered by handlers."""
+    return (JobBody, BatchBody, LimitBody, PauseBody, FreezeBody, ReleaseBody, ProblemDocument)
+
+
+def _utc(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,106 @@
+"""serve: the service on a port, until a signal or an event stops it. It prints nothing and lets go of waiting requests first."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from runner import Client, Settings
+from runner.http.app import create_app
+
+_GRACE_S = 5
+_BACKLOG = 2048
+
+
+async def serve(
+    settings: Settings,
+    queue: str = "default",
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    on_started: Callable[[str], object] = lambda _: None,
+    on_signal: Callable[[], object] = lambda: None,
+    stopping: asyncio.Event | None = None,
+) -> None:
+    """Check the server, serve the queue until SIGINT, SIGTERM or `stopping`; then finish what is under way, waiting requests at once, and return.
+
+    Port 0 takes a free one; `on_started` is given the URL once requests are answered. A second signal ends requests that are
+    under way; `on_signal` is called at each. Raises OSError if it cannot listen
+    there, and `ConfigurationError` if there is no Redis to use or it cannot be used as it is; that Redis is away is no error.
+    """
+    stop = stopping or asyncio.Event()
+    listener = _listen(host, port)
+    try:
+        client = Client(queue, settings=settings)
+        await client.refuse_unfit_server()
+        config = uvicorn.Config(
+            create_app(lambda: client, stopping=stop),
+            lifespan="on",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        await _Server(config, stop, lambda: on_started(_url(listener)), on_signal).serve([listener])
+    finally:
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, whose end also ends the requests that wait for a job. A signal is taken as a wish, not passed on."""
+
+    def __init__(
+        self, config: uvicorn.Config, stopping: asyncio.Event, on_started: Callable[[], object], on_signal: Callable[[], object]
+    ) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+        self._on_started = on_started
+        self._on_signal = on_signal
+        self._loop = asyncio.get_running_loop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:
+            # uvicorn leaves the app's own end out then, and its task is cancelled with a stack trace when the loop closes.
+            await self.lifespan.shutdown()
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._stopping.is_set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn calls it
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._on_signal()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket, so that a port in use is an OSError of this call.
+
+    It names its protocol, unlike those of `socket.create_server`: asyncio switches Nagle's algorithm off for connections of
+    IPPROTO_TCP only, and with it on each answer waits some 40 ms for an acknowledgement. uvloop does so for every connection.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,36 @@
+"""What a job is, from the declaration of its task to what its caller is told. Values and pure functions: no I/O, no asyncio."""
+
+from runner.jobs.arguments import Arguments, NotJson, refuse_constants
+from runner.jobs.backoff import Backoff
+from runner.jobs.context import Attempt, JobContext, current_job, enter
+from runner.jobs.explain import clock_text, explain, span
+from runner.jobs.job import TICKET, Ending, JobStatus, Outcome, Priority, StartedJob, State, Submission, check_job_id, check_queue_name
+from runner.jobs.submission import JobOptions, LimitUse, TaskSpec, prepare
+
+__all__ = [
+    "TICKET",
+    "Arguments",
+    "Attempt",
+    "Backoff",
+    "Ending",
+    "JobContext",
+    "JobOptions",
+    "JobStatus",
+    "LimitUse",
+    "NotJson",
+    "Outcome",
+    "Priority",
+    "StartedJob",
+    "State",
+    "Submission",
+    "TaskSpec",
+    "check_job_id",
+    "check_queue_name",
+    "clock_text",
+    "current_job",
+    "enter",
+    "explain",
+    "prepare",
+    "refuse_constants",
+    "span",
+]

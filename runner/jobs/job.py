@@ -1,0 +1,154 @@
+"""Jobs as values: what is submitted, what a worker starts, what an attempt came to, and what a caller is told. No I/O."""
+
+import os
+import re
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Any, NamedTuple
+
+from runner.errors import ConfigurationError, InvalidJobId
+
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_JOB_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+
+class Priority(IntEnum):
+    """Which stream a ready job is on. Smaller is served first."""
+
+    high = 0
+    normal = 1
+    low = 2
+
+
+def check_queue_name(queue: str) -> str:
+    """The queue's name, if it can stand inside a key's hash tag. Raises `ConfigurationError` otherwise."""
+    if not _QUEUE_NAME.fullmatch(queue):
+        message = f"queue name {queue!r} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'"
+        raise ConfigurationError(message)
+    return queue
+
+
+class State(StrEnum):
+    """Where a job is. docs/state-machine.md names the script behind each change."""
+
+    queued = "queued"
+    waiting = "waiting"
+    scheduled = "scheduled"
+    running = "running"
+    succeeded = "succeeded"
+    failed = "failed"
+    cancelled = "cancelled"
+    expired = "expired"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL
+
+
+FINAL = frozenset({State.succeeded, State.failed, State.cancelled, State.expired})
+
+
+TICKET = "take:"
+"""Ids of tickets begin so: they stand in line like jobs, for code that asks for tokens without one."""
+
+
+def new_job_id() -> str:
+    """A random id of 80 bits, as 20 hexadecimal digits."""
+    return os.urandom(10).hex()
+
+
+def check_job_id(job_id: str) -> str:
+    """The id, if it can be part of a key. Raises `InvalidJobId`."""
+    if not _JOB_ID.fullmatch(job_id) or job_id.startswith(TICKET):
+        message = f"job id {job_id[:40]!r} cannot be used: give 1 to 128 letters, digits, '.', '_', ':' or '-'"
+        raise InvalidJobId(message)
+    return job_id
+
+
+# The three values below are made once or more for every job: named tuples cost a third of frozen dataclasses to make.
+
+
+class Submission(NamedTuple):
+    """One job on its way to Redis: arguments are encoded and checked, the buckets it needs are known.
+
+    Behind `id` and `args` comes what many have in common.
+    """
+
+    id: str
+    args: bytes
+    task: str
+    limits: str = ""
+    line: str = ""
+    priority: int = int(Priority.normal)
+    delay_us: int = 0
+    max_wait_us: int = 0
+    on_expiry: str = "expire"
+
+
+class StartedJob(NamedTuple):
+    """One attempt that this worker has been granted, its tokens already taken. `entry` is its place on the stream."""
+
+    priority: int
+    entry: bytes
+    id: str
+    task: str
+    args: bytes
+    attempt: int
+    failures: int
+    limits: str = ""
+
+
+class Ending(StrEnum):
+    """What becomes of a job after an attempt."""
+
+    succeeded = "succeeded"
+    failed = "failed"
+    retry = "retry"
+    throttled = "throttled"
+    cancelled = "cancelled"
+    returned = "returned"
+
+
+class Outcome(NamedTuple):
+    """What an attempt came to.
+
+    `payload` is the result or the error as JSON; `delay_us` the wait before a retry, or the one a
+    provider asked for; `ttl_ms` how long to keep; `settled` the tokens really used ("bucket=tokens;..."); `freeze` the bucket to freeze.
+    """
+
+    job: StartedJob
+    ending: Ending
+    payload: bytes = b""
+    delay_us: int = 0
+    ttl_ms: int = 0
+    settled: str = ""
+    freeze: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class JobStatus:
+    """A job as a caller sees it. Times are seconds since 1970 by Redis's clock.
+
+    For a job in `waiting`: `reason` says for what, `limit` names the bucket, `position` its place (1 is next) and `eta_s`
+    the seconds until its tokens have landed, if everything ahead of it starts on time.
+    """
+
+    id: str
+    task: str
+    state: State
+    reason: str | None = None
+    limit: str | None = None
+    position: int | None = None
+    eta_s: float | None = None
+    priority: str = "normal"
+    attempt: int = 0
+    failures: int = 0
+    crashes: int = 0
+    throttled: int = 0
+    cancel_requested: bool = False
+    submitted_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    args: Any = None
+    result: Any = None
+    error: dict[str, Any] | None = None

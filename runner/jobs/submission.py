@@ -1,0 +1,152 @@
+"""The catalog of a queue: what workers publish about their tasks, and how anybody turns a call into a submission from it. No I/O."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from runner.clock import MICROSECONDS, wall_us
+from runner.errors import ExceedsCapacity, InvalidOption, StartOutOfRange, UnknownLimit
+from runner.jobs.job import Priority, Submission, check_job_id, new_job_id
+from runner.limits import Need, bucket_name, encode_needs, key_value
+
+LONGEST_DELAY = timedelta(days=366)
+"""How far ahead a job can be scheduled."""
+_PRIORITIES = {priority.name: int(priority) for priority in Priority}
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """A limit as a task uses it: its name, the template of its key, and the most tokens its bucket can hold."""
+
+    name: str
+    key: str | None
+    capacity: int
+    gives_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """A task as it is published: enough to submit it by name, without its code."""
+
+    name: str
+    parameters: dict[str, Any]
+    limits: tuple[str, ...] = ()
+    cost: dict[str, int | str] = field(default_factory=dict)
+    priority: str = "normal"
+    description: str = ""
+    fair_by: str | None = None
+    weights: dict[str, int] = field(default_factory=dict)
+    max_wait: float | None = None
+    on_expiry: str = "expire"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "TaskSpec":
+        """The spec without what a newer version may have added to it."""
+        known = {name: value for name, value in fields.items() if name in cls.__dataclass_fields__}
+        return cls(**{**known, "limits": tuple(fields["limits"])})
+
+    def defaults(self) -> dict[str, Any]:
+        """The arguments a caller may leave out, with the values they then have."""
+        properties = self.parameters.get("properties", {})
+        return {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+
+
+class JobOptions(NamedTuple):
+    """How one job is submitted. `delay` is in seconds, `run_at` an instant with a time zone; `cost` is tokens by limit name.
+
+    `max_wait`: seconds after which a job that has not started is given up as expired (from its `delay` on).
+
+    With an `id` of the caller's own, submitting again is safe: the job that exists is returned.
+    """
+
+    id: str | None = None
+    priority: str | None = None
+    delay: float | None = None
+    run_at: datetime | None = None
+    cost: Mapping[str, int] | None = None
+    max_wait: float | None = None
+
+    def delay_us(self) -> int:
+        """µs until the job may start. Raises `InvalidOption`."""
+        if self.delay is None and self.run_at is None:
+            return 0
+        if self.delay is not None and self.run_at is not None:
+            message = "delay and run_at exclude each other: give one"
+            raise InvalidOption(message)
+        seconds = 0.0 if self.delay is None else self.delay
+        if self.run_at is not None:
+            if self.run_at.tzinfo is None:
+                message = f"run_at {self.run_at.isoformat()} has no time zone: add one, like +00:00"
+                raise StartOutOfRange(message)
+            seconds = max(self.run_at.timestamp() - wall_us() / MICROSECONDS, 0.0)
+        if not 0 <= seconds <= LONGEST_DELAY.total_seconds():
+            message = f"a job can start between now and {LONGEST_DELAY.days} days from now, not in {seconds:g} s"
+            raise StartOutOfRange(message)
+        return round(seconds * MICROSECONDS)
+
+
+def max_wait_us(spec: TaskSpec, options: JobOptions) -> int:
+    """µs a job may wait before its start, 0 for ever. Raises `InvalidOption`."""
+    seconds = spec.max_wait if options.max_wait is None else options.max_wait
+    if seconds is None:
+        return 0
+    if not 0 < seconds <= LONGEST_DELAY.total_seconds():
+        message = f"max_wait of {seconds:g} s cannot be used: give more than 0 s and at most {LONGEST_DELAY.days} days"
+        raise InvalidOption(message)
+    return max(round(seconds * MICROSECONDS), 1)
+
+
+def prepare(spec: TaskSpec, limits: Sequence[LimitUse], encoded: bytes, args: Mapping[str, Any] | None, options: JobOptions) -> Submission:
+    """One job, ready for the store. `args` are the JSON arguments with defaults, needed only for a task with limits.
+
+    Raises a `SubmissionRefused`: nothing that could never start is accepted.
+    """
+    unknown = options.cost and options.cost.keys() - {limit.name for limit in limits}
+    if unknown:
+        message = f"task {spec.name!r} has no limit {min(unknown)!r} to charge (its limits: {', '.join(spec.limits) or 'none'})"
+        raise UnknownLimit(message)
+    text, line = _standing(spec, limits, args or {}, options.cost or {}) if limits else ("", "")
+    return Submission(
+        id=new_job_id() if options.id is None else check_job_id(options.id),
+        task=spec.name,
+        args=encoded,
+        limits=text,
+        line=line,
+        priority=_priority(options.priority or spec.priority),
+        delay_us=options.delay_us(),
+        max_wait_us=max_wait_us(spec, options),
+        on_expiry=spec.on_expiry,
+    )
+
+
+def _standing(spec: TaskSpec, limits: Sequence[LimitUse], args: Mapping[str, Any], given: Mapping[str, int]) -> tuple[str, str]:
+    """What a job needs, and the line in which it waits for it."""
+    needs = [need for need in (_need(spec, limit, args, given) for limit in limits) if need.cost > 0]
+    share = "" if spec.fair_by is None else key_value(spec.name, spec.fair_by, args)
+    return encode_needs(needs, share, spec.weights.get(share, 1))
+
+
+def _need(spec: TaskSpec, limit: LimitUse, args: Mapping[str, Any], given: Mapping[str, int]) -> Need:
+    cost: Any = given.get(limit.name, spec.cost.get(limit.name, 1))
+    if isinstance(cost, str):
+        cost = args.get(cost)
+    if isinstance(cost, bool) or not isinstance(cost, int) or cost < 0:
+        message = f"cost of limit {limit.name!r} is {cost!r}: give a whole number of tokens, 0 or more"
+        raise InvalidOption(message)
+    if cost > limit.capacity:
+        message = f"cost {cost} of limit {limit.name!r} is more than its bucket can ever hold ({limit.capacity})"
+        raise ExceedsCapacity(message)
+    return Need(bucket_name(limit.name, limit.key, args), cost, limit.gives_back)
+
+
+def _priority(name: str) -> int:
+    try:
+        return _PRIORITIES[name]
+    except KeyError:
+        message = f"priority {name!r} is unknown (known: {', '.join(p.name for p in Priority)})"
+        raise InvalidOption(message) from None

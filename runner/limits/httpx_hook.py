@@ -1,0 +1,43 @@
+"""For handlers that call by httpx: a response that says "wait" becomes `RateLimited` by itself.
+
+httpx is not imported: with all it imports it would be an eighth of a worker's memory, also of those that never call by it.
+"""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Protocol
+
+from runner.errors import RateLimited
+from runner.limits.retry_after import HasHeaders
+
+_SAYS_WAIT = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+_NAMES_A_TIME = ("retry-after", "retry-after-ms")
+
+
+class Response(HasHeaders, Protocol):
+    """A response of httpx: its headers are found whatever their case."""
+
+    @property
+    def status_code(self) -> int:
+        """Of HTTP."""
+        ...
+
+
+def raise_rate_limited(limit: str | None = None) -> Callable[[Response], Awaitable[None]]:
+    """An httpx event hook: `httpx.AsyncClient(event_hooks={"response": [raise_rate_limited("stripe")]})`.
+
+    Raises `RateLimited` for a 429, and for a 503 that names a time to come back. Any other response passes.
+    """
+
+    async def hook(response: Response) -> None:
+        if says_wait(response):
+            raise RateLimited(limit, retry_after=response)
+
+    return hook
+
+
+def says_wait(response: Response) -> bool:
+    """Whether a provider asks to come back later: 429, or 503 with a time."""
+    if response.status_code not in _SAYS_WAIT:
+        return False
+    return response.status_code == HTTPStatus.TOO_MANY_REQUESTS or any(name in response.headers for name in _NAMES_A_TIME)

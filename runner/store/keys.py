@@ -1,0 +1,127 @@
+"""Every Redis key, named here and nowhere else in Python. All keys of a queue share its hash tag, hence one cluster slot."""
+
+from dataclasses import dataclass
+
+from runner.jobs import Priority
+
+GROUP = "workers"
+"""The consumer group of every stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one queue. Methods take the variable part; docs/redis-data-model.md says what each key holds."""
+
+    queue: str
+
+    @property
+    def prefix(self) -> str:
+        return f"runner:{{{self.queue}}}:"
+
+    def stream(self, priority: Priority) -> str:
+        return f"{self.prefix}stream:{priority.name}"
+
+    def job(self, job_id: str) -> str:
+        return f"{self.prefix}job:{job_id}"
+
+    def line(self, line: str) -> str:
+        return f"{self.prefix}line:{line}"
+
+    def lines_waiting(self, bucket: str) -> str:
+        return f"{self.prefix}lines:waiting:{bucket}"
+
+    def passed(self, line: str) -> str:
+        return f"{self.prefix}pass:{line}"
+
+    def bucket(self, bucket: str) -> str:
+        return f"{self.prefix}bucket:{bucket}"
+
+    def worker(self, worker: str) -> str:
+        return f"{self.prefix}worker:{worker}"
+
+    def inbox(self, worker: str) -> str:
+        return f"{self.prefix}inbox:{worker}"
+
+    def cancels(self, worker: str) -> str:
+        return f"{self.prefix}cancels:{worker}"
+
+    def taken(self, bucket: str) -> str:
+        return f"{self.prefix}taken:{bucket}"
+
+    def holders(self, bucket: str) -> str:
+        return f"{self.prefix}holders:{bucket}"
+
+    @property
+    def waiting(self) -> str:
+        return f"{self.prefix}waiting"
+
+    def check(self, check: str) -> str:
+        return f"{self.prefix}check:{check}"
+
+    def periods(self, calendar: str) -> str:
+        return f"{self.prefix}periods:{calendar}"
+
+    @property
+    def holds(self) -> str:
+        return f"{self.prefix}holds"
+
+    @property
+    def expiring(self) -> str:
+        return f"{self.prefix}expiring"
+
+    @property
+    def wakes(self) -> str:
+        return f"{self.prefix}wakes"
+
+    @property
+    def scheduled(self) -> str:
+        return f"{self.prefix}scheduled"
+
+    @property
+    def format(self) -> str:
+        return f"{self.prefix}format"
+
+    @property
+    def limits(self) -> str:
+        return f"{self.prefix}limits"
+
+    @property
+    def tasks(self) -> str:
+        return f"{self.prefix}tasks"
+
+    @property
+    def workers(self) -> str:
+        return f"{self.prefix}workers"
+
+    @property
+    def leader(self) -> str:
+        return f"{self.prefix}leader"
+
+    @property
+    def nudge(self) -> str:
+        return f"{self.prefix}nudge"
+
+    @property
+    def clock(self) -> str:
+        return f"{self.prefix}clock"
+
+    @property
+    def failed(self) -> str:
+        return f"{self.prefix}failed"
+
+    @property
+    def history(self) -> str:
+        return f"{self.prefix}history"
+
+    @property
+    def starts(self) -> str:
+        return f"{self.prefix}starts"
+
+    @property
+    def sequence(self) -> str:
+        return f"{self.prefix}seq"
+
+    @property
+    def finished(self) -> str:
+        """The channel that carries the id of each watched job as it ends."""
+        return f"{self.prefix}finished"

@@ -1,0 +1,98 @@
+"""LimitStore: the catalog of tasks and limits, tokens for code that is no job, and limits changed live. One method per script."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from runner.clock import MICROSECONDS
+from runner.connection import command, translated_errors
+from runner.limits import Limit, LimitStatus, Quota, calendar_name, period_starts
+from runner.store import replies, scripts
+from runner.store.data_format import OLDEST_FORMAT
+from runner.store.queue import QueueStore
+
+
+class LimitStore(QueueStore):
+    """What is declared on a queue, and how its limits stand. `StoreUnavailable` means try again later."""
+
+    # The catalog
+
+    async def publish(self, tasks: dict[str, str], limits: Sequence[Limit], since_us: int = 0) -> tuple[int, list[str]]:
+        """Put tasks (name -> JSON) and limits into the catalog. `since_us` is what the first call answered, 0 in that call.
+
+        Returns the instant since which this process publishes, and the names of the limits that changed. Raises `IncompatibleVersion`.
+        """
+        rest: list[scripts.Argument] = [part for item in tasks.items() for part in item]
+        for limit in limits:
+            rest += (limit.name, limit.to_json(), limit.revision)
+        since, *changed = await self._run("publish", rest, oldest_format=OLDEST_FORMAT, started_us=since_us, task_count=len(tasks))
+        replies.check_versions(self.keys.queue, [since, *changed])
+        for calendar in {calendar_name(limit.per, limit.tz) for limit in limits if isinstance(limit, Quota)}:
+            await self.extend_calendar(calendar)
+        return int(since), [name.decode() for name in changed]
+
+    async def extend_calendar(self, calendar: str) -> None:
+        """Publish the instants at which the periods of a calendar begin, from the present one on, and forget past ones."""
+        with translated_errors():
+            seconds, micros = await command(self.redis, "TIME")
+            now_us = self._now_us() or int(seconds) * MICROSECONDS + int(micros)
+            per, _, tz = calendar.partition(":")
+        await self._run("calendar", period_starts(per, tz, now_us), calendar=calendar)
+
+    async def tasks(self) -> dict[str, dict[str, Any]]:
+        """The task catalog: specs by name."""
+        with translated_errors():
+            catalog = await command(self.redis, "HGETALL", self.keys.tasks)
+        return _catalog(catalog)
+
+    async def policies(self) -> dict[str, dict[str, Any]]:
+        """The limit catalog: the policies in force, by name."""
+        return {status.name: status.policy for status in await self.limits()}
+
+    async def entry(self, limit: str) -> dict[str, Any] | None:
+        """The catalog's entry of one limit, None for an unknown one."""
+        with translated_errors():
+            (entry,) = await command(self.redis, "HMGET", self.keys.limits, limit)
+        return _entry(entry)
+
+    async def limits(self, most_buckets: int = 100) -> list[LimitStatus]:
+        """Every limit with its live buckets: of a limit with a key, those somebody waits for."""
+        rows = await self._run("limits", most_buckets=most_buckets)
+        return sorted((replies.limit_status(row) for row in rows), key=lambda status: status.name)
+
+    # Tokens without a job
+
+    async def take(self, ticket: str, limits: str, line: str, *, lapse_us: int = 0, wait_us: int = 0) -> replies.Decision:
+        """Take tokens now, or with `wait_us` stand in line for them: the ticket's end is announced like a job's."""
+        answer = await self._run(
+            "take", id=ticket, limits=limits, line=line, lapse_us=lapse_us, stand_in_line=int(wait_us > 0), max_wait_us=wait_us
+        )
+        return replies.decision(answer)
+
+    async def hold(self, ticket: str, limits: str, lapse_us: int) -> int:
+        """A sign of life of whoever took concurrency slots, or with 0 their return; how many buckets are still held."""
+        return int(await self._run("hold", id=ticket, limits=limits, lapse_us=lapse_us))
+
+    # Control
+
+    async def override(self, limit: str, policy: str, duration_us: int, reason: str) -> dict[str, Any] | None:
+        """Put other numbers in force (JSON), or with "" those of the code; the entry, None for an unknown limit."""
+        return _entry(await self._run("override", name=limit, policy=policy, duration_us=duration_us, reason=reason))
+
+    async def pause(self, limit: str, *, on: bool, reason: str) -> dict[str, Any] | None:
+        """Let nothing more start under a limit, or let it go on; the entry, None for an unknown limit."""
+        return _entry(await self._run("pause", name=limit, on=int(on), reason=reason))
+
+    async def freeze(self, bucket: str, duration_us: int, by: str) -> int | None:
+        """Freeze a bucket, or with 0 release it: µs for which it is frozen now, None for an unknown limit."""
+        answer = await self._run("freeze", bucket=bucket, duration_us=duration_us, by=by)
+        return None if answer is None else int(answer)
+
+
+def _catalog(flat: list[bytes]) -> dict[str, dict[str, Any]]:
+    """A flat list of names and JSON objects as a dictionary, by name."""
+    return {name.decode(): json.loads(fields) for name, fields in sorted(zip(flat[::2], flat[1::2], strict=True))}
+
+
+def _entry(answer: bytes | None) -> dict[str, Any] | None:
+    return None if answer is None else json.loads(answer)

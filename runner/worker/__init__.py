@@ -1,0 +1,5 @@
+"""The running system: one file is one actor of a worker process."""
+
+from runner.worker.worker import Worker
+
+__all__ = ["Worker"]

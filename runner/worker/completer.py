@@ -1,0 +1,70 @@
+"""Completion: brings outcomes to Redis, all that gathered while the last call was under way in one call (group commit)."""
+
+import asyncio
+import logging
+from collections import Counter
+
+from runner.clock import monotonic_s
+from runner.errors import StoreUnavailable
+from runner.jobs import Outcome
+from runner.store import JobStore, fitting
+from runner.worker.active_jobs import InHand
+from runner.worker.log_throttle import Seldom
+
+log = logging.getLogger("runner")
+
+_RETRY_S = 0.2
+
+
+class Completion:
+    """The outcomes one worker has not delivered yet. None is dropped: while Redis is away they wait here."""
+
+    def __init__(self, store: JobStore, worker: str, in_hand: InHand) -> None:
+        self._store = store
+        self._worker = worker
+        self._in_hand = in_hand
+        self._pending: list[Outcome] = []
+        self._added = asyncio.Event()
+        self._delivered = asyncio.Event()
+        self._delivered.set()
+        self._outage = Seldom()
+        self.counts: Counter[str] = Counter()
+
+    def add(self, outcome: Outcome) -> None:
+        """Take an outcome; it is delivered soon."""
+        self._pending.append(outcome)
+        self._added.set()
+        self._delivered.clear()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            await self._added.wait()
+            self._added.clear()
+            while self._pending:
+                await self._deliver(self._next_batch())
+            self._delivered.set()
+
+    async def wait_until_delivered(self) -> None:
+        """Until Redis has confirmed every outcome added so far."""
+        await self._delivered.wait()
+
+    def _next_batch(self) -> list[Outcome]:
+        return self._pending[: fitting(len(outcome.payload) for outcome in self._pending)]
+
+    async def _deliver(self, batch: list[Outcome]) -> None:
+        try:
+            answers = await self._store.finish(self._worker, batch)
+        except StoreUnavailable as error:
+            if self._outage.is_due(monotonic_s()):
+                log.warning("%d outcomes wait for Redis: %s", len(self._pending), error)
+            await asyncio.sleep(_RETRY_S)
+            return
+        self._outage.is_over()
+        del self._pending[: len(batch)]
+        for outcome, answer in zip(batch, answers, strict=True):
+            self._in_hand.confirm(outcome.job)
+            self.counts[answer] += 1
+            self.counts[outcome.ending] += 1
+            if answer == "stale":
+                log.warning("outcome of job %s attempt %d came too late and was refused", outcome.job.id, outcome.job.attempt)

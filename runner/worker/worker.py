@@ -1,0 +1,222 @@
+"""Worker: one process's share of the work. Brings the actors together under a lease, and takes them down in order."""
+
+import asyncio
+import json
+import logging
+import os
+import platform
+import secrets
+import threading
+from typing import Any
+
+from runner.client import Runner
+from runner.clock import monotonic_s
+from runner.connection import redis_url
+from runner.errors import LeaseLost, StoreUnavailable
+from runner.store import FORMAT, JobStore, LeaseStore, refuse_unfit_server
+from runner.worker.active_jobs import InHand
+from runner.worker.claimer import Intake
+from runner.worker.completer import Completion
+from runner.worker.executor import Executor
+from runner.worker.heartbeat import Heartbeat, StallWatch
+from runner.worker.log_throttle import Seldom
+from runner.worker.refill_loop import RefillLoop
+from runner.worker.stuck_attempts import Stragglers
+
+log = logging.getLogger("runner")
+
+_RETRY_S = 0.5
+_CLEANUP_S = 2.0
+"""Time that stopped attempts get to end before their jobs are given back without them."""
+_LAST_WORD_S = 0.2
+"""Time for those that end when they are stopped a second time."""
+
+
+class Worker:
+    """Runs the jobs of one app until told to stop. Several may run in a process or on many machines; they need not know of each other."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._settings = runner.settings
+        self._url = redis_url(self._settings)
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._stragglers: list[asyncio.Task[None]] = []
+        self.id = ""
+        self._published_us = 0
+        self.slots = self._settings.concurrency
+        self.leader = ""
+        self.working = asyncio.Event()
+        self.stopped = asyncio.Event()
+        self.is_enlisted = False
+        self.completion: Completion | None = None
+
+    def stop(self) -> None:
+        """Drain: claim no more, let running jobs finish for `drain_s`, give back the rest. A second call gives them back at once."""
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop`. Survives everything Redis does; a lost lease means a new id."""
+        store = JobStore(self._url, self._runner.queue, self._settings)
+        executor = Executor(self._runner.tasks, self._settings)
+        watch = StallWatch(self._settings.stall_s)
+        watch.start()
+        examined, outage = False, Seldom()
+        try:
+            while not self._stopping.is_set():
+                try:
+                    if not examined:
+                        await refuse_unfit_server(store)
+                        examined = True
+                    await self._enlist(store)
+                    await self._work_under_lease(store, executor)
+                except StoreUnavailable as error:
+                    if outage.is_due(monotonic_s()):
+                        log.warning("starting waits for Redis: %s", error)
+                    await self._pause(_RETRY_S)
+                except LeaseLost as error:
+                    if self._stopping.is_set():
+                        log.warning("%s while it was stopping; others run its jobs", error)
+                    else:
+                        log.error("%s; going on under a new id", error)
+        finally:
+            _let_go(self._stragglers)
+            watch.stop()
+            executor.close()
+            await store.close()
+            self.stopped.set()
+
+    async def _enlist(self, store: JobStore) -> None:
+        self.is_enlisted = True  # also if the reply is lost
+        self.id = f"{platform.node()[:32]}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._published_us, _ = await store.publish(self._runner.specs(), list(self._runner.limits.values()), self._published_us)
+        await store.enlist(self.id, json.dumps(self._details()))
+        log.info("worker %s serves queue %s: %s", self.id, self._runner.queue, ", ".join(self._runner.tasks) or "no tasks")
+
+    def _details(self) -> dict[str, Any]:
+        return {
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "slots": self._settings.concurrency,
+            "tasks": sorted(self._runner.tasks),
+            "python": platform.python_version(),
+            "format": FORMAT,
+        }
+
+    async def _work_under_lease(self, store: JobStore, executor: Executor) -> None:
+        """One lease, from enlisting to signing off. Raises `LeaseLost`."""
+        in_hand = InHand(self.slots, self._stragglers)
+        self.completion = completion = Completion(store, self.id, in_hand)
+        intake = Intake(store, self.id, in_hand, executor, completion)
+        refill = RefillLoop(store, self.id, intake.start_due)
+        lost = asyncio.Event()
+        lease = LeaseStore(self._url, self._runner.queue, self._settings)
+        stragglers = Stragglers(in_hand, executor, len(self._stragglers), self._settings.renew_s)
+        heartbeat = Heartbeat(
+            lease, self.id, self._settings.renew_s, in_hand.cancel, lost.set, lambda: (stragglers.slots, stragglers.found)
+        )
+        try:
+            async with asyncio.TaskGroup() as actors:
+                claiming = asyncio.create_task(intake.run(), name="intake")
+                background = [actors.create_task(completion.run(), name="completion"), actors.create_task(refill.run(), name="refill")]
+                background.append(actors.create_task(stragglers.run(), name="stragglers"))
+                heartbeat.start()
+                background.append(actors.create_task(self._note_leader(refill)))
+                try:
+                    await self._until_over(claiming, lost, in_hand)
+                finally:
+                    await _cancelled(claiming)
+                if not lost.is_set():
+                    await self._let_finish(in_hand, intake, lost)
+                if not lost.is_set():
+                    await self._sign_off(store, completion, heartbeat)
+                for actor in background:
+                    actor.cancel()
+        finally:
+            heartbeat.stop()
+            await self._end_attempts(in_hand, _CLEANUP_S if lost.is_set() else _LAST_WORD_S)
+        if lost.is_set():
+            message = f"the lease of worker {self.id} has lapsed"
+            raise LeaseLost(message)
+
+    async def _end_attempts(self, in_hand: InHand, patience_s: float) -> None:
+        """Stop what still runs. What goes on all the same keeps its slot under the next lease, if there is one."""
+        in_hand.cancel_all()
+        if in_hand.attempts:
+            await asyncio.wait(in_hand.attempts, timeout=patience_s)
+        self._stragglers = [attempt for attempt in [*self._stragglers, *in_hand.attempts] if not attempt.done()]
+
+    async def _note_leader(self, refill: RefillLoop) -> None:
+        await refill.elected.wait()
+        self.leader = refill.leader
+        self.working.set()
+
+    async def _until_over(self, claiming: asyncio.Task[None], lost: asyncio.Event, in_hand: InHand) -> None:
+        """Until somebody asks to stop, the lease is lost, or claiming or an attempt ends by an error of ours."""
+        waits = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(lost.wait())]
+        ends: list[asyncio.Future[Any]] = [claiming, in_hand.defect, *waits]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if in_hand.defect.done():
+            in_hand.defect.result()
+        if claiming.done():
+            if isinstance(claiming.exception(), LeaseLost):
+                lost.set()
+            else:
+                claiming.result()
+
+    async def _let_finish(self, in_hand: InHand, intake: Intake, lost: asyncio.Event) -> None:
+        """Let running jobs finish, then stop the rest and give it back; once the lease is lost others run all of them."""
+        if in_hand.running:
+            log.info("draining: %d jobs may finish within %g s", in_hand.running, self._settings.drain_s)
+        ends = [asyncio.create_task(end) for end in (in_hand.wait_until_empty(), self._hurry.wait(), lost.wait())]
+        await asyncio.wait(ends, timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
+        if not lost.is_set():
+            in_hand.cancel_all()
+            await asyncio.wait(ends[:1], timeout=_CLEANUP_S)
+            intake.give_back()
+        for end in ends:
+            end.cancel()
+
+    async def _sign_off(self, store: JobStore, completion: Completion, heartbeat: Heartbeat) -> None:
+        """Deliver every outcome and leave nothing behind."""
+        try:
+            async with asyncio.timeout(2 * self._settings.command_timeout_s):
+                await completion.wait_until_delivered()
+                heartbeat.stop()  # a renewal after the next line would find no lease, and call it lost
+                await store.reconcile(self.id, (), leave=True)
+                self.is_enlisted = False
+        except (StoreUnavailable, TimeoutError):
+            log.warning("Redis is away; what this worker still held is taken back when its lease lapses")
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+def _let_go(stragglers: list[asyncio.Task[None]]) -> None:
+    """Let the process end though these handlers do not: asyncio.run() would wait for all tasks it knows of.
+
+    Nothing may free them before that, or they would be thrown one more exception to ignore; so a daemon thread keeps them.
+    """
+    if stragglers:
+        for straggler in stragglers:
+            asyncio.tasks._unregister_task(straggler)  # noqa: SLF001 - public by asyncio's own documentation, "Extending"
+        threading.Thread(target=_keep, args=[list(stragglers)], name="runner-stragglers", daemon=True).start()
+
+
+def _keep(_: object) -> None:
+    threading.Event().wait()
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,148 @@
+"""Builders for the tests of the scripts: stores whose time is passed in, submissions, claims and outcomes."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from runner.clock import MICROSECONDS
+from runner.connection.client import command
+from runner.jobs.job import Ending, Outcome, Priority, StartedJob, Submission
+from runner.limits import Limit, Need, TokenBucket, encode_needs
+from runner.settings import Settings
+from runner.store.job_store import JobStore
+from runner.store.replies import HeldEntry
+from tests.leftovers import immortal_keys, keys_of
+from tests.topologies import queue_name
+
+# The year 2096: Redis expires keys by its own clock, so time passed in must stay ahead of it or a bucket would be full too early.
+START_US = 4_000_000_000_000_000
+
+
+@dataclass
+class Clock:
+    """Time as the scripts are told it."""
+
+    now_us: int = START_US
+
+    def advance(self, seconds: float) -> None:
+        self.now_us += round(seconds * MICROSECONDS)
+
+    def advance_us(self, microseconds: int) -> None:
+        self.now_us += microseconds
+
+
+def make_store(redis_url: str, queue: str, clock: Clock, **settings: object) -> JobStore:
+    """A store that takes its time from `clock`."""
+    return JobStore(redis_url, queue, Settings.model_validate(settings), now_us=lambda: clock.now_us)
+
+
+@asynccontextmanager
+async def fresh_store(redis: Redis, redis_url: str, clock: Clock, **settings: object) -> AsyncIterator[JobStore]:
+    """A store on a queue of its own, for a test that needs many; its keys are checked and deleted as the fixture `queue` does."""
+    name = queue_name()
+    store = make_store(redis_url, name, clock, **settings)
+    try:
+        yield store
+        immortal = await immortal_keys(redis, name)
+        assert not immortal, f"keys without a TTL: {immortal}"
+    finally:
+        await store.close()
+        if keys := await keys_of(redis, name):
+            await redis.delete(*keys)
+
+
+_numbers = itertools.count(1)
+
+
+def job(
+    job_id: str | None = None,
+    *,
+    needs: Iterable[str | tuple[str, int] | Need] = (),
+    share: str = "",
+    weight: int = 1,
+    priority: Priority = Priority.normal,
+    delay: float = 0,
+    max_wait: float = 0,
+    on_expiry: str = "expire",
+    task: str = "work",
+    args: bytes = b"{}",
+) -> Submission:
+    """A submission; `needs` are bucket names, or (bucket name, cost); of a `Concurrency` limit `slot(name)`."""
+    wanted = [Need(need, 1) if isinstance(need, str) else Need(*need) for need in needs]
+    limits, line = encode_needs(wanted, share, weight)
+    name = f"j{next(_numbers)}" if job_id is None else job_id
+    delay_us, max_wait_us = round(delay * MICROSECONDS), round(max_wait * MICROSECONDS)
+    return Submission(name, args, task, limits, line, int(priority), delay_us, max_wait_us, on_expiry)
+
+
+def slot(bucket: str, cost: int = 1) -> Need:
+    """What a job holds of a concurrency limit until it ends."""
+    return Need(bucket, cost, given_back=True)
+
+
+def jobs(count: int, prefix: str = "j", **fields: Any) -> list[Submission]:
+    """`count` submissions named prefix0, prefix1, ..."""
+    return [job(f"{prefix}{number}", **fields) for number in range(count)]
+
+
+def interval(name: str = "x", capacity: int = 1, refill: int = 1, every: float = 1, key: str | None = None) -> TokenBucket:
+    """A bucket that refills in whole intervals."""
+    return TokenBucket(name, capacity=capacity, refill=refill, every=every, key=key)
+
+
+async def publish(store: JobStore, *limits: Limit) -> int:
+    """Put limits into the catalog; how many changed."""
+    _, changed = await store.publish({}, limits)
+    return len(changed)
+
+
+async def enlist(store: JobStore, *workers: str) -> None:
+    for worker in workers:
+        await store.enlist(worker, f'{{"name":"{worker}"}}')
+
+
+async def claim(
+    store: JobStore, free: int = 100, worker: str = "w", held: Sequence[HeldEntry] = (), *, more: bool = True
+) -> list[StartedJob]:
+    """Start what can start; the worker is enlisted or renewed first, so that its lease is never what a test is about."""
+    await store.enlist(worker, "{}")
+    return (await store.claim(worker, free, held, read_more=more)).jobs
+
+
+def ids(started: Iterable[StartedJob]) -> list[str]:
+    return [one.id for one in started]
+
+
+def succeeded(started: StartedJob, payload: bytes = b"1", ttl_ms: int = 60_000) -> Outcome:
+    return Outcome(started, Ending.succeeded, payload, 0, ttl_ms)
+
+
+async def finish_all(store: JobStore, started: Sequence[StartedJob], worker: str = "w") -> None:
+    """End these attempts well; every outcome must be accepted."""
+    for at in range(0, len(started), 500):
+        answers = await store.finish(worker, [succeeded(one) for one in started[at : at + 500]])
+        assert set(answers) == {"accepted"}
+
+
+async def end(
+    store: JobStore, started: StartedJob, ending: Ending = Ending.succeeded, *, delay: float = 0, settled: str = "", freeze: str = ""
+) -> str:
+    """End one attempt of worker `w`: its answer."""
+    outcome = Outcome(started, ending, b"{}", round(delay * MICROSECONDS), 60_000, settled, freeze)
+    return (await store.finish("w", [outcome]))[0]
+
+
+async def crash(store: JobStore, worker: str = "w") -> tuple[int, int, int]:
+    """The lease of a worker lapses, and the leader takes back what it holds."""
+    await command(store.redis, "ZADD", store.keys.workers, 1, worker)
+    return await store.reclaim()
+
+
+async def fail_all(store: JobStore, started: Sequence[StartedJob], worker: str = "w") -> None:
+    """End these attempts for good, as dead letters."""
+    answers = await store.finish(worker, [Outcome(one, Ending.failed, b'{"type":"E","message":"no"}', 0, 60_000) for one in started])
+    assert set(answers) <= {"accepted"}

@@ -1,0 +1,104 @@
+"""publish and trim: the catalog of tasks and limits, versions, and what a changed limit means for those who wait."""
+
+import json
+
+from runner.limits import TokenBucket
+from runner.store.job_store import JobStore
+from tests.store.builders import Clock, claim, fail_all, ids, interval, job, jobs, publish
+from tests.store.inside import nudged, scores, wakes
+
+
+async def versions(store: JobStore) -> dict[str, int]:
+    return {name: policy["version"] for name, policy in (await store.policies()).items()}
+
+
+async def test_a_limit_starts_at_version_one(store: JobStore) -> None:
+    assert await publish(store, interval("x"), interval("y")) == 2
+    assert await versions(store) == {"x": 1, "y": 1}
+
+
+async def test_publishing_the_same_again_changes_nothing(store: JobStore) -> None:
+    await publish(store, interval("x"))
+
+    assert await publish(store, interval("x")) == 0
+    assert await versions(store) == {"x": 1}
+
+
+async def test_each_change_is_the_next_version(store: JobStore) -> None:
+    for version, capacity in enumerate((1, 2, 1), 1):
+        assert await publish(store, interval("x", capacity=capacity)) == 1
+        assert await versions(store) == {"x": version}
+
+
+async def test_the_catalog_holds_what_was_published(store: JobStore) -> None:
+    limit = TokenBucket("x", rate="10/min", burst=3, key="{tenant}")
+    await store.publish({"b": '{"name":"b"}', "a": '{"name":"a"}'}, [limit])
+
+    assert await store.tasks() == {"a": {"name": "a"}, "b": {"name": "b"}}
+    assert await store.policies() == {"x": {"version": 1, **json.loads(limit.to_json())}}
+
+
+async def test_a_task_published_again_is_replaced(store: JobStore) -> None:
+    await store.publish({"a": '{"name":"a","priority":"low"}'}, [])
+    await store.publish({"a": '{"name":"a"}'}, [])
+
+    assert await store.tasks() == {"a": {"name": "a"}}
+
+
+async def test_a_faster_limit_serves_its_waiters_at_once(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval("x", every=86_400))
+    await store.submit(jobs(5, needs=["x"]))
+    await claim(store)
+    await nudged(store)
+
+    await publish(store, TokenBucket("x", rate="2/s", burst=2))
+
+    assert await nudged(store)
+    assert ids(await claim(store)) == ["j1"]
+    clock.advance(1)
+    assert ids(await claim(store)) == ["j2", "j3"]
+
+
+async def test_a_change_wakes_every_bucket_of_that_limit_and_no_other(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval("x", every=100, key="{k}"), interval("xy", every=100), interval("y", every=100))
+    await store.submit([job(needs=[bucket]) for bucket in ("x/1", "x/2", "xy", "y") for _ in range(2)])
+    await claim(store)
+    clock.advance(1)
+
+    await publish(store, interval("x", every=50, key="{k}"))
+
+    assert await wakes(store) == {"x/1": 1_000_000, "x/2": 1_000_000, "xy": 100_000_000, "y": 100_000_000}
+
+
+async def test_publishing_an_unchanged_limit_wakes_nobody(store: JobStore) -> None:
+    await publish(store, interval("x", every=100))
+    await store.submit(jobs(2, needs=["x"]))
+    await claim(store)
+    await nudged(store)
+
+    await publish(store, interval("x", every=100))
+
+    assert not await nudged(store)
+    assert await wakes(store) == {"x": 100_000_000}
+
+
+async def test_jobs_of_a_limit_not_yet_published_start_when_it_is(store: JobStore) -> None:
+    assert await store.submit(jobs(3, needs=["late"])) == ["waiting"] * 3
+    assert await claim(store) == []
+
+    await publish(store, interval("late", capacity=2))
+
+    assert ids(await claim(store)) == ["j0", "j1"]
+
+
+async def test_trim_forgets_dead_letters_once_their_time_is_over(store: JobStore, clock: Clock) -> None:
+    await store.submit([job("old")])
+    await fail_all(store, await claim(store))
+    clock.advance(10)
+    await store.submit([job("young")])
+    await fail_all(store, await claim(store))
+    clock.advance(store.settings.failed_ttl_s - 10)
+
+    assert await store.trim() == 1
+    assert list(await scores(store, store.keys.failed)) == ["young"]
+    assert await store.trim() == 0

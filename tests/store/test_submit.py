@@ -1,0 +1,262 @@
+"""submit: accepted once whatever is repeated, in the right place, in order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from runner.connection.client import command
+from runner.jobs.job import Priority
+from runner.store.job_store import JobStore
+from runner.store.scripts import Argument
+from runner.store.submissions import fitting
+from tests.store.builders import START_US, Clock, claim, ids, interval, job, jobs, publish, succeeded
+from tests.store.inside import all_keys, line_ids, nudged, scores, spoken_for, states, stream_ids, wakes
+
+
+async def test_a_job_without_limits_is_queued(store: JobStore) -> None:
+    assert await store.submit([job("a", task="pay", args=b'{"n":1}', priority=Priority.high)]) == ["queued"]
+
+    (status,) = await store.get(["a"])
+    assert status is not None
+    assert (status.id, status.task, status.state, status.args, status.priority) == ("a", "pay", "queued", {"n": 1}, "high")
+    assert (status.attempt, status.failures, status.crashes, status.submitted_at) == (0, 0, 0, START_US / 1e6)
+    assert (status.reason, status.limit, status.position, status.eta_s) == (None, None, None, None)
+
+
+async def test_the_same_job_again_is_the_job_that_exists(store: JobStore) -> None:
+    await store.submit([job("a", args=b'{"n":1}')])  # the reply is lost
+
+    assert await store.submit([job("a", args=b'{"n":1}')]) == ["existing"]
+
+    assert await stream_ids(store) == ["a"]
+
+
+async def test_the_same_waiting_job_again_keeps_its_place(store: JobStore) -> None:
+    await publish(store, interval("x"))
+    await store.submit(jobs(4, needs=["x"]))
+
+    assert await store.submit(jobs(4, needs=["x"])) == ["existing"] * 4
+
+    assert await line_ids(store, "x") == ["j1", "j2", "j3"]
+    assert await stream_ids(store) == ["j0"]
+    assert await spoken_for(store, "x") == (1, 1)
+
+
+async def test_the_same_scheduled_job_again_keeps_its_time(store: JobStore, clock: Clock) -> None:
+    await store.submit([job("a", delay=5)])
+    clock.advance(1)
+
+    assert await store.submit([job("a", delay=5)]) == ["existing"]
+
+    assert await scores(store, store.keys.scheduled) == {"a": START_US + 5_000_000}
+
+
+@pytest.mark.parametrize("end", [True, False])
+async def test_a_job_that_runs_or_has_ended_is_not_submitted_again(store: JobStore, end: bool) -> None:
+    await store.submit([job("a")])
+    (started,) = await claim(store)
+    if end:
+        await store.finish("w", [succeeded(started)])
+
+    assert await store.submit([job("a")]) == ["existing"]
+
+    assert await states(store, ["a"]) == ["succeeded" if end else "running"]
+    assert await claim(store) == []
+
+
+@pytest.mark.parametrize("other", [job("a", args=b'{"n":2}'), job("a", task="other", args=b'{"n":1}')], ids=["args", "task"])
+async def test_another_job_under_a_taken_id_is_a_conflict_and_changes_nothing(store: JobStore, other: object) -> None:
+    await store.submit([job("a", args=b'{"n":1}')])
+    before = await command(store.redis, "HGETALL", store.keys.job("a"))
+
+    assert await store.submit([other]) == ["conflict"]  # type: ignore[list-item] # a submission
+
+    assert await command(store.redis, "HGETALL", store.keys.job("a")) == before
+    assert await stream_ids(store) == ["a"]
+
+
+async def test_one_conflict_in_a_batch_stops_only_itself(store: JobStore) -> None:
+    await store.submit([job("b", task="other")])
+
+    assert await store.submit([job("a"), job("b"), job("c"), job("a")]) == ["queued", "conflict", "queued", "existing"]
+
+    assert await stream_ids(store) == ["b", "a", "c"]
+
+
+async def test_nothing_submitted_leaves_nothing(store: JobStore) -> None:
+    assert await store.submit([]) == []
+    assert await all_keys(store) == []
+
+
+async def test_a_batch_of_any_size_keeps_its_order(store: JobStore) -> None:
+    await publish(store, interval("x"))
+
+    answers = await store.submit(jobs(1203, needs=["x"]))
+
+    assert answers == ["queued"] + ["waiting"] * 1202
+    assert await line_ids(store, "x") == [f"j{number}" for number in range(1, 1203)]
+
+
+async def test_a_delayed_job_is_scheduled_and_wakes_the_leader_only_if_it_is_the_first(store: JobStore) -> None:
+    assert await store.submit([job("later", delay=9)]) == ["scheduled"]
+    assert await nudged(store)
+    assert await store.submit([job("last", delay=10)]) == ["scheduled"]
+    assert not await nudged(store)
+    assert await store.submit([job("first", delay=8.999999)]) == ["scheduled"]
+    assert await nudged(store)
+
+    assert await scores(store, store.keys.scheduled) == {
+        "first": START_US + 8_999_999,
+        "later": START_US + 9_000_000,
+        "last": START_US + 10_000_000,
+    }
+    assert await stream_ids(store) == []
+    (status,) = await store.get(["last"])
+    assert status is not None
+    assert (status.state, status.reason, status.eta_s) == ("scheduled", "delay", 10.0)
+
+
+async def test_a_delayed_job_with_a_limit_reserves_nothing_until_it_is_due(store: JobStore) -> None:
+    await publish(store, interval("x"))
+
+    assert await store.submit([job("later", delay=9, needs=["x"]), job("now", needs=["x"])]) == ["scheduled", "queued"]
+
+    assert await spoken_for(store, "x") == (1, 1)
+
+
+async def test_jobs_go_to_the_stream_while_there_are_tokens_and_then_into_their_line(store: JobStore) -> None:
+    await publish(store, interval("x", capacity=3))
+
+    assert await store.submit(jobs(5, needs=["x"])) == ["queued"] * 3 + ["waiting"] * 2
+
+    assert await stream_ids(store) == ["j0", "j1", "j2"]
+    assert await line_ids(store, "x") == ["j3", "j4"]
+    assert await spoken_for(store, "x") == (3, 3)
+
+
+async def test_costs_are_reserved_in_tokens(store: JobStore) -> None:
+    await publish(store, interval("x", capacity=10))
+
+    answers = await store.submit([job(needs=[("x", cost)]) for cost in (6, 5, 4)])
+
+    # The third would fit into what is left, but it may not pass the second.
+    assert answers == ["queued", "waiting", "waiting"]
+    assert await spoken_for(store, "x") == (6, 1)
+
+
+async def test_nobody_passes_those_who_wait_for_the_same_bucket(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval("x", every=10), interval("y"))
+    await store.submit(jobs(2, needs=["x"]))
+    await claim(store)
+    clock.advance(10)
+
+    assert await store.submit([job("other-line", needs=["x", "y"]), job("same-line", needs=["x"])]) == ["waiting", "waiting"]
+
+    assert ids(await claim(store)) == ["j1"]
+
+
+async def test_the_first_to_wait_sets_a_wake_and_nudges_the_leader(store: JobStore) -> None:
+    await publish(store, interval("x", every=10), interval("y", every=9), interval("z", every=11))
+    await store.submit([job(needs=[bucket]) for bucket in "xyz"])
+    await claim(store)
+    await nudged(store)
+
+    nudges = []
+    for bucket in "xyzx":
+        await store.submit([job(needs=[bucket])])
+        nudges.append(await nudged(store))
+
+    assert nudges == [True, True, False, False]
+    assert await wakes(store) == {"y": 9_000_000, "x": 10_000_000, "z": 11_000_000}
+
+
+async def test_a_costly_line_that_joins_does_not_put_off_the_wake_of_those_before_it(store: JobStore) -> None:
+    await publish(store, interval("x", capacity=10, every=10), interval("y"))
+    await store.submit([job(needs=[("x", 10)])])
+    await claim(store)
+    await store.submit([job("cheap", needs=["x"])])
+    await nudged(store)
+
+    await store.submit([job("costly", needs=[("x", 5), "y"])])
+
+    assert await wakes(store) == {"x": 10_000_000}
+    assert not await nudged(store)
+
+
+async def test_a_cheaper_job_that_comes_first_need_not_wait_for_the_tokens_of_the_costly_one(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval("x", capacity=10, every=10))
+    await store.submit([job("first", needs=[("x", 10)])])
+    await claim(store)
+    await store.submit([job("costly", needs=[("x", 10)])])
+    await nudged(store)
+    clock.advance(15)
+
+    assert await store.submit([job("cheap", needs=["x"], priority=Priority.high)]) == ["waiting"]
+
+    assert await nudged(store)
+    assert ids(await claim(store)) == ["cheap"]
+
+
+async def test_a_job_that_comes_first_but_needs_as_much_disturbs_nobody(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval("x", every=10))
+    await store.submit(jobs(2, needs=["x"]))
+    await claim(store)
+    await nudged(store)
+
+    await store.submit([job("high", needs=["x"], priority=Priority.high)])
+
+    assert not await nudged(store)
+    assert await wakes(store) == {"x": 10_000_000}
+
+
+@pytest.mark.parametrize("name", ["a:b.c-d_E", "0", "x" * 128])
+async def test_any_allowed_id_makes_the_round(store: JobStore, name: str) -> None:
+    await publish(store, interval("x"))
+    await store.submit([job(name, needs=["x"])])
+
+    (started,) = await claim(store)
+    assert started.id == name
+    assert await store.finish("w", [succeeded(started)]) == ["accepted"]
+
+
+async def test_large_jobs_are_submitted_in_calls_that_are_answered_in_time(store: JobStore) -> None:
+    """Eight megabytes a call, or one job that is larger; their answers stay in order."""
+    sizes = [3_000_000, 3_000_000, 3_000_000, 9_000_000, 10]
+    sent = []
+    run = store._run
+
+    async def counted(name: str, rest: Sequence[Argument] = (), /, **arguments: Any) -> Any:
+        sent.append(arguments["count"])
+        return await run(name, rest, **arguments)
+
+    store._run = counted  # type: ignore[method-assign]
+    large = [job(f"j{place}", args=b'"' + b"x" * size + b'"') for place, size in enumerate(sizes)]
+
+    assert await store.submit([job("j1", task="other"), *large]) == ["queued", "queued", "conflict", "queued", "queued", "queued"]
+
+    assert sent == [3, 1, 1, 1]
+
+
+async def test_jobs_of_all_kinds_in_turns_keep_their_order_and_what_each_asks_for(store: JobStore) -> None:
+    """What successive jobs have in common is sent once: of these each, or three each."""
+    await publish(store, interval("x", capacity=10))
+    kinds = [job("plain"), job("other", task="other"), job("low", priority=Priority.low), job("later", delay=1)]
+    kinds += [job("limited", needs=["x"]), job("expiring", max_wait=5), job("failing", max_wait=5, on_expiry="fail")]
+    mixed = [kind._replace(id=f"{kind.id}-{number}") for number in range(4) for kind in kinds]
+    mixed += [kind._replace(id=f"{kind.id}-{number}") for kind in kinds for number in range(4, 7)]
+
+    assert await store.submit(mixed) == ["scheduled" if one.delay_us else "queued" for one in mixed]
+
+    for one in mixed:
+        stored = await command(store.redis, "HMGET", store.keys.job(one.id), "task", "args", "priority", "on_expiry", "limits")
+        expiry = one.on_expiry.encode() if one.max_wait_us else None
+        assert stored == [one.task.encode(), one.args, str(one.priority).encode(), expiry, one.limits.encode() or None]
+    assert await store.submit(mixed) == ["existing"] * len(mixed)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count"), [([], 1), ([9_000_000, 1], 1), ([8_000_000, 1], 1), ([4_000_000, 4_000_000, 1], 2), ([1] * 600, 500)]
+)
+def test_as_many_payloads_go_into_a_call_as_bytes_and_number_allow(sizes: list[int], count: int) -> None:
+    assert fitting(sizes) == count
