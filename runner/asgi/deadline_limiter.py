@@ -1,4 +1,4 @@
-"""PromptLimiter: asks Redis for tokens within a deadline, or not at all. It never raises, and never waits longer."""
+"""DeadlineLimiter: asks Redis for tokens within a deadline, or not at all. It never raises, and never waits longer."""
 
 import asyncio
 import logging
@@ -25,8 +25,8 @@ _HELD_UP = 1.2
 """A wait that took so much longer than it should have was not Redis's: the loop of this process was held up meanwhile."""
 
 
-class PromptLimiter:
-    """The limiter of an app, for a gate that must answer at once. A circuit breaker spares its callers the wait while Redis is away.
+class DeadlineLimiter:
+    """The limiter of an app, for callers that must answer at once. A circuit breaker spares its callers the wait while Redis is away.
 
     A call that misses the deadline is not cancelled: that would cost its connection, and a slow Redis must not be met by a
     storm of new ones. It may take its tokens yet, for somebody who was told None: the error is on the side of fewer.

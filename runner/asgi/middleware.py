@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from runner.asgi.client_address import ClientAddresses
-from runner.asgi.deadline_limiter import PromptLimiter
+from runner.asgi.deadline_limiter import DeadlineLimiter
 from runner.asgi.live_keys import OTHERS, LiveKeys
-from runner.asgi.request_limiter import Fallback, Gate, OnError
+from runner.asgi.request_limiter import Fallback, OnError, RequestLimiter
 from runner.asgi.response_fields import problem_document, rate_limit_fields
 from runner.asgi.rule import Rule, Scope
 from runner.asgi.verdict import Verdict
@@ -58,11 +58,11 @@ class RateLimitMiddleware:
         self._runner = runner
         self._rules = tuple(rules)
         limits = {rule.limit.name: runner.limit(rule.limit) for rule in self._rules}
-        self._limiter = PromptLimiter(runner, list(limits.values()), deadline)
-        self._gate = Gate(self._limiter, Fallback(on_error, instances), max_keys)
+        self._deadline_limiter = DeadlineLimiter(runner, list(limits.values()), deadline)
+        self._request_limiter = RequestLimiter(self._deadline_limiter, Fallback(on_error, instances), max_keys)
         self._addresses = ClientAddresses(trusted_proxies)
         self._live_keys = {
-            name: LiveKeys(max_keys, allowance.window_us / MICROSECONDS) for name, allowance in self._limiter.allowances.items()
+            name: LiveKeys(max_keys, allowance.window_us / MICROSECONDS) for name, allowance in self._deadline_limiter.allowances.items()
         }
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -73,7 +73,7 @@ class RateLimitMiddleware:
         if not needs:
             await self._app(scope, receive, send)
             return
-        verdict = await self._gate.decide(needs)
+        verdict = await self._request_limiter.decide(needs)
         if verdict.status is None:
             await self._app(scope, receive, _telling(send, verdict))
         else:
@@ -85,9 +85,9 @@ class RateLimitMiddleware:
         async def minded() -> Message:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self._limiter.open()
+                await self._deadline_limiter.open()
             elif message["type"] == "lifespan.shutdown":
-                await self._limiter.close()
+                await self._deadline_limiter.close()
             return message
 
         return minded

@@ -1,4 +1,4 @@
-"""Gate: the verdict on one request: what Redis decides, or while it is away what `on_error` says."""
+"""RequestLimiter: the verdict on one request: what Redis decides, or while it is away what `on_error` says."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from runner.asgi.allowance import Allowance
-from runner.asgi.deadline_limiter import PromptLimiter
+from runner.asgi.deadline_limiter import DeadlineLimiter
 from runner.asgi.local_buckets import LocalBuckets
 from runner.asgi.verdict import Standing, Verdict
 from runner.clock import MICROSECONDS, monotonic_us
@@ -39,10 +39,10 @@ class Fallback:
             raise ConfigurationError(message)
 
 
-class Gate:
+class RequestLimiter:
     """Decides at once, and never raises. `most_local` bounds the buckets kept in this process."""
 
-    def __init__(self, limiter: PromptLimiter, fallback: Fallback, most_local: int) -> None:
+    def __init__(self, limiter: DeadlineLimiter, fallback: Fallback, most_local: int) -> None:
         self._limiter = limiter
         self._fallback = fallback
         self._local = LocalBuckets(most_local)

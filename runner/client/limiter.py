@@ -31,7 +31,7 @@ class Limiter:
         self._watch = watch
 
     async def decide(self, needs: Sequence[Need]) -> Decision:
-        """Take now or not at all, and say what is left: for a gate that must answer at once. Raises `StoreUnavailable`."""
+        """Take now or not at all, and say what is left: for callers that must answer at once. Raises `StoreUnavailable`."""
         limits, line = encode_needs(needs)
         return await self._store.take(new_ticket(), limits, line)
 
