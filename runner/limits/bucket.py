@@ -4,10 +4,10 @@ from typing import Protocol
 
 
 class Bucket(Protocol):
-    """One bucket, for code that brings its own instants (µs): they never go back. Made by `Limit.fresh`."""
+    """One bucket, for code that brings its own instants (µs): they never go back. Made by `Limit.full_bucket`."""
 
-    def wait_us(self, cost: int, now_us: int, spoken: int = 0) -> int | None:
-        """µs until `cost` tokens can be taken, 0 if they can be taken now; with `spoken` after that many more have gone to others.
+    def wait_us(self, cost: int, now_us: int, reserved: int = 0) -> int | None:
+        """µs until `cost` tokens can be taken, 0 if they can be taken now; with `reserved` after that many more are taken by others.
 
         None: nobody can know, they come back when a holder is done.
         """

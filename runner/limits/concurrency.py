@@ -31,7 +31,7 @@ class Concurrency(Limit):
         raise TypeError(message)
 
     @override
-    def fresh(self, now_us: int) -> Bucket:
+    def full_bucket(self, now_us: int) -> Bucket:
         """A bucket that nobody holds anything of, in virtual time."""
         return _Holders(self.capacity)
 
@@ -52,8 +52,8 @@ class _Holders(Bucket):
         self._used = 0
 
     @override
-    def wait_us(self, cost: int, now_us: int, spoken: int = 0) -> int | None:
-        return 0 if self._used + spoken + min(cost, self._capacity) <= self._capacity else None
+    def wait_us(self, cost: int, now_us: int, reserved: int = 0) -> int | None:
+        return 0 if self._used + reserved + min(cost, self._capacity) <= self._capacity else None
 
     @override
     def take(self, cost: int, now_us: int, holder: str) -> None:

@@ -43,7 +43,7 @@ class Limit:
         """Most tokens that can be taken in any closed window of `window_s` seconds."""
         raise NotImplementedError
 
-    def fresh(self, now_us: int) -> Bucket:
+    def full_bucket(self, now_us: int) -> Bucket:
         """A bucket of which nothing has been taken yet, in virtual time: the arithmetic of the scripts without Redis."""
         raise NotImplementedError
 

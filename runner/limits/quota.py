@@ -60,7 +60,7 @@ class Quota(Limit):
         return self.capacity * (2 + int(window_s // shortest_s))
 
     @override
-    def fresh(self, now_us: int) -> Bucket:
+    def full_bucket(self, now_us: int) -> Bucket:
         """A bucket of which nothing has been taken yet, in virtual time."""
         return _Counter(self)
 
@@ -93,10 +93,10 @@ class _Counter(Bucket):
             self._begins_us, self._ends_us = period_of(self._policy.per, self._policy.tz, now_us)
 
     @override
-    def wait_us(self, cost: int, now_us: int, spoken: int = 0) -> int | None:
+    def wait_us(self, cost: int, now_us: int, reserved: int = 0) -> int | None:
         self._refill(now_us)
         capacity = self._policy.capacity
-        return 0 if self._used + spoken + min(cost, capacity) <= capacity else self._ends_us - now_us
+        return 0 if self._used + reserved + min(cost, capacity) <= capacity else self._ends_us - now_us
 
     @override
     def take(self, cost: int, now_us: int, holder: str) -> None:

@@ -41,7 +41,7 @@ class SlidingWindow(Limit):
         return self.capacity * (1 + round(window_s * MICROSECONDS) // (self.window_us + 1))
 
     @override
-    def fresh(self, now_us: int) -> Bucket:
+    def full_bucket(self, now_us: int) -> Bucket:
         """A bucket of which nothing has been taken yet, in virtual time."""
         return _Starts(self.capacity, self.window_us)
 
@@ -72,9 +72,9 @@ class _Starts(Bucket):
             self._used -= self._taken.popleft()[1]
 
     @override
-    def wait_us(self, cost: int, now_us: int, spoken: int = 0) -> int | None:
+    def wait_us(self, cost: int, now_us: int, reserved: int = 0) -> int | None:
         self._refill(now_us)
-        excess = self._used + spoken + min(cost, self._capacity) - self._capacity
+        excess = self._used + reserved + min(cost, self._capacity) - self._capacity
         if excess <= 0:
             return 0
         # Beyond one whole window of starts (more, if the capacity was lowered), each further one waits for the same place in the next.

@@ -74,7 +74,7 @@ class TokenBucket(Limit):
         return max(self.capacity + self.refill * floor, self.capacity - 1 + self.refill * ceiling)
 
     @override
-    def fresh(self, now_us: int) -> Bucket:
+    def full_bucket(self, now_us: int) -> Bucket:
         """A full bucket, in virtual time."""
         return _Credits(self, BucketState(0, now_us))
 
@@ -142,9 +142,9 @@ class _Credits(Bucket):
         self._state = state
 
     @override
-    def wait_us(self, cost: int, now_us: int, spoken: int = 0) -> int | None:
+    def wait_us(self, cost: int, now_us: int, reserved: int = 0) -> int | None:
         self._state = self._state.refilled(self._policy, now_us)
-        state = self._state.taken(self._policy, spoken) if spoken else self._state
+        state = self._state.taken(self._policy, reserved) if reserved else self._state
         return state.wait_us(self._policy, cost, now_us)
 
     @override

@@ -48,7 +48,7 @@ class _ServedBucket:
     def __init__(self, name: str, limit: Limit, now_us: int) -> None:
         self.name = name
         self.limit = limit
-        self.bucket: Bucket = limit.fresh(now_us)
+        self.bucket: Bucket = limit.full_bucket(now_us)
         self.period_us: float = math.inf if limit.gives_back else limit.fields()["period_us"]
         self.reserved = self.released = 0
         self.waiting: list[tuple[float, str]] = []

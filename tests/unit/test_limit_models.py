@@ -55,7 +55,7 @@ asks = st.lists(st.builds(Ask, st.one_of(st.just(0), st.integers(0, 4_000)), st.
 def started(limit: Limit, wishes: list[Ask]) -> list[Start]:
     """Each wish in its order, started the instant its tokens are there."""
     starts: list[Start] = []
-    bucket, now_us = limit.fresh(NOW_US), NOW_US
+    bucket, now_us = limit.full_bucket(NOW_US), NOW_US
     for wish in wishes:
         asked_us = now_us + wish.gap * limit.fields()["period_us"] // 1_000
         cost = min(wish.cost, limit.capacity)
@@ -149,7 +149,7 @@ def period(limit: Quota, at_us: int) -> tuple[object, ...]:
 
 @given(capacities, st.lists(st.tuples(st.integers(0, 9), st.integers(1, 12), st.integers(0, 50)), min_size=1, max_size=40))
 def test_concurrency_lets_in_exactly_as_many_as_are_not_held(capacity: int, jobs: list[tuple[int, int, int]]) -> None:
-    bucket, now_us, held = Concurrency("x", capacity).fresh(NOW_US), NOW_US, dict[str, tuple[int, int]]()
+    bucket, now_us, held = Concurrency("x", capacity).full_bucket(NOW_US), NOW_US, dict[str, tuple[int, int]]()
 
     for number, (gap, wish, duration) in enumerate(jobs):
         now_us, cost = now_us + gap, min(wish, capacity)
@@ -169,7 +169,7 @@ def test_concurrency_lets_in_exactly_as_many_as_are_not_held(capacity: int, jobs
 def test_tokens_spoken_for_are_waited_for_no_longer_than_if_they_had_been_taken(
     limit: Limit, wishes: list[Ask], cost: int, others: int
 ) -> None:
-    bucket, now_us = limit.fresh(NOW_US), NOW_US
+    bucket, now_us = limit.full_bucket(NOW_US), NOW_US
     for start in started(limit, wishes):
         now_us = start.at_us
         bucket.take(start.cost, now_us, str(now_us))

@@ -217,7 +217,7 @@ def test_no_slot_and_no_token_lies_idle_while_a_job_waits_for_it(groups: list[Jo
 
     course = drain([tokens], *equal, slots=slots, fair=fair)
 
-    bucket, free_us, now_us = tokens.fresh(0), [0] * slots, 0
+    bucket, free_us, now_us = tokens.full_bucket(0), [0] * slots, 0
     expected = []
     for submitted_us in sorted(group.at_us for group in equal for _ in range(group.count)):
         now_us = max(now_us, submitted_us, heapq.heappop(free_us))
