@@ -1,4 +1,4 @@
-"""InHand: what this worker holds right now: free slots, running attempts, and outcomes Redis has not confirmed yet."""
+"""ActiveJobs: what this worker holds right now: free slots, running attempts, and outcomes Redis has not confirmed yet."""
 
 import asyncio
 from collections.abc import Collection, Iterable
@@ -10,25 +10,25 @@ Place = tuple[int, bytes, int]
 was destroyed is delivered again."""
 
 
-class InHand:
+class ActiveJobs:
     """The slots of one worker, and every entry it must not let Redis take for lost.
 
-    `stragglers` are attempts of a lost lease that go on all the same: each keeps its slot until it ends.
+    `leftovers` are attempts of a lost lease that go on all the same: each keeps its slot until it ends.
     """
 
-    def __init__(self, slots: int, stragglers: Collection[asyncio.Task[None]] = ()) -> None:
+    def __init__(self, slots: int, leftovers: Collection[asyncio.Task[None]] = ()) -> None:
         self.slots = slots
-        self.free = slots - len(stragglers)
+        self.free = slots - len(leftovers)
         self._held: dict[Place, StartedJob] = {}
         self._attempts: dict[Place, asyncio.Task[None]] = {}
-        self._undecided: dict[Place, StartedJob] = {}
+        self._unrecorded: dict[Place, StartedJob] = {}
         self._asked_to_stop: set[Place] = set()
         self._slot_freed = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
         self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        for straggler in stragglers:
-            straggler.add_done_callback(self._free_slot)
+        for task in leftovers:
+            task.add_done_callback(self._free_slot)
 
     @property
     def defect(self) -> asyncio.Future[None]:
@@ -46,9 +46,9 @@ class InHand:
         return list(self._held.values())
 
     @property
-    def undecided(self) -> list[StartedJob]:
+    def unrecorded(self) -> list[StartedJob]:
         """The attempts that have come to nothing yet."""
-        return list(self._undecided.values())
+        return list(self._unrecorded.values())
 
     @property
     def is_empty(self) -> bool:
@@ -71,7 +71,7 @@ class InHand:
         self.free -= slots
         return slots
 
-    def give_up(self, reserved: int) -> None:
+    def unreserve(self, reserved: int) -> None:
         """The claim is answered; what it brought takes its slots by itself."""
         self.free += reserved
         self._slot_freed.set()
@@ -80,14 +80,14 @@ class InHand:
         """A slot is taken by this attempt."""
         self.free -= 1
         place = _place(job)
-        self._held[place] = self._undecided[place] = job
+        self._held[place] = self._unrecorded[place] = job
         self._attempts[place] = attempt
         attempt.add_done_callback(self._note_defect)
         self._empty.clear()
 
-    def decide(self, job: StartedJob) -> bool:
+    def record_once(self, job: StartedJob) -> bool:
         """Whether this is the first outcome of the attempt. From now on nobody can stop it, though its slot may still be taken."""
-        return self._undecided.pop(_place(job), None) is not None
+        return self._unrecorded.pop(_place(job), None) is not None
 
     def end(self, job: StartedJob) -> None:
         """The attempt is over and its slot free; its outcome may still be unconfirmed."""
@@ -104,7 +104,7 @@ class InHand:
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Stop attempts somebody asked to stop. Unknown ids have ended meanwhile."""
         wanted = set(job_ids)
-        for place, job in self._undecided.items():
+        for place, job in self._unrecorded.items():
             if job.id in wanted and place not in self._asked_to_stop:
                 self._asked_to_stop.add(place)
                 self._stop(place)
@@ -113,13 +113,13 @@ class InHand:
         """Whether somebody cancelled this job, rather than this worker giving it back."""
         return _place(job) in self._asked_to_stop
 
-    def told_to_stop(self, overdue: Collection[asyncio.Task[object]]) -> list[StartedJob]:
+    def overdue_jobs(self, overdue: Collection[asyncio.Task[object]]) -> list[StartedJob]:
         """The attempts without a confirmed outcome that were asked to stop and have not ended, or whose tasks are overdue."""
         told = [place for place, task in self._attempts.items() if place in self._asked_to_stop or task in overdue]
         return [self._held[place] for place in told if place in self._held]
 
     @property
-    def outlasting(self) -> int:
+    def running_after_end(self) -> int:
         """Attempts that go on though their outcome is confirmed: each is a slot of nobody's job."""
         return sum(place not in self._held for place in self._attempts)
 

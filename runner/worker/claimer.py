@@ -1,4 +1,4 @@
-"""Intake: keeps the slots busy. Free slots -> claim -> one asyncio task per job; waits on the streams when there is nothing to do."""
+"""Claimer: keeps the slots busy. Free slots -> claim -> one asyncio task per job; waits on the streams when there is nothing to do."""
 
 import asyncio
 import logging
@@ -8,10 +8,10 @@ from runner.clock import monotonic_s
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.jobs import Ending, Outcome, Priority, StartedJob
 from runner.store import Claimed, HeldEntry, JobStore, around_attempt
-from runner.worker.active_jobs import InHand
-from runner.worker.completer import Completion
+from runner.worker.active_jobs import ActiveJobs
+from runner.worker.completer import Completer
 from runner.worker.executor import Executor
-from runner.worker.priority_shares import Shares
+from runner.worker.priority_shares import PriorityShares
 
 log = logging.getLogger("runner")
 
@@ -28,20 +28,20 @@ def _place_of(entry: bytes) -> tuple[int, int]:
     return int(milliseconds), int(number)
 
 
-class Intake:
+class Claimer:
     """The claim loop of one worker under one lease."""
 
-    def __init__(self, store: JobStore, worker: str, in_hand: InHand, executor: Executor, completion: Completion) -> None:
+    def __init__(self, store: JobStore, worker: str, active_jobs: ActiveJobs, executor: Executor, completer: Completer) -> None:
         self._store = store
         self._worker = worker
-        self._in_hand = in_hand
+        self._active_jobs = active_jobs
         self._execute = around_attempt(store.settings.failpoints, executor.execute)
-        self._completion = completion
+        self._completer = completer
         # While Redis starts the jobs of one half, the worker runs those of the other: neither waits for its turn.
-        self._share = max(in_hand.slots // 2, _SMALLEST_SHARE)
+        self._share = max(active_jobs.slots // 2, _SMALLEST_SHARE)
         self._block_s = store.settings.block_s
         self._ttl_ms = store.settings.result_ttl_ms
-        self._shares = Shares(store.settings.least_share)
+        self._priority_shares = PriorityShares(store.settings.least_share)
         self._seen = [b"0-0"] * len(Priority)
         self._again: list[HeldEntry] = []
         self._suspects: list[HeldEntry] = []
@@ -56,7 +56,7 @@ class Intake:
         try:
             more = True
             while True:
-                await self._in_hand.wait_for_free()
+                await self._active_jobs.wait_for_free()
                 try:
                     if monotonic_s() >= self._check_due_s:
                         await self._check_what_is_held()
@@ -78,9 +78,9 @@ class Intake:
         None, and nothing was done: it is for whoever reads the streams. So it is with `others` at work while this worker has a job,
         that they get their share. Raises `StoreUnavailable`.
         """
-        if self._is_over or self._undisturbed.locked() or (others and not self._in_hand.is_empty):
+        if self._is_over or self._undisturbed.locked() or (others and not self._active_jobs.is_empty):
             return None
-        free = self._in_hand.reserve(self._share)
+        free = self._active_jobs.reserve(self._share)
         if not free:
             return None
         async with self._undisturbed:
@@ -92,21 +92,21 @@ class Intake:
                     return None
                 raise
             finally:
-                self._in_hand.give_up(free)
+                self._active_jobs.unreserve(free)
             self._begin(claimed)
             return len(claimed.jobs), claimed.next_wake_us
 
     def give_back(self) -> None:
         """Give back the attempts that did not end when they were stopped; whatever they come to counts no more."""
-        for job in self._in_hand.undecided:
+        for job in self._active_jobs.unrecorded:
             log.warning("job %s (%s) did not end when it was stopped; it is given back", job.id, job.task)
             self._record(Outcome(job, Ending.returned, ttl_ms=self._ttl_ms))
 
     async def _fill(self, *, more: bool) -> bool:
         """Claim what is known to be there, or wait for it; whether there is more."""
         # While this worker waits the other half of its free slots is for what it starts as leader.
-        most = self._share if more or self._again else min(self._share, (self._in_hand.free + 1) // 2)
-        free = self._in_hand.reserve(most)
+        most = self._share if more or self._again else min(self._share, (self._active_jobs.free + 1) // 2)
+        free = self._active_jobs.reserve(most)
         try:
             if self._again:
                 again, self._again = self._again, []
@@ -114,7 +114,7 @@ class Intake:
             else:
                 claimed = await (self._claim(free) if more else self._wait_and_claim(free))
         finally:
-            self._in_hand.give_up(free)
+            self._active_jobs.unreserve(free)
         self._begin(claimed)
         # More is due and nothing could start: the window is full of jobs in other hands, and would be at once again.
         return len(claimed.jobs) >= free or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
@@ -136,7 +136,7 @@ class Intake:
 
     @property
     def _owed(self) -> tuple[int, int]:
-        return self._shares.owed(Priority.normal), self._shares.owed(Priority.low)
+        return self._priority_shares.owed(Priority.normal), self._priority_shares.owed(Priority.low)
 
     def _see(self, entries: Iterable[HeldEntry | StartedJob]) -> None:
         """Note the latest entry of each stream that came here: what Redis holds for this worker behind it, a read has just brought."""
@@ -148,17 +148,17 @@ class Intake:
         log.warning(
             "job %s was lost with its workers so often that it runs by itself; %d others end first",
             suspect[2].decode(),
-            self._in_hand.running,
+            self._active_jobs.running,
         )
         async with self._undisturbed:
-            await self._in_hand.wait_until_empty()
-            await self._completion.wait_until_delivered()
+            await self._active_jobs.wait_until_empty()
+            await self._completer.wait_until_delivered()
             self._begin(await self._claim(1, [suspect], alone=True))
             self._suspects.remove(suspect)
-            await self._in_hand.wait_until_empty()
+            await self._active_jobs.wait_until_empty()
 
     def _begin(self, claimed: Claimed) -> None:
-        self._shares.started(claimed.jobs)
+        self._priority_shares.started(claimed.jobs)
         self._see(claimed.jobs)
         if claimed.suspect is not None and claimed.suspect not in self._suspects:
             self._see([claimed.suspect])
@@ -177,20 +177,20 @@ class Intake:
         return False
 
     def _start(self, job: StartedJob) -> None:
-        self._in_hand.begin(job, asyncio.create_task(self._attempt(job)))
+        self._active_jobs.begin(job, asyncio.create_task(self._attempt(job)))
 
     async def _attempt(self, job: StartedJob) -> None:
         try:
             await self._execute(job, self._record)
         except asyncio.CancelledError:
-            ending = Ending.cancelled if self._in_hand.was_asked_to_stop(job) else Ending.returned
+            ending = Ending.cancelled if self._active_jobs.was_asked_to_stop(job) else Ending.returned
             self._record(Outcome(job, ending, ttl_ms=self._ttl_ms))
         finally:
-            self._in_hand.end(job)
+            self._active_jobs.end(job)
 
     def _record(self, outcome: Outcome) -> None:
-        if self._in_hand.decide(outcome.job):
-            self._completion.add(outcome)
+        if self._active_jobs.record_once(outcome.job):
+            self._completer.add(outcome)
 
     async def _check_what_is_held(self) -> None:
         """A read can be answered after its connection was given up and the books were balanced; once in a lease they are compared."""
@@ -212,7 +212,7 @@ class Intake:
     async def _reconcile(self) -> int:
         """Give back what this worker holds and does not run, also what it was about to claim."""
         async with self._undisturbed:
-            given_back = await self._store.reconcile(self._worker, self._in_hand.held)
+            given_back = await self._store.reconcile(self._worker, self._active_jobs.held)
             self._check_due_s = monotonic_s() + self._store.settings.lease_s
         self._again.clear()
         self._suspects.clear()

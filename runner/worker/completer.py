@@ -1,4 +1,4 @@
-"""Completion: brings outcomes to Redis, all that gathered while the last call was under way in one call (group commit)."""
+"""Completer: brings outcomes to Redis, all that gathered while the last call was under way in one call (group commit)."""
 
 import asyncio
 import logging
@@ -8,26 +8,26 @@ from runner.clock import monotonic_s
 from runner.errors import StoreUnavailable
 from runner.jobs import Outcome
 from runner.store import JobStore, fitting
-from runner.worker.active_jobs import InHand
-from runner.worker.log_throttle import Seldom
+from runner.worker.active_jobs import ActiveJobs
+from runner.worker.log_throttle import LogThrottle
 
 log = logging.getLogger("runner")
 
 _RETRY_S = 0.2
 
 
-class Completion:
+class Completer:
     """The outcomes one worker has not delivered yet. None is dropped: while Redis is away they wait here."""
 
-    def __init__(self, store: JobStore, worker: str, in_hand: InHand) -> None:
+    def __init__(self, store: JobStore, worker: str, active_jobs: ActiveJobs) -> None:
         self._store = store
         self._worker = worker
-        self._in_hand = in_hand
+        self._active_jobs = active_jobs
         self._pending: list[Outcome] = []
         self._added = asyncio.Event()
         self._delivered = asyncio.Event()
         self._delivered.set()
-        self._outage = Seldom()
+        self._outage = LogThrottle()
         self.counts: Counter[str] = Counter()
 
     def add(self, outcome: Outcome) -> None:
@@ -63,7 +63,7 @@ class Completion:
         self._outage.is_over()
         del self._pending[: len(batch)]
         for outcome, answer in zip(batch, answers, strict=True):
-            self._in_hand.confirm(outcome.job)
+            self._active_jobs.confirm(outcome.job)
             self.counts[answer] += 1
             self.counts[outcome.ending] += 1
             if answer == "stale":

@@ -11,7 +11,7 @@ from runner.clock import monotonic_s
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.jobs import StartedJob
 from runner.store import LeaseStore
-from runner.worker.log_throttle import Seldom
+from runner.worker.log_throttle import LogThrottle
 
 log = logging.getLogger("runner")
 
@@ -41,7 +41,7 @@ class Heartbeat:
         self._stuck = stuck
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
-        self._outage = Seldom()
+        self._outage = LogThrottle()
         self._thread = threading.Thread(target=self._run, name="runner-heartbeat", daemon=True)
 
     def start(self) -> None:

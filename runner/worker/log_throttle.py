@@ -1,9 +1,9 @@
-"""Seldom: a warning that stays true for long is said when it begins and now and then, not at every try."""
+"""LogThrottle: a warning that stays true for long is said when it begins and now and then, not at every try."""
 
 _PAUSE_S = 10.0
 
 
-class Seldom:
+class LogThrottle:
     """Of one warning whether it is time to say it. Each loop that tries again and again has its own."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Shares: what each lower priority is owed of a worker's starts, so that endless jobs of a higher one cannot keep it out for ever."""
+"""PriorityShares: what each lower priority is owed of a worker's starts, so that endless jobs of a higher one cannot keep it out for ever."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from runner.jobs import Priority, StartedJob
 _LOWER = (Priority.normal, Priority.low)
 
 
-class Shares:
+class PriorityShares:
     """Counts of one worker. `least` is the part of its starts that each lower priority gets at least while it has jobs."""
 
     def __init__(self, least: float) -> None:

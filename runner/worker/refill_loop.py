@@ -9,7 +9,7 @@ from typing import Protocol
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import StoreUnavailable
 from runner.store import JobStore
-from runner.worker.log_throttle import Seldom
+from runner.worker.log_throttle import LogThrottle
 
 log = logging.getLogger("runner")
 
@@ -30,7 +30,7 @@ _BLOCKED_S = 0.1
 
 
 class StartDue(Protocol):
-    """Starts what waits and is due in this worker, without a way over the streams; None if it is for all to start, see `Intake`."""
+    """Starts what waits and is due in this worker, without a way over the streams; None if it is for all to start, see `Claimer`."""
 
     async def __call__(self, *, others: bool) -> tuple[int, int] | None: ...
 
@@ -61,7 +61,7 @@ class RefillLoop:
         self._stands_in_until_s = float("-inf")
         self._nudged = False
         self._woken = asyncio.Event()
-        self._outage = Seldom()
+        self._outage = LogThrottle()
         self._paced = [Duty("refill", self._refill), Duty("promote", self._promote), Duty("expire", self._expire)]
         self._duties = [
             Duty("lead", self._lead),

@@ -14,14 +14,14 @@ from runner.clock import monotonic_s
 from runner.connection import redis_url
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.store import FORMAT, JobStore, LeaseStore, refuse_unfit_server
-from runner.worker.active_jobs import InHand
-from runner.worker.claimer import Intake
-from runner.worker.completer import Completion
+from runner.worker.active_jobs import ActiveJobs
+from runner.worker.claimer import Claimer
+from runner.worker.completer import Completer
 from runner.worker.executor import Executor
 from runner.worker.heartbeat import Heartbeat, StallWatch
-from runner.worker.log_throttle import Seldom
+from runner.worker.log_throttle import LogThrottle
 from runner.worker.refill_loop import RefillLoop
-from runner.worker.stuck_attempts import Stragglers
+from runner.worker.stuck_attempts import StuckAttempts
 
 log = logging.getLogger("runner")
 
@@ -41,7 +41,7 @@ class Worker:
         self._url = redis_url(self._settings)
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._stragglers: list[asyncio.Task[None]] = []
+        self._leftovers: list[asyncio.Task[None]] = []
         self.id = ""
         self._published_us = 0
         self.slots = self._settings.concurrency
@@ -49,7 +49,7 @@ class Worker:
         self.working = asyncio.Event()
         self.stopped = asyncio.Event()
         self.is_enlisted = False
-        self.completion: Completion | None = None
+        self.completer: Completer | None = None
 
     def stop(self) -> None:
         """Drain: claim no more, let running jobs finish for `drain_s`, give back the rest. A second call gives them back at once."""
@@ -63,7 +63,7 @@ class Worker:
         executor = Executor(self._runner.tasks, self._settings)
         watch = StallWatch(self._settings.stall_s)
         watch.start()
-        examined, outage = False, Seldom()
+        examined, outage = False, LogThrottle()
         try:
             while not self._stopping.is_set():
                 try:
@@ -82,7 +82,7 @@ class Worker:
                     else:
                         log.error("%s; going on under a new id", error)
         finally:
-            _let_go(self._stragglers)
+            _let_go(self._leftovers)
             watch.stop()
             executor.close()
             await store.close()
@@ -107,87 +107,87 @@ class Worker:
 
     async def _work_under_lease(self, store: JobStore, executor: Executor) -> None:
         """One lease, from enlisting to signing off. Raises `LeaseLost`."""
-        in_hand = InHand(self.slots, self._stragglers)
-        self.completion = completion = Completion(store, self.id, in_hand)
-        intake = Intake(store, self.id, in_hand, executor, completion)
-        refill = RefillLoop(store, self.id, intake.start_due)
+        active_jobs = ActiveJobs(self.slots, self._leftovers)
+        self.completer = completer = Completer(store, self.id, active_jobs)
+        claimer = Claimer(store, self.id, active_jobs, executor, completer)
+        refill = RefillLoop(store, self.id, claimer.start_due)
         lost = asyncio.Event()
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
-        stragglers = Stragglers(in_hand, executor, len(self._stragglers), self._settings.renew_s)
+        stuck_attempts = StuckAttempts(active_jobs, executor, len(self._leftovers), self._settings.renew_s)
         heartbeat = Heartbeat(
-            lease, self.id, self._settings.renew_s, in_hand.cancel, lost.set, lambda: (stragglers.slots, stragglers.found)
+            lease, self.id, self._settings.renew_s, active_jobs.cancel, lost.set, lambda: (stuck_attempts.slots, stuck_attempts.found)
         )
         try:
             async with asyncio.TaskGroup() as actors:
-                claiming = asyncio.create_task(intake.run(), name="intake")
-                background = [actors.create_task(completion.run(), name="completion"), actors.create_task(refill.run(), name="refill")]
-                background.append(actors.create_task(stragglers.run(), name="stragglers"))
+                claiming = asyncio.create_task(claimer.run(), name="claimer")
+                background = [actors.create_task(completer.run(), name="completer"), actors.create_task(refill.run(), name="refill")]
+                background.append(actors.create_task(stuck_attempts.run(), name="stuck attempts"))
                 heartbeat.start()
                 background.append(actors.create_task(self._note_leader(refill)))
                 try:
-                    await self._until_over(claiming, lost, in_hand)
+                    await self._until_over(claiming, lost, active_jobs)
                 finally:
                     await _cancelled(claiming)
                 if not lost.is_set():
-                    await self._let_finish(in_hand, intake, lost)
+                    await self._let_finish(active_jobs, claimer, lost)
                 if not lost.is_set():
-                    await self._sign_off(store, completion, heartbeat)
+                    await self._sign_off(store, completer, heartbeat)
                 for actor in background:
                     actor.cancel()
         finally:
             heartbeat.stop()
-            await self._end_attempts(in_hand, _CLEANUP_S if lost.is_set() else _LAST_WORD_S)
+            await self._end_attempts(active_jobs, _CLEANUP_S if lost.is_set() else _LAST_WORD_S)
         if lost.is_set():
             message = f"the lease of worker {self.id} has lapsed"
             raise LeaseLost(message)
 
-    async def _end_attempts(self, in_hand: InHand, patience_s: float) -> None:
+    async def _end_attempts(self, active_jobs: ActiveJobs, patience_s: float) -> None:
         """Stop what still runs. What goes on all the same keeps its slot under the next lease, if there is one."""
-        in_hand.cancel_all()
-        if in_hand.attempts:
-            await asyncio.wait(in_hand.attempts, timeout=patience_s)
-        self._stragglers = [attempt for attempt in [*self._stragglers, *in_hand.attempts] if not attempt.done()]
+        active_jobs.cancel_all()
+        if active_jobs.attempts:
+            await asyncio.wait(active_jobs.attempts, timeout=patience_s)
+        self._leftovers = [attempt for attempt in [*self._leftovers, *active_jobs.attempts] if not attempt.done()]
 
     async def _note_leader(self, refill: RefillLoop) -> None:
         await refill.elected.wait()
         self.leader = refill.leader
         self.working.set()
 
-    async def _until_over(self, claiming: asyncio.Task[None], lost: asyncio.Event, in_hand: InHand) -> None:
+    async def _until_over(self, claiming: asyncio.Task[None], lost: asyncio.Event, active_jobs: ActiveJobs) -> None:
         """Until somebody asks to stop, the lease is lost, or claiming or an attempt ends by an error of ours."""
         waits = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(lost.wait())]
-        ends: list[asyncio.Future[Any]] = [claiming, in_hand.defect, *waits]
+        ends: list[asyncio.Future[Any]] = [claiming, active_jobs.defect, *waits]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
-        if in_hand.defect.done():
-            in_hand.defect.result()
+        if active_jobs.defect.done():
+            active_jobs.defect.result()
         if claiming.done():
             if isinstance(claiming.exception(), LeaseLost):
                 lost.set()
             else:
                 claiming.result()
 
-    async def _let_finish(self, in_hand: InHand, intake: Intake, lost: asyncio.Event) -> None:
+    async def _let_finish(self, active_jobs: ActiveJobs, claimer: Claimer, lost: asyncio.Event) -> None:
         """Let running jobs finish, then stop the rest and give it back; once the lease is lost others run all of them."""
-        if in_hand.running:
-            log.info("draining: %d jobs may finish within %g s", in_hand.running, self._settings.drain_s)
-        ends = [asyncio.create_task(end) for end in (in_hand.wait_until_empty(), self._hurry.wait(), lost.wait())]
+        if active_jobs.running:
+            log.info("draining: %d jobs may finish within %g s", active_jobs.running, self._settings.drain_s)
+        ends = [asyncio.create_task(end) for end in (active_jobs.wait_until_empty(), self._hurry.wait(), lost.wait())]
         await asyncio.wait(ends, timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
         if not lost.is_set():
-            in_hand.cancel_all()
+            active_jobs.cancel_all()
             await asyncio.wait(ends[:1], timeout=_CLEANUP_S)
-            intake.give_back()
+            claimer.give_back()
         for end in ends:
             end.cancel()
 
-    async def _sign_off(self, store: JobStore, completion: Completion, heartbeat: Heartbeat) -> None:
+    async def _sign_off(self, store: JobStore, completer: Completer, heartbeat: Heartbeat) -> None:
         """Deliver every outcome and leave nothing behind."""
         try:
             async with asyncio.timeout(2 * self._settings.command_timeout_s):
-                await completion.wait_until_delivered()
+                await completer.wait_until_delivered()
                 heartbeat.stop()  # a renewal after the next line would find no lease, and call it lost
                 await store.reconcile(self.id, (), leave=True)
                 self.is_enlisted = False
@@ -202,15 +202,15 @@ class Worker:
             return
 
 
-def _let_go(stragglers: list[asyncio.Task[None]]) -> None:
+def _let_go(leftovers: list[asyncio.Task[None]]) -> None:
     """Let the process end though these handlers do not: asyncio.run() would wait for all tasks it knows of.
 
     Nothing may free them before that, or they would be thrown one more exception to ignore; so a daemon thread keeps them.
     """
-    if stragglers:
-        for straggler in stragglers:
-            asyncio.tasks._unregister_task(straggler)  # noqa: SLF001 - public by asyncio's own documentation, "Extending"
-        threading.Thread(target=_keep, args=[list(stragglers)], name="runner-stragglers", daemon=True).start()
+    if leftovers:
+        for attempt in leftovers:
+            asyncio.tasks._unregister_task(attempt)  # noqa: SLF001 - public by asyncio's own documentation, "Extending"
+        threading.Thread(target=_keep, args=[list(leftovers)], name="runner-stuck-attempts", daemon=True).start()
 
 
 def _keep(_: object) -> None:

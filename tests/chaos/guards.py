@@ -329,8 +329,8 @@ GUARDS = (
     Guard(
         "no more is asked for than slots are free",
         "runner/worker/claimer.py",
-        "free = self._in_hand.reserve(most)",
-        "free = self._in_hand.reserve(most) + self._share",
+        "free = self._active_jobs.reserve(most)",
+        "free = self._active_jobs.reserve(most) + self._share",
         "tests/process/test_slow_workers.py::test_a_worker_that_moves_a_seventh_of_the_time_holds_no_more_than_its_slots",
     ),
     Guard(
@@ -536,7 +536,7 @@ GUARDS = (
     Guard(
         "a worker that drains gives back what does not end",
         "runner/worker/worker.py",
-        "intake.give_back()",
+        "claimer.give_back()",
         "",
         "tests/worker/test_stopping.py::test_a_plain_function_that_goes_on_is_left_behind_and_its_job_given_back",
     ),

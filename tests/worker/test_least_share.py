@@ -6,7 +6,7 @@ import pytest
 
 from runner import Runner, TokenBucket
 from runner.jobs.job import Priority, StartedJob
-from runner.worker.priority_shares import Shares
+from runner.worker.priority_shares import PriorityShares
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, MakeApp
 
@@ -55,7 +55,7 @@ def started(*priorities: Priority) -> list[StartedJob]:
 
 
 def test_nothing_is_saved_up_for_a_priority_without_jobs() -> None:
-    shares = Shares(0.1)
+    shares = PriorityShares(0.1)
     for _ in range(50):
         shares.started(started(*[Priority.high] * 10))
 
@@ -63,7 +63,7 @@ def test_nothing_is_saved_up_for_a_priority_without_jobs() -> None:
 
 
 def test_what_was_owed_is_paid_by_what_was_started() -> None:
-    shares = Shares(0.1)
+    shares = PriorityShares(0.1)
     shares.started(started(*[Priority.high] * 10))
     assert shares.owed(Priority.low) == 1
     shares.started(started(Priority.low, *[Priority.high] * 4))

@@ -14,7 +14,7 @@ from runner import Runner, StoreUnavailable, TokenBucket, Worker
 from runner.jobs.job import Priority, StartedJob
 from runner.store.job_store import JobStore
 from runner.store.keys import Keys
-from runner.worker.claimer import Intake
+from runner.worker.claimer import Claimer
 from tests import invariants
 from tests.eventually import eventually
 from tests.recovery import Recovery
@@ -252,11 +252,11 @@ async def test_workers_stopped_at_random_instants_lose_and_blame_nothing(
 
 
 async def test_a_job_stopped_before_its_first_step_frees_its_slot(make_app: MakeApp, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    app, start = make_app(concurrency=1), Intake._start
+    app, start = make_app(concurrency=1), Claimer._start
 
-    def start_and_stop(intake: Intake, job: object) -> None:
-        start(intake, job)  # type: ignore[arg-type] # passed on as it came
-        intake._in_hand.cancel_all()
+    def start_and_stop(claimer: Claimer, job: object) -> None:
+        start(claimer, job)  # type: ignore[arg-type] # passed on as it came
+        claimer._active_jobs.cancel_all()
 
     @app.task
     async def work() -> str:
@@ -264,7 +264,7 @@ async def test_a_job_stopped_before_its_first_step_frees_its_slot(make_app: Make
 
     await crew.start(app)
     with monkeypatch.context() as patched:
-        patched.setattr(Intake, "_start", start_and_stop)
+        patched.setattr(Claimer, "_start", start_and_stop)
         job = await work.submit()
         await eventually(job.status)
 
@@ -353,9 +353,9 @@ async def test_a_renewal_beside_the_sign_off_is_no_lost_lease(
     worker = await crew.start(make_app(lease_s=2.0, renew_s=renew_s))
     reconcile, signed_off = JobStore.reconcile, list[int]()
 
-    async def slowly(store: JobStore, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:
+    async def slowly(store: JobStore, worker: str, active_jobs: Iterable[StartedJob], *, leave: bool = False) -> int:
         """So slowly that a renewal falls between the end of the lease and that of the worker."""
-        given_back = await reconcile(store, worker, in_hand, leave=leave)
+        given_back = await reconcile(store, worker, active_jobs, leave=leave)
         if leave:
             await asyncio.sleep(10 * renew_s)
             signed_off.append(1)
