@@ -44,7 +44,7 @@ class Concurrency(Limit):
 
 
 class _Holders(Bucket):
-    """Who holds how much; lua/_concurrency.lua computes the same."""
+    """Who holds how much; lua/include/concurrency.lua computes the same."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity

@@ -17,7 +17,7 @@ _LIMIT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 class Limit:
     """One rule of a provider. `key` makes one bucket per value of the arguments it names: `key="{tenant_id}"`.
 
-    A kind is a class here and a file of the same name in lua/; the scripts read what `fields` publishes.
+    A kind is a class here and a file of the same name in lua/include/; the scripts read what `fields` publishes.
     """
 
     kind: ClassVar[str]

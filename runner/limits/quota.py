@@ -80,7 +80,7 @@ class Quota(Limit):
 
 
 class _Counter(Bucket):
-    """What was taken in the period under way; lua/_quota.lua computes the same. Its calendar never ends."""
+    """What was taken in the period under way; lua/include/quota.lua computes the same. Its calendar never ends."""
 
     def __init__(self, policy: Quota) -> None:
         self._policy = policy

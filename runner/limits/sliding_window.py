@@ -56,7 +56,7 @@ class SlidingWindow(Limit):
 
 
 class _Starts(Bucket):
-    """Each start until its own window has passed; lua/_sliding_window.lua computes the same.
+    """Each start until its own window has passed; lua/include/sliding_window.lua computes the same.
 
     What was taken at t is free again from t + window + 1 µs on: a closed window of that length never holds both.
     """

@@ -1,4 +1,4 @@
-"""TokenBucket: interval and smooth, in whole credits. No I/O; lua/_token_bucket.lua computes the same numbers."""
+"""TokenBucket: interval and smooth, in whole credits. No I/O; lua/include/token_bucket.lua computes the same numbers."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Lines: the waiting jobs and the buckets they need, in virtual time. The moves of lua/_lines.lua and lua/_release.lua on plain values."""
+"""Lines: the waiting jobs and the buckets they need, in virtual time. The moves of lua/include/lines.lua and lua/include/release.lua on plain values."""
 
 import math
 from bisect import insort

@@ -1,4 +1,4 @@
-"""Loads lua/*.lua: one file is one state transition. Names of KEYS and ARGV come from its header; includes are pasted in; NOSCRIPT is healed."""
+"""Loads lua/*.lua: one file is one state transition. Names of KEYS and ARGV come from its header; lua/include/* are pasted in; NOSCRIPT is healed."""
 
 import hashlib
 import re
@@ -105,9 +105,9 @@ def load(name: str) -> Script:
 
 
 def script_names() -> list[str]:
-    """Every transition there is: the names of the files that are not includes."""
-    names = [entry.name.removesuffix(".lua") for entry in files("runner.store").joinpath("lua").iterdir() if entry.name.endswith(".lua")]
-    return sorted(name for name in names if not name.startswith("_"))
+    """Every transition there is."""
+    entries = files("runner.store").joinpath("lua").iterdir()
+    return sorted(entry.name.removesuffix(".lua") for entry in entries if entry.name.endswith(".lua"))
 
 
 def _sha(source: str) -> str:
@@ -124,7 +124,7 @@ def _with_includes(name: str) -> dict[str, str]:
     text, *later = _LATER_LINE.split(_read(name))
     texts: dict[str, str] = {}
     header = dict(_HEADER_LINE.findall(text))
-    for include in _listed(header.get("include", "none") if name.startswith("_") else header["include"]):
+    for include in _listed(header.get("include", "none") if name.startswith("include/") else header["include"]):
         texts.update(_with_includes(include))
     texts[name] = text
     if later:
@@ -136,7 +136,7 @@ def _with_includes(name: str) -> dict[str, str]:
 
 
 def _listed(includes: str) -> list[str]:
-    return [include.strip() for include in includes.split(",") if include.strip() != "none"]
+    return [f"include/{include.strip()}" for include in includes.split(",") if include.strip() != "none"]
 
 
 def _read(name: str) -> str:

@@ -18,9 +18,9 @@ _CLAIM = "runner/store/lua/claim.lua"
 _RECLAIM = "runner/store/lua/reclaim.lua"
 _RECONCILE = "runner/store/lua/reconcile.lua"
 _LEAD = "runner/store/lua/lead.lua"
-_BUCKET = "runner/store/lua/_bucket.lua"
-_GIVE_BACK = "runner/store/lua/_give_back.lua"
-_LINES = "runner/store/lua/_lines.lua"
+_BUCKET = "runner/store/lua/include/bucket.lua"
+_PENDING_ENTRIES = "runner/store/lua/include/pending_entries.lua"
+_LINES = "runner/store/lua/include/lines.lua"
 
 GUARDS = (
     # One accepted outcome, of the attempt that runs
@@ -48,14 +48,14 @@ GUARDS = (
     # An entry leaves its stream once and for all
     Guard(
         "what is acknowledged is deleted too",
-        "runner/store/lua/_base.lua",
+        "runner/store/lua/include/base.lua",
         "redis.call('XDEL', stream, unpack(entries, at, last))",
         "",
         "tests/store/test_finish.py::test_a_finished_job_leaves_the_stream_and_lives_as_long_as_it_was_told",
     ),
     Guard(
         "what is deleted is acknowledged too",
-        "runner/store/lua/_base.lua",
+        "runner/store/lua/include/base.lua",
         "redis.pcall('XACK', stream, GROUP, unpack(entries, at, last))",
         "",
         "tests/worker/test_lost_replies.py::test_a_give_back_whose_reply_is_lost_gives_back_once",
@@ -119,14 +119,14 @@ GUARDS = (
     ),
     Guard(
         "a worker whose lease is gone starts nothing",
-        "runner/store/lua/_turn.lua",
+        "runner/store/lua/include/worker_turn.lua",
         "if not reconciled or tonumber(reconciled) == LAPSED then return 'gone' end",
         "if not reconciled then return end",
         "tests/store/test_claim.py::test_a_worker_whose_jobs_were_taken_back_starts_nothing",
     ),
     Guard(
         "endless jobs of a high priority leave the lower ones their share",
-        "runner/store/lua/_release.lua",
+        "runner/store/lua/include/release.lua",
         "if turns == 0 or turn < 1 - 2 * least then return nil end",
         "if turns == turns then return nil end",
         "tests/worker/test_least_share.py::test_lower_priorities_get_their_least_share_of_an_endless_high_one",
@@ -175,7 +175,7 @@ GUARDS = (
     ),
     Guard(
         "the consumer of a lapsed worker is removed",
-        _GIVE_BACK,
+        _PENDING_ENTRIES,
         "for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, worker_id) end",
         "",
         "tests/worker/test_many_lost.py::test_worker_after_worker_that_vanishes_or_leaves_drops_no_job_and_leaves_no_consumer",
@@ -211,7 +211,7 @@ GUARDS = (
     ),
     Guard(
         "a claim from before the last reconcile starts nothing",
-        "runner/store/lua/_turn.lua",
+        "runner/store/lua/include/worker_turn.lua",
         "if tonumber(reconciled) > tonumber(turn) then return 'late' end",
         "",
         "tests/worker/test_lost_replies.py::test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job",
@@ -440,7 +440,7 @@ GUARDS = (
     ),
     Guard(
         "a clock that goes back freezes no bucket",
-        "runner/store/lua/_token_bucket.lua",
+        "runner/store/lua/include/token_bucket.lua",
         "if b.deficit > 0 and b.time > now then b.time, b.changed = now, true end",
         "",
         "tests/store/test_buckets.py::test_a_clock_that_goes_back_costs_the_step_under_way_and_no_more",
@@ -506,7 +506,7 @@ GUARDS = (
     # Versions
     Guard(
         "a queue that a newer version uses refuses what is too old for it",
-        "runner/store/lua/_format.lua",
+        "runner/store/lua/include/format.lua",
         "if oldest and tonumber(oldest) > tonumber(format) then",
         "if false then",
         "tests/process/test_mixed_versions.py::test_after_a_version_too_new_old_workers_and_producers_are_refused_in_one_line",
@@ -557,7 +557,7 @@ GUARDS = (
     ),
     Guard(
         "what was taken back while it was being read is not started",
-        "runner/store/lua/_turn.lua",
+        "runner/store/lua/include/worker_turn.lua",
         "if not reconciled or tonumber(reconciled) == LAPSED then return 'gone' end",
         "if not reconciled then return end",
         "tests/process/test_lost_leases.py::test_jobs_taken_back_between_read_and_start_run_once",

@@ -38,7 +38,7 @@ def version(folder: Path, number: int, oldest: int) -> Path:
         folder / "runner/jobs/submission.py", r"^    on_expiry: str = \"expire\"$", '    on_expiry: str = "expire"\n    colour: str = "red"'
     )
     edit(folder / "runner/store/lua/claim.lua", r"'state', 'running', ", "'state', 'running', 'colour', 'red', ")
-    edit(folder / "runner/store/lua/_bucket.lua", r"local words, n = \{\}, 0$", "local words, n = { 'colour', 'red' }, 2")
+    edit(folder / "runner/store/lua/include/bucket.lua", r"local words, n = \{\}, 0$", "local words, n = { 'colour', 'red' }, 2")
     return folder
 
 

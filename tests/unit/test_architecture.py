@@ -291,7 +291,7 @@ def test_a_worker_does_not_import_what_it_has_no_use_for(module: str, absent: se
 
 
 def test_no_script_names_the_prefix_of_keys() -> None:
-    assert [path.name for path in (ROOT / "runner" / "store" / "lua").glob("*.lua") if "runner:{" in path.read_text()] == []
+    assert [path.name for path in (ROOT / "runner" / "store" / "lua").rglob("*.lua") if "runner:{" in path.read_text()] == []
 
 
 def test_the_service_and_the_examples_use_public_names() -> None:

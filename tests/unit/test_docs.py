@@ -91,7 +91,7 @@ def test_the_data_model_has_every_key_and_no_other() -> None:
 
 
 def test_lua_builds_no_key_that_python_does_not_name() -> None:
-    lua = "".join(path.read_text() for path in (ROOT / "runner" / "store" / "lua").glob("*.lua"))
+    lua = "".join(path.read_text() for path in (ROOT / "runner" / "store" / "lua").rglob("*.lua"))
     built = {f"{literal}<" if literal.endswith(":") else literal for literal in re.findall(r"prefix \.\. '([^']+)'", lua)}
 
     assert built

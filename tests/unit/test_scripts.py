@@ -18,7 +18,9 @@ def load_text(monkeypatch: pytest.MonkeyPatch) -> Loader:
     """Load a script from its text, with includes by name."""
 
     def load_it(text: str, **includes: str) -> Script:
-        monkeypatch.setattr(scripts, "_read", {"it": text, **includes}.__getitem__)
+        monkeypatch.setattr(
+            scripts, "_read", {"it": text, **{f"include/{name}": include for name, include in includes.items()}}.__getitem__
+        )
         return load.__wrapped__("it")
 
     return load_it
@@ -41,7 +43,7 @@ def test_a_script_without_a_rest_has_none(load_text: Loader) -> None:
 
 
 def test_includes_come_before_the_script_in_their_order(load_text: Loader) -> None:
-    script = load_text(HEADER.format("id", "_one, _two") + "the script", _one="first include", _two="second include")
+    script = load_text(HEADER.format("id", "one, two") + "the script", one="first include", two="second include")
 
     order = [script.source.index(part) for part in ("local id", "first include", "second include", "the script")]
     assert order == sorted(order)
@@ -49,9 +51,9 @@ def test_includes_come_before_the_script_in_their_order(load_text: Loader) -> No
 
 def test_what_is_included_from_a_place_on_stands_there_once_with_its_arguments_at_the_top(load_text: Loader) -> None:
     script = load_text(
-        HEADER.format("id", "_one") + "the first part\n-- include from here on: _one, _two\nthe second part\n",
-        _one="-- ARGV: a\nfirst include",
-        _two="-- ARGV: b\nsecond include",
+        HEADER.format("id", "one") + "the first part\n-- include from here on: one, two\nthe second part\n",
+        one="-- ARGV: a\nfirst include",
+        two="-- ARGV: b\nsecond include",
     )
 
     order = [script.source.index(part) for part in ("local id", "first include", "the first part", "second include", "the second part")]
@@ -74,8 +76,8 @@ def test_a_header_that_lacks_a_line_is_refused(load_text: Loader, line: str) -> 
 
 
 def test_an_include_that_does_not_exist_is_refused(load_text: Loader) -> None:
-    with pytest.raises(KeyError, match="_missing"):
-        load_text(HEADER.format("id", "_missing"))
+    with pytest.raises(KeyError, match="include/missing"):
+        load_text(HEADER.format("id", "missing"))
 
 
 def test_a_call_puts_named_arguments_in_order_and_the_rest_behind_them(load_text: Loader) -> None:
@@ -96,7 +98,7 @@ def test_every_script_loads_and_no_include_is_one() -> None:
     names = script_names()
 
     assert {"submit", "claim", "finish", "refill", "reconcile"} < set(names)
-    assert not [name for name in names if name.startswith("_")]
+    assert not {"base", "engine"} & set(names)
     assert [load(name).name for name in names] == names
     assert load("claim") is load("claim")
 

@@ -3,7 +3,7 @@
 -- KEYS: prefix
 -- ARGV: id, ttl_ms
 -- Returns: 'unknown', 'cancelled', 'stopping', or the final state it already has
--- include: _queue
+-- include: engine
 
 local key = job_key(id)
 local f = redis.call('HMGET', key, 'state', 'task', 'worker', 'attempt', 'watched', 'limits', 'line')

@@ -12,7 +12,7 @@
 --   entries dropped as garbage, the suspect ('' or {priority, entry, id}: to be claimed again once the worker runs nothing; its
 --   entry is empty if it was started, and then nothing may run beside it), then for each started job: priority, entry, id, task, args, attempt,
 --   failures, limits
--- include: _base, _turn
+-- include: base, worker_turn
 
 local refusal = refusal_of(worker, turn)
 if refusal then return { refusal == 'late' and 'ok' or refusal, -1, 0, '' } end
@@ -69,7 +69,7 @@ if held == 1 and ours[1][3] and slots > 0 and look ~= '1' and read_more == '0' t
   read_before[id] = f
 end
 
--- include from here on: _queue, _release
+-- include from here on: engine, release
 
 local done_with = { {}, {}, {} } -- entries that leave the streams
 

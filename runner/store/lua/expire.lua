@@ -3,7 +3,7 @@
 -- KEYS: prefix
 -- ARGV: budget (jobs)
 -- Returns: jobs expired, µs until the next is due (-1: none; 0: more is due)
--- include: _queue
+-- include: engine
 
 local EXPIRING = prefix .. 'expiring'
 local LOOK_AGAIN_US = 10000000

@@ -8,7 +8,7 @@
 --   settled ("bucket=tokens;..." really used, or ""), bucket (throttled: the one to freeze), then for each entry, id, attempt,
 --   payload (JSON)
 -- Returns: for each outcome 'accepted', 'repeated' or 'stale'
--- include: _base, _conclude, _due
+-- include: base, final_state, due_instants
 
 local HEAD, AN_OUTCOME = 7, 4
 local PRIORITY, ENDING, DELAY, TTL, SETTLED, BUCKET = 1, 2, 3, 4, 5, 6 -- behind the start of a run
@@ -94,7 +94,7 @@ if #with_buckets == 0 then
   return answers
 end
 
--- include from here on: _queue
+-- include from here on: engine
 
 local function settle(needs, settled, holder, started)
   for bucket, actual in string.gmatch(settled, '([^=;]+)=(%d+)') do

@@ -3,7 +3,7 @@
 -- KEYS: prefix
 -- ARGV: bucket, duration_us (0 releases), by
 -- Returns: µs for which it is frozen now; nil for an unknown limit
--- include: _queue, _catalog
+-- include: engine, catalog
 
 local duration = tonumber(duration_us)
 local policy = policy_of(bucket)

@@ -3,7 +3,7 @@
 -- ARGV: watch (0 or 1), ids...
 -- Returns: for each id nil, or {fields as a flat list, reason, bucket, position, µs until its tokens have landed; for a
 --   scheduled job µs until it is due; else nothing}
--- include: _base
+-- include: base
 
 local answers = {}
 local waiting = {}
@@ -29,7 +29,7 @@ for at = ids_at, #ARGV do
 end
 if #waiting == 0 then return answers end
 
--- include from here on: _queue, _describe
+-- include from here on: engine, waiting_status
 
 for _, job in ipairs(waiting) do
   local n, flat, rank, limits, line = job[1], job[2], job[3], job[4], job[5]

@@ -3,7 +3,7 @@
 -- ARGV: worker, lease_us, enlist (0 or 1), details (JSON, with enlist), stuck, stopping...
 --   stuck: slots taken by what should have stopped; stopping: for each of its jobs that goes on though told to stop: job id, attempt
 -- Returns: 'ok' or 'gone', then the ids of running jobs that were cancelled
--- include: _base
+-- include: base
 
 local WORKERS = prefix .. 'workers'
 local lease_ms = math.ceil(tonumber(lease_us) / 1000)

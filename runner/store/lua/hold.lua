@@ -2,7 +2,7 @@
 -- KEYS: prefix
 -- ARGV: id ("take:..."), limits, lapse_us (0 gives back)
 -- Returns: buckets still held (0: they lapsed, and others may have them)
--- include: _queue
+-- include: engine
 
 local needs = needs_of(limits)
 local held = 0

@@ -4,7 +4,7 @@
 -- Returns: for each limit: its entry (JSON), whether its override is in force (0 or 1), µs left for which all its buckets are
 --   frozen (0: they are not), then for each bucket: name, whole tokens available now, jobs waiting at it, µs until its next token
 --   lands (0: it is full; -1: unknown), frozen µs left, who froze it
--- include: _queue
+-- include: engine
 
 local waiting_at = {} -- limit name -> buckets somebody waits for
 for _, name in ipairs(redis.call('ZRANGE', WAKES, 0, most_buckets - 1)) do

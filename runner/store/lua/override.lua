@@ -2,13 +2,13 @@
 -- KEYS: prefix
 -- ARGV: name, policy (JSON, or "" to go back), duration_us (0: until changed), reason
 -- Returns: the entry as JSON; nil for an unknown limit
--- include: _queue, _catalog
+-- include: engine, catalog
 
 local entry = read_entry(name)
 if not entry then return false end
 end_override(entry)
 if policy ~= '' then
-  retire(entry, entry.code, now)
+  end_policy(entry, entry.code, now)
   local override = cjson.decode(policy)
   override.version = next_version(entry)
   override.at_us, override.reason = int(now), reason

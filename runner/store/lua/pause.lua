@@ -2,7 +2,7 @@
 -- KEYS: prefix
 -- ARGV: name, on (1 pauses, 0 resumes), reason
 -- Returns: the entry as JSON; nil for an unknown limit
--- include: _queue, _catalog
+-- include: engine, catalog
 
 local entry = read_entry(name)
 if not entry then return false end

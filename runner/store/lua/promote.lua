@@ -2,7 +2,7 @@
 -- KEYS: prefix
 -- ARGV: budget (jobs)
 -- Returns: jobs promoted, µs until the next due job (-1: none; 0: more is due)
--- include: _queue
+-- include: engine
 
 local SCHEDULED = prefix .. 'scheduled'
 local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', int(now), 'LIMIT', 0, budget)

@@ -7,7 +7,7 @@
 --   specs: name, JSON for each task; then name, JSON, revision for each limit
 -- Returns: when this process first published, names of the limits that changed; or 'outdated', the newest format in use, the
 --   oldest allowed; or 'early', the worker that is too old, its format
--- include: _queue, _catalog, _format
+-- include: engine, catalog, format
 
 local refused = outdated()
 if refused then return refused end

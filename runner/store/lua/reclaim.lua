@@ -5,7 +5,7 @@
 -- KEYS: prefix
 -- ARGV: budget (entries), max_crashes, result_ttl_ms
 -- Returns: entries taken back, workers removed, jobs given up as poison
--- include: _queue, _turn, _give_back
+-- include: engine, worker_turn, pending_entries
 
 local WORKERS = prefix .. 'workers'
 local left, removed, poisoned = tonumber(budget), 0, 0

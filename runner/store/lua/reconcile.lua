@@ -5,7 +5,7 @@
 -- ARGV: worker, turn, leave (0 or 1), result_ttl_ms, in_hand...
 --   in_hand: for each attempt the worker runs or has an outcome for: priority, entry. Entries of two streams can have the same id
 -- Returns: entries given back
--- include: _queue, _turn, _give_back
+-- include: engine, worker_turn, pending_entries
 
 if not redis.call('ZSCORE', prefix .. 'workers', worker) or refusal_of(worker, turn) then return 0 end
 redis.call('HSET', worker_key(worker), 'turn', turn)

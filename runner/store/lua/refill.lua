@@ -3,7 +3,7 @@
 -- ARGV: budget (jobs), check_clock (0 or 1), watch (0 or 1: the last number is wanted)
 -- Returns: jobs released, µs until the next wake (-1: nobody waits; 0: more is due), how late in µs the earliest was found,
 --   µs until tokens would be lost if nobody looked (-1: none would, or not wanted)
--- include: _queue, _release
+-- include: engine, release
 
 -- Wakes are instants of Redis's clock: had it gone back, they would come round too late by as much.
 local CLOCK = prefix .. 'clock'

@@ -3,7 +3,7 @@
 -- ARGV: id
 -- Returns: 'unknown', 'queued' (also if it was already: this may be a repetition), 'waiting', 'failed' (its quota is spent),
 --   or the state of a job that cannot be run again
--- include: _queue
+-- include: engine
 
 local key = job_key(id)
 local f = redis.call('HMGET', key, 'state', 'priority', 'limits', 'line')

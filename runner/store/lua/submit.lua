@@ -11,7 +11,7 @@
 --   it; at the end, only if there was not room for all, how many jobs there are. Of a caller that is too old for this queue
 --   'outdated', the newest format in use, the oldest allowed
 -- full: refused
--- include: _base, _due, _format
+-- include: base, due_instants, format
 
 local refused = outdated()
 if refused then return refused end
@@ -96,7 +96,7 @@ if #lined == 0 then
   return answers
 end
 
--- include from here on: _queue
+-- include from here on: engine
 
 for _, job in ipairs(lined) do
   local place, run_at, id, rank = unpack(job, 1, 4)

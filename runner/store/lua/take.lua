@@ -5,7 +5,7 @@
 --   lapse_us: what is given back lapses so long after the last sign of life; 0: nothing is
 -- Returns: 'taken', 'waiting' or 'refused', µs until it could be taken (-1: unknown), the bucket that lacks, why,
 --   then for each bucket: tokens left, µs until the next one lands
--- include: _queue
+-- include: engine
 
 local needs = needs_of(limits)
 

@@ -3,7 +3,7 @@
 -- KEYS: prefix
 -- ARGV: failed_ttl_ms
 -- Returns: dead letters forgotten
--- include: _base
+-- include: base
 
 local MOST_COUNTED = 2000
 local function count_waiting()

@@ -1,4 +1,4 @@
--- _due: instants at which something becomes due, each in the sorted set of its kind; the leader is told of those it cannot know.
+-- due_instants: instants at which something becomes due, each in the sorted set of its kind; the leader is told of those it cannot know.
 local earliest_before, earliest_set = {}, false
 
 -- Note a due instant; the leader is interrupted if it comes before all that it knows of.

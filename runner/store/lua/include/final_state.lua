@@ -1,4 +1,4 @@
--- _conclude: bring a job to its final state, keep it for its time to live, tell whoever watches it.
+-- final_state: bring a job to its final state, keep it for its time to live, tell whoever watches it.
 
 -- A ticket stands in line like a job, for code that asks for tokens without one; nobody but its taker looks at it.
 local TICKET_MS = 60000

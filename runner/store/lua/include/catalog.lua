@@ -1,4 +1,4 @@
--- _catalog: the entry of a limit in the catalog: what the code says, what overrides it, and what was in force before.
+-- catalog: the entry of a limit in the catalog: what the code says, what overrides it, and what was in force before.
 -- Instants are kept as text: the JSON encoder rounds numbers to 14 digits.
 local MOST_PREVIOUS = 8
 local MOST_RETIMED = 5000
@@ -22,7 +22,7 @@ local function next_version(entry)
 end
 
 -- What was in force ended at this instant; buckets written under it are refilled at its rate up to then.
-local function retire(entry, policy, ended)
+local function end_policy(entry, policy, ended)
   local old = copy_of(policy)
   old.ended_us = int(ended)
   entry.previous = entry.previous or {}
@@ -35,7 +35,7 @@ local function is_overridden(entry)
 end
 
 local function replace_code(entry, policy)
-  if not is_overridden(entry) then retire(entry, entry.code, now) end
+  if not is_overridden(entry) then end_policy(entry, entry.code, now) end
   policy.version = next_version(entry)
   entry.code = policy
 end
@@ -43,7 +43,7 @@ end
 -- The code's numbers come into force again, as a version of their own.
 local function end_override(entry)
   if not entry.override then return end
-  retire(entry, entry.override, is_overridden(entry) and now or tonumber(entry.override.until_us))
+  end_policy(entry, entry.override, is_overridden(entry) and now or tonumber(entry.override.until_us))
   entry.override = nil
   entry.code = copy_of(entry.code)
   entry.code.version = next_version(entry)

@@ -1,4 +1,4 @@
--- _base: the instant of this call, and every key of the queue. `now_us` is 0 except in tests.
+-- base: the instant of this call, and every key of the queue. `now_us` is 0 except in tests.
 -- ARGV: now_us
 local now = tonumber(now_us)
 if now == 0 then

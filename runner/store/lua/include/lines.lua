@@ -1,4 +1,4 @@
--- _lines: jobs that lack tokens wait in the line of their buckets; a line that is not empty stands at exactly one bucket,
+-- lines: jobs that lack tokens wait in the line of their buckets; a line that is not empty stands at exactly one bucket,
 -- in lines:waiting:<bucket> by pass (its fair share used so far); `wakes` holds when each such bucket can next serve.
 -- `window_size` bounds the released jobs of one bucket that no worker has started yet.
 local WAKES = prefix .. 'wakes'

@@ -1,4 +1,4 @@
--- _describe: what a job in a line waits for, and for how long.
+-- waiting_status: what a job in a line waits for, and for how long.
 
 -- Tokens that jobs ahead of place `rank` take of a bucket: those of its own line, and as many of each line it shares with.
 local MOST_LINES = 100

@@ -1,4 +1,4 @@
--- _release: move waiting jobs whose tokens have landed from their lines to the streams.
+-- release: move waiting jobs whose tokens have landed from their lines to the streams.
 -- `least_share` is the part of the releases that normal and low each get at least, in millionths.
 -- ARGV: least_share
 

@@ -1,4 +1,4 @@
--- _sliding_window: each start is remembered until its own window has passed, in taken:<bucket> (score: instant, member: cost:holder).
+-- sliding_window: each start is remembered until its own window has passed, in taken:<bucket> (score: instant, member: cost:holder).
 -- `used` is the sum of what is remembered, `last` the latest instant; they are always changed together.
 -- After a freeze, for one window, starts are `period_us` apart: `next_at` is the next one, until `paced_until`.
 local MOST_EXPIRED = 5000

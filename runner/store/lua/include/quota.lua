@@ -1,4 +1,4 @@
--- _quota: a counter per calendar period. Lua knows no calendar: periods:<calendar> holds the instants at which periods begin,
+-- quota: a counter per calendar period. Lua knows no calendar: periods:<calendar> holds the instants at which periods begin,
 -- published by the workers far ahead. Without them nothing passes.
 kinds.quota = {
   reason = 'quota',

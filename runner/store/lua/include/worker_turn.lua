@@ -1,4 +1,4 @@
--- _turn: a worker numbers its claims and its reconciles, and after any error reconciles before it claims again. A call with a number
+-- worker_turn: a worker numbers its claims and its reconciles, and after any error reconciles before it claims again. A call with a number
 -- below that of the last reconcile comes from a connection which the worker has given up: what it would start nobody runs, what it
 -- would give back somebody may run by now.
 local LAPSED = 9007199254740991

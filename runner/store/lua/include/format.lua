@@ -1,7 +1,7 @@
--- _format: which versions of this library may use the queue together. `newest` is the highest format that ever worked here,
+-- format: which versions of this library may use the queue together. `newest` is the highest format that ever worked here,
 -- `oldest` the lowest beside which that may still be used.
 -- ARGV: format (of the caller)
--- include: _base
+-- include: base
 local FORMAT = prefix .. 'format'
 
 -- {'outdated', newest, oldest} if the caller is too old for this queue.

@@ -1,4 +1,4 @@
--- _give_back: return a worker's pending entry. The entry leaves its stream first, and a job goes back only if it left:
+-- pending_entries: return a worker's pending entry. The entry leaves its stream first, and a job goes back only if it left:
 -- two callers returning the same entry put one job back.
 local function pending_of(priority, worker, count)
   local answer = redis.pcall('XPENDING', STREAMS[priority + 1], GROUP, '-', '+', count, worker)

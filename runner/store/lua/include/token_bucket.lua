@@ -1,4 +1,4 @@
--- _token_bucket: interval and smooth token buckets in whole credits. The same arithmetic as BucketState in limits/token_bucket.py.
+-- token_bucket: interval and smooth token buckets in whole credits. The same arithmetic as BucketState in limits/token_bucket.py.
 -- deficit: credits spent and not yet refilled; time: the last whole step applied. Nothing stored is a full bucket.
 -- thaws: the end of a freeze not yet passed (0: none); whatever has refilled until then, one token is there at that instant.
 local function steps_until(b, excess)

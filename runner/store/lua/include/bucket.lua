@@ -1,4 +1,4 @@
--- _bucket: the state of every bucket this call touches, read once, changed in memory, and what has changed
+-- bucket: the state of every bucket this call touches, read once, changed in memory, and what has changed
 -- written once by flush_buckets.
 -- `reserved` tokens and `released` jobs are on the stream, on their way to a claim: spoken for, but not taken.
 -- A kind of limit is one include that adds a row to `kinds`:

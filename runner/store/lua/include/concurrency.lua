@@ -1,4 +1,4 @@
--- _concurrency: who holds how much, in holders:<bucket> (member: cost:holder; score: the instant it lapses, NEVER for a job,
+-- concurrency: who holds how much, in holders:<bucket> (member: cost:holder; score: the instant it lapses, NEVER for a job,
 -- whose end or whose worker's lapse gives it back). `used` is the sum; the two are always changed together.
 -- `notes` after a freeze: PROBE until somebody takes, then '=' and that member until it comes back; nobody else starts meanwhile.
 local NEVER = 9007199254740991

@@ -1,3 +1,0 @@
--- _queue: everything a script needs to put a job where it belongs.
--- ARGV: window_size, history_length, failed_ttl_ms
--- include: _base, _bucket, _token_bucket, _sliding_window, _concurrency, _quota, _conclude, _due, _lines

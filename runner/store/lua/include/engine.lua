@@ -1,0 +1,3 @@
+-- engine: everything a script needs to put a job where it belongs.
+-- ARGV: window_size, history_length, failed_ttl_ms
+-- include: base, bucket, token_bucket, sliding_window, concurrency, quota, final_state, due_instants, lines
