@@ -1,4 +1,4 @@
-"""Grouped: what is asked while a call to Redis is under way is sent together in the next one. Nothing waits for company."""
+"""Batcher: what is asked while a call to Redis is under way is sent together in the next one. Nothing waits for company."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,7 +13,7 @@ Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
 
-class Grouped(Generic[Question, Answer]):
+class Batcher(Generic[Question, Answer]):
     """One call at a time, of as many questions as are there but `most`: a quarter of the work for each when many come at once.
 
     `call` answers in the order of its questions, with an exception where one has none; it must be safe to repeat. `size_of` is the
@@ -48,7 +48,7 @@ class Grouped(Generic[Question, Answer]):
             raise
         finally:
             if self._waiting:
-                self._asking = asyncio.create_task(self._ask_all(), name="grouped")
+                self._asking = asyncio.create_task(self._ask_all(), name="batcher")
             else:
                 self._is_asking = False
         if isinstance(answer, Exception):

@@ -1,4 +1,4 @@
-"""KnownTasks: the catalog as a producer knows it. Read again when it is old, or lacks a task; by one at a time, however many ask."""
+"""Catalog: the catalog as a producer knows it. Read again when it is old, or lacks a task; by one at a time, however many ask."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _PAUSE_S = 0.1
 """Between two readings at least: a flood of unknown names costs Redis ten readings a second."""
 
 
-class KnownTask:
+class PublishedTask:
     """A task of the catalog: its spec, the limits it uses as they stand, and a compiled check of its arguments."""
 
     def __init__(self, spec: TaskSpec, policies: Mapping[str, Mapping[str, Any]]) -> None:
@@ -40,16 +40,16 @@ class KnownTask:
         raise InvalidArguments(message)
 
 
-class KnownTasks:
+class Catalog:
     """The tasks of one queue. A task published before it is asked for is known, also if the last reading was just before."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._tasks: dict[str, KnownTask] = {}
+        self._tasks: dict[str, PublishedTask] = {}
         self._read_s = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
-    async def get(self, name: str) -> KnownTask:
+    async def get(self, name: str) -> PublishedTask:
         """The task, from a catalog that is at most 2 s old. Raises `UnknownTask`, `StoreUnavailable`."""
         asked_s = monotonic_s()
         while (name not in self._tasks and self._read_s < asked_s) or asked_s - self._read_s > _OLD_S:
@@ -76,7 +76,7 @@ class KnownTasks:
             await asyncio.sleep(self._read_s + _PAUSE_S - monotonic_s())
             began_s = monotonic_s()
             tasks, policies = await self._store.tasks(), await self._store.policies()
-            self._tasks = {task: KnownTask(TaskSpec.from_json(fields), policies) for task, fields in tasks.items()}
+            self._tasks = {task: PublishedTask(TaskSpec.from_json(fields), policies) for task, fields in tasks.items()}
             self._read_s = began_s
         finally:
             self._reading = None

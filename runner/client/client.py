@@ -6,10 +6,10 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar, cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from runner.client.batcher import Grouped
-from runner.client.catalog import KnownTask, KnownTasks
+from runner.client.batcher import Batcher
+from runner.client.catalog import Catalog, PublishedTask
 from runner.client.control import Control
-from runner.client.finish_listener import FinishWatch
+from runner.client.finish_listener import FinishListener
 from runner.client.limiter import Limiter
 from runner.clock import MICROSECONDS, wall_us
 from runner.connection import redis_url
@@ -83,11 +83,11 @@ class Client:
         self.queue = queue
         self.settings = settings or load_settings(redis_url=url)
         self.store = JobStore(redis_url(self.settings), queue, self.settings)
-        self._watch = FinishWatch(self.store)
-        self.limiter = Limiter(self.store, self._watch)
-        self._known = KnownTasks(self.store)
-        self._submissions = Grouped(self.store.submit_each, most=MOST_PER_CALL, size_of=_size)
-        self._statuses = Grouped(self._status_each, most=_MOST_STATUSES)
+        self._listener = FinishListener(self.store)
+        self.limiter = Limiter(self.store, self._listener)
+        self._catalog = Catalog(self.store)
+        self._submissions = Batcher(self.store.submit_each, most=MOST_PER_CALL, size_of=_size)
+        self._statuses = Batcher(self._status_each, most=_MOST_STATUSES)
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,8 +99,8 @@ class Client:
         """Close every connection, once what is submitted has its answer."""
         await self._submissions.close()
         await self._statuses.close()
-        await self._watch.close()
-        await self._known.close()
+        await self._listener.close()
+        await self._catalog.close()
         await self.store.close()
 
     async def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> JobHandle[Any]:
@@ -119,15 +119,15 @@ class Client:
 
     async def prepare(self, request: JobRequest) -> Submission:
         """Check one job against the catalog and make it a submission, without sending it. Raises a `SubmissionRefused`."""
-        return self._prepared(await self._known.get(request.task), request)
+        return self._prepared(await self._catalog.get(request.task), request)
 
     async def prepare_many(self, requests: Iterable[JobRequest]) -> list[Submission]:
         """The same for many; a refusal names its index as `index`. All of one task are checked against the same catalog."""
         jobs: list[Submission] = []
-        known: dict[str, KnownTask] = {}
+        known: dict[str, PublishedTask] = {}
         try:
             for request in requests:
-                task = known.get(request.task) or known.setdefault(request.task, await self._known.get(request.task))
+                task = known.get(request.task) or known.setdefault(request.task, await self._catalog.get(request.task))
                 jobs.append(self._prepared(task, request))
         except SubmissionRefused as error:
             error.index = len(jobs)
@@ -172,7 +172,7 @@ class Client:
 
     async def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
         """The job once it is final, or as it is after `timeout` seconds. Raises `UnknownJob`."""
-        return self._found(job_id, await self._watch.wait(job_id, timeout))
+        return self._found(job_id, await self._listener.wait(job_id, timeout))
 
     async def result(self, job_id: str, timeout: float | None = None) -> Any:
         """The job's result. Raises `JobFailed`, `JobCancelled`, `JobExpired`, `UnknownJob`, or TimeoutError."""
@@ -251,7 +251,7 @@ class Client:
     async def _status_each(self, job_ids: Sequence[str]) -> list[JobStatus | UnknownJob]:
         return [status or self._unknown(job_id) for job_id, status in zip(job_ids, await self.store.get(job_ids), strict=True)]
 
-    def _prepared(self, task: KnownTask, request: JobRequest) -> Submission:
+    def _prepared(self, task: PublishedTask, request: JobRequest) -> Submission:
         task.check(request.args)
         try:
             encoded = to_json(request.args, inf_nan_mode="constants")

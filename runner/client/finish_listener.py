@@ -1,4 +1,4 @@
-"""FinishWatch: wait for jobs to end by listening to their announcements, never by asking again and again."""
+"""FinishListener: wait for jobs to end by listening to their announcements, never by asking again and again."""
 
 import asyncio
 from collections import defaultdict
@@ -11,7 +11,7 @@ from runner.store import JobStore
 _RECONNECT_S = 0.25
 
 
-class FinishWatch:
+class FinishListener:
     """One subscription for all waiters of a client. It starts with the first waiter."""
 
     def __init__(self, store: JobStore) -> None:
@@ -29,7 +29,7 @@ class FinishWatch:
             return (await self._store.get([job_id]))[0]
         if self._task is None or self._task.done():
             self._listening.clear()
-            self._task = asyncio.create_task(self._listen(), name="finish-watch")
+            self._task = asyncio.create_task(self._listen(), name="finish-listener")
         listener, announced = self._task, asyncio.Event()
         self._waiters[job_id].add(announced)
         try:

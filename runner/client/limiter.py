@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from runner.client.finish_listener import FinishWatch
+from runner.client.finish_listener import FinishListener
 from runner.clock import MICROSECONDS
 from runner.errors import StoreUnavailable, TakeRefused
 from runner.jobs import TICKET, State
@@ -26,9 +26,9 @@ def new_ticket() -> str:
 class Limiter:
     """Takes tokens of one queue. All buckets asked for or none; behind the jobs and takers already waiting for one of them."""
 
-    def __init__(self, store: JobStore, watch: FinishWatch) -> None:
+    def __init__(self, store: JobStore, listener: FinishListener) -> None:
         self._store = store
-        self._watch = watch
+        self._listener = listener
 
     async def decide(self, needs: Sequence[Need]) -> Decision:
         """Take now or not at all, and say what is left: for callers that must answer at once. Raises `StoreUnavailable`."""
@@ -67,7 +67,7 @@ class Limiter:
 
     async def _wait_in_line(self, ticket: str, wait_s: float) -> bool:
         try:
-            status = await self._watch.wait(ticket, wait_s)
+            status = await self._listener.wait(ticket, wait_s)
         except asyncio.CancelledError:
             await self._store.cancel(ticket)
             raise

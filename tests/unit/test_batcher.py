@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from runner.client.batcher import Grouped
+from runner.client.batcher import Batcher
 from runner.errors import IncompatibleVersion, StoreUnavailable
 from tests.eventually import eventually
 
@@ -33,88 +33,88 @@ def called() -> Called:
 
 
 @pytest.fixture
-def grouped(called: Called) -> Grouped[str, str]:
-    return Grouped(called, most=50, size_of=len)
+def batcher(called: Called) -> Batcher[str, str]:
+    return Batcher(called, most=50, size_of=len)
 
 
-def start(grouped: Grouped[str, str], *questions: str) -> list[asyncio.Task[str]]:
-    return [asyncio.create_task(grouped.ask(question)) for question in questions]
+def start(batcher: Batcher[str, str], *questions: str) -> list[asyncio.Task[str]]:
+    return [asyncio.create_task(batcher.ask(question)) for question in questions]
 
 
 async def sent(called: Called, calls: int) -> None:
     await eventually(lambda: len(called.calls) == calls)
 
 
-async def queued(grouped: Grouped[str, str], questions: int) -> None:
-    await eventually(lambda: len(grouped._waiting) == questions)
+async def queued(batcher: Batcher[str, str], questions: int) -> None:
+    await eventually(lambda: len(batcher._waiting) == questions)
 
 
-async def test_what_comes_while_a_call_is_under_way_goes_together_in_the_next(called: Called, grouped: Grouped[str, str]) -> None:
-    first = start(grouped, "a")
+async def test_what_comes_while_a_call_is_under_way_goes_together_in_the_next(called: Called, batcher: Batcher[str, str]) -> None:
+    first = start(batcher, "a")
     await sent(called, 1)
-    later = start(grouped, "b", "c", "d")
-    await queued(grouped, 3)
+    later = start(batcher, "b", "c", "d")
+    await queued(batcher, 3)
     called.answers.put_nowait(None)
     called.answers.put_nowait(None)
     answers = await asyncio.gather(*first, *later)
     assert called.calls == [["a"], ["b", "c", "d"]]
     assert answers == [f"answer to {name}" for name in "abcd"]
-    await grouped.close()
+    await batcher.close()
 
 
 async def test_a_question_by_itself_is_asked_at_once_and_a_cancelled_one_leaves_the_way_free(
-    called: Called, grouped: Grouped[str, str]
+    called: Called, batcher: Batcher[str, str]
 ) -> None:
-    alone = start(grouped, "a")
+    alone = start(batcher, "a")
     await sent(called, 1)
-    behind = start(grouped, "b")
-    await queued(grouped, 1)
+    behind = start(batcher, "b")
+    await queued(batcher, 1)
     alone[0].cancel()
     called.answers.put_nowait(None)
     assert await behind[0] == "answer to b"
     assert alone[0].cancelled()
     called.answers.put_nowait(None)
-    assert await asyncio.wait_for(grouped.ask("c"), PATIENCE_S) == "answer to c"
+    assert await asyncio.wait_for(batcher.ask("c"), PATIENCE_S) == "answer to c"
     assert called.calls == [["a"], ["b"], ["c"]]
 
 
-async def test_a_call_is_bounded_in_questions_and_in_bytes(called: Called, grouped: Grouped[str, str]) -> None:
+async def test_a_call_is_bounded_in_questions_and_in_bytes(called: Called, batcher: Batcher[str, str]) -> None:
     for _ in range(7):
         called.answers.put_nowait(None)
-    await asyncio.gather(*start(grouped, *(f"n{number}" for number in range(52))))
-    await asyncio.gather(*start(grouped, *(letter * 600_000 for letter in "abc"), "d" * 2_000_000))
+    await asyncio.gather(*start(batcher, *(f"n{number}" for number in range(52))))
+    await asyncio.gather(*start(batcher, *(letter * 600_000 for letter in "abc"), "d" * 2_000_000))
     assert [len(call) for call in called.calls] == [1, 50, 1, 1, 1, 1, 1]
 
 
-async def test_a_question_without_an_answer_fails_alone(called: Called, grouped: Grouped[str, str]) -> None:
+async def test_a_question_without_an_answer_fails_alone(called: Called, batcher: Batcher[str, str]) -> None:
     for _ in range(2):
         called.answers.put_nowait(None)
-    answers = await asyncio.gather(*start(grouped, "?first", "a", "?", "b"), return_exceptions=True)
+    answers = await asyncio.gather(*start(batcher, "?first", "a", "?", "b"), return_exceptions=True)
     assert called.calls == [["?first"], ["a", "?", "b"]]
     assert (answers[1], answers[3]) == ("answer to a", "answer to b")
     assert [str(answers[index]) for index in (0, 2)] == ["?first", "?"]
 
 
-async def test_when_the_store_is_away_nobody_waits_for_a_second_time_out(called: Called, grouped: Grouped[str, str]) -> None:
-    first = start(grouped, "a")
+async def test_when_the_store_is_away_nobody_waits_for_a_second_time_out(called: Called, batcher: Batcher[str, str]) -> None:
+    first = start(batcher, "a")
     await sent(called, 1)
-    behind = start(grouped, "b")
-    await queued(grouped, 1)
+    behind = start(batcher, "b")
+    await queued(batcher, 1)
     called.answers.put_nowait(StoreUnavailable("away"))
     async with asyncio.timeout(PATIENCE_S):
         errors = await asyncio.gather(*first, *behind, return_exceptions=True)
     assert [type(error) for error in errors] == [StoreUnavailable] * 2
     assert called.calls == [["a"]]
-    again = start(grouped, "c")
+    again = start(batcher, "c")
     called.answers.put_nowait(None)
     assert await again[0] == "answer to c"
 
 
-async def test_another_error_reaches_its_own_call_alone(called: Called, grouped: Grouped[str, str]) -> None:
-    first = start(grouped, "a")
+async def test_another_error_reaches_its_own_call_alone(called: Called, batcher: Batcher[str, str]) -> None:
+    first = start(batcher, "a")
     await sent(called, 1)
-    behind = start(grouped, "b")
-    await queued(grouped, 1)
+    behind = start(batcher, "b")
+    await queued(batcher, 1)
     called.answers.put_nowait(RuntimeError("broken"))
     called.answers.put_nowait(None)
     with pytest.raises(RuntimeError, match="broken"):
@@ -122,8 +122,8 @@ async def test_another_error_reaches_its_own_call_alone(called: Called, grouped:
     assert await behind[0] == "answer to b"
 
 
-async def test_a_question_that_breaks_the_call_of_several_is_found_by_asking_each(called: Called, grouped: Grouped[str, str]) -> None:
-    questions = start(grouped, "a", "b", "c", "d")
+async def test_a_question_that_breaks_the_call_of_several_is_found_by_asking_each(called: Called, batcher: Batcher[str, str]) -> None:
+    questions = start(batcher, "a", "b", "c", "d")
     for error in (None, RuntimeError("of all"), None, RuntimeError("of c"), None):
         called.answers.put_nowait(error)
     answers = await asyncio.gather(*questions, return_exceptions=True)
@@ -131,8 +131,8 @@ async def test_a_question_that_breaks_the_call_of_several_is_found_by_asking_eac
     assert [str(answer) for answer in answers] == ["answer to a", "answer to b", "of c", "answer to d"]
 
 
-async def test_a_version_that_is_refused_is_refused_to_everybody_at_once(called: Called, grouped: Grouped[str, str]) -> None:
-    questions = start(grouped, "a", "b", "c")
+async def test_a_version_that_is_refused_is_refused_to_everybody_at_once(called: Called, batcher: Batcher[str, str]) -> None:
+    questions = start(batcher, "a", "b", "c")
     called.answers.put_nowait(None)
     called.answers.put_nowait(IncompatibleVersion("too old"))
     answers = await asyncio.gather(*questions, return_exceptions=True)
@@ -140,8 +140,8 @@ async def test_a_version_that_is_refused_is_refused_to_everybody_at_once(called:
     assert len(called.calls) == 2
 
 
-async def test_a_question_that_is_given_up_does_not_stop_the_others(called: Called, grouped: Grouped[str, str]) -> None:
-    questions = start(grouped, "a", "b", "c")
+async def test_a_question_that_is_given_up_does_not_stop_the_others(called: Called, batcher: Batcher[str, str]) -> None:
+    questions = start(batcher, "a", "b", "c")
     called.answers.put_nowait(None)
     await sent(called, 2)
     questions[1].cancel()
@@ -150,11 +150,11 @@ async def test_a_question_that_is_given_up_does_not_stop_the_others(called: Call
     assert questions[1].cancelled()
 
 
-async def test_closing_waits_for_what_is_asked(called: Called, grouped: Grouped[str, str]) -> None:
-    questions = start(grouped, "a", "b")
+async def test_closing_waits_for_what_is_asked(called: Called, batcher: Batcher[str, str]) -> None:
+    questions = start(batcher, "a", "b")
     called.answers.put_nowait(None)
     await sent(called, 2)
-    closing = asyncio.create_task(grouped.close())
+    closing = asyncio.create_task(batcher.close())
     called.answers.put_nowait(None)
     await asyncio.wait_for(closing, PATIENCE_S)
     assert await questions[1] == "answer to b"
