@@ -1,4 +1,4 @@
-"""Jobs as values: what is submitted, what a worker starts, what an attempt came to, and what a caller is told. No I/O."""
+"""Jobs as values: what a worker starts, what an attempt came to, and what a caller is told. No I/O."""
 
 import os
 import re
@@ -65,24 +65,7 @@ def check_job_id(job_id: str) -> str:
     return job_id
 
 
-# The three values below are made once or more for every job: named tuples cost a third of frozen dataclasses to make.
-
-
-class Submission(NamedTuple):
-    """One job on its way to Redis: arguments are encoded and checked, the buckets it needs are known.
-
-    Behind `id` and `args` comes what many have in common.
-    """
-
-    id: str
-    args: bytes
-    task: str
-    limits: str = ""
-    line: str = ""
-    priority: int = int(Priority.normal)
-    delay_us: int = 0
-    max_wait_us: int = 0
-    on_expiry: str = "expire"
+# StartedJob and Outcome are made at least once for every job, as is Submission: a named tuple costs a third of a frozen dataclass to make.
 
 
 class StartedJob(NamedTuple):

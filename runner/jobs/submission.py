@@ -1,14 +1,13 @@
-"""The catalog of a queue: what workers publish about their tasks, and how anybody turns a call into a submission from it. No I/O."""
+"""Submission: one job, checked and ready to be stored; and how a call with its options becomes one."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ExceedsCapacity, InvalidOption, StartOutOfRange, UnknownLimit
-from runner.jobs.job import Priority, Submission, check_job_id, new_job_id
+from runner.jobs.job import Priority, check_job_id, new_job_id
+from runner.jobs.task_spec import LimitUse, TaskSpec
 from runner.limits import Need, bucket_name, encode_needs, key_value
 
 LONGEST_DELAY = timedelta(days=366)
@@ -16,44 +15,24 @@ LONGEST_DELAY = timedelta(days=366)
 _PRIORITIES = {priority.name: int(priority) for priority in Priority}
 
 
-@dataclass(frozen=True, slots=True)
-class LimitUse:
-    """A limit as a task uses it: its name, the template of its key, and the most tokens its bucket can hold."""
-
-    name: str
-    key: str | None
-    capacity: int
-    gives_back: bool = False
+# A named tuple costs a third of a frozen dataclass to make, and one is made for every job.
 
 
-@dataclass(frozen=True, slots=True)
-class TaskSpec:
-    """A task as it is published: enough to submit it by name, without its code."""
+class Submission(NamedTuple):
+    """One job on its way to Redis: arguments are encoded and checked, the buckets it needs are known.
 
-    name: str
-    parameters: dict[str, Any]
-    limits: tuple[str, ...] = ()
-    cost: dict[str, int | str] = field(default_factory=dict)
-    priority: str = "normal"
-    description: str = ""
-    fair_by: str | None = None
-    weights: dict[str, int] = field(default_factory=dict)
-    max_wait: float | None = None
+    Behind `id` and `args` comes what many have in common.
+    """
+
+    id: str
+    args: bytes
+    task: str
+    limits: str = ""
+    line: str = ""
+    priority: int = int(Priority.normal)
+    delay_us: int = 0
+    max_wait_us: int = 0
     on_expiry: str = "expire"
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "TaskSpec":
-        """The spec without what a newer version may have added to it."""
-        known = {name: value for name, value in fields.items() if name in cls.__dataclass_fields__}
-        return cls(**{**known, "limits": tuple(fields["limits"])})
-
-    def defaults(self) -> dict[str, Any]:
-        """The arguments a caller may leave out, with the values they then have."""
-        properties = self.parameters.get("properties", {})
-        return {name: schema["default"] for name, schema in properties.items() if "default" in schema}
 
 
 class JobOptions(NamedTuple):

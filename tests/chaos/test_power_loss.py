@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Runner
-from runner.jobs.job import Submission
+from runner.jobs.submission import Submission
 from runner.store.job_store import JobStore
 from tests import invariants
 from tests.conftest import OWN_KINDS, connect

@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 
 from runner.clock import MICROSECONDS
 from runner.connection.client import command
-from runner.jobs.job import Ending, Outcome, Priority, StartedJob, Submission
+from runner.jobs.job import Ending, Outcome, Priority, StartedJob
+from runner.jobs.submission import Submission
 from runner.limits import Limit, Need, TokenBucket, encode_needs
 from runner.settings import Settings
 from runner.store.job_store import JobStore

@@ -2,7 +2,8 @@
 
 import pytest
 
-from runner.jobs.job import Ending, Submission
+from runner.jobs.job import Ending
+from runner.jobs.submission import Submission
 from runner.limits import Concurrency, TokenBucket
 from runner.store.job_store import JobStore
 from tests.store.builders import Clock, claim, crash, end, enlist, finish_all, ids, interval, job, jobs, publish, slot

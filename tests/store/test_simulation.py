@@ -9,8 +9,9 @@ from redis.asyncio import Redis
 
 from runner.clock import MICROSECONDS
 from runner.connection.client import command
-from runner.jobs.job import StartedJob, Submission
-from runner.jobs.submission import JobOptions, LimitUse, TaskSpec, prepare
+from runner.jobs.job import StartedJob
+from runner.jobs.submission import JobOptions, Submission, prepare
+from runner.jobs.task_spec import LimitUse, TaskSpec
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 from runner.simulation import JobGroup, simulate
 from runner.store.job_store import JobStore

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.jobs.job import Submission
+from runner.jobs.submission import Submission
 from runner.limits import Concurrency, Limit, SlidingWindow, TokenBucket
 from runner.store.job_store import JobStore
 from tests.store.builders import Clock, claim, finish_all, ids, interval, job, publish, slot

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError, ExceedsCapacity, UnknownLimit
-from runner.jobs.submission import TaskSpec
+from runner.jobs.task_spec import TaskSpec
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 from runner.simulation import Drain, JobGroup, simulate
 

@@ -9,8 +9,8 @@ import pytest
 
 from runner.client.app import Runner
 from runner.errors import ConfigurationError, ExceedsCapacity, InvalidArguments, InvalidJobId, InvalidOption, StartOutOfRange, UnknownLimit
-from runner.jobs.job import Submission
-from runner.jobs.submission import JobOptions, LimitUse, TaskSpec, prepare
+from runner.jobs.submission import JobOptions, Submission, prepare
+from runner.jobs.task_spec import LimitUse, TaskSpec
 from runner.limits import TokenBucket
 
 TOKENS = LimitUse("tokens", None, 1000)
