@@ -6,12 +6,14 @@ from runner.jobs.context import Attempt, JobContext, current_job, enter
 from runner.jobs.explain import clock_text, explain, span
 from runner.jobs.job import TICKET, Ending, JobStatus, Outcome, Priority, StartedJob, State, check_job_id, check_queue_name
 from runner.jobs.submission import JobOptions, Submission, prepare
+from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
 from runner.jobs.task_spec import LimitUse, TaskSpec
 
 __all__ = [
     "TICKET",
     "Arguments",
     "Attempt",
+    "AttemptPolicy",
     "Backoff",
     "Ending",
     "JobContext",
@@ -24,6 +26,8 @@ __all__ = [
     "StartedJob",
     "State",
     "Submission",
+    "TaskDefinition",
+    "TaskOptions",
     "TaskSpec",
     "check_job_id",
     "check_queue_name",

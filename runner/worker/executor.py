@@ -16,7 +16,7 @@ from runner.client import Task
 from runner.clock import MICROSECONDS, milliseconds, wall_us
 from runner.deadlines import Deadlines
 from runner.errors import ConfigurationError, InvalidArguments, RateLimited
-from runner.jobs import Attempt, Ending, Outcome, StartedJob, enter
+from runner.jobs import Attempt, Ending, Outcome, StartedJob, TaskDefinition, enter
 from runner.limits import retry_after_s
 from runner.settings import Settings
 
@@ -46,10 +46,11 @@ class Executor:
         The thread of a plain function cannot be stopped: past its time-out the outcome waits for it, or the job would run again
         beside it, and beyond its limits. Cancellation passes through, with nothing recorded but a time-out that came before.
         """
-        task = self._tasks.get(job.task)
-        if task is None:
+        registered = self._tasks.get(job.task)
+        if registered is None:
             record(self._failed(job, "unknown_task", f"this worker has no task {job.task!r} (it has: {', '.join(self._tasks) or 'none'})"))
             return
+        task = registered.definition
         thread: asyncio.Future[Any] | None = None
         attempt = enter(job)
         try:
@@ -115,11 +116,11 @@ class Executor:
         """Let go of the threads; those still running end with their functions."""
         self._threads.close()
 
-    def _start_thread(self, task: Task[..., Any], arguments: dict[str, Any]) -> asyncio.Future[Any]:
+    def _start_thread(self, task: TaskDefinition, arguments: dict[str, Any]) -> asyncio.Future[Any]:
         call = partial(contextvars.copy_context().run, task.function, **arguments)
         return asyncio.wrap_future(self._threads.run(call))
 
-    def _succeeded(self, attempt: Attempt, task: Task[..., Any], value: Any) -> Outcome:
+    def _succeeded(self, attempt: Attempt, task: TaskDefinition, value: Any) -> Outcome:
         ttl_s = task.policy.result_ttl_s
         ttl_ms = self._result_ttl_ms if ttl_s is None else milliseconds(ttl_s)
         payload = task.arguments.encode_result(value)
@@ -128,7 +129,7 @@ class Executor:
             return self._failed(attempt.job, "ResultTooLarge", text)._replace(settled=attempt.settled_text)
         return Outcome(attempt.job, Ending.succeeded, payload, 0, ttl_ms, attempt.settled_text)
 
-    def _throttled(self, attempt: Attempt, task: Task[..., Any], error: RateLimited) -> Outcome:
+    def _throttled(self, attempt: Attempt, task: TaskDefinition, error: RateLimited) -> Outcome:
         """The provider said wait: not a failure. The bucket is frozen for everybody, and the job goes back to its place."""
         job = attempt.job
         try:
@@ -145,7 +146,7 @@ class Executor:
         log.error("job %s (%s) failed for good in attempt %d: %s: %s", job.id, job.task, job.attempt, kind, message)
         return Outcome(job, Ending.failed, _error(kind, message, trace), 0, self._failed_ttl_ms)
 
-    def _raised(self, job: StartedJob, task: Task[..., Any], error: BaseException, message: str) -> Outcome:
+    def _raised(self, job: StartedJob, task: TaskDefinition, error: BaseException, message: str) -> Outcome:
         kind, trace = type(error).__name__, _trace_of(error)
         retry = job.failures + 1
         if retry > task.policy.retries:

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from runner import BacklogFull, JobHandle, JobIdConflict, Runner, StoreUnavailable
-from runner.client.app import Task
+from runner.client.task import Task
 from runner.jobs.job import Priority
 from runner.store.keys import Keys
 from tests.worker.conftest import MakeApp

@@ -86,7 +86,7 @@ def simulate(
         spec = TaskSpec("simulated", {}, tuple(one.name for one in limits), fair_by=_FAIR_BY)
     else:
         runner = load_app(app)
-        settings, chosen = runner.settings, _task(runner, task)
+        settings, chosen = runner.settings, _task(runner, task).definition
         limits = _merged(chosen.limits, extra)
         spec = replace(chosen.spec, limits=tuple(one.name for one in limits))
         _check_costs(spec, groups)
