@@ -22,16 +22,29 @@ from runner.errors import (
     UnknownLimit,
 )
 
-EXIT_CODES = (
+EXIT_CODES: dict[type[Exception], int] = {
+    RunnerError: 1,
+    AccessRefused: 2,
+    ConfigurationError: 2,
+    NotPermitted: 2,
+    SubmissionRefused: 2,
+    UnknownJob: 3,
+    UnknownLimit: 3,
+    StoreUnavailable: 4,
+    StoreFull: 5,
+}
+"""What the library raises, and how the process then exits: the entry of the nearest base class counts."""
+USAGE_ERROR = 2
+INTERRUPTED = 130
+_CODES_IN_WORDS = (
     "Exit codes: 0 done; 1 the job, the demo or a check failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument,"
     " or a user or password that Redis refuses; 3 no such job or limit; 4 Redis cannot be reached; 5 there is no room for more jobs now."
 )
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="runner",
-    help=f"Background jobs that never break a rate limit.\n\nStart with `python -m runner demo`, or `python -m runner dev` in your project.\n\n{EXIT_CODES}",
+    help=f"Background jobs that never break a rate limit.\n\nStart with `python -m runner demo`, or `python -m runner dev` in your project.\n\n{_CODES_IN_WORDS}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -58,31 +71,16 @@ def main() -> None:
         sys.exit(app(standalone_mode=False))
     except UsageError as error:
         _complain_of_usage(error)
-        sys.exit(2)
+        sys.exit(USAGE_ERROR)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read has gone; the interpreter would complain once more when it flushes.
+        # The reader has closed the pipe. The interpreter flushes at exit and would report the same error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except UnknownLimit as error:
-        complain(str(error))
-        sys.exit(3)
-    except (AccessRefused, ConfigurationError, NotPermitted, SubmissionRefused) as error:
-        complain(str(error))
-        sys.exit(2)
-    except UnknownJob as error:
-        complain(str(error))
-        sys.exit(3)
-    except StoreFull as error:
-        complain(str(error))
-        sys.exit(5)
-    except StoreUnavailable as error:
-        complain(str(error))
-        sys.exit(4)
     except RunnerError as error:
         complain(str(error))
-        sys.exit(1)
+        sys.exit(next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES))
 
 
 def _complain_of_usage(error: Any) -> None:

@@ -1,14 +1,13 @@
 """The commands about jobs: submit, status, explain, cancel, retry; and who works on them."""
 
-import json as json_module
+import json
 import sys
 from typing import Annotated, Any
 
 import typer
 
-from runner.cli.options import App, AsJson, Queue, RedisUrl
 from runner.cli.output import columns, say, say_json, status_fields, status_text
-from runner.cli.queue_client import with_client
+from runner.cli.queue_client import Target, about_queue
 from runner.client import Client
 from runner.errors import InvalidArguments, InvalidOption
 from runner.jobs import JobOptions, JobStatus, State
@@ -17,7 +16,9 @@ JobId = Annotated[str, typer.Argument(help="The job's id.")]
 Wait = Annotated[float | None, typer.Option("--wait", help="Wait up to so many seconds for the job to end.", show_default=False)]
 
 
+@about_queue
 def submit(
+    target: Target,
     task: Annotated[str, typer.Argument(help="Name of the task.")],
     args: Annotated[str, typer.Argument(help='Its arguments as a JSON object, like \'{"order_id": "o-17"}\'.')] = "{}",
     job_id: Annotated[str | None, typer.Option("--id", help="An id of your own; submitting it again is safe.", show_default=False)] = None,
@@ -31,10 +32,6 @@ def submit(
         typer.Option("--cost", help="Tokens to take of a limit, like llm-tokens=800; may be given again.", show_default=False),
     ] = None,
     wait: Wait = None,
-    app: App = None,
-    queue: Queue = None,
-    redis_url: RedisUrl = None,
-    json: AsJson = False,
 ) -> None:
     """Submit one job by name and print its id and where it is. Exit code 1 if it failed meanwhile."""
     options = JobOptions(id=job_id, priority=priority, delay=delay, max_wait=max_wait, cost=_costs(cost or []))
@@ -44,54 +41,52 @@ def submit(
         handle = await client.submit(task, arguments, options)
         return await (handle.status() if wait is None else handle.wait(wait))
 
-    _show(with_client(act, app, queue, redis_url), json=json)
+    _show(target.ask(act), as_json=target.json)
 
 
-def status(
-    job_id: JobId,
-    wait: Wait = None,
-    app: App = None,
-    queue: Queue = None,
-    redis_url: RedisUrl = None,
-    json: AsJson = False,
-) -> None:
+@about_queue
+def status(target: Target, job_id: JobId, wait: Wait = None) -> None:
     """Print where a job is, what it waits for and when it will start, or how it ended. Exit code 1 if it failed."""
 
     async def act(client: Client) -> JobStatus:
         return await client.wait(client.job(job_id).id, wait or 0)
 
-    _show(with_client(act, app, queue, redis_url), json=json)
+    _show(target.ask(act), as_json=target.json)
 
 
-def explain(job_id: JobId, app: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+@about_queue
+def explain(target: Target, job_id: JobId) -> None:
     """Say in a few sentences why a job is where it is, with numbers, and what to do next."""
 
     async def ask(client: Client) -> tuple[JobStatus, list[str]]:
         status = await client.status(client.job(job_id).id)
         return status, await client.explain(status)
 
-    status, sentences = with_client(ask, app, queue, redis_url)
-    if json:
+    status, sentences = target.ask(ask)
+    if target.json:
         say_json({**status_fields(status), "explanation": sentences})
         return
     for sentence in sentences:
         say(sentence)
 
 
-def cancel(job_id: JobId, app: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+@about_queue
+def cancel(target: Target, job_id: JobId) -> None:
     """Stop a job. A running one ends when its handler does; cancelling twice is the same answer."""
-    _print(with_client(lambda client: client.cancel(job_id), app, queue, redis_url), json=json)
+    _print(target.ask(lambda client: client.cancel(job_id)), as_json=target.json)
 
 
-def retry(job_id: JobId, app: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+@about_queue
+def retry(target: Target, job_id: JobId) -> None:
     """Run a job again that failed, expired or was cancelled."""
-    _print(with_client(lambda client: client.retry(job_id), app, queue, redis_url), json=json)
+    _print(target.ask(lambda client: client.retry(job_id)), as_json=target.json)
 
 
-def workers(app: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+@about_queue
+def workers(target: Target) -> None:
     """The workers that hold a lease, and which of them leads."""
-    found = with_client(lambda client: client.workers(), app, queue, redis_url)
-    if json:
+    found = target.ask(lambda client: client.workers())
+    if target.json:
         for worker in found:
             say_json(worker)
         return
@@ -107,13 +102,11 @@ def workers(app: App = None, queue: Queue = None, redis_url: RedisUrl = None, js
 
 def _parsed(args: str) -> dict[str, Any]:
     try:
-        parsed = json_module.loads(args)
+        parsed = json.loads(args)
     except ValueError as error:
-        message = f"arguments {args!r} are not JSON: {error}"
-        raise InvalidArguments(message) from error
+        raise InvalidArguments(f"arguments {args!r} are not JSON: {error}") from error
     if not isinstance(parsed, dict):
-        message = f'arguments {args!r} are not a JSON object: name them, like \'{{"order_id": "o-17"}}\''
-        raise InvalidArguments(message)
+        raise InvalidArguments(f'arguments {args!r} are not a JSON object: name them, like \'{{"order_id": "o-17"}}\'')
     return parsed
 
 
@@ -122,20 +115,19 @@ def _costs(given: list[str]) -> dict[str, int] | None:
     for text in given:
         limit, _, tokens = text.partition("=")
         if not limit or not (tokens.isascii() and tokens.isdigit() and len(tokens) < 20):
-            message = f"cost {text!r} is not understood: write limit=tokens, like llm-tokens=800"
-            raise InvalidOption(message)
+            raise InvalidOption(f"cost {text!r} is not understood: write limit=tokens, like llm-tokens=800")
         costs[limit] = int(tokens)
     return costs or None
 
 
-def _print(status: JobStatus, *, json: bool) -> None:
-    if json:
+def _print(status: JobStatus, *, as_json: bool) -> None:
+    if as_json:
         say_json(status_fields(status))
     else:
         say(status_text(status))
 
 
-def _show(status: JobStatus, *, json: bool) -> None:
-    _print(status, json=json)
+def _show(status: JobStatus, *, as_json: bool) -> None:
+    _print(status, as_json=as_json)
     if status.state in (State.failed, State.cancelled, State.expired):
         sys.exit(1)

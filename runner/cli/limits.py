@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.options import App, AsJson, Queue, RedisUrl
 from runner.cli.output import columns, say, say_json
-from runner.cli.queue_client import with_client
+from runner.cli.queue_client import Target, about_queue
 from runner.client import Client
 from runner.clock import MICROSECONDS, wall_us
 from runner.jobs import clock_text, span
@@ -23,10 +22,11 @@ _STATE = ("TOKENS", "WAITING", "NEXT TOKEN")
 
 
 @app.command("list")
-def list_limits(application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+@about_queue
+def list_limits(target: Target) -> None:
     """Every limit: what the code says, what overrides it, tokens, and who waits."""
-    limits = with_client(lambda client: client.limits(), application, queue, redis_url)
-    if json:
+    limits = target.ask(lambda client: client.limits())
+    if target.json:
         for limit in limits:
             say_json(limit.document())
         return
@@ -39,13 +39,16 @@ def list_limits(application: App = None, queue: Queue = None, redis_url: RedisUr
 
 
 @app.command()
-def show(name: Name, application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+@about_queue
+def show(target: Target, name: Name) -> None:
     """One limit as it stands."""
-    _act(lambda client: client.control.show(name), application, queue, redis_url, json=json)
+    _act(target, lambda client: client.control.show(name))
 
 
 @app.command("set")
+@about_queue
 def set_limit(
+    target: Target,
     name: Name,
     rate: Annotated[str | None, typer.Option(help='Tokens per time, like "10/s".')] = None,
     burst: Annotated[int | None, typer.Option(help="Most tokens of a smooth bucket.")] = None,
@@ -57,63 +60,55 @@ def set_limit(
         float | None, typer.Option("--for", help="Seconds after which the code's numbers are back; else until restored.")
     ] = None,
     reason: Reason = "",
-    application: App = None,
-    queue: Queue = None,
-    redis_url: RedisUrl = None,
-    json: AsJson = False,
 ) -> None:
     """Put other numbers in force, at once, for every worker. Jobs that wait are timed anew."""
     numbers = {"rate": rate, "burst": burst, "capacity": capacity, "refill": refill, "every": every, "per": per}
-    _act(
-        lambda client: client.control.override(name, duration=duration, reason=reason, **numbers), application, queue, redis_url, json=json
-    )
+    _act(target, lambda client: client.control.override(name, duration=duration, reason=reason, **numbers))
 
 
 @app.command()
-def restore(name: Name, application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+@about_queue
+def restore(target: Target, name: Name) -> None:
     """Go back to what the code says."""
-    _act(lambda client: client.control.restore(name), application, queue, redis_url, json=json)
+    _act(target, lambda client: client.control.restore(name))
 
 
 @app.command()
-def pause(
-    name: Name, reason: Reason = "", application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False
-) -> None:
+@about_queue
+def pause(target: Target, name: Name, reason: Reason = "") -> None:
     """Let nothing more start under a limit; what waits stays in line."""
-    _act(lambda client: client.control.pause(name, reason), application, queue, redis_url, json=json)
+    _act(target, lambda client: client.control.pause(name, reason))
 
 
 @app.command()
-def resume(name: Name, application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+@about_queue
+def resume(target: Target, name: Name) -> None:
     """Let a paused limit go on."""
-    _act(lambda client: client.control.resume(name), application, queue, redis_url, json=json)
+    _act(target, lambda client: client.control.resume(name))
 
 
 @app.command()
+@about_queue
 def freeze(
+    target: Target,
     bucket: Bucket,
     seconds: Annotated[float, typer.Argument(help="For how long; a shorter freeze never shortens a longer one.")],
     by: Annotated[str, typer.Option(help="Who says so; shown to everybody who waits.")] = "",
-    application: App = None,
-    queue: Queue = None,
-    redis_url: RedisUrl = None,
-    json: AsJson = False,
 ) -> None:
     """Let nothing start at a bucket for some seconds, then one probe, then the normal rate."""
-    _act(lambda client: client.control.freeze(bucket, seconds, by), application, queue, redis_url, json=json)
+    _act(target, lambda client: client.control.freeze(bucket, seconds, by))
 
 
 @app.command()
-def release(bucket: Bucket, application: App = None, queue: Queue = None, redis_url: RedisUrl = None, json: AsJson = False) -> None:
+@about_queue
+def release(target: Target, bucket: Bucket) -> None:
     """End a freeze before its time."""
-    _act(lambda client: client.control.release(bucket), application, queue, redis_url, json=json)
+    _act(target, lambda client: client.control.release(bucket))
 
 
-def _act(
-    change: Callable[[Client], Awaitable[LimitStatus]], application: str | None, queue: str | None, redis_url: str | None, *, json: bool
-) -> None:
-    limit = with_client(change, application, queue, redis_url)
-    if json:
+def _act(target: Target, change: Callable[[Client], Awaitable[LimitStatus]]) -> None:
+    limit = target.ask(change)
+    if target.json:
         say_json(limit.document())
         return
     for line in _details(limit, wall_us() / MICROSECONDS):

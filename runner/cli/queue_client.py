@@ -1,21 +1,51 @@
-"""A command that asks: opens a client on the queue, asks, closes it."""
+"""What every command about a queue has in common: four options, and a client that is opened, asked and closed."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from runner.cli.loading import load_app
+from runner.cli.options import App, AsJson, Queue, RedisUrl
 from runner.client import Client
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def with_client(ask: Callable[[Client], Awaitable[T]], app: str | None, queue: str | None, redis_url: str | None) -> T:
-    """What `ask` answers, asked of the queue that the options name."""
-    runner = load_app(app, redis_url=redis_url)
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The queue a command is about, and how it answers. Each field is an option of every such command."""
 
-    async def main() -> T:
-        async with Client(queue or runner.queue, settings=runner.settings) as client:
-            return await ask(client)
+    app: App = None
+    queue: Queue = None
+    redis_url: RedisUrl = None
+    json: AsJson = False
 
-    return asyncio.run(main())
+    def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
+        """The answer of `question`, given a client of the queue."""
+        runner = load_app(self.app, redis_url=self.redis_url)
+
+        async def answer() -> T:
+            async with Client(self.queue or runner.queue, settings=runner.settings) as client:
+                return await question(client)
+
+        return asyncio.run(answer())
+
+
+def about_queue(command: Callable[Concatenate[Target, P], None]) -> Callable[..., None]:
+    """The command with the options of `Target` after its own; it receives them as one value, its first argument."""
+    shared = inspect.signature(Target).parameters
+    own = list(inspect.signature(command).parameters.values())[1:]
+
+    @wraps(command)
+    def with_options(**options: Any) -> None:
+        target = Target(**{name: options.pop(name) for name in shared})
+        command(target, **options)  # type: ignore[call-arg] # Typer passes what the signature below names
+
+    parameters = [*own, *shared.values()]
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_options
