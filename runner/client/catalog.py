@@ -11,7 +11,7 @@ from runner.clock import monotonic_s
 from runner.errors import InvalidArguments, UnknownTask
 from runner.jobs import LimitUse, TaskSpec
 from runner.limits import Concurrency
-from runner.store import JobStore
+from runner.store import Limits
 
 _OLD_S = 2.0
 _PAUSE_S = 0.1
@@ -43,7 +43,7 @@ class PublishedTask:
 class Catalog:
     """The tasks of one queue. A task published before it is asked for is known, also if the last reading was just before."""
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: Limits) -> None:
         self._store = store
         self._tasks: dict[str, PublishedTask] = {}
         self._read_s = float("-inf")

@@ -5,7 +5,7 @@ from typing import Any
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError, UnknownLimit
 from runner.limits import Concurrency, Limit, LimitStatus, Quota, SlidingWindow, TokenBucket, key_text_of
-from runner.store import JobStore
+from runner.store import Limits
 
 LONGEST_TEXT = 500
 LONGEST_S = 366 * 86_400.0
@@ -14,7 +14,7 @@ LONGEST_S = 366 * 86_400.0
 class Control:
     """The limits of a queue, changed live. Every change is seen by all workers at their next call, and waiting jobs are timed anew."""
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: Limits) -> None:
         self._store = store
 
     async def override(self, name: str, *, duration: float | None = None, reason: str = "", **numbers: Any) -> LimitStatus:

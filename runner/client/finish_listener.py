@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from runner.errors import StoreUnavailable
 from runner.jobs import JobStatus
-from runner.store import JobStore
+from runner.store import Jobs
 
 _RECONNECT_S = 0.25
 
@@ -14,7 +14,7 @@ _RECONNECT_S = 0.25
 class FinishListener:
     """One subscription for all waiters of a client. It starts with the first waiter."""
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: Jobs) -> None:
         self._store = store
         self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._listening = asyncio.Event()

@@ -1,23 +1,38 @@
-"""The state machine of one queue: each transition is one script in lua/ and one method here. Nobody else sees a key or a reply."""
+"""The state machine of one queue: each transition is one script in lua/ and one method here. No other room sees a key or a reply.
 
+An actor holds the role it needs: `Submissions` and `Jobs` (producers, operators), `Claims` (a worker, with `LeaseStore` in its
+heartbeat's thread), `Duties` (the leader), `Limits` (catalog, tokens, control). `JobStore` is all of them.
+"""
+
+from runner.store.claims import Claims
 from runner.store.data_format import FORMAT
 from runner.store.doctor import Finding, Level, examine, refuse_unfit_server
+from runner.store.duties import Duties
 from runner.store.failpoints import around_attempt
 from runner.store.job_store import JobStore
+from runner.store.jobs import Jobs
 from runner.store.lease import LeaseStore
+from runner.store.limits import Limits
+from runner.store.queue import MOST_PER_CALL, QueueStore, fitting
 from runner.store.replies import Claimed, Decision, HeldEntry
-from runner.store.submissions import MOST_PER_CALL, fitting
+from runner.store.submissions import Submissions
 
 __all__ = [
     "FORMAT",
     "MOST_PER_CALL",
     "Claimed",
+    "Claims",
     "Decision",
+    "Duties",
     "Finding",
     "HeldEntry",
     "JobStore",
+    "Jobs",
     "LeaseStore",
     "Level",
+    "Limits",
+    "QueueStore",
+    "Submissions",
     "around_attempt",
     "examine",
     "fitting",

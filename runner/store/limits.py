@@ -1,18 +1,17 @@
-"""LimitStore: the catalog of tasks and limits, tokens for code that is no job, and limits changed live. One method per script."""
+"""Limits: the catalog of tasks and limits, tokens for code that is no job, and limits changed live. One method per script."""
 
 import json
 from collections.abc import Sequence
 from typing import Any
 
-from runner.clock import MICROSECONDS
 from runner.connection import command, translated_errors
-from runner.limits import Limit, LimitStatus, Quota, calendar_name, period_starts
+from runner.limits import Limit, LimitStatus, Quota, calendar_name
 from runner.store import replies, scripts
+from runner.store.calendars import Calendars
 from runner.store.data_format import OLDEST_FORMAT
-from runner.store.queue import QueueStore
 
 
-class LimitStore(QueueStore):
+class Limits(Calendars):
     """What is declared on a queue, and how its limits stand. `StoreUnavailable` means try again later."""
 
     # The catalog
@@ -30,14 +29,6 @@ class LimitStore(QueueStore):
         for calendar in {calendar_name(limit.per, limit.tz) for limit in limits if isinstance(limit, Quota)}:
             await self.extend_calendar(calendar)
         return int(since), [name.decode() for name in changed]
-
-    async def extend_calendar(self, calendar: str) -> None:
-        """Publish the instants at which the periods of a calendar begin, from the present one on, and forget past ones."""
-        with translated_errors():
-            seconds, micros = await command(self.redis, "TIME")
-            now_us = self._now_us() or int(seconds) * MICROSECONDS + int(micros)
-            per, _, tz = calendar.partition(":")
-        await self._run("calendar", period_starts(per, tz, now_us), calendar=calendar)
 
     async def tasks(self) -> dict[str, dict[str, Any]]:
         """The task catalog: specs by name."""

@@ -1,7 +1,7 @@
-"""QueueStore: the connections to one queue, and how a script is called on it. What the other stores stand on."""
+"""QueueStore: the connections to one queue, and how a script is called on it. Every role of a store is one of these."""
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, count, groupby
+from itertools import accumulate, chain, count, groupby, islice
 from operator import itemgetter
 from typing import Any
 
@@ -16,6 +16,15 @@ from runner.store.keys import Keys
 
 _SCRIPTS = {name: scripts.load(name) for name in scripts.script_names()}
 _BLOCK_MARGIN_S = 1.0
+
+MOST_PER_CALL = 500
+_MOST_BYTES = 8_000_000
+"""Payload of one call with several payloads: Redis does nothing else meanwhile, and must answer within the time-out."""
+
+
+def fitting(sizes: Iterable[int], most_bytes: int = _MOST_BYTES) -> int:
+    """How many payloads of these sizes, from the first on, go into one call: as many as `most_bytes` allow, and always one."""
+    return max(sum(1 for size in accumulate(islice(sizes, MOST_PER_CALL)) if size <= most_bytes), 1)
 
 
 def in_runs(items: Iterable[tuple[tuple[scripts.Argument, ...], tuple[scripts.Argument, ...]]]) -> list[scripts.Argument]:

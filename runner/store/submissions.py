@@ -1,17 +1,13 @@
-"""SubmissionStore: accepts jobs as far as there is room for them, in Redis's memory and under the queue's cap."""
+"""Submissions: accepts jobs as far as there is room for them, in Redis's memory and under the queue's cap."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, islice
+from collections.abc import Iterator, Sequence
 
 from runner.connection import command, translated_errors
 from runner.errors import BacklogFull, StoreFull
 from runner.jobs import Submission
 from runner.store import replies
-from runner.store.queue import QueueStore, in_runs
+from runner.store.queue import MOST_PER_CALL, QueueStore, fitting, in_runs
 
-MOST_PER_CALL = 500
-_MOST_BYTES = 8_000_000
-"""Payload of one call, if it is not a single one: the server is busy with nothing else meanwhile, and the answer must be in time."""
 MOST_WHOLE = 1_000
 """Jobs of a batch of which memory that fills up meanwhile does not store a part: the rest of a batch that was let in follows it."""
 
@@ -19,12 +15,7 @@ _NO_CAP = -1
 _FULL = "full"
 
 
-def fitting(sizes: Iterable[int], most_bytes: int = _MOST_BYTES) -> int:
-    """How many payloads of these sizes, from the first on, go into one call: as many as bytes allow, and always one."""
-    return max(sum(1 for size in accumulate(islice(sizes, MOST_PER_CALL)) if size <= most_bytes), 1)
-
-
-class SubmissionStore(QueueStore):
+class Submissions(QueueStore):
     """New work. Repeating a submission is safe: a job that exists is answered as such, also when there is no room for others."""
 
     async def submit(self, jobs: Sequence[Submission]) -> list[str]:

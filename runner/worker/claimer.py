@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from runner.clock import monotonic_s
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.jobs import Ending, Outcome, Priority, StartedJob
-from runner.store import Claimed, HeldEntry, JobStore, around_attempt
+from runner.store import Claimed, Claims, HeldEntry, around_attempt
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.completer import Completer
 from runner.worker.executor import Executor
@@ -31,7 +31,7 @@ def _place_of(entry: bytes) -> tuple[int, int]:
 class Claimer:
     """The claim loop of one worker under one lease."""
 
-    def __init__(self, store: JobStore, worker: str, active_jobs: ActiveJobs, executor: Executor, completer: Completer) -> None:
+    def __init__(self, store: Claims, worker: str, active_jobs: ActiveJobs, executor: Executor, completer: Completer) -> None:
         self._store = store
         self._worker = worker
         self._active_jobs = active_jobs

@@ -7,7 +7,7 @@ from collections import Counter
 from runner.clock import monotonic_s
 from runner.errors import StoreUnavailable
 from runner.jobs import Outcome
-from runner.store import JobStore, fitting
+from runner.store import Claims, fitting
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.log_throttle import LogThrottle
 
@@ -19,7 +19,7 @@ _RETRY_S = 0.2
 class Completer:
     """The outcomes one worker has not delivered yet. None is dropped: while Redis is away they wait here."""
 
-    def __init__(self, store: JobStore, worker: str, active_jobs: ActiveJobs) -> None:
+    def __init__(self, store: Claims, worker: str, active_jobs: ActiveJobs) -> None:
         self._store = store
         self._worker = worker
         self._active_jobs = active_jobs

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import StoreUnavailable
-from runner.store import JobStore
+from runner.store import Duties
 from runner.worker.log_throttle import LogThrottle
 
 log = logging.getLogger("runner")
@@ -47,7 +47,7 @@ class Duty:
 class RefillLoop:
     """Stands for election; while it leads, performs what is due and sends nothing while nothing is."""
 
-    def __init__(self, store: JobStore, worker: str, start_due: StartDue) -> None:
+    def __init__(self, store: Duties, worker: str, start_due: StartDue) -> None:
         self._store = store
         self._start_due = start_due
         self._worker = worker
@@ -203,8 +203,7 @@ class RefillLoop:
         return _TRIM_S
 
     async def _extend_calendars(self) -> float:
-        for calendar in {policy["calendar"] for policy in (await self._store.policies()).values() if "calendar" in policy}:
-            await self._store.extend_calendar(calendar)
+        await self._store.extend_calendars()
         return _CALENDARS_S
 
     async def _resign(self) -> None:

@@ -13,7 +13,7 @@ from runner.client import Runner
 from runner.clock import monotonic_s
 from runner.connection import redis_url
 from runner.errors import LeaseLost, StoreUnavailable
-from runner.store import FORMAT, JobStore, LeaseStore, refuse_unfit_server
+from runner.store import FORMAT, Claims, JobStore, LeaseStore, refuse_unfit_server
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.claimer import Claimer
 from runner.worker.completer import Completer
@@ -183,7 +183,7 @@ class Worker:
         for end in ends:
             end.cancel()
 
-    async def _sign_off(self, store: JobStore, completer: Completer, heartbeat: Heartbeat) -> None:
+    async def _sign_off(self, store: Claims, completer: Completer, heartbeat: Heartbeat) -> None:
         """Deliver every outcome and leave nothing behind."""
         try:
             async with asyncio.timeout(2 * self._settings.command_timeout_s):

@@ -8,8 +8,8 @@ import pytest
 from runner.connection.client import command
 from runner.jobs.job import Priority
 from runner.store.job_store import JobStore
+from runner.store.queue import fitting
 from runner.store.scripts import Argument
-from runner.store.submissions import fitting
 from tests.store.builders import START_US, Clock, claim, ids, interval, job, jobs, publish, succeeded
 from tests.store.inside import all_keys, line_ids, nudged, scores, spoken_for, states, stream_ids, wakes
 

@@ -15,7 +15,10 @@ from runner.connection import is_transient
 from runner.errors import ConfigurationError
 from runner.store import failpoints, scripts
 
-REDIS_RING = [Path(failpoints.__file__).with_name(name) for name in ("lease.py", "limits.py", "queue.py", "job_store.py", "submissions.py")]
+REDIS_RING = [
+    Path(failpoints.__file__).with_name(name)
+    for name in ("calendars.py", "claims.py", "duties.py", "jobs.py", "lease.py", "limits.py", "submissions.py")
+]
 
 
 class Client:
