@@ -132,7 +132,7 @@ def around_attempt(spec: str | None, execute: Callable[P, Awaitable[T]]) -> Call
 @cache
 def _scripts() -> dict[str, str]:
     loaded = [scripts.load(name) for name in scripts.script_names()]
-    loaded += [script.going_on for script in loaded if script.going_on is not None]
+    loaded += [script.forced for script in loaded]
     return {script.sha: script.name for script in loaded} | {script.source: script.name for script in loaded}
 
 

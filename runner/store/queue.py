@@ -79,7 +79,7 @@ class QueueStore:
         """Run a script. With `force` also one that is refused when memory is full."""
         script = _SCRIPTS[name]
         if force:
-            script = script.going_on or script
+            script = script.forced
         command = script.call(self._prefix, rest, **self._completed(name, arguments))
         with translated_errors():
             while True:

@@ -1,10 +1,10 @@
-"""Loads lua/*.lua: one file is one state transition. Names of KEYS and ARGV come from its header; lua/include/* are pasted in; NOSCRIPT is healed."""
+"""Loads the scripts of lua/, one file for each state transition: arguments by name, includes pasted in. Sends a script the server has lost."""
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -13,10 +13,12 @@ from redis.exceptions import NoScriptError, ResponseError
 from runner.connection import is_full
 
 _HEADER_LINE = re.compile(r"^-- (KEYS|ARGV|include|full): (.*)$", re.MULTILINE)
-_LATER_LINE = re.compile(r"^-- include from here on: (.*)$", re.MULTILINE)
+_LATE_INCLUDES = re.compile(r"^-- include from here on: (.*)$", re.MULTILINE)
+_UNIT = re.compile(r"\([^)]*\)")
 _NAME = re.compile(r"([a-z_]+)(\.\.\.)?")
-_WRITE_FIRST = "redis.call('DEL', KEYS[1]) -- no key has the name of the prefix"
 _DECLARATION = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
+_WRITE_FIRST = "redis.call('DEL', KEYS[1]) -- no key has the name of the prefix\n"
+_INCLUDE = "include/"
 
 Argument = str | bytes | int
 
@@ -27,24 +29,27 @@ class ThreadRedis(Protocol):
     def execute_command(self, *args: Any, **options: Any) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
 class Script:
-    """One transition. Call it with its named arguments; the last may be a sequence if the header names it `name...`.
+    """One transition. Call it with its named arguments, and with a sequence for the last if the header writes it `name...`.
 
-    A server that has lost its script cache answers NOSCRIPT without having run anything, so sending the text again is safe.
-    One whose memory is full refuses a script at its first write, so nothing was written then either: it is run again as `going_on`,
-    unless its header says `full: refused`.
+    A server that has lost its script cache replies NOSCRIPT without running anything, so it is safe to send the text then.
+    A server whose memory is full refuses a script at its first write, so the script has written nothing and runs again as
+    `forced`, unless its header says `full: refused`.
     """
 
-    name: str
-    source: str
-    sha: str
-    arguments: tuple[str, ...]
-    rest: str | None
-    refused_when_full: bool = False
-    going_on: "Script | None" = None
-    """The same, run also when memory is full: Redis lets a script go on that has written something, so this begins with a write that
-    needs no memory. None for a script that is this already."""
+    def __init__(self, name: str, source: str, arguments: Sequence[str], *, refused_when_full: bool = False) -> None:
+        self.name = name
+        self.source = source
+        self.sha = hashlib.sha1(source.encode()).hexdigest()  # noqa: S324 - the name Redis gives a script, not for secrecy
+        self.arguments = tuple(arguments)
+        self.refused_when_full = refused_when_full
+
+    @cached_property
+    def forced(self) -> "Script":
+        """The same, run also when memory is full: Redis checks memory until a script has written, so this begins with a write that needs none."""
+        if self.source.startswith(_WRITE_FIRST):
+            return self
+        return Script(self.name, _WRITE_FIRST + self.source, self.arguments, refused_when_full=self.refused_when_full)
 
     def call(self, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> list[Argument]:
         """The command, for a server that has the script in its cache. Raises TypeError if the names are not those of the header."""
@@ -54,19 +59,17 @@ class Script:
         except KeyError:
             command = []
         if not command or len(named) != len(self.arguments):
-            message = f"script {self.name} takes {self.arguments}, got {tuple(named)}"
-            raise TypeError(message)
+            raise TypeError(f"script {self.name} takes {self.arguments}, got {tuple(named)}")
         return command
 
     def call_again(self, refused: list[Argument], refusal: ResponseError) -> list[Argument] | None:
-        """The command after one that was refused before it did anything; None if it stays refused."""
+        """The command to send after one that the server refused before it ran; None if the refusal is final."""
         begin, text, *arguments = refused
         if isinstance(refusal, NoScriptError) and begin == "EVALSHA":
-            known = self if text == self.sha or self.going_on is None else self.going_on
-            return ["EVAL", known.source, *arguments]
-        if self.going_on is None or self.refused_when_full or text in (self.going_on.sha, self.going_on.source) or not is_full(refusal):
+            return ["EVAL", self.source if text == self.sha else self.forced.source, *arguments]
+        if self.refused_when_full or not is_full(refusal) or text in (self.forced.sha, self.forced.source):
             return None
-        return ["EVALSHA", self.going_on.sha, *arguments]
+        return ["EVALSHA", self.forced.sha, *arguments]
 
     def run_in_thread(self, redis: ThreadRedis, key: str, rest: Sequence[Argument] = (), /, **named: Argument) -> Any:
         command = self.call(key, rest, **named)
@@ -80,28 +83,64 @@ class Script:
             command = again
 
 
-@cache
-def load(name: str) -> Script:
-    """The script of lua/<name>.lua, with its includes and a local variable for each name in their headers, those of the includes first."""
-    texts = _with_includes(name)
-    arguments: list[str] = []
-    rest = None
-    for part in [*(part for part in texts if part != name), name]:
-        header = dict(_HEADER_LINE.findall(texts[part]))
-        # An include may do without arguments and includes of its own; a script says what it takes, even if that is nothing.
-        named, rest = _names(part, header["ARGV"] if part == name or "ARGV" in header else None)
-        arguments += named
+@dataclass(frozen=True, slots=True)
+class LuaFile:
+    """One file of lua/, and what its header says.
+
+    Redis runs all of a script's text at each call, down to the definitions of functions that the call does not use. So a script
+    includes what it needs only sometimes at a line `-- include from here on:`, after a return for all other calls; `late_text`
+    is what follows that line.
+    """
+
+    name: str
+    text: str
+    arguments: tuple[str, ...] = ()
+    rest: str | None = None
+    includes: tuple[str, ...] = ()
+    late_includes: tuple[str, ...] = ()
+    late_text: str = ""
+    refused_when_full: bool = False
+
+
+def parse(name: str, text: str) -> LuaFile:
+    """Read a header. That of a script has lines for ARGV and include, that of an include may do without. Raises ValueError."""
+    text, *late = _LATE_INCLUDES.split(text)
+    late_includes, late_text = late or ("none", "")
+    header = dict(_HEADER_LINE.findall(text))
+    missing = {"ARGV", "include"} - header.keys()
+    if missing and not name.startswith(_INCLUDE):
+        raise ValueError(f"header of {name}.lua has no line {min(missing)!r}")
+    arguments, rest = _arguments(name, header["ARGV"]) if "ARGV" in header else ((), None)
+    return LuaFile(
+        name=name,
+        text=text,
+        arguments=arguments,
+        rest=rest,
+        includes=_includes(header.get("include", "none")),
+        late_includes=_includes(late_includes),
+        late_text=late_text,
+        refused_when_full=header.get("full", "").startswith("refused"),
+    )
+
+
+def assemble(script: LuaFile, includes: Sequence[LuaFile] = (), late_includes: Sequence[LuaFile] = ()) -> Script:
+    """A script with its includes, and a local variable for each argument: those of includes first, in their order. Raises ValueError."""
+    arguments = [argument for file in (*includes, *late_includes, script) for argument in file.arguments]
+    texts = [*(file.text for file in includes), script.text, *(file.text for file in late_includes), script.late_text]
+    _check_names(script.name, arguments, texts)
     prelude = ["local prefix = KEYS[1]"]
     prelude += [f"local {argument} = ARGV[{index}]" for index, argument in enumerate(arguments, 1)]
-    if rest is not None:
-        prelude.append(f"local {rest}_at = {len(arguments) + 1}")
-    _check_names(name, arguments, list(texts.values()))
-    source = "\n".join([*prelude, *texts.values()])
-    going_on = f"{_WRITE_FIRST}\n{source}"
-    refused = dict(_HEADER_LINE.findall(texts[name])).get("full", "").startswith("refused")
-    return Script(
-        name, source, _sha(source), tuple(arguments), rest, refused, Script(name, going_on, _sha(going_on), tuple(arguments), rest, refused)
-    )
+    if script.rest is not None:
+        prelude.append(f"local {script.rest}_at = {len(arguments) + 1}")
+    return Script(script.name, "\n".join([*prelude, *texts]), arguments, refused_when_full=script.refused_when_full)
+
+
+@cache
+def load(name: str) -> Script:
+    """The script of lua/<name>.lua."""
+    script = parse(name, _read(name))
+    includes = _in_order(script.includes)
+    return assemble(script, includes, [file for file in _in_order(script.late_includes) if file not in includes])
 
 
 def script_names() -> list[str]:
@@ -110,59 +149,42 @@ def script_names() -> list[str]:
     return sorted(entry.name.removesuffix(".lua") for entry in entries if entry.name.endswith(".lua"))
 
 
-def _sha(source: str) -> str:
-    """The name Redis gives a script."""
-    return hashlib.sha1(source.encode()).hexdigest()  # noqa: S324 - not for secrecy
-
-
-def _with_includes(name: str) -> dict[str, str]:
-    """The texts of a file and of all it includes, in the order in which they must stand, each once.
-
-    Redis runs all of a script's text at each call, down to the definitions of functions it will not use: what a script needs
-    only now and then it includes further down, with `-- include from here on:`, behind a return for all other calls.
-    """
-    text, *later = _LATER_LINE.split(_read(name))
-    texts: dict[str, str] = {}
-    header = dict(_HEADER_LINE.findall(text))
-    for include in _listed(header.get("include", "none") if name.startswith("include/") else header["include"]):
-        texts.update(_with_includes(include))
-    texts[name] = text
-    if later:
-        includes, remainder = later
-        for include in _listed(includes):
-            texts.update({part: its for part, its in _with_includes(include).items() if part not in texts})
-        texts[f"{name}, from there on"] = remainder
-    return texts
-
-
-def _listed(includes: str) -> list[str]:
-    return [f"include/{include.strip()}" for include in includes.split(",") if include.strip() != "none"]
+def _in_order(names: Iterable[str]) -> list[LuaFile]:
+    """The files of these includes, each once, and each after those that it includes itself."""
+    found: dict[str, LuaFile] = {}
+    for name in names:
+        file = parse(name, _read(name))
+        for each in (*_in_order(file.includes), file):
+            found.setdefault(each.name, each)
+    return list(found.values())
 
 
 def _read(name: str) -> str:
     return files("runner.store").joinpath("lua").joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
-def _check_names(script: str, arguments: Sequence[str], includes: Sequence[str]) -> None:
-    """An include that declares an argument's name would hide the argument, and nobody would notice."""
-    declared = {name for include in includes for names in _DECLARATION.findall(include) for name in names.replace(" ", "").split(",")}
-    hidden = declared & set(arguments)
-    if hidden:
-        message = f"script {script}: argument {min(hidden)!r} is hidden by an include that declares the same name; rename one"
-        raise ValueError(message)
+def _includes(line: str) -> tuple[str, ...]:
+    return tuple(f"{_INCLUDE}{name.strip()}" for name in line.split(",") if name.strip() != "none")
 
 
-def _names(script: str, header: str | None) -> tuple[list[str], str | None]:
+def _arguments(file: str, line: str) -> tuple[tuple[str, ...], str | None]:
     """Names of a header line like `now_us, free (slots), held...`: the plain ones, and the one that takes all the rest."""
     arguments: list[str] = []
     rest = None
-    for part in re.sub(r"\([^)]*\)", "", header).split(",") if header is not None else ():
+    for part in _UNIT.sub("", line).split(","):
         match = _NAME.fullmatch(part.strip())
         if match is None or rest is not None:
-            message = f"header of {script}.lua is not readable at {part!r}"
-            raise ValueError(message)
+            raise ValueError(f"header of {file}.lua is not readable at {part!r}")
         if match[2]:
             rest = match[1]
         else:
             arguments.append(match[1])
-    return arguments, rest
+    return tuple(arguments), rest
+
+
+def _check_names(script: str, arguments: Iterable[str], texts: Iterable[str]) -> None:
+    """A declaration with the name of an argument would hide the argument, without an error from Lua."""
+    declared = {name for text in texts for names in _DECLARATION.findall(text) for name in names.replace(" ", "").split(",")}
+    hidden = declared & set(arguments)
+    if hidden:
+        raise ValueError(f"script {script}: argument {min(hidden)!r} is hidden by an include that declares the same name; rename one")

@@ -456,8 +456,8 @@ GUARDS = (
     Guard(
         "work that is there goes on though memory is full",
         "runner/store/scripts.py",
-        'going_on = f"{_WRITE_FIRST}\\n{source}"',
-        "going_on = source",
+        "Script(self.name, _WRITE_FIRST + self.source,",
+        "Script(self.name, self.source,",
         "tests/store/test_memory_full.py::test_what_is_there_goes_on",
     ),
     Guard(

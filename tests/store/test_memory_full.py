@@ -141,7 +141,7 @@ async def test_a_lease_is_renewed_though_memory_is_full(private_server: Server) 
     await store.close()
 
 
-async def test_going_on_costs_nothing_while_there_is_memory(store: JobStore) -> None:
+async def test_forcing_costs_nothing_while_there_is_memory(store: JobStore) -> None:
     await enlist(store, "w")
     await store.claim("w", 1, [], read_more=True)
     before = (await command(store.redis, "INFO", "commandstats")).decode()

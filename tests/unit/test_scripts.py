@@ -2,13 +2,12 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from runner.store import scripts
-from runner.store.scripts import Argument, Script, load, script_names
+from runner.store.scripts import Argument, LuaFile, Script, assemble, load, parse, script_names
 
 Loader = Callable[..., Script]
 
@@ -33,13 +32,16 @@ def test_arguments_are_variables_in_the_order_of_the_header(load_text: Loader) -
     script = load_text(HEADER.format("now_us, free (slots, at least 1), held...", "none") + "return 1\n")
 
     assert script.arguments == ("now_us", "free")
-    assert script.rest == "held"
     assert script.source.startswith("local prefix = KEYS[1]\nlocal now_us = ARGV[1]\nlocal free = ARGV[2]\nlocal held_at = 3\n-- it:")
     assert script.sha == hashlib.sha1(script.source.encode()).hexdigest()
 
 
-def test_a_script_without_a_rest_has_none(load_text: Loader) -> None:
-    assert load_text(HEADER.format("id", "none")).rest is None
+def test_a_script_without_a_rest_has_no_place_for_it(load_text: Loader) -> None:
+    assert "_at" not in load_text(HEADER.format("id", "none")).source
+
+
+def test_an_include_may_do_without_a_header() -> None:
+    assert parse("include/one", "local x") == LuaFile("include/one", "local x")
 
 
 def test_includes_come_before_the_script_in_their_order(load_text: Loader) -> None:
@@ -71,7 +73,7 @@ def test_a_header_that_cannot_be_read_is_refused_and_named(load_text: Loader, ar
 @pytest.mark.parametrize("line", ["ARGV", "include"])
 def test_a_header_that_lacks_a_line_is_refused(load_text: Loader, line: str) -> None:
     text = "\n".join(row for row in HEADER.format("id", "none").splitlines() if not row.startswith(f"-- {line}:"))
-    with pytest.raises(KeyError, match=line):
+    with pytest.raises(ValueError, match=f"^header of it.lua has no line '{line}'$"):
         load_text(text)
 
 
@@ -152,6 +154,28 @@ def test_a_script_refused_for_want_of_memory_goes_on_unless_it_brings_new_work(l
     assert script.run_in_thread(thread, "prefix", id="a") == "done"
     assert [words[0] for words in thread.commands] == ["EVALSHA", "EVAL", "EVALSHA", "EVAL"]
 
-    refused = replace(script, refused_when_full=True)
+    refused = load_text("-- full: refused\n" + HEADER.format("id", "none"))
     with pytest.raises(OutOfMemoryError):
         refused.run_in_thread(thread, "prefix", id="a")
+
+
+def test_what_is_forced_already_stays_as_it_is(load_text: Loader) -> None:
+    forced = load_text(HEADER.format("id", "none")).forced
+
+    assert forced.forced is forced
+
+
+def test_an_include_that_hides_an_argument_is_refused() -> None:
+    script = LuaFile("reconcile", "the script", arguments=("worker", "leave"))
+    include = LuaFile("include/lines", "local x\nlocal function leave(line)\nend")
+
+    with pytest.raises(ValueError, match=r"^script reconcile: argument 'leave' is hidden by an include"):
+        assemble(script, [include])
+    with pytest.raises(ValueError, match=r"^script reconcile: argument 'leave' is hidden by an include"):
+        assemble(script, late_includes=[include])
+
+
+def test_a_declaration_inside_a_function_hides_nothing() -> None:
+    script = LuaFile("reconcile", "the script", arguments=("worker",))
+
+    assemble(script, [LuaFile("include/lines", "local function leave(line)\n  local worker = line\nend")])
