@@ -56,9 +56,7 @@ def set_limit(
     refill: Annotated[int | None, typer.Option(help="Tokens of each interval.")] = None,
     every: Annotated[float | None, typer.Option(help="Seconds of an interval.")] = None,
     per: Annotated[float | None, typer.Option(help="Seconds of a sliding window.")] = None,
-    duration: Annotated[
-        float | None, typer.Option("--for", help="Seconds after which the code's numbers are back; else until restored.")
-    ] = None,
+    duration: Annotated[float | None, typer.Option(help="Seconds after which the code's numbers are back; else until restored.")] = None,
     reason: Reason = "",
 ) -> None:
     """Put other numbers in force, at once, for every worker. Jobs that wait are timed anew."""
@@ -92,11 +90,11 @@ def resume(target: Target, name: Name) -> None:
 def freeze(
     target: Target,
     bucket: Bucket,
-    seconds: Annotated[float, typer.Argument(help="For how long; a shorter freeze never shortens a longer one.")],
-    by: Annotated[str, typer.Option(help="Who says so; shown to everybody who waits.")] = "",
+    duration: Annotated[float, typer.Argument(help="Seconds; a shorter freeze never shortens a longer one.")],
+    reason: Reason = "",
 ) -> None:
     """Let nothing start at a bucket for some seconds, then one probe, then the normal rate."""
-    _act(target, lambda client: client.control.freeze(bucket, seconds, by))
+    _act(target, lambda client: client.control.freeze(bucket, duration, reason))
 
 
 @app.command()
@@ -117,26 +115,26 @@ def _act(target: Target, change: Callable[[Client], Awaitable[LimitStatus]]) -> 
 
 def _rows(limit: LimitStatus, now_s: float) -> Iterator[tuple[str, ...]]:
     """A limit in the list: a row of its own, and one for each bucket if it has a key."""
-    notes = [text for text in (_paused(limit), _overridden(limit, now_s), _frozen(limit.frozen_s, limit.frozen_by, now_s)) if text]
+    notes = [text for text in (_paused(limit), _overridden(limit, now_s), _frozen(limit.frozen_s, limit.frozen_reason, now_s)) if text]
     if limit.code["key"] is None and limit.buckets:
         (bucket,) = limit.buckets
-        frozen = _frozen(bucket.frozen_s, bucket.frozen_by, now_s)
+        frozen = _frozen(bucket.frozen_s, bucket.frozen_reason, now_s)
         yield (limit.name, _numbers(limit.policy), *_state(limit, bucket), "; ".join([*notes, *filter(None, [frozen])]))
         return
     yield (limit.name, _numbers(limit.policy), "", "", "", "; ".join(notes))
     for bucket in limit.buckets:
-        yield (f"  {bucket.bucket}", "", *_state(limit, bucket), _frozen(bucket.frozen_s, bucket.frozen_by, now_s))
+        yield (f"  {bucket.bucket}", "", *_state(limit, bucket), _frozen(bucket.frozen_s, bucket.frozen_reason, now_s))
 
 
 def _details(limit: LimitStatus, now_s: float) -> Iterator[str]:
     """A limit by itself: what is in force and why, then its buckets."""
     key = "" if limit.code["key"] is None else f", a bucket for each {limit.code['key']}"
     yield f"{limit.name}: {limit.policy['kind'].replace('_', ' ')}, {_numbers(limit.policy)}{key}"
-    for note in (_overridden(limit, now_s), _paused(limit), _frozen(limit.frozen_s, limit.frozen_by, now_s)):
+    for note in (_overridden(limit, now_s), _paused(limit), _frozen(limit.frozen_s, limit.frozen_reason, now_s)):
         if note:
             yield f"  {note}"
     rows = [("BUCKET", *_STATE, "NOTE")]
-    rows += [(b.bucket, *_state(limit, b), _frozen(b.frozen_s, b.frozen_by, now_s)) for b in limit.buckets]
+    rows += [(b.bucket, *_state(limit, b), _frozen(b.frozen_s, b.frozen_reason, now_s)) for b in limit.buckets]
     if len(rows) > 1:
         for line in columns(rows):
             yield f"  {line}"
@@ -166,5 +164,7 @@ def _overridden(limit: LimitStatus, now_s: float) -> str:
     return f"overridden until {until}: {limit.override['reason'] or 'no reason given'}; the code says {_numbers(limit.code)}"
 
 
-def _frozen(seconds: float, by: str | None, now_s: float) -> str:
-    return f"frozen by {by or 'somebody'} until {clock_text(now_s + seconds, now_s)}, {span(seconds)} more" if seconds else ""
+def _frozen(seconds: float, reason: str | None, now_s: float) -> str:
+    if not seconds:
+        return ""
+    return f"frozen until {clock_text(now_s + seconds, now_s)}, {span(seconds)} more: {reason or 'no reason given'}"

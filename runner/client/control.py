@@ -43,15 +43,15 @@ class Control:
         await self._store.pause(name, on=False, reason="")
         return await self.show(name)
 
-    async def freeze(self, bucket: str, seconds: float, by: str = "") -> LimitStatus:
-        """Let nothing start at a bucket ("stripe", or "tenant/t7") for so long, then one probe, then the normal rate.
+    async def freeze(self, bucket: str, duration: float, reason: str = "") -> LimitStatus:
+        """Let nothing start at a bucket ("stripe", or "tenant/t7") for `duration` seconds, then one probe, then the normal rate.
 
         A shorter freeze never shortens a longer one; the name of a keyed limit alone freezes all its buckets.
         Raises `UnknownLimit`, `ConfigurationError` for a bucket the limit cannot have and for a time that cannot be.
         """
-        duration_us = _microseconds("the time of a freeze", seconds)
+        duration_us = _microseconds("the time of a freeze", duration)
         bucket = await self._checked_bucket(bucket)
-        await self._store.freeze(bucket, duration_us, _text("by", by) or "hand")
+        await self._store.freeze(bucket, duration_us, _text("reason", reason))
         return await self.show(bucket.partition("/")[0])
 
     async def release(self, bucket: str) -> LimitStatus:

@@ -27,12 +27,12 @@ class LimitBody(_Body):
     refill: Annotated[int | None, Field(description="of an interval token bucket: tokens of each interval")] = None
     every: Annotated[float | None, Field(description="of an interval token bucket: seconds of an interval")] = None
     per: Annotated[float | None, Field(description="of a sliding window: its seconds")] = None
-    for_s: Annotated[float | None, Field(description="seconds after which the code's numbers are back; null: until restored")] = None
+    duration: Annotated[float | None, Field(description="seconds after which the code's numbers are back; null: until restored")] = None
     reason: Reason = ""
 
     def numbers(self) -> dict[str, Any]:
         """The numbers alone."""
-        return self.model_dump(exclude={"for_s", "reason"}, exclude_none=True)
+        return self.model_dump(exclude={"duration", "reason"}, exclude_none=True)
 
 
 class PauseBody(_Body):
@@ -53,10 +53,10 @@ class ReleaseBody(_Body):
 
 
 class FreezeBody(ReleaseBody):
-    """For how long a bucket is frozen, and who says so."""
+    """For how long a bucket is frozen, and why."""
 
-    seconds: Annotated[float, Field(description="for how long; a shorter freeze never shortens a longer one")]
-    by: Annotated[str, Field(max_length=_LONGEST_TEXT, description="who says so; shown to everybody who waits")] = ""
+    duration: Annotated[float, Field(description="seconds; a shorter freeze never shortens a longer one")]
+    reason: Reason = ""
 
 
 class Override(BaseModel):
@@ -85,7 +85,9 @@ class Bucket(BaseModel):
         float | None, Field(description="seconds until its next token; 0: it is full, or one is there; null: nobody can know")
     ]
     frozen_s: Annotated[float, Field(description="seconds nothing starts, as the provider or an operator asked; 0: not frozen")]
-    frozen_by: Annotated[str | None, Field(description="the job whose provider said so, or who did by hand")]
+    frozen_reason: Annotated[
+        str | None, Field(description="why it is frozen: the reason that was given, or the job whose provider said wait")
+    ]
 
 
 class Limit(BaseModel):
@@ -97,7 +99,7 @@ class Limit(BaseModel):
     override: Override | None
     paused: Pause | None
     frozen_s: Annotated[float, Field(description="of a limit with a key: seconds for which all its buckets are frozen together")]
-    frozen_by: str | None
+    frozen_reason: str | None
     buckets: list[Bucket]
 
     @classmethod

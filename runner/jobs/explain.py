@@ -68,10 +68,8 @@ def _reason(status: JobStatus, limit: LimitStatus, bucket: BucketStatus | None, 
         since = span(now_s - int(limit.paused["at_us"]) / MICROSECONDS)
         return f"It waits because {what} was paused {since} ago: {limit.paused['reason'] or 'no reason given'}."
     if status.reason == "frozen" and bucket is not None:
-        by = f" by {bucket.frozen_by}" if bucket.frozen_by else ""
-        told = ", whose provider said wait" if by.startswith(" by job ") else ""
         until = f"until {clock_text(now_s + bucket.frozen_s, now_s)}, for another {span(bucket.frozen_s)}"
-        return f"It waits because {what} is frozen{by}{told}, {until}; no token is there before."
+        return f"It waits because {what} is frozen {until}: {bucket.frozen_reason or 'no reason given'}."
     if status.reason == "concurrency":
         taken = "its slot is" if policy["capacity"] == 1 else f"all {policy['capacity']} slots are"
         return f"It waits for {what}: {taken} taken; one comes back when its job ends."

@@ -23,7 +23,7 @@ class BucketStatus:
     waiting: int
     next_token_s: float | None
     frozen_s: float
-    frozen_by: str | None = None
+    frozen_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class LimitStatus:
     paused: dict[str, Any] | None
     buckets: list[BucketStatus]
     frozen_s: float = 0.0
-    frozen_by: str | None = None
+    frozen_reason: str | None = None
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class LimitStatus:
             },
             "paused": paused and {"since": _instant(paused["at_us"]), "reason": paused["reason"]},
             "frozen_s": self.frozen_s,
-            "frozen_by": self.frozen_by,
+            "frozen_reason": self.frozen_reason,
             "buckets": [asdict(bucket) for bucket in self.buckets],
         }
 

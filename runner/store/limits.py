@@ -74,9 +74,9 @@ class Limits(Calendars):
         """Let nothing more start under a limit, or let it go on; the entry, None for an unknown limit."""
         return _entry(await self._run("pause", name=limit, on=int(on), reason=reason))
 
-    async def freeze(self, bucket: str, duration_us: int, by: str) -> int | None:
+    async def freeze(self, bucket: str, duration_us: int, reason: str) -> int | None:
         """Freeze a bucket, or with 0 release it: µs for which it is frozen now, None for an unknown limit."""
-        answer = await self._run("freeze", bucket=bucket, duration_us=duration_us, by=by)
+        answer = await self._run("freeze", bucket=bucket, duration_us=duration_us, reason=reason)
         return None if answer is None else int(answer)
 
 

@@ -144,11 +144,16 @@ def limit_status(row: list[Any]) -> LimitStatus:
     override = entry.get("override")
     live = [
         BucketStatus(
-            name.decode(), tokens, waiting, None if next_us < 0 else next_us / MICROSECONDS, frozen_us / MICROSECONDS, by.decode() or None
+            name.decode(),
+            tokens,
+            waiting,
+            None if next_us < 0 else next_us / MICROSECONDS,
+            frozen_us / MICROSECONDS,
+            reason.decode() or None,
         )
-        for name, tokens, waiting, next_us, frozen_us, by in row[3:]
+        for name, tokens, waiting, next_us, frozen_us, reason in row[3:]
     ]
-    frozen = {"frozen_s": row[2] / MICROSECONDS, "frozen_by": entry.get("frozen_by")} if row[2] else {}
+    frozen = {"frozen_s": row[2] / MICROSECONDS, "frozen_reason": entry.get("frozen_by") or None} if row[2] else {}
     return LimitStatus(entry["code"]["name"], entry["code"], override if row[1] else None, entry.get("paused"), live, **frozen)
 
 

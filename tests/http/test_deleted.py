@@ -23,7 +23,7 @@ REQUESTS = [
     ("GET", "/v1/limits", None, 200),
     ("GET", "/v1/limits/slow", None, 404),
     ("POST", "/v1/limits/slow/pause", {"reason": "test"}, 404),
-    ("POST", "/v1/limits/slow/freeze", {"seconds": 1}, 404),
+    ("POST", "/v1/limits/slow/freeze", {"duration": 1}, 404),
     ("PUT", "/v1/limits/slow", {"capacity": 3}, 404),
     ("GET", "/v1/workers", None, 200),
     ("GET", "/readyz", None, 200),

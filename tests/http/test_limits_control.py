@@ -14,7 +14,7 @@ from tests.http.conftest import Service
 from tests.http.test_batch import scripts_run
 
 ACTIONS = [("PUT", ""), ("DELETE", "/override"), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/freeze"), ("POST", "/release")]
-BODIES: dict[str, dict[str, Any]] = {"": {"rate": "1/s"}, "/freeze": {"seconds": 1}}
+BODIES: dict[str, dict[str, Any]] = {"": {"rate": "1/s"}, "/freeze": {"duration": 1}}
 
 
 class Mended(asyncio.Event):
@@ -126,8 +126,8 @@ async def test_a_limit_shows_what_the_code_says(service: Service) -> None:
     pay = await limit(service, "pay")
     expected = {"kind": "token_bucket", "rate": "1/h", "capacity": 1, "refill": 1, "every_s": 3600.0, "smooth": True, "key": None}
     assert (pay["name"], pay["policy"], pay["code"], pay["override"], pay["paused"]) == ("pay", expected, expected, None, None)
-    assert (pay["frozen_s"], pay["frozen_by"]) == (0, None)
-    assert pay["buckets"] == [{"bucket": "pay", "tokens": 1, "waiting": 0, "next_token_s": 0, "frozen_s": 0, "frozen_by": None}]
+    assert (pay["frozen_s"], pay["frozen_reason"]) == (0, None)
+    assert pay["buckets"] == [{"bucket": "pay", "tokens": 1, "waiting": 0, "next_token_s": 0, "frozen_s": 0, "frozen_reason": None}]
 
 
 async def test_each_kind_has_its_own_numbers(service: Service) -> None:
@@ -181,7 +181,7 @@ async def test_a_faster_limit_starts_those_who_wait_at_once(service: Service, wo
 
 async def test_an_override_ends_by_itself(service: Service) -> None:
     before = datetime.now(UTC)
-    changed = await act(service, "PUT", "pay", {"rate": "1000/s", "for_s": 0.5, "reason": "sale"})
+    changed = await act(service, "PUT", "pay", {"rate": "1000/s", "duration": 0.5, "reason": "sale"})
     until = datetime.fromisoformat(changed["override"]["until"])
     assert timedelta(0) < until - before < timedelta(seconds=5)
     assert until - datetime.fromisoformat(changed["override"]["since"]) == timedelta(seconds=0.5)
@@ -218,15 +218,15 @@ async def test_a_paused_limit_starts_nothing_until_it_is_resumed(service: Servic
     assert (await job(service, job_id, wait=5))["state"] == "succeeded"
 
 
-async def test_a_frozen_bucket_says_by_whom_and_until_when(service: Service, worker: Worker) -> None:
-    changed = await act(service, "POST", "pay/freeze", {"seconds": 600, "by": "dana"})
+async def test_a_frozen_bucket_says_why_and_until_when(service: Service, worker: Worker) -> None:
+    changed = await act(service, "POST", "pay/freeze", {"duration": 600, "reason": "trouble"})
     (bucket,) = changed["buckets"]
-    assert (bucket["frozen_by"], 590 < bucket["frozen_s"] <= 600) == ("dana", True)
+    assert (bucket["frozen_reason"], 590 < bucket["frozen_s"] <= 600) == ("trouble", True)
     job_id = await service.submit("charge")
     told = await job(service, job_id, explain=True)
     assert (told["reason"], 590 < told["eta_s"] <= 600) == ("frozen", True)
     explanation = "\n".join(told["explanation"])
-    for word in ("'pay'", "1/h", "dana", "next in line", "limits release pay", "UTC"):
+    for word in ("'pay'", "1/h", "trouble", "next in line", "limits release pay", "UTC"):
         assert word in explanation
     await act(service, "POST", "pay/release")
     assert (await job(service, job_id, wait=5))["state"] == "succeeded"
@@ -234,16 +234,16 @@ async def test_a_frozen_bucket_says_by_whom_and_until_when(service: Service, wor
 
 async def test_a_shorter_freeze_shortens_nothing(service: Service) -> None:
     for name in ("pay", "tenant"):
-        await act(service, "POST", f"{name}/freeze", {"seconds": 600, "by": "dana"})
-        await act(service, "POST", f"{name}/freeze", {"seconds": 5, "by": "eve"})
+        await act(service, "POST", f"{name}/freeze", {"duration": 600, "reason": "trouble"})
+        await act(service, "POST", f"{name}/freeze", {"duration": 5, "reason": "hiccup"})
     (bucket,) = (await limit(service, "pay"))["buckets"]
     tenant = await limit(service, "tenant")
-    assert (bucket["frozen_by"], bucket["frozen_s"] > 590) == ("dana", True)
-    assert (tenant["frozen_by"], tenant["frozen_s"] > 590) == ("dana", True)
+    assert (bucket["frozen_reason"], bucket["frozen_s"] > 590) == ("trouble", True)
+    assert (tenant["frozen_reason"], tenant["frozen_s"] > 590) == ("trouble", True)
 
 
 async def test_one_bucket_of_a_limit_is_frozen_or_all_of_them(service: Service, worker: Worker) -> None:
-    await act(service, "POST", "tenant/freeze", {"seconds": 600, "bucket": "tenant/no 7"})
+    await act(service, "POST", "tenant/freeze", {"duration": 600, "bucket": "tenant/no 7"})
     seventh = await service.submit("keyed", args={"tenant": "no 7"})
     eighth = await service.submit("keyed", args={"tenant": "no 8"})
     assert (await job(service, eighth, wait=5))["state"] == "succeeded"
@@ -252,12 +252,12 @@ async def test_one_bucket_of_a_limit_is_frozen_or_all_of_them(service: Service, 
     assert changed["frozen_s"] == 0
     assert (await job(service, seventh, wait=5))["state"] == "succeeded"
 
-    changed = await act(service, "POST", "tenant/freeze", {"seconds": 600, "by": "dana"})
-    assert (changed["frozen_by"], 590 < changed["frozen_s"] <= 600) == ("dana", True)
+    changed = await act(service, "POST", "tenant/freeze", {"duration": 600, "reason": "trouble"})
+    assert (changed["frozen_reason"], 590 < changed["frozen_s"] <= 600) == ("trouble", True)
     ninth = await service.submit("keyed", args={"tenant": "t9"})
     told = await job(service, ninth, explain=1)
     assert (told["reason"], told["limit"], 590 < told["eta_s"] <= 600) == ("frozen", "tenant/t9", True)
-    assert "dana" in told["explanation"][1]
+    assert "trouble" in told["explanation"][1]
     await act(service, "POST", "tenant/release")
     assert (await job(service, ninth, wait=5))["state"] == "succeeded"
 
@@ -331,7 +331,7 @@ async def test_a_job_nobody_submitted_cannot_run_again(service: Service) -> None
     ("name", "body", "said"),
     [
         ("pay", {}, "no number"),
-        ("pay", {"for_s": 5}, "no number"),
+        ("pay", {"duration": 5}, "no number"),
         ("pay", {"per": 5}, "'per'"),
         ("gpu", {"rate": "1/s"}, "'rate'"),
         ("pay", {"rate": "often"}, "often"),
@@ -347,9 +347,9 @@ async def test_a_job_nobody_submitted_cannot_run_again(service: Service) -> None
         ("block", {"every": 1e300}, "every"),
         ("window", {"per": 1e-9}, "per"),
         ("window", {"capacity": 10**6}, "TokenBucket"),
-        ("pay", {"rate": "1/s", "for_s": 0}, "more than 0 s"),
-        ("pay", {"rate": "1/s", "for_s": -1}, "more than 0 s"),
-        ("pay", {"rate": "1/s", "for_s": 1e12}, "366 days"),
+        ("pay", {"rate": "1/s", "duration": 0}, "more than 0 s"),
+        ("pay", {"rate": "1/s", "duration": -1}, "more than 0 s"),
+        ("pay", {"rate": "1/s", "duration": 1e12}, "366 days"),
     ],
 )
 async def test_impossible_numbers_are_refused_and_change_nothing(service: Service, name: str, body: dict[str, Any], said: str) -> None:
@@ -370,9 +370,9 @@ async def test_impossible_numbers_are_refused_and_change_nothing(service: Servic
         ("pay", {"rate": "1/s", "reason": "x" * 501}, "#/reason"),
         ("pay/pause", {"why": "x"}, "the fields are reason"),
         ("pay/resume", {"reason": "x"}, "unknown field"),
-        ("pay/freeze", {}, "#/seconds"),
-        ("pay/freeze", {"seconds": "5"}, "#/seconds"),
-        ("pay/freeze", {"seconds": 5, "bucket": "tenant"}, "pay/KEY"),
+        ("pay/freeze", {}, "#/duration"),
+        ("pay/freeze", {"duration": "5"}, "#/duration"),
+        ("pay/freeze", {"duration": 5, "bucket": "tenant"}, "pay/KEY"),
     ],
 )
 async def test_a_body_that_does_not_fit_says_where(service: Service, path: str, body: dict[str, Any], said: str) -> None:
@@ -384,10 +384,10 @@ async def test_a_body_that_does_not_fit_says_where(service: Service, path: str, 
 @pytest.mark.parametrize(
     ("path", "body", "said"),
     [
-        ("pay/freeze", {"seconds": 0}, "more than 0 s"),
-        ("pay/freeze", {"seconds": -3}, "more than 0 s"),
-        ("pay/freeze", {"seconds": 1e12}, "366 days"),
-        ("pay/freeze", {"seconds": 1, "bucket": "pay/t7"}, "no key"),
+        ("pay/freeze", {"duration": 0}, "more than 0 s"),
+        ("pay/freeze", {"duration": -3}, "more than 0 s"),
+        ("pay/freeze", {"duration": 1e12}, "366 days"),
+        ("pay/freeze", {"duration": 1, "bucket": "pay/t7"}, "no key"),
         ("tenant/release", {"bucket": "tenant/"}, "empty key"),
     ],
 )

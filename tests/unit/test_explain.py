@@ -64,13 +64,13 @@ def test_a_job_without_a_token_is_told_limit_rate_tokens_place_time_and_what_to_
         ),
         (
             waiting("pay", "frozen", eta_s=30.0),
-            stands(PAY, bucket={"frozen_s": 30.0, "frozen_by": "dana"}),
-            ["is frozen by dana, until 08:00:30 UTC, for another 30 s", "limits release pay"],
+            stands(PAY, bucket={"frozen_s": 30.0, "frozen_reason": "trouble"}),
+            ["is frozen until 08:00:30 UTC, for another 30 s: trouble.", "limits release pay"],
         ),
         (
             waiting("pay", "frozen", eta_s=30.0),
-            stands(PAY, bucket={"frozen_s": 30.0, "frozen_by": "job j9"}),
-            ["by job j9, whose provider said wait, until"],
+            stands(PAY, bucket={"frozen_s": 30.0, "frozen_reason": "the provider of job j9 said wait"}),
+            ["for another 30 s: the provider of job j9 said wait."],
         ),
         (
             waiting("pay", "tokens"),

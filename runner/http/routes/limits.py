@@ -43,7 +43,7 @@ async def limit(name: Name, client: TheClient) -> Limit:
 async def override(name: Name, request: Request, client: TheClient) -> Limit:
     """At once and for every worker; jobs that wait are timed anew. What was spent of the buckets stays spent."""
     body = await parsed_body(request, LimitBody)
-    return await _changed(client.control.override(name, duration=body.for_s, reason=body.reason, **body.numbers()))
+    return await _changed(client.control.override(name, duration=body.duration, reason=body.reason, **body.numbers()))
 
 
 @router.delete("/limits/{name}/override", summary="Go back to what the code says", responses=_answers())
@@ -80,7 +80,7 @@ async def resume(name: Name, request: Request, client: TheClient) -> Limit:
 async def freeze(name: Name, request: Request, client: TheClient) -> Limit:
     """Then one probe, then the normal rate. A shorter freeze never shortens a longer one."""
     body = await parsed_body(request, FreezeBody)
-    return await _changed(client.control.freeze(_bucket(name, body), body.seconds, body.by))
+    return await _changed(client.control.freeze(_bucket(name, body), body.duration, body.reason))
 
 
 @router.post(

@@ -114,7 +114,7 @@ local function freeze(bucket, wait_us, id)
   if not b.kind or now + wait_us <= b.frozen_until then return end
   b.frozen_until, b.taken = now + wait_us, true
   b.kind.freeze(b, b.frozen_until)
-  redis.call('HSET', bucket_key(bucket), 'frozen_by', 'job ' .. id)
+  redis.call('HSET', bucket_key(bucket), 'frozen_by', 'the provider of job ' .. id .. ' said wait')
 end
 
 -- Back to where a job that has not started belongs, at its old place.

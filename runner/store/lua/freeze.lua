@@ -1,7 +1,7 @@
 -- freeze: let nothing start at a bucket until an instant, then one probe, then the normal rate; or release it now.
 -- Without a key a keyed limit is frozen whole, with all its buckets.
 -- KEYS: prefix
--- ARGV: bucket, duration_us (0 releases), by
+-- ARGV: bucket, duration_us (0 releases), reason
 -- Returns: µs for which it is frozen now; nil for an unknown limit
 -- include: engine, catalog
 
@@ -15,7 +15,7 @@ if policy.key ~= cjson.null and name == bucket then
   if duration == 0 then
     entry.frozen_until_us, entry.frozen_by = nil, nil
   elseif now + duration > frozen_until then
-    entry.frozen_until_us, entry.frozen_by = int(now + duration), by
+    entry.frozen_until_us, entry.frozen_by = int(now + duration), reason
   else
     duration = frozen_until - now
   end
@@ -26,7 +26,7 @@ else
   if duration > 0 then
     if now + duration > b.frozen_until then
       b.frozen_until = now + duration
-      redis.call('HSET', bucket_key(bucket), 'frozen_by', by)
+      redis.call('HSET', bucket_key(bucket), 'frozen_by', reason)
     end
     b.kind.freeze(b, b.frozen_until)
   else

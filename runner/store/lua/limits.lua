@@ -3,7 +3,7 @@
 -- ARGV: most_buckets
 -- Returns: for each limit: its entry (JSON), whether its override is in force (0 or 1), µs left for which all its buckets are
 --   frozen (0: they are not), then for each bucket: name, whole tokens available now, jobs waiting at it, µs until its next token
---   lands (0: it is full; -1: unknown), frozen µs left, who froze it
+--   lands (0: it is full; -1: unknown), frozen µs left, why it is frozen
 -- include: engine
 
 local waiting_at = {} -- limit name -> buckets somebody waits for
@@ -20,9 +20,9 @@ local function describe(name, row)
     waiting = waiting + redis.call('ZCARD', line_key(line))
   end
   local available = wait_of(bucket, 0, false) > 0 and 0 or math.max(bucket.kind.available(bucket), 0)
-  local frozen, by = math.max(bucket.frozen_until - now, 0), redis.call('HGET', bucket_key(name), 'frozen_by')
-  if row[3] > frozen then frozen, by = row[3], bucket.policy.entry.frozen_by end
-  row[#row + 1] = { name, available, waiting, bucket.kind.next_token(bucket), frozen, frozen > 0 and by or '' }
+  local frozen, reason = math.max(bucket.frozen_until - now, 0), redis.call('HGET', bucket_key(name), 'frozen_by')
+  if row[3] > frozen then frozen, reason = row[3], bucket.policy.entry.frozen_by end
+  row[#row + 1] = { name, available, waiting, bucket.kind.next_token(bucket), frozen, frozen > 0 and reason or '' }
 end
 
 local answer = {}
