@@ -4,12 +4,9 @@ import asyncio
 import contextvars
 import json
 import logging
-import threading
 import traceback
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from functools import partial
-from queue import SimpleQueue
 from typing import Any
 
 from runner.client import Task
@@ -19,6 +16,7 @@ from runner.errors import ConfigurationError, InvalidArguments, RateLimited
 from runner.jobs import Attempt, Ending, Outcome, StartedJob, TaskDefinition, enter
 from runner.limits import retry_after_s
 from runner.settings import Settings
+from runner.worker.threads import DaemonThreads
 
 log = logging.getLogger("runner")
 
@@ -34,7 +32,7 @@ class Executor:
     def __init__(self, tasks: Mapping[str, Task[..., Any]], settings: Settings) -> None:
         self._tasks = tasks
         self._settings = settings
-        self._threads = _Threads()
+        self._threads = DaemonThreads()
         self._deadlines = Deadlines()
         self._outlasted: set[asyncio.Task[object]] = set()
         self._result_ttl_ms = settings.result_ttl_ms
@@ -165,50 +163,6 @@ class Executor:
         )
         # Kept for the time of a result if somebody has asked to stop the job: then this attempt was its last.
         return Outcome(job, Ending.retry, _error(kind, message, trace), round(delay_s * MICROSECONDS), self._result_ttl_ms)
-
-
-class _Threads:
-    """Threads that are started as they are needed, and kept.
-
-    Daemons, which those of the standard library are not: a function that never returns must not keep the process from ending.
-    """
-
-    def __init__(self) -> None:
-        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._idle = threading.Semaphore(0)
-        self._started = 0
-
-    def run(self, call: Callable[[], Any]) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()  # from here on nobody can cancel it: its thread will set it
-        self._calls.put((future, call))
-        if not self._idle.acquire(blocking=False):
-            self._started += 1
-            threading.Thread(target=self._work, name=f"runner-task-{self._started}", daemon=True).start()
-        return future
-
-    def close(self) -> None:
-        for _ in range(self._started):
-            self._calls.put(None)
-
-    def _work(self) -> None:
-        while (item := self._calls.get()) is not None:
-            future, call = item
-            value: Any = None
-            raised: BaseException | None = None
-            try:
-                value = call()
-            except StopIteration as error:
-                raised = RuntimeError(f"a plain function raised {error!r}")  # no Future takes a StopIteration
-            except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the attempt
-                raised = error
-            # Idle before the outcome is told, or the next call would start a thread that nobody needs.
-            self._idle.release()
-            if raised is None:
-                future.set_result(value)
-            else:
-                future.set_exception(raised)
-            del item, future, call, value, raised
 
 
 def _is_ours(error: BaseException) -> bool:

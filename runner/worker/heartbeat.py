@@ -1,10 +1,8 @@
-"""Two threads beside the event loop: Heartbeat renews the worker's lease even while a handler blocks the loop; StallWatch says which."""
+"""Heartbeat: a thread that renews the worker's lease, so that a handler which blocks the event loop does not lose its jobs."""
 
 import asyncio
 import logging
-import sys
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 
 from runner.clock import monotonic_s
@@ -75,44 +73,3 @@ class Heartbeat:
     def _call(self, callback: Callable[..., None], *arguments: object) -> None:
         if not self._stopping.is_set():
             self._loop.call_soon_threadsafe(callback, *arguments)
-
-
-class StallWatch:
-    """Logs the stack of whatever keeps the event loop from running for longer than `stall_s`. Start it on that loop."""
-
-    def __init__(self, stall_s: float) -> None:
-        self._stall_s = stall_s
-        self._loop = asyncio.get_running_loop()
-        self._loop_thread = threading.get_ident()
-        self._last_tick_s = monotonic_s()
-        self._stopping = threading.Event()
-        self._timer: asyncio.TimerHandle | None = None
-        self._thread = threading.Thread(target=self._run, name="runner-stall-watch", daemon=True)
-
-    def start(self) -> None:
-        self._tick()
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._thread.join()
-
-    def _tick(self) -> None:
-        self._last_tick_s = monotonic_s()
-        self._timer = self._loop.call_later(self._stall_s / 4, self._tick)
-
-    def _run(self) -> None:
-        reported_tick_s = 0.0
-        while not self._stopping.wait(self._stall_s / 4):
-            tick_s = self._last_tick_s
-            if monotonic_s() - tick_s > self._stall_s and tick_s != reported_tick_s:
-                reported_tick_s = tick_s
-                frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the one way to see another thread's stack
-                stack = "".join(traceback.format_stack(frame)) if frame else "(no stack)"
-                log.warning(
-                    "the event loop has stood still for over %g s; make this call async or the task a plain function:\n%s",
-                    self._stall_s,
-                    stack,
-                )

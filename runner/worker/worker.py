@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import secrets
-import threading
 from typing import Any
 
 from runner.client import Runner
@@ -14,13 +13,15 @@ from runner.clock import monotonic_s
 from runner.connection import redis_url
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.store import FORMAT, Claims, JobStore, LeaseStore, refuse_unfit_server
+from runner.worker.abandon import abandon
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.claimer import Claimer
 from runner.worker.completer import Completer
 from runner.worker.executor import Executor
-from runner.worker.heartbeat import Heartbeat, StallWatch
+from runner.worker.heartbeat import Heartbeat
 from runner.worker.log_throttle import LogThrottle
 from runner.worker.refill_loop import RefillLoop
+from runner.worker.stall_watch import StallWatch
 from runner.worker.stuck_attempts import StuckAttempts
 
 log = logging.getLogger("runner")
@@ -82,7 +83,7 @@ class Worker:
                     else:
                         log.error("%s; going on under a new id", error)
         finally:
-            _let_go(self._leftovers)
+            abandon(self._leftovers)
             watch.stop()
             executor.close()
             await store.close()
@@ -200,21 +201,6 @@ class Worker:
                 await self._stopping.wait()
         except TimeoutError:
             return
-
-
-def _let_go(leftovers: list[asyncio.Task[None]]) -> None:
-    """Let the process end though these handlers do not: asyncio.run() would wait for all tasks it knows of.
-
-    Nothing may free them before that, or they would be thrown one more exception to ignore; so a daemon thread keeps them.
-    """
-    if leftovers:
-        for attempt in leftovers:
-            asyncio.tasks._unregister_task(attempt)  # noqa: SLF001 - public by asyncio's own documentation, "Extending"
-        threading.Thread(target=_keep, args=[list(leftovers)], name="runner-stuck-attempts", daemon=True).start()
-
-
-def _keep(_: object) -> None:
-    threading.Event().wait()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -1,0 +1,53 @@
+"""StallWatch: a thread that logs which call blocks the event loop."""
+
+import asyncio
+import logging
+import sys
+import threading
+import traceback
+
+from runner.clock import monotonic_s
+
+log = logging.getLogger("runner")
+
+
+class StallWatch:
+    """Logs the stack of the event loop's thread once the loop has not run for `stall_s`. Create and start it on that loop."""
+
+    def __init__(self, stall_s: float) -> None:
+        self._stall_s = stall_s
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._last_tick_s = monotonic_s()
+        self._stopping = threading.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._run, name="runner-stall-watch", daemon=True)
+
+    def start(self) -> None:
+        self._tick()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        self._stopping.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        self._last_tick_s = monotonic_s()
+        self._timer = self._loop.call_later(self._stall_s / 4, self._tick)
+
+    def _run(self) -> None:
+        reported_tick_s = 0.0
+        while not self._stopping.wait(self._stall_s / 4):
+            tick_s = self._last_tick_s
+            if monotonic_s() - tick_s > self._stall_s and tick_s != reported_tick_s:
+                reported_tick_s = tick_s
+                frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the one way to see another thread's stack
+                stack = "".join(traceback.format_stack(frame)) if frame else "(no stack)"
+                log.warning(
+                    "the event loop has stood still for over %g s; make this call async or the task a plain function:\n%s",
+                    self._stall_s,
+                    stack,
+                )

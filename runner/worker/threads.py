@@ -1,0 +1,53 @@
+"""Threads: run plain functions outside the event loop. A thread cannot be stopped, so the process must be able to end without it."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any
+
+
+class DaemonThreads:
+    """Starts a thread when a call finds none idle, and keeps it for later calls.
+
+    The threads of `concurrent.futures` are no daemons: a function that never returns would keep the process from ending.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._started = 0
+
+    def run(self, call: Callable[[], Any]) -> Future[Any]:
+        """Run the call in a thread. The future cannot be cancelled."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # the thread sets the result in any case, so nothing may cancel the future before
+        self._calls.put((future, call))
+        if not self._idle.acquire(blocking=False):
+            self._started += 1
+            threading.Thread(target=self._work, name=f"runner-task-{self._started}", daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """End the idle threads at once, and each busy one when its function returns."""
+        for _ in range(self._started):
+            self._calls.put(None)
+
+    def _work(self) -> None:
+        while (item := self._calls.get()) is not None:
+            future, call = item
+            value: Any = None
+            raised: BaseException | None = None
+            try:
+                value = call()
+            except StopIteration as error:
+                raised = RuntimeError(f"a plain function raised {error!r}")  # a Future refuses a StopIteration
+            except BaseException as error:  # noqa: BLE001 - the attempt decides what each error means
+                raised = error
+            # Idle before the future is set: the next call comes as soon as it is, and would start a thread without need.
+            self._idle.release()
+            if raised is None:
+                future.set_result(value)
+            else:
+                future.set_exception(raised)
+            del item, future, call, value, raised  # an idle thread keeps nothing of its last call alive
