@@ -1,29 +1,32 @@
-"""Executor: runs one attempt and says what it came to. No Redis here."""
+"""Executor: runs one attempt and hands over its outcome. It never talks to Redis."""
 
 import asyncio
 import contextvars
-import json
 import logging
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
 from runner.client import Task
-from runner.clock import MICROSECONDS, milliseconds, wall_us
 from runner.deadlines import Deadlines
-from runner.errors import ConfigurationError, InvalidArguments, RateLimited
-from runner.jobs import Attempt, Ending, Outcome, StartedJob, TaskDefinition, enter
-from runner.limits import retry_after_s
+from runner.errors import InvalidArguments, RateLimited
+from runner.jobs import Attempt, Outcome, StartedJob, TaskDefinition, enter
 from runner.settings import Settings
+from runner.worker.outcomes import Outcomes, text_of
 from runner.worker.threads import DaemonThreads
 
 log = logging.getLogger("runner")
 
-_LARGEST_RESULT = 64_000_000
-"""Bytes. Redis closes the connection at some hundred million, and the outcome could never be delivered."""
-_LONGEST_MESSAGE = 2_000
-_DEEPEST_TRACEBACK = 20
+
+class _Run:
+    """One attempt with its task, and its thread once a plain function has one."""
+
+    __slots__ = ("attempt", "task", "thread")
+
+    def __init__(self, attempt: Attempt, task: TaskDefinition) -> None:
+        self.attempt = attempt
+        self.task = task
+        self.thread: asyncio.Future[Any] | None = None
 
 
 class Executor:
@@ -31,167 +34,102 @@ class Executor:
 
     def __init__(self, tasks: Mapping[str, Task[..., Any]], settings: Settings) -> None:
         self._tasks = tasks
-        self._settings = settings
+        self._outcomes = Outcomes(settings)
         self._threads = DaemonThreads()
         self._deadlines = Deadlines()
-        self._outlasted: set[asyncio.Task[object]] = set()
-        self._result_ttl_ms = settings.result_ttl_ms
-        self._failed_ttl_ms = settings.failed_ttl_ms
-
-    async def execute(self, job: StartedJob, record: Callable[[Outcome], None]) -> None:
-        """Run the attempt, and hand its outcome to `record` once. Returns when its slot can be used again.
-
-        The thread of a plain function cannot be stopped: past its time-out the outcome waits for it, or the job would run again
-        beside it, and beyond its limits. Cancellation passes through, with nothing recorded but a time-out that came before.
-        """
-        registered = self._tasks.get(job.task)
-        if registered is None:
-            record(self._failed(job, "unknown_task", f"this worker has no task {job.task!r} (it has: {', '.join(self._tasks) or 'none'})"))
-            return
-        task = registered.definition
-        thread: asyncio.Future[Any] | None = None
-        attempt = enter(job)
-        try:
-            arguments = task.arguments.decode(job.args)
-            if task.is_async:
-                call = task.function(**arguments)
-            else:
-                thread = self._start_thread(task, arguments)
-                call = asyncio.shield(thread)
-            if task.policy.timeout_s is None:
-                value = await call
-            else:
-                with self._deadlines.within(task.policy.timeout_s) as deadline:
-                    value = await call
-            record(self._succeeded(attempt, task, value))
-        except InvalidArguments as error:
-            record(self._failed(job, type(error).__name__, str(error)))
-        except RateLimited as error:
-            record(self._throttled(attempt, task, error))
-        except TimeoutError as error:
-            timed_out = task.policy.timeout_s is not None and deadline.expired
-            text = f"took longer than its time-out of {task.policy.timeout_s:g} s" if timed_out else _text_of(error)
-            outcome = self._raised(job, task, error, text)._replace(settled=attempt.settled_text)
-            try:
-                if thread is not None and not thread.done():
-                    await self._outlast(thread)
-            finally:
-                record(outcome)
-        except BaseException as error:
-            if _is_ours(error):
-                raise
-            record(self._raised(job, task, error, _text_of(error))._replace(settled=attempt.settled_text))
-        finally:
-            if thread is not None and not thread.done():
-                await self._until_done(thread)
+        self._waiting_for_thread: set[asyncio.Task[object]] = set()
 
     @property
     def overdue(self) -> set[asyncio.Task[object]]:
-        """The tasks of attempts that go on past their time-out."""
-        return self._deadlines.overdue | self._outlasted
+        """The tasks of attempts that go on past their time-out, or whose thread goes on past a cancellation."""
+        return self._deadlines.overdue | self._waiting_for_thread
 
-    async def _outlast(self, thread: asyncio.Future[Any]) -> None:
+    async def execute(self, job: StartedJob, record: Callable[[Outcome], None]) -> None:
+        """Run the attempt and hand its outcome to `record` once. Returns when the slot can be used again.
+
+        A cancellation is raised again, and nothing is recorded unless the task's time-out was over before.
+        """
+        attempt = enter(job)
+        task = self._tasks.get(job.task)
+        if task is None:
+            text = f"this worker has no task {job.task!r} (it has: {', '.join(self._tasks) or 'none'})"
+            record(self._outcomes.failed(attempt, "unknown_task", text))
+            return
+        run = _Run(attempt, task.definition)
+        try:
+            outcome = await self._perform(run)
+            try:
+                if run.thread is not None:
+                    # Recorded while the thread goes on after a time-out, the job would run again alongside it and exceed its limits.
+                    await self._until_returned(run.thread)
+            finally:
+                record(outcome)
+        finally:
+            if run.thread is not None:
+                await self._until_left(run.thread)
+
+    def close(self) -> None:
+        """Let the threads go; a busy one ends when its function returns."""
+        self._threads.close()
+
+    async def _perform(self, run: _Run) -> Outcome:
+        """What the attempt comes to. Raises only what ends it from outside."""
+        policy = run.task.policy
+        deadline = None if policy.timeout_s is None else self._deadlines.within(policy.timeout_s)
+        try:
+            call = self._start(run)
+            if deadline is None:
+                value = await call
+            else:
+                with deadline:
+                    value = await call
+            return self._outcomes.succeeded(run.attempt, run.task, value)
+        except InvalidArguments as error:
+            return self._outcomes.failed(run.attempt, type(error).__name__, str(error))
+        except RateLimited as error:
+            return self._outcomes.throttled(run.attempt, run.task, error)
+        except BaseException as error:
+            if _is_from_outside(error):
+                raise
+            if isinstance(error, TimeoutError) and deadline is not None and deadline.expired:
+                return self._outcomes.raised(run.attempt, run.task, error, f"took longer than its time-out of {policy.timeout_s:g} s")
+            return self._outcomes.raised(run.attempt, run.task, error, text_of(error))
+
+    def _start(self, run: _Run) -> Awaitable[Any]:
+        """Begin the call. Raises `InvalidArguments` if what is stored does not fit the task's signature."""
+        arguments = run.task.arguments.decode(run.attempt.job.args)
+        if run.task.is_async:
+            call: Awaitable[Any] = run.task.function(**arguments)
+            return call
+        run.thread = asyncio.wrap_future(self._threads.run(partial(contextvars.copy_context().run, run.task.function, **arguments)))
+        return asyncio.shield(run.thread)
+
+    async def _until_returned(self, thread: asyncio.Future[Any]) -> None:
+        """Wait for a thread that goes on: it cannot be stopped, and uses the slot as long as it runs."""
+        if thread.done():
+            return
         log.warning("a plain function goes on past its time-out or cancellation; its slot stays taken until it returns")
         attempt = asyncio.current_task()
         assert attempt is not None, "attempts are tasks"
-        self._outlasted.add(attempt)
+        self._waiting_for_thread.add(attempt)
         try:
             await asyncio.wait({thread})
         finally:
-            self._outlasted.discard(attempt)
+            self._waiting_for_thread.discard(attempt)
+        thread.exception()  # too late to be the outcome; not retrieved, asyncio would log it
 
-    async def _until_done(self, thread: asyncio.Future[Any]) -> None:
-        """Wait for a thread that nobody can stop, whatever its function raises; its slot is taken as long as it runs."""
+    async def _until_left(self, thread: asyncio.Future[Any]) -> None:
+        """The same at the end of the attempt. A cancellation now means that the worker leaves without the thread."""
         try:
-            await self._outlast(thread)
+            await self._until_returned(thread)
         except asyncio.CancelledError:
-            thread.cancel()  # the worker leaves without it: nobody will be there when it returns
+            thread.cancel()  # the event loop may be closed when the function returns; a cancelled future does not call it then
             raise
-        if not thread.cancelled():
-            thread.exception()
-
-    def close(self) -> None:
-        """Let go of the threads; those still running end with their functions."""
-        self._threads.close()
-
-    def _start_thread(self, task: TaskDefinition, arguments: dict[str, Any]) -> asyncio.Future[Any]:
-        call = partial(contextvars.copy_context().run, task.function, **arguments)
-        return asyncio.wrap_future(self._threads.run(call))
-
-    def _succeeded(self, attempt: Attempt, task: TaskDefinition, value: Any) -> Outcome:
-        ttl_s = task.policy.result_ttl_s
-        ttl_ms = self._result_ttl_ms if ttl_s is None else milliseconds(ttl_s)
-        payload = task.arguments.encode_result(value)
-        if len(payload) > _LARGEST_RESULT:
-            text = f"the result has {len(payload)} bytes of JSON, {_LARGEST_RESULT} at most are kept: store it elsewhere and return where"
-            return self._failed(attempt.job, "ResultTooLarge", text)._replace(settled=attempt.settled_text)
-        return Outcome(attempt.job, Ending.succeeded, payload, 0, ttl_ms, attempt.settled_text)
-
-    def _throttled(self, attempt: Attempt, task: TaskDefinition, error: RateLimited) -> Outcome:
-        """The provider said wait: not a failure. The bucket is frozen for everybody, and the job goes back to its place."""
-        job = attempt.job
-        try:
-            bucket = attempt.open_context().bucket(error.limit)
-        except ConfigurationError as unknown:
-            return self._raised(job, task, unknown, str(unknown))
-        said_s = retry_after_s(error.retry_after, wall_us() / MICROSECONDS)
-        wait_s = min(self._settings.freeze_s if said_s is None else said_s, self._settings.longest_freeze_s)
-        log.warning("job %s (%s): the provider behind %s said wait, for %.3g s", job.id, job.task, bucket, wait_s)
-        return Outcome(job, Ending.throttled, b"", round(wait_s * MICROSECONDS), self._result_ttl_ms, attempt.settled_text, bucket)
-
-    def _failed(self, job: StartedJob, kind: str, message: str, trace: str = "") -> Outcome:
-        """A dead letter: no retry can help, or none is left."""
-        log.error("job %s (%s) failed for good in attempt %d: %s: %s", job.id, job.task, job.attempt, kind, message)
-        return Outcome(job, Ending.failed, _error(kind, message, trace), 0, self._failed_ttl_ms)
-
-    def _raised(self, job: StartedJob, task: TaskDefinition, error: BaseException, message: str) -> Outcome:
-        kind, trace = type(error).__name__, _trace_of(error)
-        retry = job.failures + 1
-        if retry > task.policy.retries:
-            return self._failed(job, kind, message, trace)
-        delay_s = task.policy.backoff.delay_s(retry)
-        log.warning(
-            "job %s (%s) failed in attempt %d, retry %d of %d in %.1f s: %s: %s",
-            job.id,
-            job.task,
-            job.attempt,
-            retry,
-            task.policy.retries,
-            delay_s,
-            kind,
-            message,
-        )
-        # Kept for the time of a result if somebody has asked to stop the job: then this attempt was its last.
-        return Outcome(job, Ending.retry, _error(kind, message, trace), round(delay_s * MICROSECONDS), self._result_ttl_ms)
 
 
-def _is_ours(error: BaseException) -> bool:
+def _is_from_outside(error: BaseException) -> bool:
     """Whether this ends the attempt from outside. A handler's own `sys.exit()` or CancelledError is a failure like any other."""
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is None or task.cancelling() > 0
     return isinstance(error, (KeyboardInterrupt, GeneratorExit))
-
-
-def _error(kind: str, message: str, trace: str = "") -> bytes:
-    fields = {"type": kind, "message": _sendable(message)[:_LONGEST_MESSAGE]}
-    if trace:
-        fields["traceback"] = _sendable(trace)[-4 * _LONGEST_MESSAGE :]
-    return json.dumps(fields).encode()
-
-
-def _sendable(text: str) -> str:
-    """The text without lone surrogates, which no UTF-8 answer can carry."""
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as unprintable:  # noqa: BLE001 - the text is the handler's code too
-        return f"(no text: {type(unprintable).__name__})"
-
-
-def _trace_of(error: BaseException) -> str:
-    """The handler's part of the traceback."""
-    return "".join(traceback.format_exception(error, limit=-_DEEPEST_TRACEBACK))

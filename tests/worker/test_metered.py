@@ -122,13 +122,20 @@ async def test_handlers_settle_and_refund_in_coroutines_and_in_threads(app: Runn
         current_job().settle("tokens", 250)
         raise ValueError("after the call")
 
-    await crew.start(app)
-    jobs: list[JobHandle[Any]] = [await used_less.submit(100), await used_none.submit(100), await used_more.submit(100)]
+    @app.task(limits=[limit], cost={"tokens": "estimate"})
+    async def used_for_nothing(estimate: int) -> int:
+        current_job().settle("tokens", 20)
+        return "no number"  # type: ignore[return-value] # the fault under test
 
-    assert await ended(jobs) == ["succeeded", "succeeded", "failed"]
+    await crew.start(app)
+    tasks = (used_less, used_none, used_more, used_for_nothing)
+    jobs: list[JobHandle[Any]] = [await task.submit(100) for task in tasks]
+
+    assert await ended(jobs) == ["succeeded", "succeeded", "failed", "failed"]
     status = await app.client.control.show("tokens")
     # What may have refilled while a job ran is not given back: less than a token here.
-    assert 1_000 - 30 - 0 - 250 - 2 <= status.buckets[0].tokens <= 1_000 - 30 - 0 - 250
+    used = 30 + 0 + 250 + 20
+    assert 1_000 - used - 2 <= status.buckets[0].tokens <= 1_000 - used
 
 
 async def test_a_refused_settlement_is_an_error_of_the_handler_and_settles_nothing(app: Runner, crew: Crew) -> None:
