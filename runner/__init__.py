@@ -1,7 +1,7 @@
 """Background jobs for Python that never break a rate limit."""
 
 from runner.asgi import KeyFunction, RateLimitMiddleware, Rule, by_api_key, by_client_address, by_header, by_user
-from runner.client import Client, Control, JobHandle, JobRequest, Runner, Task
+from runner.client import Client, Control, JobHandle, JobRequest, Runner, Task, load_app
 from runner.errors import (
     AccessRefused,
     AlreadyFinished,
@@ -93,6 +93,7 @@ __all__ = [
     "by_user",
     "current_job",
     "explain",
+    "load_app",
     "load_settings",
     "raise_rate_limited",
 ]

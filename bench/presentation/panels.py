@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from bench.results import number
-from runner.cli.svg import INK, LINE, QUIET, SERIES, TRACK, document, line, rect, shortened, text
+from runner.cli.simulate.shapes import INK, LINE, QUIET, SERIES, TRACK, document, line, rect, shortened, text
 
 OURS, OTHER = SERIES[0], SERIES[5]
 _WIDTH, _EDGE, _GAP, _ROW = 960, 32, 44, 26

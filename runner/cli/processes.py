@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from runner.cli.loading import configure, deferred, load_app
+from runner.cli.loading import deferred, load
 from runner.cli.options import App, AsJson, RedisUrl
 from runner.cli.output import log_to_stderr, say, say_json
 from runner.cli.signals import Signals
-from runner.client import Runner
+from runner.client import Runner, configure
 from runner.connection import EmbeddedServer, embedded_folder, parse_address, shown_url
 from runner.errors import RunnerError
 from runner.worker import Worker
@@ -25,7 +25,7 @@ if sys.platform == "win32":
 else:
     from uvloop import new_event_loop
 
-_serve_api = deferred("runner.http.server:serve")
+_serve_api = deferred("runner.http:serve")
 _demonstrate = deferred("runner.cli.demo.show:run")
 
 Concurrency = Annotated[int | None, typer.Option("--concurrency", "-c", help="Jobs this worker runs at once (100).", show_default=False)]
@@ -61,7 +61,7 @@ def worker(
         "record_starts": record_starts or None,
         **_lease_options(lease),
     }
-    runner = load_app(app, **options)
+    runner = load(app, **options)
     with _server_of(runner) as server:
         _run(_work(runner, server, as_json=json))
 
@@ -77,7 +77,7 @@ def api(
 ) -> None:
     """Serve the HTTP API of the app's queue. It needs the app only for the queue's name; tasks are known from the workers."""
     log_to_stderr(verbose=verbose)
-    runner = load_app(app, redis_url=redis_url, max_backlog=max_backlog)
+    runner = load(app, redis_url=redis_url, max_backlog=max_backlog)
     with _server_of(runner) as server:
         _announce("api", runner, server, as_json=json)
         _run(_serve_alone(runner, host, port, as_json=json))
@@ -94,7 +94,7 @@ def dev(
 ) -> None:
     """Everything in one process, for development: embedded server, API and a worker."""
     log_to_stderr(verbose=verbose)
-    runner = load_app(app, redis_url=redis_url, concurrency=concurrency, max_backlog=max_backlog)
+    runner = load(app, redis_url=redis_url, concurrency=concurrency, max_backlog=max_backlog)
     with _server_of(runner) as server:
         _run(_develop(runner, server, host, port))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from runner.cli.loading import load_app
+from runner.cli.loading import load
 from runner.cli.options import App, AsJson, Queue, RedisUrl
 from runner.client import Client
 
@@ -26,7 +26,7 @@ class Target:
 
     def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
         """The answer of `question`, given a client of the queue."""
-        runner = load_app(self.app, redis_url=self.redis_url)
+        runner = load(self.app, redis_url=self.redis_url)
 
         async def answer() -> T:
             async with Client(self.queue or runner.queue, settings=runner.settings) as client:

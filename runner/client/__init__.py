@@ -3,6 +3,7 @@
 from runner.client.app import Runner
 from runner.client.client import Client, JobHandle, JobRequest
 from runner.client.control import Control
+from runner.client.loading import configure, load_app
 from runner.client.task import Task
 
-__all__ = ["Client", "Control", "JobHandle", "JobRequest", "Runner", "Task"]
+__all__ = ["Client", "Control", "JobHandle", "JobRequest", "Runner", "Task", "configure", "load_app"]

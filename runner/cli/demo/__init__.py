@@ -1,1 +1,5 @@
-"""The tasks that run when no --app is given, and the demonstration that measures the promises with them."""
+"""The tasks of a command without --app, and a demonstration with them: real calls and a killed worker, measured against the promises."""
+
+from runner.cli.demo.tasks import jobs
+
+__all__ = ["jobs"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from runner.cli.loading import load_app
+from runner.cli.loading import load
 from runner.cli.output import say, say_json
 from runner.cli.simulate.chart import chart_of
 from runner.cli.simulate.grammar import parse_jobs, parse_limit, parse_pairs, read_jobs
@@ -85,7 +85,7 @@ def simulate(
         settings, limits = Settings(), tuple(extra)
         spec = TaskSpec("simulated", {}, tuple(one.name for one in limits), fair_by=_FAIR_BY)
     else:
-        runner = load_app(app)
+        runner = load(app)
         settings, chosen = runner.settings, _task(runner, task).definition
         limits = _merged(chosen.limits, extra)
         spec = replace(chosen.spec, limits=tuple(one.name for one in limits))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil, log10
 
 from runner.cli.simulate.chart import Chart, chart_of, headline, in_words, limit_words, longest_waiting, tick_width, within_words
-from runner.cli.svg import BOUND, LINE, OTHERS, QUIET, SERIES, TRACK, document, line, rect, shortened, text, width_of
+from runner.cli.simulate.shapes import BOUND, LINE, OTHERS, QUIET, SERIES, TRACK, document, line, rect, shortened, text, width_of
 from runner.simulation import Drain, TenantReport
 
 _WIDTH, _LEFT, _RIGHT = 960, 56, 32

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.cli.simulate.chart import Chart, chart_of, headline, in_words, limit_words, longest_waiting, tightest, within_words
-from runner.cli.svg import printable
+from runner.cli.simulate.shapes import printable
 from runner.simulation import Drain, TenantReport
 
 _ROWS = 8

@@ -1,0 +1,50 @@
+"""load_app: from `module:object`, as RUNNER_APP and --app name it, to the Runner of a project."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from runner.client.app import Runner
+from runner.errors import ConfigurationError
+from runner.settings import load_settings
+
+
+def load_app(path: str | None = None, *, default: str | None = None, **settings: Any) -> Runner:
+    """The Runner that `path` names as `module:object`, or else RUNNER_APP, or else `default`; without any, a Runner of queue "default".
+
+    The module is looked for in the current folder first. The settings given here replace those of the Runner; None leaves one
+    as it is. Raises `ConfigurationError` if there is no such module or object.
+    """
+    found = load_settings(app=path, **settings)
+    name = found.app or default
+    if name is None:
+        return Runner(settings=found)
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise ConfigurationError(f"app {name!r} is not understood: write module:object, like shop.tasks:jobs")
+    app = _imported(module, name)
+    for part in attribute.split("."):
+        app = getattr(app, part, None)
+    if not isinstance(app, Runner):
+        raise ConfigurationError(f"app {name!r}: {attribute} is {type(app).__name__}, not a Runner; name the object made by Runner(...)")
+    configure(app, **settings)
+    return app
+
+
+def configure(runner: Runner, **settings: Any) -> None:
+    """Replace settings of a Runner; None leaves one as it is."""
+    given = {field: value for field, value in settings.items() if value is not None}
+    runner.settings = load_settings(**{**runner.settings.model_dump(exclude_unset=True), **given})
+
+
+def _imported(module: str, app: str) -> Any:
+    """The module. Another one that is missing inside it is an error of its own."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        raise ConfigurationError(f"app {app!r}: there is no module {error.name!r} in {Path.cwd()} or on the path") from error
