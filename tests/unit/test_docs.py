@@ -244,6 +244,27 @@ def test_the_architecture_has_every_room_and_what_it_may_import() -> None:
         assert documented[room] == others.keys() - {"__init__"} - own | names, room
 
 
+def test_the_picture_of_the_rooms_shows_every_arrow_that_does_not_follow_from_others() -> None:
+    picture = (DOCS / "architecture.md").read_text().partition("```mermaid")[2].partition("```")[0]
+    names = {"public": "__init__", "main": "__main__"}
+    drawn = {
+        (names.get(start, start), names.get(end, end)) for start, end in re.findall(r"^ +(\w+)(?:\[.*\])? --> (\w+)", picture, re.MULTILINE)
+    }
+
+    floors: dict[str, set[str]] = {}  # a room within a room counts as the outer one
+    for room, others in ROOMS.items():
+        outer = room.partition("/")[0]
+        floors.setdefault(outer, set()).update(other.partition("/")[0] for other in others)
+        floors[outer].discard(outer)
+
+    def below(room: str) -> set[str]:
+        return {reached for other in floors[room] for reached in (other, *below(other))}
+
+    arrows = {(room, other) for room, others in floors.items() for other in others if room not in GROUND}
+    direct = {(room, other) for room, other in arrows if not any(other in below(between) for between in floors[room])}
+    assert {arrow for arrow in drawn if "ground" not in arrow and "api" not in arrow} == direct
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_paths_and_links_in_documents_exist(document: Path) -> None:
     text = document.read_text()
