@@ -9,7 +9,7 @@ import hiredis
 
 from runner import Settings, Submission
 from runner.jobs.job import Ending, Outcome, StartedJob
-from runner.store import scripts
+from runner.store import ClaimRequest, scripts
 from runner.store.job_store import JobStore
 from runner.store.replies import claimed
 
@@ -82,7 +82,7 @@ class BareQueue:
         return _words(self._store.submit(jobs))
 
     def claim(self, free: int) -> Sequence[str | bytes | int]:
-        return _words(self._store.claim(self._worker, free, (), read_more=True))
+        return _words(self._store.claim(self._worker, ClaimRequest(free, read_more=True)))
 
     def claimed(self, answer: Any) -> list[StartedJob]:
         return claimed(self._worker, answer).jobs

@@ -4,7 +4,7 @@ An actor holds the role it needs: `Submissions` and `Jobs` (producers, operators
 heartbeat's thread), `Duties` (the leader), `Limits` (catalog, tokens, control). `JobStore` is all of them.
 """
 
-from runner.store.claims import Claims
+from runner.store.claims import ClaimRequest, Claims, Look
 from runner.store.data_format import FORMAT
 from runner.store.doctor import Finding, Level, examine, refuse_unfit_server
 from runner.store.duties import Duties
@@ -20,6 +20,7 @@ from runner.store.submissions import Submissions
 __all__ = [
     "FORMAT",
     "MOST_PER_CALL",
+    "ClaimRequest",
     "Claimed",
     "Claims",
     "Decision",
@@ -31,6 +32,7 @@ __all__ = [
     "LeaseStore",
     "Level",
     "Limits",
+    "Look",
     "QueueStore",
     "Submissions",
     "around_attempt",

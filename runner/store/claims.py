@@ -1,6 +1,8 @@
 """Claims: what a worker does with jobs: it claims them, brings back what its attempts came to, and gives back what it does not run."""
 
 from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import NamedTuple
 
 from runner.clock import microseconds, milliseconds
 from runner.connection import command, translated_errors
@@ -9,8 +11,30 @@ from runner.store import replies, scripts
 from runner.store.keys import GROUP
 from runner.store.queue import QueueStore, in_runs
 
-_DO_NOT_LOOK, _LOOK, _LOOK_IF_IDLE = 0, 1, 2
-"""Whether a claim looks at the wakes: not, in any case, or if the read before it returned nothing."""
+
+class Look(IntEnum):
+    """Whether a claim looks at the wakes, to start waiting jobs whose tokens have landed."""
+
+    no = 0
+    yes = 1
+    if_idle = 2
+    """If the blocking read before the claim returned nothing."""
+
+
+class ClaimRequest(NamedTuple):
+    """What a worker asks for with a claim: `free` slots to fill.
+
+    First with the `held` entries, which Redis has delivered to this worker already; then, with `read_more`, with what is on the
+    streams: `owed` jobs of priority normal and low come before the order of priorities. `alone` says that the worker runs nothing:
+    only then does the claim start a job that has lost all but the last of `max_crashes` workers.
+    """
+
+    free: int
+    held: Sequence[replies.HeldEntry] = ()
+    owed: tuple[int, int] = (0, 0)
+    look: Look = Look.yes
+    read_more: bool = False
+    alone: bool = False
 
 
 class Claims(QueueStore):
@@ -25,73 +49,32 @@ class Claims(QueueStore):
         with translated_errors():
             return replies.held_entries(await command(self._patient, *self._blocking_read(worker, count, block_s)), self._priority_of)
 
-    async def claim(
-        self,
-        worker: str,
-        free: int,
-        held: Sequence[replies.HeldEntry],
-        *,
-        read_more: bool,
-        look: bool = True,
-        owed: tuple[int, int] = (0, 0),
-        alone: bool = True,
-    ) -> replies.Claimed:
-        """Start up to `free` jobs with their tokens taken: the held ones, then what normal and low are `owed`, then in order.
-
-        `alone` says that the worker runs nothing: only then is a job started that has lost all but the last of `max_crashes` workers.
-        Raises `LeaseLost`.
-        """
-        rest: list[scripts.Argument] = [part for entry in held for part in entry]
-        look_at = _LOOK if look else _DO_NOT_LOOK
-        arguments = self._claim_arguments(worker, free, owed, read_more=read_more, look=look_at, seen="", alone=alone)
-        return replies.claimed(worker, await self._run("claim", rest, force=False, **arguments))
+    async def claim(self, worker: str, request: ClaimRequest) -> replies.Claimed:
+        """Start jobs with their tokens taken, as many as there are slots for. Raises `LeaseLost`."""
+        held: list[scripts.Argument] = [part for entry in request.held for part in entry]
+        return replies.claimed(worker, await self._run("claim", held, force=False, **_claim_arguments(worker, request)))
 
     async def wait_and_claim(
-        self,
-        worker: str,
-        free: int,
-        seen: Sequence[bytes],
-        *,
-        block_s: float,
-        look: bool = True,
-        owed: tuple[int, int] = (0, 0),
+        self, worker: str, request: ClaimRequest, seen: Sequence[bytes], *, block_s: float
     ) -> tuple[list[replies.HeldEntry], replies.Claimed]:
-        """Wait up to `block_s` for ready jobs, and start them as `claim` does, in one way there and back; with them, what was read.
+        """Wait up to `block_s` for ready jobs and start them in one round trip: the entries that the read returned, and what was started.
 
-        `seen` are the latest entries of each stream that this worker has seen. The wakes are looked at if nothing came, or with `look`.
-        A suspect is not started: what else the worker will run by then is not known when this is sent.
+        The request is sent before the read has replied, so it holds no entries and starts no suspect. It passes `seen`, for each stream
+        the latest entry that this worker has seen, and claims everything pending after it.
         """
-        # COUNT counts for each stream, so a third of the free slots is asked of each.
-        read = self._blocking_read(worker, max(free // len(Priority), 1), block_s)
-        last = b" ".join(seen)
-        look_at = _LOOK if look else _LOOK_IF_IDLE
-        arguments = self._claim_arguments(worker, free, owed, read_more=False, look=look_at, seen=last, alone=False)
-        brought, answer = await self._run_behind(read, "claim", **arguments)
-        held = replies.held_entries(brought, self._priority_of)
+        # COUNT counts for each stream, so the read asks each for a third of the free slots.
+        read = self._blocking_read(worker, max(request.free // len(Priority), 1), block_s)
+        arguments = _claim_arguments(worker, request, seen=b" ".join(seen))
+        entries, answer = await self._run_behind(read, "claim", **arguments)
+        held = replies.held_entries(entries, self._priority_of)
         if answer is None:
-            look, more = look or not held, len(held) > 1
-            return held, await self.claim(worker, free, held, read_more=more, look=look, owed=owed, alone=False)
+            look = Look.yes if request.look is Look.yes or not held else Look.no
+            return held, await self.claim(worker, request._replace(held=held, look=look, read_more=len(held) > 1))
         return held, replies.claimed(worker, answer)
 
     def _blocking_read(self, worker: str, count: int, block_s: float) -> list[scripts.Argument]:
         read: list[scripts.Argument] = ["XREADGROUP", "GROUP", GROUP, worker, "COUNT", count, "BLOCK", milliseconds(block_s)]
         return [*read, "STREAMS", *self._streams, ">", ">", ">"]
-
-    def _claim_arguments(
-        self, worker: str, free: int, owed: tuple[int, int], *, read_more: bool, look: int, seen: bytes | str, alone: bool
-    ) -> dict[str, scripts.Argument]:
-        return {
-            "worker": worker,
-            "free": free,
-            "read_more": int(read_more),
-            "look": look,
-            "seen": seen,
-            "normal_owed": owed[0],
-            "low_owed": owed[1],
-            "alone": int(alone),
-            "max_crashes": self.settings.max_crashes,
-            "record_starts": int(self.settings.record_starts),
-        }
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> list[str]:
         """Record what attempts came to: for each 'accepted', 'repeated' or 'stale'. At most 500."""
@@ -104,4 +87,19 @@ class Claims(QueueStore):
     async def reconcile(self, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:
         """Give back all that Redis thinks this worker holds except what it has in hand; how many that were. `leave` signs off."""
         rest: list[scripts.Argument] = [part for job in in_hand for part in (job.priority, job.entry)]
-        return int(await self._run("reconcile", rest, worker=worker, leave=int(leave), result_ttl_ms=self.settings.result_ttl_ms))
+        return int(await self._run("reconcile", rest, worker=worker, leave=int(leave)))
+
+
+def _claim_arguments(worker: str, request: ClaimRequest, seen: bytes = b"") -> dict[str, scripts.Argument]:
+    """The request as claim.lua takes it, apart from the held entries."""
+    free, _, (normal_owed, low_owed), look, read_more, alone = request
+    return {
+        "worker": worker,
+        "free": free,
+        "read_more": int(read_more),
+        "look": look.value,
+        "seen": seen,
+        "normal_owed": normal_owed,
+        "low_owed": low_owed,
+        "alone": int(alone),
+    }

@@ -51,12 +51,7 @@ class Duties(Calendars):
 
     async def reclaim(self) -> tuple[int, int, int]:
         """Take back what lapsed workers hold: (entries, workers removed, jobs given up as poison)."""
-        entries, workers, poisoned = await self._run(
-            "reclaim",
-            budget=MOST_PER_CALL,
-            max_crashes=self.settings.max_crashes,
-            result_ttl_ms=self.settings.result_ttl_ms,
-        )
+        entries, workers, poisoned = await self._run("reclaim", budget=MOST_PER_CALL)
         return entries, workers, poisoned
 
     async def trim(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from runner.clock import monotonic_s
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.jobs import Ending, Outcome, Priority, StartedJob
-from runner.store import Claimed, Claims, HeldEntry, around_attempt
+from runner.store import Claimed, ClaimRequest, Claims, HeldEntry, Look, around_attempt
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.completer import Completer
 from runner.worker.executor import Executor
@@ -85,7 +85,7 @@ class Claimer:
             return None
         async with self._undisturbed:
             try:
-                claimed = await self._store.claim(self._worker, free, [], read_more=False, owed=self._owed, alone=False)
+                claimed = await self._store.claim(self._worker, ClaimRequest(free, owed=self._owed))
             except (StoreUnavailable, LeaseLost) as error:
                 self._check_due_s = monotonic_s()  # Redis may have started what nobody here knows of
                 if isinstance(error, LeaseLost):
@@ -121,14 +121,15 @@ class Claimer:
 
     async def _claim(self, free: int, held: Sequence[HeldEntry] = (), *, alone: bool = False) -> Claimed:
         """Start the `held` entries, or without any what is there."""
-        look = self._is_time_to_look(always=not held)
-        return await self._store.claim(self._worker, free, held, read_more=not held, look=look, owed=self._owed, alone=alone)
+        look = Look.yes if self._is_time_to_look(always=not held) else Look.no
+        request = ClaimRequest(free, held, self._owed, look, read_more=not held, alone=alone)
+        return await self._store.claim(self._worker, request)
 
     async def _wait_and_claim(self, free: int) -> Claimed:
         seen = list(self._seen)
-        held, claimed = await self._store.wait_and_claim(
-            self._worker, free, seen, block_s=self._block_s, look=self._is_time_to_look(), owed=self._owed
-        )
+        look = Look.yes if self._is_time_to_look() else Look.if_idle
+        request = ClaimRequest(free, owed=self._owed, look=look)
+        held, claimed = await self._store.wait_and_claim(self._worker, request, seen, block_s=self._block_s)
         # Their group was destroyed, and the claim looked behind them: kept here they would be taken from the workers that run them.
         self._again = [entry for entry in held if _place_of(entry[1]) <= _place_of(seen[entry[0]])]
         self._see(held)

@@ -12,6 +12,7 @@ from runner.connection.client import command
 from runner.errors import StoreUnavailable
 from runner.jobs.job import StartedJob
 from runner.store import scripts
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests.leftovers import keys_of
 from tests.proxy import Proxy
@@ -31,7 +32,7 @@ DUE_S = {"reclaim": 11, "trim": Settings().failed_ttl_s + 1}
 async def claim_again(store: JobStore, started: list[StartedJob]) -> object:
     """As a worker does: after any error it first says what it has in hand."""
     await store.reconcile("w", started)
-    return len((await store.claim("w", 2, [], read_more=True)).jobs)
+    return len((await store.claim("w", ClaimRequest(2, read_more=True))).jobs)
 
 
 CALLS: dict[str, Call] = {

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from runner import BacklogFull, Client, JobOptions, Runner, StoreFull, StoreUnavailable, Worker
+from runner.store.claims import ClaimRequest
 from runner.store.keys import Keys
 from tests import invariants
 from tests.conftest import OWN_KINDS, connect
@@ -125,7 +126,7 @@ async def test_a_full_disk_is_an_outage_that_loses_nothing(server_with_a_limited
         await eventually(lambda: refuses_writes(scene.redis))
 
         with pytest.raises(StoreUnavailable):
-            await store.claim("other", 1, [], read_more=True)  # its first write is the reading
+            await store.claim("other", ClaimRequest(1, read_more=True))  # its first write is the reading
         answer = await scene.post(task="add", args={"left": 1})
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/store-unavailable")
         assert "MISCONF" not in answer.text

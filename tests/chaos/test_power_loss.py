@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from runner import Runner
 from runner.jobs.submission import Submission
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests import invariants
 from tests.conftest import OWN_KINDS, connect
@@ -94,7 +95,7 @@ async def work_for_a_while(server: Server) -> list[Answered]:
         batch = [submission(number), submission(number + 1, "x"), submission(number + 2, "x"), submission(number + 3, delay=0.2)]
         await store.submit(batch)
         answered += [Answered(each.id, file_of(server).stat().st_size) for each in batch]
-        started = (await store.claim("gone", 3, [], read_more=True)).jobs
+        started = (await store.claim("gone", ClaimRequest(3, read_more=True))).jobs
         if len(started) > 1:
             await store.finish("gone", [succeeded(each) for each in started[1:]])
     await store.close()

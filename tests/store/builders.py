@@ -14,6 +14,7 @@ from runner.jobs.job import Ending, Outcome, Priority, StartedJob
 from runner.jobs.submission import Submission
 from runner.limits import Limit, Need, TokenBucket, encode_needs
 from runner.settings import Settings
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.replies import HeldEntry
 from tests.leftovers import immortal_keys, keys_of
@@ -111,7 +112,7 @@ async def claim(
 ) -> list[StartedJob]:
     """Start what can start; the worker is enlisted or renewed first, so that its lease is never what a test is about."""
     await store.enlist(worker, "{}")
-    return (await store.claim(worker, free, held, read_more=more)).jobs
+    return (await store.claim(worker, ClaimRequest(free, held, read_more=more, alone=True))).jobs
 
 
 def ids(started: Iterable[StartedJob]) -> list[str]:

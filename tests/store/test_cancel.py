@@ -4,6 +4,7 @@ import pytest
 
 from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome, Priority
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests.store.builders import Clock, claim, enlist, ids, interval, job, jobs, publish, succeeded
 from tests.store.inside import all_keys, nudged, spoken_for, states, stream_ids, wakes
@@ -173,7 +174,7 @@ async def test_the_entry_of_a_cancelled_and_forgotten_job_is_dropped(store: JobS
     await command(store.redis, "DEL", store.keys.job("a"))
     await enlist(store, "w")
 
-    assert (await store.claim("w", 1, [], read_more=True)).dropped == 1
+    assert (await store.claim("w", ClaimRequest(1, read_more=True))).dropped == 1
 
 
 async def test_a_waiting_job_is_found_whatever_its_priority(store: JobStore) -> None:

@@ -6,6 +6,7 @@ from runner.connection.client import command
 from runner.errors import LeaseLost
 from runner.jobs.job import Priority
 from runner.limits import BucketState, Limit
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
 from runner.store.replies import Claimed
@@ -59,15 +60,15 @@ async def test_two_workers_never_start_the_same_job(store: JobStore) -> None:
 
 async def test_a_claim_without_work_says_when_to_come_again(store: JobStore, clock: Clock) -> None:
     await enlist(store, "w")
-    assert await store.claim("w", 1, [], read_more=True) == Claimed([], -1, 0)
+    assert await store.claim("w", ClaimRequest(1, read_more=True)) == Claimed([], -1, 0)
     await publish(store, interval("x", every=10))
     await store.submit(jobs(2, needs=["x"]))
     await claim(store)
 
     clock.advance(4)
-    assert await store.claim("w", 1, [], read_more=True) == Claimed([], 6_000_000, 0)
+    assert await store.claim("w", ClaimRequest(1, read_more=True)) == Claimed([], 6_000_000, 0)
     clock.advance(7)
-    claimed = await store.claim("w", 1, [], read_more=True)
+    claimed = await store.claim("w", ClaimRequest(1, read_more=True))
     assert ids(claimed.jobs) == ["j1"]
 
 
@@ -113,7 +114,7 @@ async def test_a_held_job_cancelled_meanwhile_is_dropped_and_its_token_is_free(s
     held = await store.read("w", 1, 0.1)
     await store.cancel("a")
 
-    claimed = await store.claim("w", 1, held, read_more=False)
+    claimed = await store.claim("w", ClaimRequest(1, held))
 
     assert (claimed.jobs, claimed.dropped) == ([], 0)
     assert await stream_ids(store) == []
@@ -132,7 +133,7 @@ async def test_garbage_on_the_streams_is_dropped_and_counted(store: JobStore) ->
     await store.submit([job("real")])
     await enlist(store, "w")
 
-    claimed = await store.claim("w", 10, [], read_more=True)
+    claimed = await store.claim("w", ClaimRequest(10, read_more=True))
 
     assert (ids(claimed.jobs), claimed.dropped) == (["real"], 4)
     assert await stream_ids(store) == ["real"]
@@ -145,7 +146,7 @@ async def test_held_garbage_is_dropped_and_counted(store: JobStore) -> None:
     await enlist(store, "w")
     held = await store.read("w", 10, 0.1)
 
-    assert (await store.claim("w", 10, held, read_more=False)).dropped == 2
+    assert (await store.claim("w", ClaimRequest(10, held))).dropped == 2
     assert await stream_ids(store) == []
     assert await pending_count(store, "w") == 0
 
@@ -177,7 +178,7 @@ async def test_a_stream_or_group_deleted_by_hand_is_made_again(store: JobStore) 
     await command(store.redis, "XGROUP", "DESTROY", store.keys.stream(Priority.normal), GROUP)
     await store.submit([job("high", priority=Priority.high), job("normal")])
 
-    claimed = await store.claim("w", 10, [], read_more=True)
+    claimed = await store.claim("w", ClaimRequest(10, read_more=True))
 
     assert ids(claimed.jobs) == ["high", "normal"]
 
@@ -189,7 +190,7 @@ async def test_a_worker_nobody_knows_starts_nothing(store: JobStore) -> None:
     await store.submit([job("a")])
 
     with pytest.raises(LeaseLost, match="the lease of worker w has lapsed; its jobs were given to others"):
-        await store.claim("w", 1, [], read_more=True)
+        await store.claim("w", ClaimRequest(1, read_more=True))
 
     assert await states(store, ["a"]) == ["queued"]
 
@@ -202,7 +203,7 @@ async def test_a_worker_whose_jobs_were_taken_back_starts_nothing(store: JobStor
     await store.reclaim()
 
     with pytest.raises(LeaseLost):
-        await store.claim("w", 1, held, read_more=True)
+        await store.claim("w", ClaimRequest(1, held, read_more=True))
 
     assert ids(await claim(store, worker="v")) == ["a"]
 

@@ -1,6 +1,7 @@
 """Entries that are easily taken for one another: equal ids on two streams, and one entry delivered twice."""
 
 from runner.jobs.job import Priority
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
 from tests.store.builders import Clock, claim, enlist, interval, job, publish, succeeded
@@ -48,7 +49,7 @@ async def test_a_claim_that_arrives_after_its_worker_gave_all_back_strands_no_jo
     await enlist(store, "slow")
     held = await store.read("slow", 1, 0.1)
     await store.reconcile("slow", [])  # the claim sent before it was given up, and comes only now
-    await store.claim("slow", 1, held, read_more=False)
+    await store.claim("slow", ClaimRequest(1, held))
 
     (started,) = await claim(store, worker="other")
 

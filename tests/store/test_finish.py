@@ -7,6 +7,7 @@ import pytest
 from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome, Priority, StartedJob
 from runner.limits import Concurrency, Need
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests.store.builders import START_US, Clock, claim, enlist, ids, interval, job, jobs, make_store, publish, slot, succeeded
 from tests.store.inside import bucket_state, nudged, pending_count, scores, spoken_for, states, stream_ids
@@ -250,7 +251,7 @@ async def test_finishing_frees_no_reservation_of_others(store: JobStore) -> None
     await publish(store, interval("x", capacity=3, every=60))
     await enlist(store, "w")
     await store.submit(jobs(3, needs=["x"]))
-    (first,) = (await store.claim("w", 1, [], read_more=True)).jobs
+    (first,) = (await store.claim("w", ClaimRequest(1, read_more=True))).jobs
 
     await store.finish("w", [succeeded(first)])
 
@@ -262,7 +263,7 @@ async def test_an_outcome_told_twice_in_one_call_counts_once(store: JobStore, ne
     await publish(store, interval("x", capacity=3, every=60), Concurrency("slots", 3))
     await enlist(store, "w")
     await store.submit(jobs(1, needs=needs))
-    (started,) = (await store.claim("w", 5, [], read_more=True)).jobs
+    (started,) = (await store.claim("w", ClaimRequest(5, read_more=True))).jobs
 
     assert await store.finish("w", [succeeded(started), succeeded(started)]) == ["accepted", "repeated"]
     assert await command(store.redis, "XLEN", store.keys.history) == 1

@@ -1,12 +1,14 @@
 """Concurrency: what is held comes back once, however its holder ends, and nothing leaks a slot."""
 
 import pytest
+from redis.asyncio import Redis
 
 from runner.jobs.job import Ending
 from runner.jobs.submission import Submission
 from runner.limits import Concurrency, TokenBucket
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
-from tests.store.builders import Clock, claim, crash, end, enlist, finish_all, ids, interval, job, jobs, publish, slot
+from tests.store.builders import Clock, claim, crash, end, enlist, finish_all, fresh_store, ids, interval, job, jobs, publish, slot
 from tests.store.inside import field, forgotten_at, scores, states
 
 TWO = Concurrency("x", 2)
@@ -70,21 +72,21 @@ async def test_a_cancelled_running_job_holds_until_its_handler_ends(store: JobSt
 
 
 @pytest.mark.parametrize("max_crashes", [1, 3])
-async def test_a_lost_worker_leaks_nothing(store: JobStore, max_crashes: int) -> None:
-    store.settings = store.settings.model_copy(update={"max_crashes": max_crashes})
-    await publish(store, TWO)
-    await store.submit(holding(1))
-    late = await claim(store)
+async def test_a_lost_worker_leaks_nothing(redis: Redis, redis_url: str, clock: Clock, max_crashes: int) -> None:
+    async with fresh_store(redis, redis_url, clock, max_crashes=max_crashes) as store:
+        await publish(store, TWO)
+        await store.submit(holding(1))
+        late = await claim(store)
 
-    await crash(store)
+        await crash(store)
 
-    assert await used(store) == 0
-    again = await claim(store, worker="v")
-    assert ids(again) == ([] if max_crashes == 1 else ["j0"])
-    assert [await end(store, one) for one in late] == ["stale"]
-    assert await used(store) == len(again)
-    await finish_all(store, again, "v")
-    assert await used(store) == 0
+        assert await used(store) == 0
+        again = await claim(store, worker="v")
+        assert ids(again) == ([] if max_crashes == 1 else ["j0"])
+        assert [await end(store, one) for one in late] == ["stale"]
+        assert await used(store) == len(again)
+        await finish_all(store, again, "v")
+        assert await used(store) == 0
 
 
 async def test_a_start_whose_reply_was_lost_holds_nothing(store: JobStore) -> None:
@@ -105,7 +107,7 @@ async def test_a_start_that_came_after_its_worker_had_given_it_back_holds_nothin
     await store.submit(holding(1))
     held = await store.read("w", 1, 0.01)
     await store.reconcile("w", [])  # the claim below is on its way, and thought lost
-    await store.claim("w", 1, held, read_more=False)
+    await store.claim("w", ClaimRequest(1, held))
     assert await used(store) == 1
 
     (again,) = await claim(store, worker="v")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from runner.store.claims import ClaimRequest, Look
 from runner.store.job_store import JobStore
 from runner.store.replies import Claimed
 from tests.store.builders import Clock, enlist, finish_all, ids, interval, job, publish
@@ -12,7 +13,7 @@ async def claim_alone(store: JobStore, worker: str = "w") -> Claimed:
     """The claim of the only entry there is."""
     held = await store.read(worker, 1, 1)
     assert len(held) == 1
-    return await store.claim(worker, 5, held, read_more=False, look=False, alone=False)
+    return await store.claim(worker, ClaimRequest(5, held, look=Look.no))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome, Priority, StartedJob
 from runner.limits import Concurrency, Limit, Need, Quota, SlidingWindow, TokenBucket
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests.conftest import connect
 from tests.leftovers import immortal_keys, keys_of
@@ -144,7 +145,7 @@ class World(RuleBasedStateMachine):
             self.reconcile()
         self.run(self.store.enlist(worker, "{}"))
         entries = self.run(self.store.read(worker, 1, 0.001)) if held else []
-        claimed = self.run(self.store.claim(worker, free, entries, read_more=True))
+        claimed = self.run(self.store.claim(worker, ClaimRequest(free, entries, read_more=True, alone=True)))
         assert len(claimed.jobs) <= free
         if lost:
             self.lost.add(worker)
@@ -263,7 +264,7 @@ class World(RuleBasedStateMachine):
         still = 0
         while still < 2:
             self.run(self.store.enlist("w", "{}"))
-            started = self.run(self.store.claim("w", 50, [], read_more=True)).jobs
+            started = self.run(self.store.claim("w", ClaimRequest(50, read_more=True, alone=True))).jobs
             self._start("w", started)
             still = 0 if started or self.run(self.store.refill())[0] else still + 1
         if self.run(command(self.store.redis, "EXISTS", self.store.keys.holds)):
@@ -355,7 +356,7 @@ class World(RuleBasedStateMachine):
             moved = 0
             for worker in WORKERS:
                 await self.store.enlist(worker, "{}")
-                started = (await self.store.claim(worker, 50, [], read_more=True)).jobs
+                started = (await self.store.claim(worker, ClaimRequest(50, read_more=True, alone=True))).jobs
                 self._start(worker, started)
                 held = list(self.in_hand.pop(worker, {}).values())
                 moved += len(held)

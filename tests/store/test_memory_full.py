@@ -12,6 +12,7 @@ from runner.errors import StoreFull
 from runner.jobs.job import Ending, Outcome
 from runner.limits import Concurrency, Quota
 from runner.settings import Settings
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.lease import LeaseStore
 from runner.store.scripts import load, script_names
@@ -85,8 +86,8 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     await set_full(store)
     scripts_run.clear()
 
-    started = (await store.claim("w", 1, held, read_more=False)).jobs
-    started += (await store.claim("w", 100, [], read_more=True)).jobs
+    started = (await store.claim("w", ClaimRequest(1, held))).jobs
+    started += (await store.claim("w", ClaimRequest(100, read_more=True))).jobs
     assert {one.id for one in started} == {"a", "b", "c1", "q1", "stop", "gone", "x0", "l0", "l1", "l2"}
     by_id = {one.id: one for one in started}
     assert await store.cancel("stop") == "stopping"
@@ -143,10 +144,10 @@ async def test_a_lease_is_renewed_though_memory_is_full(private_server: Server) 
 
 async def test_forcing_costs_nothing_while_there_is_memory(store: JobStore) -> None:
     await enlist(store, "w")
-    await store.claim("w", 1, [], read_more=True)
+    await store.claim("w", ClaimRequest(1, read_more=True))
     before = (await command(store.redis, "INFO", "commandstats")).decode()
 
-    await store.claim("w", 1, [], read_more=True)
+    await store.claim("w", ClaimRequest(1, read_more=True))
 
     assert "cmdstat_del:" not in before
     assert "cmdstat_del:" not in (await command(store.redis, "INFO", "commandstats")).decode()

@@ -7,6 +7,7 @@ import pytest
 from runner.connection.client import command
 from runner.errors import LeaseLost
 from runner.jobs.job import Priority, StartedJob
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
 from tests.store.builders import Clock, claim, enlist, ids, interval, job, jobs, make_store, publish, succeeded
@@ -135,13 +136,13 @@ async def test_a_job_that_lost_all_but_the_last_worker_runs_by_itself(store: Job
         assert await store.reclaim() == (3, 1, 0)
     await enlist(store, "w")
 
-    first = await store.claim("w", 10, [], read_more=True)
+    first = await store.claim("w", ClaimRequest(10, read_more=True, alone=True))
     assert (ids(first.jobs), first.alone, first.suspect) == (["j0"], True, None)
-    second = await store.claim("w", 9, [], read_more=True, alone=False)
+    second = await store.claim("w", ClaimRequest(9, read_more=True))
     assert (second.jobs, second.alone, second.suspect and second.suspect[2]) == ([], False, b"j1")
     assert await store.finish("w", [succeeded(first.jobs[0])]) == ["accepted"]
     assert second.suspect is not None
-    third = await store.claim("w", 1, [second.suspect], read_more=False)
+    third = await store.claim("w", ClaimRequest(1, [second.suspect], alone=True))
     assert (ids(third.jobs), third.alone) == (["j1"], True)
     assert sorted(await stream_ids(store)) == ["j1", "j2"]
 
@@ -153,7 +154,7 @@ async def test_no_job_is_given_up_for_a_worker_that_ran_another_beside_it(store:
         await store.reclaim()
     started = await claim(store, free=1)
     await command(store.redis, "HDEL", store.keys.job("j1"), "crashes")  # as if it had just come
-    started += (await store.claim("w", 1, [], read_more=True, alone=False)).jobs
+    started += (await store.claim("w", ClaimRequest(1, read_more=True))).jobs
     assert ids(started) == ["j0", "j1"]
     clock.advance(11)
 
@@ -171,7 +172,7 @@ async def test_a_job_held_for_its_turn_to_run_by_itself_goes_back_without_blame(
         await crash(store, clock)
         await store.reclaim()
     await enlist(store, "w")
-    assert (await store.claim("w", 1, [], read_more=True, alone=False)).suspect is not None
+    assert (await store.claim("w", ClaimRequest(1, read_more=True))).suspect is not None
     clock.advance(11)
 
     assert await store.reclaim() == (1, 1, 0)
@@ -205,7 +206,7 @@ async def test_thousands_of_entries_come_back_in_several_calls_and_the_worker_st
 
     assert await store.reclaim() == (500, 0, 0)
     with pytest.raises(LeaseLost):
-        await store.claim("w", 1, [], read_more=True)
+        await store.claim("w", ClaimRequest(1, read_more=True))
     assert await store._run("heartbeat", worker="w", lease_us=10_000_000, enlist=0, details="", stuck=0) == [b"gone"]
     assert await consumers(store) == {"w"}
     assert [await store.reclaim() for _ in range(3)] == [(500, 0, 0), (203, 1, 0), (0, 0, 0)]
@@ -249,7 +250,7 @@ async def test_a_worker_that_reads_on_after_it_was_removed_loses_nothing(store: 
     await store.submit([job("a")])
     held = await store.read("w", 1, 0.1)
     with pytest.raises(LeaseLost):
-        await store.claim("w", 1, held, read_more=True)
+        await store.claim("w", ClaimRequest(1, held, read_more=True))
 
     assert await store.reclaim() == (1, 1, 0)
     assert ids(await claim(store, worker="v")) == ["a"]

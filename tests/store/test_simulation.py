@@ -14,6 +14,7 @@ from runner.jobs.submission import JobOptions, Submission, prepare
 from runner.jobs.task_spec import LimitUse, TaskSpec
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 from runner.simulation import JobGroup, simulate
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests.store.builders import START_US, Clock, finish_all, fresh_store
 from tests.store.inside import all_keys
@@ -83,7 +84,7 @@ class Engine:
     async def _claim(self, tenants: dict[str, JobGroup]) -> int:
         if not self.free:
             return 0
-        jobs = (await self.store.claim("w", self.free, [], read_more=True)).jobs
+        jobs = (await self.store.claim("w", ClaimRequest(self.free, read_more=True))).jobs
         for job in jobs:
             group = tenants[job.id]
             self.starts.append((self.clock.now_us - START_US, group.tenant))

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from runner.connection.client import command
 from runner.errors import LeaseLost
 from runner.jobs.job import Priority
+from runner.store.claims import ClaimRequest, Look
 from runner.store.job_store import JobStore
 from runner.store.replies import Claimed, HeldEntry
 from tests.eventually import eventually
@@ -29,7 +30,7 @@ def latest(held: list[HeldEntry]) -> list[bytes]:
 async def wait(
     store: JobStore, free: int = 30, seen: list[bytes] | tuple[bytes, ...] = NOTHING_SEEN, block_s: float = LONG_S
 ) -> tuple[list[HeldEntry], Claimed]:
-    return await store.wait_and_claim("w", free, seen, block_s=block_s)
+    return await store.wait_and_claim("w", ClaimRequest(free, look=Look.if_idle), seen, block_s=block_s)
 
 
 async def is_blocked(redis: Redis) -> bool:
@@ -40,7 +41,7 @@ async def is_blocked(redis: Redis) -> bool:
 async def ready(store: JobStore) -> JobStore:
     """A store with a worker, streams and groups."""
     await enlist(store, "w")
-    await store.claim("w", 1, [], read_more=True)
+    await store.claim("w", ClaimRequest(1, read_more=True))
     return store
 
 
@@ -86,7 +87,7 @@ async def test_each_entry_of_a_read_finds_a_slot_or_goes_back(ready: JobStore) -
 
     assert len(held) == 3
     assert ids(claimed.jobs) == ["high"]
-    assert ids((await ready.claim("w", 5, [], read_more=True)).jobs) == ["normal", "low"]
+    assert ids((await ready.claim("w", ClaimRequest(5, read_more=True))).jobs) == ["normal", "low"]
 
 
 async def test_a_wait_that_brings_nothing_starts_those_whose_tokens_have_landed(ready: JobStore, clock: Clock) -> None:

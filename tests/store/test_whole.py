@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome, Priority, StartedJob
 from runner.limits import TokenBucket
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests.starts import Starts
 from tests.store.builders import Clock, enlist, fresh_store, interval, job, publish, succeeded
@@ -67,7 +68,7 @@ class History:
         await enlist(self.store, worker)
         held = await self.store.read(worker, 1, 0.001) if self.random.random() < 0.3 else []
         alone = not self.in_hand[worker]
-        claimed = await self.store.claim(worker, free, held, read_more=self.random.random() < 0.8, alone=alone)
+        claimed = await self.store.claim(worker, ClaimRequest(free, held, read_more=self.random.random() < 0.8, alone=alone))
         started = claimed.jobs
         assert len(started) <= free
         if self.random.random() < 0.15:
@@ -129,7 +130,7 @@ class History:
             _, due_us = await self.store.promote()
             for worker in WORKERS:
                 await enlist(self.store, worker)
-                claimed = await self.store.claim(worker, 50, [], read_more=True)
+                claimed = await self.store.claim(worker, ClaimRequest(50, read_more=True, alone=True))
                 started = claimed.jobs
                 if claimed.suspect:
                     await self.store.reconcile(worker, started)

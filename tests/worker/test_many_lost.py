@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from runner import Worker
 from runner.connection.client import command
 from runner.jobs.job import Priority
+from runner.store.claims import ClaimRequest
 from runner.store.keys import GROUP, Keys
 from tests import invariants
 from tests.eventually import eventually
@@ -46,7 +47,7 @@ async def test_twenty_thousand_entries_of_a_lost_worker_run_once_each_on_four_ot
     note = apps[0].tasks["note"]
     for at in range(0, DEAD_ENTRIES, BATCH):
         await apps[0].submit_many([note.with_options(id=f"j{n}").prepare(n) for n in range(at, at + BATCH)])
-    started = await store.claim("lost", STARTED, (), read_more=True)
+    started = await store.claim("lost", ClaimRequest(STARTED, read_more=True))
     await command(redis, "XREADGROUP", "GROUP", GROUP, "lost", "COUNT", DEAD_ENTRIES, "STREAMS", Keys(queue).stream(Priority.normal), ">")
     await command(redis, "ZADD", Keys(queue).workers, 1, "lost")
     await command(redis, "CONFIG", "RESETSTAT")
