@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from runner import LimitStatus
+from runner.http.bodies import Body
 
 _LONGEST_TEXT = 500
 _EXAMPLE = {"kind": "token_bucket", "rate": "10/s", "capacity": 20, "refill": 10, "every_s": 1.0, "smooth": True, "key": None}
@@ -14,11 +15,7 @@ Reason = Annotated[str, Field(max_length=_LONGEST_TEXT, description="why; shown 
 Policy = Annotated[dict[str, Any], Field(examples=[_EXAMPLE])]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-
-class LimitBody(_Body):
+class LimitBody(Body):
     """Other numbers for a limit. What is not given stays as the code says; what fits depends on the kind of limit."""
 
     rate: Annotated[str | None, Field(max_length=100, description='of a smooth token bucket: "10/s", "100/min", "5/10s"')] = None
@@ -35,13 +32,13 @@ class LimitBody(_Body):
         return self.model_dump(exclude={"duration", "reason"}, exclude_none=True)
 
 
-class PauseBody(_Body):
+class PauseBody(Body):
     """Why a limit is paused."""
 
     reason: Reason = ""
 
 
-class ReleaseBody(_Body):
+class ReleaseBody(Body):
     """Which bucket of a limit is meant."""
 
     bucket: Annotated[

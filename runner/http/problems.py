@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic_core import to_json
@@ -203,13 +204,31 @@ class Problem(Exception):
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
             self.headers["Retry-After"] = str(RETRY_AFTER_S.get(kind, 1))
 
-    def document(self) -> dict[str, Any]:
-        """The members of RFC 9457."""
-        members = {"type": f"/problems/{self.kind}", "title": KINDS[self.kind].title, "status": self.status, "detail": self.detail}
+    def document(self, base: str) -> dict[str, Any]:
+        """The members of RFC 9457. `base` is the path below which the texts of problems are, see `base_of`."""
+        members = {"type": type_of(self.kind, base), "title": KINDS[self.kind].title, "status": self.status, "detail": self.detail}
         return members | ({"errors": list(self.faults)} if self.faults else {})
 
-    def response(self) -> Response:
-        return Response(to_json(self.document()), self.status, self.headers, MEDIA_TYPE)
+    def response(self, base: str) -> Response:
+        return Response(to_json(self.document(base)), self.status, self.headers, MEDIA_TYPE)
+
+
+def type_of(kind: str, base: str) -> str:
+    """The `type` of a problem: the path of a text that explains its kind."""
+    return f"{base}/problems/{kind}"
+
+
+def base_of(request: Request) -> str:
+    """The path below which the routes of this service are: empty unless an app includes them under a prefix, or a proxy does."""
+    route = request.scope.get("route")
+    if route is None:
+        return str(request.scope.get("root_path", ""))
+    # No parameter in the path of a route contains a slash.
+    return quote(request.scope["path"].rsplit("/", route.path.count("/"))[0])
+
+
+ANSWERED: tuple[type[Exception], ...] = (Problem, RequestValidationError, *ERRORS)
+"""What a route answers with a problem. Anything else is the app's: HTTPException of its dependencies, and defects."""
 
 
 def problem_of(error: Exception) -> Problem:
@@ -230,19 +249,18 @@ def problem_of(error: Exception) -> Problem:
     return Problem(kind, str(error))
 
 
-async def answer(request: Request, error: Exception) -> Response:
-    """The exception handler of everything."""
+def answer(request: Request, error: Exception) -> Response:
+    """The answer to any exception."""
     problem = problem_of(error)
     if isinstance(error, HTTPException) and problem.kind in ("not-found", "method-not-allowed"):
         path = shortened(repr(request.url.path), _LONGEST_PATH)
         problem.detail = f"{request.method} {path}: {KINDS[problem.kind].title.lower()}; /openapi.json lists the paths"
-    return problem.response()
+    return problem.response(base_of(request))
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of this app with a problem."""
-    for error in (Problem, HTTPException, RequestValidationError, *ERRORS, Exception):
-        app.add_exception_handler(error, answer)
+async def answer_of_app(request: Request, error: Exception) -> Response:
+    """The exception handler of an app, which answers what no route does: an unknown path, another method, a defect."""
+    return answer(request, error)
 
 
 def responses(*kinds: str, at: Mapping[str, int] | None = None) -> dict[int | str, dict[str, Any]]:

@@ -1,15 +1,14 @@
 """What travels over HTTP, as pydantic models: bodies are strict and closed, answers complete. OpenAPI is made from these."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi.responses import Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import to_json
 
 from runner import JobOptions, JobRequest, JobStatus, State, TaskSpec
-from runner.http.limit_schemas import FreezeBody, LimitBody, PauseBody, ReleaseBody
+from runner.http.bodies import Body
 from runner.http.validation_errors import Fault
 
 MAX_BATCH = 1000
@@ -25,11 +24,7 @@ def _instant(value: object) -> datetime:
         raise ValueError(message) from None
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-
-class JobBody(_Body):
+class JobBody(Body):
     """One job to submit."""
 
     task: Annotated[str, Field(description="name of a task; GET /v1/tasks lists them")]
@@ -53,7 +48,7 @@ class JobBody(_Body):
         return JobRequest(self.task, self.args, JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost, self.max_wait))
 
 
-class BatchBody(_Body):
+class BatchBody(Body):
     """Many jobs to submit at once."""
 
     jobs: Annotated[list[JobBody], Field(min_length=1, max_length=MAX_BATCH)]
@@ -204,11 +199,6 @@ class Health(BaseModel):
     """All is well; what is not is a problem."""
 
     status: Literal["ok"] = "ok"
-
-
-def models() -> Iterable[type[BaseModel]]:
-    """The models that FastAPI does not meet in a signature, because bodies are parsed by hand and problems are answered by handlers."""
-    return (JobBody, BatchBody, LimitBody, PauseBody, FreezeBody, ReleaseBody, ProblemDocument)
 
 
 def _utc(seconds: float | None) -> datetime | None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from runner.http.body_limit import MAX_BATCH_BYTES, MAX_BYTES
+from runner.http.bodies import MAX_BATCH_BYTES, MAX_BYTES
 from runner.http.problems import KINDS
 from tests.http.conftest import Service
 from tests.leftovers import keys_of

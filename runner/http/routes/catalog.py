@@ -5,7 +5,7 @@ from runner.http.dependencies import TheClient
 from runner.http.problems import responses
 from runner.http.schemas import Task, Tasks, WorkerProcess, Workers
 
-router = routing.router("queue", "/v1", responses=responses("store-unavailable"))
+router = routing.group("queue", "/v1", responses=responses("store-unavailable"))
 
 
 @router.get("/tasks", summary="The tasks that can be submitted")

@@ -5,7 +5,7 @@ from runner.http.dependencies import TheClient
 from runner.http.problems import responses
 from runner.http.schemas import Health
 
-router = routing.router("health")
+router = routing.group("health")
 
 
 @router.get("/healthz", summary="Whether the process lives")

@@ -8,14 +8,15 @@ from fastapi.responses import Response
 
 from runner import JobStatus
 from runner.http import routing
-from runner.http.dependencies import Service, no_body, service_of
+from runner.http.bodies import no_body
+from runner.http.dependencies import Service, service_of
 from runner.http.problems import BODY_PROBLEMS, responses
 from runner.http.routing import DirectRoute
 from runner.http.schemas import Job, job_answer
 
 MAX_WAIT_S = 60
 
-router = routing.router("jobs", "/v1", route_class=DirectRoute)
+router = routing.group("jobs", "/v1", route_class=DirectRoute)
 
 JobId = Annotated[str, Path(description="the job's id")]
 

@@ -7,12 +7,13 @@ from fastapi import Path, Request
 
 from runner import ConfigurationError, LimitStatus, UnknownLimit
 from runner.http import routing
-from runner.http.dependencies import TheClient, body_of, no_body, optional_body, parsed_body
+from runner.http.bodies import body_of, no_body, optional_body, parsed_body
+from runner.http.dependencies import TheClient
 from runner.http.limit_schemas import FreezeBody, Limit, LimitBody, Limits, PauseBody, ReleaseBody
 from runner.http.problems import BODY_PROBLEMS, Problem, responses
 from runner.http.validation_errors import Fault
 
-router = routing.router("limits", "/v1")
+router = routing.group("limits", "/v1")
 
 Name = Annotated[str, Path(description="the limit's name")]
 

@@ -5,7 +5,7 @@ from fastapi.responses import PlainTextResponse
 from runner.http import routing
 from runner.http.problems import KINDS, Problem, responses
 
-router = routing.router("problems")
+router = routing.group("problems")
 
 
 @router.get(

@@ -5,17 +5,19 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
+from pydantic import ValidationError
 from pydantic_core import to_json
 
 from runner import Client, JobHandle, JobStatus, StoreUnavailable, Submission, SubmissionRefused
 from runner.http import routing
-from runner.http.dependencies import batch_body, body_of, parsed_body, service_of
-from runner.http.problems import BODY_PROBLEMS, Problem, problem_of, responses
+from runner.http.bodies import MAX_BATCH_BYTES, body_of, json_body, parsed_body
+from runner.http.dependencies import service_of
+from runner.http.problems import BODY_PROBLEMS, Problem, base_of, problem_of, responses, type_of
 from runner.http.routing import DirectRoute
-from runner.http.schemas import AcceptedBatch, AcceptedJob, BatchBody, JobBody, Place
-from runner.http.validation_errors import Fault, pointer
+from runner.http.schemas import MAX_BATCH, AcceptedBatch, AcceptedJob, BatchBody, JobBody, Place
+from runner.http.validation_errors import Fault, faults_of, pointer, summary
 
-router = routing.router("submit", "/v1", route_class=DirectRoute)
+router = routing.group("submit", "/v1", route_class=DirectRoute)
 
 _BATCH_RESPONSES = responses(*BODY_PROBLEMS, "batch-invalid", "outdated-service", "overloaded", "store-unavailable")
 _BATCH_RESPONSES[413]["description"] += ", batch-invalid"
@@ -39,8 +41,9 @@ async def submit(request: Request) -> Response:
     """Store one job. It ends in a final state, whatever happens to workers. With an `id` of your own the request can be repeated."""
     client, body = service_of(request).client, await parsed_body(request, JobBody)
     handle = await client.send_one(await client.prepare(body.request()))
-    (item,) = await _described(client, [body.task], [handle])
-    return Response(to_json(item), 202 if item["created"] else 200, {"Location": f"/v1/jobs/{handle.id}"}, "application/json")
+    base = base_of(request)
+    (item,) = await _described(client, [body.task], [handle], base)
+    return Response(to_json(item), 202 if item["created"] else 200, {"Location": f"{base}/v1/jobs/{handle.id}"}, "application/json")
 
 
 @router.post(
@@ -60,26 +63,47 @@ async def submit_batch(request: Request) -> Response:
 
     That an id is taken by another job is only known while storing: then the answer is 207 and says which.
     """
-    client, body = service_of(request).client, await batch_body(request)
-    handles = await client.send_each(await _prepared(client, body))
-    items = await _described(client, [job.task for job in body.jobs], handles)
+    client, body, base = service_of(request).client, await _batch_body(request), base_of(request)
+    handles = await client.send_each(await _prepared(client, body, base))
+    items = await _described(client, [job.task for job in body.jobs], handles, base)
     conflicts = any(handle.first_state == "conflict" for handle in handles)
     return Response(to_json({"jobs": items}), 207 if conflicts else 202, media_type="application/json")
 
 
-async def _prepared(client: Client, body: BatchBody) -> list[Submission]:
+async def _batch_body(request: Request) -> BatchBody:
+    """The jobs in the body. Raises `Problem`, naming the index of the first bad one."""
+    value = await json_body(request, MAX_BATCH_BYTES)
+    try:
+        return BatchBody.model_validate(value)
+    except ValidationError as error:
+        raise _batch_problem(error) from None
+
+
+def _batch_problem(error: ValidationError) -> Problem:
+    errors = error.errors(include_url=False)
+    first = errors[0]
+    in_a_job = len(first["loc"]) > 1
+    faults = faults_of(errors, list((JobBody if in_a_job else BatchBody).model_fields))
+    if first["type"] == "too_long" and first["loc"] == ("jobs",):
+        return Problem("batch-invalid", f"a batch has at most {MAX_BATCH} jobs: send the rest in another", faults=faults, status=413)
+    if in_a_job:
+        return Problem("batch-invalid", f"job {first['loc'][1]}: {summary(faults)}", faults=faults)
+    return Problem("validation", summary(faults), faults=faults)
+
+
+async def _prepared(client: Client, body: BatchBody, base: str) -> list[Submission]:
     try:
         return await client.prepare_many(job.request() for job in body.jobs)
     except SubmissionRefused as error:
         problem = problem_of(error)
-        fault = Fault(pointer=pointer("jobs", error.index), type=f"/problems/{problem.kind}", detail=problem.detail)
+        fault = Fault(pointer=pointer("jobs", error.index), type=type_of(problem.kind, base), detail=problem.detail)
         raise Problem("batch-invalid", f"job {error.index}: {problem.detail}", faults=[fault]) from None
 
 
-async def _described(client: Client, tasks: Sequence[str], handles: Sequence[JobHandle[Any]]) -> list[dict[str, Any]]:
+async def _described(client: Client, tasks: Sequence[str], handles: Sequence[JobHandle[Any]], base: str) -> list[dict[str, Any]]:
     """An item for each: what the submission answered says all of a queued job; the others are asked for, in one call."""
     found = await _statuses(client, [handle.id for handle in handles if handle.first_state not in ("queued", "conflict")])
-    return [_item(task, handle, found.get(handle.id)) for task, handle in zip(tasks, handles, strict=True)]
+    return [_item(task, handle, found.get(handle.id), base) for task, handle in zip(tasks, handles, strict=True)]
 
 
 async def _statuses(client: Client, ids: Sequence[str]) -> dict[str, JobStatus]:
@@ -91,12 +115,12 @@ async def _statuses(client: Client, ids: Sequence[str]) -> dict[str, JobStatus]:
         return {}  # the jobs are stored: an error would make the caller submit them again
 
 
-def _item(task: str, handle: JobHandle[Any], status: JobStatus | None) -> dict[str, Any]:
+def _item(task: str, handle: JobHandle[Any], status: JobStatus | None, base: str) -> dict[str, Any]:
     state = handle.first_state
     created = state not in ("existing", "conflict")
     item = {**_NO_PLACE, "id": handle.id, "task": task, "created": created}
     if state == "conflict":
-        item["problem"] = _conflict(handle.id).document()
+        item["problem"] = _conflict(handle.id).document(base)
     elif status is None or state == "queued":
         item["state"] = state if created else None
     else:

@@ -1,0 +1,22 @@
+"""router: the routes of a queue, for a FastAPI app of your own to include under any prefix."""
+
+import asyncio
+
+from fastapi import APIRouter, Depends
+
+from runner import Client, Runner
+from runner.http.dependencies import bound_to
+from runner.http.routes import GROUPS
+
+
+def router(queue: Client | Runner, *, stopping: asyncio.Event | None = None) -> APIRouter:
+    """The routes of a queue: `app.include_router(router(jobs), prefix="/queue")`.
+
+    They answer errors with problem documents and limit the size of bodies, whatever the app does; a dependency given to
+    `include_router` runs before each. The app closes the queue at its end: `await jobs.close()`. Set `stopping` to end
+    requests that wait for a job. An app may include the routers of several queues under different prefixes.
+    """
+    whole = APIRouter(dependencies=[Depends(bound_to(queue, stopping or asyncio.Event()))])
+    for group in GROUPS:
+        whole.include_router(group)
+    return whole
