@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from tests import pace as pacing
 from tests.leftovers import immortal_keys, keys_of, stray_tasks
 from tests.recovery import Recovery, append_report, faults_of, measured_by, unmeasured
 from tests.servers import REDIS, REDIS62, VALKEY, Server, binary
@@ -166,6 +167,13 @@ async def queue(redis: Redis) -> AsyncIterator[str]:
 def recovery(request: pytest.FixtureRequest) -> Iterator[Recovery]:
     """Measures how long the test's fault takes to heal, and fails beyond the bound that its marker states."""
     yield from measured_by(request.node)
+
+
+@pytest.fixture
+async def pace() -> AsyncIterator[pacing.Pace]:
+    """For what must happen soon: seconds that do not pass while the machine is busy with other things."""
+    async for kept in pacing.kept():
+        yield kept
 
 
 @pytest.fixture

@@ -162,12 +162,12 @@ def test_two_limits_of_one_name_are_refused() -> None:
 
 def test_twenty_thousand_jobs_of_a_thousand_tenants_take_seconds() -> None:
     limits = [Concurrency("each", 3, key="{tenant}"), SlidingWindow("all", 500, per=1), TokenBucket("hour", rate="1000/min")]
-    began = time.monotonic()
+    began_s = time.process_time()
 
     course = drain(limits, *(JobGroup(f"t{n}", 20, duration_us=50 * S) for n in range(1000)), slots=1000)
 
     assert course.jobs == 20_000
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began_s < 10
 
 
 plans = st.lists(

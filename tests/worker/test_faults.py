@@ -107,7 +107,7 @@ async def test_a_worker_whose_lease_was_taken_goes_on_under_a_new_id(app: Runner
     old = holder.id
     await redis.zrem(Keys(queue).workers, old)
 
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(10):
         await stopped.wait()
     await eventually(lambda: holder.id != old)
     assert await job.result(timeout=10) == "done"

@@ -14,6 +14,7 @@ from runner.store.job_store import JobStore
 from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
+from tests.pace import Pace
 from tests.proxy import Proxy
 from tests.recovery import Recovery
 from tests.worker.conftest import Crew, MakeApp, a_crew
@@ -75,32 +76,35 @@ async def test_a_lock_that_is_handed_to_and_fro_promotes_each_job_once_and_keeps
 
 @pytest.mark.fault("F19")
 async def test_without_any_leader_waiting_jobs_start_and_soon_on_time(
-    make_app: MakeApp, redis: Redis, queue: str, crew: Crew, monkeypatch: pytest.MonkeyPatch
+    make_app: MakeApp, redis: Redis, queue: str, crew: Crew, pace: Pace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def never_elected(store: JobStore, worker: str, term: int) -> tuple[int, str, int]:
         return 0, "nobody", 1
 
     monkeypatch.setattr(JobStore, "lead", never_elected)
     app, limit = make_app(block_s=2), TokenBucket("paced", rate="5/s", burst=1)
+    begun_s, late_s = list[float](), dict[int, float]()
 
     @app.task(limits=[limit])
-    async def call() -> None: ...
+    async def call() -> None:
+        begun_s.append(pace.now_s)
 
     @app.task
-    async def free() -> None: ...
+    async def free(number: int) -> None:
+        late_s[number] = pace.now_s - submitted_s - 0.2 * number
 
     await crew.start(app)
     jobs = await app.submit_many([call.prepare() for _ in range(16)])
-    delayed = await app.submit_many([free.with_options(delay=0.2 * number).prepare() for number in range(1, 6)])
+    submitted_s = pace.now_s
+    delayed = await app.submit_many([free.with_options(delay=0.2 * number).prepare(number) for number in range(1, 6)])
     await done(jobs + delayed)
 
     log = await invariants.starts_of(redis, queue)
     for number, job in enumerate(delayed, 1):
         submitted_us = int(await redis.hget(Keys(queue).job(job.id), "submitted") or 0)
-        (late_us,) = [start.at_us - submitted_us - 200_000 * number for start in log if start.job == job.id]
-        assert 0 <= late_us < 3_000_000
-    starts = [start.at_us for start in log if start.costs]
-    gaps_s = [(later - earlier) / 1_000_000 for earlier, later in pairwise(starts)]
+        assert [start.at_us >= submitted_us + 200_000 * number for start in log if start.job == job.id] == [True]
+        assert late_s[number] < 3
+    gaps_s = [later - earlier for earlier, later in pairwise(begun_s)]
     assert max(gaps_s) < 2.5
     assert max(gaps_s[-4:]) < 0.4
     assert await invariants.violations(redis, queue, [job.id for job in jobs], limits=[limit], live=crew.ids) == []
@@ -160,7 +164,7 @@ async def test_cut_connections_do_not_cost_the_leader_its_office(make_app: MakeA
         for _ in range(5):
             proxy.cut_connections()
             later = await direct.client.submit("work", {}, JobOptions(delay=0.3))
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(10):
                 await later.wait()
 
         assert await leads(redis, queue, worker.id)
