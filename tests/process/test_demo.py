@@ -1,6 +1,5 @@
 """The demonstration as a newcomer runs it: it keeps its word, says so only if it is true, and leaves nothing behind."""
 
-import asyncio
 import io
 import os
 import re
@@ -17,6 +16,7 @@ from rich.console import Console
 
 from runner import TokenBucket
 from runner.cli.demo import show
+from tests.children import start_child
 from tests.eventually import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -32,9 +32,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 async def demo(folder: Path) -> AsyncIterator[Process]:
     """`python -m runner demo` through a pipe, with its temporary files in `folder`."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "runner", "demo", stdout=PIPE, env={**os.environ, "TMPDIR": str(folder)}
-    )
+    process = await start_child(sys.executable, "-m", "runner", "demo", stdout=PIPE, env={**os.environ, "TMPDIR": str(folder)})
     try:
         yield process
     finally:

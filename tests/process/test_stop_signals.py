@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner import Client
+from tests.children import start_child
 from tests.eventually import eventually
 from tests.servers import Server
 
@@ -53,9 +54,7 @@ async def start(private_server: Server, tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def start(*words: str, code: str = "from runner.cli import main; main()") -> Process:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", code, *words, cwd=tmp_path, env=environment, stdout=PIPE, stderr=STDOUT
-            )
+            process = await start_child(sys.executable, "-c", code, *words, cwd=tmp_path, env=environment, stdout=PIPE, stderr=STDOUT)
             stack.push_async_callback(end, process)
             return process
 
