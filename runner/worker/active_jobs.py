@@ -1,4 +1,4 @@
-"""ActiveJobs: what this worker holds right now: free slots, running attempts, and outcomes Redis has not confirmed yet."""
+"""ActiveJobs: a worker's slots, its running attempts, and the outcomes Redis has not confirmed. Bookkeeping only: it starts nothing."""
 
 import asyncio
 from collections.abc import Collection, Iterable
@@ -6,58 +6,47 @@ from collections.abc import Collection, Iterable
 from runner.jobs import StartedJob
 
 Place = tuple[int, bytes, int]
-"""Which attempt it is: priority, entry id and attempt number. Entries of two streams can have the same id, and an entry whose group
-was destroyed is delivered again."""
+"""Which attempt it is: priority, entry id and attempt number. Entries of two streams can have the same id, and Redis delivers an entry
+again after its group was recreated."""
+
+
+class ActiveJob:
+    """One attempt, until it has ended and Redis has confirmed its outcome."""
+
+    __slots__ = ("is_confirmed", "is_recorded", "is_running", "job", "task", "was_asked_to_stop")
+
+    def __init__(self, job: StartedJob, task: asyncio.Task[None]) -> None:
+        self.job = job
+        self.task = task
+        self.is_running = True
+        self.is_recorded = False
+        self.is_confirmed = False
+        self.was_asked_to_stop = False
+
+    def stop(self) -> None:
+        """Cancel the task in the next turn of the loop: cancelled before its first step, it would never reach its `finally`."""
+        asyncio.get_running_loop().call_soon(self.task.cancel)
 
 
 class ActiveJobs:
-    """The slots of one worker, and every entry it must not let Redis take for lost.
+    """Reconcile gives back every pending entry of this worker whose job is not listed here as unconfirmed.
 
-    `leftovers` are attempts of a lost lease that go on all the same: each keeps its slot until it ends.
+    `leftovers` are attempts of a lost lease that go on: each keeps its slot until it ends.
     """
 
     def __init__(self, slots: int, leftovers: Collection[asyncio.Task[None]] = ()) -> None:
         self.slots = slots
         self.free = slots - len(leftovers)
-        self._held: dict[Place, StartedJob] = {}
-        self._attempts: dict[Place, asyncio.Task[None]] = {}
-        self._unrecorded: dict[Place, StartedJob] = {}
-        self._asked_to_stop: set[Place] = set()
+        self.running = 0
+        self._active: dict[Place, ActiveJob] = {}
         self._slot_freed = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for task in leftovers:
             task.add_done_callback(self._free_slot)
 
-    @property
-    def defect(self) -> asyncio.Future[None]:
-        """Fails with whatever an attempt raises: it records what its handler does, so this is an error of the worker itself."""
-        return self._defect
-
-    @property
-    def attempts(self) -> list[asyncio.Task[None]]:
-        """The attempts that have not ended."""
-        return list(self._attempts.values())
-
-    @property
-    def held(self) -> list[StartedJob]:
-        """The running attempts, and those whose outcome is unconfirmed."""
-        return list(self._held.values())
-
-    @property
-    def unrecorded(self) -> list[StartedJob]:
-        """The attempts that have come to nothing yet."""
-        return list(self._unrecorded.values())
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing runs and Redis has confirmed every outcome."""
-        return not self._held
-
-    @property
-    def running(self) -> int:
-        return len(self._attempts)
+    # Slots
 
     async def wait_for_free(self) -> None:
         """Until a slot is free."""
@@ -66,84 +55,126 @@ class ActiveJobs:
             await self._slot_freed.wait()
 
     def reserve(self, most: int) -> int:
-        """Up to `most` slots for a claim that is sent now, so that no other counts on them; how many. They are to be given up again."""
+        """Reserve up to `most` slots for a claim that is sent now, so that no other claim counts on them; how many."""
         slots = max(min(self.free, most), 0)
         self.free -= slots
         return slots
 
-    def unreserve(self, reserved: int) -> None:
-        """The claim is answered; what it brought takes its slots by itself."""
-        self.free += reserved
+    def unreserve(self, slots: int) -> None:
+        """The claim has its reply; each job it returned takes a slot when it begins."""
+        self.free += slots
         self._slot_freed.set()
 
-    def begin(self, job: StartedJob, attempt: asyncio.Task[None]) -> None:
-        """A slot is taken by this attempt."""
+    # The life of one attempt
+
+    def begin(self, job: StartedJob, task: asyncio.Task[None]) -> None:
+        """The attempt takes a slot and runs as this task."""
         self.free -= 1
-        place = _place(job)
-        self._held[place] = self._unrecorded[place] = job
-        self._attempts[place] = attempt
-        attempt.add_done_callback(self._note_defect)
-        self._empty.clear()
+        self.running += 1
+        self._active[_place(job)] = ActiveJob(job, task)
+        task.add_done_callback(self._note_defect)
+        self._idle.clear()
 
     def record_once(self, job: StartedJob) -> bool:
-        """Whether this is the first outcome of the attempt. From now on nobody can stop it, though its slot may still be taken."""
-        return self._unrecorded.pop(_place(job), None) is not None
+        """Whether this is the first outcome of the attempt: only the first one counts."""
+        active = self._active.get(_place(job))
+        if active is None or active.is_recorded:
+            return False
+        active.is_recorded = True
+        return True
 
     def end(self, job: StartedJob) -> None:
-        """The attempt is over and its slot free; its outcome may still be unconfirmed."""
+        """The attempt has ended and its slot is free; its outcome may still be unconfirmed."""
         self._free_slot()
-        del self._attempts[_place(job)]
-        self._asked_to_stop.discard(_place(job))
-        if not self._attempts:
-            self._empty.set()
+        self.running -= 1
+        place = _place(job)
+        active = self._active[place]
+        active.is_running = False
+        if active.is_confirmed:
+            del self._active[place]
+        if not self.running:
+            self._idle.set()
 
     def confirm(self, job: StartedJob) -> None:
-        """Redis has taken the outcome; the entry is no longer ours."""
-        self._held.pop(_place(job), None)
+        """Redis has recorded the outcome, and the entry is no longer pending."""
+        place = _place(job)
+        active = self._active[place]
+        active.is_confirmed = True
+        if not active.is_running:
+            del self._active[place]
+
+    # Stopping
 
     def cancel(self, job_ids: Iterable[str]) -> None:
-        """Stop attempts somebody asked to stop. Unknown ids have ended meanwhile."""
+        """Stop the attempts of these jobs, which callers have cancelled. Unknown ids have ended meanwhile."""
         wanted = set(job_ids)
-        for place, job in self._unrecorded.items():
-            if job.id in wanted and place not in self._asked_to_stop:
-                self._asked_to_stop.add(place)
-                self._stop(place)
-
-    def was_asked_to_stop(self, job: StartedJob) -> bool:
-        """Whether somebody cancelled this job, rather than this worker giving it back."""
-        return _place(job) in self._asked_to_stop
-
-    def overdue_jobs(self, overdue: Collection[asyncio.Task[object]]) -> list[StartedJob]:
-        """The attempts without a confirmed outcome that were asked to stop and have not ended, or whose tasks are overdue."""
-        told = [place for place, task in self._attempts.items() if place in self._asked_to_stop or task in overdue]
-        return [self._held[place] for place in told if place in self._held]
-
-    @property
-    def running_after_end(self) -> int:
-        """Attempts that go on though their outcome is confirmed: each is a slot of nobody's job."""
-        return sum(place not in self._held for place in self._attempts)
+        for active in self._active.values():
+            if active.job.id in wanted and not active.is_recorded and not active.was_asked_to_stop:
+                active.was_asked_to_stop = True
+                active.stop()
 
     def cancel_all(self) -> None:
         """Stop every attempt; the jobs are to be given back."""
-        for place in self._attempts:
-            self._stop(place)
+        for active in self._active.values():
+            if active.is_running:
+                active.stop()
 
-    async def wait_until_empty(self) -> None:
+    def was_asked_to_stop(self, job: StartedJob) -> bool:
+        """Whether a caller cancelled this job; if not, the worker stops the attempt and gives the job back."""
+        return self._active[_place(job)].was_asked_to_stop
+
+    # Who is here
+
+    @property
+    def defect(self) -> asyncio.Future[None]:
+        """Fails with what an attempt's task raises. The task records what its handler raises, so this is an error of the worker itself."""
+        return self._defect
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The tasks of the attempts that have not ended."""
+        return [active.task for active in self._active.values() if active.is_running]
+
+    @property
+    def unconfirmed(self) -> list[StartedJob]:
+        """The jobs that are pending in Redis: those that run, and those whose outcome is unconfirmed."""
+        return [active.job for active in self._active.values() if not active.is_confirmed]
+
+    @property
+    def unrecorded(self) -> list[StartedJob]:
+        """The jobs whose attempts have no outcome yet."""
+        return [active.job for active in self._active.values() if not active.is_recorded]
+
+    @property
+    def confirmed_and_running(self) -> int:
+        """How many attempts go on after Redis has confirmed their outcome."""
+        return sum(active.is_running and active.is_confirmed for active in self._active.values())
+
+    @property
+    def has_unconfirmed(self) -> bool:
+        """Whether a job is pending in Redis for this worker."""
+        return not all(active.is_confirmed for active in self._active.values())
+
+    def overdue_jobs(self, overdue_tasks: Collection[asyncio.Task[object]]) -> list[StartedJob]:
+        """The unconfirmed jobs whose attempts go on although they were asked to stop, or although their task is overdue."""
+        return [
+            active.job
+            for active in self._active.values()
+            if active.is_running and not active.is_confirmed and (active.was_asked_to_stop or active.task in overdue_tasks)
+        ]
+
+    async def wait_until_idle(self) -> None:
         """Until no attempt runs."""
-        await self._empty.wait()
+        await self._idle.wait()
 
     def _free_slot(self, _: object = None) -> None:
         self.free += 1
         self._slot_freed.set()
 
-    def _note_defect(self, attempt: asyncio.Task[None]) -> None:
-        error = None if attempt.cancelled() else attempt.exception()
+    def _note_defect(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
         if error is not None and not self._defect.done():
             self._defect.set_exception(error)
-
-    def _stop(self, place: Place) -> None:
-        # In the next turn of the loop: an attempt cancelled before its first step would never reach its own `finally`.
-        asyncio.get_running_loop().call_soon(self._attempts[place].cancel)
 
 
 def _place(job: StartedJob) -> Place:

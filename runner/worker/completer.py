@@ -1,4 +1,4 @@
-"""Completer: brings outcomes to Redis, all that gathered while the last call was under way in one call (group commit)."""
+"""Completer: delivers outcomes to Redis. All that gather during one call go together in the next (group commit)."""
 
 import asyncio
 import logging
@@ -10,14 +10,13 @@ from runner.jobs import Outcome
 from runner.store import Claims, fitting
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.log_throttle import LogThrottle
+from runner.worker.retry import RETRY_S
 
 log = logging.getLogger("runner")
 
-_RETRY_S = 0.2
-
 
 class Completer:
-    """The outcomes one worker has not delivered yet. None is dropped: while Redis is away they wait here."""
+    """The outcomes that one worker has not delivered yet. It drops none: while Redis is away they wait here."""
 
     def __init__(self, store: Claims, worker: str, active_jobs: ActiveJobs) -> None:
         self._store = store
@@ -30,11 +29,12 @@ class Completer:
         self._outage = LogThrottle()
         self.counts: Counter[str] = Counter()
 
-    def add(self, outcome: Outcome) -> None:
-        """Take an outcome; it is delivered soon."""
-        self._pending.append(outcome)
-        self._added.set()
-        self._delivered.clear()
+    def record(self, outcome: Outcome) -> None:
+        """Deliver this outcome soon, if it is the first one of its attempt; a later one does not count."""
+        if self._active_jobs.record_once(outcome.job):
+            self._pending.append(outcome)
+            self._added.set()
+            self._delivered.clear()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -46,7 +46,7 @@ class Completer:
             self._delivered.set()
 
     async def wait_until_delivered(self) -> None:
-        """Until Redis has confirmed every outcome added so far."""
+        """Until Redis has confirmed every outcome recorded so far."""
         await self._delivered.wait()
 
     def _next_batch(self) -> list[Outcome]:
@@ -58,7 +58,7 @@ class Completer:
         except StoreUnavailable as error:
             if self._outage.is_due(monotonic_s()):
                 log.warning("%d outcomes wait for Redis: %s", len(self._pending), error)
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(RETRY_S)
             return
         self._outage.is_over()
         del self._pending[: len(batch)]

@@ -10,10 +10,9 @@ from runner.errors import LeaseLost, StoreUnavailable
 from runner.jobs import StartedJob
 from runner.store import LeaseStore
 from runner.worker.log_throttle import LogThrottle
+from runner.worker.retry import RETRY_S
 
 log = logging.getLogger("runner")
-
-_RETRY_S = 0.2
 
 
 class Heartbeat:
@@ -64,11 +63,11 @@ class Heartbeat:
             except StoreUnavailable as error:
                 if not self._stopping.is_set() and self._outage.is_due(monotonic_s()):
                     log.warning("renewal of the lease waits for Redis: %s", error)
-                self._stopping.wait(_RETRY_S)
+                self._stopping.wait(RETRY_S)
             except Exception:
                 # Whatever it is: without this thread the worker would lose its jobs while it runs them.
                 log.exception("renewal of the lease failed, trying again")
-                self._stopping.wait(_RETRY_S)
+                self._stopping.wait(RETRY_S)
 
     def _call(self, callback: Callable[..., None], *arguments: object) -> None:
         if not self._stopping.is_set():

@@ -10,10 +10,10 @@ from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import StoreUnavailable
 from runner.store import Duties
 from runner.worker.log_throttle import LogThrottle
+from runner.worker.retry import RETRY_S
 
 log = logging.getLogger("runner")
 
-_RETRY_S = 0.2
 _SAFETY = 0.8
 """The part of the lock's time to live for which this worker trusts it, counted from before it asked."""
 _TRIM_S = 60.0
@@ -84,7 +84,7 @@ class RefillLoop:
                     # The term stays: if the lock is still ours, the next election goes on with it.
                     if self._outage.is_due(monotonic_s()):
                         log.warning("refill loop waits for Redis: %s", error)
-                    await asyncio.sleep(_RETRY_S)
+                    await asyncio.sleep(RETRY_S)
                 except Exception:
                     log.exception("a duty failed; worker %s resigns", self._worker)
                     await self._resign()
@@ -162,7 +162,7 @@ class RefillLoop:
                     self._nudge()
             except StoreUnavailable:
                 # The duties tell of it. A nudge may have gone to the connection that was lost: look for oneself.
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(RETRY_S)
                 self._nudge()
 
     async def _lead(self) -> float:

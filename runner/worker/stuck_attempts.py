@@ -18,13 +18,13 @@ class StuckAttempts:
         self._executor = executor
         self._left_over = left_over
         self._pause_s = pause_s
-        self._running_after_end = 0
+        self._confirmed_and_running = 0
         self.found: tuple[StartedJob, ...] = ()
 
     @property
     def slots(self) -> int:
         """Slots that are taken by what should have stopped, those of a lost lease among them."""
-        return len(self.found) + self._running_after_end + self._left_over
+        return len(self.found) + self._confirmed_and_running + self._left_over
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -35,7 +35,7 @@ class StuckAttempts:
             now_told = set(self._active_jobs.overdue_jobs(self._executor.overdue))
             self.found = tuple(told & now_told)
             told = now_told
-            self._running_after_end = self._active_jobs.running_after_end
+            self._confirmed_and_running = self._active_jobs.confirmed_and_running
             for job in set(self.found) - reported:
                 log.warning("job %s (%s) goes on though it was told to stop; its slot stays taken until it ends", job.id, job.task)
             reported = set(self.found)

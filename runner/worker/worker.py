@@ -15,6 +15,7 @@ from runner.errors import LeaseLost, StoreUnavailable
 from runner.store import FORMAT, Claims, JobStore, LeaseStore, refuse_unfit_server
 from runner.worker.abandon import abandon
 from runner.worker.active_jobs import ActiveJobs
+from runner.worker.attempts import Attempts
 from runner.worker.claimer import Claimer
 from runner.worker.completer import Completer
 from runner.worker.executor import Executor
@@ -110,7 +111,8 @@ class Worker:
         """One lease, from enlisting to signing off. Raises `LeaseLost`."""
         active_jobs = ActiveJobs(self.slots, self._leftovers)
         self.completer = completer = Completer(store, self.id, active_jobs)
-        claimer = Claimer(store, self.id, active_jobs, executor, completer)
+        attempts = Attempts(executor, active_jobs, completer, self._settings)
+        claimer = Claimer(store, self.id, active_jobs, attempts, completer)
         refill = RefillLoop(store, self.id, claimer.start_due)
         lost = asyncio.Event()
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
@@ -130,7 +132,7 @@ class Worker:
                 finally:
                     await _cancelled(claiming)
                 if not lost.is_set():
-                    await self._let_finish(active_jobs, claimer, lost)
+                    await self._let_finish(active_jobs, attempts, lost)
                 if not lost.is_set():
                     await self._sign_off(store, completer, heartbeat)
                 for actor in background:
@@ -145,9 +147,9 @@ class Worker:
     async def _end_attempts(self, active_jobs: ActiveJobs, patience_s: float) -> None:
         """Stop what still runs. What goes on all the same keeps its slot under the next lease, if there is one."""
         active_jobs.cancel_all()
-        if active_jobs.attempts:
-            await asyncio.wait(active_jobs.attempts, timeout=patience_s)
-        self._leftovers = [attempt for attempt in [*self._leftovers, *active_jobs.attempts] if not attempt.done()]
+        if active_jobs.tasks:
+            await asyncio.wait(active_jobs.tasks, timeout=patience_s)
+        self._leftovers = [attempt for attempt in [*self._leftovers, *active_jobs.tasks] if not attempt.done()]
 
     async def _note_leader(self, refill: RefillLoop) -> None:
         await refill.elected.wait()
@@ -171,16 +173,16 @@ class Worker:
             else:
                 claiming.result()
 
-    async def _let_finish(self, active_jobs: ActiveJobs, claimer: Claimer, lost: asyncio.Event) -> None:
+    async def _let_finish(self, active_jobs: ActiveJobs, attempts: Attempts, lost: asyncio.Event) -> None:
         """Let running jobs finish, then stop the rest and give it back; once the lease is lost others run all of them."""
         if active_jobs.running:
             log.info("draining: %d jobs may finish within %g s", active_jobs.running, self._settings.drain_s)
-        ends = [asyncio.create_task(end) for end in (active_jobs.wait_until_empty(), self._hurry.wait(), lost.wait())]
+        ends = [asyncio.create_task(end) for end in (active_jobs.wait_until_idle(), self._hurry.wait(), lost.wait())]
         await asyncio.wait(ends, timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
         if not lost.is_set():
             active_jobs.cancel_all()
             await asyncio.wait(ends[:1], timeout=_CLEANUP_S)
-            claimer.give_back()
+            attempts.give_back()
         for end in ends:
             end.cancel()
 

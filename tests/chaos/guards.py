@@ -41,7 +41,7 @@ GUARDS = (
     Guard(
         "outcomes are kept while Redis is away",
         "runner/worker/completer.py",
-        "            await asyncio.sleep(_RETRY_S)\n            return",
+        "            await asyncio.sleep(RETRY_S)\n            return",
         "            del self._pending[: len(batch)]\n            return",
         "tests/process/test_server_crashes.py::test_a_server_that_dies_again_and_again_loses_nothing",
     ),
@@ -76,8 +76,8 @@ GUARDS = (
     ),
     Guard(
         "entries delivered again are claimed by name",
-        "runner/worker/claimer.py",
-        "if _place_of(entry[1]) <= _place_of(",
+        "runner/worker/recovery.py",
+        "if _id_of(entry[1]) <= _id_of(",
         "if False and str(",
         "tests/worker/test_faults.py::test_entries_delivered_again_to_a_small_worker_are_left_to_the_one_that_runs_them",
     ),
@@ -190,7 +190,7 @@ GUARDS = (
     # Lost replies
     Guard(
         "a worker reconciles after an error",
-        "runner/worker/claimer.py",
+        "runner/worker/recovery.py",
         "                given_back = await self._reconcile()\n            except",
         "                given_back = 0\n            except",
         "tests/worker/test_lost_replies.py::test_a_worker_that_loses_replies_runs_each_job_once",
@@ -204,8 +204,8 @@ GUARDS = (
     ),
     Guard(
         "books are compared once in a lease",
-        "runner/worker/claimer.py",
-        "if monotonic_s() >= self._check_due_s:",
+        "runner/worker/recovery.py",
+        "if monotonic_s() >= self._reconcile_due_s:",
         "if False:",
         "tests/worker/test_lost_replies.py::test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job",
     ),
@@ -330,7 +330,7 @@ GUARDS = (
         "no more is asked for than slots are free",
         "runner/worker/claimer.py",
         "free = self._active_jobs.reserve(most)",
-        "free = self._active_jobs.reserve(most) + self._share",
+        "free = self._active_jobs.reserve(most) + self._most_per_claim",
         "tests/process/test_slow_workers.py::test_a_worker_that_moves_a_seventh_of_the_time_holds_no_more_than_its_slots",
     ),
     Guard(
@@ -343,15 +343,15 @@ GUARDS = (
     Guard(
         "a leader that drains starts nothing",
         "runner/worker/claimer.py",
-        "if self._is_over or",
+        "if self._has_stopped or",
         "if",
         "tests/worker/test_leader_starts.py::test_a_leader_that_drains_starts_nothing_more",
     ),
     Guard(
         "what the leader started without knowing it is given back",
         "runner/worker/claimer.py",
-        "self._check_due_s = monotonic_s()  # Redis may",
-        "pass  # Redis may",
+        "self._recovery.reconcile_soon()",
+        "pass",
         "tests/worker/test_leader_starts.py::test_a_start_whose_reply_was_lost_is_taken_back_and_made_again",
     ),
     Guard(
@@ -536,15 +536,15 @@ GUARDS = (
     Guard(
         "a worker that drains gives back what does not end",
         "runner/worker/worker.py",
-        "claimer.give_back()",
+        "attempts.give_back()",
         "",
         "tests/worker/test_stopping.py::test_a_plain_function_that_goes_on_is_left_behind_and_its_job_given_back",
     ),
     Guard(
         "an attempt is cancelled in the next turn of the loop",
         "runner/worker/active_jobs.py",
-        "asyncio.get_running_loop().call_soon(self._attempts[place].cancel)",
-        "self._attempts[place].cancel()",
+        "asyncio.get_running_loop().call_soon(self.task.cancel)",
+        "self.task.cancel()",
         "tests/worker/test_stopping.py::test_a_job_stopped_before_its_first_step_frees_its_slot",
     ),
     # What no other test would miss: a fault injected into real workers does

@@ -159,7 +159,7 @@ async def test_a_renewal_that_fails_as_nobody_expects_is_tried_again(
 async def test_after_an_outage_longer_than_the_lease_workers_get_time_to_renew(
     private_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "_RETRY_S", 2.0)  # certainly later than the leader's first look
+    monkeypatch.setattr(heartbeat, "RETRY_S", 2.0)  # certainly later than the leader's first look
     app, runs = Runner("outage", settings=short_settings(private_server.url, lease_s=1, renew_s=0.2, reclaim_s=3.0)), list[int]()
 
     @app.task

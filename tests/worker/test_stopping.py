@@ -14,7 +14,7 @@ from runner import Runner, StoreUnavailable, TokenBucket, Worker
 from runner.jobs.job import Priority, StartedJob
 from runner.store.job_store import JobStore
 from runner.store.keys import Keys
-from runner.worker.claimer import Claimer
+from runner.worker.attempts import Attempts
 from tests import invariants
 from tests.eventually import eventually
 from tests.recovery import Recovery
@@ -252,11 +252,11 @@ async def test_workers_stopped_at_random_instants_lose_and_blame_nothing(
 
 
 async def test_a_job_stopped_before_its_first_step_frees_its_slot(make_app: MakeApp, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    app, start = make_app(concurrency=1), Claimer._start
+    app, start = make_app(concurrency=1), Attempts.start
 
-    def start_and_stop(claimer: Claimer, job: object) -> None:
-        start(claimer, job)  # type: ignore[arg-type] # passed on as it came
-        claimer._active_jobs.cancel_all()
+    def start_and_stop(attempts: Attempts, job: StartedJob) -> None:
+        start(attempts, job)
+        attempts._active_jobs.cancel_all()
 
     @app.task
     async def work() -> str:
@@ -264,7 +264,7 @@ async def test_a_job_stopped_before_its_first_step_frees_its_slot(make_app: Make
 
     await crew.start(app)
     with monkeypatch.context() as patched:
-        patched.setattr(Claimer, "_start", start_and_stop)
+        patched.setattr(Attempts, "start", start_and_stop)
         job = await work.submit()
         await eventually(job.status)
 

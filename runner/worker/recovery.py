@@ -1,0 +1,96 @@
+"""Recovery: what Redis counts as held by this worker although the worker does not run it, as after a lost reply. It starts nothing."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+from runner.clock import monotonic_s
+from runner.errors import StoreUnavailable
+from runner.jobs import Priority, StartedJob
+from runner.store import Claimed, Claims, HeldEntry
+from runner.worker.active_jobs import ActiveJobs
+from runner.worker.retry import RETRY_S
+
+log = logging.getLogger("runner")
+
+
+class Recovery:
+    """The entries one worker has seen, those it must claim explicitly, and the comparison of its books with those of Redis."""
+
+    def __init__(self, store: Claims, worker: str, active_jobs: ActiveJobs) -> None:
+        self._store = store
+        self._worker = worker
+        self._active_jobs = active_jobs
+        self._last_seen = [b"0-0"] * len(Priority)
+        self._reconcile_due_s = monotonic_s() + store.settings.lease_s
+        self.redelivered: list[HeldEntry] = []
+        """Entries that a claim after a read has skipped; they are to be claimed explicitly."""
+        self.suspects: list[HeldEntry] = []
+        """Jobs that were lost with so many workers that they must run alone."""
+        self.exclusive = asyncio.Lock()
+        """Held during reconcile and while a suspect runs. The leader must not start jobs then: reconcile would give them back as
+        unknown, and a suspect must run alone."""
+
+    def last_seen(self) -> list[bytes]:
+        """The latest entry of each stream that this worker has seen."""
+        return list(self._last_seen)
+
+    def note_read(self, entries: Sequence[HeldEntry], last_seen: Sequence[bytes]) -> None:
+        """A read returned these entries; the claim sent along with it has skipped those that are not newer than `last_seen`."""
+        # Delivered again after the group was recreated: these ids are older than the last one seen, so the claim skipped them.
+        # Another worker may be running them, and while they are pending here Redis would take them from it.
+        self.redelivered = [entry for entry in entries if _id_of(entry[1]) <= _id_of(last_seen[entry[0]])]
+        self._note_seen(entries)
+
+    def note_claimed(self, claimed: Claimed) -> None:
+        """A claim has returned: what it started has been seen, and so has its suspect, which waits here until it can run alone."""
+        self._note_seen(claimed.jobs)
+        if claimed.suspect is not None and claimed.suspect not in self.suspects:
+            self._note_seen([claimed.suspect])
+            self.suspects.append(claimed.suspect)
+
+    def take_redelivered(self) -> list[HeldEntry]:
+        """The entries to claim explicitly, once."""
+        entries, self.redelivered = self.redelivered, []
+        return entries
+
+    def reconcile_soon(self) -> None:
+        """A claim of the leader got no reply: Redis may have started jobs that this worker does not know."""
+        self._reconcile_due_s = monotonic_s()
+
+    async def reconcile_if_due(self) -> None:
+        """Reconcile once in a lease: a read can be answered after its connection was given up, and after the last reconcile."""
+        if monotonic_s() >= self._reconcile_due_s:
+            given_back = await self._reconcile()
+            if given_back:
+                log.warning("gave back %d entries that Redis counted as ours and nobody here had seen", given_back)
+
+    async def reconcile_after_outage(self) -> None:
+        """Reconcile before the next claim: Redis may have started jobs in a claim whose reply was lost. Tries until it succeeds."""
+        while True:
+            await asyncio.sleep(RETRY_S)
+            try:
+                given_back = await self._reconcile()
+            except StoreUnavailable:
+                continue
+            log.info("Redis is back; %d entries of lost replies given back", given_back)
+            return
+
+    async def _reconcile(self) -> int:
+        """Give back what this worker holds and does not run, also what it was about to claim."""
+        async with self.exclusive:
+            given_back = await self._store.reconcile(self._worker, self._active_jobs.unconfirmed)
+            self._reconcile_due_s = monotonic_s() + self._store.settings.lease_s
+        self.redelivered.clear()
+        self.suspects.clear()
+        return given_back
+
+    def _note_seen(self, entries: Iterable[HeldEntry | StartedJob]) -> None:
+        for priority, entry, *_ in entries:
+            self._last_seen[priority] = max(self._last_seen[priority], entry, key=_id_of)
+
+
+def _id_of(entry: bytes) -> tuple[int, int]:
+    """An entry's id as numbers, which sort in the order of the stream: milliseconds and a count."""
+    milliseconds, _, number = entry.partition(b"-")
+    return int(milliseconds), int(number)
