@@ -1,14 +1,10 @@
 """Allowance: what a limit allows, whatever its kind, in the two numbers that callers are told and local buckets are made of."""
 
-import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from runner.clock import MICROSECONDS
-from runner.limits import EXACT, Limit, Quota, SlidingWindow, TokenBucket
+from runner.limits import EXACT, Limit, TokenBucket
 
-_NOMINAL_DAYS = {"hour": 1 / 24, "day": 1, "week": 7, "month": 30, "year": 365}
 _NOT_WORTH_A_SECOND_US = 1_000
 """A window of 60 s whose first token returns in 60.000001 s is told as 60."""
 _LONGEST_US = EXACT // 1024 - 1
@@ -27,15 +23,11 @@ class Allowance:
     resets: bool = False
 
     @classmethod
-    def of(cls, policy: Mapping[str, Any]) -> "Allowance":
-        """Of a policy as it is published. Raises KeyError for a kind that is no rate."""
-        window_us = _WINDOWS[policy["kind"]](policy)
-        return cls(policy["name"], policy["capacity"], max(window_us, 1), policy["kind"] == Quota.kind)
-
-    @classmethod
-    def of_limit(cls, limit: Limit) -> "Allowance":
-        """Of a limit as the code declares it."""
-        return cls.of(json.loads(limit.to_json()))
+    def of(cls, limit: Limit) -> "Allowance":
+        """What a limit allows. Raises TypeError for one that bounds no rate."""
+        if limit.fill_us is None:
+            raise TypeError(f"limit {limit.name!r} bounds no rate, so nobody can be told when to come back")
+        return cls(limit.name, limit.capacity, limit.fill_us, limit.resets)
 
     @property
     def window_s(self) -> int:
@@ -70,14 +62,3 @@ class Allowance:
 
 def _whole_seconds(microseconds: float) -> int:
     return max(int(-(-microseconds // MICROSECONDS)), 1)
-
-
-def _days_us(days: float) -> int:
-    return round(days * 86_400 * MICROSECONDS)
-
-
-_WINDOWS: dict[str, Callable[[Mapping[str, Any]], int]] = {
-    TokenBucket.kind: lambda policy: -(-policy["capacity"] * policy["every_us"] // policy["refill"]),
-    SlidingWindow.kind: lambda policy: policy["window_us"],
-    Quota.kind: lambda policy: _days_us(_NOMINAL_DAYS[policy["per"]]),
-}

@@ -10,7 +10,7 @@ from runner.asgi.circuit_breaker import CircuitBreaker
 from runner.client import Runner
 from runner.clock import monotonic_s
 from runner.errors import RunnerError, StoreUnavailable
-from runner.limits import Limit, Need
+from runner.limits import Limit, Need, limit_of
 from runner.store import Decision
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class DeadlineLimiter:
         self._runner = runner
         self._limits = limits
         self._deadline_s = deadline_s
-        self.allowances = {limit.name: Allowance.of_limit(limit) for limit in limits}
+        self.allowances = {limit.name: Allowance.of(limit) for limit in limits}
         self._breaker = CircuitBreaker()
         self._publication: asyncio.Task[None] | None = None
         self._since_us = 0
@@ -122,8 +122,9 @@ class DeadlineLimiter:
         """What is in force may be an override."""
         self._looked_s = monotonic_s()
         for status in await self._runner.client.store.limits(most_buckets=0):
-            if status.name in self.allowances:
-                self.allowances[status.name] = Allowance.of(status.policy)
+            policy = limit_of(status.policy)
+            if status.name in self.allowances and policy.fill_us is not None:
+                self.allowances[status.name] = Allowance.of(policy)
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         call = asyncio.create_task(work, name="rate-limit")

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.asgi.key_functions import KeyFunction
 from runner.errors import ConfigurationError
-from runner.limits import Concurrency, Limit, template_fields
+from runner.limits import Limit, template_fields
 
 Scope = Mapping[str, Any]
 _METHOD = re.compile(r"[A-Z]+")
@@ -34,7 +34,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         about = f"rule for limit {self.limit.name!r}"
-        if isinstance(self.limit, Concurrency):
+        if self.limit.fill_us is None:
             message = f"{about}: it bounds how many run at once, not how many come; hold a slot in the handler, with Runner.slot"
             raise ConfigurationError(message)
         if type(self.cost) is not int or not 0 <= self.cost <= self.limit.capacity:

@@ -4,7 +4,7 @@ from typing import Any
 
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError, UnknownLimit
-from runner.limits import Concurrency, Limit, LimitStatus, Quota, SlidingWindow, TokenBucket, key_text_of
+from runner.limits import Limit, LimitStatus, key_text_of, limit_of
 from runner.store import Limits
 
 LONGEST_TEXT = 500
@@ -23,9 +23,9 @@ class Control:
         What is not given stays as the code says. Buckets keep what was spent of them, exactly.
         Raises `UnknownLimit`, `ConfigurationError` for numbers that cannot work.
         """
-        policy = changed(await self._code_of(name), numbers)
+        limit = (await self._code_of(name)).with_numbers(**numbers)
         duration_us = 0 if duration is None else _microseconds("the time an override lasts", duration)
-        await self._store.override(name, policy.to_json(), duration_us, _text("reason", reason))
+        await self._store.override(name, limit.to_json(), duration_us, _text("reason", reason))
         return await self.show(name)
 
     async def restore(self, name: str) -> LimitStatus:
@@ -70,72 +70,24 @@ class Control:
             raise UnknownLimit(message)
         return limits[name]
 
-    async def _code_of(self, name: str) -> dict[str, Any]:
+    async def _code_of(self, name: str) -> Limit:
         """What the code says of a limit. Raises `UnknownLimit`."""
         entry = await self._store.entry(name)
-        return (await self.show(name)).code if entry is None else entry["code"]
+        return limit_of((await self.show(name)).code if entry is None else entry["code"])
 
     async def _checked_bucket(self, bucket: str) -> str:
         """The bucket's name as the scripts know it, from one whose key is written as it is or as they write it."""
         name, slash, key = bucket.partition("/")
-        code = await self._code_of(name)
+        limit = await self._code_of(name)
         if not slash:
             return name
-        if code["key"] is None:
+        if limit.key is None:
             message = f"limit {name!r} has no key, and so just one bucket: leave out {'/' + key!r}"
             raise ConfigurationError(message)
         if not key:
             message = f"bucket {bucket!r} has an empty key: write {name}/KEY for one bucket, or {name} for all of them"
             raise ConfigurationError(message)
         return f"{name}/{key_text_of(key)}"
-
-
-def changed(code: dict[str, Any], numbers: dict[str, Any]) -> Limit:
-    """The policy of `code` with other numbers. Raises `ConfigurationError` for numbers its kind does not have, or that cannot work."""
-    given = {name: value for name, value in numbers.items() if value is not None}
-    known, make = _KINDS[code["kind"]]
-    strange = given.keys() - known
-    if strange or not given:
-        what = f"{min(strange)!r} is not a number of it" if strange else "no number was given"
-        message = f"limit {code['name']!r} is a {code['kind']}: {what} (it has: {', '.join(sorted(known))})"
-        raise ConfigurationError(message)
-    return make(code, given)
-
-
-def _token_bucket(code: dict[str, Any], given: dict[str, Any]) -> Limit:
-    name, key = code["name"], code["key"]
-    if "rate" in given or ("burst" in given and code["smooth"]):
-        if {"capacity", "refill", "every"} & given.keys():
-            message = f"limit {name!r}: give rate and burst, or capacity, refill and every"
-            raise ConfigurationError(message)
-        rate = given.get("rate", code["rate"])
-        return TokenBucket(name, rate=rate, burst=given.get("burst", code["capacity"]), key=key)
-    if code["smooth"]:
-        return TokenBucket(name, rate=code["rate"], burst=given.get("capacity", code["capacity"]), key=key)
-    every = given.get("every", code["every_us"] / MICROSECONDS)
-    capacity = given.get("capacity", given.get("burst", code["capacity"]))
-    return TokenBucket(name, capacity=capacity, refill=given.get("refill", code["refill"]), every=every, key=key)
-
-
-def _sliding_window(code: dict[str, Any], given: dict[str, Any]) -> Limit:
-    per = given.get("per", code["window_us"] / MICROSECONDS)
-    return SlidingWindow(code["name"], given.get("capacity", code["capacity"]), per=per, key=code["key"])
-
-
-def _concurrency(code: dict[str, Any], given: dict[str, Any]) -> Limit:
-    return Concurrency(code["name"], given["capacity"], key=code["key"])
-
-
-def _quota(code: dict[str, Any], given: dict[str, Any]) -> Limit:
-    return Quota(code["name"], given["capacity"], per=code["per"], tz=code["tz"], on_exhausted=code["on_exhausted"], key=code["key"])
-
-
-_KINDS = {
-    TokenBucket.kind: ({"rate", "burst", "capacity", "refill", "every"}, _token_bucket),
-    SlidingWindow.kind: ({"capacity", "per"}, _sliding_window),
-    Concurrency.kind: ({"capacity"}, _concurrency),
-    Quota.kind: ({"capacity"}, _quota),
-}
 
 
 def _text(what: str, text: str) -> str:

@@ -3,6 +3,8 @@
 from runner.limits.bucket import Bucket
 from runner.limits.concurrency import Concurrency
 from runner.limits.httpx_hook import raise_rate_limited
+from runner.limits.kinds import KINDS, limit_of
+from runner.limits.limit_text import LimitText
 from runner.limits.naming import Need, bucket_name, decode_needs, encode_needs, key_text, key_text_of, key_value
 from runner.limits.policy import Limit, template_fields
 from runner.limits.quota import PERIODS, Quota, calendar_name, period_of, period_starts
@@ -11,9 +13,11 @@ from runner.limits.retry_after import retry_after_s
 from runner.limits.sliding_window import SlidingWindow
 from runner.limits.status import BucketStatus, LimitStatus
 from runner.limits.token_bucket import BucketState, TokenBucket
+from runner.limits.usage import Taken, most_at_once
 
 __all__ = [
     "EXACT",
+    "KINDS",
     "PERIODS",
     "Bucket",
     "BucketState",
@@ -21,9 +25,11 @@ __all__ = [
     "Concurrency",
     "Limit",
     "LimitStatus",
+    "LimitText",
     "Need",
     "Quota",
     "SlidingWindow",
+    "Taken",
     "TokenBucket",
     "bucket_name",
     "calendar_name",
@@ -32,6 +38,8 @@ __all__ = [
     "key_text",
     "key_text_of",
     "key_value",
+    "limit_of",
+    "most_at_once",
     "parse_rate",
     "period_of",
     "period_starts",

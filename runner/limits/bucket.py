@@ -4,16 +4,16 @@ from typing import Protocol
 
 
 class Bucket(Protocol):
-    """One bucket, for code that brings its own instants (µs): they never go back. Made by `Limit.full_bucket`."""
+    """One bucket, for code that passes the instants in (µs); they never go back. `Limit.full_bucket` makes one."""
 
     def wait_us(self, cost: int, now_us: int, reserved: int = 0) -> int | None:
-        """µs until `cost` tokens can be taken, 0 if they can be taken now; with `reserved` after that many more are taken by others.
+        """µs until `cost` tokens can be taken once other jobs have taken `reserved` tokens; 0 if they can be taken now.
 
-        None: nobody can know, they come back when a holder is done.
+        None: the wait cannot be computed, since the tokens come back when a running job ends.
         """
 
     def take(self, cost: int, now_us: int, holder: str) -> None:
-        """Take `cost` tokens for a start; only where the wait is 0. A holder takes once."""
+        """Take `cost` tokens for a start. Call it only where the wait is 0, and once for each holder."""
 
     def give_back(self, holder: str, now_us: int) -> None:
-        """What was started has ended: of a kind that gives back its tokens are here again, of the others nothing changes."""
+        """The holder has ended. Kinds that give back have its tokens again; for the others nothing changes."""

@@ -1,24 +1,31 @@
-"""Quota: so much per calendar period of a time zone. The scripts know no calendar: they are given the instants at which periods begin."""
+"""Quota: so much per calendar period of a time zone. The scripts know no calendar: Python publishes the instants at which periods begin."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Self, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from typing_extensions import override
 
-from runner.clock import MICROSECONDS
+from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
 from runner.limits.bucket import Bucket
+from runner.limits.limit_text import Form, LimitText, whole_number
 from runner.limits.policy import Limit
+from runner.limits.usage import Taken, Usage
 
 Period = Literal["hour", "day", "week", "month", "year"]
+OnExhausted = Literal["park", "fail"]
 PERIODS: dict[str, int] = {"hour": 24 * 60, "day": 400, "week": 60, "month": 30, "year": 5}
 """How many periods ahead a calendar is published; it is extended long before it ends."""
+_NOMINAL_DAYS = {"hour": 1 / 24, "day": 1, "week": 7, "month": 30, "year": 365}
+_SHORTEST_S = {"hour": 3_600, "day": 82_800, "week": 601_200, "month": 2_415_600, "year": 31_532_400}
+"""With an hour that daylight saving leaves out."""
 _PAGE_US = 30 * 86_400 * MICROSECONDS
-"""Far less than any published calendar is long: one that begins with a page covers it."""
+"""Far less than the length of any published calendar, so a calendar that begins with a page covers all of it."""
 
 
 class Quota(Limit):
@@ -28,6 +35,9 @@ class Quota(Limit):
     """
 
     kind = "quota"
+    script_fields = frozenset({"calendar"})
+    forms = (Form("quota", "quota:1000/month@Europe/Berlin", frozenset({"on_exhausted"})),)
+    resets = True
 
     def __init__(
         self,
@@ -36,51 +46,86 @@ class Quota(Limit):
         *,
         per: Period,
         tz: str = "UTC",
-        on_exhausted: Literal["park", "fail"] = "park",
+        on_exhausted: OnExhausted = "park",
         key: str | None = None,
     ) -> None:
         super().__init__(name, capacity, key)
         if per not in PERIODS:
-            message = f"limit {name!r}: per={per!r} is no calendar period (known: {', '.join(PERIODS)})"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"limit {name!r}: per={per!r} is no calendar period (known: {', '.join(PERIODS)})")
         if on_exhausted not in ("park", "fail"):
-            message = f"limit {name!r}: on_exhausted={on_exhausted!r} is unknown (known: park, fail)"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"limit {name!r}: on_exhausted={on_exhausted!r} is unknown (known: park, fail)")
         _zone(name, tz)
         self.per, self.tz, self.on_exhausted = per, tz, on_exhausted
+        self.calendar = calendar_name(per, tz)
+        self.fails_when_spent = on_exhausted == "fail"
+        self.window_words = f"in one {per}"
+        self.fill_us = microseconds(_NOMINAL_DAYS[per] * 86_400)
 
     @property
+    @override
     def rate(self) -> str:
         """The limit in words."""
         return f"{self.capacity}/{self.per} ({self.tz})"
 
+    @property
+    @override
+    def period_us(self) -> int:
+        """An hour for every period."""
+        return 3_600 * MICROSECONDS
+
+    @override
     def bound(self, window_s: float) -> int:
         """Most tokens that can be taken in any closed window of `window_s` seconds: one period may end and another begin in it."""
-        shortest_s = {"hour": 3_600, "day": 82_800, "week": 601_200, "month": 2_415_600, "year": 31_532_400}[self.per]
-        return self.capacity * (2 + int(window_s // shortest_s))
+        return self.capacity * (2 + int(window_s // _SHORTEST_S[self.per]))
 
     @override
     def full_bucket(self, now_us: int) -> Bucket:
         """A bucket of which nothing has been taken yet, in virtual time."""
         return _Counter(self)
 
+    @override
+    def usage(self, taken: Sequence[Taken], first_us: int) -> Usage:
+        """By calendar periods."""
+        used: Counter[tuple[int, int]] = Counter()
+        for row in taken:
+            used[period_of(self.per, self.tz, row.at_us)] += row.cost
+        periods = _periods_touched(self.per, self.tz, first_us, taken[-1].at_us)
+        return Usage(max(used.values()), used.total() / (self.capacity * periods))
+
+    @override
     def fields(self) -> dict[str, Any]:
-        """The numbers of this kind, as the scripts read them."""
-        return {
-            "rate": self.rate,
-            "per": self.per,
-            "tz": self.tz,
-            "calendar": calendar_name(self.per, self.tz),
-            "on_exhausted": self.on_exhausted,
-            "period_us": 3_600 * MICROSECONDS,
-        }
+        """The period, and what becomes of a job when it is spent."""
+        return {"per": self.per, "tz": self.tz, "calendar": self.calendar, "on_exhausted": self.on_exhausted}
+
+    @classmethod
+    @override
+    def from_policy(cls, policy: Mapping[str, Any]) -> Self:
+        """The limit that was published with these fields."""
+        per, tz, on_exhausted = policy["per"], policy["tz"], policy["on_exhausted"]
+        return cls(policy["name"], policy["capacity"], per=per, tz=tz, on_exhausted=on_exhausted, key=policy["key"])
+
+    @classmethod
+    @override
+    def from_text(cls, text: LimitText) -> Self:
+        """`quota:1000/month@Europe/Berlin`."""
+        amount, slash, rest = text.body.partition("/")
+        per, _, tz = rest.partition("@")
+        if not slash:
+            raise ValueError(f"{text.body!r} names no period")
+        # The constructor refuses a period or an on_exhausted that it does not know.
+        on_exhausted = cast("OnExhausted", text.options.get("on_exhausted", "park"))
+        return cls(text.name, whole_number(amount), per=cast("Period", per), tz=tz or "UTC", on_exhausted=on_exhausted, key=text.key)
+
+    @override
+    def _changed(self, given: Mapping[str, Any]) -> Self:
+        return type(self)(self.name, given["capacity"], per=self.per, tz=self.tz, on_exhausted=self.on_exhausted, key=self.key)
 
     def __repr__(self) -> str:
         return f"Quota({self.name!r}, {self.capacity}, per={self.per!r}, tz={self.tz!r}" + (f", key={self.key!r})" if self.key else ")")
 
 
 class _Counter(Bucket):
-    """What was taken in the period under way; lua/include/quota.lua computes the same. Its calendar never ends."""
+    """What was taken in the current period; lua/include/quota.lua computes the same. Its calendar never ends."""
 
     def __init__(self, policy: Quota) -> None:
         self._policy = policy
@@ -126,6 +171,13 @@ def period_of(per: str, tz: str, now_us: int) -> tuple[int, int]:
     starts = _calendar(per, tz, now_us // _PAGE_US)
     following = bisect_right(starts, now_us)
     return starts[following - 1], starts[following]
+
+
+def _periods_touched(per: str, tz: str, from_us: int, to_us: int) -> int:
+    count, (_, end_us) = 1, period_of(per, tz, from_us)
+    while end_us <= to_us:
+        count, (_, end_us) = count + 1, period_of(per, tz, end_us)
+    return count
 
 
 @lru_cache(maxsize=64)
@@ -177,7 +229,6 @@ def _zone(name: str, tz: str) -> ZoneInfo:
     try:
         return ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        message = (
+        raise ConfigurationError(
             f"limit {name!r}: time zone {tz!r} is unknown; write one like 'Europe/Berlin' (on a slim system install the tzdata package)"
-        )
-        raise ConfigurationError(message) from error
+        ) from error

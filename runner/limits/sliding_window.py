@@ -1,18 +1,20 @@
-"""SlidingWindow: never more than `capacity` in any window of its length. Each token returns when its own window has passed."""
+"""SlidingWindow: never more than `capacity` in any window of its length. Each token comes back when its own window has passed."""
 
 from collections import deque
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 from typing_extensions import override
 
-from runner.clock import MICROSECONDS
+from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
 from runner.limits.bucket import Bucket
+from runner.limits.limit_text import Form, LimitText
 from runner.limits.policy import Limit
-from runner.limits.rates import duration_in_words
+from runner.limits.rates import duration_in_words, parse_rate
 
 MOST_IN_WINDOW = 100_000
-"""Each start within the window is remembered by itself, so the window cannot be of any size."""
+"""Redis keeps each start within the window, so a window cannot hold any number of them."""
 
 
 class SlidingWindow(Limit):
@@ -23,31 +25,63 @@ class SlidingWindow(Limit):
     """
 
     kind = "sliding_window"
+    numbers = frozenset({"capacity", "per"})
+    forms = (Form("window", "window:100/60s"),)
+
+    window_us: int
 
     def __init__(self, name: str, capacity: int, *, per: float, key: str | None = None) -> None:
         super().__init__(name, capacity, key)
-        self.window_us = self._span_us("per", per)
+        self.window_us = self.fill_us = self._span_us("per", per)
         if self.capacity > MOST_IN_WINDOW:
-            message = f"limit {name!r}: a sliding window remembers each start, at most {MOST_IN_WINDOW}; use TokenBucket for {capacity}"
-            raise ConfigurationError(message)
+            raise ConfigurationError(
+                f"limit {name!r}: a sliding window remembers each start, at most {MOST_IN_WINDOW}; use TokenBucket for {capacity}"
+            )
 
     @property
+    @override
     def rate(self) -> str:
         """The rate in words."""
         return f"{self.capacity}/{duration_in_words(self.window_us)}"
 
+    @property
+    @override
+    def period_us(self) -> int:
+        """The time of one token at the average rate."""
+        return -(-self.window_us // self.capacity)
+
+    @override
     def bound(self, window_s: float) -> int:
         """Most tokens that can be taken in any closed window of `window_s` seconds."""
-        return self.capacity * (1 + round(window_s * MICROSECONDS) // (self.window_us + 1))
+        return self.capacity * (1 + microseconds(window_s) // (self.window_us + 1))
 
     @override
     def full_bucket(self, now_us: int) -> Bucket:
         """A bucket of which nothing has been taken yet, in virtual time."""
         return _Starts(self.capacity, self.window_us)
 
+    @override
     def fields(self) -> dict[str, Any]:
-        """The numbers of this kind, as the scripts read them."""
-        return {"rate": self.rate, "window_us": self.window_us, "period_us": -(-self.window_us // self.capacity)}
+        """The length of the window."""
+        return {"window_us": self.window_us}
+
+    @classmethod
+    @override
+    def from_policy(cls, policy: Mapping[str, Any]) -> Self:
+        """The limit that was published with these fields."""
+        return cls(policy["name"], policy["capacity"], per=policy["window_us"] / MICROSECONDS, key=policy["key"])
+
+    @classmethod
+    @override
+    def from_text(cls, text: LimitText) -> Self:
+        """`window:100/60s`."""
+        capacity, window_us = parse_rate(text.body)
+        return cls(text.name, capacity, per=window_us / MICROSECONDS, key=text.key)
+
+    @override
+    def _changed(self, given: Mapping[str, Any]) -> Self:
+        per = given.get("per", self.window_us / MICROSECONDS)
+        return type(self)(self.name, given.get("capacity", self.capacity), per=per, key=self.key)
 
     def __repr__(self) -> str:
         return f"SlidingWindow({self.name!r}, {self.capacity}, per={self.window_us / MICROSECONDS:g}" + (
@@ -58,7 +92,7 @@ class SlidingWindow(Limit):
 class _Starts(Bucket):
     """Each start until its own window has passed; lua/include/sliding_window.lua computes the same.
 
-    What was taken at t is free again from t + window + 1 µs on: a closed window of that length never holds both.
+    What was taken at t can be taken again from t + window + 1 µs on: a closed window of that length never holds both.
     """
 
     def __init__(self, capacity: int, window_us: int) -> None:
@@ -77,7 +111,7 @@ class _Starts(Bucket):
         excess = self._used + reserved + min(cost, self._capacity) - self._capacity
         if excess <= 0:
             return 0
-        # Beyond one whole window of starts (more, if the capacity was lowered), each further one waits for the same place in the next.
+        # After one whole window of starts (more, if the capacity was lowered) each further one waits for the same place in the next.
         windows = max(-((max(self._used, self._capacity) - excess) // self._capacity), 0)
         excess -= windows * self._capacity
         last_us = now_us

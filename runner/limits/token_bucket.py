@@ -1,14 +1,16 @@
 """TokenBucket: interval and smooth, in whole credits. No I/O; lua/include/token_bucket.lua computes the same numbers."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from typing_extensions import override
 
-from runner.clock import MICROSECONDS
+from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
 from runner.limits.bucket import Bucket
+from runner.limits.limit_text import Form, LimitText, whole_number
 from runner.limits.policy import Limit
 from runner.limits.rates import EXACT, duration_in_words, parse_rate
 
@@ -16,14 +18,20 @@ from runner.limits.rates import EXACT, duration_in_words, parse_rate
 class TokenBucket(Limit):
     """A bucket of `capacity` tokens; a job takes its cost at its start and waits while there are too few.
 
-    Give either `rate` ("10/s", smooth: each token returns by itself, `burst` is the capacity and defaults to the rate's
-    tokens) or `capacity`, `refill` and `every` (seconds: `refill` tokens return together at the end of each interval).
+    Give either `rate` ("10/s", smooth: each token comes back by itself, `burst` is the capacity and defaults to the rate's
+    tokens) or `capacity`, `refill` and `every` (seconds: `refill` tokens come back together at the end of each interval).
     `key` makes one bucket per value of the arguments it names: `key="{tenant_id}"`.
 
     In any window of W seconds at most `bound(W)` tokens are taken. Raises `ConfigurationError` for a bucket that cannot work.
     """
 
     kind = "token_bucket"
+    numbers = frozenset({"rate", "burst", "capacity", "refill", "every"})
+    script_fields = frozenset({"step_us", "credits_a_step", "credits_a_token"})
+    forms = (
+        Form("", "10/s or NAME=10/s,burst=20 (smooth)", frozenset({"burst"})),
+        Form("interval", "interval:10,+2/10s (capacity 10, 2 more every 10 s)", frozenset({"refill"})),
+    )
 
     def __init__(
         self,
@@ -45,29 +53,45 @@ class TokenBucket(Limit):
             self.refill = self._whole("refill", refill)
             self.every_us, self.smooth = self._span_us("every", every), False
         else:
-            message = f"limit {name!r}: give either rate (and burst), or capacity, refill and every"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"limit {name!r}: give either rate (and burst), or capacity, refill and every")
+        self.window_us = self.every_us
+        self.fill_us = -(-self.capacity * self.every_us // self.refill)
         self._set_steps()
 
     def _set_steps(self) -> None:
-        """Express the rate in whole credits a whole step: an interval bucket refills once an interval, a smooth one each µs."""
+        """Express the rate in whole credits per step: an interval bucket refills once an interval, a smooth one each µs."""
         if self.smooth:
             common = math.gcd(self.refill, self.every_us)
             self.step_us, self.credits_a_step, self.credits_a_token = 1, self.refill // common, self.every_us // common
         else:
             self.step_us, self.credits_a_step, self.credits_a_token = self.every_us, self.refill, 1
         if 4 * self.capacity * self.credits_a_token >= EXACT or 4 * self.credits_a_step >= EXACT or self.every_us >= EXACT // 1024:
-            message = f"limit {self.name!r}: {self.capacity} tokens at {self.rate} is beyond exact arithmetic; use a smaller burst or a rounder rate"
-            raise ConfigurationError(message)
+            raise ConfigurationError(
+                f"limit {self.name!r}: {self.capacity} tokens at {self.rate} is beyond exact arithmetic; use a smaller burst or a rounder rate"
+            )
 
     @property
+    @override
     def rate(self) -> str:
         """The rate in words."""
         return f"{self.refill}/{duration_in_words(self.every_us)}"
 
+    @property
+    @override
+    def words(self) -> str:
+        """The rate, and the most that can be saved up."""
+        return f"{self.rate}, {'burst' if self.smooth else 'capacity'} {self.capacity}"
+
+    @property
+    @override
+    def period_us(self) -> int:
+        """The time of one token at the average rate."""
+        return -(-self.every_us // self.refill)
+
+    @override
     def bound(self, window_s: float) -> int:
         """Most tokens that can be taken in any closed window of `window_s` seconds."""
-        window_us = round(window_s * MICROSECONDS)
+        window_us = microseconds(window_s)
         if self.smooth:
             return self.capacity + self.refill * window_us // self.every_us
         floor, ceiling = window_us // self.every_us, -(-window_us // self.every_us)
@@ -78,18 +102,55 @@ class TokenBucket(Limit):
         """A full bucket, in virtual time."""
         return _Credits(self, BucketState(0, now_us))
 
+    @override
     def fields(self) -> dict[str, Any]:
-        """What the policy says beside what all kinds say, as the catalog keeps it."""
+        """The rate as it was declared, and in the steps and credits of the scripts."""
         return {
-            "rate": self.rate,
             "refill": self.refill,
             "every_us": self.every_us,
             "smooth": self.smooth,
             "step_us": self.step_us,
             "credits_a_step": self.credits_a_step,
             "credits_a_token": self.credits_a_token,
-            "period_us": -(-self.every_us // self.refill),
         }
+
+    @classmethod
+    @override
+    def from_policy(cls, policy: Mapping[str, Any]) -> Self:
+        """The limit that was published with these fields."""
+        name, key, capacity = policy["name"], policy["key"], policy["capacity"]
+        if policy["smooth"]:
+            return cls(name, rate=policy["rate"], burst=capacity, key=key)
+        return cls(name, capacity=capacity, refill=policy["refill"], every=policy["every_us"] / MICROSECONDS, key=key)
+
+    @classmethod
+    @override
+    def from_text(cls, text: LimitText) -> Self:
+        """`10/s,burst=20`, or `interval:10,+2/10s`."""
+        if text.word == "interval":
+            if "refill" not in text.options:
+                raise ValueError("it never refills")
+            refill, every_us = parse_rate(text.options["refill"])
+            return cls(text.name, capacity=whole_number(text.body), refill=refill, every=every_us / MICROSECONDS, key=text.key)
+        try:
+            parse_rate(text.body)
+        except ConfigurationError as error:
+            raise ValueError(str(error).partition(":")[0]) from error
+        return cls(text.name, rate=text.body, burst=whole_number(text.options["burst"]) if "burst" in text.options else None, key=text.key)
+
+    @override
+    def _changed(self, given: Mapping[str, Any]) -> Self:
+        """A rate makes any bucket smooth. Without one, `burst` and `capacity` mean the same: the size of the bucket."""
+        make = type(self)
+        if "rate" in given or ("burst" in given and self.smooth):
+            if {"capacity", "refill", "every"} & given.keys():
+                raise ConfigurationError(f"limit {self.name!r}: give rate and burst, or capacity, refill and every")
+            return make(self.name, rate=given.get("rate", self.rate), burst=given.get("burst", self.capacity), key=self.key)
+        capacity = given.get("capacity", given.get("burst", self.capacity))
+        if self.smooth:
+            return make(self.name, rate=self.rate, burst=capacity, key=self.key)
+        every = given.get("every", self.every_us / MICROSECONDS)
+        return make(self.name, capacity=capacity, refill=given.get("refill", self.refill), every=every, key=self.key)
 
     def __repr__(self) -> str:
         pace = (
@@ -102,19 +163,19 @@ class TokenBucket(Limit):
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """One bucket: credits spent and not yet refilled, and the instant of the last whole step applied. A full one is absent in Redis."""
+    """One bucket: credits spent and not yet refilled, and the instant of the last whole step applied. Redis has no key for a full one."""
 
     deficit: int = 0
     time_us: int = 0
     frozen_until_us: int = 0
 
     def refilled(self, policy: TokenBucket, now_us: int) -> "BucketState":
-        """The same bucket at `now_us`. Pure and idempotent: who calls it, and how often, does not matter."""
+        """The same bucket at `now_us`. Pure and idempotent: refilling it in between changes nothing."""
         if self.deficit <= 0:
             return BucketState(0, now_us, self.frozen_until_us)
         time_us = self.time_us
         if time_us > now_us and time_us > self.frozen_until_us:
-            time_us = now_us  # the clock went back: lose at most the step under way, never freeze
+            time_us = now_us  # the clock went back: lose at most the current step, never freeze
         if now_us <= time_us:
             return BucketState(self.deficit, time_us, self.frozen_until_us)
         steps = (now_us - time_us) // policy.step_us
@@ -135,7 +196,7 @@ class BucketState:
 
 
 class _Credits(Bucket):
-    """A `BucketState` that goes along with time."""
+    """A `BucketState` that each call refills."""
 
     def __init__(self, policy: TokenBucket, state: BucketState) -> None:
         self._policy = policy
@@ -153,4 +214,4 @@ class _Credits(Bucket):
 
     @override
     def give_back(self, holder: str, now_us: int) -> None:
-        """A token returns with time alone."""
+        """A token comes back with time alone."""

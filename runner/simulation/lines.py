@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from runner.limits import Bucket, Limit, Need, Quota
+from runner.limits import Bucket, Limit, Need
 from runner.simulation.wakes import Wakes
 
 _UNKNOWN_US = 30_000_000
@@ -49,7 +49,7 @@ class _ServedBucket:
         self.name = name
         self.limit = limit
         self.bucket: Bucket = limit.full_bucket(now_us)
-        self.period_us: float = math.inf if limit.gives_back else limit.fields()["period_us"]
+        self.period_us: float = math.inf if limit.gives_back else limit.period_us
         self.reserved = self.released = 0
         self.waiting: list[tuple[float, str]] = []
         self.full_since_us: int | None = None
@@ -226,9 +226,7 @@ class Lines:
         return any(self._is_spent(self._bucket(need), need.cost) for need in needs)
 
     def _is_spent(self, bucket: _ServedBucket, cost: int) -> bool:
-        if not isinstance(bucket.limit, Quota) or bucket.limit.on_exhausted != "fail":
-            return False
-        return bool(bucket.bucket.wait_us(cost, self.now_us))
+        return bucket.limit.fails_when_spent and bool(bucket.bucket.wait_us(cost, self.now_us))
 
     def _wake_in(self, bucket: _ServedBucket, wait_us: int) -> None:
         if self._is_woken_by_an_end(bucket, wait_us):

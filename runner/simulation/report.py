@@ -2,12 +2,11 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from runner.clock import MICROSECONDS
-from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket, period_of
+from runner.limits import Limit, Taken, most_at_once
 from runner.simulation.lines import Work
 
 
@@ -78,7 +77,7 @@ def drain_of(limits: Sequence[Limit], starts: Sequence[Start], failed: Sequence[
         failed=len(failed),
         drain_us=drain_us,
         slots=slots,
-        most_running=_most_at_once([(start.at_us, end_us, 1) for start, end_us in zip(starts, ends_us, strict=True)]),
+        most_running=most_at_once(Taken(start.at_us, end_us, 1) for start, end_us in zip(starts, ends_us, strict=True)),
         slot_utilisation=busy_us / (drain_us * slots) if drain_us else 0.0,
         tenants=_tenants(starts, failed, start_us),
         limits=tuple(_limit_report(limit, starts) for limit in limits),
@@ -116,95 +115,23 @@ def _percentile(ordered: Sequence[int], part: float) -> int | None:
     return ordered[math.ceil(part * len(ordered)) - 1] if ordered else None
 
 
-class _Taken(NamedTuple):
-    """Tokens of one bucket, taken at an instant, held until another."""
-
-    at_us: int
-    end_us: int
-    cost: int
-
-
 def _limit_report(limit: Limit, starts: Sequence[Start]) -> LimitReport:
-    buckets: dict[str, list[_Taken]] = defaultdict(list)
+    buckets: dict[str, list[Taken]] = defaultdict(list)
     first_us: dict[str, int] = {}
     costs = set()
     for at_us, work in starts:
         need = next((need for need in work.needs if need.bucket.partition("/")[0] == limit.name), None)
         costs.add(need.cost if need else 0)
         if need:
-            buckets[need.bucket].append(_Taken(at_us, at_us + work.duration_us, need.cost))
+            buckets[need.bucket].append(Taken(at_us, at_us + work.duration_us, need.cost))
             first_us[need.bucket] = min(first_us.get(need.bucket, work.submitted_us), work.submitted_us)
-    measured = [_measure(limit, taken, first_us[name]) for name, taken in buckets.items()]
-    window_us = _window_us(limit)
+    usages = [limit.usage(taken, first_us[name]) for name, taken in buckets.items()]
     return LimitReport(
         limit=limit,
         buckets=len(buckets),
-        window_us=window_us,
-        worst=max((worst for worst, _ in measured), default=0),
-        bound=limit.capacity if window_us is None else limit.bound(window_us / MICROSECONDS),
-        utilisation=max((used for _, used in measured), default=0.0),
+        window_us=limit.window_us,
+        worst=max((usage.worst for usage in usages), default=0),
+        bound=limit.most,
+        utilisation=max((usage.utilisation for usage in usages), default=0.0),
         least_cost=min(costs, default=0),
     )
-
-
-def _window_us(limit: Limit) -> int | None:
-    match limit:
-        case TokenBucket():
-            return limit.every_us
-        case SlidingWindow():
-            return limit.window_us
-        case _:
-            return None
-
-
-def _measure(limit: Limit, taken: Sequence[_Taken], first_us: int) -> tuple[int, float]:
-    """(worst window, utilisation) of one bucket whose first job was submitted at `first_us`."""
-    last_us, total = taken[-1].at_us, sum(row.cost for row in taken)
-    match limit:
-        case TokenBucket() | SlidingWindow():
-            return _worst_window(taken, _window_us(limit) or 0), total / limit.bound((last_us - first_us) / MICROSECONDS)
-        case Quota():
-            periods: Counter[tuple[int, int]] = Counter()
-            for row in taken:
-                periods[period_of(limit.per, limit.tz, row.at_us)] += row.cost
-            return max(periods.values()), total / (limit.capacity * _periods_touched(limit, first_us, last_us))
-        case Concurrency():
-            end_us = max(row.end_us for row in taken)
-            held = sum(row.cost * (row.end_us - row.at_us) for row in taken)
-            return _most_at_once(taken), held / (limit.capacity * max(end_us - first_us, 1))
-        case _:
-            message = f"limit {limit.name!r} is of kind {limit.kind!r}, which the simulation does not know"
-            raise TypeError(message)
-
-
-def _periods_touched(limit: Quota, from_us: int, to_us: int) -> int:
-    count, (_, end_us) = 1, period_of(limit.per, limit.tz, from_us)
-    while end_us <= to_us:
-        count, (_, end_us) = count + 1, period_of(limit.per, limit.tz, end_us)
-    return count
-
-
-def _worst_window(taken: Sequence[_Taken], window_us: int) -> int:
-    """Most tokens in any closed window of this length: one that begins with a start is among the worst."""
-    instants = [row.at_us for row in taken]
-    worst = tokens = 0
-    first = 0
-    for row in taken:
-        tokens += row.cost
-        while instants[first] < row.at_us - window_us:
-            tokens -= taken[first].cost
-            first += 1
-        worst = max(worst, tokens)
-    return worst
-
-
-def _most_at_once(taken: Iterable[tuple[int, int, int]]) -> int:
-    """Most that was held at the same time; what ends at an instant is free at that instant, for the next in the log too."""
-    changes: list[tuple[int, bool, int, int]] = []
-    for place, (at_us, end_us, cost) in enumerate(taken):
-        changes += [(at_us, True, 2 * place, cost), (end_us, end_us == at_us, 2 * place + 1, -cost)]
-    most = held = 0
-    for *_, change in sorted(changes):
-        held += change
-        most = max(most, held)
-    return most

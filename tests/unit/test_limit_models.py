@@ -57,7 +57,7 @@ def started(limit: Limit, wishes: list[Ask]) -> list[Start]:
     starts: list[Start] = []
     bucket, now_us = limit.full_bucket(NOW_US), NOW_US
     for wish in wishes:
-        asked_us = now_us + wish.gap * limit.fields()["period_us"] // 1_000
+        asked_us = now_us + wish.gap * limit.period_us // 1_000
         cost = min(wish.cost, limit.capacity)
         now_us = asked_us + waited(bucket, cost, asked_us)
         bucket.take(cost, now_us, str(len(starts)))

@@ -12,7 +12,7 @@ SECOND_US = 1_000_000
 
 
 def share(limit: Limit, instances: int) -> dict[str, Allowance]:
-    return {limit.name: Allowance.of_limit(limit).shared_by(instances)}
+    return {limit.name: Allowance.of(limit).shared_by(instances)}
 
 
 def taken(buckets: LocalBuckets, shares: dict[str, Allowance], tries: int, now_us: int) -> int:

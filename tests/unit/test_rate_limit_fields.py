@@ -36,7 +36,7 @@ def told(verdict: Verdict) -> dict[str, str]:
     ],
 )
 def test_the_policy_is_what_a_full_bucket_holds_and_the_time_it_fills_in(limit: Limit, policy: str) -> None:
-    verdict = Verdict("admitted", (Standing(Allowance.of_limit(limit), 1, 1),))
+    verdict = Verdict("admitted", (Standing(Allowance.of(limit), 1, 1),))
 
     assert told(verdict)["ratelimit-policy"] == policy
 
@@ -55,12 +55,12 @@ def test_the_policy_is_what_a_full_bucket_holds_and_the_time_it_fills_in(limit: 
     ],
 )
 def test_the_effective_window_never_suggests_more_than_the_average_rate(limit: Limit, left: int, next_s: float, effective_s: int) -> None:
-    assert Allowance.of_limit(limit).effective_s(left, next_s) == effective_s
+    assert Allowance.of(limit).effective_s(left, next_s) == effective_s
 
 
 def decided(state: str, wait_s: float | None, bucket: str = "", reason: str = "tokens") -> Verdict:
     limits = (SlidingWindow("daily", 1000, per=86_400), TokenBucket("user", rate="6/min", key="{user}"))
-    allowances = {limit.name: Allowance.of_limit(limit) for limit in limits}
+    allowances = {limit.name: Allowance.of(limit) for limit in limits}
     needs = [Need("daily", 1), Need("user/ada", 3)]
     return verdict_of(Decision(state, wait_s, bucket, reason, [(500, 20.0), (2, 3.5)]), needs, allowances)
 

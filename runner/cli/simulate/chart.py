@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.clock import MICROSECONDS
-from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
+from runner.limits import Limit
 from runner.simulation import Drain, LimitReport, TenantReport
 
 _SECOND, _MINUTE, _HOUR, _DAY = MICROSECONDS, 60 * MICROSECONDS, 3_600 * MICROSECONDS, 86_400 * MICROSECONDS
@@ -57,7 +57,7 @@ def tick_width(span_us: int, most: int) -> int:
 
 def _most_starts(report: LimitReport, width_us: int) -> int | None:
     """Most starts that a limit allows in any window; None if it bounds none, or not every job's."""
-    if report.least_cost == 0 or isinstance(report.limit, Concurrency):
+    if report.least_cost == 0 or report.limit.fill_us is None:
         return None
     return report.limit.bound(width_us / MICROSECONDS) * report.buckets // report.least_cost
 
@@ -88,25 +88,12 @@ def in_words(microseconds: int | None, *, brief: bool = False) -> str:
 
 def limit_words(limit: Limit) -> str:
     """A policy in a few words."""
-    match limit:
-        case TokenBucket(smooth=True):
-            words = f"{limit.rate}, burst {limit.capacity}"
-        case TokenBucket():
-            words = f"{limit.capacity}, +{limit.refill} every {in_words(limit.every_us)}"
-        case SlidingWindow():
-            words = f"{limit.capacity} in any {in_words(limit.window_us)}"
-        case Quota():
-            words = f"{limit.capacity} a {limit.per}, {limit.tz}"
-        case _:
-            words = f"{limit.capacity} at once"
-    return words + (f", each {limit.key}" if limit.key else "")
+    return limit.words + (f", each {limit.key}" if limit.key else "")
 
 
 def within_words(report: LimitReport) -> str:
     """The window in which a limit's worst was counted."""
-    if report.window_us is not None:
-        return f"in any {in_words(report.window_us)}"
-    return f"in one {report.limit.per}" if isinstance(report.limit, Quota) else "at once"
+    return report.limit.window_words if report.window_us is None else f"in any {in_words(report.window_us)}"
 
 
 def longest_waiting(tenants: Sequence[TenantReport], most: int) -> list[TenantReport]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from runner.cli.loading import load
 from runner.cli.output import say, say_json
 from runner.cli.simulate.chart import chart_of
-from runner.cli.simulate.grammar import parse_jobs, parse_limit, parse_pairs, read_jobs
+from runner.cli.simulate.grammar import limit_forms, parse_jobs, parse_limit, parse_pairs, read_jobs
 from runner.cli.simulate.svg import draw
 from runner.cli.simulate.text import show
 from runner.client import Runner, Task
@@ -29,8 +29,7 @@ Limits = Annotated[
     list[str] | None,
     typer.Option(
         "--limit",
-        help="A limit: stripe=10/s,burst=20 or crm=interval:10,+2/10s or sms=window:100/60s or gpu=concurrent:3 or "
-        "maps=quota:1000/month@Europe/Berlin; ,key={tenant_id} gives each tenant a bucket. With --task it replaces the task's of that name.",
+        help=f"A limit: {limit_forms()}. With --task it replaces the task's of that name.",
         show_default=False,
     ),
 ]

@@ -1,6 +1,6 @@
 """How limits and jobs are written on the command line. Whatever is not understood is refused with its text and the way to write it."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,90 +8,50 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
-from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket, parse_rate
+from runner.limits import KINDS, Limit, LimitText
 from runner.simulation import JobGroup
 
 EVERYBODY = "all"
 """The tenant of jobs that name none."""
 
-_FORMS = (
-    "NAME=10/s or NAME=10/s,burst=20 (smooth), NAME=interval:10,+2/10s (capacity 10, 2 more every 10 s), NAME=window:100/60s, "
-    "NAME=concurrent:3, NAME=quota:1000/month@Europe/Berlin; with ,key={tenant_id} for each tenant"
-)
+
+def limit_forms() -> str:
+    """Every way to write a limit, with an example each."""
+    examples = [f"NAME={form.example}" for kind in KINDS.values() for form in kind.forms]
+    return f"{', '.join(examples)}; with ,key={{tenant_id}} for each tenant"
 
 
 def parse_limit(text: str) -> Limit:
     """One limit. Raises `ConfigurationError`."""
     name, equals, rest = text.strip().partition("=")
     first, *parts = [part.strip() for part in rest.split(",")]
-    kind, colon, body = first.partition(":") if ":" in first else ("", "", first)
-    if not equals or not body or (colon and kind not in _KINDS):
+    word, colon, body = first.partition(":") if ":" in first else ("", "", first)
+    forms = {form.word: (kind, form) for kind in KINDS.values() for form in kind.forms}
+    if not equals or not body or (colon and word not in forms):
         raise _not_understood(text)
+    kind, form = forms[word]
+    options = _options(text, parts)
+    key = options.pop("key", None)
+    if stray := options.keys() - form.options:
+        raise _not_understood(text, f"{min(stray)!r} is no option of this kind")
+    try:
+        return kind.from_text(LimitText(name.strip(), word, body, options, key))
+    except ValueError as error:
+        raise _not_understood(text, str(error)) from error
+
+
+def _options(text: str, parts: Iterable[str]) -> dict[str, str]:
     options: dict[str, str] = {}
     for part in parts:
         word, given, value = ("refill", "=", part[1:]) if part.startswith("+") else part.partition("=")
         if not given or not value or word in options:
             raise _not_understood(text, f"{part!r} is no option")
         options[word] = value
-    key = options.pop("key", None)
-    known, build = _KINDS[kind]
-    if stray := options.keys() - known:
-        raise _not_understood(text, f"{min(stray)!r} is no option of this kind")
-    return build(text, name.strip(), body, options, key)
+    return options
 
 
 def _not_understood(text: str, why: str = "") -> ConfigurationError:
-    return ConfigurationError(f"limit {text!r} is not understood{': ' if why else ''}{why}: write {_FORMS}")
-
-
-def _number(text: str, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise _not_understood(text, f"{value!r} is no whole number") from None
-
-
-def _smooth(text: str, name: str, body: str, options: dict[str, str], key: str | None) -> Limit:
-    try:
-        parse_rate(body)
-    except ConfigurationError as error:
-        raise _not_understood(text, str(error).partition(":")[0]) from error
-    return TokenBucket(name, rate=body, burst=_number(text, options["burst"]) if "burst" in options else None, key=key)
-
-
-def _interval(text: str, name: str, body: str, options: dict[str, str], key: str | None) -> Limit:
-    if "refill" not in options:
-        raise _not_understood(text, "it never refills")
-    refill, every_us = parse_rate(options["refill"])
-    return TokenBucket(name, capacity=_number(text, body), refill=refill, every=every_us / MICROSECONDS, key=key)
-
-
-def _window(_text: str, name: str, body: str, _options: dict[str, str], key: str | None) -> Limit:
-    capacity, window_us = parse_rate(body)
-    return SlidingWindow(name, capacity, per=window_us / MICROSECONDS, key=key)
-
-
-def _concurrent(text: str, name: str, body: str, _options: dict[str, str], key: str | None) -> Limit:
-    return Concurrency(name, _number(text, body), key=key)
-
-
-def _quota(text: str, name: str, body: str, options: dict[str, str], key: str | None) -> Limit:
-    amount, slash, rest = body.partition("/")
-    per, _, tz = rest.partition("@")
-    if not slash:
-        raise _not_understood(text, f"{body!r} names no period")
-    # Quota itself refuses a period, a zone or an on_exhausted that it does not know.
-    choices: dict[str, Any] = {"per": per, "on_exhausted": options.get("on_exhausted", "park")}
-    return Quota(name, _number(text, amount), tz=tz or "UTC", key=key, **choices)
-
-
-_KINDS: dict[str, tuple[set[str], Callable[[str, str, str, dict[str, str], str | None], Limit]]] = {
-    "": ({"burst"}, _smooth),
-    "interval": ({"refill"}, _interval),
-    "window": (set(), _window),
-    "concurrent": (set(), _concurrent),
-    "quota": ({"on_exhausted"}, _quota),
-}
+    return ConfigurationError(f"limit {text!r} is not understood{': ' if why else ''}{why}: write {limit_forms()}")
 
 
 def parse_jobs(text: str, duration_us: int) -> list[JobGroup]:

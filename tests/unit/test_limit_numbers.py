@@ -1,11 +1,9 @@
 """Other numbers for a limit: what may be changed of each kind, and what is refused with its reason."""
 
-import json
 from typing import Any
 
 import pytest
 
-from runner.client.control import changed
 from runner.errors import ConfigurationError
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 
@@ -35,7 +33,7 @@ INTERVAL = TokenBucket("x", capacity=10, refill=2, every=10)
     ids=repr,
 )
 def test_what_is_given_is_changed_and_the_rest_stays(code: Limit, numbers: dict[str, Any], expected: Limit) -> None:
-    assert changed(json.loads(code.to_json()), numbers) == expected
+    assert code.with_numbers(**numbers) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,4 +56,4 @@ def test_what_is_given_is_changed_and_the_rest_stays(code: Limit, numbers: dict[
 )
 def test_what_cannot_work_is_refused_with_its_reason(code: Limit, numbers: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        changed(json.loads(code.to_json()), numbers)
+        code.with_numbers(**numbers)
