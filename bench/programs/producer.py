@@ -17,7 +17,7 @@ async def main(rate: int) -> None:
     app = build(QUEUE, load_settings(), TokenBucket("metered", rate="1/s"))
     task, sent = app.tasks["noop"], 0
     orders = await standard_input()
-    await app.publish()
+    await app.submit_many([])  # publishes its tasks
     print("ready", flush=True)
     await orders.readline()
     begun_s, end = monotonic_s(), asyncio.create_task(orders.readline())

@@ -37,7 +37,7 @@ async def service(url: str) -> AsyncIterator[tuple[Program, Runner]]:
     settings = Settings(redis_url=url)
     app = build(QUEUE, settings, TokenBucket("metered", rate="1/s"))
     try:
-        await app.publish()
+        await app.submit_many([])  # publishes its tasks
         async with program("service", settings=settings) as served:
             yield served, app
     finally:

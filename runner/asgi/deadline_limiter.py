@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from runner.asgi.allowance import Allowance
 from runner.asgi.circuit_breaker import CircuitBreaker
-from runner.client import Runner
+from runner.client import Publication, Runner, Session, session_of
 from runner.clock import monotonic_s
 from runner.errors import RunnerError, StoreUnavailable
 from runner.limits import Limit, Need, limit_of
@@ -18,6 +18,7 @@ T = TypeVar("T")
 log = logging.getLogger("runner")
 
 _PUBLISH_EVERY_S = 3_600.0
+"""A quota needs a calendar that reaches ahead."""
 _LOOK_EVERY_S = 30.0
 _STARTUP_S = 1.0
 _MOST_WAITS = 3
@@ -33,15 +34,13 @@ class DeadlineLimiter:
     It keeps its limits in the catalog by itself, as there may be no worker to do so.
     """
 
-    def __init__(self, runner: Runner, limits: Sequence[Limit], deadline_s: float) -> None:
+    def __init__(self, runner: Runner, limits: Mapping[str, Limit], deadline_s: float) -> None:
         self._runner = runner
         self._limits = limits
         self._deadline_s = deadline_s
-        self.allowances = {limit.name: Allowance.of(limit) for limit in limits}
+        self.allowances = {limit.name: Allowance.of(limit) for limit in limits.values()}
         self._breaker = CircuitBreaker()
-        self._publication: asyncio.Task[None] | None = None
-        self._since_us = 0
-        self._published_s = float("-inf")
+        self._in_use: tuple[Session, Publication] | None = None
         self._looked_s = float("-inf")
         self._calls: set[asyncio.Task[Any]] = set()
 
@@ -84,47 +83,45 @@ class DeadlineLimiter:
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
+        if self._in_use is not None:
+            await self._in_use[1].close()
 
     async def _ask(self, needs: Sequence[Need]) -> Decision:
+        session, publication = self._opened()
         began_s = monotonic_s()
-        await self._publish()
+        await publication.keep()
         if monotonic_s() - began_s > _MOST_WAITS * _HELD_UP * self._deadline_s:
-            message = "the limits could not be published in time"
-            raise StoreUnavailable(message)  # nobody waits for the tokens any more
-        decision = await self._runner.client.limiter.decide(needs)
+            raise StoreUnavailable("the limits could not be published in time")  # nobody waits for the tokens any more
+        decision = await session.limiter.decide(needs)
         if decision.reason == "unpublished":  # Redis has lost its data
-            if self._published_s < began_s:
-                self._published_s = float("-inf")
-            await self._publish()
-            decision = await self._runner.client.limiter.decide(needs)
+            await publication.keep(since_s=began_s)
+            decision = await session.limiter.decide(needs)
         if monotonic_s() - self._looked_s > _LOOK_EVERY_S:
             self._looked_s = monotonic_s()
             self._start(self._look())
         return decision
 
     async def _warm_up(self) -> None:
-        await self._publish()
+        session, publication = self._opened()
+        await publication.keep()
         await self._look()
-        await self._runner.client.limiter.decide([])
-
-    async def _publish(self) -> None:
-        """Once for all who need it; again each hour, as a quota needs a calendar that reaches ahead."""
-        if monotonic_s() - self._published_s > _PUBLISH_EVERY_S:
-            if self._publication is None or self._publication.done():
-                self._publication = self._start(self._publish_now())
-            await asyncio.shield(self._publication)
-
-    async def _publish_now(self) -> None:
-        self._since_us, _ = await self._runner.client.store.publish({}, self._limits, self._since_us)
-        self._published_s = monotonic_s()
+        await session.limiter.decide([])
 
     async def _look(self) -> None:
         """What is in force may be an override."""
         self._looked_s = monotonic_s()
-        for status in await self._runner.client.store.limits(most_buckets=0):
+        session, _ = self._opened()
+        for status in await session.store.limits(most_buckets=0):
             policy = limit_of(status.policy)
             if status.name in self.allowances and policy.fill_us is not None:
                 self.allowances[status.name] = Allowance.of(policy)
+
+    def _opened(self) -> tuple[Session, Publication]:
+        """The connection of the app, which has another one after it was closed, and the publication of the limits on it."""
+        session = session_of(self._runner.client)
+        if self._in_use is None or self._in_use[0] is not session:
+            self._in_use = session, Publication(session.store, {}, self._limits, every_s=_PUBLISH_EVERY_S)
+        return self._in_use
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         call = asyncio.create_task(work, name="rate-limit")

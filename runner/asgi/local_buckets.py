@@ -32,7 +32,7 @@ class LocalBuckets:
 
     def take(self, needs: Sequence[Need], shares: Mapping[str, Allowance], now_us: int) -> LocalTake:
         """Take all, or nothing. `shares` are this process's parts, by the name of the limit."""
-        policies = [shares[need.bucket.partition("/")[0]].bucket() for need in needs]
+        policies = [shares[need.limit].bucket() for need in needs]
         states = [
             self._states.get(need.bucket, BucketState(0, now_us)).refilled(policy, now_us)
             for need, policy in zip(needs, policies, strict=True)

@@ -14,7 +14,7 @@ from runner.asgi.verdict import Verdict
 from runner.client import Runner
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import ConfigurationError
-from runner.limits import Need
+from runner.limits import Need, need_of
 
 log = logging.getLogger("runner")
 
@@ -55,10 +55,9 @@ class RateLimitMiddleware:
             message = f"deadline={deadline}, max_keys={max_keys} cannot be used: give more than 0"
             raise ConfigurationError(message)
         self._app = app
-        self._runner = runner
         self._rules = tuple(rules)
         limits = {rule.limit.name: runner.limit(rule.limit) for rule in self._rules}
-        self._deadline_limiter = DeadlineLimiter(runner, list(limits.values()), deadline)
+        self._deadline_limiter = DeadlineLimiter(runner, limits, deadline)
         self._request_limiter = RequestLimiter(self._deadline_limiter, Fallback(on_error, instances), max_keys)
         self._addresses = ClientAddresses(trusted_proxies)
         self._live_keys = {
@@ -103,11 +102,11 @@ class RateLimitMiddleware:
     def _need(self, rule: Rule, scope: Scope) -> Need:
         name = rule.limit.name
         if rule.field is None:
-            return self._runner.need(name, rule.cost, {})
-        need = self._runner.need(name, rule.cost, {rule.field: self._key(rule, scope)})
+            return need_of(rule.limit, rule.cost, {})
+        need = need_of(rule.limit, rule.cost, {rule.field: self._key(rule, scope)})
         if self._live_keys[name].admit(need.bucket, monotonic_s()):
             return need
-        return self._runner.need(name, rule.cost, {rule.field: OTHERS})
+        return need_of(rule.limit, rule.cost, {rule.field: OTHERS})
 
     def _key(self, rule: Rule, scope: Scope) -> str:
         try:

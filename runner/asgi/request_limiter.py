@@ -11,7 +11,7 @@ from runner.asgi.local_buckets import LocalBuckets
 from runner.asgi.verdict import Standing, Verdict
 from runner.clock import MICROSECONDS, monotonic_us
 from runner.errors import ConfigurationError
-from runner.limits import Need
+from runner.limits import Need, limit_name
 from runner.store import Decision
 
 OnError = Literal["local", "open", "closed"]
@@ -64,10 +64,10 @@ class RequestLimiter:
 
 def verdict_of(decision: Decision, needs: Sequence[Need], allowances: Mapping[str, Allowance]) -> Verdict:
     """A decision about these needs (sorted) as its caller is told of it."""
-    lacked = decision.bucket.partition("/")[0]
+    lacked = limit_name(decision.bucket)
     if decision.reason in _NOT_THE_CALLERS_FAULT:
         return Verdict("reduced", violated=(lacked,), retry_after_s=_whole_seconds(decision.wait_s or _PAUSED_RETRY_S))
-    names = [need.bucket.partition("/")[0] for need in needs]
+    names = [need.limit for need in needs]
     standings = tuple(
         Standing(allowances[name], left, allowances[name].effective_s(left, next_s))
         for name, (left, next_s) in zip(names, decision.left, strict=True)

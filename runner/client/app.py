@@ -5,12 +5,14 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from runner.client.client import Client, JobHandle
+from runner.client.client import Client, session_of
+from runner.client.handle import JobHandle
+from runner.client.publication import Publication
+from runner.client.session import Session
 from runner.client.task import Task
-from runner.clock import monotonic_s
-from runner.errors import ConfigurationError, ExceedsCapacity, UnknownLimit
+from runner.errors import ConfigurationError, UnknownLimit
 from runner.jobs import Submission, TaskDefinition, TaskOptions, check_queue_name
-from runner.limits import Limit, Need, bucket_name
+from runner.limits import Limit, Need, need_of
 from runner.settings import Settings, load_settings
 
 P = ParamSpec("P")
@@ -30,8 +32,6 @@ class Runner:
         self.settings = settings or load_settings(redis_url=redis_url)
         self.tasks: dict[str, Task[..., Any]] = {}
         self.limits: dict[str, Limit] = {}
-        self._published_s = float("-inf")
-        self._since_us = 0
 
     @overload
     def task(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
@@ -62,82 +62,79 @@ class Runner:
     def _add_limit(self, limit: Limit) -> None:
         known = self.limits.setdefault(limit.name, limit)
         if known.to_json() != limit.to_json():
-            message = f"limit {limit.name!r} is declared twice with different numbers: {known} and {limit}; share one object or rename one"
-            raise ConfigurationError(message)
+            raise ConfigurationError(
+                f"limit {limit.name!r} is declared twice with different numbers: {known} and {limit}; share one object or rename one"
+            )
 
     @cached_property
     def client(self) -> Client:
         """The connection this app submits through; opened at its first use, in the event loop that uses it."""
         return Client(self.queue, settings=self.settings)
 
+    @cached_property
+    def _publication(self) -> Publication:
+        return Publication(self._session.store, self.tasks, self.limits, every_s=_PUBLISH_EVERY_S)
+
+    @property
+    def _session(self) -> Session:
+        return session_of(self.client)
+
     async def _submit(self, job: Submission) -> JobHandle[Any]:
-        await self.publish()
-        return await self.client.send_one(job)
+        if self._publication.is_due:
+            await self._publication.keep()
+        session = self._session
+        return JobHandle(session, job.id, await session.submit(job))
 
     async def submit_many(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
         """Submit jobs made by `Task.prepare`, 500 in one step. Raises `JobIdConflict` for an id taken by another body.
 
         Raises `BacklogFull` or `StoreFull` if there is no room; the same jobs can be submitted again, whatever was stored of them.
         """
-        await self.publish()
-        return await self.client.send(jobs)
-
-    async def publish(self) -> None:
-        """Put this app's tasks and limits into the catalog; again after a minute of use, as there may be no worker to heal a lost catalog."""
-        if monotonic_s() - self._published_s > _PUBLISH_EVERY_S:
-            since_us, _ = await self.client.store.publish(self.specs(), list(self.limits.values()), self._since_us)
-            self._since_us, self._published_s = since_us, monotonic_s()
-
-    def specs(self) -> dict[str, str]:
-        """The tasks as published: name -> JSON."""
-        return {name: task.definition.spec.to_json() for name, task in self.tasks.items()}
+        await self._publication.keep()
+        session = self._session
+        states = await session.submit_many(jobs)
+        return [JobHandle(session, job.id, state) for job, state in zip(jobs, states, strict=True)]
 
     def limit(self, limit: Limit) -> Limit:
         """Declare a limit that no task uses, for `take`, `slot` and the middleware. Raises `ConfigurationError`."""
         self._add_limit(limit)
         return limit
 
-    async def take(self, limit: str | Limit, *, cost: int = 1, wait: float | None = 0.0, **key: object) -> None:
-        """Take tokens in any code: `await jobs.take("openai", cost=3, wait=10)`; `key` fills a keyed limit's template.
+    async def take(self, limit: str | Limit, key: Mapping[str, object] | None = None, *, cost: int = 1, wait: float | None = 0.0) -> None:
+        """Take tokens in any code: `await jobs.take("openai", cost=3, wait=10)`, `await jobs.take("tenant", {"tenant_id": "t7"})`.
 
-        wait: seconds to stand in line for them, None for as long as it takes. Raises `TakeRefused` with the time to come back,
-        `UnknownLimit`, `ExceedsCapacity`, `StoreUnavailable`.
+        key: values for the template of a keyed limit. wait: seconds to stand in line for the tokens, None for as long as it takes.
+        Raises `TakeRefused` with the time to come back, `UnknownLimit`, `ExceedsCapacity`, `StoreUnavailable`.
         """
-        need = self.need(limit, cost, key)
+        need = self._need(limit, cost, key)
         if need.given_back:
-            message = (
-                f"limit {need.bucket.partition('/')[0]!r} is a concurrency: what is taken must come back; use `async with jobs.slot(...)`"
+            raise ConfigurationError(
+                f"limit {need.limit!r} is a concurrency: what is taken must come back; use `async with jobs.slot(...)`"
             )
-            raise ConfigurationError(message)
-        await self.publish()
-        await self.client.limiter.take([need], wait=wait)
+        await self._publication.keep()
+        await self._session.limiter.take([need], wait=wait)
 
     @asynccontextmanager
-    async def slot(self, limit: str | Limit, *, wait: float | None = None, **key: object) -> AsyncIterator[None]:
-        """Hold a slot of a `Concurrency` limit for a block of code: `async with jobs.slot("gpu"): ...`."""
-        need = self.need(limit, 1, key)
-        await self.publish()
-        async with self.client.limiter.held([need], wait=wait):
+    async def slot(self, limit: str | Limit, key: Mapping[str, object] | None = None, *, wait: float | None = None) -> AsyncIterator[None]:
+        """Hold a slot of a `Concurrency` limit for a block of code: `async with jobs.slot("gpu"): ...`. See `take`."""
+        need = self._need(limit, 1, key)
+        await self._publication.keep()
+        async with self._session.limiter.held([need], wait=wait):
             yield
 
-    def need(self, limit: str | Limit, cost: int, key: Mapping[str, object]) -> Need:
-        """One bucket of one of this app's limits. Raises `UnknownLimit`, `ExceedsCapacity`, `InvalidArguments`."""
+    def _need(self, limit: str | Limit, cost: int, key: Mapping[str, object] | None) -> Need:
         name = limit if isinstance(limit, str) else self.limit(limit).name
         if name not in self.limits:
-            message = f"unknown limit {name!r} on queue {self.queue!r} (known: {', '.join(self.limits) or 'none'})"
-            raise UnknownLimit(message)
-        known = self.limits[name]
-        if not 1 <= cost <= known.capacity:
-            message = f"cost {cost} of limit {name!r} cannot be taken: its bucket holds 1 to {known.capacity}"
-            raise ExceedsCapacity(message)
-        return Need(bucket_name(name, known.key, key), cost, known.gives_back)
+            raise UnknownLimit(f"unknown limit {name!r} on queue {self.queue!r} (known: {', '.join(self.limits) or 'none'})")
+        return need_of(self.limits[name], cost, key or {})
 
     async def close(self) -> None:
-        """Close the client, if it was used."""
-        if "client" in self.__dict__:
-            await self.client.close()
-            del self.__dict__["client"]
-            self._published_s = float("-inf")
+        """Close the connection, if it was used; the next use opens another one."""
+        publication, client = (self.__dict__.pop(name, None) for name in ("_publication", "client"))
+        if publication is not None:
+            await publication.close()
+        if client is not None:
+            await client.close()
 
 
 class _Decorator(Protocol):

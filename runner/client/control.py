@@ -4,7 +4,7 @@ from typing import Any
 
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError, UnknownLimit
-from runner.limits import Limit, LimitStatus, key_text_of, limit_of
+from runner.limits import Limit, LimitStatus, key_text_of, limit_name, limit_of
 from runner.store import Limits
 
 LONGEST_TEXT = 500
@@ -52,13 +52,13 @@ class Control:
         duration_us = _microseconds("the time of a freeze", duration)
         bucket = await self._checked_bucket(bucket)
         await self._store.freeze(bucket, duration_us, _text("reason", reason))
-        return await self.show(bucket.partition("/")[0])
+        return await self.show(limit_name(bucket))
 
     async def release(self, bucket: str) -> LimitStatus:
         """End a freeze before its time. Raises as `freeze`."""
         bucket = await self._checked_bucket(bucket)
         await self._store.freeze(bucket, 0, "")
-        return await self.show(bucket.partition("/")[0])
+        return await self.show(limit_name(bucket))
 
     async def show(self, name: str) -> LimitStatus:
         """One limit as it stands. Raises `UnknownLimit` naming the known ones."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from runner.client.client import JobHandle
+from runner.client.handle import JobHandle
 from runner.jobs import JobOptions, Submission, TaskDefinition
 
 P = ParamSpec("P")

@@ -63,7 +63,7 @@ class Attempt:
     def open_context(self) -> JobContext:
         """The context, made at the first call."""
         if self.context is None:
-            needs = {need.bucket.partition("/")[0]: need for need in decode_needs(self.job.limits)}
+            needs = {need.limit: need for need in decode_needs(self.job.limits)}
             self.context = JobContext(self.job.id, self.job.attempt, self.job.failures, needs)
         return self.context
 

@@ -5,7 +5,7 @@ from runner.limits.concurrency import Concurrency
 from runner.limits.httpx_hook import raise_rate_limited
 from runner.limits.kinds import KINDS, limit_of
 from runner.limits.limit_text import LimitText
-from runner.limits.naming import Need, bucket_name, decode_needs, encode_needs, key_text, key_text_of, key_value
+from runner.limits.naming import Need, bucket_name, decode_needs, encode_needs, key_text, key_text_of, key_value, limit_name, need_of
 from runner.limits.policy import Limit, template_fields
 from runner.limits.quota import PERIODS, Quota, calendar_name, period_of, period_starts
 from runner.limits.rates import EXACT, parse_rate
@@ -38,8 +38,10 @@ __all__ = [
     "key_text",
     "key_text_of",
     "key_value",
+    "limit_name",
     "limit_of",
     "most_at_once",
+    "need_of",
     "parse_rate",
     "period_of",
     "period_starts",

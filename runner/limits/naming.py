@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from runner.errors import InvalidArguments
-from runner.limits.policy import template_fields
+from runner.errors import ExceedsCapacity, InvalidArguments
+from runner.limits.policy import Limit, template_fields
 
 _LONGEST_PLAIN_KEY = 64
 _DIGESTED = re.compile(r".{24}~[0-9a-f]{32}")
@@ -19,6 +19,23 @@ class Need(NamedTuple):
     bucket: str
     cost: int
     given_back: bool = False
+
+    @property
+    def limit(self) -> str:
+        """The name of the bucket's limit."""
+        return limit_name(self.bucket)
+
+
+def limit_name(bucket: str) -> str:
+    """The name of the limit that a bucket belongs to."""
+    return bucket.partition("/")[0]
+
+
+def need_of(limit: Limit, cost: int, key: Mapping[str, object]) -> Need:
+    """What code that is no job takes of a limit. Raises `ExceedsCapacity`, or `InvalidArguments` if `key` does not fill its template."""
+    if not 1 <= cost <= limit.capacity:
+        raise ExceedsCapacity(f"cost {cost} of limit {limit.name!r} cannot be taken: its bucket holds 1 to {limit.capacity}")
+    return Need(bucket_name(limit.name, limit.key, key), cost, limit.gives_back)
 
 
 def bucket_name(limit: str, template: str | None, args: Mapping[str, object]) -> str:

@@ -198,7 +198,7 @@ class Lines:
     def _bucket(self, need: Need) -> _ServedBucket:
         bucket = self._buckets.get(need.bucket)
         if bucket is None:
-            limit = self._limits[need.bucket.partition("/")[0]]
+            limit = self._limits[need.limit]
             bucket = self._buckets[need.bucket] = _ServedBucket(need.bucket, limit, self.now_us)
         return bucket
 

@@ -120,7 +120,7 @@ def _limit_report(limit: Limit, starts: Sequence[Start]) -> LimitReport:
     first_us: dict[str, int] = {}
     costs = set()
     for at_us, work in starts:
-        need = next((need for need in work.needs if need.bucket.partition("/")[0] == limit.name), None)
+        need = next((need for need in work.needs if need.limit == limit.name), None)
         costs.add(need.cost if need else 0)
         if need:
             buckets[need.bucket].append(Taken(at_us, at_us + work.duration_us, need.cost))

@@ -8,7 +8,7 @@ import platform
 import secrets
 from typing import Any
 
-from runner.client import Runner
+from runner.client import Publication, Runner
 from runner.clock import monotonic_s
 from runner.connection import redis_url
 from runner.errors import LeaseLost, StoreUnavailable
@@ -45,7 +45,6 @@ class Worker:
         self._hurry = asyncio.Event()
         self._leftovers: list[asyncio.Task[None]] = []
         self.id = ""
-        self._published_us = 0
         self.slots = self._settings.concurrency
         self.leader = ""
         self.working = asyncio.Event()
@@ -62,6 +61,7 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`. Survives everything Redis does; a lost lease means a new id."""
         store = JobStore(self._url, self._runner.queue, self._settings)
+        publication = Publication(store, self._runner.tasks, self._runner.limits)
         executor = Executor(self._runner.tasks, self._settings)
         watch = StallWatch(self._settings.stall_s)
         watch.start()
@@ -72,7 +72,7 @@ class Worker:
                     if not examined:
                         await refuse_unfit_server(store)
                         examined = True
-                    await self._enlist(store)
+                    await self._enlist(store, publication)
                     await self._work_under_lease(store, executor)
                 except StoreUnavailable as error:
                     if outage.is_due(monotonic_s()):
@@ -90,10 +90,10 @@ class Worker:
             await store.close()
             self.stopped.set()
 
-    async def _enlist(self, store: JobStore) -> None:
+    async def _enlist(self, store: JobStore, publication: Publication) -> None:
         self.is_enlisted = True  # also if the reply is lost
         self.id = f"{platform.node()[:32]}-{os.getpid()}-{secrets.token_hex(3)}"
-        self._published_us, _ = await store.publish(self._runner.specs(), list(self._runner.limits.values()), self._published_us)
+        await publication.publish()
         await store.enlist(self.id, json.dumps(self._details()))
         log.info("worker %s serves queue %s: %s", self.id, self._runner.queue, ", ".join(self._runner.tasks) or "no tasks")
 

@@ -11,6 +11,7 @@ import pytest
 
 from runner import StoreUnavailable
 from runner.store.keys import Keys
+from tests.app_internals import store_of
 from tests.conftest import OWN_KINDS, connect
 from tests.eventually import eventually
 from tests.process.apps import App
@@ -129,7 +130,7 @@ async def test_a_primary_that_stood_still_gets_nothing_when_it_goes_on(sentinels
 
     recovery.ends()
     async with connect(sentinels.direct_url) as redis:
-        assert await redis.exists(client.store.keys.job(job))
+        assert await redis.exists(store_of(client).keys.job(job))
     await app.runner.close()
 
 

@@ -16,6 +16,7 @@ from runner import BacklogFull, Client, JobOptions, Runner, StoreFull, StoreUnav
 from runner.store.claims import ClaimRequest
 from runner.store.keys import Keys
 from tests import invariants
+from tests.app_internals import publish, store_of
 from tests.conftest import OWN_KINDS, connect
 from tests.eventually import eventually
 from tests.http.conftest import Gate, Service, make_app, serving, working
@@ -51,7 +52,7 @@ class Scene:
 async def a_scene(server: Server, **settings: object) -> AsyncIterator[Scene]:
     gate = Gate(asyncio.Event(), asyncio.Event())
     app = make_app(QUEUE, short_settings(server.url, concurrency=2, lease_s=1.0, renew_s=0.2, **settings), gate)
-    await app.publish()
+    await publish(app)
     async with connect(server.url) as redis, serving(app.settings, QUEUE) as service, working(app) as worker:
         yield Scene(app, service, worker, redis, gate)
     await app.close()
@@ -120,7 +121,7 @@ async def test_a_full_disk_is_an_outage_that_loses_nothing(server_with_a_limited
         running = await scene.service.submit("held")
         await scene.gate.started.wait()
         behind = [await scene.service.submit("add", args={"left": number}) for number in range(5)]
-        store = scene.app.client.store
+        store = store_of(scene.app)
         await store.enlist("other", "{}")
         limit_files(server, 1)
         await eventually(lambda: refuses_writes(scene.redis))

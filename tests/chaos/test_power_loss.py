@@ -15,6 +15,7 @@ from runner.jobs.submission import Submission
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests import invariants
+from tests.app_internals import store_of
 from tests.conftest import OWN_KINDS, connect
 from tests.eventually import eventually
 from tests.recovery import Recovery
@@ -116,8 +117,8 @@ async def all_end(server: Server, names: list[str]) -> None:
 
     async with a_crew() as crew, connect(server.url) as redis:
         worker = await crew.start(app)
-        lost = [name for name, state in zip(names, await states(app.client.store, names), strict=True) if state == "unknown"]
-        await app.client.store.submit([submission(int(name[1:])) for name in lost])
+        lost = [name for name, state in zip(names, await states(store_of(app), names), strict=True) if state == "unknown"]
+        await store_of(app).submit([submission(int(name[1:])) for name in lost])
         async with asyncio.timeout(15):
             for name in names:
                 assert (await app.client.wait(name)).state == "succeeded"

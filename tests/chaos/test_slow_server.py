@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from runner import Runner
 from runner.connection.client import command
 from tests import invariants
+from tests.app_internals import publish
 from tests.conftest import OWN_KINDS, connect
 from tests.eventually import eventually
 from tests.http.conftest import Service, serving, working
@@ -92,7 +93,7 @@ async def test_no_time_out_makes_a_job_twice(
     async def note(name: str) -> None:
         runs[name] += 1
 
-    await app.publish()
+    await publish(app)
     async with connect(slow_server.url) as redis, serving(app.settings, "slow") as service, working(app) as worker:
         callers = Callers(service, pace)
         async with asyncio.TaskGroup() as group:

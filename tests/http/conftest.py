@@ -11,6 +11,7 @@ import pytest
 
 from runner import Runner, Settings, TokenBucket, Worker, load_settings
 from runner.http.server import serve
+from tests.app_internals import publish
 
 HTTP_TIMEOUT_S = 30.0
 STOP_S = 10.0
@@ -65,7 +66,7 @@ def gate() -> Gate:
 async def app(redis_url: str, queue: str, gate: Gate) -> AsyncIterator[Runner]:
     """An app whose tasks are in the catalog; nothing runs them without `worker`."""
     app = make_app(queue, load_settings(redis_url=redis_url, concurrency=10, drain_s=1.0), gate)
-    await app.publish()
+    await publish(app)
     yield app
     await app.close()
 

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from runner import Runner
 from runner.store.keys import Keys
+from tests.app_internals import publish
 from tests.conftest import connect
 from tests.eventually import eventually
 from tests.http.conftest import Gate, Service, make_app, serving, working
@@ -35,7 +36,7 @@ async def test_after_everything_was_deleted_jobs_are_unknown_and_workers_make_ta
     private_server: Server, gate: Gate, recovery: Recovery
 ) -> None:
     app = make_app("deleted", short_settings(private_server.url), gate)
-    await app.publish()
+    await publish(app)
     async with serving(app.settings, app.queue) as service, connect(private_server.url) as redis:
         await service.submit("add", args={"left": 1}, id="first")
         waiting = asyncio.create_task(service.http.get("/v1/jobs/first", params={"wait": 2}))

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Concurrency, Quota, RateLimited, Runner, SlidingWindow, TokenBucket, Worker, load_settings
+from tests.app_internals import publish
 from tests.eventually import eventually
 from tests.http.conftest import Service
 from tests.http.test_batch import scripts_run
@@ -66,7 +67,7 @@ async def app(redis_url: str, queue: str, mended: Mended) -> AsyncIterator[Runne
             raise ValueError("not yet")
         return "mended"
 
-    await app.publish()
+    await publish(app)
     yield app
     await app.close()
 
@@ -105,7 +106,7 @@ async def states(service: Service, jobs: list[str], wait: float = 0) -> list[str
 
 
 async def test_a_change_reads_the_limits_once_to_show_what_came_of_it(app: Runner, redis: Redis) -> None:
-    await app.publish()
+    await publish(app)
     control = app.client.control
     changes: list[Callable[[], Awaitable[object]]] = [
         lambda: control.override("pay", rate="2/h"),

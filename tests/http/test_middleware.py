@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import Limit, Quota, Rule, Runner, SlidingWindow, TokenBucket, by_api_key, by_client_address, by_header, by_user
+from tests.app_internals import publish, store_of
 from tests.http.metered import metered, passed, serving_metered, statuses
 from tests.http.uvicorn_server import serving
 from tests.leftovers import keys_of
@@ -201,7 +202,7 @@ async def test_each_user_has_their_own_bucket_which_jobs_share(redis_url: str, q
     tenant = TokenBucket("tenant", rate="2/h", key="{tenant_id}")
     jobs = Runner(queue, redis_url=redis_url)
     async with serving(metered(jobs, [Rule(limit=tenant, key=by_header("X-Tenant"))])) as http:
-        await jobs.take("tenant", tenant_id="t7")
+        await jobs.take("tenant", {"tenant_id": "t7"})
         assert await statuses(http, 2, headers={"X-Tenant": "t7"}) == [200, 429]
         assert await statuses(http, 3, headers={"X-Tenant": "t8"}) == [200, 200, 429]
 
@@ -231,9 +232,9 @@ async def test_distinct_keys_are_bounded_and_expire(redis: Redis, redis_url: str
 async def test_an_override_in_force_is_what_callers_are_told(redis_url: str, queue: str) -> None:
     jobs = Runner(queue, redis_url=redis_url)
     jobs.limit(PLENTY)
-    await jobs.publish()
+    await publish(jobs)
     lower: Limit = TokenBucket("plenty", capacity=1, refill=1, every=3600)
-    await jobs.client.store.override("plenty", lower.to_json(), 0, "less for now")
+    await store_of(jobs).override("plenty", lower.to_json(), 0, "less for now")
     async with serving(metered(jobs, [Rule(limit=PLENTY)])) as http:
         answers = [await http.get("/") for _ in range(2)]
 
@@ -244,7 +245,7 @@ async def test_an_override_in_force_is_what_callers_are_told(redis_url: str, que
 async def test_a_paused_limit_is_not_the_callers_fault(redis_url: str, queue: str) -> None:
     jobs = Runner(queue, redis_url=redis_url)
     async with serving(metered(jobs, [Rule(limit=PLENTY)])) as http:
-        await jobs.client.store.pause("plenty", on=True, reason="maintenance")
+        await store_of(jobs).pause("plenty", on=True, reason="maintenance")
         answer = await http.get("/")
 
     assert answer.status_code == 503

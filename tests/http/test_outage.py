@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from runner import Runner, load_settings
+from tests.app_internals import publish, store_of
 from tests.eventually import eventually
 from tests.http.conftest import Gate, Service, make_app, serving, working
 from tests.pace import Pace
@@ -33,7 +34,7 @@ REQUESTS = [
 async def away(private_server: Server, gate: Gate) -> AsyncIterator[Runner]:
     """An app on a server that may be killed."""
     app = make_app("away", load_settings(redis_url=private_server.url), gate)
-    await app.publish()
+    await publish(app)
     yield app
     await app.close()
 
@@ -127,4 +128,4 @@ async def test_a_wait_under_way_is_told_that_redis_went(private_server: Server, 
 
 async def watched(app: Runner, job_id: str) -> bool:
     """Whether somebody waits for this job's end."""
-    return bool(await app.client.store.redis.hexists(app.client.store.keys.job(job_id), "watched"))
+    return bool(await store_of(app).redis.hexists(store_of(app).keys.job(job_id), "watched"))

@@ -17,6 +17,7 @@ import uvloop
 
 from runner import ConfigurationError, Runner, load_settings
 from runner.http.server import _listen, serve
+from tests.app_internals import store_of
 from tests.eventually import eventually
 from tests.http.conftest import Service, serving
 from tests.pace import Pace
@@ -165,4 +166,4 @@ def refused(url: httpx.URL) -> bool:
 
 async def watched(app: Runner, job_id: str) -> bool:
     """Whether somebody waits for this job's end."""
-    return bool(await app.client.store.redis.hexists(app.client.store.keys.job(job_id), "watched"))
+    return bool(await store_of(app).redis.hexists(store_of(app).keys.job(job_id), "watched"))

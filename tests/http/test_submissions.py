@@ -117,7 +117,7 @@ async def test_what_nobody_foresaw_is_a_problem_that_tells_nothing_of_the_inside
     async def broken(*_: object) -> NoReturn:
         raise RuntimeError("secret of the inside")
 
-    monkeypatch.setattr(Client, "prepare", broken)
+    monkeypatch.setattr(Client, "submit", broken)
     answer = await service.http.post("/v1/jobs", json={"task": "add", "args": {"left": 1}})
     assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
     assert answer.headers["content-type"] == "application/problem+json"

@@ -15,6 +15,7 @@ import pytest
 
 from runner.connection.client import command
 from tests import invariants
+from tests.app_internals import publish
 from tests.conftest import connect
 from tests.eventually import eventually
 from tests.process.apps import App
@@ -67,7 +68,7 @@ async def test_a_service_without_descriptors_serves_again_once_it_has_some(
     private_server: Server, tmp_path: Path, recovery: Recovery
 ) -> None:
     app = App(private_server.url, "default", tmp_path)
-    await app.runner.publish()
+    await publish(app.runner)
     async with (
         a_service(private_server, tmp_path) as (pid, url),
         connect(private_server.url) as redis,

@@ -13,6 +13,7 @@ from runner.jobs.job import Priority
 from runner.store import scripts
 from runner.store.keys import GROUP, Keys
 from tests import invariants
+from tests.app_internals import store_of
 from tests.eventually import eventually
 from tests.process.apps import LIMITS, SLOTS, App
 from tests.process.crew import PROGRESS_S, Crew, crew_of, final, worker_ids
@@ -186,7 +187,7 @@ async def known_to(redis: Redis, *names: str) -> None:
 async def take_back(app: App, redis: Redis, worker: str) -> None:
     """As if this worker had been silent for a lease, and a leader looked just then."""
     await redis.zadd(Keys(app.runner.queue).workers, {worker: 1})
-    await app.runner.client.store.reclaim()
+    await store_of(app.runner).reclaim()
 
 
 async def is_blocked(redis: Redis) -> bool:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from runner import Client
+from tests.app_internals import store_of
 from tests.eventually import eventually
 from tests.servers import Server, free_port
 
@@ -38,7 +39,7 @@ async def service(private_server: Server) -> AsyncIterator[httpx.AsyncClient]:
         running(private_server.url, "runner", "worker", "--app", f"{APP}:jobs", "--record-starts"),
         running(private_server.url, "uvicorn", f"{APP}:app", "--port", str(port), "--log-level", "warning"),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
-        Client("process-queue", url=private_server.url) as client,
+        Client("process-queue", redis_url=private_server.url) as client,
     ):
         await eventually(lambda: answers(http), within_s=20)
         await eventually(client.workers, within_s=20)
@@ -77,8 +78,8 @@ async def test_ten_start_at_once_the_others_when_their_tokens_land_and_none_fail
         {"task_id": task_id, "status": "succeeded", "result": f"Processed {number}"} for number, task_id in enumerate(ids)
     ]
 
-    async with Client("process-queue", url=private_server.url) as client:
-        starts = await client.store.starts()
+    async with Client("process-queue", redis_url=private_server.url) as client:
+        starts = await store_of(client).starts()
     assert [start.job for start in starts] == ids
     assert {start.attempt for start in starts} == {1}
     seconds = [(start.at_us - starts[0].at_us) / 1e6 for start in starts]

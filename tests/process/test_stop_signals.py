@@ -69,7 +69,7 @@ async def end(process: Process) -> None:
 
 @pytest.fixture
 async def client(private_server: Server) -> AsyncIterator[Client]:
-    async with Client("stopping", url=private_server.url) as client:
+    async with Client("stopping", redis_url=private_server.url) as client:
         yield client
 
 

@@ -110,7 +110,7 @@ async def test_who_is_refused_is_told_so_and_not_that_redis_is_away(server: Serv
         (wrong, AccessRefused, "Redis refuses the user or password of its URL .*: correct the URL"),
         (less, NotPermitted, "the user of Redis's URL may not do what is needed .*'evalsha'.*: all that is missing says .* doctor"),
     ):
-        async with Client(QUEUE, url=url) as client:
+        async with Client(QUEUE, redis_url=url) as client:
             for asking in (client.status("any"), client.submit("any", {})):
                 with pytest.raises(error, match=f"^{said}$"):
                     await asking
@@ -151,7 +151,7 @@ async def test_keys_that_are_forbidden_are_named_with_every_command(server: Serv
 
 
 async def test_who_may_not_listen_is_told_and_does_not_wait_for_ever(server: Server) -> None:
-    async with Client(QUEUE, url=with_user(server, "-subscribe")) as client, asyncio.timeout(5):
+    async with Client(QUEUE, redis_url=with_user(server, "-subscribe")) as client, asyncio.timeout(5):
         for _ in range(2):
             with pytest.raises(NotPermitted, match="subscribe"):
                 await client.wait("any")

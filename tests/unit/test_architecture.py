@@ -31,7 +31,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "simulation": {"jobs": ANYTHING, "limits": ANYTHING},
     "client": {"store": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING, "connection": frozenset({"redis_url"})},
     "worker": {
-        "client": frozenset({"Runner", "Task"}),
+        "client": frozenset({"Publication", "Runner", "Task"}),
         "store": ANYTHING,
         "jobs": ANYTHING,
         "limits": ANYTHING,

@@ -5,18 +5,20 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from runner import Client, JobRequest, Runner, StoreUnavailable, UnknownTask
+from runner import Client, JobOptions, Runner, StoreUnavailable, UnknownTask
+from runner.client import session_of
 from runner.store.job_store import JobStore
+from tests.app_internals import publish, store_of
 from tests.pace import Pace
 
 
 async def prepare(client: Client, name: str) -> None:
-    await client.prepare(JobRequest(name, {}))
+    (await session_of(client).catalog.get(name)).prepare({}, JobOptions())
 
 
 def note_readings(client: Client, monkeypatch: pytest.MonkeyPatch) -> AsyncMock:
-    noting = AsyncMock(side_effect=client.store.tasks)
-    monkeypatch.setattr(client.store, "tasks", noting)
+    noting = AsyncMock(side_effect=store_of(client).tasks)
+    monkeypatch.setattr(store_of(client), "tasks", noting)
     return noting
 
 
@@ -28,7 +30,7 @@ async def test_a_task_published_just_after_a_look_at_the_catalog_is_known(app: R
     @app.task
     async def late() -> None: ...
 
-    await app.publish()
+    await publish(app)
 
     await prepare(client, "late")
 
@@ -48,7 +50,7 @@ async def test_all_who_wait_for_a_reading_learn_of_its_failure_together(app: Run
         await asyncio.sleep(0.2)
         raise StoreUnavailable
 
-    monkeypatch.setattr(app.client.store, "tasks", away)
+    monkeypatch.setattr(store_of(app), "tasks", away)
     began_s = pace.now_s
 
     answers = await asyncio.gather(*(prepare(app.client, "work") for _ in range(50)), return_exceptions=True)
@@ -61,7 +63,7 @@ async def test_who_gives_up_takes_the_reading_from_nobody(app: Runner, monkeypat
     @app.task
     async def work() -> None: ...
 
-    await app.publish()
+    await publish(app)
     reading, go_on, read = asyncio.Event(), asyncio.Event(), JobStore.tasks
 
     async def slow(store: JobStore) -> object:
@@ -86,7 +88,7 @@ async def test_a_client_closed_during_a_reading_leaves_nothing(app: Runner, monk
         reading.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(app.client.store, "tasks", endless)
+    monkeypatch.setattr(store_of(app), "tasks", endless)
     asking = asyncio.create_task(prepare(app.client, "work"))
     await reading.wait()
     asking.cancel()

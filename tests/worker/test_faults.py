@@ -12,7 +12,6 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import JobHandle, Runner, StoreUnavailable, TakeRefused, TokenBucket, UnknownJob, Worker
-from runner.client import app as registry
 from runner.jobs.job import Priority
 from runner.store.keys import GROUP, Keys
 from runner.worker import heartbeat
@@ -221,7 +220,7 @@ async def test_everything_deleted_a_producer_without_workers_publishes_again(
     with pytest.raises(TakeRefused, match="unpublished"):
         await app.take(LIMIT)
 
-    monkeypatch.setattr(registry, "_PUBLISH_EVERY_S", 0.0)
+    monkeypatch.setattr(app._publication, "_every_s", 0.0)
     await app.take(LIMIT)
     await app.take(LIMIT)
 

@@ -12,6 +12,7 @@ from runner.jobs.job import Priority
 from runner.store import scripts
 from runner.store.keys import GROUP, Keys
 from tests import invariants
+from tests.app_internals import publish
 from tests.eventually import eventually
 from tests.proxy import Proxy
 from tests.recovery import Recovery
@@ -114,14 +115,13 @@ async def test_a_give_back_whose_reply_is_lost_gives_back_once(
 @pytest.mark.fault("F04")
 async def test_a_submission_whose_reply_is_lost_is_repeated_and_is_one_job(setting: Setting, redis: Redis, queue: str, crew: Crew) -> None:
     worker = await crew.start(setting.direct)
-    client = setting.behind.client
     jobs = [setting.metered.with_options(id=f"j{number}").prepare(f"j{number}") for number in range(10)]
-    await client.store.publish(setting.behind.specs(), list(setting.behind.limits.values()))
+    await publish(setting.behind)
     setting.proxy.lose_reply_of(*words_of("submit"))
     with pytest.raises(StoreUnavailable):
-        await client.send(jobs)
+        await setting.behind.submit_many(jobs)
 
-    again = await client.send(jobs)
+    again = await setting.behind.submit_many(jobs)
 
     assert {job.first_state for job in again} == {"existing"}
     setting.ids += [job.id for job in again]

@@ -16,6 +16,7 @@ from runner.jobs.job import Priority
 from runner.store.claims import ClaimRequest
 from runner.store.keys import GROUP, Keys
 from tests import invariants
+from tests.app_internals import publish, store_of
 from tests.eventually import eventually
 from tests.recovery import Recovery
 from tests.worker.conftest import Crew, MakeApp
@@ -41,8 +42,8 @@ async def test_twenty_thousand_entries_of_a_lost_worker_run_once_each_on_four_ot
     apps = [make_app(concurrency=100, record_starts=False, history_length=2 * DEAD_ENTRIES) for _ in range(4)]
     for app in apps:
         app.task(name="note")(_counting(runs))
-    await apps[0].publish()
-    store = apps[0].client.store
+    await publish(apps[0])
+    store = store_of(apps[0])
     await store.enlist("lost", "{}")
     note = apps[0].tasks["note"]
     for at in range(0, DEAD_ENTRIES, BATCH):

@@ -7,9 +7,10 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from runner import BacklogFull, JobHandle, JobIdConflict, Runner, StoreUnavailable
-from runner.client.task import Task
+from runner.client import Task, session_of
 from runner.jobs.job import Priority
 from runner.store.keys import Keys
+from tests.app_internals import publish, store_of
 from tests.worker.conftest import MakeApp
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -41,10 +42,10 @@ def start(task: Task[[int], int], *ids: str) -> "list[asyncio.Task[JobHandle[int
 async def test_they_are_stored_in_their_order_by_few_calls(redis: Redis, queue: str, make_app: MakeApp) -> None:
     app = make_app()
     ids = [f"n{number}" for number in range(200)]
-    await app.publish()
+    await publish(app)
     sent: list[int] = []
-    submit_each = app.client.store.submit_each
-    app.client._submissions._call = lambda jobs: (sent.append(len(jobs)), submit_each(jobs))[1]  # type: ignore[func-returns-value]
+    submit_each = store_of(app).submit_each
+    session_of(app.client)._submissions._call = lambda jobs: (sent.append(len(jobs)), submit_each(jobs))[1]  # type: ignore[func-returns-value]
 
     assert await outcomes(*start(noop(app), *ids)) == ["queued"] * 200
 
@@ -73,7 +74,7 @@ async def test_each_has_its_own_refusal(redis: Redis, queue: str, make_app: Make
 async def test_one_that_is_cancelled_leaves_the_others_alone(redis: Redis, queue: str, make_app: MakeApp) -> None:
     for steps in range(12):
         app = make_app()
-        await app.publish()
+        await publish(app)
         names = [f"{steps}-{letter}" for letter in "abcde"]
         submitted = start(noop(app), *names)
         for _ in range(steps):
@@ -90,7 +91,7 @@ async def test_one_that_is_cancelled_leaves_the_others_alone(redis: Redis, queue
 
 async def test_all_are_told_when_redis_is_away(make_app: MakeApp) -> None:
     app = make_app(redis_url=NOBODY)
-    app._published_s = float("inf")
+    app._publication._published_s = float("inf")
 
     answers = await asyncio.gather(*start(noop(app), *(f"n{number}" for number in range(20))), return_exceptions=True)
 

@@ -14,7 +14,7 @@ from runner.cli.demo.measured import Run, findings, shortest_s
 from runner.cli.demo.tasks import METERED, call_metered, jobs
 from runner.cli.demo.upstream import CALL_S, JITTER_S, PRICE_EUR, Upstream, serving
 from runner.cli.demo.view import Snapshot, View
-from runner.client import Client
+from runner.client import Client, session_of
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.connection import EmbeddedServer
 from runner.errors import RunnerError
@@ -42,7 +42,7 @@ async def run(console: Console, scenario: Scenario | None = None) -> int:
     upstream, view = Upstream(scenario.enforced), View(console, METERED)
     _introduce(view, scenario)
     with EmbeddedServer.private() as server, Children() as children:
-        async with serving(upstream) as port, Client(jobs.queue, url=server.url) as client:
+        async with serving(upstream) as port, Client(jobs.queue, redis_url=server.url) as client:
             api_url = await _started(children, server.url)
             view.say(f"service http://127.0.0.1:{port}  api {api_url}  {WORKERS} workers\n", "dim")
             ids = await _submitted(api_url, port, scenario.jobs)
@@ -84,7 +84,7 @@ async def _submitted(api_url: str, port: int, count: int) -> list[str]:
 
 async def _measured(client: Client, upstream: Upstream, statuses: Sequence[JobStatus | None]) -> Run:
     return Run(
-        starts_us=[start.at_us for start in await client.store.starts()],
+        starts_us=[start.at_us for start in await session_of(client).store.starts()],
         submitted=len(statuses),
         done=sum(job is not None and job.state is State.succeeded and upstream.answers(number) > 0 for number, job in enumerate(statuses)),
         lost=sum(job is None or not job.state.is_final for job in statuses),

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from runner import Client, JobHandle, JobStatus, StoreUnavailable, Submission, SubmissionRefused
+from runner import Client, JobHandle, JobStatus, StoreUnavailable, SubmissionRefused
 from runner.http import routing
 from runner.http.bodies import MAX_BATCH_BYTES, body_of, json_body, parsed_body
 from runner.http.dependencies import service_of
@@ -40,7 +40,7 @@ _JOB_PROBLEMS = ("invalid-id", "unknown-task", "unknown-limit", "exceeds-capacit
 async def submit(request: Request) -> Response:
     """Store one job. It ends in a final state, whatever happens to workers. With an `id` of your own the request can be repeated."""
     client, body = service_of(request).client, await parsed_body(request, JobBody)
-    handle = await client.send_one(await client.prepare(body.request()))
+    handle = await client.submit(*body.request())
     base = base_of(request)
     (item,) = await _described(client, [body.task], [handle], base)
     return Response(to_json(item), 202 if item["created"] else 200, {"Location": f"{base}/v1/jobs/{handle.id}"}, "application/json")
@@ -64,7 +64,12 @@ async def submit_batch(request: Request) -> Response:
     That an id is taken by another job is only known while storing: then the answer is 207 and says which.
     """
     client, body, base = service_of(request).client, await _batch_body(request), base_of(request)
-    handles = await client.send_each(await _prepared(client, body, base))
+    try:
+        handles = await client.submit_many([job.request() for job in body.jobs], return_conflicts=True)
+    except SubmissionRefused as error:
+        problem = problem_of(error)
+        fault = Fault(pointer=pointer("jobs", error.index), type=type_of(problem.kind, base), detail=problem.detail)
+        raise Problem("batch-invalid", f"job {error.index}: {problem.detail}", faults=[fault]) from None
     items = await _described(client, [job.task for job in body.jobs], handles, base)
     conflicts = any(handle.first_state == "conflict" for handle in handles)
     return Response(to_json({"jobs": items}), 207 if conflicts else 202, media_type="application/json")
@@ -89,15 +94,6 @@ def _batch_problem(error: ValidationError) -> Problem:
     if in_a_job:
         return Problem("batch-invalid", f"job {first['loc'][1]}: {summary(faults)}", faults=faults)
     return Problem("validation", summary(faults), faults=faults)
-
-
-async def _prepared(client: Client, body: BatchBody, base: str) -> list[Submission]:
-    try:
-        return await client.prepare_many(job.request() for job in body.jobs)
-    except SubmissionRefused as error:
-        problem = problem_of(error)
-        fault = Fault(pointer=pointer("jobs", error.index), type=type_of(problem.kind, base), detail=problem.detail)
-        raise Problem("batch-invalid", f"job {error.index}: {problem.detail}", faults=[fault]) from None
 
 
 async def _described(client: Client, tasks: Sequence[str], handles: Sequence[JobHandle[Any]], base: str) -> list[dict[str, Any]]:

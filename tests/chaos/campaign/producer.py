@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from runner import Concurrency, Limit, RunnerError, SlidingWindow, StoreUnavailable, Submission, TokenBucket
 from runner.connection.client import command
+from tests.app_internals import store_of
 from tests.chaos.campaign.ledger import Ledger, Spell
 from tests.chaos.campaign.posts import Api
 from tests.chaos.campaign.schedule import Call, call, deeds
@@ -116,7 +117,7 @@ class People:
     async def _cancel(self, draw: random.Random) -> None:
         if newest := self._producer.submitted:
             number = max(newest - draw.randrange(300), 0)
-            await until_answered(lambda: self._client.store.cancel(f"c{number}"))
+            await until_answered(lambda: store_of(self._client).cancel(f"c{number}"))
 
     async def _retry(self, draw: random.Random) -> None:
         if self._ledger.failed_lately:
@@ -125,7 +126,7 @@ class People:
             while True:
                 self._ledger.retried[number] += 1
                 try:
-                    await self._client.store.retry(f"c{number}")
+                    await store_of(self._client).retry(f"c{number}")
                     return
                 except StoreUnavailable:
                     await asyncio.sleep(_AGAIN_S)
