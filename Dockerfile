@@ -15,6 +15,7 @@ RUN pip install --only-binary :all: -c constraints.txt . \
     && install --directory --owner runner --group runner /app
 
 # The application's own code goes here (mounted, or copied by an image built on this one): RUNNER_APP=shop.tasks:jobs
+# Only the package runner is installed, so a package api in this folder is the application's: RUNNER_APP=api.tasks:jobs
 WORKDIR /app
 USER runner
 EXPOSE 8000

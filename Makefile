@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-topologies faults chaos mutate-guards check format bench clean
+.PHONY: help setup demo dev test test-topologies faults chaos mutate-guards check format openapi bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -54,6 +54,9 @@ check: $(READY) ## Format, lint, types and fast tests, under a minute
 format: $(READY) ## Format the code and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+openapi: $(READY) ## Write the contract of the service to api/openapi.json
+	$(BIN)/python -m api.openapi
 
 bench: $(READY) ## Measure on this machine
 	$(BIN)/python -m bench

@@ -1,5 +1,27 @@
-"""`uvicorn api.main:app`: the service of the queue that the environment names."""
+"""The app of the service: `uvicorn api.main:app`, or `python -m api`.
 
+Its queue is the one of RUNNER_APP, as for `python -m runner api`. What only this deployment has is added in `build`.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from runner import Client, load_app
 from runner.http import create_app
 
-app = create_app()
+jobs = load_app()
+
+
+def open_client() -> Client:
+    """A client of the queue of RUNNER_APP; of the queue "default" without it."""
+    return Client(jobs.queue, settings=jobs.settings)
+
+
+def build(open_client: Callable[[], Client], stopping: asyncio.Event | None = None) -> FastAPI:
+    """The app of the queue that `open_client` connects to; see `create_app`."""
+    return create_app(open_client, stopping)
+
+
+app = build(open_client)

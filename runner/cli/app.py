@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
@@ -65,10 +66,13 @@ app.command()(simulate)
 app.add_typer(limits.app, name="limits")
 
 
-def main() -> None:
-    """Run the command line and exit. Every expected error is one line on stderr and its exit code."""
+def main(words: Sequence[str] | None = None, *, build: Callable[..., Any] | None = None) -> None:
+    """Run the command line and exit. Every expected error is one line on stderr and its exit code.
+
+    Without `words` those of the process. `build` makes the app that the command `api` serves, in place of `create_app`.
+    """
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(words, standalone_mode=False, obj=build))
     except UsageError as error:
         _complain_of_usage(error)
         sys.exit(USAGE_ERROR)

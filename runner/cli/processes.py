@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,6 +67,7 @@ def worker(
 
 
 def api(
+    context: typer.Context,
     app: App = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
@@ -80,7 +81,7 @@ def api(
     runner = load(app, redis_url=redis_url, max_backlog=max_backlog)
     with _server_of(runner) as server:
         _announce("api", runner, server, as_json=json)
-        _run(_serve_alone(runner, host, port, as_json=json))
+        _run(_serve_alone(runner, host, port, as_json=json, build=context.obj))
 
 
 def dev(
@@ -159,12 +160,12 @@ async def _tell_leader(worker: Worker, *, as_json: bool) -> None:
         say(f"  leader  {'this worker' if worker.leader == worker.id else worker.leader}")
 
 
-async def _serve_alone(runner: Runner, host: str, port: int, *, as_json: bool) -> None:
+async def _serve_alone(runner: Runner, host: str, port: int, *, as_json: bool, build: Callable[..., Any] | None) -> None:
     with Signals(lambda: None, 0) as signals:
-        await _serve(runner, host, port, signals, as_json=as_json)
+        await _serve(runner, host, port, signals, as_json=as_json, build=build)
 
 
-async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_json: bool) -> None:
+async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_json: bool, build: Callable[..., Any] | None = None) -> None:
     """Until a signal. The server takes the signals while it serves, and tells of them."""
 
     def listening(url: str) -> None:
@@ -173,7 +174,8 @@ async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_j
         else:
             say(f"listening on {url}")
 
-    await _serve_api(runner.settings, runner.queue, host=host, port=port, on_started=listening, on_signal=signals.received)
+    options = {} if build is None else {"build": build}
+    await _serve_api(runner.settings, runner.queue, host=host, port=port, on_started=listening, on_signal=signals.received, **options)
 
 
 async def _develop(runner: Runner, server: str, host: str, port: int) -> None:

@@ -18,7 +18,7 @@ _DESCRIPTION = """Background jobs that never break a rate limit: submit by name,
 Every error is `application/problem+json` (RFC 9457); its `type` is the path of a short explanation."""
 
 
-def create_app(open_client: Callable[[], Client] = Client, *, stopping: asyncio.Event | None = None) -> FastAPI:
+def create_app(open_client: Callable[[], Client] = Client, stopping: asyncio.Event | None = None) -> FastAPI:
     """The service of the queue that `open_client` connects to; by default the one named by the environment.
 
     Set `stopping` to let go of requests that wait for a job's end. Redis may be away, at the start too: answers are 503 meanwhile.

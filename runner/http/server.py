@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from runner import Client, Settings
 from runner.http.app import create_app
@@ -23,6 +24,7 @@ async def serve(
     on_started: Callable[[str], object] = lambda _: None,
     on_signal: Callable[[], object] = lambda: None,
     stopping: asyncio.Event | None = None,
+    build: Callable[[Callable[[], Client], asyncio.Event], FastAPI] = create_app,
 ) -> None:
     """Check the server, serve the queue until SIGINT, SIGTERM or `stopping`; then finish what is under way, waiting requests at once, and return.
 
@@ -36,7 +38,7 @@ async def serve(
         client = Client(queue, settings=settings)
         await client.refuse_unfit_server()
         config = uvicorn.Config(
-            create_app(lambda: client, stopping=stop),
+            build(lambda: client, stop),
             lifespan="on",
             http="httptools",
             ws="none",

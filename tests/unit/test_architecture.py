@@ -57,12 +57,12 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "__main__": {"cli": ANYTHING},
 }
 PUBLIC_NAMES_ONLY = {"runner/http", "api", "examples"}
-PUBLIC_ROOMS = {"runner", "runner.asgi", "runner.http"}
+PUBLIC_ROOMS = {"runner", "runner.asgi", "runner.cli", "runner.http"}
 """Where those may take names from: what is in `__all__` there."""
 
 # Each power has one owner: package, call or text -> the rooms of `runner`, or `room/file`, that may use it.
 IMPORT_OWNERS = {
-    "fastapi": {"http", "cli/demo"},
+    "fastapi": {"http", "api"},
     "hiredis": {"connection"},
     "pydantic_settings": {"settings"},
     "redis": {"connection", "store"},
@@ -104,9 +104,7 @@ class Source(NamedTuple):
     @property
     def names(self) -> set[str]:
         """By which it may own a power: its room, `room/folder`, `room/file`."""
-        if self.package != "runner":
-            return set()
-        below = self.path.with_suffix("").parts[1:]
+        below = self.path.with_suffix("").parts[self.package == "runner" :]
         return {"/".join(below[:length]) for length in range(1, len(below) + 1)}
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 import typer
 
+from api.openapi import CONTRACT, described
 from runner.cli.app import app
 from runner.client.app import Runner
 from runner.http.app import create_app
@@ -178,6 +179,10 @@ def test_make_targets_in_documents_exist(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
     assert set(re.findall(r"(?:`|^ {4}|^)make ([a-z-]+)", document.read_text(), re.MULTILINE)) <= targets
+
+
+def test_the_contract_is_what_the_service_describes() -> None:
+    assert CONTRACT.read_text(encoding="utf-8") == described(), "write it anew: make openapi"
 
 
 # States

@@ -1,0 +1,84 @@
+"""The service as this repository deploys it, in processes of their own: `python -m api` and `uvicorn api.main:app`."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from runner import Runner
+from tests.app_internals import store_of
+from tests.eventually import eventually
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+START_S = 30.0
+STOP_S = 3.0
+
+
+@asynccontextmanager
+async def serving(folder: Path, *words: str, **variables: str) -> AsyncIterator[tuple[Process, str]]:
+    """`python -m` and these words in a folder, and the URL that it says it listens on."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RUNNER_")}
+    environment |= {"PYTHONPATH": str(ROOT), **variables}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *words, "--port", "0", cwd=folder, env=environment, stdout=PIPE, stderr=STDOUT
+    )
+    try:
+        yield process, await url_of(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def url_of(process: Process) -> str:
+    assert process.stdout is not None
+    async with asyncio.timeout(START_S):
+        while line := (await process.stdout.readline()).decode():
+            if found := re.search(r"(?:listening on|running on) (http://127\.0\.0\.1:\d+)", line):
+                return found[1]
+    raise AssertionError("it ended without listening")
+
+
+@pytest.mark.parametrize("words", [("api",), ("uvicorn", "api.main:app")], ids=" ".join)
+async def test_the_service_serves_the_queue_of_the_app_in_the_environment(
+    app: Runner, redis_url: str, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "shop.py").write_text(f"from runner import Runner\njobs = Runner({app.queue!r})\n")
+    async with serving(tmp_path, *words, RUNNER_REDIS_URL=redis_url, RUNNER_APP="shop:jobs") as (process, url):
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            assert {task["name"] for task in (await http.get("/v1/tasks")).json()["tasks"]} == set(app.tasks)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(START_S):
+            await process.communicate()
+
+
+async def test_a_signal_ends_the_module_with_a_request_that_waits(app: Runner, redis_url: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(f"from runner import Runner\njobs = Runner({app.queue!r})\n")
+    async with serving(tmp_path, "api", RUNNER_REDIS_URL=redis_url, RUNNER_APP="shop:jobs") as (process, url):
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=START_S) as http:
+            job_id = (await http.post("/v1/jobs", json={"task": "held"})).json()["id"]
+            waiting = asyncio.create_task(http.get(f"/v1/jobs/{job_id}", params={"wait": 60}))
+            await eventually(lambda: store_of(app).redis.hexists(store_of(app).keys.job(job_id), "watched"))
+            process.send_signal(signal.SIGTERM)
+            signalled_s = time.monotonic()
+            assert (await waiting).json()["state"] == "queued"
+        await process.communicate()
+        assert time.monotonic() - signalled_s < STOP_S
+        assert process.returncode == 0
+
+
+async def test_an_app_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="ended without listening"):
+        async with serving(tmp_path, "api", RUNNER_APP="shop:jobs"):
+            pass
