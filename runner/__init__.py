@@ -30,12 +30,13 @@ from runner.errors import (
     UnknownLimit,
     UnknownTask,
 )
-from runner.jobs import Backoff, JobContext, JobOptions, JobStatus, State, Submission, TaskSpec, current_job, explain
+from runner.jobs import Acceptance, Backoff, JobContext, JobOptions, JobStatus, State, Submission, TaskSpec, current_job, explain
 from runner.limits import BucketStatus, Concurrency, Limit, LimitStatus, Quota, SlidingWindow, TokenBucket, raise_rate_limited
 from runner.settings import Settings, load_settings
 from runner.worker import Worker
 
 __all__ = [
+    "Acceptance",
     "AccessRefused",
     "AlreadyFinished",
     "BacklogFull",

@@ -12,7 +12,7 @@ from runner.asgi.verdict import Standing, Verdict
 from runner.clock import MICROSECONDS, monotonic_us
 from runner.errors import ConfigurationError
 from runner.limits import Need, limit_name
-from runner.store import Decision
+from runner.store import Decision, TakeAnswer
 
 OnError = Literal["local", "open", "closed"]
 
@@ -59,7 +59,8 @@ class RequestLimiter:
             return Verdict("reduced", retry_after_s=_whole_seconds(self._limiter.next_try_s))
         shares = {name: allowance.shared_by(self._fallback.instances) for name, allowance in self._limiter.allowances.items()}
         wait_us, bucket, left = self._local.take(needs, shares, monotonic_us())
-        return verdict_of(Decision("refused" if wait_us else "taken", wait_us / MICROSECONDS, bucket, "tokens", left), needs, shares)
+        state = TakeAnswer.refused if wait_us else TakeAnswer.taken
+        return verdict_of(Decision(state, wait_us / MICROSECONDS, bucket, "tokens", left), needs, shares)
 
 
 def verdict_of(decision: Decision, needs: Sequence[Need], allowances: Mapping[str, Allowance]) -> Verdict:
@@ -72,7 +73,7 @@ def verdict_of(decision: Decision, needs: Sequence[Need], allowances: Mapping[st
         Standing(allowances[name], left, allowances[name].effective_s(left, next_s))
         for name, (left, next_s) in zip(names, decision.left, strict=True)
     )
-    if decision.state == "taken":
+    if decision.state is TakeAnswer.taken:
         return Verdict("admitted", standings)
     retry_after_s = _whole_seconds(decision.wait_s or _PAUSED_RETRY_S)
     violated = tuple(

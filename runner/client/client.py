@@ -70,7 +70,7 @@ class Client:
 
         Raises `BacklogFull` if they do not all fit under `max_backlog`: nothing new is stored. Raises `JobIdConflict` for the first
         id that another job has; all other jobs are stored then. With `return_conflicts` it does not: the handle's `first_state` is
-        'conflict'.
+        `Acceptance.conflict`.
         """
         jobs = await self._prepared(requests)
         states = await self._session.submit_many(jobs, return_conflicts=return_conflicts)
@@ -119,7 +119,7 @@ class Client:
         Raises `UnknownJob`, `CannotRetry` for any other.
         """
         answer = await self._session.store.retry(check_job_id(job_id))
-        if answer not in ("unknown", "queued", "waiting", "failed"):
+        if answer not in (None, State.queued, State.waiting, State.failed):
             raise CannotRetry(f"job {job_id} is {answer}; only one that failed, expired or was cancelled can be run again")
         return await self.status(job_id)
 

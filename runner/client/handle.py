@@ -4,17 +4,17 @@ from typing import Generic, TypeVar, cast
 
 from runner.client.session import Session
 from runner.errors import AlreadyFinished, JobCancelled, JobExpired, JobFailed
-from runner.jobs import JobStatus, State
+from runner.jobs import Acceptance, JobStatus, State
 
 R = TypeVar("R")
 
 
 class JobHandle(Generic[R]):
-    """One submitted job. `first_state` is what the submission answered: its first state, or 'existing'."""
+    """One submitted job. `first_state` is what the submission answered: its first state, or that it existed."""
 
     __slots__ = ("_session", "first_state", "id")
 
-    def __init__(self, session: Session, job_id: str, first_state: str = "existing") -> None:
+    def __init__(self, session: Session, job_id: str, first_state: Acceptance = Acceptance.existing) -> None:
         self._session = session
         self.id = job_id
         self.first_state = first_state
@@ -47,7 +47,7 @@ class JobHandle(Generic[R]):
         Raises `AlreadyFinished` if it ended otherwise, `UnknownJob`.
         """
         answer = await self._session.store.cancel(self.id)
-        if answer not in ("unknown", "cancelled", "stopping"):
+        if answer.is_too_late:
             raise AlreadyFinished(f"job {self.id} has already {answer}; there is nothing to cancel")
         return await self.status()
 

@@ -11,7 +11,7 @@ from runner.clock import MICROSECONDS
 from runner.errors import StoreUnavailable, TakeRefused
 from runner.jobs import TICKET, State
 from runner.limits import Need, encode_needs
-from runner.store import Decision, JobStore
+from runner.store import CancelAnswer, Decision, JobStore, TakeAnswer
 
 log = logging.getLogger("runner")
 
@@ -45,9 +45,9 @@ class Limiter:
         wait_s = FOREVER_S if wait is None else wait
         lapse_us = round(lapse_s * MICROSECONDS)
         decision = await self._store.take(ticket, limits, line, lapse_us=lapse_us, wait_us=round(wait_s * MICROSECONDS))
-        if decision.state == "taken":
+        if decision.state is TakeAnswer.taken:
             return ticket
-        if decision.state == "waiting" and await self._wait_in_line(ticket, wait_s):
+        if decision.state is TakeAnswer.waiting and await self._wait_in_line(ticket, wait_s):
             return ticket
         raise TakeRefused(decision.bucket, decision.reason, decision.wait_s)
 
@@ -74,7 +74,7 @@ class Limiter:
         if status is not None and status.state is State.succeeded:
             return True
         # It may be served between the last look and leaving the line; then its tokens are taken.
-        return await self._store.cancel(ticket) == State.succeeded
+        return await self._store.cancel(ticket) is CancelAnswer.succeeded
 
     async def _renew(self, ticket: str, limits: str, lease_s: float) -> None:
         while True:

@@ -8,7 +8,7 @@ from runner.client.finish_listener import FinishListener
 from runner.client.limiter import Limiter
 from runner.connection import redis_url
 from runner.errors import JobIdConflict, UnknownJob
-from runner.jobs import JobStatus, Submission
+from runner.jobs import Acceptance, JobStatus, Submission
 from runner.settings import Settings
 from runner.store import MOST_PER_CALL, JobStore
 
@@ -37,24 +37,24 @@ class Session:
         await self.catalog.close()
         await self.store.close()
 
-    async def submit(self, job: Submission) -> str:
-        """Store one job; those that are submitted at the same time share a call, and nothing else. The job's first state, or 'existing'.
+    async def submit(self, job: Submission) -> Acceptance:
+        """Store one job; those that are submitted at the same time share a call, and nothing else. The job's first state, or that it exists.
 
         Raises `JobIdConflict`, `BacklogFull`, `StoreFull`, `StoreUnavailable`.
         """
         state = await self._submissions.ask(job)
-        if state == "conflict":
+        if state is Acceptance.conflict:
             raise _conflict(job.id)
         return state
 
-    async def submit_many(self, jobs: Sequence[Submission], *, return_conflicts: bool = False) -> list[str]:
-        """Store many jobs, 500 in one step. For each its first state, 'existing', or with `return_conflicts` 'conflict'.
+    async def submit_many(self, jobs: Sequence[Submission], *, return_conflicts: bool = False) -> list[Acceptance]:
+        """Store many jobs, 500 in one step. For each its first state, or that it exists; with `return_conflicts` also that its id is taken.
 
         Raises `JobIdConflict` naming the first id that another job has; all other jobs are stored then.
         """
         states = await self.store.submit(jobs)
-        if not return_conflicts and "conflict" in states:
-            index = states.index("conflict")
+        if not return_conflicts and Acceptance.conflict in states:
+            index = states.index(Acceptance.conflict)
             error = _conflict(jobs[index].id)
             error.index = index
             raise error

@@ -4,13 +4,14 @@ from runner.jobs.arguments import Arguments, NotJson, refuse_constants
 from runner.jobs.backoff import Backoff
 from runner.jobs.context import Attempt, JobContext, current_job, enter
 from runner.jobs.explain import clock_text, explain, span
-from runner.jobs.job import TICKET, Ending, JobStatus, Outcome, Priority, StartedJob, State, check_job_id, check_queue_name
+from runner.jobs.job import TICKET, Acceptance, Ending, JobStatus, Outcome, Priority, StartedJob, State, check_job_id, check_queue_name
 from runner.jobs.submission import JobOptions, Submission, prepare
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
 from runner.jobs.task_spec import LimitUse, TaskSpec
 
 __all__ = [
     "TICKET",
+    "Acceptance",
     "Arguments",
     "Attempt",
     "AttemptPolicy",

@@ -68,6 +68,25 @@ def check_job_id(job_id: str) -> str:
 # StartedJob and Outcome are made at least once for every job, as is Submission: a named tuple costs a third of a frozen dataclass to make.
 
 
+class Acceptance(StrEnum):
+    """What the submission of a job came to: the first state of a new job, or why there is no new one."""
+
+    queued = "queued"
+    waiting = "waiting"
+    scheduled = "scheduled"
+    existing = "existing"
+    """The same job was submitted before, with the same id, task and arguments."""
+    conflict = "conflict"
+    """Another job has this id."""
+    full = "full"
+    """There is no room for it."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this submission stored the job."""
+        return self in (Acceptance.queued, Acceptance.waiting, Acceptance.scheduled)
+
+
 class StartedJob(NamedTuple):
     """One attempt that this worker has been granted, its tokens already taken. `entry` is its place on the stream."""
 

@@ -4,6 +4,7 @@ An actor holds the role it needs: `Submissions` and `Jobs` (producers, operators
 heartbeat's thread), `Duties` (the leader), `Limits` (catalog, tokens, control). `JobStore` is all of them.
 """
 
+from runner.store.answers import CancelAnswer, FinishAnswer, TakeAnswer
 from runner.store.claims import ClaimRequest, Claims, Look
 from runner.store.data_format import FORMAT
 from runner.store.doctor import Finding, Level, examine, refuse_unfit_server
@@ -20,12 +21,14 @@ from runner.store.submissions import Submissions
 __all__ = [
     "FORMAT",
     "MOST_PER_CALL",
+    "CancelAnswer",
     "ClaimRequest",
     "Claimed",
     "Claims",
     "Decision",
     "Duties",
     "Finding",
+    "FinishAnswer",
     "HeldEntry",
     "JobStore",
     "Jobs",
@@ -35,6 +38,7 @@ __all__ = [
     "Look",
     "QueueStore",
     "Submissions",
+    "TakeAnswer",
     "around_attempt",
     "examine",
     "fitting",

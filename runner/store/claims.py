@@ -8,6 +8,7 @@ from runner.clock import microseconds, milliseconds
 from runner.connection import command, translated_errors
 from runner.jobs import Outcome, Priority, StartedJob
 from runner.store import replies, scripts
+from runner.store.answers import FinishAnswer
 from runner.store.keys import GROUP
 from runner.store.queue import QueueStore, in_runs
 
@@ -76,13 +77,13 @@ class Claims(QueueStore):
         read: list[scripts.Argument] = ["XREADGROUP", "GROUP", GROUP, worker, "COUNT", count, "BLOCK", milliseconds(block_s)]
         return [*read, "STREAMS", *self._streams, ">", ">", ">"]
 
-    async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> list[str]:
-        """Record what attempts came to: for each 'accepted', 'repeated' or 'stale'. At most 500."""
+    async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> list[FinishAnswer]:
+        """Record what attempts came to, at most 500."""
         words = in_runs(
             ((job.priority, ending, delay_us, ttl_ms, settled, freeze), (job.entry, job.id, job.attempt, payload))
             for job, ending, payload, delay_us, ttl_ms, settled, freeze in outcomes
         )
-        return [answer.decode() for answer in await self._run("finish", words, worker=worker)]
+        return replies.finish_answers(await self._run("finish", words, worker=worker))
 
     async def reconcile(self, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:
         """Give back all that Redis thinks this worker holds except what it has in hand; how many that were. `leave` signs off."""

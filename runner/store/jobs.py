@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, cast
+from typing import Any
 
 from runner.connection import command, translated_errors
-from runner.jobs import JobStatus
+from runner.jobs import JobStatus, State
 from runner.store import replies
+from runner.store.answers import CancelAnswer
 from runner.store.queue import QueueStore
 
 
@@ -18,15 +19,14 @@ class Jobs(QueueStore):
         answers = await self._run("get", list(ids), watch=int(watch))
         return [None if answer is None else replies.job_status(job_id, answer) for job_id, answer in zip(ids, answers, strict=True)]
 
-    async def cancel(self, job_id: str) -> str:
-        """'unknown', 'cancelled', 'stopping', or the final state the job already has."""
-        answer = await self._run("cancel", id=job_id, ttl_ms=self.settings.result_ttl_ms)
-        return cast("bytes", answer).decode()
+    async def cancel(self, job_id: str) -> CancelAnswer:
+        """Stop a job. Cancelling again gives the same answer."""
+        answer: bytes = await self._run("cancel", id=job_id, ttl_ms=self.settings.result_ttl_ms)
+        return CancelAnswer(answer.decode())
 
-    async def retry(self, job_id: str) -> str:
-        """Run an ended job again: 'unknown', its new state, or the state that forbids it."""
-        answer: bytes = await self._run("retry", id=job_id)
-        return answer.decode()
+    async def retry(self, job_id: str) -> State | None:
+        """Run an ended job again: its new state, or the state that forbids it; None for an unknown job."""
+        return replies.state(await self._run("retry", id=job_id))
 
     async def workers(self) -> list[dict[str, Any]]:
         """The workers that hold a lease, as they described themselves; handlers that ignore a request to stop take the `stuck` slots."""

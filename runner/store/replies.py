@@ -5,14 +5,18 @@ from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
 from runner.errors import IncompatibleVersion, LeaseLost
-from runner.jobs import JobStatus, Priority, StartedJob, State
+from runner.jobs import Acceptance, JobStatus, Priority, StartedJob, State
 from runner.limits import BucketStatus, LimitStatus
+from runner.store.answers import FinishAnswer, TakeAnswer
 from runner.store.data_format import refusal, too_soon
 
 HeldEntry = tuple[int, bytes, bytes]
 """An entry a blocking read brought: priority, entry id, job id. Redis counts it as ours; it is not started."""
 
 _FIELDS_A_JOB = 8
+_ACCEPTANCES = {acceptance.value.encode(): acceptance for acceptance in Acceptance}
+_FINISH_ANSWERS = {answer.value.encode(): answer for answer in FinishAnswer}
+"""The members by their words: for each job, to look one up is faster than to decode its word."""
 
 
 class Claimed(NamedTuple):
@@ -27,6 +31,13 @@ class Claimed(NamedTuple):
     dropped: int
     suspect: HeldEntry | None = None
     alone: bool = False
+
+
+class Accepted(NamedTuple):
+    """What a submission came to, for each job. `backlog` is the number of jobs that have not ended, if there was no room for all; else None."""
+
+    states: list[Acceptance]
+    backlog: int | None
 
 
 class Released(NamedTuple):
@@ -89,6 +100,18 @@ def check_versions(queue: str, reply: list[Any]) -> None:
         raise IncompatibleVersion(too_soon(queue, reply[1].decode(), int(reply[2])))
 
 
+def accepted(queue: str, reply: list[Any], count: int) -> Accepted:
+    """The reply of submit.lua for so many jobs. Raises `IncompatibleVersion`."""
+    check_versions(queue, reply)
+    backlog = reply.pop() if len(reply) > count else None
+    return Accepted([_ACCEPTANCES[answer] for answer in reply], backlog)
+
+
+def finish_answers(reply: list[bytes]) -> list[FinishAnswer]:
+    """The reply of finish.lua."""
+    return [_FINISH_ANSWERS[answer] for answer in reply]
+
+
 def recorded_starts(rows: list[Any]) -> list[RecordedStart]:
     """The log of starts, as claim.lua writes it."""
     entries = [dict(zip(flat[::2], flat[1::2], strict=True)) for _, flat in rows]
@@ -138,6 +161,14 @@ def _job_status(job_id: str, flat: list[bytes], *place: Any) -> JobStatus:
     )
 
 
+def state(answer: bytes) -> State | None:
+    """A state, or None for a job that is unknown or whose record is damaged."""
+    try:
+        return State(answer.decode(errors="replace"))
+    except ValueError:
+        return None
+
+
 def limit_status(row: list[Any]) -> LimitStatus:
     """One row of limits.lua."""
     entry = json.loads(row[0])
@@ -160,7 +191,7 @@ def limit_status(row: list[Any]) -> LimitStatus:
 class Decision(NamedTuple):
     """What take.lua answers. `left` is, for each bucket asked for, its tokens left and the seconds until its next one lands."""
 
-    state: str
+    state: TakeAnswer
     wait_s: float | None
     bucket: str
     reason: str
@@ -171,7 +202,7 @@ def decision(reply: list[Any]) -> Decision:
     """The reply of take.lua."""
     state, wait_us, bucket, reason, *left = reply
     pairs = [(tokens, max(next_us, 0) / MICROSECONDS) for tokens, next_us in zip(left[::2], left[1::2], strict=True)]
-    return Decision(state.decode(), None if wait_us < 0 else wait_us / MICROSECONDS, bucket.decode(), reason.decode(), pairs)
+    return Decision(TakeAnswer(state.decode()), None if wait_us < 0 else wait_us / MICROSECONDS, bucket.decode(), reason.decode(), pairs)
 
 
 def _seconds(value: bytes | None) -> float | None:

@@ -4,81 +4,94 @@ from collections.abc import Iterator, Sequence
 
 from runner.connection import command, translated_errors
 from runner.errors import BacklogFull, StoreFull
-from runner.jobs import Submission
+from runner.jobs import Acceptance, Submission
 from runner.store import replies
 from runner.store.queue import MOST_PER_CALL, QueueStore, fitting, in_runs
 
 MOST_WHOLE = 1_000
-"""Jobs of a batch of which memory that fills up meanwhile does not store a part: the rest of a batch that was let in follows it."""
+"""Jobs of a batch that is stored whole even if the memory of Redis fills up after its first call."""
 
 _NO_CAP = -1
-_FULL = "full"
 
 
 class Submissions(QueueStore):
-    """New work. Repeating a submission is safe: a job that exists is answered as such, also when there is no room for others."""
+    """The role of a producer. Repeating a submission is safe: a job that exists is answered as such, even when there is no room for others."""
 
-    async def submit(self, jobs: Sequence[Submission]) -> list[str]:
-        """For each job its first state, or 'existing' (same id and body) or 'conflict' (same id, another body).
+    async def submit(self, jobs: Sequence[Submission]) -> list[Acceptance]:
+        """Store a batch, for each job its first state, or that it exists, or that another has its id.
 
         Raises `IncompatibleVersion`. Raises `BacklogFull`: nothing new was stored. Raises `StoreFull`: of up to 1,000 jobs nothing new
         was stored; of more a first part may have been, and the same submissions can be sent again.
         """
-        answers: list[str] = []
+        states: list[Acceptance] = []
         for part in _parts(jobs):
-            if not answers:
-                answered, refusal = await self._let_in(part, jobs[len(part) :])
+            if not states:
+                states += await self._admit_batch(part, jobs[len(part) :])
             else:
-                answered, refusal = await self._store(part, _NO_CAP, force=len(jobs) <= MOST_WHOLE)
-            if refusal is not None:
-                raise refusal
-            answers += answered
-        return answers
+                states += await self._store_whole(part, _NO_CAP, force=len(jobs) <= MOST_WHOLE)
+        return states
 
-    async def submit_each(self, jobs: Sequence[Submission]) -> list[str | StoreFull]:
-        """The same for jobs that have nothing to do with each other: each is accepted as long as there is room, or has its own refusal.
-
-        At most as many as `fitting` says.
-        """
-        answers, refusal = await self._store(jobs, self.settings.max_backlog or _NO_CAP)
-        if refusal is None:
-            return [*answers]
-        return [_of_one(refusal, self.keys.queue) if answer == _FULL else answer for answer in answers]
-
-    async def _let_in(self, first: Sequence[Submission], behind: Sequence[Submission]) -> tuple[list[str], StoreFull | None]:
-        """The first part of a batch decides for all of it."""
-        most = self.settings.max_backlog or _NO_CAP
-        answers, refusal = await self._store(first, most, whole=True, behind=len(behind))
-        if behind and isinstance(refusal, BacklogFull):
-            # Those behind were taken for new, which a batch that is sent again is not.
-            with translated_errors():
-                existing = await command(self.redis, "EXISTS", *[self.keys.job(job.id) for job in behind])
-            if existing:
-                return await self._store(first, most, whole=True, behind=len(behind) - existing)
-        return answers, refusal
-
-    async def _store(
-        self, jobs: Sequence[Submission], most: int, *, whole: bool = False, behind: int = 0, force: bool = False
-    ) -> tuple[list[str], StoreFull | None]:
-        """For each job an answer, and why some of them are 'full'."""
-        rest = in_runs((job[2:], job[:2]) for job in jobs)
-        refusal: StoreFull | None = None
+    async def submit_each(self, jobs: Sequence[Submission]) -> list[Acceptance | StoreFull]:
+        """Store jobs of different callers: each as long as there is room, or its own refusal. At most as many as `fitting` says."""
+        memory_full: StoreFull | None = None
         try:
-            answers = await self._run("submit", rest, force=force, count=len(jobs), most_backlog=most, whole=int(whole), behind=behind)
+            accepted = await self._call(jobs, self._most_backlog)
         except StoreFull as error:
-            # Refused before anything was written. With no room at all the script still answers for the jobs that exist.
-            answers, refusal = await self._run("submit", rest, count=len(jobs), most_backlog=0, whole=0, behind=0), error
-        replies.check_versions(self.keys.queue, answers)
-        if len(answers) > len(jobs):
-            unended = answers.pop()
-            refusal = refusal or BacklogFull(self.keys.queue, unended, most, behind + answers.count(_FULL.encode()))
-            return [answer.decode() for answer in answers], refusal
-        return [answer.decode() for answer in answers], None
+            accepted, memory_full = await self._call_without_room(jobs), error
+        if accepted.backlog is None:
+            return [*accepted.states]
+        backlog = accepted.backlog
+        return [self._refusal(backlog, memory_full) if state is Acceptance.full else state for state in accepted.states]
 
+    async def _admit_batch(self, first: Sequence[Submission], others: Sequence[Submission]) -> list[Acceptance]:
+        """Store the first part of a batch, if there is room for the `others` too: it decides for them, and they follow without a cap."""
+        try:
+            return await self._store_whole(first, self._most_backlog, others=len(others))
+        except BacklogFull:
+            # The script took all others for new, which they are not if this batch was sent before.
+            existing = await self._count_existing(others)
+            if not existing:
+                raise
+        return await self._store_whole(first, self._most_backlog, others=len(others) - existing)
 
-def _of_one(refusal: StoreFull, queue: str) -> StoreFull:
-    """The refusal of one among several jobs."""
-    return BacklogFull(queue, refusal.backlog, refusal.most, 1) if isinstance(refusal, BacklogFull) else StoreFull(str(refusal))
+    async def _store_whole(self, jobs: Sequence[Submission], most: int, *, others: int = 0, force: bool = False) -> list[Acceptance]:
+        """Store all that are new, or none: raises `BacklogFull` or `StoreFull`. `others` of the same batch need room too."""
+        try:
+            accepted = await self._call(jobs, most, whole=True, others=others, force=force)
+        except StoreFull:
+            accepted = await self._call_without_room(jobs)
+            if accepted.backlog is not None:
+                raise
+        if accepted.backlog is not None:
+            raise BacklogFull(self.keys.queue, accepted.backlog, most, others + accepted.states.count(Acceptance.full))
+        return accepted.states
+
+    async def _call_without_room(self, jobs: Sequence[Submission]) -> replies.Accepted:
+        """After a refusal for lack of memory, which wrote nothing: with no room at all the script still answers for jobs that exist."""
+        return await self._call(jobs, 0)
+
+    async def _call(
+        self, jobs: Sequence[Submission], most: int, *, whole: bool = False, others: int = 0, force: bool = False
+    ) -> replies.Accepted:
+        rest = in_runs((job[2:], job[:2]) for job in jobs)
+        reply = await self._run("submit", rest, force=force, count=len(jobs), most_backlog=most, whole=int(whole), behind=others)
+        return replies.accepted(self.keys.queue, reply, len(jobs))
+
+    async def _count_existing(self, jobs: Sequence[Submission]) -> int:
+        if not jobs:
+            return 0
+        with translated_errors():
+            return int(await command(self.redis, "EXISTS", *[self.keys.job(job.id) for job in jobs]))
+
+    def _refusal(self, backlog: int, memory_full: StoreFull | None) -> StoreFull:
+        """Why there is no room for one job. Each has an error of its own, as it is raised at another caller."""
+        if memory_full is not None:
+            return StoreFull(str(memory_full))
+        return BacklogFull(self.keys.queue, backlog, self._most_backlog, 1)
+
+    @property
+    def _most_backlog(self) -> int:
+        return self.settings.max_backlog or _NO_CAP
 
 
 def _parts(jobs: Sequence[Submission]) -> Iterator[Sequence[Submission]]:

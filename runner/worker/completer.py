@@ -7,7 +7,7 @@ from collections import Counter
 from runner.clock import monotonic_s
 from runner.errors import StoreUnavailable
 from runner.jobs import Outcome
-from runner.store import Claims, fitting
+from runner.store import Claims, FinishAnswer, fitting
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.log_throttle import LogThrottle
 from runner.worker.retry import RETRY_S
@@ -66,5 +66,5 @@ class Completer:
             self._active_jobs.confirm(outcome.job)
             self.counts[answer] += 1
             self.counts[outcome.ending] += 1
-            if answer == "stale":
+            if answer is FinishAnswer.stale:
                 log.warning("outcome of job %s attempt %d came too late and was refused", outcome.job.id, outcome.job.attempt)

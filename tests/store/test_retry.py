@@ -49,7 +49,7 @@ async def test_only_what_has_ended_without_success_runs_again(store: JobStore) -
         "scheduled",
         "running",
         "succeeded",
-        "unknown",
+        None,
     ]
 
 

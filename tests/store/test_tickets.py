@@ -106,7 +106,7 @@ async def test_a_ticket_expires_with_its_time_to_wait_and_is_no_dead_letter(stor
     assert await command(store.redis, "EXISTS", store.keys.history, store.keys.failed, store.keys.line("x")) == 0
     left_ms = await command(store.redis, "PTTL", store.keys.job("take:a"))
     assert 0 < left_ms <= 60_000
-    assert await store.retry("take:a") == "unknown"
+    assert await store.retry("take:a") is None
 
 
 async def test_a_ticket_leaves_no_reservation(store: JobStore, clock: Clock) -> None:

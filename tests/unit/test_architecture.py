@@ -37,7 +37,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "limits": ANYTHING,
         "connection": frozenset({"redis_url"}),
     },
-    "asgi": {"client": ANYTHING, "limits": ANYTHING, "store": frozenset({"Decision"})},
+    "asgi": {"client": ANYTHING, "limits": ANYTHING, "store": frozenset({"Decision", "TakeAnswer"})},
     "__init__": {"asgi": ANYTHING, "worker": ANYTHING, "client": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING},
     "http": {"__init__": ANYTHING},
     "cli": dict.fromkeys(

@@ -12,6 +12,7 @@ from runner.asgi.response_fields import problem_document, rate_limit_fields
 from runner.asgi.verdict import Standing, Verdict
 from runner.limits import Limit, Need
 from runner.limits.retry_after import retry_after_s
+from runner.store.answers import TakeAnswer
 from runner.store.replies import Decision
 
 ITEM = r'"[A-Za-z0-9_.-]+"(;[a-z]+=\d{1,15})+'
@@ -62,7 +63,7 @@ def decided(state: str, wait_s: float | None, bucket: str = "", reason: str = "t
     limits = (SlidingWindow("daily", 1000, per=86_400), TokenBucket("user", rate="6/min", key="{user}"))
     allowances = {limit.name: Allowance.of(limit) for limit in limits}
     needs = [Need("daily", 1), Need("user/ada", 3)]
-    return verdict_of(Decision(state, wait_s, bucket, reason, [(500, 20.0), (2, 3.5)]), needs, allowances)
+    return verdict_of(Decision(TakeAnswer(state), wait_s, bucket, reason, [(500, 20.0), (2, 3.5)]), needs, allowances)
 
 
 def test_an_admitted_request_is_told_how_all_its_limits_stand() -> None:

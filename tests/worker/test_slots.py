@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from runner import Runner
 from runner.jobs.job import Outcome
+from runner.store.answers import FinishAnswer
 from runner.store.job_store import JobStore
 from tests import invariants
 from tests.eventually import eventually
@@ -146,7 +147,7 @@ async def test_an_earlier_job_interrupts_the_wait_for_a_later_one(app: Runner, c
 async def test_outcomes_that_gather_during_a_call_go_in_one(make_app: MakeApp, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
     app, finish, calls = make_app(concurrency=200), JobStore.finish, list[int]()
 
-    async def slow_finish(store: JobStore, worker: str, outcomes: list[object]) -> list[str]:
+    async def slow_finish(store: JobStore, worker: str, outcomes: list[object]) -> list[FinishAnswer]:
         calls.append(len(outcomes))
         await asyncio.sleep(0.05)
         return await finish(store, worker, outcomes)  # type: ignore[arg-type] # passed on as they came
@@ -169,7 +170,7 @@ async def test_large_outcomes_go_a_few_at_a_time_and_one_that_no_call_can_carry_
 ) -> None:
     app, finish, sizes = make_app(concurrency=40, result_ttl_s=5), JobStore.finish, list[int]()
 
-    async def measured_finish(store: JobStore, worker: str, outcomes: list[Outcome]) -> list[str]:
+    async def measured_finish(store: JobStore, worker: str, outcomes: list[Outcome]) -> list[FinishAnswer]:
         sizes.append(sum(len(outcome.payload) for outcome in outcomes))
         return await finish(store, worker, outcomes)
 
@@ -192,7 +193,7 @@ async def test_a_slot_is_free_while_the_outcome_is_on_its_way(make_app: MakeApp,
     app, finish, deliver = make_app(concurrency=1), JobStore.finish, asyncio.Event()
     ran = []
 
-    async def held_finish(store: JobStore, worker: str, outcomes: list[object]) -> list[str]:
+    async def held_finish(store: JobStore, worker: str, outcomes: list[object]) -> list[FinishAnswer]:
         await deliver.wait()
         return await finish(store, worker, outcomes)  # type: ignore[arg-type] # passed on as they came
 

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from runner import Client, JobHandle, JobStatus, StoreUnavailable, SubmissionRefused
+from runner import Acceptance, Client, JobHandle, JobStatus, StoreUnavailable, SubmissionRefused
 from runner.http import routing
 from runner.http.bodies import MAX_BATCH_BYTES, body_of, json_body, parsed_body
 from runner.http.dependencies import service_of
@@ -71,7 +71,7 @@ async def submit_batch(request: Request) -> Response:
         fault = Fault(pointer=pointer("jobs", error.index), type=type_of(problem.kind, base), detail=problem.detail)
         raise Problem("batch-invalid", f"job {error.index}: {problem.detail}", faults=[fault]) from None
     items = await _described(client, [job.task for job in body.jobs], handles, base)
-    conflicts = any(handle.first_state == "conflict" for handle in handles)
+    conflicts = any(handle.first_state is Acceptance.conflict for handle in handles)
     return Response(to_json({"jobs": items}), 207 if conflicts else 202, media_type="application/json")
 
 
@@ -98,7 +98,7 @@ def _batch_problem(error: ValidationError) -> Problem:
 
 async def _described(client: Client, tasks: Sequence[str], handles: Sequence[JobHandle[Any]], base: str) -> list[dict[str, Any]]:
     """An item for each: what the submission answered says all of a queued job; the others are asked for, in one call."""
-    found = await _statuses(client, [handle.id for handle in handles if handle.first_state not in ("queued", "conflict")])
+    found = await _statuses(client, [handle.id for handle in handles if handle.first_state not in (Acceptance.queued, Acceptance.conflict)])
     return [_item(task, handle, found.get(handle.id), base) for task, handle in zip(tasks, handles, strict=True)]
 
 
@@ -113,12 +113,11 @@ async def _statuses(client: Client, ids: Sequence[str]) -> dict[str, JobStatus]:
 
 def _item(task: str, handle: JobHandle[Any], status: JobStatus | None, base: str) -> dict[str, Any]:
     state = handle.first_state
-    created = state not in ("existing", "conflict")
-    item = {**_NO_PLACE, "id": handle.id, "task": task, "created": created}
-    if state == "conflict":
+    item = {**_NO_PLACE, "id": handle.id, "task": task, "created": state.is_new}
+    if state is Acceptance.conflict:
         item["problem"] = _conflict(handle.id).document(base)
-    elif status is None or state == "queued":
-        item["state"] = state if created else None
+    elif status is None or state is Acceptance.queued:
+        item["state"] = state if state.is_new else None
     else:
         item.update((name, getattr(status, name)) for name in _NO_PLACE)
     return item

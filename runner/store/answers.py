@@ -1,0 +1,38 @@
+"""Answers of scripts that are one word, as enums. The words themselves are those of each script's header."""
+
+from enum import StrEnum
+
+
+class CancelAnswer(StrEnum):
+    """What a request to stop a job came to."""
+
+    unknown = "unknown"
+    cancelled = "cancelled"
+    stopping = "stopping"
+    """The job runs: it ends when its handler does."""
+    succeeded = "succeeded"
+    failed = "failed"
+    expired = "expired"
+
+    @property
+    def is_too_late(self) -> bool:
+        """Whether the job had ended before, otherwise than cancelled."""
+        return self in (CancelAnswer.succeeded, CancelAnswer.failed, CancelAnswer.expired)
+
+
+class FinishAnswer(StrEnum):
+    """What became of an outcome."""
+
+    accepted = "accepted"
+    repeated = "repeated"
+    """It was recorded before: this call repeats one whose reply was lost."""
+    stale = "stale"
+    """Another attempt runs, or the job has ended: the worker had lost the attempt."""
+
+
+class TakeAnswer(StrEnum):
+    """What a request for tokens came to."""
+
+    taken = "taken"
+    waiting = "waiting"
+    refused = "refused"
