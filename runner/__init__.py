@@ -31,7 +31,18 @@ from runner.errors import (
     UnknownTask,
 )
 from runner.jobs import Acceptance, Backoff, JobContext, JobOptions, JobStatus, State, Submission, TaskSpec, current_job, explain
-from runner.limits import BucketStatus, Concurrency, Limit, LimitStatus, Quota, SlidingWindow, TokenBucket, raise_rate_limited
+from runner.limits import (
+    BucketStatus,
+    Concurrency,
+    Limit,
+    LimitStatus,
+    Override,
+    Pause,
+    Quota,
+    SlidingWindow,
+    TokenBucket,
+    raise_rate_limited,
+)
 from runner.settings import Settings, load_settings
 from runner.worker import Worker
 
@@ -66,6 +77,8 @@ __all__ = [
     "Limit",
     "LimitStatus",
     "NotPermitted",
+    "Override",
+    "Pause",
     "Quota",
     "RateLimitMiddleware",
     "RateLimited",

@@ -10,7 +10,7 @@ from runner.asgi.circuit_breaker import CircuitBreaker
 from runner.client import Publication, Runner, Session, session_of
 from runner.clock import monotonic_s
 from runner.errors import RunnerError, StoreUnavailable
-from runner.limits import Limit, Need, limit_of
+from runner.limits import Limit, Need
 from runner.store import Decision
 
 T = TypeVar("T")
@@ -112,9 +112,8 @@ class DeadlineLimiter:
         self._looked_s = monotonic_s()
         session, _ = self._opened()
         for status in await session.store.limits(most_buckets=0):
-            policy = limit_of(status.policy)
-            if status.name in self.allowances and policy.fill_us is not None:
-                self.allowances[status.name] = Allowance.of(policy)
+            if status.name in self.allowances and status.policy.fill_us is not None:
+                self.allowances[status.name] = Allowance.of(status.policy)
 
     def _opened(self) -> tuple[Session, Publication]:
         """The connection of the app, which has another one after it was closed, and the publication of the limits on it."""

@@ -1,7 +1,7 @@
 """The commands about limits: see them, change them live, pause, resume, freeze and release them."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -9,8 +9,8 @@ from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import Target, about_queue
 from runner.client import Client
 from runner.clock import MICROSECONDS, wall_us
-from runner.jobs import clock_text, span
-from runner.limits import BucketStatus, LimitStatus, TokenBucket
+from runner.jobs import frozen, overridden, paused, span
+from runner.limits import BucketStatus, LimitStatus
 
 app = typer.Typer(help="See limits, and change them while everything runs.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -115,26 +115,23 @@ def _act(target: Target, change: Callable[[Client], Awaitable[LimitStatus]]) -> 
 
 def _rows(limit: LimitStatus, now_s: float) -> Iterator[tuple[str, ...]]:
     """A limit in the list: a row of its own, and one for each bucket if it has a key."""
-    notes = [text for text in (_paused(limit), _overridden(limit, now_s), _frozen(limit.frozen_s, limit.frozen_reason, now_s)) if text]
-    if limit.code["key"] is None and limit.buckets:
+    notes = _notes(limit, now_s)
+    if limit.code.key is None and limit.buckets:
         (bucket,) = limit.buckets
-        frozen = _frozen(bucket.frozen_s, bucket.frozen_reason, now_s)
-        yield (limit.name, _numbers(limit.policy), *_state(limit, bucket), "; ".join([*notes, *filter(None, [frozen])]))
+        yield (limit.name, limit.policy.words, *_state(limit, bucket), "; ".join([*notes, *_freeze(bucket, now_s)]))
         return
-    yield (limit.name, _numbers(limit.policy), "", "", "", "; ".join(notes))
+    yield (limit.name, limit.policy.words, "", "", "", "; ".join(notes))
     for bucket in limit.buckets:
-        yield (f"  {bucket.bucket}", "", *_state(limit, bucket), _frozen(bucket.frozen_s, bucket.frozen_reason, now_s))
+        yield (f"  {bucket.bucket}", "", *_state(limit, bucket), "".join(_freeze(bucket, now_s)))
 
 
 def _details(limit: LimitStatus, now_s: float) -> Iterator[str]:
     """A limit by itself: what is in force and why, then its buckets."""
-    key = "" if limit.code["key"] is None else f", a bucket for each {limit.code['key']}"
-    yield f"{limit.name}: {limit.policy['kind'].replace('_', ' ')}, {_numbers(limit.policy)}{key}"
-    for note in (_overridden(limit, now_s), _paused(limit), _frozen(limit.frozen_s, limit.frozen_reason, now_s)):
-        if note:
-            yield f"  {note}"
+    key = "" if limit.code.key is None else f", a bucket for each {limit.code.key}"
+    yield f"{limit.name}: {limit.policy.kind.replace('_', ' ')}, {limit.policy.words}{key}"
+    yield from (f"  {note}" for note in _notes(limit, now_s))
     rows = [("BUCKET", *_STATE, "NOTE")]
-    rows += [(b.bucket, *_state(limit, b), _frozen(b.frozen_s, b.frozen_reason, now_s)) for b in limit.buckets]
+    rows += [(bucket.bucket, *_state(limit, bucket), "".join(_freeze(bucket, now_s))) for bucket in limit.buckets]
     if len(rows) > 1:
         for line in columns(rows):
             yield f"  {line}"
@@ -145,26 +142,15 @@ def _details(limit: LimitStatus, now_s: float) -> Iterator[str]:
 def _state(limit: LimitStatus, bucket: BucketStatus) -> tuple[str, str, str]:
     """The columns of `_STATE`."""
     coming = f"in {span(bucket.next_token_s)}" if bucket.next_token_s else "" if bucket.next_token_s == 0 else "unknown"
-    return f"{bucket.tokens} of {limit.policy['capacity']}", str(bucket.waiting), coming
+    return f"{bucket.tokens} of {limit.policy.capacity}", str(bucket.waiting), coming
 
 
-def _numbers(policy: dict[str, Any]) -> str:
-    size = "burst" if policy.get("smooth") else "capacity"
-    return f"{policy['rate']}, {size} {policy['capacity']}" if policy["kind"] == TokenBucket.kind else str(policy["rate"])
+def _notes(limit: LimitStatus, now_s: float) -> list[str]:
+    """What holds for all buckets of a limit."""
+    notes = [paused(limit.paused, now_s)] if limit.paused else []
+    notes += [overridden(limit, limit.override, now_s)] if limit.override else []
+    return notes + _freeze(limit, now_s)
 
 
-def _paused(limit: LimitStatus) -> str:
-    return f"paused: {limit.paused['reason'] or 'no reason given'}" if limit.paused else ""
-
-
-def _overridden(limit: LimitStatus, now_s: float) -> str:
-    if not limit.override:
-        return ""
-    until = "restored" if "until_us" not in limit.override else clock_text(int(limit.override["until_us"]) / MICROSECONDS, now_s)
-    return f"overridden until {until}: {limit.override['reason'] or 'no reason given'}; the code says {_numbers(limit.code)}"
-
-
-def _frozen(seconds: float, reason: str | None, now_s: float) -> str:
-    if not seconds:
-        return ""
-    return f"frozen until {clock_text(now_s + seconds, now_s)}, {span(seconds)} more: {reason or 'no reason given'}"
+def _freeze(what: LimitStatus | BucketStatus, now_s: float) -> list[str]:
+    return [frozen(what.frozen_s, what.frozen_reason, now_s)] if what.frozen_s else []

@@ -10,8 +10,8 @@ from pydantic_core import PydanticSerializationError, to_json
 from runner.client.shared_call import SharedCall
 from runner.clock import monotonic_s
 from runner.errors import InvalidArguments, UnknownTask
-from runner.jobs import JobOptions, LimitUse, NotJson, Submission, TaskSpec, prepare, refuse_constants
-from runner.limits import Concurrency
+from runner.jobs import JobOptions, NotJson, Submission, TaskSpec, prepare, refuse_constants
+from runner.limits import Limit
 from runner.store import Limits
 
 _OLD_S = 2.0
@@ -22,14 +22,10 @@ _PAUSE_S = 0.1
 class PublishedTask:
     """A task of the catalog: its spec, the limits it uses as they stand, and a compiled check of its arguments."""
 
-    def __init__(self, spec: TaskSpec, policies: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, spec: TaskSpec, policies: Mapping[str, Limit]) -> None:
         self.spec = spec
         self._defaults = spec.defaults()
-        self._uses = [
-            LimitUse(name, policies[name]["key"], policies[name]["capacity"], policies[name]["kind"] == Concurrency.kind)
-            for name in spec.limits
-            if name in policies
-        ]
+        self._limits = [policies[name] for name in spec.limits if name in policies]
         self._schema = jsonschema_rs.validator_for(spec.parameters)
 
     def prepare(self, args: Mapping[str, Any], options: JobOptions) -> Submission:
@@ -41,7 +37,7 @@ class PublishedTask:
             refuse_constants(encoded)
         except (NotJson, PydanticSerializationError) as error:
             raise InvalidArguments(f"task {self.spec.name!r}: arguments cannot be sent as JSON: {error}") from error
-        return prepare(self.spec, self._uses, encoded, {**self._defaults, **args}, options)
+        return prepare(self.spec, self._limits, encoded, {**self._defaults, **args}, options)
 
     def _faults(self, args: Mapping[str, Any]) -> list[str]:
         return [f"{'.'.join(map(str, error.instance_path)) or 'arguments'}: {error.message}" for error in self._schema.iter_errors(args)]

@@ -4,15 +4,17 @@ from typing import Any
 
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError, UnknownLimit
-from runner.limits import Limit, LimitStatus, key_text_of, limit_name, limit_of
+from runner.limits import Limit, LimitStatus, key_text_of, limit_name
 from runner.store import Limits
 
-LONGEST_TEXT = 500
-LONGEST_S = 366 * 86_400.0
+_LONGEST_S = 366 * 86_400.0
 
 
 class Control:
     """The limits of a queue, changed live. Every change is seen by all workers at their next call, and waiting jobs are timed anew."""
+
+    LONGEST_TEXT = 500
+    """Characters of a reason."""
 
     def __init__(self, store: Limits) -> None:
         self._store = store
@@ -72,8 +74,7 @@ class Control:
 
     async def _code_of(self, name: str) -> Limit:
         """What the code says of a limit. Raises `UnknownLimit`."""
-        entry = await self._store.entry(name)
-        return limit_of((await self.show(name)).code if entry is None else entry["code"])
+        return await self._store.code_of(name) or (await self.show(name)).code
 
     async def _checked_bucket(self, bucket: str) -> str:
         """The bucket's name as the scripts know it, from one whose key is written as it is or as they write it."""
@@ -91,14 +92,14 @@ class Control:
 
 
 def _text(what: str, text: str) -> str:
-    if len(text) > LONGEST_TEXT or not text.isprintable():
-        message = f"{what} {text[:40]!r} cannot be shown to people: give one line of at most {LONGEST_TEXT} characters"
+    if len(text) > Control.LONGEST_TEXT or not text.isprintable():
+        message = f"{what} {text[:40]!r} cannot be shown to people: give one line of at most {Control.LONGEST_TEXT} characters"
         raise ConfigurationError(message)
     return text
 
 
 def _microseconds(what: str, seconds: float) -> int:
-    if not 0 < seconds <= LONGEST_S:
+    if not 0 < seconds <= _LONGEST_S:
         message = f"{what} is {seconds:g} s, and must be more than 0 s and at most 366 days"
         raise ConfigurationError(message)
     return max(round(seconds * MICROSECONDS), 1)

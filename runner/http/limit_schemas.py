@@ -5,13 +5,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
-from runner import LimitStatus
+from runner import Control, LimitStatus
 from runner.http.bodies import Body
 
-_LONGEST_TEXT = 500
 _EXAMPLE = {"kind": "token_bucket", "rate": "10/s", "capacity": 20, "refill": 10, "every_s": 1.0, "smooth": True, "key": None}
 
-Reason = Annotated[str, Field(max_length=_LONGEST_TEXT, description="why; shown to everybody who waits")]
+Reason = Annotated[str, Field(max_length=Control.LONGEST_TEXT, description="why; shown to everybody who waits")]
 Policy = Annotated[dict[str, Any], Field(examples=[_EXAMPLE])]
 
 
@@ -44,7 +43,8 @@ class ReleaseBody(Body):
     bucket: Annotated[
         str | None,
         Field(
-            max_length=_LONGEST_TEXT, description='a bucket of the limit, like "tenant/t7"; without it, of a limit with a key all of them'
+            max_length=Control.LONGEST_TEXT,
+            description='a bucket of the limit, like "tenant/t7"; without it, of a limit with a key all of them',
         ),
     ] = None
 

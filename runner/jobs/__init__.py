@@ -3,11 +3,12 @@
 from runner.jobs.arguments import Arguments, NotJson, refuse_constants
 from runner.jobs.backoff import Backoff
 from runner.jobs.context import Attempt, JobContext, current_job, enter
-from runner.jobs.explain import clock_text, explain, span
+from runner.jobs.explain import explain
 from runner.jobs.job import TICKET, Acceptance, Ending, JobStatus, Outcome, Priority, StartedJob, State, check_job_id, check_queue_name
 from runner.jobs.submission import JobOptions, Submission, prepare
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
-from runner.jobs.task_spec import LimitUse, TaskSpec
+from runner.jobs.task_spec import TaskSpec
+from runner.jobs.words import frozen, overridden, paused, span
 
 __all__ = [
     "TICKET",
@@ -20,7 +21,6 @@ __all__ = [
     "JobContext",
     "JobOptions",
     "JobStatus",
-    "LimitUse",
     "NotJson",
     "Outcome",
     "Priority",
@@ -32,10 +32,12 @@ __all__ = [
     "TaskSpec",
     "check_job_id",
     "check_queue_name",
-    "clock_text",
     "current_job",
     "enter",
     "explain",
+    "frozen",
+    "overridden",
+    "paused",
     "prepare",
     "refuse_constants",
     "span",

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from runner.clock import MICROSECONDS
 from runner.jobs.job import JobStatus, State
+from runner.jobs.words import clock_text, frozen, overridden, paused, span
 from runner.limits import BucketStatus, LimitStatus
 
 
@@ -63,28 +62,20 @@ def _waiting(status: JobStatus, limits: Sequence[LimitStatus], now_s: float) -> 
 
 def _reason(status: JobStatus, limit: LimitStatus, bucket: BucketStatus | None, now_s: float) -> str:
     policy = limit.policy
-    what = f"limit {status.limit!r} ({policy['rate']}" + (f", {_overridden(limit, now_s)})" if limit.override else ")")
+    what = f"limit {status.limit!r} ({policy.rate}" + (f", {overridden(limit, limit.override, now_s)})" if limit.override else ")")
     if status.reason == "paused" and limit.paused:
-        since = span(now_s - int(limit.paused["at_us"]) / MICROSECONDS)
-        return f"It waits because {what} was paused {since} ago: {limit.paused['reason'] or 'no reason given'}."
+        return f"It waits because {what} was {paused(limit.paused, now_s)}."
     if status.reason == "frozen" and bucket is not None:
-        until = f"until {clock_text(now_s + bucket.frozen_s, now_s)}, for another {span(bucket.frozen_s)}"
-        return f"It waits because {what} is frozen {until}: {bucket.frozen_reason or 'no reason given'}."
+        return f"It waits because {what} is {frozen(bucket.frozen_s, bucket.frozen_reason, now_s)}."
     if status.reason == "concurrency":
-        taken = "its slot is" if policy["capacity"] == 1 else f"all {policy['capacity']} slots are"
+        taken = "its slot is" if policy.capacity == 1 else f"all {policy.capacity} slots are"
         return f"It waits for {what}: {taken} taken; one comes back when its job ends."
     if status.reason == "quota":
         period = "" if bucket is None or not bucket.next_token_s else f"; the next period begins in {span(bucket.next_token_s)}"
         return f"It waits because {what} is spent{period}."
-    tokens = "no token is" if bucket is None or bucket.tokens == 0 else f"{bucket.tokens} of {policy['capacity']} tokens are"
+    tokens = "no token is" if bucket is None or bucket.tokens == 0 else f"{bucket.tokens} of {policy.capacity} tokens are"
     landing = f"; the next lands in {span(bucket.next_token_s)}" if bucket is not None and bucket.next_token_s else ""
     return f"It waits for {what}: {tokens} there{landing}."
-
-
-def _overridden(limit: LimitStatus, now_s: float) -> str:
-    override = limit.override or {}
-    until = f" until {clock_text(int(override['until_us']) / MICROSECONDS, now_s)}" if "until_us" in override else ""
-    return f"overridden{until}, the code says {limit.code['rate']}"
 
 
 def _remedy(status: JobStatus, name: str) -> str:
@@ -113,22 +104,3 @@ def _error(status: JobStatus) -> list[str]:
         return []
     message = str(status.error.get("message"))
     return [f"The last error was {status.error.get('type')}: {message if message.isprintable() else json.dumps(message)}"]
-
-
-def clock_text(at_s: float, now_s: float) -> str:
-    """An instant in UTC, with its date if that is not today's."""
-    at, now = datetime.fromtimestamp(at_s, UTC), datetime.fromtimestamp(now_s, UTC)
-    return f"{at:%H:%M:%S} UTC" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def span(seconds: float) -> str:
-    """A duration as people say it: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
-    seconds = max(seconds, 0.0)
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, unit, smaller, small_unit in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size} {unit}" + (f" {rest} {small_unit}" if rest else "")
-    return f"{whole} s"

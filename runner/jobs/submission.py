@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ExceedsCapacity, InvalidOption, StartOutOfRange, UnknownLimit
 from runner.jobs.job import Priority, check_job_id, new_job_id
-from runner.jobs.task_spec import LimitUse, TaskSpec
-from runner.limits import Need, bucket_name, encode_needs, key_value
+from runner.jobs.task_spec import TaskSpec
+from runner.limits import Limit, Need, bucket_name, encode_needs, key_value
 
 LONGEST_DELAY = timedelta(days=366)
 """How far ahead a job can be scheduled."""
@@ -80,7 +80,7 @@ def max_wait_us(spec: TaskSpec, options: JobOptions) -> int:
     return max(round(seconds * MICROSECONDS), 1)
 
 
-def prepare(spec: TaskSpec, limits: Sequence[LimitUse], encoded: bytes, args: Mapping[str, Any] | None, options: JobOptions) -> Submission:
+def prepare(spec: TaskSpec, limits: Sequence[Limit], encoded: bytes, args: Mapping[str, Any] | None, options: JobOptions) -> Submission:
     """One job, ready for the store. `args` are the JSON arguments with defaults, needed only for a task with limits.
 
     Raises a `SubmissionRefused`: nothing that could never start is accepted.
@@ -103,14 +103,14 @@ def prepare(spec: TaskSpec, limits: Sequence[LimitUse], encoded: bytes, args: Ma
     )
 
 
-def _standing(spec: TaskSpec, limits: Sequence[LimitUse], args: Mapping[str, Any], given: Mapping[str, int]) -> tuple[str, str]:
+def _standing(spec: TaskSpec, limits: Sequence[Limit], args: Mapping[str, Any], given: Mapping[str, int]) -> tuple[str, str]:
     """What a job needs, and the line in which it waits for it."""
     needs = [need for need in (_need(spec, limit, args, given) for limit in limits) if need.cost > 0]
     share = "" if spec.fair_by is None else key_value(spec.name, spec.fair_by, args)
     return encode_needs(needs, share, spec.weights.get(share, 1))
 
 
-def _need(spec: TaskSpec, limit: LimitUse, args: Mapping[str, Any], given: Mapping[str, int]) -> Need:
+def _need(spec: TaskSpec, limit: Limit, args: Mapping[str, Any], given: Mapping[str, int]) -> Need:
     cost: Any = given.get(limit.name, spec.cost.get(limit.name, 1))
     if isinstance(cost, str):
         cost = args.get(cost)

@@ -11,7 +11,7 @@ from runner.jobs.arguments import Arguments
 from runner.jobs.backoff import Backoff
 from runner.jobs.job import Priority
 from runner.jobs.submission import JobOptions, Submission, prepare
-from runner.jobs.task_spec import LimitUse, TaskSpec
+from runner.jobs.task_spec import TaskSpec
 from runner.limits import Limit, template_fields
 
 DEFAULT_TIMEOUT_S = 300.0
@@ -77,7 +77,6 @@ class TaskDefinition:
     arguments: Arguments
     spec: TaskSpec
     limits: tuple[Limit, ...]
-    uses: tuple[LimitUse, ...]
     policy: AttemptPolicy
 
     def __post_init__(self) -> None:
@@ -109,14 +108,13 @@ class TaskDefinition:
             backoff=options.get("backoff", Backoff()),
             result_ttl_s=options.get("result_ttl"),
         )
-        uses = tuple(LimitUse(limit.name, limit.key, limit.capacity, limit.gives_back) for limit in limits)
-        return cls(function, inspect.iscoroutinefunction(function), arguments, spec, limits, uses, policy)
+        return cls(function, inspect.iscoroutinefunction(function), arguments, spec, limits, policy)
 
     def prepare(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: JobOptions) -> Submission:
         """Check a call and make it a submission. Raises `SubmissionRefused`."""
         encoded = self.arguments.encode(args, kwargs)
-        named = {**self.spec.defaults(), **json.loads(encoded)} if self.uses else None
-        return prepare(self.spec, self.uses, encoded, named, options)
+        named = {**self.spec.defaults(), **json.loads(encoded)} if self.limits else None
+        return prepare(self.spec, self.limits, encoded, named, options)
 
 
 def _faults(spec: TaskSpec, limits: Sequence[Limit]) -> Iterator[str]:

@@ -7,16 +7,6 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class LimitUse:
-    """A limit as a task uses it: its name, the template of its key, and the most tokens its bucket can hold."""
-
-    name: str
-    key: str | None
-    capacity: int
-    gives_back: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class TaskSpec:
     """A task as it is published: enough to submit it by name, without its code."""
 

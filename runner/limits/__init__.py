@@ -11,7 +11,7 @@ from runner.limits.quota import PERIODS, Quota, calendar_name, period_of, period
 from runner.limits.rates import EXACT, parse_rate
 from runner.limits.retry_after import retry_after_s
 from runner.limits.sliding_window import SlidingWindow
-from runner.limits.status import BucketStatus, LimitStatus
+from runner.limits.status import BucketStatus, LimitStatus, Override, Pause
 from runner.limits.token_bucket import BucketState, TokenBucket
 from runner.limits.usage import Taken, most_at_once
 
@@ -27,6 +27,8 @@ __all__ = [
     "LimitStatus",
     "LimitText",
     "Need",
+    "Override",
+    "Pause",
     "Quota",
     "SlidingWindow",
     "Taken",

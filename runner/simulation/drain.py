@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner.errors import ConfigurationError
-from runner.jobs import JobOptions, LimitUse, TaskSpec, prepare
+from runner.jobs import JobOptions, TaskSpec, prepare
 from runner.limits import Limit, decode_needs, template_fields
 from runner.simulation.lines import Job, Lines, Work
 from runner.simulation.report import Drain, Start, drain_of
@@ -50,7 +50,6 @@ def simulate(
 
 def _jobs(spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], start_us: int) -> list[tuple[int, Work]]:
     """(count, what they have in common) of every group, in the order of submission."""
-    uses = [LimitUse(limit.name, limit.key, limit.capacity, limit.gives_back) for limit in limits]
     named = {name for template in (spec.fair_by, *(limit.key for limit in limits)) if template for name in template_fields(template)}
     planned = []
     for group in groups:
@@ -58,7 +57,7 @@ def _jobs(spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], s
             message = f"{group.count} jobs at {group.at_us} µs for {group.duration_us} µs cannot be: give a count from 1 and times from 0"
             raise ConfigurationError(message)
         args = {**dict.fromkeys(named, group.tenant), **group.args}
-        submission = prepare(spec, uses, b"{}", args, JobOptions(id="simulated", cost=group.cost))
+        submission = prepare(spec, limits, b"{}", args, JobOptions(id="simulated", cost=group.cost))
         weight = submission.line.rpartition("*")[2] if "*" in submission.line else "1"
         needs = tuple(decode_needs(submission.limits))
         work = Work(group.tenant, start_us + group.at_us, group.duration_us, needs, submission.line, 1 / int(weight))

@@ -62,5 +62,5 @@ class Duties(Calendars):
         """Publish the coming periods of every calendar that a limit in force uses."""
         # Only policies are needed here, and as few buckets as the script can leave it at.
         policies = [replies.limit_status(row).policy for row in await self._run("limits", most_buckets=1)]
-        for calendar in {policy["calendar"] for policy in policies if "calendar" in policy}:
+        for calendar in {policy.calendar for policy in policies if policy.calendar}:
             await self.extend_calendar(calendar)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runner.connection import command, translated_errors
-from runner.limits import Limit, LimitStatus, Quota, calendar_name
+from runner.limits import Limit, LimitStatus, limit_of
 from runner.store import replies, scripts
 from runner.store.calendars import Calendars
 from runner.store.data_format import OLDEST_FORMAT
@@ -26,7 +26,7 @@ class Limits(Calendars):
             rest += (limit.name, limit.to_json(), limit.revision)
         since, *changed = await self._run("publish", rest, oldest_format=OLDEST_FORMAT, started_us=since_us, task_count=len(tasks))
         replies.check_versions(self.keys.queue, [since, *changed])
-        for calendar in {calendar_name(limit.per, limit.tz) for limit in limits if isinstance(limit, Quota)}:
+        for calendar in {limit.calendar for limit in limits if limit.calendar}:
             await self.extend_calendar(calendar)
         return int(since), [name.decode() for name in changed]
 
@@ -36,15 +36,15 @@ class Limits(Calendars):
             catalog = await command(self.redis, "HGETALL", self.keys.tasks)
         return _catalog(catalog)
 
-    async def policies(self) -> dict[str, dict[str, Any]]:
-        """The limit catalog: the policies in force, by name."""
+    async def policies(self) -> dict[str, Limit]:
+        """The limits in force, by name."""
         return {status.name: status.policy for status in await self.limits()}
 
-    async def entry(self, limit: str) -> dict[str, Any] | None:
-        """The catalog's entry of one limit, None for an unknown one."""
+    async def code_of(self, name: str) -> Limit | None:
+        """What the code says of one limit; None for an unknown one."""
         with translated_errors():
-            (entry,) = await command(self.redis, "HMGET", self.keys.limits, limit)
-        return _entry(entry)
+            (entry,) = await command(self.redis, "HMGET", self.keys.limits, name)
+        return None if entry is None else limit_of(json.loads(entry)["code"])
 
     async def limits(self, most_buckets: int = 100) -> list[LimitStatus]:
         """Every limit with its live buckets: of a limit with a key, those somebody waits for."""
@@ -66,13 +66,13 @@ class Limits(Calendars):
 
     # Control
 
-    async def override(self, limit: str, policy: str, duration_us: int, reason: str) -> dict[str, Any] | None:
-        """Put other numbers in force (JSON), or with "" those of the code; the entry, None for an unknown limit."""
-        return _entry(await self._run("override", name=limit, policy=policy, duration_us=duration_us, reason=reason))
+    async def override(self, name: str, policy: str, duration_us: int, reason: str) -> bool:
+        """Put other numbers in force (JSON), or with "" those of the code. Returns False for an unknown limit."""
+        return await self._run("override", name=name, policy=policy, duration_us=duration_us, reason=reason) is not None
 
-    async def pause(self, limit: str, *, on: bool, reason: str) -> dict[str, Any] | None:
-        """Let nothing more start under a limit, or let it go on; the entry, None for an unknown limit."""
-        return _entry(await self._run("pause", name=limit, on=int(on), reason=reason))
+    async def pause(self, name: str, *, on: bool, reason: str) -> bool:
+        """Let nothing more start under a limit, or let jobs start again. Returns False for an unknown limit."""
+        return await self._run("pause", name=name, on=int(on), reason=reason) is not None
 
     async def freeze(self, bucket: str, duration_us: int, reason: str) -> int | None:
         """Freeze a bucket, or with 0 release it: µs for which it is frozen now, None for an unknown limit."""
@@ -83,7 +83,3 @@ class Limits(Calendars):
 def _catalog(flat: list[bytes]) -> dict[str, dict[str, Any]]:
     """A flat list of names and JSON objects as a dictionary, by name."""
     return {name.decode(): json.loads(fields) for name, fields in sorted(zip(flat[::2], flat[1::2], strict=True))}
-
-
-def _entry(answer: bytes | None) -> dict[str, Any] | None:
-    return None if answer is None else json.loads(answer)

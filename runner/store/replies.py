@@ -1,12 +1,13 @@
 """Replies of the scripts, parsed into values. Pure functions over bytes; the order of fields is that of each script's header."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
 from runner.errors import IncompatibleVersion, LeaseLost
 from runner.jobs import Acceptance, JobStatus, Priority, StartedJob, State
-from runner.limits import BucketStatus, LimitStatus
+from runner.limits import BucketStatus, LimitStatus, Override, Pause, limit_of
 from runner.store.answers import FinishAnswer, TakeAnswer
 from runner.store.data_format import refusal, too_soon
 
@@ -172,7 +173,7 @@ def state(answer: bytes) -> State | None:
 def limit_status(row: list[Any]) -> LimitStatus:
     """One row of limits.lua."""
     entry = json.loads(row[0])
-    override = entry.get("override")
+    override, pause = entry.get("override") if row[1] else None, entry.get("paused")
     live = [
         BucketStatus(
             name.decode(),
@@ -185,7 +186,13 @@ def limit_status(row: list[Any]) -> LimitStatus:
         for name, tokens, waiting, next_us, frozen_us, reason in row[3:]
     ]
     frozen = {"frozen_s": row[2] / MICROSECONDS, "frozen_reason": entry.get("frozen_by") or None} if row[2] else {}
-    return LimitStatus(entry["code"]["name"], entry["code"], override if row[1] else None, entry.get("paused"), live, **frozen)
+    return LimitStatus(
+        code=limit_of(entry["code"]),
+        override=override and Override(limit_of(override), _instant(override["at_us"]), _end(override.get("until_us")), override["reason"]),
+        paused=pause and Pause(_instant(pause["at_us"]), pause["reason"]),
+        buckets=live,
+        **frozen,
+    )
 
 
 class Decision(NamedTuple):
@@ -203,6 +210,14 @@ def decision(reply: list[Any]) -> Decision:
     state, wait_us, bucket, reason, *left = reply
     pairs = [(tokens, max(next_us, 0) / MICROSECONDS) for tokens, next_us in zip(left[::2], left[1::2], strict=True)]
     return Decision(TakeAnswer(state.decode()), None if wait_us < 0 else wait_us / MICROSECONDS, bucket.decode(), reason.decode(), pairs)
+
+
+def _instant(microseconds: str) -> datetime:
+    return datetime.fromtimestamp(int(microseconds) / MICROSECONDS, UTC)
+
+
+def _end(microseconds: str | None) -> datetime | None:
+    return None if microseconds is None else _instant(microseconds)
 
 
 def _seconds(value: bytes | None) -> float | None:

@@ -1,5 +1,6 @@
 """What Redis holds, seen from inside: buckets, streams, lines and wakes, and whether they fit together."""
 
+import json
 from collections.abc import Sequence
 
 from runner.connection.client import command
@@ -24,6 +25,12 @@ async def all_keys(store: JobStore) -> list[str]:
 async def states(store: JobStore, names: Sequence[str]) -> list[str]:
     """The state of each job, 'unknown' for one that does not exist."""
     return ["unknown" if status is None else status.state.value for status in await store.get(names)]
+
+
+async def versions(store: JobStore) -> dict[str, int]:
+    """The version of what the code says of each limit."""
+    flat = await command(store.redis, "HGETALL", store.keys.limits)
+    return {name.decode(): json.loads(entry)["code"]["version"] for name, entry in zip(flat[::2], flat[1::2], strict=True)}
 
 
 async def bucket_state(store: JobStore, bucket: str) -> BucketState:

@@ -151,7 +151,7 @@ async def test_an_unused_limit_is_full(store: JobStore) -> None:
 
     (limit,) = await store.limits()
 
-    assert (limit.name, limit.policy["capacity"], limit.policy["version"]) == ("x", 5, 1)
+    assert (limit.name, limit.policy, limit.override) == ("x", interval("x", capacity=5), None)
     assert [(b.bucket, b.tokens, b.waiting, b.next_token_s, b.frozen_s) for b in limit.buckets] == [("x", 5, 0, 0.0, 0.0)]
 
 

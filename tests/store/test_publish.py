@@ -1,15 +1,9 @@
 """publish and trim: the catalog of tasks and limits, versions, and what a changed limit means for those who wait."""
 
-import json
-
 from runner.limits import TokenBucket
 from runner.store.job_store import JobStore
 from tests.store.builders import Clock, claim, fail_all, ids, interval, job, jobs, publish
-from tests.store.inside import nudged, scores, wakes
-
-
-async def versions(store: JobStore) -> dict[str, int]:
-    return {name: policy["version"] for name, policy in (await store.policies()).items()}
+from tests.store.inside import nudged, scores, versions, wakes
 
 
 async def test_a_limit_starts_at_version_one(store: JobStore) -> None:
@@ -35,7 +29,9 @@ async def test_the_catalog_holds_what_was_published(store: JobStore) -> None:
     await store.publish({"b": '{"name":"b"}', "a": '{"name":"a"}'}, [limit])
 
     assert await store.tasks() == {"a": {"name": "a"}, "b": {"name": "b"}}
-    assert await store.policies() == {"x": {"version": 1, **json.loads(limit.to_json())}}
+    assert await store.policies() == {"x": limit}
+    assert await store.code_of("x") == limit
+    assert await store.code_of("y") is None
 
 
 async def test_a_task_published_again_is_replaced(store: JobStore) -> None:

@@ -11,7 +11,7 @@ from runner.clock import MICROSECONDS
 from runner.connection.client import command
 from runner.jobs.job import StartedJob
 from runner.jobs.submission import JobOptions, Submission, prepare
-from runner.jobs.task_spec import LimitUse, TaskSpec
+from runner.jobs.task_spec import TaskSpec
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 from runner.simulation import JobGroup, simulate
 from runner.store.claims import ClaimRequest
@@ -97,14 +97,13 @@ async def engine_starts(
     redis: Redis, redis_url: str, spec: TaskSpec, limits: Sequence[Limit], groups: list[JobGroup], slots: int, window: int
 ) -> list[tuple[int, str]]:
     clock = Clock()
-    uses = [LimitUse(limit.name, limit.key, limit.capacity, limit.gives_back) for limit in limits]
     async with fresh_store(redis, redis_url, clock, window=window) as store:
         await store.publish({}, limits)
         planned = [
             (
                 group,
                 [
-                    prepare(spec, uses, b"{}", {"tenant": group.tenant}, JobOptions(id=f"g{place}n{number}", cost=group.cost))
+                    prepare(spec, limits, b"{}", {"tenant": group.tenant}, JobOptions(id=f"g{place}n{number}", cost=group.cost))
                     for number in range(group.count)
                 ],
             )

@@ -1,27 +1,25 @@
 """What a person is told of a job, told from values alone."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Quota, State, TokenBucket, explain
-from runner.jobs.explain import clock_text, span
+from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Override, Pause, Quota, State, TokenBucket, explain
+from runner.jobs.words import clock_text, span
 
-NOW_S = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
+NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)
+NOW_S = NOW.timestamp()
 PAY = TokenBucket("pay", rate="10/s", burst=20)
 SLOTS = Concurrency("gpu", 3)
 QUOTA = Quota("lookups", 100, per="month", tz="Europe/Berlin")
-
-
-def policy(limit: Limit) -> dict[str, Any]:
-    return {"kind": limit.kind, "name": limit.name, "key": limit.key, "capacity": limit.capacity, **limit.fields()}
 
 
 def stands(limit: Limit, **fields: Any) -> LimitStatus:
     bucket: dict[str, Any] = {"tokens": 0, "waiting": 3, "next_token_s": 0.1, "frozen_s": 0.0}
     given: dict[str, Any] = {"override": None, "paused": None}
     buckets = [BucketStatus(limit.name, **bucket | fields.pop("bucket", {}))]
-    return LimitStatus(limit.name, policy(limit), buckets=buckets, **given | fields)
+    return LimitStatus(limit, buckets=buckets, **given | fields)
 
 
 def waiting(limit: str, reason: str, **fields: Any) -> JobStatus:
@@ -59,7 +57,7 @@ def test_a_job_without_a_token_is_told_limit_rate_tokens_place_time_and_what_to_
         ),
         (
             waiting("pay", "paused", eta_s=None),
-            stands(PAY, paused={"at_us": "1799999990000000", "reason": "invoice unpaid"}),
+            stands(PAY, paused=Pause(NOW - timedelta(seconds=10), "invoice unpaid")),
             ["was paused 10 s ago: invoice unpaid", "limits resume pay"],
         ),
         (
@@ -74,8 +72,8 @@ def test_a_job_without_a_token_is_told_limit_rate_tokens_place_time_and_what_to_
         ),
         (
             waiting("pay", "tokens"),
-            stands(PAY, override=policy(TokenBucket("pay", rate="1/s")) | {"until_us": "1800003600000000", "reason": ""}),
-            ["(1/s, overridden until 09:00:00 UTC, the code says 10/s)"],
+            stands(PAY, override=Override(TokenBucket("pay", rate="1/s"), NOW, NOW + timedelta(hours=1), "")),
+            ["(1/s, overridden until 09:00:00 UTC: no reason given; the code says 10/s, burst 20)"],
         ),
         (waiting("gone", "unpublished", eta_s=None), stands(PAY), ["'gone', which no worker has published"]),
         (waiting("pay", "tokens", attempt=2, throttled=1, crashes=1), stands(PAY), ["2, of these 1 lost with a worker, 1 told to wait"]),

@@ -10,15 +10,15 @@ import pytest
 from runner.client.app import Runner
 from runner.errors import ConfigurationError, ExceedsCapacity, InvalidArguments, InvalidJobId, InvalidOption, StartOutOfRange, UnknownLimit
 from runner.jobs.submission import JobOptions, Submission, prepare
-from runner.jobs.task_spec import LimitUse, TaskSpec
-from runner.limits import TokenBucket
+from runner.jobs.task_spec import TaskSpec
+from runner.limits import Limit, TokenBucket
 
-TOKENS = LimitUse("tokens", None, 1000)
-TENANT = LimitUse("tenant", "{tenant}", 10)
+TOKENS = TokenBucket("tokens", rate="1000/s")
+TENANT = TokenBucket("tenant", rate="10/s", key="{tenant}")
 
 
 def call(
-    *limits: LimitUse,
+    *limits: Limit,
     cost: dict[str, int | str] | None = None,
     args: dict[str, Any] | None = None,
     priority: str = "normal",
