@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.output import columns, say, say_json, status_fields, status_text
+from runner.cli.output import columns, say, say_json, status_fields
 from runner.cli.queue_client import Target, about_queue
 from runner.client import Client
 from runner.errors import InvalidArguments, InvalidOption
-from runner.jobs import JobOptions, JobStatus, State
+from runner.jobs import JobOptions, JobStatus, State, summary
 
 JobId = Annotated[str, typer.Argument(help="The job's id.")]
 Wait = Annotated[float | None, typer.Option("--wait", help="Wait up to so many seconds for the job to end.", show_default=False)]
@@ -124,7 +124,7 @@ def _print(status: JobStatus, *, as_json: bool) -> None:
     if as_json:
         say_json(status_fields(status))
     else:
-        say(status_text(status))
+        say(summary(status))
 
 
 def _show(status: JobStatus, *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from runner.jobs.context import Attempt, JobContext, current_job, enter
 from runner.jobs.explain import explain
 from runner.jobs.job import TICKET, Acceptance, Ending, JobStatus, Outcome, Priority, StartedJob, State, check_job_id, check_queue_name
 from runner.jobs.submission import JobOptions, Submission, prepare
+from runner.jobs.summary import summary
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
 from runner.jobs.task_spec import TaskSpec
 from runner.jobs.words import frozen, overridden, paused, span
@@ -41,4 +42,5 @@ __all__ = [
     "prepare",
     "refuse_constants",
     "span",
+    "summary",
 ]

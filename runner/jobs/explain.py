@@ -1,21 +1,19 @@
-"""Why a job is where it is, in sentences with numbers, and what to do next. Pure: told from what the store says."""
+"""Why a job is where it is, in sentences with numbers, and what to do next. Pure: made of what the store answered."""
 
-import json
 from collections.abc import Sequence
 
 from runner.jobs.job import JobStatus, State
-from runner.jobs.words import clock_text, frozen, overridden, paused, span
+from runner.jobs.words import attempts, clock_text, frozen, last_error, overridden, paused, scheduled, span, starts_in, stopping, waits_for
 from runner.limits import BucketStatus, LimitStatus
 
 
 def explain(status: JobStatus, limits: Sequence[LimitStatus], now_s: float) -> list[str]:
     """Sentences for a person: where the job is, why, for how long, and the next command. `now_s` is seconds since 1970."""
-    head = f"Job {status.id} ({status.task}) {_told(status, now_s)}"
+    head = f"Job {status.id} ({status.task}) {_state(status, now_s)}"
     if status.state is State.waiting:
         return [head, *_waiting(status, limits, now_s), *_counts(status)]
     if status.state is State.scheduled:
-        why = "after a failed attempt" if status.reason == "retry" else "because it was submitted with a delay"
-        return [head, f"It starts in about {span(status.eta_s or 0)}, {why}.", *_error(status), *_counts(status)]
+        return [head, f"It starts {scheduled(status)}.", *_error(status), *_counts(status)]
     if status.state is State.queued:
         return [
             head,
@@ -23,16 +21,14 @@ def explain(status: JobStatus, limits: Sequence[LimitStatus], now_s: float) -> l
             "See who works: python -m runner workers",
         ]
     if status.state is State.running:
-        if status.cancel_requested or status.reason == "stopping":
-            why = "It was asked to stop" if status.cancel_requested else "Its time is over"
-            note = f"{why}, and it ends when its handler does; until then its slot stays taken."
-            return [head, note, *_counts(status), "See whose slots are stuck: python -m runner workers"]
+        if note := stopping(status):
+            return [head, f"{note[0].upper()}{note[1:]}.", *_counts(status), "See whose slots are stuck: python -m runner workers"]
         return [head, *_counts(status), f"Stop it: python -m runner cancel {status.id}"]
     again = [] if status.state is State.succeeded else [f"Run it again: python -m runner retry {status.id}"]
     return [head, *_error(status), *_counts(status), *again]
 
 
-def _told(status: JobStatus, now_s: float) -> str:
+def _state(status: JobStatus, now_s: float) -> str:
     if status.finished_at is not None:
         return f"{'was ' if status.state is State.cancelled else ''}{status.state} {span(now_s - status.finished_at)} ago."
     if status.state is State.running and status.started_at is not None:
@@ -45,37 +41,34 @@ def _waiting(status: JobStatus, limits: Sequence[LimitStatus], now_s: float) -> 
     name = (status.limit or "").partition("/")[0]
     limit = next((limit for limit in limits if limit.name == name), None)
     if limit is None:
-        return [f"It waits for limit {name!r}, which no worker has published; start a worker whose code declares it."]
+        return [f"It waits {waits_for(status)}: no worker has published this limit; start one whose code declares it."]
     bucket = next((bucket for bucket in limit.buckets if bucket.bucket == status.limit), None)
-    sentences = [_reason(status, limit, bucket, now_s)]
+    numbers = f"{limit.policy.rate}, {overridden(limit, limit.override, now_s)}" if limit.override else limit.policy.rate
     ahead = (status.position or 1) - 1
     place = "it is next in line" if ahead == 0 else f"{ahead} {'job is' if ahead == 1 else 'jobs are'} ahead of it"
-    when = "nobody can know when it starts"
+    when = starts_in(status.eta_s)
     if status.eta_s is not None:
-        when = (
-            f"it starts in about {span(status.eta_s)}, at {clock_text(now_s + status.eta_s, now_s)}, if what is ahead of it starts on time"
-        )
-    sentences.append(f"Its place is {ahead + 1}: {place}; {when}.")
-    sentences.append(_remedy(status, name))
-    return sentences
+        when += f", at {clock_text(now_s + status.eta_s, now_s)}, if the jobs ahead of it start on time"
+    return [
+        f"It waits {waits_for(status)} ({numbers}): {_why(status, limit, bucket, now_s)}.",
+        f"Its place is {ahead + 1}: {place}; it starts {when}.",
+        _remedy(status, name),
+    ]
 
 
-def _reason(status: JobStatus, limit: LimitStatus, bucket: BucketStatus | None, now_s: float) -> str:
-    policy = limit.policy
-    what = f"limit {status.limit!r} ({policy.rate}" + (f", {overridden(limit, limit.override, now_s)})" if limit.override else ")")
+def _why(status: JobStatus, limit: LimitStatus, bucket: BucketStatus | None, now_s: float) -> str:
+    """What the limit lacks, with numbers."""
+    capacity, next_s = limit.policy.capacity, bucket.next_token_s if bucket else None
     if status.reason == "paused" and limit.paused:
-        return f"It waits because {what} was {paused(limit.paused, now_s)}."
+        return f"it was {paused(limit.paused, now_s)}"
     if status.reason == "frozen" and bucket is not None:
-        return f"It waits because {what} is {frozen(bucket.frozen_s, bucket.frozen_reason, now_s)}."
+        return f"it is {frozen(bucket.frozen_s, bucket.frozen_reason, now_s)}"
     if status.reason == "concurrency":
-        taken = "its slot is" if policy.capacity == 1 else f"all {policy.capacity} slots are"
-        return f"It waits for {what}: {taken} taken; one comes back when its job ends."
+        return f"{'its slot is' if capacity == 1 else f'all {capacity} slots are'} taken; one comes back when its job ends"
     if status.reason == "quota":
-        period = "" if bucket is None or not bucket.next_token_s else f"; the next period begins in {span(bucket.next_token_s)}"
-        return f"It waits because {what} is spent{period}."
-    tokens = "no token is" if bucket is None or bucket.tokens == 0 else f"{bucket.tokens} of {policy.capacity} tokens are"
-    landing = f"; the next lands in {span(bucket.next_token_s)}" if bucket is not None and bucket.next_token_s else ""
-    return f"It waits for {what}: {tokens} there{landing}."
+        return "it is spent" + (f"; the next period begins in {span(next_s)}" if next_s else "")
+    tokens = "no token is" if bucket is None or bucket.tokens == 0 else f"{bucket.tokens} of {capacity} tokens are"
+    return f"{tokens} there" + (f"; the next lands in {span(next_s)}" if next_s else "")
 
 
 def _remedy(status: JobStatus, name: str) -> str:
@@ -87,20 +80,9 @@ def _remedy(status: JobStatus, name: str) -> str:
 
 
 def _counts(status: JobStatus) -> list[str]:
-    parts = [
-        f"{count} {word}"
-        for count, word in (
-            (status.failures, "failed"),
-            (status.crashes, "lost with a worker"),
-            (status.throttled, "told to wait by the provider"),
-        )
-        if count
-    ]
-    return [f"Attempts so far: {status.attempt}, of these {', '.join(parts)}."] if parts else []
+    return [f"Attempts so far: {attempts(status)}."] if status.failures or status.crashes or status.throttled else []
 
 
 def _error(status: JobStatus) -> list[str]:
-    if not status.error:
-        return []
-    message = str(status.error.get("message"))
-    return [f"The last error was {status.error.get('type')}: {message if message.isprintable() else json.dumps(message)}"]
+    error = last_error(status)
+    return [f"The last error was {error}"] if error else []

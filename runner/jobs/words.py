@@ -1,7 +1,9 @@
-"""Times, and what holds a limit, in words: the same for `explain` and for the command line."""
+"""A job's place and history, times, and what holds a limit, in words: the same for `explain` and for the command line."""
 
+import json
 from datetime import UTC, datetime
 
+from runner.jobs.job import JobStatus
 from runner.limits import LimitStatus, Override, Pause
 
 
@@ -24,6 +26,52 @@ def span(seconds: float) -> str:
     return f"{whole} s"
 
 
+def waits_for(status: JobStatus) -> str:
+    """What a waiting job waits for."""
+    return f"{_WAITS.get(status.reason or '', status.reason)} {_safe(status.limit or '')}"
+
+
+_WAITS = {
+    "tokens": "for tokens of",
+    "concurrency": "for a slot of",
+    "quota": "for the next period of",
+    "frozen": "for the end of the freeze of",
+    "paused": "for the end of the pause of",
+    "unpublished": "for a worker that declares",
+}
+
+
+def starts_in(seconds: float | None) -> str:
+    """When a job starts that does not run yet."""
+    return "at an unknown time" if seconds is None else f"in about {span(seconds)}"
+
+
+def scheduled(status: JobStatus) -> str:
+    """When and why a job starts later."""
+    why = "after a failed attempt" if status.reason == "retry" else "because it was submitted with a delay"
+    return f"{starts_in(status.eta_s)}, {why}"
+
+
+def stopping(status: JobStatus) -> str | None:
+    """Why a running job should stop, and when it does; None if it should not."""
+    if not status.cancel_requested and status.reason != "stopping":
+        return None
+    why = "it was asked to stop" if status.cancel_requested else "its time is over"
+    return f"{why}, and it ends when its handler does; until then its slot stays taken"
+
+
+def attempts(status: JobStatus) -> str:
+    """How many attempts there were, and what became of those that did not count."""
+    counts = ((status.failures, "failed"), (status.crashes, "lost with a worker"), (status.throttled, "told to wait by the provider"))
+    parts = ", ".join(f"{count} {word}" for count, word in counts if count)
+    return f"{status.attempt}, of these {parts}" if parts else str(status.attempt)
+
+
+def last_error(status: JobStatus) -> str | None:
+    """The error of the last attempt."""
+    return f"{status.error.get('type')}: {_safe(str(status.error.get('message')))}" if status.error else None
+
+
 def overridden(limit: LimitStatus, override: Override, now_s: float) -> str:
     """Until when and why other numbers are in force, and what the code says."""
     until = "restored" if override.until is None else clock_text(override.until.timestamp(), now_s)
@@ -38,6 +86,11 @@ def paused(pause: Pause, now_s: float) -> str:
 def frozen(seconds: float, reason: str | None, now_s: float) -> str:
     """Until when and why nothing starts at a bucket."""
     return f"frozen until {clock_text(now_s + seconds, now_s)}, for another {span(seconds)}: {_given(reason)}"
+
+
+def _safe(text: str) -> str:
+    """A text from elsewhere. Characters that could command a terminal are escaped."""
+    return text if text.isprintable() else json.dumps(text)
 
 
 def _given(reason: str | None) -> str:

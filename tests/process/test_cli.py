@@ -171,7 +171,13 @@ async def test_limits_are_listed_in_columns(cli: Cli) -> None:
 async def test_explain_names_limit_tokens_rate_place_and_eta(cli: Cli) -> None:
     await line_up(cli, "first", "second")
     told = (await cli.done("explain", "second")).out
-    for word in ("Job second (charge) is waiting", "limit 'pay' (1/h)", "no token is there", "the next lands in", "Its place is 2"):
+    for word in (
+        "Job second (charge) is waiting",
+        "It waits for tokens of pay (1/h)",
+        "no token is there",
+        "the next lands in",
+        "Its place is 2",
+    ):
         assert word in told, told
     assert re.search(r"starts in about (2 h|1 h 59 min), at .*\d\d:\d\d:\d\d UTC", told), told
     assert told.splitlines()[-1].endswith("python -m runner limits show pay")
@@ -223,7 +229,9 @@ async def test_a_frozen_bucket_says_why_and_until_when(cli: Cli) -> None:
     assert re.search(r"frozen until .*UTC, for another (10|9) min.*: trouble", said), said
     await cli.done("submit", "charge", CHARGE, "--id", "held")
     told = (await cli.done("explain", "held")).out
-    assert re.search(r"limit 'pay' \(1/h\) is frozen until .*\d\d:\d\d:\d\d UTC, for another (10|9) min.*: trouble", told), told
+    assert re.search(
+        r"for the end of the freeze of pay \(1/h\): it is frozen until .*\d\d:\d\d:\d\d UTC, for another (10|9) min.*: trouble", told
+    ), told
     release = told.splitlines()[-1].partition("runner ")[2].split()
     assert release == ["limits", "release", "pay"]
     await cli.done(*release)

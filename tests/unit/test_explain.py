@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Override, Pause, Quota, State, TokenBucket, explain
+from runner.jobs import summary
 from runner.jobs.words import clock_text, span
 
 NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)
@@ -34,8 +35,8 @@ def told(status: JobStatus, *limits: LimitStatus) -> str:
 def test_a_job_without_a_token_is_told_limit_rate_tokens_place_time_and_what_to_do() -> None:
     assert told(waiting("pay", "tokens"), stands(PAY)).splitlines() == [
         "Job j1 (charge) is waiting; it was submitted 1 min 5 s ago.",
-        "It waits for limit 'pay' (10/s): no token is there; the next lands in 0.1 s.",
-        "Its place is 3: 2 jobs are ahead of it; it starts in about 0.3 s, at 08:00:00 UTC, if what is ahead of it starts on time.",
+        "It waits for tokens of pay (10/s): no token is there; the next lands in 0.1 s.",
+        "Its place is 3: 2 jobs are ahead of it; it starts in about 0.3 s, at 08:00:00 UTC, if the jobs ahead of it start on time.",
         "See the limit: python -m runner limits show pay",
     ]
 
@@ -48,12 +49,12 @@ def test_a_job_without_a_token_is_told_limit_rate_tokens_place_time_and_what_to_
         (
             waiting("gpu", "concurrency", eta_s=None),
             stands(SLOTS, bucket={"next_token_s": None}),
-            ["all 3 slots are taken", "nobody can know"],
+            ["for a slot of gpu (3 at once): all 3 slots are taken", "it starts at an unknown time"],
         ),
         (
             waiting("lookups", "quota", eta_s=9e6),
             stands(QUOTA, bucket={"next_token_s": 90_000.0}),
-            ["is spent; the next period begins in 1 d 1 h"],
+            ["for the next period of lookups", "it is spent; the next period begins in 1 d 1 h"],
         ),
         (
             waiting("pay", "paused", eta_s=None),
@@ -75,7 +76,7 @@ def test_a_job_without_a_token_is_told_limit_rate_tokens_place_time_and_what_to_
             stands(PAY, override=Override(TokenBucket("pay", rate="1/s"), NOW, NOW + timedelta(hours=1), "")),
             ["(1/s, overridden until 09:00:00 UTC: no reason given; the code says 10/s, burst 20)"],
         ),
-        (waiting("gone", "unpublished", eta_s=None), stands(PAY), ["'gone', which no worker has published"]),
+        (waiting("gone", "unpublished", eta_s=None), stands(PAY), ["for a worker that declares gone: no worker has published this limit"]),
         (waiting("pay", "tokens", attempt=2, throttled=1, crashes=1), stands(PAY), ["2, of these 1 lost with a worker, 1 told to wait"]),
     ],
 )
@@ -118,6 +119,26 @@ def test_each_reason_has_its_sentence(status: JobStatus, limit: LimitStatus, sai
 )
 def test_each_state_has_its_sentence(status: JobStatus, said: str) -> None:
     assert said in told(status)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        waiting("pay", "tokens", attempt=2, throttled=1, crashes=1),
+        waiting("pay", "frozen", eta_s=None),
+        waiting("gone\x1b", "unpublished"),
+        JobStatus("j1", "charge", State.scheduled, reason="retry", eta_s=4.0),
+        JobStatus("j1", "charge", State.running, reason="stopping"),
+        JobStatus("j1", "charge", State.failed, finished_at=NOW_S, error={"type": "ValueError", "message": "\x1b[31m"}),
+    ],
+    ids=lambda status: status.reason or status.state,
+)
+def test_the_lines_of_a_status_say_the_same(status: JobStatus) -> None:
+    sentences, lines = told(status, stands(PAY)), summary(status)
+    assert lines.startswith(f"j1  charge  {status.state}\n")
+    for part in [line[len("  attempts  ") :].partition(", place")[0] for line in lines.splitlines()[1:] if "UTC" not in line]:
+        assert part.lower() in sentences.lower()
+    assert "\x1b" not in sentences + lines
 
 
 @pytest.mark.parametrize(

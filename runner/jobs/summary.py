@@ -1,0 +1,31 @@
+"""A job in a few lines for a person: where it is, why, and what became of it. `explain` says more, in sentences."""
+
+import json
+from datetime import UTC, datetime
+
+from runner.jobs.job import JobStatus, State
+from runner.jobs.words import attempts, last_error, scheduled, starts_in, stopping, waits_for
+
+
+def summary(status: JobStatus) -> str:
+    """Several lines, the first of which names the job and its state."""
+    lines = [f"{status.id}  {status.task}  {status.state}"]
+    if status.state is State.waiting:
+        lines.append(f"  waits     {waits_for(status)}, place {status.position}, {starts_in(status.eta_s)}")
+    elif status.state is State.scheduled:
+        lines.append(f"  starts    {scheduled(status)}")
+    if note := stopping(status):
+        lines.append(f"  stopping  {note}")
+    if status.attempt:
+        lines.append(f"  attempts  {attempts(status)}")
+    times = [
+        (name, at)
+        for name, at in (("submitted", status.submitted_at), ("started", status.started_at), ("finished", status.finished_at))
+        if at
+    ]
+    lines += [f"  {name:<9} {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S.%f} UTC" for name, at in times]
+    if status.state is State.succeeded:
+        lines.append(f"  result    {json.dumps(status.result)}")
+    if error := last_error(status):
+        lines.append(f"  error     {error}")
+    return "\n".join(lines)
