@@ -64,13 +64,11 @@ class Control:
 
     async def show(self, name: str) -> LimitStatus:
         """One limit as it stands. Raises `UnknownLimit` naming the known ones."""
-        limits = {status.name: status for status in await self._store.limits()}
-        if name not in limits:
-            message = (
-                f"unknown limit {name!r} on queue {self._store.keys.queue!r} (known: {', '.join(limits) or 'none; start a worker first'})"
-            )
-            raise UnknownLimit(message)
-        return limits[name]
+        found = await self._store.limits(name) if name else []
+        if not found:
+            known = ", ".join(await self._store.policies()) or "none; start a worker first"
+            raise UnknownLimit(f"unknown limit {name!r} on queue {self._store.keys.queue!r} (known: {known})")
+        return found[0]
 
     async def _code_of(self, name: str) -> Limit:
         """What the code says of a limit. Raises `UnknownLimit`."""

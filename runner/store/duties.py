@@ -61,6 +61,6 @@ class Duties(Calendars):
     async def extend_calendars(self) -> None:
         """Publish the coming periods of every calendar that a limit in force uses."""
         # Only policies are needed here, and as few buckets as the script can leave it at.
-        policies = [replies.limit_status(row).policy for row in await self._run("limits", most_buckets=1)]
+        policies = [replies.limit_status(row).policy for row in await self._run("limits", most_buckets=1, name="")]
         for calendar in {policy.calendar for policy in policies if policy.calendar}:
             await self.extend_calendar(calendar)

@@ -46,9 +46,9 @@ class Limits(Calendars):
             (entry,) = await command(self.redis, "HMGET", self.keys.limits, name)
         return None if entry is None else limit_of(json.loads(entry)["code"])
 
-    async def limits(self, most_buckets: int = 100) -> list[LimitStatus]:
-        """Every limit with its live buckets: of a limit with a key, those somebody waits for."""
-        rows = await self._run("limits", most_buckets=most_buckets)
+    async def limits(self, name: str = "", *, most_buckets: int = 100) -> list[LimitStatus]:
+        """Every limit, or the one of this name, with its live buckets: those of a limit with a key that jobs wait for."""
+        rows = await self._run("limits", most_buckets=most_buckets, name=name)
         return sorted((replies.limit_status(row) for row in rows), key=lambda status: status.name)
 
     # Tokens without a job

@@ -155,6 +155,20 @@ async def test_an_unused_limit_is_full(store: JobStore) -> None:
     assert [(b.bucket, b.tokens, b.waiting, b.next_token_s, b.frozen_s) for b in limit.buckets] == [("x", 5, 0, 0.0, 0.0)]
 
 
+async def test_one_limit_is_read_by_its_name(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval("x", capacity=5), interval("xy"), interval("y", every=10, key="{id}"))
+    await store.submit(jobs(3, needs=["y/a"]))
+    await claim(store)
+
+    (x,) = await store.limits("x")
+    (y,) = await store.limits("y")
+
+    assert (x.name, [bucket.bucket for bucket in x.buckets]) == ("x", ["x"])
+    assert (y.name, [(bucket.bucket, bucket.waiting) for bucket in y.buckets]) == ("y", [("y/a", 2)])
+    assert [status.name for status in await store.limits()] == ["x", "xy", "y"]
+    assert await store.limits("z") == []
+
+
 async def test_a_used_limit_shows_tokens_waiters_and_its_next_token(store: JobStore, clock: Clock) -> None:
     await publish(store, interval("x", capacity=2, every=10), TokenBucket("y", rate="1/s", burst=4))
     await store.submit(jobs(5, needs=["x"]))
