@@ -65,9 +65,6 @@ def check_job_id(job_id: str) -> str:
     return job_id
 
 
-# StartedJob and Outcome are made at least once for every job, as is Submission: a named tuple costs a third of a frozen dataclass to make.
-
-
 class Acceptance(StrEnum):
     """What the submission of a job came to: the first state of a new job, or why there is no new one."""
 
@@ -85,6 +82,9 @@ class Acceptance(StrEnum):
     def is_new(self) -> bool:
         """Whether this submission stored the job."""
         return self in (Acceptance.queued, Acceptance.waiting, Acceptance.scheduled)
+
+
+# StartedJob and Outcome are made at least once for every job, as is Submission: a named tuple costs a third of a frozen dataclass to make.
 
 
 class StartedJob(NamedTuple):
@@ -125,6 +125,16 @@ class Outcome(NamedTuple):
     ttl_ms: int = 0
     settled: str = ""
     freeze: str = ""
+
+    def own(self) -> tuple[bytes, str, int, bytes]:
+        """What differs from attempt to attempt, in the order of finish.lua."""
+        job = self.job
+        return job.entry, job.id, job.attempt, self.payload
+
+    def shared(self) -> tuple[int, str, int, int, str, str]:
+        """What many outcomes have in common, in the order of finish.lua."""
+        job, ending, _, delay_us, ttl_ms, settled, freeze = self
+        return job.priority, ending, delay_us, ttl_ms, settled, freeze
 
 
 @dataclass(slots=True, frozen=True)

@@ -19,10 +19,7 @@ _PRIORITIES = {priority.name: int(priority) for priority in Priority}
 
 
 class Submission(NamedTuple):
-    """One job on its way to Redis: arguments are encoded and checked, the buckets it needs are known.
-
-    Behind `id` and `args` comes what many have in common.
-    """
+    """One job on its way to Redis: arguments are encoded and checked, the buckets it needs are known."""
 
     id: str
     args: bytes
@@ -33,6 +30,14 @@ class Submission(NamedTuple):
     delay_us: int = 0
     max_wait_us: int = 0
     on_expiry: str = "expire"
+
+    def own(self) -> tuple[str, bytes]:
+        """What differs from job to job, in the order of submit.lua."""
+        return self[:2]
+
+    def shared(self) -> tuple[str, str, str, int, int, int, str]:
+        """What many jobs of a task have in common, in the order of submit.lua."""
+        return self[2:]
 
 
 class JobOptions(NamedTuple):

@@ -10,7 +10,7 @@ from runner.jobs import Outcome, Priority, StartedJob
 from runner.store import replies, scripts
 from runner.store.answers import FinishAnswer
 from runner.store.keys import GROUP
-from runner.store.queue import QueueStore, in_runs
+from runner.store.queue import QueueStore, run_length_encoded
 
 
 class Look(IntEnum):
@@ -48,7 +48,7 @@ class Claims(QueueStore):
     async def read(self, worker: str, count: int, block_s: float) -> list[replies.HeldEntry]:
         """Wait up to `block_s` for ready jobs. What comes is held by this worker, not started; the next `claim` starts it."""
         with translated_errors():
-            return replies.held_entries(await command(self._patient, *self._blocking_read(worker, count, block_s)), self._priority_of)
+            return replies.held_entries(await command(self._blocking, *self._blocking_read(worker, count, block_s)), self._priority_of)
 
     async def claim(self, worker: str, request: ClaimRequest) -> replies.Claimed:
         """Start jobs with their tokens taken, as many as there are slots for. Raises `LeaseLost`."""
@@ -66,7 +66,7 @@ class Claims(QueueStore):
         # COUNT counts for each stream, so the read asks each for a third of the free slots.
         read = self._blocking_read(worker, max(request.free // len(Priority), 1), block_s)
         arguments = _claim_arguments(worker, request, seen=b" ".join(seen))
-        entries, answer = await self._run_behind(read, "claim", **arguments)
+        entries, answer = await self._read_and_run(read, "claim", **arguments)
         held = replies.held_entries(entries, self._priority_of)
         if answer is None:
             look = Look.yes if request.look is Look.yes or not held else Look.no
@@ -79,10 +79,7 @@ class Claims(QueueStore):
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> list[FinishAnswer]:
         """Record what attempts came to, at most 500."""
-        words = in_runs(
-            ((job.priority, ending, delay_us, ttl_ms, settled, freeze), (job.entry, job.id, job.attempt, payload))
-            for job, ending, payload, delay_us, ttl_ms, settled, freeze in outcomes
-        )
+        words = run_length_encoded(outcomes, Outcome.shared, Outcome.own)
         return replies.finish_answers(await self._run("finish", words, worker=worker))
 
     async def reconcile(self, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:

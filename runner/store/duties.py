@@ -22,7 +22,7 @@ class Duties(Calendars):
     async def wait_for_nudge(self, timeout_s: float) -> bool:
         """Wait until a script sets an earlier wake; False after `timeout_s`."""
         with translated_errors():
-            return await command(self._patient, "BLPOP", self.keys.nudge, f"{timeout_s:.6f}") is not None
+            return await command(self._blocking, "BLPOP", self.keys.nudge, f"{timeout_s:.6f}") is not None
 
     async def refill(self, *, check_clock: bool = True) -> tuple[int, int]:
         """Release the waiting jobs whose tokens have landed: (released, µs until the next wake, -1 if no job waits).

@@ -44,7 +44,7 @@ class Jobs(QueueStore):
     async def finished_jobs(self) -> AsyncGenerator[str | None, None]:
         """Ids of watched jobs as they end. None comes first, and whenever announcements may have been missed: look again then."""
         with translated_errors():
-            async with self._patient.pubsub() as channel:
+            async with self._blocking.pubsub() as channel:
                 await channel.subscribe(self.keys.finished)
                 epoch = self.locator.epoch
                 pinged = False

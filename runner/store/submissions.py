@@ -6,7 +6,7 @@ from runner.connection import command, translated_errors
 from runner.errors import BacklogFull, StoreFull
 from runner.jobs import Acceptance, Submission
 from runner.store import replies
-from runner.store.queue import MOST_PER_CALL, QueueStore, fitting, in_runs
+from runner.store.queue import MOST_PER_CALL, QueueStore, fitting, run_length_encoded
 
 MOST_WHOLE = 1_000
 """Jobs of a batch that is stored whole even if the memory of Redis fills up after its first call."""
@@ -73,7 +73,7 @@ class Submissions(QueueStore):
     async def _call(
         self, jobs: Sequence[Submission], most: int, *, whole: bool = False, others: int = 0, force: bool = False
     ) -> replies.Accepted:
-        rest = in_runs((job[2:], job[:2]) for job in jobs)
+        rest = run_length_encoded(jobs, Submission.shared, Submission.own)
         reply = await self._run("submit", rest, force=force, count=len(jobs), most_backlog=most, whole=int(whole), behind=others)
         return replies.accepted(self.keys.queue, reply, len(jobs))
 
