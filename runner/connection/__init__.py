@@ -3,7 +3,7 @@
 from runner.connection.address import Topology, embedded_folder, parse_address, shown_url
 from runner.connection.client import command, command_in_thread, pair
 from runner.connection.embedded import EmbeddedServer, stop_supervised, supervised
-from runner.connection.error_translation import is_full, is_transient, translated_errors
+from runner.connection.error_translation import is_full, translated_errors
 from runner.connection.locator import Locator
 from runner.connection.opening import connect, connect_in_thread, located, redis_url
 
@@ -17,7 +17,6 @@ __all__ = [
     "connect_in_thread",
     "embedded_folder",
     "is_full",
-    "is_transient",
     "located",
     "pair",
     "parse_address",

@@ -1,4 +1,4 @@
-"""What an error of Redis means: whether waiting helps, and whether the server should be looked for anew."""
+"""What an error of Redis means: whether waiting helps, and whether the locator must look for the server again."""
 
 import re
 from contextlib import AbstractContextManager
@@ -25,21 +25,20 @@ from runner.errors import AccessRefused, NotPermitted, StoreFull, StoreUnavailab
 
 _LOST_CLASSES = (RedisConnectionError, RedisTimeoutError, OSError)
 _ELSEWHERE_CLASSES = (ClusterDownError, MasterDownError, ReadOnlyError)
-"""Also MOVED. ASK is no reason to go: while a slot migrates its old owner is asked again until it says MOVED, see decision 0017."""
+"""The server is not the primary, or not now; MOVED, which has its own class, says so too. ASK does not: while a slot migrates, the client
+asks its old owner again until that replies MOVED, see decision 0017."""
 _ELSEWHERE_PREFIXES = ("UNBLOCKED", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "READONLY")
 _TRANSIENT_CLASSES = (*_LOST_CLASSES, *_ELSEWHERE_CLASSES, AskError, OutOfMemoryError, StoreUnavailable, TryAgainError)
 _TRANSIENT_PREFIXES = (*_ELSEWHERE_PREFIXES, "LOADING", "MISCONF", "BUSY", "NOGROUP", "OOM", "TRYAGAIN")
-"""Answers that mean "wait, then ask again": some have a class, the others are plain ResponseErrors, known only by their first word."""
+"""Replies that mean "wait, then ask again": some have a class, the others are plain ResponseErrors with this first word."""
 _IN_A_SCRIPT = re.compile(r"(?:ERR )?Error running script \(call to f_[0-9a-f]+\): (?:@?user_script: ?\d+: )+")
-"""What Redis 6.2 puts before an error that a command met inside a script; from 7.0 on the error comes as it is."""
+"""What Redis 6.2 puts before the error of a command inside a script; Redis 7.0 sends the error alone."""
 _NO_MEMORY = "Redis has no memory left for new jobs (maxmemory is reached); what is there goes on: submit again later, or raise maxmemory"
 _POOL_IS_EXHAUSTED = "No connection available"
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call can succeed later without anybody's help. Looks inside exception groups."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(is_transient(inner) for inner in error.exceptions)
+    """Whether the same call can succeed later, without a change of settings or code."""
     return isinstance(error, _TRANSIENT_CLASSES) or _begins(error, _TRANSIENT_PREFIXES)
 
 
@@ -49,7 +48,7 @@ def is_full(error: BaseException) -> bool:
 
 
 class _TranslatedErrors:
-    """Made once: with a generator each call would take ten times as long to enter and leave."""
+    """One instance for all calls: a generator takes ten times as long to enter and leave."""
 
     def __enter__(self) -> None:
         pass
@@ -60,29 +59,28 @@ class _TranslatedErrors:
         if is_full(error):
             raise StoreFull(_NO_MEMORY) from error
         if isinstance(error, AuthenticationError):
-            message = f"Redis refuses the user or password of its URL ({error}): correct the URL"
-            raise AccessRefused(message) from error
+            raise AccessRefused(f"Redis refuses the user or password of its URL ({error}): correct the URL") from error
         if isinstance(error, NoPermissionError) or _begins(error, ("NOPERM",)):
-            message = f"the user of Redis's URL may not do what is needed ({error}): all that is missing says python -m runner doctor"
-            raise NotPermitted(message) from error
+            raise NotPermitted(
+                f"the user of Redis's URL may not do what is needed ({error}): all that is missing says python -m runner doctor"
+            ) from error
         if is_transient(error):
-            message = f"Redis is not available right now: {str(error) or type(error).__name__}"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"Redis is not available right now: {str(error) or type(error).__name__}") from error
 
 
 _TRANSLATED = _TranslatedErrors()
 
 
 def translated_errors() -> AbstractContextManager[None]:
-    """Turn what the client raises into `StoreUnavailable` where waiting helps, and what is forbidden into `NotPermitted`.
+    """Turn errors of the client into `StoreUnavailable` where waiting helps, and into `StoreFull`, `AccessRefused` or `NotPermitted`.
 
-    Everything else passes unchanged.
+    Others pass unchanged.
     """
     return _TRANSLATED
 
 
 def note(error: BaseException, locator: Locator) -> None:
-    """Tell the locator of an error of its server, so that the next connection goes where it should."""
+    """Tell the locator about an error of its server, so that the next connection goes to the right one."""
     if isinstance(error, (*_ELSEWHERE_CLASSES, MovedError)) or _begins(error, _ELSEWHERE_PREFIXES):
         locator.leave()
     elif isinstance(error, _LOST_CLASSES) and not str(error).startswith(_POOL_IS_EXHAUSTED):

@@ -5,7 +5,6 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from runner.clock import microseconds, milliseconds
-from runner.connection import command, translated_errors
 from runner.jobs import Outcome, Priority, StartedJob
 from runner.store import replies, scripts
 from runner.store.answers import FinishAnswer
@@ -45,11 +44,6 @@ class Claims(QueueStore):
         """Make a worker known: it holds a lease from now on. `details` is JSON for people."""
         await self._run("heartbeat", worker=worker, lease_us=microseconds(self.settings.lease_s), enlist=1, details=details, stuck=0)
 
-    async def read(self, worker: str, count: int, block_s: float) -> list[replies.HeldEntry]:
-        """Wait up to `block_s` for ready jobs. What comes is held by this worker, not started; the next `claim` starts it."""
-        with translated_errors():
-            return replies.held_entries(await command(self._blocking, *self._blocking_read(worker, count, block_s)), self._priority_of)
-
     async def claim(self, worker: str, request: ClaimRequest) -> replies.Claimed:
         """Start jobs with their tokens taken, as many as there are slots for. Raises `LeaseLost`."""
         held: list[scripts.Argument] = [part for entry in request.held for part in entry]
@@ -64,7 +58,9 @@ class Claims(QueueStore):
         the latest entry that this worker has seen, and claims everything pending after it.
         """
         # COUNT counts for each stream, so the read asks each for a third of the free slots.
-        read = self._blocking_read(worker, max(request.free // len(Priority), 1), block_s)
+        count = max(request.free // len(Priority), 1)
+        read: list[scripts.Argument] = ["XREADGROUP", "GROUP", GROUP, worker, "COUNT", count, "BLOCK", milliseconds(block_s)]
+        read += ["STREAMS", *self._streams, ">", ">", ">"]
         arguments = _claim_arguments(worker, request, seen=b" ".join(seen))
         entries, answer = await self._read_and_run(read, "claim", **arguments)
         held = replies.held_entries(entries, self._priority_of)
@@ -72,10 +68,6 @@ class Claims(QueueStore):
             look = Look.yes if request.look is Look.yes or not held else Look.no
             return held, await self.claim(worker, request._replace(held=held, look=look, read_more=len(held) > 1))
         return held, replies.claimed(worker, answer)
-
-    def _blocking_read(self, worker: str, count: int, block_s: float) -> list[scripts.Argument]:
-        read: list[scripts.Argument] = ["XREADGROUP", "GROUP", GROUP, worker, "COUNT", count, "BLOCK", milliseconds(block_s)]
-        return [*read, "STREAMS", *self._streams, ">", ">", ">"]
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> list[FinishAnswer]:
         """Record what attempts came to, at most 500."""

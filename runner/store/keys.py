@@ -1,4 +1,4 @@
-"""Every Redis key, named here and nowhere else in Python. All keys of a queue share its hash tag, hence one cluster slot."""
+"""The name of every Redis key; no other Python file writes one. All keys of a queue share its hash tag, hence one cluster slot."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,11 @@ GROUP = "workers"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of one queue. Methods take the variable part; docs/redis-data-model.md says what each key holds."""
+    """The keys of one queue. Methods take the variable part; docs/redis-data-model.md says what each key holds.
+
+    The library itself sends commands to some of them only. The others belong to the scripts, which build them from the prefix: they have a
+    name here for tests, which look into Redis, and for the document, which lists them all.
+    """
 
     queue: str
 
@@ -123,5 +127,5 @@ class Keys:
 
     @property
     def finished(self) -> str:
-        """The channel that carries the id of each watched job as it ends."""
+        """The channel on which scripts publish the id of each watched job when it ends."""
         return f"{self.prefix}finished"

@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from runner.clock import MICROSECONDS
+from runner.clock import MICROSECONDS, milliseconds
 from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome, Priority, StartedJob
 from runner.jobs.submission import Submission
@@ -16,7 +16,8 @@ from runner.limits import Limit, Need, TokenBucket, encode_needs
 from runner.settings import Settings
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
-from runner.store.replies import HeldEntry
+from runner.store.keys import GROUP
+from runner.store.replies import HeldEntry, held_entries
 from tests.leftovers import immortal_keys, keys_of
 from tests.topologies import queue_name
 
@@ -113,6 +114,13 @@ async def claim(
     """Start what can start; the worker is enlisted or renewed first, so that its lease is never what a test is about."""
     await store.enlist(worker, "{}")
     return (await store.claim(worker, ClaimRequest(free, held, read_more=more, alone=True))).jobs
+
+
+async def read(store: JobStore, worker: str, count: int, block_s: float = 0.1) -> list[HeldEntry]:
+    """What a worker holds after a blocking read whose claim never ran: ready jobs, up to `count` of each priority."""
+    streams = {store.keys.stream(priority).encode(): int(priority) for priority in Priority}
+    words: list[str | int] = ["XREADGROUP", "GROUP", GROUP, worker, "COUNT", count, "BLOCK", milliseconds(block_s)]
+    return held_entries(await command(store.redis, *words, "STREAMS", *streams, ">", ">", ">"), streams)
 
 
 def ids(started: Iterable[StartedJob]) -> list[str]:

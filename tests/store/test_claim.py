@@ -10,7 +10,7 @@ from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
 from runner.store.replies import Claimed
-from tests.store.builders import START_US, Clock, claim, enlist, finish_all, ids, interval, job, jobs, make_store, publish
+from tests.store.builders import START_US, Clock, claim, enlist, finish_all, ids, interval, job, jobs, make_store, publish, read
 from tests.store.inside import bucket_state, line_ids, pending_count, spoken_for, states, stream_ids
 
 
@@ -78,7 +78,7 @@ async def test_a_claim_without_work_says_when_to_come_again(store: JobStore, clo
 async def test_held_entries_start(store: JobStore) -> None:
     await store.submit([job("low", priority=Priority.low), job("high", priority=Priority.high)])
     await enlist(store, "w")
-    held = await store.read("w", 10, 0.1)
+    held = await read(store, "w", 10)
 
     assert await states(store, ["low", "high"]) == ["queued", "queued"]
     assert ids(await claim(store, held=held, more=False)) == ["high", "low"]
@@ -87,7 +87,7 @@ async def test_held_entries_start(store: JobStore) -> None:
 async def test_only_what_is_held_starts_unless_more_is_asked_for(store: JobStore) -> None:
     await store.submit(jobs(3))
     await enlist(store, "w")
-    held = await store.read("w", 1, 0.1)
+    held = await read(store, "w", 1)
 
     assert ids(await claim(store, held=held, more=False)) == ["j0"]
     assert ids(await claim(store)) == ["j1", "j2"]
@@ -97,7 +97,7 @@ async def test_more_held_than_slots_go_back_and_are_not_lost(store: JobStore) ->
     await publish(store, interval("x", capacity=5, every=60))
     await store.submit([job("high", priority=Priority.high), job("limited", needs=["x"]), job("low", priority=Priority.low)])
     await enlist(store, "w")
-    held = await store.read("w", 1, 0.1)
+    held = await read(store, "w", 1)
 
     assert ids(await claim(store, free=1, held=held)) == ["high"]
 
@@ -111,7 +111,7 @@ async def test_a_held_job_cancelled_meanwhile_is_dropped_and_its_token_is_free(s
     await publish(store, interval("x", every=3600))
     await store.submit([job("a", needs=["x"])])
     await enlist(store, "w")
-    held = await store.read("w", 1, 0.1)
+    held = await read(store, "w", 1)
     await store.cancel("a")
 
     claimed = await store.claim("w", ClaimRequest(1, held))
@@ -144,7 +144,7 @@ async def test_held_garbage_is_dropped_and_counted(store: JobStore) -> None:
     await command(store.redis, "XADD", store.keys.stream(Priority.high), "*", "nonsense", "1")
     await command(store.redis, "XADD", store.keys.stream(Priority.low), "*", "id", "never-was")
     await enlist(store, "w")
-    held = await store.read("w", 10, 0.1)
+    held = await read(store, "w", 10)
 
     assert (await store.claim("w", ClaimRequest(10, held))).dropped == 2
     assert await stream_ids(store) == []
@@ -198,7 +198,7 @@ async def test_a_worker_nobody_knows_starts_nothing(store: JobStore) -> None:
 async def test_a_worker_whose_jobs_were_taken_back_starts_nothing(store: JobStore, clock: Clock) -> None:
     await store.submit([job("a")])
     await enlist(store, "w")
-    held = await store.read("w", 1, 0.1)
+    held = await read(store, "w", 1)
     clock.advance(11)
     await store.reclaim()
 

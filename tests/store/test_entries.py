@@ -4,7 +4,7 @@ from runner.jobs.job import Priority
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
-from tests.store.builders import Clock, claim, enlist, interval, job, publish, succeeded
+from tests.store.builders import Clock, claim, enlist, interval, job, publish, read, succeeded
 from tests.store.inside import pending_count, spoken_for, states, stream_ids
 
 
@@ -47,7 +47,7 @@ async def test_a_claim_that_arrives_after_its_worker_gave_all_back_strands_no_jo
     await publish(store, interval("x", capacity=5, every=60))
     await store.submit([job("j", needs=["x"])])
     await enlist(store, "slow")
-    held = await store.read("slow", 1, 0.1)
+    held = await read(store, "slow", 1)
     await store.reconcile("slow", [])  # the claim sent before it was given up, and comes only now
     await store.claim("slow", ClaimRequest(1, held))
 

@@ -11,7 +11,7 @@ from runner.settings import Settings
 from runner.store.job_store import JobStore
 from runner.store.keys import Keys
 from runner.store.lease import LeaseStore
-from tests.store.builders import START_US, Clock, claim, enlist, job, jobs
+from tests.store.builders import START_US, Clock, claim, enlist, job, jobs, read
 from tests.store.inside import consumers, scores
 
 
@@ -40,7 +40,7 @@ async def test_what_was_submitted_before_any_worker_came_is_not_missed(store: Jo
     await store.submit(jobs(2))
     await enlist(store, "w")
 
-    assert [entry[2] for entry in await store.read("w", 5, 0.1)] == [b"j0", b"j1"]
+    assert [entry[2] for entry in await read(store, "w", 5)] == [b"j0", b"j1"]
 
 
 async def test_a_renewal_moves_the_lease_on(store: JobStore, clock: Clock) -> None:

@@ -13,7 +13,7 @@ from tests import invariants
 from tests.conftest import connect
 from tests.eventually import eventually
 from tests.servers import Server
-from tests.store.builders import claim, enlist, finish_all, interval, job, jobs, publish
+from tests.store.builders import claim, enlist, finish_all, interval, job, jobs, publish, read
 
 LIMIT = interval("x", capacity=2, refill=1, every=60)
 
@@ -101,7 +101,7 @@ async def test_what_is_left_behind_is_found(store: JobStore, redis: Redis, queue
 async def test_a_held_entry_is_found(store: JobStore, redis: Redis, queue: str) -> None:
     await store.submit([job("held")])
     await enlist(store, "w")
-    await store.read("w", 1, 0.1)
+    await read(store, "w", 1)
 
     stream = f"{store.keys.prefix}stream:normal"
     assert await invariants.left_behind(redis, queue, ["w"]) == [f"1 entries on {stream}", f"w holds 1 entries of {stream}"]

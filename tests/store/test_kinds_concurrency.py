@@ -8,7 +8,7 @@ from runner.jobs.submission import Submission
 from runner.limits import Concurrency, TokenBucket
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
-from tests.store.builders import Clock, claim, crash, end, enlist, finish_all, fresh_store, ids, interval, job, jobs, publish, slot
+from tests.store.builders import Clock, claim, crash, end, enlist, finish_all, fresh_store, ids, interval, job, jobs, publish, read, slot
 from tests.store.inside import field, forgotten_at, scores, states
 
 TWO = Concurrency("x", 2)
@@ -105,7 +105,7 @@ async def test_a_start_that_came_after_its_worker_had_given_it_back_holds_nothin
     await publish(store, TWO)
     await enlist(store, "w")
     await store.submit(holding(1))
-    held = await store.read("w", 1, 0.01)
+    held = await read(store, "w", 1, 0.01)
     await store.reconcile("w", [])  # the claim below is on its way, and thought lost
     await store.claim("w", ClaimRequest(1, held))
     assert await used(store) == 1

@@ -5,13 +5,13 @@ import pytest
 from runner.store.claims import ClaimRequest, Look
 from runner.store.job_store import JobStore
 from runner.store.replies import Claimed
-from tests.store.builders import Clock, enlist, finish_all, ids, interval, job, publish
+from tests.store.builders import Clock, enlist, finish_all, ids, interval, job, publish, read
 from tests.store.inside import spoken_for, states, stream_ids
 
 
 async def claim_alone(store: JobStore, worker: str = "w") -> Claimed:
     """The claim of the only entry there is."""
-    held = await store.read(worker, 1, 1)
+    held = await read(store, worker, 1, 1)
     assert len(held) == 1
     return await store.claim(worker, ClaimRequest(5, held, look=Look.no))
 

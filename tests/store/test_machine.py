@@ -16,7 +16,7 @@ from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests.conftest import connect
 from tests.leftovers import immortal_keys, keys_of
-from tests.store.builders import Clock, interval, job, make_store, slot
+from tests.store.builders import Clock, interval, job, make_store, read, slot
 from tests.store.inside import all_keys, inconsistencies, scores, states, stream_ids
 from tests.store.machine import Ledger, Taken
 from tests.topologies import queue_name
@@ -144,7 +144,7 @@ class World(RuleBasedStateMachine):
         if worker in self.lost:
             self.reconcile()
         self.run(self.store.enlist(worker, "{}"))
-        entries = self.run(self.store.read(worker, 1, 0.001)) if held else []
+        entries = self.run(read(self.store, worker, 1, 0.001)) if held else []
         claimed = self.run(self.store.claim(worker, ClaimRequest(free, entries, read_more=True, alone=True)))
         assert len(claimed.jobs) <= free
         if lost:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
-from runner.connection import is_full, is_transient
 from runner.connection.client import command
+from runner.connection.error_translation import is_full, is_transient
 from runner.errors import StoreFull
 from runner.jobs.job import Ending, Outcome
 from runner.limits import Concurrency, Quota
@@ -17,7 +17,7 @@ from runner.store.job_store import JobStore
 from runner.store.lease import LeaseStore
 from runner.store.scripts import load, script_names
 from tests.servers import Server
-from tests.store.builders import Clock, enlist, interval, job, jobs, make_store, publish, slot, succeeded
+from tests.store.builders import Clock, enlist, interval, job, jobs, make_store, publish, read, slot, succeeded
 from tests.store.inside import all_keys, inconsistencies, states, stream_ids
 
 
@@ -81,7 +81,7 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     timed = [job("late", delay=1), job("never", max_wait=1, delay=60), job("cancelled", delay=60)]
     limited = jobs(4, "x", needs=["x"])
     await store.submit([*plain, *timed, *limited])
-    held = await store.read("w", 1, 0.01)
+    held = await read(store, "w", 1, 0.01)
     await store.submit(jobs(3, "l"))
     await set_full(store)
     scripts_run.clear()

@@ -10,7 +10,7 @@ from runner.jobs.job import Priority, StartedJob
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
-from tests.store.builders import Clock, claim, enlist, ids, interval, job, jobs, make_store, publish, succeeded
+from tests.store.builders import Clock, claim, enlist, ids, interval, job, jobs, make_store, publish, read, succeeded
 from tests.store.inside import all_keys, bucket_state, consumers, line_ids, pending_count, scores, spoken_for, states, stream_ids
 
 
@@ -68,7 +68,7 @@ async def test_what_was_held_and_not_started_goes_back_without_blame(store: JobS
     await publish(store, interval("x", every=3600))
     await store.submit([job("free"), job("limited", needs=["x"])])
     await enlist(store, "w")
-    await store.read("w", 10, 0.1)
+    await read(store, "w", 10)
     clock.advance(11)
 
     assert await store.reclaim() == (2, 1, 0)
@@ -83,7 +83,7 @@ async def test_a_job_cancelled_while_held_leaves_no_reservation(store: JobStore,
     await publish(store, interval("x", every=86_400))
     await store.submit([job("a", needs=["x"]), job("b", needs=["x"])])
     await enlist(store, "w")
-    await store.read("w", 1, 0.1)
+    await read(store, "w", 1)
     await store.cancel("a")
     clock.advance(11)
 
@@ -234,7 +234,7 @@ async def test_more_lapsed_workers_than_one_call_removes_are_all_removed(store: 
 async def test_a_consumer_nobody_enlisted_is_taken_for_lapsed(store: JobStore) -> None:
     await store.submit(jobs(2))
     await enlist(store, "v")
-    await store.read("stranger", 10, 0.1)
+    await read(store, "stranger", 10)
     assert await pending_count(store, "stranger") == 2
 
     assert await store.reclaim() == (2, 1, 0)
@@ -248,7 +248,7 @@ async def test_a_worker_that_reads_on_after_it_was_removed_loses_nothing(store: 
     clock.advance(11)
     await store.reclaim()
     await store.submit([job("a")])
-    held = await store.read("w", 1, 0.1)
+    held = await read(store, "w", 1)
     with pytest.raises(LeaseLost):
         await store.claim("w", ClaimRequest(1, held, read_more=True))
 
@@ -262,7 +262,7 @@ async def test_garbage_held_by_a_lapsed_worker_is_removed(store: JobStore, clock
     await command(store.redis, "XADD", stream, "*", "nonsense", "1")
     await command(store.redis, "XADD", stream, "*", "id", "never-was")
     gone = await command(store.redis, "XADD", stream, "*", "id", "deleted-by-hand")
-    await store.read("w", 10, 0.1)
+    await read(store, "w", 10)
     await command(store.redis, "XDEL", stream, gone)
     clock.advance(11)
 
@@ -277,7 +277,7 @@ async def test_an_entry_of_a_job_that_another_worker_runs_is_only_removed(store:
     await enlist(store, "dead")
     await command(store.redis, "XADD", store.keys.stream(Priority.normal), "*", "id", "a")
     (started,) = await claim(store, free=1, worker="v")
-    await store.read("dead", 1, 0.1)
+    await read(store, "dead", 1)
     clock.advance(9)
     await enlist(store, "v")
     clock.advance(2)

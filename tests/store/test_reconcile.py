@@ -7,7 +7,7 @@ from runner.jobs.job import Priority
 from runner.limits import BucketState, TokenBucket
 from runner.store.job_store import JobStore
 from tests.starts import Starts
-from tests.store.builders import START_US, Clock, claim, enlist, finish_all, ids, interval, job, jobs, publish, succeeded
+from tests.store.builders import START_US, Clock, claim, enlist, finish_all, ids, interval, job, jobs, publish, read, succeeded
 from tests.store.inside import all_keys, bucket_state, consumers, nudged, pending_count, spoken_for, states, stream_ids
 
 
@@ -47,7 +47,7 @@ async def test_entries_of_a_lost_blocking_read_go_back(store: JobStore, clock: C
     await publish(store, interval("x", capacity=5))
     await store.submit([job("free"), job("limited", needs=["x"])])
     await enlist(store, "w")
-    await store.read("w", 10, 0.1)  # the reply is lost
+    await read(store, "w", 10)  # the reply is lost
 
     assert await store.reconcile("w", []) == 2
 
@@ -168,7 +168,7 @@ async def test_a_job_cancelled_while_held_gives_up_its_place_in_the_window(store
     await publish(store, interval("x", every=86_400))
     await store.submit([job("a", needs=["x"])])
     await enlist(store, "w")
-    await store.read("w", 1, 0.1)
+    await read(store, "w", 1)
     await store.cancel("a")
 
     assert await store.reconcile("w", []) == 0
@@ -180,7 +180,7 @@ async def test_garbage_in_hand_of_nobody_is_removed(store: JobStore, clock: Cloc
     await enlist(store, "w")
     await command(store.redis, "XADD", store.keys.stream(Priority.normal), "*", "nonsense", "1")
     await command(store.redis, "XADD", store.keys.stream(Priority.normal), "*", "id", "never-was")
-    await store.read("w", 10, 0.1)
+    await read(store, "w", 10)
 
     assert await store.reconcile("w", []) == 0
 
@@ -193,7 +193,7 @@ async def test_an_entry_of_a_job_that_another_worker_runs_is_only_removed(store:
     (started,) = await claim(store, worker="v")
     await enlist(store, "w")
     await command(store.redis, "XADD", store.keys.stream(Priority.normal), "*", "id", "a")
-    assert len(await store.read("w", 1, 0.1)) == 1
+    assert len(await read(store, "w", 1)) == 1
 
     assert await store.reconcile("w", []) == 0
 

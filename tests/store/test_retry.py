@@ -6,7 +6,7 @@ from runner.connection.client import command
 from runner.jobs.job import Ending
 from runner.limits import Concurrency
 from runner.store.job_store import JobStore
-from tests.store.builders import Clock, claim, end, fail_all, finish_all, ids, interval, job, jobs, publish, slot
+from tests.store.builders import Clock, claim, end, fail_all, finish_all, ids, interval, job, jobs, publish, read, slot
 from tests.store.inside import scores, spoken_for, states, stream_ids
 
 
@@ -95,7 +95,7 @@ async def test_an_entry_that_was_dropped_meanwhile_does_not_keep_the_job_from_ru
     await publish(store, interval("x", capacity=3))
     await store.enlist("w", "{}")
     await store.submit([job("a", needs=["x"])])
-    held = await store.read("w", 1, 0.01)
+    held = await read(store, "w", 1, 0.01)
     await store.cancel("a")
     if met_by == "claim":
         assert await claim(store, held=held) == []

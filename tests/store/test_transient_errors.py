@@ -3,8 +3,9 @@
 import pytest
 from redis.exceptions import ResponseError
 
-from runner.connection import connect, is_transient, translated_errors
+from runner.connection import connect, translated_errors
 from runner.connection.client import command
+from runner.connection.error_translation import is_transient
 from runner.errors import StoreFull, StoreUnavailable
 from tests.servers import Server
 
@@ -69,12 +70,6 @@ async def test_a_command_that_is_wrong_is_not_worth_repeating(private_server: Se
 
     assert not is_transient(raised.value)
     await client.aclose()
-
-
-def test_groups_are_transient_only_if_all_in_them_is() -> None:
-    lost, wrong = ConnectionResetError(), ResponseError("WRONGTYPE")
-    assert is_transient(ExceptionGroup("", [lost, ExceptionGroup("", [lost])]))
-    assert not is_transient(ExceptionGroup("", [lost, wrong]))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from runner.limits import TokenBucket
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests.starts import Starts
-from tests.store.builders import Clock, enlist, fresh_store, interval, job, publish, succeeded
+from tests.store.builders import Clock, enlist, fresh_store, interval, job, publish, read, succeeded
 from tests.store.inside import inconsistencies, pending_count, spoken_for, states, stream_ids, wakes
 
 LIMITS = {
@@ -66,7 +66,7 @@ class History:
     async def claim(self, free: int) -> None:
         worker = self.random.choice(WORKERS)
         await enlist(self.store, worker)
-        held = await self.store.read(worker, 1, 0.001) if self.random.random() < 0.3 else []
+        held = await read(self.store, worker, 1, 0.001) if self.random.random() < 0.3 else []
         alone = not self.in_hand[worker]
         claimed = await self.store.claim(worker, ClaimRequest(free, held, read_more=self.random.random() < 0.8, alone=alone))
         started = claimed.jobs

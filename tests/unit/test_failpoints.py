@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from runner.connection import is_transient
+from runner.connection.error_translation import is_transient
 from runner.errors import ConfigurationError
 from runner.store import failpoints, scripts
 

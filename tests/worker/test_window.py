@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 from runner import TokenBucket
 from runner.store.job_store import JobStore
 from tests.eventually import eventually
+from tests.store.builders import read
 from tests.worker.conftest import Crew, MakeApp
 
 SLOW = TokenBucket("slow", capacity=100, refill=1, every=3600)
@@ -29,7 +30,7 @@ async def test_workers_do_not_spin_while_another_holds_the_whole_window(
     jobs = await app.submit_many([work.prepare() for _ in range(10)])
     silent = JobStore(redis_url, queue, app.settings)
     await silent.enlist("silent", "{}")
-    assert len(await silent.read("silent", 2, 1.0)) == 2
+    assert len(await read(silent, "silent", 2, 1.0)) == 2
     if not leads:
         await redis.set(silent.keys.leader, "nobody:1", px=3000)
     worker = await crew.start(app)
