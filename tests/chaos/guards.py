@@ -27,15 +27,15 @@ GUARDS = (
     Guard(
         "outcomes are fenced by the attempt's number",
         _FINISH,
-        "if f[2] ~= attempt or f[1] ~= 'running' then",
-        "if f[1] ~= 'running' then",
+        "if latest ~= attempt or state ~= 'running' then",
+        "if state ~= 'running' then",
         "tests/store/test_finish.py::test_an_outcome_after_the_job_was_taken_back_is_refused",
     ),
     Guard(
         "only a running attempt may end",
         _FINISH,
-        "if f[2] ~= attempt or f[1] ~= 'running' then",
-        "if f[2] ~= attempt then",
+        "if latest ~= attempt or state ~= 'running' then",
+        "if latest ~= attempt then",
         "tests/store/test_finish.py::test_a_final_outcome_said_again_changes_nothing",
     ),
     Guard(
@@ -70,7 +70,7 @@ GUARDS = (
     Guard(
         "an entry delivered again is left to the worker that runs it",
         _CLAIM,
-        "if state == 'running' and f[10] == entry and redis.call('ZSCORE', prefix .. 'workers', f[9]) then",
+        "if state == 'running' and runs_as == entry and redis.call('ZSCORE', prefix .. 'workers', runs_at) then",
         "if false then",
         "tests/store/test_entries.py::test_an_entry_delivered_again_is_left_to_the_worker_that_runs_it",
     ),
@@ -85,8 +85,8 @@ GUARDS = (
     Guard(
         "only the lapsed worker's attempts are taken back",
         _RECLAIM,
-        "elseif f[1] == 'running' and f[2] == lapsed then",
-        "elseif f[1] == 'running' then",
+        "elseif state == 'running' and worker == lapsed then",
+        "elseif state == 'running' then",
         "tests/store/test_reclaim.py::test_an_entry_of_a_job_that_another_worker_runs_is_only_removed",
     ),
     Guard(
@@ -155,14 +155,14 @@ GUARDS = (
     Guard(
         "a job that lost all but the last worker runs by itself",
         _CLAIM,
-        "local suspect = f[12] and tonumber(f[12]) + 1 >= tonumber(max_crashes)",
+        "local suspect = crashes and tonumber(crashes) + 1 >= tonumber(max_crashes)",
         "local suspect = false",
         "tests/store/test_reclaim.py::test_a_job_that_lost_all_but_the_last_worker_runs_by_itself",
     ),
     Guard(
         "a lost attempt gives its slot back",
         _RECLAIM,
-        "if needs and give_back_all(needs, holder_of(id, f[4])) then wake_waiters(needs) end",
+        "if needs and give_back_all(needs, holder_of(id, attempt)) then wake_waiters(needs) end",
         "",
         "tests/store/test_kinds_concurrency.py::test_a_lost_worker_leaks_nothing",
     ),
@@ -219,7 +219,7 @@ GUARDS = (
     Guard(
         "the tokens of a start that never was go back",
         _RECONCILE,
-        "refund_all(needs, holder_of(id, f[9]), tonumber(f[6]))",
+        "refund_all(needs, holder_of(id, attempt), tonumber(started))",
         "",
         "tests/store/test_reconcile.py::test_tokens_of_a_claim_lost_and_given_back_at_once_are_all_there_again",
     ),
@@ -240,8 +240,8 @@ GUARDS = (
     Guard(
         "the same id with another body is a conflict",
         "runner/store/lua/submit.lua",
-        "(existing[1] == task and existing[2] == args)",
-        "(existing[1] == task)",
+        "(known_task == task and known_args == args)",
+        "(known_task == task)",
         "tests/store/test_submit.py::test_another_job_under_a_taken_id_is_a_conflict_and_changes_nothing",
     ),
     Guard(
@@ -322,8 +322,8 @@ GUARDS = (
     Guard(
         "the short way is for jobs that need no tokens",
         _CLAIM,
-        "not (f[4] or f[11] or f[12])",
-        "not (f[11] or f[12])",
+        "not (limits or expires or crashes)",
+        "not (expires or crashes)",
         "tests/store/test_lone_entry.py::test_a_job_that_needs_a_token_takes_it",
     ),
     Guard(
@@ -357,7 +357,7 @@ GUARDS = (
     Guard(
         "a job whose time to wait is over does not start",
         _CLAIM,
-        "if f[11] and tonumber(f[11]) <= now then",
+        "if expires and tonumber(expires) <= now then",
         "if false then",
         "tests/store/test_expiry.py::test_a_job_on_its_way_is_not_started_after_its_instant",
     ),
@@ -378,15 +378,15 @@ GUARDS = (
     Guard(
         "a job keeps its rank when it goes back to its line",
         _CLAIM,
-        "enqueue(id, priority, limits, f[5], tonumber(f[6]))",
-        "enqueue(id, priority, limits, f[5], priority * STEP + redis.call('INCR', prefix .. 'seq'))",
+        "enqueue(id, priority, limits, line, tonumber(rank))",
+        "enqueue(id, priority, limits, line, priority * STEP + redis.call('INCR', prefix .. 'seq'))",
         "tests/store/test_claim.py::test_a_job_whose_token_is_gone_after_all_goes_back_to_the_head_of_its_line",
     ),
     Guard(
         "a job taken back keeps its rank",
         _RECLAIM,
-        "enqueue(id, priority, f[7], f[8], f[9] and tonumber(f[9]))",
-        "enqueue(id, priority, f[7], f[8], f[9] and priority * STEP + redis.call('INCR', prefix .. 'seq'))",
+        "enqueue(id, priority, limits, line, tonumber(rank))",
+        "enqueue(id, priority, limits, line, rank and priority * STEP + redis.call('INCR', prefix .. 'seq'))",
         "tests/store/test_reclaim.py::test_a_job_taken_back_returns_to_its_place_in_line",
     ),
     Guard(
@@ -515,14 +515,14 @@ GUARDS = (
     Guard(
         "a request to stop ends the sleep of the heartbeat",
         "runner/store/lua/cancel.lua",
-        "redis.call('LPUSH', inbox_key(f[3]), id)",
+        "redis.call('LPUSH', inbox_key(worker), id)",
         "",
         "tests/worker/test_cancelling.py::test_a_running_handler_sees_its_cancellation_at_once_though_renewals_are_far_apart",
     ),
     Guard(
         "a request to stop is told until the job has ended",
         "runner/store/lua/cancel.lua",
-        "redis.call('SADD', cancels_key(f[3]), id) == 1",
+        "redis.call('SADD', cancels_key(worker), id) == 1",
         "true",
         "tests/store/test_heartbeat.py::test_a_renewal_tells_which_running_jobs_to_stop_until_they_have_ended",
     ),
@@ -565,14 +565,14 @@ GUARDS = (
     Guard(
         "the result of an overtaken run does not count",
         _FINISH,
-        "if f[2] ~= attempt or f[1] ~= 'running' then",
+        "if latest ~= attempt or state ~= 'running' then",
         "if false then",
         "tests/process/test_lost_leases.py::test_the_result_of_a_run_that_was_overtaken_is_refused_and_told",
     ),
     Guard(
         "a dead worker's slots come back",
         _RECLAIM,
-        "if needs and give_back_all(needs, holder_of(id, f[4])) then wake_waiters(needs) end",
+        "if needs and give_back_all(needs, holder_of(id, attempt)) then wake_waiters(needs) end",
         "",
         "tests/process/test_lost_leases.py::test_slots_and_tokens_of_a_lost_run_are_used_again_within_the_limits",
     ),
@@ -593,8 +593,8 @@ GUARDS = (
     Guard(
         "a worker is woken once for a job it is to stop",
         "runner/store/lua/cancel.lua",
-        "redis.call('SADD', cancels_key(f[3]), id) == 1",
-        "redis.call('SADD', cancels_key(f[3]), id) >= 0",
+        "redis.call('SADD', cancels_key(worker), id) == 1",
+        "redis.call('SADD', cancels_key(worker), id) >= 0",
         "tests/chaos/test_every_reply_lost.py::test_a_call_that_is_repeated_after_its_reply_was_lost_counts_once",
     ),
 )

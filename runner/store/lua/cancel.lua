@@ -6,27 +6,26 @@
 -- include: engine
 
 local key = job_key(id)
-local f = redis.call('HMGET', key, 'state', 'task', 'worker', 'attempt', 'watched', 'limits', 'line')
-local state = f[1]
+local state, task, worker, attempt, watched, limits, line = read_job(id, 'state', 'task', 'worker', 'attempt', 'watched', 'limits', 'line')
 if not state then return 'unknown' end
 if FINAL[state] then return state end
 if state == 'running' then
   redis.call('HSET', key, 'cancel', 1)
   -- Asked again, by somebody impatient or after a lost reply: its worker is woken once, and every renewal tells it.
-  if redis.call('SADD', cancels_key(f[3]), id) == 1 then
-    redis.call('LPUSH', inbox_key(f[3]), id)
-    redis.call('PEXPIRE', inbox_key(f[3]), 3600000)
+  if redis.call('SADD', cancels_key(worker), id) == 1 then
+    redis.call('LPUSH', inbox_key(worker), id)
+    redis.call('PEXPIRE', inbox_key(worker), 3600000)
   end
-  redis.call('PEXPIRE', cancels_key(f[3]), 3600000)
+  redis.call('PEXPIRE', cancels_key(worker), 3600000)
   return 'stopping'
 end
 -- A job on a stream stays there until a claim meets it; it is final already, so that claim drops it.
 if state == 'scheduled' then
   redis.call('ZREM', prefix .. 'scheduled', id)
 else
-  withdraw(id, f[6], f[7])
+  withdraw(id, limits, line)
 end
-conclude(id, f[2], 'cancelled', nil, nil, f[4], f[5], ttl_ms)
+conclude(id, task, 'cancelled', nil, nil, attempt, watched, ttl_ms)
 flush_buckets()
 nudge_leader()
 return 'cancelled'

@@ -21,22 +21,22 @@ local slots = tonumber(free)
 local reply = { 'ok', -1, 0, '' }
 local started, started_at = 0, int(now)
 
+-- A job's fields, its limits first; none if its key holds something else.
 local function fields_of(id)
-  return redis.pcall('HMGET', job_key(id), 'state', 'task', 'args', 'limits', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes')
+  return redis.pcall('HMGET', job_key(id), 'limits', 'state', 'task', 'args', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes')
 end
 
-local function next_attempt(f) return (tonumber(f[7]) or 0) + 1 end
+local function next_attempt(latest) return (tonumber(latest) or 0) + 1 end
 
--- Make a job running, with the fields it had.
-local function run(priority, entry, id, f, limits)
-  local attempt = next_attempt(f)
+-- Make a job running.
+local function run(priority, entry, id, task, args, attempt, failures, limits)
   redis.call('HSET', job_key(id), 'state', 'running', 'attempt', attempt, 'worker', worker, 'entry', entry, 'started', started_at)
   if record_starts == '1' then
     redis.call('XADD', prefix .. 'starts', '*', 'job', id, 'limits', limits or '', 'attempt', attempt, 'now', started_at)
   end
   local n = #reply
-  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = priority, entry, id, f[2]
-  reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = f[3], attempt, tonumber(f[8]) or 0, limits or ''
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = priority, entry, id, task
+  reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = args, attempt, tonumber(failures) or 0, limits or ''
   started = started + 1
 end
 
@@ -62,8 +62,9 @@ local held = #ours
 if held == 1 and ours[1][3] and slots > 0 and look ~= '1' and read_more == '0' then
   local priority, entry, id = unpack(ours[1])
   local f = fields_of(id)
-  if f[1] == 'queued' and f[2] and f[3] and not (f[4] or f[11] or f[12]) then
-    run(priority, entry, id, f)
+  local limits, state, task, args, _, _, latest, failures, _, _, expires, crashes = unpack(f)
+  if state == 'queued' and task and args and not (limits or expires or crashes) then
+    run(priority, entry, id, task, args, next_attempt(latest), failures)
     return reply
   end
   read_before[id] = f
@@ -81,7 +82,7 @@ end
 limits_of = function(id)
   local f = fields_of(id)
   read_before[id] = f
-  return f[4]
+  return f[1]
 end
 
 -- Half of a full window has started: there is room for several at once, which is cheaper than one by one.
@@ -97,65 +98,63 @@ local function make_room(needs)
 end
 
 local function start(priority, entry, id)
-  local key = job_key(id)
-  local f = read_before[id] or fields_of(id)
+  local limits, state, task, args, line, rank, latest, failures, runs_at, runs_as, expires, crashes = unpack(read_before[id] or fields_of(id))
   read_before[id] = nil
-  local state, limits = f[1], f[4]
-  if state == 'running' and f[10] == entry and redis.call('ZSCORE', prefix .. 'workers', f[9]) then
+  if state == 'running' and runs_as == entry and redis.call('ZSCORE', prefix .. 'workers', runs_at) then
     -- Delivered again, as its group was destroyed: it is held by the worker that runs it. A job under another entry is not:
     -- its start came so late that its worker had given it back before, and knows nothing of it.
-    redis.call('XCLAIM', STREAMS[priority + 1], GROUP, f[9], 0, entry, 'JUSTID')
+    redis.call('XCLAIM', STREAMS[priority + 1], GROUP, runs_at, 0, entry, 'JUSTID')
     return
   end
   -- A start whose worker knows nothing of it holds nothing.
-  if state == 'running' and limits and give_back_all(needs_of(limits), holder_of(id, f[7])) then wake_waiters(needs_of(limits)) end
+  if state == 'running' and limits and give_back_all(needs_of(limits), holder_of(id, latest)) then wake_waiters(needs_of(limits)) end
   if not state or FINAL[state] or state == 'scheduled' then
     if state then leave_stream(id, limits and needs_of(limits)) end
     if not state then reply[3] = reply[3] + 1 end
     return drop(priority, entry)
   end
-  if not (f[2] and f[3] and (not limits or (f[5] and f[6]))) then
+  if not (task and args and (not limits or (line and rank))) then
     if limits then free_reservation(needs_of(limits)) end
     local text = cjson.encode({ type = 'damaged', message = 'its record in Redis lacks what it takes to run it' })
-    conclude(id, f[2] or '', 'failed', 'error', text, f[7], redis.call('HGET', key, 'watched'), failed_ttl_ms)
+    conclude(id, task or '', 'failed', 'error', text, latest, redis.call('HGET', job_key(id), 'watched'), failed_ttl_ms)
     return drop(priority, entry)
   end
-  if f[11] and tonumber(f[11]) <= now then
+  if expires and tonumber(expires) <= now then
     if limits then free_reservation(needs_of(limits)) end
-    local e = redis.call('HMGET', key, 'watched', 'on_expiry')
-    expire(id, f[2], f[7], e[1], e[2])
+    expire(id, task, latest, read_job(id, 'watched', 'on_expiry'))
     return drop(priority, entry)
   end
   -- One more lost worker condemns it: so it runs by itself, and what becomes of that worker is its own doing.
-  local suspect = f[12] and tonumber(f[12]) + 1 >= tonumber(max_crashes)
+  local suspect = crashes and tonumber(crashes) + 1 >= tonumber(max_crashes)
   if suspect and started < slots and (alone ~= '1' or started > 0) then
     reply[4] = { priority, entry, id }
     slots = started
     return
   end
+  local attempt = next_attempt(latest)
   if limits then
     local needs = needs_of(limits)
     unreserve_all(needs)
     if started >= slots or lacking(needs, false) then
       drop(priority, entry)
-      enqueue(id, priority, limits, f[5], tonumber(f[6]))
+      enqueue(id, priority, limits, line, tonumber(rank))
       -- Its wake was computed while others on the streams still spoke for tokens; those that fail like it will not take them.
       return wake_waiters(needs)
     end
     make_room(needs)
-    take_all(needs, holder_of(id, next_attempt(f)))
+    take_all(needs, holder_of(id, attempt))
     if exhausted(needs) then wake_waiters(needs) end -- they are not to wait for the next period
     local now_marked = marked(limits, needs)
     if now_marked ~= limits then
       limits = now_marked
-      redis.call('HSET', key, 'limits', limits)
+      redis.call('HSET', job_key(id), 'limits', limits)
     end
   elseif started >= slots then
     -- A blocking read can bring one entry of each priority to a worker with a single free slot.
     drop(priority, entry)
     return add_to_stream(priority, id)
   end
-  run(priority, entry, id, f, limits)
+  run(priority, entry, id, task, args, attempt, failures, limits)
   if suspect then
     reply[4] = { priority, '', id }
     slots = started

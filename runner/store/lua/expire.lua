@@ -9,18 +9,19 @@ local EXPIRING = prefix .. 'expiring'
 local LOOK_AGAIN_US = 10000000
 local expired = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRING, '-inf', int(now), 'LIMIT', 0, budget)) do
-  local f = redis.call('HMGET', job_key(id), 'state', 'task', 'attempt', 'watched', 'on_expiry', 'limits', 'line')
-  if f[1] == 'running' then
+  local state, task, attempt, watched, on_expiry, limits, line =
+    read_job(id, 'state', 'task', 'attempt', 'watched', 'on_expiry', 'limits', 'line')
+  if state == 'running' then
     redis.call('ZADD', EXPIRING, int(now + LOOK_AGAIN_US), id)
   else
     redis.call('ZREM', EXPIRING, id)
-    if f[1] and not FINAL[f[1]] then
-      if f[1] == 'scheduled' then
+    if state and not FINAL[state] then
+      if state == 'scheduled' then
         redis.call('ZREM', prefix .. 'scheduled', id)
       else
-        withdraw(id, f[6], f[7])
+        withdraw(id, limits, line)
       end
-      expire(id, f[2], f[3], f[4], f[5])
+      expire(id, task, attempt, watched, on_expiry)
       expired = expired + 1
     end
   end

@@ -43,22 +43,22 @@ local function needs_buckets(run, limits)
 end
 
 -- The job ends, or is scheduled for its retry; false: it goes back to where a job that has not started belongs.
-local function record(run, id, key, payload, f)
+local function record(run, id, payload, task, attempt, watched, cancelled)
   local ending = ARGV[run + ENDING]
-  if f[5] then
+  if cancelled then
     redis.call('SREM', cancels_key(worker), id)
     if ending ~= 'succeeded' and ending ~= 'failed' then ending = 'cancelled' end
   end
   if ending == 'succeeded' then
-    conclude(id, f[3], 'succeeded', 'result', payload, f[2], f[4], ARGV[run + TTL])
+    conclude(id, task, 'succeeded', 'result', payload, attempt, watched, ARGV[run + TTL])
   elseif ending == 'failed' then
-    conclude(id, f[3], 'failed', 'error', payload, f[2], f[4], ARGV[run + TTL])
+    conclude(id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL])
   elseif ending == 'cancelled' then
-    conclude(id, f[3], 'cancelled', nil, nil, f[2], f[4], ARGV[run + TTL])
+    conclude(id, task, 'cancelled', nil, nil, attempt, watched, ARGV[run + TTL])
   elseif ending == 'retry' then
     local due = now + tonumber(ARGV[run + DELAY])
-    redis.call('HSET', key, 'state', 'scheduled', 'reason', 'retry', 'error', payload)
-    redis.call('HINCRBY', key, 'failures', 1)
+    redis.call('HSET', job_key(id), 'state', 'scheduled', 'reason', 'retry', 'error', payload)
+    redis.call('HINCRBY', job_key(id), 'failures', 1)
     note_due(due, prefix .. 'scheduled')
     redis.call('ZADD', prefix .. 'scheduled', int(due), id)
   else
@@ -72,18 +72,18 @@ while run <= last do
   local next_run = run + HEAD + ARGV[run] * AN_OUTCOME
   for at = run + HEAD, next_run - 1, AN_OUTCOME do
     local id, attempt, payload = ARGV[at + ID], ARGV[at + ATTEMPT], ARGV[at + PAYLOAD]
-    local key = job_key(id)
-    local f = redis.call('HMGET', key, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started')
+    local state, latest, task, watched, cancelled, limits, started =
+      read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started')
     local answer = 'accepted'
-    if f[2] ~= attempt or f[1] ~= 'running' then
-      answer = (f[2] == attempt and f[1] == state_after(ARGV[run + ENDING], f[5])) and 'repeated' or 'stale'
+    if latest ~= attempt or state ~= 'running' then
+      answer = (latest == attempt and state == state_after(ARGV[run + ENDING], cancelled)) and 'repeated' or 'stale'
     elseif met[id] then
       answer = 'repeated'
-    elseif needs_buckets(run, f[6]) then
-      with_buckets[#with_buckets + 1] = { run, id, key, payload, f }
+    elseif needs_buckets(run, limits) then
+      with_buckets[#with_buckets + 1] = { run, id, payload, task, attempt, watched, cancelled, limits, started }
       met[id] = true
     else
-      record(run, id, key, payload, f)
+      record(run, id, payload, task, attempt, watched, cancelled)
     end
     answers[#answers + 1] = answer
   end
@@ -118,25 +118,25 @@ local function freeze(bucket, wait_us, id)
 end
 
 -- Back to where a job that has not started belongs, at its old place.
-local function put_back(id, key)
-  redis.call('HSET', key, 'state', 'queued')
-  local f = redis.call('HMGET', key, 'priority', 'limits', 'line', 'rank')
-  enqueue(id, tonumber(f[1]), f[2], f[3], f[4] and tonumber(f[4]))
+local function put_back(id)
+  redis.call('HSET', job_key(id), 'state', 'queued')
+  local priority, limits, line, rank = read_job(id, 'priority', 'limits', 'line', 'rank')
+  enqueue(id, tonumber(priority), limits, line, tonumber(rank))
 end
 
 for _, outcome in ipairs(with_buckets) do
-  local its_run, id, key, payload, f = unpack(outcome)
-  if f[6] and (ARGV[its_run + SETTLED] ~= '' or string.find(f[6], '!', 1, true)) then
-    local needs, holder = needs_of(f[6]), holder_of(id, f[2])
-    settle(needs, ARGV[its_run + SETTLED], holder, tonumber(f[7]))
+  local its_run, id, payload, task, attempt, watched, cancelled, limits, started = unpack(outcome)
+  if limits and (ARGV[its_run + SETTLED] ~= '' or string.find(limits, '!', 1, true)) then
+    local needs, holder = needs_of(limits), holder_of(id, attempt)
+    settle(needs, ARGV[its_run + SETTLED], holder, tonumber(started))
     give_back_all(needs, holder)
     wake_waiters(needs)
   end
   if ARGV[its_run + ENDING] == 'throttled' then
     freeze(ARGV[its_run + BUCKET], tonumber(ARGV[its_run + DELAY]), id)
-    redis.call('HINCRBY', key, 'throttled', 1)
+    redis.call('HINCRBY', job_key(id), 'throttled', 1)
   end
-  if not record(its_run, id, key, payload, f) then put_back(id, key) end
+  if not record(its_run, id, payload, task, attempt, watched, cancelled) then put_back(id) end
 end
 
 flush_buckets()

@@ -18,8 +18,9 @@ redis.call('ZADD', WORKERS, int(now + tonumber(lease_us)), worker)
 redis.call('PEXPIRE', worker_key(worker), lease_ms * 10)
 if stuck == '0' then redis.call('HDEL', worker_key(worker), 'stuck') else redis.call('HSET', worker_key(worker), 'stuck', stuck) end
 for at = stopping_at, #ARGV, 2 do
-  local job = redis.call('HMGET', job_key(ARGV[at]), 'state', 'attempt')
-  if job[1] == 'running' and job[2] == ARGV[at + 1] then redis.call('HSET', job_key(ARGV[at]), 'stopping', ARGV[at + 1]) end
+  local id, stopping = ARGV[at], ARGV[at + 1]
+  local state, attempt = read_job(id, 'state', 'attempt')
+  if state == 'running' and attempt == stopping then redis.call('HSET', job_key(id), 'stopping', stopping) end
 end
 local cancelled = redis.call('SMEMBERS', cancels_key(worker))
 if #cancelled > 0 then redis.call('PEXPIRE', cancels_key(worker), lease_ms * 10) end

@@ -8,11 +8,10 @@ local SCHEDULED = prefix .. 'scheduled'
 local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', int(now), 'LIMIT', 0, budget)
 for _, id in ipairs(due) do
   redis.call('ZREM', SCHEDULED, id)
-  local key = job_key(id)
-  local f = redis.call('HMGET', key, 'state', 'priority', 'limits', 'line', 'rank')
-  if f[1] == 'scheduled' then
-    redis.call('HSET', key, 'state', 'queued')
-    enqueue(id, tonumber(f[2]), f[3], f[4], f[5] and tonumber(f[5]))
+  local state, priority, limits, line, rank = read_job(id, 'state', 'priority', 'limits', 'line', 'rank')
+  if state == 'scheduled' then
+    redis.call('HSET', job_key(id), 'state', 'queued')
+    enqueue(id, tonumber(priority), limits, line, tonumber(rank))
   end
 end
 flush_buckets()

@@ -19,26 +19,26 @@ for _, stream in ipairs(STREAMS) do
 end
 
 local function take_back(lapsed, priority, id, alone)
-  local key = job_key(id)
-  local f = redis.call('HMGET', key, 'state', 'worker', 'task', 'attempt', 'watched', 'cancel', 'limits', 'line', 'rank')
-  local needs = f[7] and needs_of(f[7])
-  if f[1] == 'queued' or FINAL[f[1]] then
-    if f[1] ~= 'queued' then return leave_stream(id, needs) end
+  local state, worker, task, attempt, watched, cancelled, limits, line, rank =
+    read_job(id, 'state', 'worker', 'task', 'attempt', 'watched', 'cancel', 'limits', 'line', 'rank')
+  local needs = limits and needs_of(limits)
+  if state == 'queued' or FINAL[state] then
+    if state ~= 'queued' then return leave_stream(id, needs) end
     if needs then free_reservation(needs) end
-  elseif f[1] == 'running' and f[2] == lapsed then
-    if needs and give_back_all(needs, holder_of(id, f[4])) then wake_waiters(needs) end
-    local crashes = redis.call('HINCRBY', key, 'crashes', 1)
-    if f[6] then return conclude(id, f[3], 'cancelled', nil, nil, f[4], f[5], result_ttl_ms) end
+  elseif state == 'running' and worker == lapsed then
+    if needs and give_back_all(needs, holder_of(id, attempt)) then wake_waiters(needs) end
+    local crashes = redis.call('HINCRBY', job_key(id), 'crashes', 1)
+    if cancelled then return conclude(id, task, 'cancelled', nil, nil, attempt, watched, result_ttl_ms) end
     if alone and crashes >= tonumber(max_crashes) then
       poisoned = poisoned + 1
       local text = cjson.encode({ type = 'poison', message = 'its worker was lost ' .. crashes .. ' times while it ran, the last time with no other job' })
-      return conclude(id, f[3], 'failed', 'error', text, f[4], f[5], failed_ttl_ms)
+      return conclude(id, task, 'failed', 'error', text, attempt, watched, failed_ttl_ms)
     end
-    redis.call('HSET', key, 'state', 'queued')
+    redis.call('HSET', job_key(id), 'state', 'queued')
   else
     return
   end
-  enqueue(id, priority, f[7], f[8], f[9] and tonumber(f[9]))
+  enqueue(id, priority, limits, line, tonumber(rank))
 end
 
 for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', int(now), 'LIMIT', 0, 100)) do

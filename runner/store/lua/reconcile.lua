@@ -23,17 +23,18 @@ local function strike_from_log(id, attempt)
 end
 
 local function give_back(id, priority)
-  local f = redis.call('HMGET', job_key(id), 'state', 'worker', 'limits', 'line', 'rank', 'started', 'cancel', 'task', 'attempt', 'watched')
-  local state, needs = f[1], f[3] and needs_of(f[3])
-  if state == 'running' and f[2] == worker then
+  local state, runs_at, limits, line, rank, started, cancelled, task, attempt, watched =
+    read_job(id, 'state', 'worker', 'limits', 'line', 'rank', 'started', 'cancel', 'task', 'attempt', 'watched')
+  local needs = limits and needs_of(limits)
+  if state == 'running' and runs_at == worker then
     if needs then
-      refund_all(needs, holder_of(id, f[9]), tonumber(f[6]))
+      refund_all(needs, holder_of(id, attempt), tonumber(started))
       refunded[#refunded + 1] = needs
-      strike_from_log(id, f[9])
+      strike_from_log(id, attempt)
     end
-    if f[7] then
+    if cancelled then
       redis.call('SREM', cancels_key(worker), id)
-      return conclude(id, f[8], 'cancelled', nil, nil, f[9], f[10], result_ttl_ms)
+      return conclude(id, task, 'cancelled', nil, nil, attempt, watched, result_ttl_ms)
     end
     redis.call('HSET', job_key(id), 'state', 'queued')
   elseif state == 'queued' or FINAL[state] then
@@ -42,7 +43,7 @@ local function give_back(id, priority)
   else
     return
   end
-  back[#back + 1] = { id = id, priority = priority, limits = f[3], line = f[4], rank = f[5] and tonumber(f[5]) }
+  back[#back + 1] = { id = id, priority = priority, limits = limits, line = line, rank = tonumber(rank) }
 end
 
 for priority = 0, 2 do

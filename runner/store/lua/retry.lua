@@ -6,22 +6,22 @@
 -- include: engine
 
 local key = job_key(id)
-local f = redis.call('HMGET', key, 'state', 'priority', 'limits', 'line')
-if not f[1] or is_ticket(id) then return 'unknown' end
-if not FINAL[f[1]] or f[1] == 'succeeded' then return f[1] end
+local ended, priority, limits, line = read_job(id, 'state', 'priority', 'limits', 'line')
+if not ended or is_ticket(id) then return 'unknown' end
+if not FINAL[ended] or ended == 'succeeded' then return ended end
 redis.call('ZREM', prefix .. 'failed', id)
 redis.call('ZREM', prefix .. 'expiring', id) -- the max_wait of the first run does not end the second
 redis.call('HDEL', key, 'error', 'reason', 'finished', 'failures', 'crashes', 'throttled', 'cancel', 'expires', 'on_expiry')
 redis.call('PERSIST', key)
 local rank
-if f[3] then
-  rank = tonumber(f[2]) * STEP + redis.call('INCR', prefix .. 'seq')
+if limits then
+  rank = tonumber(priority) * STEP + redis.call('INCR', prefix .. 'seq')
   redis.call('HSET', key, 'rank', int(rank))
 end
 redis.call('HSET', key, 'state', 'queued')
 -- Cancelled or expired on a stream, and met by no claim yet: that entry is as good as a new one, and two would start it twice.
 local state = 'queued'
-if redis.call('HDEL', key, 'on_stream') == 0 then state = enqueue(id, tonumber(f[2]), f[3], f[4], rank) end
+if redis.call('HDEL', key, 'on_stream') == 0 then state = enqueue(id, tonumber(priority), limits, line, rank) end
 flush_buckets()
 nudge_leader()
 return state

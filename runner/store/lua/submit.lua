@@ -55,8 +55,8 @@ while at <= #ARGV do
     local key = job_key(id)
     n = n + 1
     if redis.call('EXISTS', key) == 1 then
-      local existing = redis.call('HMGET', key, 'task', 'args')
-      answers[n] = (existing[1] == task and existing[2] == args) and 'existing' or 'conflict'
+      local known_task, known_args = read_job(id, 'task', 'args')
+      answers[n] = (known_task == task and known_args == args) and 'existing' or 'conflict'
     elseif room <= 0 then
       answers[n] = 'full'
       answers[jobs + 1] = unended

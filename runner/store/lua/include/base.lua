@@ -20,6 +20,9 @@ local function worker_key(worker) return prefix .. 'worker:' .. worker end
 local function inbox_key(worker) return prefix .. 'inbox:' .. worker end
 local function cancels_key(worker) return prefix .. 'cancels:' .. worker end
 
+-- Fields of a job's hash, in the order of their names; false for one that it does not have.
+local function read_job(id, ...) return unpack(redis.call('HMGET', job_key(id), ...)) end
+
 -- Redis takes a few thousand arguments from unpack, and a script can have more entries than that to delete.
 local MOST_UNPACKED = 1000
 local function delete_entries(stream, entries)

@@ -57,13 +57,13 @@ end
 -- a ticket takes them at once, and whoever waits for it is told.
 local function dispatch(id, priority, needs)
   if is_ticket(id) then
-    local f = redis.call('HMGET', job_key(id), 'lapse_us', 'watched')
+    local lapse_us, watched = read_job(id, 'lapse_us', 'watched')
     for i = 1, #needs do
       local b = load_bucket(needs[i].bucket)
-      b.kind.take(b, needs[i].cost, id, f[1] and now + tonumber(f[1]))
+      b.kind.take(b, needs[i].cost, id, lapse_us and now + tonumber(lapse_us))
       b.taken = true
     end
-    conclude(id, nil, 'succeeded', 'result', 'true', nil, f[2])
+    conclude(id, nil, 'succeeded', 'result', 'true', nil, watched)
   else
     reserve_all(needs)
     add_to_stream(priority, id)
@@ -79,9 +79,9 @@ local function exhausted(needs)
 end
 
 local function fail_exhausted(id, b)
-  local f = redis.call('HMGET', job_key(id), 'task', 'attempt', 'watched')
+  local task, attempt, watched = read_job(id, 'task', 'attempt', 'watched')
   local text = cjson.encode({ type = 'quota_exhausted', message = 'quota ' .. b.name .. ' is spent: ' .. b.policy.rate })
-  conclude(id, f[1], 'failed', 'error', text, f[2], f[3], failed_ttl_ms)
+  conclude(id, task, 'failed', 'error', text, attempt, watched, failed_ttl_ms)
 end
 
 -- A ready job goes to its stream; one with limits only if nobody waits before it and all its buckets can serve it.
