@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -88,14 +89,14 @@ def workers(target: Target) -> None:
     found = target.ask(lambda client: client.workers())
     if target.json:
         for worker in found:
-            say_json(worker)
+            say_json(asdict(worker))
         return
     if not found:
         say("no workers: nothing runs until one is started, by python -m runner worker")
         return
     head = ("WORKER", "HOST", "PID", "SLOTS", "STUCK", "LEADS")
     for line in columns(
-        [head, *((w["id"], w["host"], str(w["pid"]), str(w["slots"]), str(w["stuck"] or ""), "yes" if w["leader"] else "") for w in found)]
+        [head, *((w.id, w.host or "", str(w.pid), str(w.slots), str(w.stuck or ""), "yes" if w.leader else "") for w in found)]
     ):
         say(line)
 

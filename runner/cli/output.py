@@ -39,4 +39,5 @@ def log_to_stderr(*, verbose: bool) -> None:
 
 def status_fields(status: JobStatus) -> dict[str, Any]:
     """A job for --json: as the API shows it, without what is not known."""
-    return {name: value for name, value in asdict(status).items() if value is not None}
+    fields = asdict(status) | {"limit": status.limit, "error": status.error and status.error.document()}
+    return {name: value for name, value in fields.items() if value is not None}

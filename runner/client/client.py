@@ -13,7 +13,7 @@ from runner.errors import CannotRetry, StoreUnavailable, SubmissionRefused
 from runner.jobs import JobOptions, JobStatus, State, Submission, TaskSpec, check_job_id, explain
 from runner.limits import LimitStatus
 from runner.settings import Settings, load_settings
-from runner.store import Finding, examine, refuse_unfit_server
+from runner.store import Finding, WorkerStatus, examine, refuse_unfit_server
 
 log = logging.getLogger("runner")
 
@@ -152,7 +152,7 @@ class Client:
         """Change, pause and freeze limits while everything runs."""
         return Control(self._session.store)
 
-    async def workers(self) -> list[dict[str, Any]]:
+    async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""
         return await self._session.store.workers()
 

@@ -4,7 +4,7 @@ from typing import Generic, TypeVar, cast
 
 from runner.client.session import Session
 from runner.errors import AlreadyFinished, JobCancelled, JobExpired, JobFailed
-from runner.jobs import Acceptance, JobStatus, State
+from runner.jobs import Acceptance, JobError, JobStatus, State
 
 R = TypeVar("R")
 
@@ -33,8 +33,8 @@ class JobHandle(Generic[R]):
         if status.state is State.succeeded:
             return cast("R", status.result)
         if status.state is State.failed:
-            error = status.error or {}
-            raise JobFailed(f"job {self.id} failed: {error.get('type', 'error')}: {error.get('message', '')}")
+            error = status.error or JobError("error", "")
+            raise JobFailed(f"job {self.id} failed: {error.type}: {error.message}")
         if status.state is State.cancelled:
             raise JobCancelled(f"job {self.id} was cancelled")
         if status.state is State.expired:

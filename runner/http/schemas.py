@@ -71,7 +71,8 @@ class Place(BaseModel):
     reason: Annotated[
         str | None, Field(description="why a waiting or scheduled job does not start yet; stopping: a running one was told to, and goes on")
     ] = None
-    limit: Annotated[str | None, Field(description="the bucket a waiting job waits for")] = None
+    limit: Annotated[str | None, Field(description="the limit a waiting job waits for")] = None
+    bucket: Annotated[str | None, Field(description="its bucket of that limit, like tenant/t7")] = None
     position: Annotated[int | None, Field(description="place of a waiting job in its line, 1 is next")] = None
     eta_s: Annotated[float | None, Field(description="seconds until it can start, if all ahead of it start on time")] = None
 
@@ -130,6 +131,7 @@ def job_answer(status: JobStatus, explanation: list[str] | None = None) -> Respo
         "state": status.state,
         "reason": status.reason,
         "limit": status.limit,
+        "bucket": status.bucket,
         "position": status.position,
         "eta_s": status.eta_s,
         "priority": status.priority,
@@ -143,7 +145,7 @@ def job_answer(status: JobStatus, explanation: list[str] | None = None) -> Respo
         "finished_at": _utc(status.finished_at),
         "args": status.args,
         "result": status.result,
-        "error": status.error,
+        "error": status.error and status.error.document(),
         "explanation": explanation,
     }
     return Response(to_json(document, inf_nan_mode="null"), media_type="application/json")

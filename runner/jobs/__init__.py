@@ -4,7 +4,19 @@ from runner.jobs.arguments import Arguments, NotJson, refuse_constants
 from runner.jobs.backoff import Backoff
 from runner.jobs.context import Attempt, JobContext, current_job, enter
 from runner.jobs.explain import explain
-from runner.jobs.job import TICKET, Acceptance, Ending, JobStatus, Outcome, Priority, StartedJob, State, check_job_id, check_queue_name
+from runner.jobs.job import (
+    TICKET,
+    Acceptance,
+    Ending,
+    JobError,
+    JobStatus,
+    Outcome,
+    Priority,
+    StartedJob,
+    State,
+    check_job_id,
+    check_queue_name,
+)
 from runner.jobs.submission import JobOptions, Submission, prepare
 from runner.jobs.summary import summary
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
@@ -20,6 +32,7 @@ __all__ = [
     "Backoff",
     "Ending",
     "JobContext",
+    "JobError",
     "JobOptions",
     "JobStatus",
     "NotJson",

@@ -38,11 +38,11 @@ def _state(status: JobStatus, now_s: float) -> str:
 
 
 def _waiting(status: JobStatus, limits: Sequence[LimitStatus], now_s: float) -> list[str]:
-    name = (status.limit or "").partition("/")[0]
+    name = status.limit or ""
     limit = next((limit for limit in limits if limit.name == name), None)
     if limit is None:
         return [f"It waits {waits_for(status)}: no worker has published this limit; start one whose code declares it."]
-    bucket = next((bucket for bucket in limit.buckets if bucket.bucket == status.limit), None)
+    bucket = next((bucket for bucket in limit.buckets if bucket.bucket == status.bucket), None)
     numbers = f"{limit.policy.rate}, {overridden(limit, limit.override, now_s)}" if limit.override else limit.policy.rate
     ahead = (status.position or 1) - 1
     place = "it is next in line" if ahead == 0 else f"{ahead} {'job is' if ahead == 1 else 'jobs are'} ahead of it"
@@ -75,7 +75,7 @@ def _remedy(status: JobStatus, name: str) -> str:
     if status.reason == "paused":
         return f"Let it go on: python -m runner limits resume {name}"
     if status.reason == "frozen":
-        return f"Release it before its time: python -m runner limits release {status.limit}"
+        return f"Release it before its time: python -m runner limits release {status.bucket}"
     return f"See the limit: python -m runner limits show {name}"
 
 

@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 from runner.errors import ConfigurationError, InvalidJobId
+from runner.limits import limit_name
 
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _JOB_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -138,18 +139,41 @@ class Outcome(NamedTuple):
 
 
 @dataclass(slots=True, frozen=True)
+class JobError:
+    """Why a job has failed, or its latest attempt has: the name of an exception, or of a reason that the runner has.
+
+    `traceback` is the handler's part of it, empty if the handler did not raise.
+    """
+
+    type: str
+    message: str
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, fields: Any) -> "JobError":
+        """From what a worker or a script wrote."""
+        return cls(str(fields["type"]), str(fields["message"]), fields.get("traceback", ""))
+
+    def document(self) -> dict[str, str]:
+        """As the HTTP API and the command line show it."""
+        document = {"type": self.type, "message": self.message}
+        return document if not self.traceback else {**document, "traceback": self.traceback}
+
+
+@dataclass(slots=True, frozen=True)
 class JobStatus:
     """A job as a caller sees it. Times are seconds since 1970 by Redis's clock.
 
-    For a job in `waiting`: `reason` says for what, `limit` names the bucket, `position` its place (1 is next) and `eta_s`
-    the seconds until its tokens have landed, if everything ahead of it starts on time.
+    For a job in `waiting`: `reason` says for what, `bucket` names the bucket ("tenant/t7") and `limit` its limit ("tenant"),
+    `position` is its place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it
+    starts on time.
     """
 
     id: str
     task: str
     state: State
     reason: str | None = None
-    limit: str | None = None
+    bucket: str | None = None
     position: int | None = None
     eta_s: float | None = None
     priority: str = "normal"
@@ -163,4 +187,9 @@ class JobStatus:
     finished_at: float | None = None
     args: Any = None
     result: Any = None
-    error: dict[str, Any] | None = None
+    error: JobError | None = None
+
+    @property
+    def limit(self) -> str | None:
+        """The limit that a waiting job waits for."""
+        return None if self.bucket is None else limit_name(self.bucket)

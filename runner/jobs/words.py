@@ -28,7 +28,7 @@ def span(seconds: float) -> str:
 
 def waits_for(status: JobStatus) -> str:
     """What a waiting job waits for."""
-    return f"{_WAITS.get(status.reason or '', status.reason)} {_safe(status.limit or '')}"
+    return f"{_WAITS.get(status.reason or '', status.reason)} {_safe(status.bucket or '')}"
 
 
 _WAITS = {
@@ -69,7 +69,7 @@ def attempts(status: JobStatus) -> str:
 
 def last_error(status: JobStatus) -> str | None:
     """The error of the last attempt."""
-    return f"{status.error.get('type')}: {_safe(str(status.error.get('message')))}" if status.error else None
+    return f"{status.error.type}: {_safe(status.error.message)}" if status.error else None
 
 
 def overridden(limit: LimitStatus, override: Override, now_s: float) -> str:

@@ -17,6 +17,7 @@ from runner.store.limits import Limits
 from runner.store.queue import MOST_PER_CALL, QueueStore, fitting
 from runner.store.replies import Claimed, Decision, HeldEntry
 from runner.store.submissions import Submissions
+from runner.store.worker_status import WorkerStatus
 
 __all__ = [
     "FORMAT",
@@ -39,6 +40,7 @@ __all__ = [
     "QueueStore",
     "Submissions",
     "TakeAnswer",
+    "WorkerStatus",
     "around_attempt",
     "examine",
     "fitting",

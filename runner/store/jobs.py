@@ -1,14 +1,13 @@
 """Jobs: what a producer or an operator asks about jobs, or does to one. One method per script."""
 
-import json
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
 
 from runner.connection import command, translated_errors
 from runner.jobs import JobStatus, State
 from runner.store import replies
 from runner.store.answers import CancelAnswer
 from runner.store.queue import QueueStore
+from runner.store.worker_status import WorkerStatus
 
 
 class Jobs(QueueStore):
@@ -28,18 +27,14 @@ class Jobs(QueueStore):
         """Run an ended job again: its new state, or the state that forbids it; None for an unknown job."""
         return replies.state(await self._run("retry", id=job_id))
 
-    async def workers(self) -> list[dict[str, Any]]:
-        """The workers that hold a lease, as they described themselves; handlers that ignore a request to stop take the `stuck` slots."""
+    async def workers(self) -> list[WorkerStatus]:
+        """The workers that hold a lease."""
         with translated_errors():
             ids = [name.decode() for name in await command(self.redis, "ZRANGE", self.keys.workers, 0, -1)]
             leader = await command(self.redis, "GET", self.keys.leader)
             rows = [await command(self.redis, "HMGET", self.keys.worker(worker), "details", "stuck") for worker in ids]
         leading = leader.decode().rpartition(":")[0] if leader else None
-        return [
-            {"id": worker, "leader": worker == leading, "stuck": int(stuck or 0), **json.loads(text)}
-            for worker, (text, stuck) in zip(ids, rows, strict=True)
-            if text
-        ]
+        return [WorkerStatus.of(worker, leading, int(stuck or 0), text) for worker, (text, stuck) in zip(ids, rows, strict=True) if text]
 
     async def finished_jobs(self) -> AsyncGenerator[str | None, None]:
         """Ids of watched jobs as they end. None comes first, and whenever announcements may have been missed: look again then."""

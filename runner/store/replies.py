@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
 from runner.errors import IncompatibleVersion, LeaseLost
-from runner.jobs import Acceptance, JobStatus, Priority, StartedJob, State
+from runner.jobs import Acceptance, JobError, JobStatus, Priority, StartedJob, State
 from runner.limits import BucketStatus, LimitStatus, Override, Pause, limit_of
 from runner.store.answers import FinishAnswer, TakeAnswer
 from runner.store.data_format import refusal, too_soon
@@ -123,7 +123,7 @@ def job_status(job_id: str, answer: list[Any]) -> JobStatus | None:
     """One answer of get.lua; None if somebody has damaged the job's record so that nothing can be said of it."""
     try:
         return _job_status(job_id, *answer)
-    except (KeyError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -131,10 +131,10 @@ def _job_status(job_id: str, flat: list[bytes], *place: Any) -> JobStatus:
     """The job's fields, then where it waits."""
     fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
     state = State(fields["state"].decode())
-    reason = limit = position = eta_us = None
+    reason = bucket = position = eta_us = None
     if place and state is State.queued:
         state = State.waiting
-        reason, limit, position, eta_us = place[0].decode(), place[1].decode(), place[2], place[3]
+        reason, bucket, position, eta_us = place[0].decode(), place[1].decode(), place[2], place[3]
     elif place:
         reason, eta_us = place[0].decode(), place[3]
     elif state is State.running and ("cancel" in fields or fields.get("stopping", b"") == fields.get("attempt")):
@@ -144,7 +144,7 @@ def _job_status(job_id: str, flat: list[bytes], *place: Any) -> JobStatus:
         task=fields.get("task", b"").decode(errors="replace"),
         state=state,
         reason=reason,
-        limit=limit,
+        bucket=bucket,
         position=position,
         eta_s=None if eta_us is None or eta_us < 0 else eta_us / MICROSECONDS,
         priority=Priority(int(fields.get("priority", 1))).name,
@@ -158,7 +158,7 @@ def _job_status(job_id: str, flat: list[bytes], *place: Any) -> JobStatus:
         finished_at=_seconds(fields.get("finished")),
         args=_arguments(fields.get("args")),
         result=_json(fields.get("result")),
-        error=None if state is State.succeeded else _json(fields.get("error")),
+        error=None if state is State.succeeded or "error" not in fields else JobError.of(json.loads(fields["error"])),
     )
 
 

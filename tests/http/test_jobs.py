@@ -24,6 +24,7 @@ async def test_the_status_of_a_finished_job_is_complete(service: Service, worker
         "state": "succeeded",
         "reason": None,
         "limit": None,
+        "bucket": None,
         "position": None,
         "eta_s": None,
         "priority": "low",

@@ -257,7 +257,7 @@ async def test_one_bucket_of_a_limit_is_frozen_or_all_of_them(service: Service, 
     assert (changed["frozen_reason"], 590 < changed["frozen_s"] <= 600) == ("trouble", True)
     ninth = await service.submit("keyed", args={"tenant": "t9"})
     told = await job(service, ninth, explain=1)
-    assert (told["reason"], told["limit"], 590 < told["eta_s"] <= 600) == ("frozen", "tenant/t9", True)
+    assert (told["reason"], told["limit"], told["bucket"], 590 < told["eta_s"] <= 600) == ("frozen", "tenant", "tenant/t9", True)
     assert "trouble" in told["explanation"][1]
     await act(service, "POST", "tenant/release")
     assert (await job(service, ninth, wait=5))["state"] == "succeeded"

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner.connection.client import command
+from runner.jobs import JobError
 from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
@@ -106,7 +107,7 @@ async def test_a_job_that_kills_its_workers_becomes_a_dead_letter_and_harms_no_o
 
     status = await app.runner.client.status(poison)
     assert (status.state, status.crashes, app.runs()[poison]) == ("failed", 3, 3)
-    assert status.error == {"type": "poison", "message": "its worker was lost 3 times while it ran, the last time with no other job"}
+    assert status.error == JobError("poison", "its worker was lost 3 times while it ran, the last time with no other job")
     innocent = [await app.runner.client.status(job_id) for job_id in beside]
     assert {(job.state, job.crashes) for job in innocent} == {("succeeded", 2)}
     assert {(await app.runner.client.status(job_id)).state for job_id in others} == {"succeeded"}
@@ -128,8 +129,8 @@ async def test_however_a_job_kills_its_worker_it_is_given_up_and_one_that_only_e
     await final(redis, queue, [*ids, hungry], within_s=15)
     recovery.ends()
 
-    errors = [(await app.runner.client.status(job_id)).error or {} for job_id in [*ids, hungry]]
-    assert [error["type"] for error in errors] == ["poison"] * len(DEATHS) + ["MemoryError"]
+    errors = [(await app.runner.client.status(job_id)).error for job_id in [*ids, hungry]]
+    assert [error and error.type for error in errors] == ["poison"] * len(DEATHS) + ["MemoryError"]
     assert app.runs() == dict.fromkeys([*ids, hungry], 1)
     assert crew.alive == [last]
 

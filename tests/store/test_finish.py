@@ -5,7 +5,7 @@ import json
 import pytest
 
 from runner.connection.client import command
-from runner.jobs.job import Ending, Outcome, Priority, StartedJob
+from runner.jobs.job import Ending, JobError, Outcome, Priority, StartedJob
 from runner.limits import Concurrency, Need
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
@@ -51,7 +51,7 @@ async def test_a_failed_job_is_a_dead_letter_with_its_error(store: JobStore, clo
 
     (status,) = await store.get(["a"])
     assert status is not None
-    assert (status.state, status.error, status.result) == ("failed", {"type": "ValueError", "message": "no"}, None)
+    assert (status.state, status.error, status.result) == ("failed", JobError("ValueError", "no"), None)
     assert await scores(store, store.keys.failed) == {"a": START_US + 7}
 
 
@@ -73,7 +73,7 @@ async def test_a_retry_waits_for_its_time_and_counts_a_failure(store: JobStore, 
     (status,) = await store.get(["a"])
     assert status is not None
     assert (status.state, status.reason, status.eta_s, status.failures) == ("scheduled", "retry", 3.0, 1)
-    assert status.error == {"type": "ValueError", "message": "no"}
+    assert status.error == JobError("ValueError", "no")
     assert await nudged(store)
     clock.advance(3)
     await store.promote()

@@ -14,7 +14,7 @@ async def place(store: JobStore, job_id: str) -> tuple[State, str | None, str | 
     """(state, reason, limit, position, eta in seconds)."""
     (status,) = await store.get([job_id])
     assert status is not None
-    return status.state, status.reason, status.limit, status.position, status.eta_s
+    return status.state, status.reason, status.bucket, status.position, status.eta_s
 
 
 async def test_an_unknown_job_is_none_and_watching_it_makes_nothing(store: JobStore) -> None:

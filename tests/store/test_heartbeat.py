@@ -8,6 +8,7 @@ from runner.connection.client import command
 from runner.errors import LeaseLost
 from runner.jobs.job import Ending, Outcome
 from runner.settings import Settings
+from runner.store import WorkerStatus
 from runner.store.job_store import JobStore
 from runner.store.keys import Keys
 from runner.store.lease import LeaseStore
@@ -22,10 +23,10 @@ async def renew(store: JobStore, worker: str = "w") -> list[str]:
 
 
 async def test_an_enlisted_worker_holds_a_lease_and_is_shown(store: JobStore) -> None:
-    await store.enlist("w", '{"host":"h"}')
+    await store.enlist("w", '{"host":"h","tasks":["a"],"new":1}')
 
     assert await scores(store, store.keys.workers) == {"w": START_US + 10_000_000}
-    assert await store.workers() == [{"id": "w", "leader": False, "stuck": 0, "host": "h"}]
+    assert await store.workers() == [WorkerStatus("w", leader=False, stuck=0, host="h", tasks=("a",))]
 
 
 async def test_enlisting_twice_is_enlisting_once(store: JobStore, clock: Clock) -> None:
@@ -191,7 +192,7 @@ async def test_the_list_of_workers_shows_who_leads(store: JobStore) -> None:
     await enlist(store, "a", "b")
     await lead(store, "b", 0)
 
-    assert [(row["id"], row["leader"]) for row in await store.workers()] == [("a", False), ("b", True)]
+    assert [(row.id, row.leader) for row in await store.workers()] == [("a", False), ("b", True)]
 
 
 async def test_terms_are_taken_from_the_sequence_of_jobs_without_disturbing_it(store: JobStore) -> None:

@@ -92,7 +92,8 @@ async def test_a_quota_that_is_spent_fails_its_jobs_if_that_is_asked_for(store: 
 
     (status,) = await store.get(["late"])
     assert status is not None
-    assert (status.error or {})["type"] == "quota_exhausted"
+    assert status.error
+    assert status.error.type == "quota_exhausted"
     assert await store.retry("late") == "failed"
     assert await end(store, running[0], Ending.returned) == "accepted"
     assert await states(store, ["j0"]) == ["failed"]  # what it had taken is spent, and there is no more

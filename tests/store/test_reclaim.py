@@ -6,7 +6,7 @@ import pytest
 
 from runner.connection.client import command
 from runner.errors import LeaseLost
-from runner.jobs.job import Priority, StartedJob
+from runner.jobs.job import JobError, Priority, StartedJob
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
@@ -123,7 +123,7 @@ async def test_a_job_that_loses_its_worker_too_often_is_given_up_as_poison(store
     (status,) = await store.get(["bad"])
     assert status is not None
     assert (status.state, status.crashes) == ("failed", 3)
-    assert status.error == {"type": "poison", "message": "its worker was lost 3 times while it ran, the last time with no other job"}
+    assert status.error == JobError("poison", "its worker was lost 3 times while it ran, the last time with no other job")
     assert list(await scores(store, store.keys.failed)) == ["bad"]
     assert await command(store.redis, "PTTL", store.keys.job("bad")) > 0
     assert ids(await claim(store)) == ["good"]

@@ -209,7 +209,7 @@ async def test_leaving_signs_off(store: JobStore, clock: Clock) -> None:
 
     await store.reconcile("w", [], leave=True)
 
-    assert [worker["id"] for worker in await store.workers()] == ["other"]
+    assert [worker.id for worker in await store.workers()] == ["other"]
     assert await consumers(store) == set()
     assert store.keys.worker("w") not in await all_keys(store)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Override, Pause, Quota, State, TokenBucket, explain
-from runner.jobs import summary
+from runner.jobs import JobError, summary
 from runner.jobs.words import clock_text, span
 
 NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)
@@ -23,8 +23,8 @@ def stands(limit: Limit, **fields: Any) -> LimitStatus:
     return LimitStatus(limit, buckets=buckets, **given | fields)
 
 
-def waiting(limit: str, reason: str, **fields: Any) -> JobStatus:
-    given: dict[str, Any] = {"reason": reason, "limit": limit, "position": 3, "submitted_at": NOW_S - 65, "eta_s": 0.3}
+def waiting(bucket: str, reason: str, **fields: Any) -> JobStatus:
+    given: dict[str, Any] = {"reason": reason, "bucket": bucket, "position": 3, "submitted_at": NOW_S - 65, "eta_s": 0.3}
     return JobStatus("j1", "charge", State.waiting, **given | fields)
 
 
@@ -106,13 +106,11 @@ def test_each_reason_has_its_sentence(status: JobStatus, limit: LimitStatus, sai
             "was cancelled 0.0 s ago.\nRun it again: python -m runner retry j1",
         ),
         (
-            JobStatus("j1", "charge", State.failed, finished_at=NOW_S, error={"type": "ValueError", "message": "no"}),
+            JobStatus("j1", "charge", State.failed, finished_at=NOW_S, error=JobError("ValueError", "no")),
             "The last error was ValueError: no\nRun it again: python -m runner retry j1",
         ),
         (
-            JobStatus(
-                "j1", "charge", State.failed, finished_at=NOW_S, error={"type": "ValueError", "message": "\x1b[31m\nJob j1 succeeded"}
-            ),
+            JobStatus("j1", "charge", State.failed, finished_at=NOW_S, error=JobError("ValueError", "\x1b[31m\nJob j1 succeeded")),
             r'ValueError: "\u001b[31m\nJob j1 succeeded"',
         ),
     ],
@@ -129,7 +127,7 @@ def test_each_state_has_its_sentence(status: JobStatus, said: str) -> None:
         waiting("gone\x1b", "unpublished"),
         JobStatus("j1", "charge", State.scheduled, reason="retry", eta_s=4.0),
         JobStatus("j1", "charge", State.running, reason="stopping"),
-        JobStatus("j1", "charge", State.failed, finished_at=NOW_S, error={"type": "ValueError", "message": "\x1b[31m"}),
+        JobStatus("j1", "charge", State.failed, finished_at=NOW_S, error=JobError("ValueError", "\x1b[31m")),
     ],
     ids=lambda status: status.reason or status.state,
 )

@@ -47,8 +47,8 @@ async def test_a_job_that_fails_every_attempt_is_a_dead_letter_with_the_last_err
     status = await job.status()
     assert (status.attempt, status.failures) == (2, 1)
     assert status.error is not None
-    assert (status.error["type"], status.error["message"]) == ("ValueError", "card refused")
-    assert 'raise ValueError("card refused")' in status.error["traceback"]
+    assert (status.error.type, status.error.message) == ("ValueError", "card refused")
+    assert 'raise ValueError("card refused")' in status.error.traceback
 
 
 async def test_between_two_attempts_a_job_is_scheduled_for_the_back_off_and_shows_its_error(app: Runner, crew: Crew) -> None:
@@ -65,7 +65,7 @@ async def test_between_two_attempts_a_job_is_scheduled_for_the_back_off_and_show
     assert status.eta_s is not None
     assert 20 < status.eta_s <= 60
     assert status.error is not None
-    assert status.error["message"] == "card refused"
+    assert status.error.message == "card refused"
     await job.cancel()
 
 
@@ -129,12 +129,16 @@ async def test_a_plain_function_past_its_time_out_keeps_its_slot_and_its_job_unt
     after = await quick.submit()
 
     await stopping(app, stuck.id)
-    assert [worker["stuck"] for worker in await app.client.workers()] == [1]
+    assert [worker.stuck for worker in await app.client.workers()] == [1]
     assert (await after.status()).state == "queued"
     release.set()
     assert (await after.wait(timeout=5)).state == "succeeded"
     status = await stuck.wait(timeout=5)
-    assert (status.state, status.reason, (status.error or {})["message"]) == ("failed", None, "took longer than its time-out of 0.2 s")
+    assert (status.state, status.reason, status.error and status.error.message) == (
+        "failed",
+        None,
+        "took longer than its time-out of 0.2 s",
+    )
     await eventually(lambda: nothing_is_stuck(app))
 
 
@@ -173,7 +177,7 @@ async def stopping(app: Runner, job_id: str) -> JobStatus:
     async def is_stopping() -> JobStatus | None:
         status = await app.client.status(job_id)
         (worker,) = await app.client.workers()
-        return status if (status.state, status.reason, worker["stuck"]) == ("running", "stopping", 1) else None
+        return status if (status.state, status.reason, worker.stuck) == ("running", "stopping", 1) else None
 
     status = await eventually(is_stopping)
     assert status is not None
@@ -181,7 +185,7 @@ async def stopping(app: Runner, job_id: str) -> JobStatus:
 
 
 async def nothing_is_stuck(app: Runner) -> bool:
-    return [worker["stuck"] for worker in await app.client.workers()] == [0]
+    return [worker.stuck for worker in await app.client.workers()] == [0]
 
 
 async def test_a_timed_out_thread_that_outlives_its_worker_is_a_failure_and_not_given_back(make_app: MakeApp, crew: Crew) -> None:
@@ -201,7 +205,7 @@ async def test_a_timed_out_thread_that_outlives_its_worker_is_a_failure_and_not_
     await crew.ended(worker)
 
     status = await job.status()
-    assert (status.state, (status.error or {})["type"]) == ("failed", "TimeoutError")
+    assert (status.state, status.error and status.error.type) == ("failed", "TimeoutError")
     release.set()
 
 
@@ -246,8 +250,8 @@ async def test_errors_of_any_size_and_text_are_kept_in_part(app: Runner, crew: C
     status = await (await verbose.submit()).wait(timeout=5)
 
     assert status.error is not None
-    assert len(status.error["message"]) <= 2_000
-    assert len(status.error["traceback"]) <= 8_000
+    assert len(status.error.message) <= 2_000
+    assert len(status.error.traceback) <= 8_000
 
 
 async def test_an_error_without_a_text_still_says_its_type(app: Runner, crew: Crew) -> None:

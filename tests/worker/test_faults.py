@@ -364,7 +364,7 @@ async def test_a_job_record_that_was_damaged_is_a_dead_letter_or_dropped(
     ends = [await job.wait(timeout=5) for job in damaged[:8]]
     await done([await work.submit(7)])
     recovery.ends()
-    assert [(end.error or {}).get("type") for end in ends] == [
+    assert [end.error and end.error.type for end in ends] == [
         *["InvalidArguments", "InvalidArguments", "unknown_task"],
         *["damaged", "damaged", None, None, "damaged"],
     ]

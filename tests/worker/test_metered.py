@@ -104,7 +104,7 @@ async def test_a_limit_the_job_does_not_use_is_an_error_of_the_handler(app: Runn
 
     assert await ended([job]) == ["failed"]
     status = await job.status()
-    assert "uses no limit 'other'" in (status.error or {})["message"]
+    assert "uses no limit 'other'" in ((status.error and status.error.message) or "")
 
 
 async def test_handlers_settle_and_refund_in_coroutines_and_in_threads(app: Runner, crew: Crew) -> None:

@@ -106,8 +106,8 @@ async def test_arguments_that_do_not_fit_at_the_run_are_a_dead_letter_naming_the
     status = await job.wait(timeout=5)
     assert status.state == "failed"
     assert status.error is not None
-    assert status.error["type"] == "InvalidArguments"
-    assert "amount: Input should be a valid integer" in status.error["message"]
+    assert status.error.type == "InvalidArguments"
+    assert "amount: Input should be a valid integer" in status.error.message
     assert (status.attempt, status.failures) == (1, 0)
 
 

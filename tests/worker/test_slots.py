@@ -183,7 +183,7 @@ async def test_large_outcomes_go_a_few_at_a_time_and_one_that_no_call_can_carry_
     jobs = await app.submit_many([work.prepare(size) for size in [70_000_000, *[1_000_000] * 30]])
 
     status = await jobs[0].wait(timeout=20)
-    assert (status.state, status.error and status.error["type"]) == ("failed", "ResultTooLarge")
+    assert (status.state, status.error and status.error.type) == ("failed", "ResultTooLarge")
     for job in jobs[1:]:
         assert (await job.wait(timeout=20)).state == "succeeded"
     assert max(sizes) < 9_000_000

@@ -140,12 +140,12 @@ class _Stage:
     async def _kill_a_worker(self, *, only_leader: bool) -> None:
         """SIGKILL a worker while its calls are in their first half, so that their answers are lost for certain."""
         for worker in await self._client.workers():
-            pid = int(worker["pid"])
+            pid = worker.pid or 0
             arrivals_s = self._upstream.under_way(str(pid))
-            if (worker["leader"] or not only_leader) and arrivals_s and monotonic_s() - arrivals_s[-1] < CALL_S / 2:
+            if (worker.leader or not only_leader) and arrivals_s and monotonic_s() - arrivals_s[-1] < CALL_S / 2:
                 os.kill(pid, signal.SIGKILL)
                 self._killed = pid
-                role = "the leader of the two workers" if worker["leader"] else "one of the two workers"
+                role = "the leader of the two workers" if worker.leader else "one of the two workers"
                 calls = "1 call" if len(arrivals_s) == 1 else f"{len(arrivals_s)} calls"
                 self._view.tell(self._elapsed_s, f"kill -9 {pid}, {role}, with {calls} under way")
                 return

@@ -1,5 +1,7 @@
 """What a queue is made of: its tasks and its workers."""
 
+from dataclasses import asdict
+
 from runner.http import routing
 from runner.http.dependencies import TheClient
 from runner.http.problems import responses
@@ -17,4 +19,4 @@ async def tasks(client: TheClient) -> Tasks:
 @router.get("/workers", summary="The workers")
 async def workers(client: TheClient) -> Workers:
     """The workers that hold a lease."""
-    return Workers(workers=[WorkerProcess(**worker) for worker in await client.workers()])
+    return Workers(workers=[WorkerProcess(**asdict(worker)) for worker in await client.workers()])
