@@ -72,6 +72,8 @@ class Acceptance(StrEnum):
     queued = "queued"
     waiting = "waiting"
     scheduled = "scheduled"
+    failed = "failed"
+    """A quota that it needs is spent, and was declared with `on_exhausted="fail"`."""
     existing = "existing"
     """The same job was submitted before, with the same id, task and arguments."""
     conflict = "conflict"
@@ -82,7 +84,7 @@ class Acceptance(StrEnum):
     @property
     def is_new(self) -> bool:
         """Whether this submission stored the job."""
-        return self in (Acceptance.queued, Acceptance.waiting, Acceptance.scheduled)
+        return self not in (Acceptance.existing, Acceptance.conflict, Acceptance.full)
 
 
 # StartedJob and Outcome are made at least once for every job, as is Submission: a named tuple costs a third of a frozen dataclass to make.

@@ -7,7 +7,7 @@
 --   runs: jobs that are alike but for id and arguments, in their order: how many, then of all of them task,
 --   limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us, max_wait_us (0: for ever),
 --   on_expiry ('expire' or 'fail'), then for each id, args (JSON)
--- Returns: for each job its first state ('queued', 'waiting' or 'scheduled'), or 'existing' or 'conflict', or 'full': no room for
+-- Returns: for each job its first state ('queued', 'waiting', 'scheduled' or 'failed'), or 'existing', 'conflict' or 'full': no room for
 --   it; at the end, only if there was not room for all, how many jobs there are. Of a caller that is too old for this queue
 --   'outdated', the newest format in use, the oldest allowed
 -- full: refused
