@@ -1,4 +1,4 @@
-"""Limits over HTTP: how one stands, and the bodies that change, pause and freeze it."""
+"""Limits over HTTP: their state, and the bodies that change, pause and freeze one."""
 
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -10,12 +10,12 @@ from runner.http.bodies import Body
 
 _EXAMPLE = {"kind": "token_bucket", "rate": "10/s", "capacity": 20, "refill": 10, "every_s": 1.0, "smooth": True, "key": None}
 
-Reason = Annotated[str, Field(max_length=Control.LONGEST_TEXT, description="why; shown to everybody who waits")]
+Reason = Annotated[str, Field(max_length=Control.LONGEST_TEXT, description="why; shown with every job that waits for it")]
 Policy = Annotated[dict[str, Any], Field(examples=[_EXAMPLE])]
 
 
 class LimitBody(Body):
-    """Other numbers for a limit. What is not given stays as the code says; what fits depends on the kind of limit."""
+    """Other numbers for a limit. A number that is not given stays as in the code; the kind of limit says which it takes."""
 
     rate: Annotated[str | None, Field(max_length=100, description='of a smooth token bucket: "10/s", "100/min", "5/10s"')] = None
     burst: Annotated[int | None, Field(description="of a smooth token bucket: most tokens saved")] = None
@@ -57,7 +57,7 @@ class FreezeBody(ReleaseBody):
 
 
 class Override(BaseModel):
-    """Numbers that were put in force while everything ran."""
+    """Numbers that replace those of the code."""
 
     policy: Policy
     since: datetime
@@ -78,24 +78,24 @@ class Bucket(BaseModel):
     bucket: str
     tokens: Annotated[int, Field(description="whole tokens that could be taken now")]
     waiting: Annotated[int, Field(description="jobs that wait here")]
-    next_token_s: Annotated[
-        float | None, Field(description="seconds until its next token; 0: it is full, or one is there; null: nobody can know")
+    next_token_s: Annotated[float | None, Field(description="seconds until its next token; 0: it is full, or one is there; null: unknown")]
+    frozen_s: Annotated[
+        float, Field(description="seconds in which nothing starts, at the request of the provider or an operator; 0: not frozen")
     ]
-    frozen_s: Annotated[float, Field(description="seconds nothing starts, as the provider or an operator asked; 0: not frozen")]
     frozen_reason: Annotated[
         str | None, Field(description="why it is frozen: the reason that was given, or the job whose provider said wait")
     ]
 
 
 class Limit(BaseModel):
-    """A limit: what is permitted, and how its buckets stand. Of a limit with a key, those buckets somebody waits for."""
+    """A limit: what it permits, and the state of its buckets; for a limit with a key, of those that jobs wait for."""
 
     name: str
     policy: Annotated[Policy, Field(description="what is in force")]
     code: Annotated[Policy, Field(description="what the code says")]
     override: Override | None
     paused: Pause | None
-    frozen_s: Annotated[float, Field(description="of a limit with a key: seconds for which all its buckets are frozen together")]
+    frozen_s: Annotated[float, Field(description="for a limit with a key: seconds in which all its buckets are frozen together")]
     frozen_reason: str | None
     buckets: list[Bucket]
 

@@ -1,4 +1,4 @@
-"""What travels over HTTP, as pydantic models: bodies are strict and closed, answers complete. OpenAPI is made from these."""
+"""Jobs, tasks and workers over HTTP as pydantic models, from which OpenAPI is made: what a caller sends, and every answer."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
@@ -16,12 +16,11 @@ MAX_BATCH = 1000
 
 
 def _instant(value: object) -> datetime:
-    """An instant from ISO 8601 text; a number is not taken for one, as nobody can see whether it counts seconds."""
+    """An instant from ISO 8601 text. A number is refused, because its unit is unknown."""
     try:
         return datetime.fromisoformat(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        message = "Input should be an instant as text, like 2030-01-31T12:00:00Z"
-        raise ValueError(message) from None
+        raise ValueError("Input should be an instant as text, like 2030-01-31T12:00:00Z") from None
 
 
 class JobBody(Body):
@@ -37,7 +36,7 @@ class JobBody(Body):
         Field(description="instant before which the job does not start, with a time zone, at most 366 days ahead"),
     ] = None
     max_wait: Annotated[
-        float | None, Field(gt=0, description="seconds after which it is given up if it has not started; default: the task's")
+        float | None, Field(gt=0, description="seconds after which the job expires if it has not started; default: the task's")
     ] = None
     cost: Annotated[
         dict[str, Annotated[int, Field(ge=0)]] | None, Field(description="tokens to take by limit name; default: the task's")
@@ -61,32 +60,33 @@ class ProblemDocument(BaseModel):
     title: str
     status: int
     detail: Annotated[str, Field(description="what is wrong with this request, with the value, and what to do")]
-    errors: list[Fault] = Field(default_factory=list, description="what is wrong where, if the place can be told")
+    errors: list[Fault] = Field(default_factory=list, description="what is wrong where, if the place is known")
 
 
 class Place(BaseModel):
-    """Where a job stands: for a waiting one what it waits for, its place in line and when its tokens will have landed."""
+    """The state of a job, and for a waiting one what it waits for, its place in line and when it can start."""
 
     state: Annotated[State | None, Field(description="null: stored, but Redis could not be asked for more just now")]
     reason: Annotated[
-        str | None, Field(description="why a waiting or scheduled job does not start yet; stopping: a running one was told to, and goes on")
+        str | None,
+        Field(description="why a waiting or scheduled job does not start yet; stopping: a running one should stop, and has not yet"),
     ] = None
     limit: Annotated[str | None, Field(description="the limit a waiting job waits for")] = None
     bucket: Annotated[str | None, Field(description="its bucket of that limit, like tenant/t7")] = None
     position: Annotated[int | None, Field(description="place of a waiting job in its line, 1 is next")] = None
-    eta_s: Annotated[float | None, Field(description="seconds until it can start, if all ahead of it start on time")] = None
+    eta_s: Annotated[float | None, Field(description="seconds until it can start, if all jobs ahead of it start on time")] = None
 
 
 class AcceptedJob(Place):
-    """A submission that is stored."""
+    """A job that is stored."""
 
     id: str
     task: str
-    created: Annotated[bool, Field(description="false: this very job had been submitted before")] = True
+    created: Annotated[bool, Field(description="false: this job had been submitted before")] = True
 
 
 class BatchItem(Place):
-    """One job of a batch: stored, or with the problem why not."""
+    """One job of a batch: stored, or with the problem that prevented it."""
 
     id: str
     task: str
@@ -109,8 +109,8 @@ class Job(Place):
     priority: str
     attempt: Annotated[int, Field(description="number of its starts")]
     failures: int
-    crashes: Annotated[int, Field(description="workers lost while they ran it")]
-    throttled: Annotated[int, Field(description="attempts the provider told to wait; they count as no failure")]
+    crashes: Annotated[int, Field(description="workers that were lost while they ran it")]
+    throttled: Annotated[int, Field(description="attempts that the provider told to wait; they do not count as failures")]
     cancel_requested: Annotated[bool, Field(description="it is running and has been asked to stop")]
     submitted_at: datetime | None
     started_at: datetime | None
@@ -124,7 +124,7 @@ class Job(Place):
 
 
 def job_answer(status: JobStatus, explanation: list[str] | None = None) -> Response:
-    """A job as `Job` describes it, without making one: what is checked there is known here."""
+    """A job as `Job` describes it, without making that model: its checks would take longer than all the rest."""
     document = {
         "id": status.id,
         "task": status.task,
@@ -158,7 +158,7 @@ class Task(BaseModel):
     description: str
     parameters: Annotated[dict[str, Any], Field(description="JSON schema of args")]
     limits: list[str]
-    cost: Annotated[dict[str, int | str], Field(description="tokens by limit, a number or the argument that says it; default 1")]
+    cost: Annotated[dict[str, int | str], Field(description="tokens by limit name: a number, or the argument that holds it; default 1")]
     priority: str
 
     @classmethod
@@ -186,7 +186,7 @@ class WorkerProcess(BaseModel):
     host: str | None = None
     pid: int | None = None
     slots: Annotated[int | None, Field(description="jobs it runs at once")] = None
-    stuck: Annotated[int, Field(description="slots taken by handlers that should have stopped")] = 0
+    stuck: Annotated[int, Field(description="slots held by handlers that should have stopped")] = 0
     tasks: list[str] = []
     leader: Annotated[bool, Field(description="it runs the refill loop")] = False
 
@@ -198,7 +198,7 @@ class Workers(BaseModel):
 
 
 class Health(BaseModel):
-    """All is well; what is not is a problem."""
+    """All is well. Anything else is a problem document."""
 
     status: Literal["ok"] = "ok"
 

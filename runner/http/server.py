@@ -1,4 +1,4 @@
-"""serve: the service on a port, until a signal or an event stops it. It prints nothing and lets go of waiting requests first."""
+"""serve: the service on a port, until a signal or an event stops it. It prints nothing."""
 
 import asyncio
 import socket
@@ -26,11 +26,12 @@ async def serve(
     stopping: asyncio.Event | None = None,
     build: Callable[[Callable[[], Client], asyncio.Event], FastAPI] = create_app,
 ) -> None:
-    """Check the server, serve the queue until SIGINT, SIGTERM or `stopping`; then finish what is under way, waiting requests at once, and return.
+    """Serve a queue until SIGINT, SIGTERM or `stopping`. Then answer requests that wait for a job at once, finish the others, and return.
 
-    Port 0 takes a free one; `on_started` is given the URL once requests are answered. A second signal ends requests that are
-    under way; `on_signal` is called at each. Raises OSError if it cannot listen
-    there, and `ConfigurationError` if there is no Redis to use or it cannot be used as it is; that Redis is away is no error.
+    Port 0 takes a free one; `on_started` receives the URL once requests are answered. `on_signal` is called at each signal, and
+    the second one ends requests that are under way. `build` makes the app from what opens the client and the event that stops
+    it. Raises OSError if it cannot listen there, and `ConfigurationError` if no Redis is configured or its server is unfit; a Redis
+    that is away is no error.
     """
     stop = stopping or asyncio.Event()
     listener = _listen(host, port)
@@ -54,7 +55,7 @@ async def serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, whose end also ends the requests that wait for a job. A signal is taken as a wish, not passed on."""
+    """uvicorn's server. Its stop also ends the requests that wait for a job, and a signal only stops it: uvicorn would raise it again."""
 
     def __init__(
         self, config: uvicorn.Config, stopping: asyncio.Event, on_started: Callable[[], object], on_signal: Callable[[], object]
@@ -72,7 +73,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
         if self.force_exit:
-            # uvicorn leaves the app's own end out then, and its task is cancelled with a stack trace when the loop closes.
+            # uvicorn then skips the shutdown of the app, whose task is cancelled with a stack trace when the loop closes.
             await self.lifespan.shutdown()
 
     async def on_tick(self, counter: int) -> bool:
@@ -86,10 +87,10 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket, so that a port in use is an OSError of this call.
+    """A listening socket, made here so that a port in use is an OSError of `serve`.
 
-    It names its protocol, unlike those of `socket.create_server`: asyncio switches Nagle's algorithm off for connections of
-    IPPROTO_TCP only, and with it on each answer waits some 40 ms for an acknowledgement. uvloop does so for every connection.
+    It names its protocol, unlike a socket of `socket.create_server`: asyncio disables Nagle's algorithm for connections of
+    IPPROTO_TCP only, and with the algorithm each answer waits about 40 ms for an acknowledgement. uvloop disables it for all.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -1,4 +1,4 @@
-"""Strict JSON: what two readers could understand differently is refused, not guessed. The only place that parses a body."""
+"""Strict JSON: text that two parsers could read differently is refused, not guessed at. The only place that parses a body."""
 
 import json
 import math
@@ -14,7 +14,7 @@ _LONGEST_VALUE = 40
 
 
 def load(body: bytes | bytearray) -> Any:
-    """The value of a JSON text. Raises `Problem`: bad encoding, bad syntax, duplicate keys, numbers that cannot be kept, deep nesting."""
+    """The value of a JSON text. Raises `Problem` for bad encoding, bad syntax, duplicate keys, deep nesting, and numbers out of range."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -29,7 +29,7 @@ def load(body: bytes | bytearray) -> Any:
         raise Problem("invalid-json", f"line {error.lineno}, column {error.colno}: {error.msg}") from None
     except RecursionError:
         raise _too_deep() from None
-    except ValueError:  # CPython refuses to read very long integers, as that takes quadratic time
+    except ValueError:  # CPython refuses very long integers, because converting them takes quadratic time
         raise Problem("invalid-number", "an integer has too many digits: send it as text") from None
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(value)

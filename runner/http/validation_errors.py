@@ -1,4 +1,4 @@
-"""Faults: what is wrong with which part of a request, in few words. From pydantic's errors to the `errors` of a problem."""
+"""Fault: what is wrong with one part of a request. Makes the `errors` of a problem from the errors of pydantic."""
 
 from collections.abc import Sequence
 from typing import Any, NotRequired
@@ -21,7 +21,7 @@ class Fault(TypedDict):
 
 
 def shortened(text: str, most: int = _LONGEST_TEXT) -> str:
-    """The text, cut where it is longer than anybody reads."""
+    """The text, cut to at most so many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -31,7 +31,7 @@ def pointer(*parts: str | int) -> str:
 
 
 def faults_of(errors: Sequence[Any], known_fields: Sequence[str] = ()) -> list[Fault]:
-    """Errors of pydantic as faults, the first ten. `known_fields` help who misspelt one."""
+    """The first ten errors of pydantic as faults. `known_fields` are named to a caller who misspelt one."""
     return [_fault(error, known_fields) for error in errors[:_MOST_FAULTS]]
 
 

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner.http.bodies import MAX_BATCH_BYTES, MAX_BYTES
-from runner.http.problems import KINDS
+from runner.http.problem_kinds import KINDS
 from tests.http.conftest import Service
 from tests.leftovers import keys_of
 

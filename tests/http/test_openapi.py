@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runner.http.app import create_app
-from runner.http.problems import KINDS
+from runner.http.problem_kinds import KINDS
 from tests.http.conftest import Service
 from tests.http.test_bad_inputs import BODIES, FIELDS, PATHS
 

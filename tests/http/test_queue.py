@@ -5,7 +5,7 @@ import os
 import pytest
 
 from runner import Worker
-from runner.http.problems import KINDS
+from runner.http.problem_kinds import KINDS
 from tests.http.conftest import Service
 
 

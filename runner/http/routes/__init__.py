@@ -1,4 +1,4 @@
-"""The routes, one file per subject. Each parses, calls the client, and shapes the answer; decisions are the runner's."""
+"""The routes, one file for each subject. A route parses, calls the client, and shapes the answer; the runner decides."""
 
 from runner.http.routes import catalog, health, jobs, limits, problems, submissions
 

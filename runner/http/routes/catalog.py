@@ -1,4 +1,4 @@
-"""What a queue is made of: its tasks and its workers."""
+"""The tasks and the workers of a queue."""
 
 from dataclasses import asdict
 
@@ -12,7 +12,7 @@ router = routing.group("queue", "/v1", responses=responses("store-unavailable"))
 
 @router.get("/tasks", summary="The tasks that can be submitted")
 async def tasks(client: TheClient) -> Tasks:
-    """Every task a worker has published, with the schema of its arguments."""
+    """Every task that a worker has published, with the schema of its arguments."""
     return Tasks(tasks=[Task.of(spec) for spec in await client.tasks()])
 
 

@@ -1,4 +1,4 @@
-"""Whether this process lives, and whether it can serve."""
+"""Probes: whether this process lives, and whether it can serve."""
 
 from runner.http import routing
 from runner.http.dependencies import TheClient
@@ -10,12 +10,12 @@ router = routing.group("health")
 
 @router.get("/healthz", summary="Whether the process lives")
 async def healthz() -> Health:
-    """Answers without asking Redis: restarting this process would not bring Redis back."""
+    """Answers without asking Redis, because a restart of this process would not bring Redis back."""
     return Health()
 
 
 @router.get("/readyz", summary="Whether the queue can be used", responses=responses("store-unavailable"))
 async def readyz(client: TheClient) -> Health:
-    """Runs a script in Redis; 503 while that is not possible."""
+    """Runs a script in Redis, and answers 503 while that is not possible."""
     await client.check()
     return Health()

@@ -1,4 +1,4 @@
-"""One job: its status, its end awaited, its cancellation, its second run."""
+"""One job: its status, now or at its end, its cancellation, and another run."""
 
 import asyncio
 from typing import Annotated
@@ -10,7 +10,8 @@ from runner import JobStatus
 from runner.http import routing
 from runner.http.bodies import no_body
 from runner.http.dependencies import Service, service_of
-from runner.http.problems import BODY_PROBLEMS, responses
+from runner.http.problem_kinds import BODY_PROBLEMS
+from runner.http.problems import responses
 from runner.http.routing import DirectRoute
 from runner.http.schemas import Job, job_answer
 
@@ -31,11 +32,14 @@ async def status(
     id: JobId,
     request: Request,
     wait: Annotated[
-        float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="answer at its end, at the latest after so many seconds")
+        float,
+        Query(
+            ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="answer at the end of the job, but after this many seconds at the latest"
+        ),
     ] = 0,
-    explain: Annotated[bool, Query(description="say in sentences why it is where it is, and what to do")] = False,
+    explain: Annotated[bool, Query(description="explain in sentences why the job is in its state, and what to do")] = False,
 ) -> Response:
-    """The job as it is now; with `wait` as it is at its end, or when the time is up. Waiting costs Redis nothing."""
+    """The job as it is now; with `wait` as it is at its end, or when the time is up. A request that waits does not poll Redis."""
     service = service_of(request)
     found = await _awaited(service, request, id, wait)
     return job_answer(found, await service.client.explain(found) if explain else None)
@@ -48,7 +52,7 @@ async def status(
     responses=responses("not-found", "invalid-id", "already-finished", "store-unavailable"),
 )
 async def cancel(id: JobId, request: Request) -> Response:
-    """Stop a job: `cancelled` at once if it is not running; a running one is asked to stop. Cancelling twice is the same answer."""
+    """Stop a job. One that is not running is `cancelled` at once, a running one is asked to stop. A second call has the same answer."""
     return job_answer(await service_of(request).client.cancel(id))
 
 
@@ -59,15 +63,15 @@ async def cancel(id: JobId, request: Request) -> Response:
     responses=responses(*BODY_PROBLEMS, "not-found", "invalid-id", "cannot-retry", "store-unavailable"),
 )
 async def retry(id: JobId, request: Request) -> Response:
-    """Run a job again that failed, expired or was cancelled: as the next attempt, at the end of its line."""
+    """Run a job again that failed, expired or was cancelled: as its next attempt, at the end of its line."""
     await no_body(request)
     return job_answer(await service_of(request).client.retry(id))
 
 
 async def _awaited(service: Service, request: Request, job_id: str, wait_s: float) -> JobStatus:
-    """The job at its end, or when the time is up, the service stops, or the caller has gone."""
+    """The job at its end, or when the time is up, the service stops or the caller disconnects."""
     job = service.client.job(job_id)
-    # Asked before waiting, so that an unknown job or an absent Redis is answered at once.
+    # The first status answers at once if the job is unknown or Redis is away.
     known = await job.status()
     if known.state.is_final or wait_s == 0:
         return known
@@ -83,6 +87,6 @@ async def _awaited(service: Service, request: Request, job_id: str, wait_s: floa
 
 
 async def _gone(request: Request) -> None:
-    """Until the caller has closed the connection."""
+    """Return once the caller has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

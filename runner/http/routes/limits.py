@@ -1,4 +1,4 @@
-"""Limits: as they stand, and changed, paused and frozen while everything runs. Every change answers with the limit as it then stands."""
+"""Limits: their state, and the changes, pauses and freezes of a running queue. The answer to a change is the state after it."""
 
 from collections.abc import Awaitable
 from typing import Annotated, Any
@@ -10,7 +10,8 @@ from runner.http import routing
 from runner.http.bodies import body_of, no_body, optional_body, parsed_body
 from runner.http.dependencies import TheClient
 from runner.http.limit_schemas import FreezeBody, Limit, LimitBody, Limits, PauseBody, ReleaseBody
-from runner.http.problems import BODY_PROBLEMS, Problem, responses
+from runner.http.problem_kinds import BODY_PROBLEMS
+from runner.http.problems import Problem, responses
 from runner.http.validation_errors import Fault
 
 router = routing.group("limits", "/v1")
@@ -19,19 +20,19 @@ Name = Annotated[str, Path(description="the limit's name")]
 
 
 def _answers(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    """What a route of one limit answers besides it; a name in the path that is not known is not found."""
+    """The problems of a route of one limit. An unknown name in the path is answered 404."""
     return responses(*dict.fromkeys(("validation", *kinds)), "store-unavailable", at={"unknown-limit": 404})
 
 
-@router.get("/limits", summary="The limits as they stand", responses=responses("store-unavailable"))
+@router.get("/limits", summary="The state of every limit", responses=responses("store-unavailable"))
 async def limits(client: TheClient) -> Limits:
-    """Every limit with the tokens its buckets hold now, the jobs that wait there, and when the next token lands."""
+    """Every limit with the tokens of its buckets now, the jobs that wait there, and when the next token lands."""
     return Limits(limits=[Limit.of(status) for status in await client.limits()])
 
 
-@router.get("/limits/{name}", summary="One limit as it stands", responses=_answers())
+@router.get("/limits/{name}", summary="The state of one limit", responses=_answers())
 async def limit(name: Name, client: TheClient) -> Limit:
-    """What the code says of it, what overrides that, whether it is paused, and its buckets."""
+    """The numbers in the code, the numbers that override them, whether it is paused, and its buckets."""
     return await _changed(client.control.show(name))
 
 
@@ -42,14 +43,14 @@ async def limit(name: Name, client: TheClient) -> Limit:
     openapi_extra=body_of(LimitBody),
 )
 async def override(name: Name, request: Request, client: TheClient) -> Limit:
-    """At once and for every worker; jobs that wait are timed anew. What was spent of the buckets stays spent."""
+    """They hold at once, for every worker, and give jobs that wait a new time. Tokens that were spent stay spent."""
     body = await parsed_body(request, LimitBody)
     return await _changed(client.control.override(name, duration=body.duration, reason=body.reason, **body.numbers()))
 
 
-@router.delete("/limits/{name}/override", summary="Go back to what the code says", responses=_answers())
+@router.delete("/limits/{name}/override", summary="Go back to the numbers in the code", responses=_answers())
 async def restore(name: Name, client: TheClient) -> Limit:
-    """End an override; without one nothing changes."""
+    """End an override. Without one nothing changes."""
     return await _changed(client.control.restore(name))
 
 
@@ -60,14 +61,14 @@ async def restore(name: Name, client: TheClient) -> Limit:
     openapi_extra=body_of(PauseBody, required=False),
 )
 async def pause(name: Name, request: Request, client: TheClient) -> Limit:
-    """What runs is not touched; what waits stays in line, and says why."""
+    """Running jobs go on. Jobs that wait stay in line, and their status says why."""
     body = await optional_body(request, PauseBody)
     return await _changed(client.control.pause(name, body.reason))
 
 
 @router.post("/limits/{name}/resume", summary="Let a paused limit go on", responses=_answers(*BODY_PROBLEMS))
 async def resume(name: Name, request: Request, client: TheClient) -> Limit:
-    """Those who wait start as their tokens allow; without a pause nothing changes."""
+    """Jobs that wait start as tokens allow. Without a pause nothing changes."""
     await no_body(request)
     return await _changed(client.control.resume(name))
 
@@ -91,7 +92,7 @@ async def freeze(name: Name, request: Request, client: TheClient) -> Limit:
     openapi_extra=body_of(ReleaseBody, required=False),
 )
 async def release(name: Name, request: Request, client: TheClient) -> Limit:
-    """Of one bucket, or of all of them together if they were frozen so; without a freeze nothing changes."""
+    """The freeze of one bucket, or of all together if they were frozen together. Without a freeze nothing changes."""
     body = await optional_body(request, ReleaseBody)
     return await _changed(client.control.release(_bucket(name, body)))
 
@@ -104,7 +105,7 @@ def _bucket(name: str, body: ReleaseBody) -> str:
 
 
 async def _changed(change: Awaitable[LimitStatus]) -> Limit:
-    """The limit as it stands after a change. Here its name is the path's, so one that is not known is not found."""
+    """The limit after a change. Its name comes from the path, so an unknown name is answered 404."""
     try:
         return Limit.of(await change)
     except UnknownLimit as error:

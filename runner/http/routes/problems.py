@@ -1,9 +1,10 @@
-"""The texts behind the `type` of every problem."""
+"""The texts that the `type` of every problem leads to."""
 
 from fastapi.responses import PlainTextResponse
 
 from runner.http import routing
-from runner.http.problems import KINDS, Problem, responses
+from runner.http.problem_kinds import KINDS
+from runner.http.problems import Problem, responses
 
 router = routing.group("problems")
 

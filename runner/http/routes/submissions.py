@@ -1,4 +1,4 @@
-"""Submitting: one job, or many at once."""
+"""Submissions: of one job, and of many at once."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,8 @@ from runner import Acceptance, Client, JobHandle, JobStatus, StoreUnavailable, S
 from runner.http import routing
 from runner.http.bodies import MAX_BATCH_BYTES, body_of, json_body, parsed_body
 from runner.http.dependencies import service_of
-from runner.http.problems import BODY_PROBLEMS, Problem, base_of, problem_of, responses, type_of
+from runner.http.problem_kinds import BODY_PROBLEMS
+from runner.http.problems import Problem, base_of, problem_of, responses, type_of
 from runner.http.routing import DirectRoute
 from runner.http.schemas import MAX_BATCH, AcceptedBatch, AcceptedJob, BatchBody, JobBody, Place
 from runner.http.validation_errors import Fault, faults_of, pointer, summary
@@ -32,13 +33,13 @@ _JOB_PROBLEMS = ("invalid-id", "unknown-task", "unknown-limit", "exceeds-capacit
     summary="Submit one job",
     responses=responses(*BODY_PROBLEMS, *_JOB_PROBLEMS, "outdated-service", "overloaded", "store-unavailable")
     | {
-        200: {"model": AcceptedJob, "description": "This very job had been submitted before under this id; nothing was added"},
+        200: {"model": AcceptedJob, "description": "This job had been submitted before under this id; nothing was added"},
         202: {"description": "Stored", "headers": {"Location": {"schema": {"type": "string"}, "description": "where its status is"}}},
     },
     openapi_extra=body_of(JobBody),
 )
 async def submit(request: Request) -> Response:
-    """Store one job. It ends in a final state, whatever happens to workers. With an `id` of your own the request can be repeated."""
+    """Store one job. It reaches a final state whatever happens to workers. With an `id` of your own the request can be repeated."""
     client, body = service_of(request).client, await parsed_body(request, JobBody)
     handle = await client.submit(*body.request())
     base = base_of(request)
@@ -59,9 +60,9 @@ async def submit(request: Request) -> Response:
     openapi_extra=body_of(BatchBody),
 )
 async def submit_batch(request: Request) -> Response:
-    """Store up to 1,000 jobs. All are checked first: one that is refused, or no room for all, refuses the batch; nothing new is stored.
+    """Store up to 1,000 jobs. If one is refused, or there is no room for all, nothing new is stored.
 
-    That an id is taken by another job is only known while storing: then the answer is 207 and says which.
+    An id that another job has is found only while storing: the answer is then 207, and names those jobs.
     """
     client, body, base = service_of(request).client, await _batch_body(request), base_of(request)
     try:
@@ -97,7 +98,7 @@ def _batch_problem(error: ValidationError) -> Problem:
 
 
 async def _described(client: Client, tasks: Sequence[str], handles: Sequence[JobHandle[Any]], base: str) -> list[dict[str, Any]]:
-    """An item for each: what the submission answered says all of a queued job; the others are asked for, in one call."""
+    """An item for each job. The reply to its submission is enough for a queued job; one more call asks for all others."""
     found = await _statuses(client, [handle.id for handle in handles if handle.first_state not in (Acceptance.queued, Acceptance.conflict)])
     return [_item(task, handle, found.get(handle.id), base) for task, handle in zip(tasks, handles, strict=True)]
 
@@ -108,7 +109,7 @@ async def _statuses(client: Client, ids: Sequence[str]) -> dict[str, JobStatus]:
     try:
         return {status.id: status for status in await client.statuses(ids) if status is not None}
     except StoreUnavailable:
-        return {}  # the jobs are stored: an error would make the caller submit them again
+        return {}  # an error would make the caller submit the jobs again, and they are stored
 
 
 def _item(task: str, handle: JobHandle[Any], status: JobStatus | None, base: str) -> dict[str, Any]:
