@@ -42,7 +42,7 @@ class Outcomes:
         """The provider said wait, which is no failure: the bucket is frozen for all jobs, and this one returns to its place in line."""
         job = attempt.job
         try:
-            bucket = attempt.open_context().bucket(error.limit)
+            bucket = attempt.bucket(error.limit)
         except ConfigurationError as unknown:
             return self.raised(attempt, task, unknown, str(unknown))
         said_s = retry_after_s(error.retry_after, wall_us() / MICROSECONDS)
