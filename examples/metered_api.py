@@ -18,11 +18,11 @@ And if Redis goes down: are all let in, or none? Say so: `on_error="local"` (eac
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal
 
 from fastapi import FastAPI
 
-from runner import KeyFunction, RateLimitMiddleware, Rule, Runner, SlidingWindow
+from runner import Runner, SlidingWindow
+from runner.asgi import KeyFunction, OnError, RateLimitMiddleware, Rule
 
 
 def build(
@@ -30,7 +30,7 @@ def build(
     *,
     per: float = 60,
     key: KeyFunction | None = None,
-    on_error: Literal["local", "open", "closed"] = "local",
+    on_error: OnError = "local",
     instances: int = 1,
 ) -> FastAPI:
     """The API: five requests in any `per` seconds, together or, with a `key`, for each of its values."""

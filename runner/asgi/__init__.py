@@ -2,6 +2,7 @@
 
 from runner.asgi.key_functions import KeyFunction, by_api_key, by_client_address, by_header, by_user
 from runner.asgi.middleware import RateLimitMiddleware
+from runner.asgi.request_limiter import OnError
 from runner.asgi.rule import Rule
 
-__all__ = ["KeyFunction", "RateLimitMiddleware", "Rule", "by_api_key", "by_client_address", "by_header", "by_user"]
+__all__ = ["KeyFunction", "OnError", "RateLimitMiddleware", "Rule", "by_api_key", "by_client_address", "by_header", "by_user"]

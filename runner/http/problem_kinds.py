@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from runner import (
+from runner import StoreUnavailable, UnknownJob
+from runner.errors import (
     AlreadyFinished,
     CannotRetry,
     ExceedsCapacity,
@@ -13,8 +14,6 @@ from runner import (
     JobIdConflict,
     StartOutOfRange,
     StoreFull,
-    StoreUnavailable,
-    UnknownJob,
     UnknownLimit,
     UnknownTask,
 )

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
-from runner import BacklogFull
+from runner.errors import BacklogFull
 from runner.http.problem_kinds import ERRORS, KINDS
 from runner.http.validation_errors import Fault, faults_of, shortened, summary
 

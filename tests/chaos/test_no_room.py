@@ -12,7 +12,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from runner import BacklogFull, Client, JobOptions, Runner, StoreFull, StoreUnavailable, Worker
+from runner import Client, JobOptions, Runner, StoreUnavailable, Worker
+from runner.errors import BacklogFull, StoreFull
 from runner.store.claims import ClaimRequest
 from runner.store.keys import Keys
 from tests import invariants

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI, Request, Response
 
-from runner import RateLimitMiddleware, Rule, Runner
+from runner import Runner
+from runner.asgi import RateLimitMiddleware, Rule
 from tests.eventually import eventually
 from tests.http.uvicorn_server import serving
 

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from examples.metered_api import build
-from runner import Runner, by_header
+from runner import Runner
+from runner.asgi import by_header
 from runner.asgi.circuit_breaker import LONGEST_PAUSE_S
 from tests.eventually import eventually
 from tests.http.metered import passed

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from runner import Limit, Quota, Rule, Runner, SlidingWindow, TokenBucket, by_api_key, by_client_address, by_header, by_user
+from runner import Limit, Quota, Runner, SlidingWindow, TokenBucket
+from runner.asgi import Rule, by_api_key, by_client_address, by_header, by_user
 from tests.app_internals import publish, store_of
 from tests.http.metered import metered, passed, serving_metered, statuses
 from tests.http.uvicorn_server import serving

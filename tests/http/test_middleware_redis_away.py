@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from runner import Rule, Runner, SlidingWindow, TokenBucket
+from runner import Runner, SlidingWindow, TokenBucket
+from runner.asgi import Rule
 from runner.asgi.circuit_breaker import LONGEST_PAUSE_S
 from tests.conftest import connect
 from tests.eventually import eventually

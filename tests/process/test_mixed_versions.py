@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from runner import Client, IncompatibleVersion
+from runner import Client
+from runner.errors import IncompatibleVersion
 from runner.jobs.job import Priority
 from runner.settings import load_settings
 from runner.store import data_format as wire

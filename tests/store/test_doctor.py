@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import AccessRefused, Client, ConfigurationError, NotPermitted, Runner, Worker
+from runner import Client, ConfigurationError, Runner, Worker
+from runner.errors import AccessRefused, NotPermitted
 from runner.settings import Settings
 from runner.store.doctor import REHEARSAL, Level, examine, refuse_unfit_server
 from runner.store.job_store import JobStore

@@ -38,7 +38,13 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "connection": frozenset({"redis_url"}),
     },
     "asgi": {"client": ANYTHING, "limits": ANYTHING, "store": frozenset({"Decision", "TakeAnswer"})},
-    "__init__": {"asgi": ANYTHING, "worker": ANYTHING, "client": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING},
+    "__init__": {
+        "worker": ANYTHING,
+        "client": ANYTHING,
+        "jobs": ANYTHING,
+        "limits": ANYTHING,
+        "store": frozenset({"Finding", "Level", "WorkerStatus"}),
+    },
     "http": {"__init__": ANYTHING},
     "cli": dict.fromkeys(
         ("client", "connection", "jobs", "limits", "store", "worker", "cli/loading", "cli/output", "cli/simulate"), ANYTHING
@@ -57,8 +63,8 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "__main__": {"cli": ANYTHING},
 }
 PUBLIC_NAMES_ONLY = {"runner/http", "api", "examples"}
-PUBLIC_ROOMS = {"runner", "runner.asgi", "runner.cli", "runner.http"}
-"""Where those may take names from: what is in `__all__` there."""
+PUBLIC_ROOMS = {"runner", "runner.asgi", "runner.cli", "runner.errors", "runner.http"}
+"""Where those may take names from, and users too; see `public_names`."""
 
 # Each power has one owner: package, call or text -> the rooms of `runner`, or `room/file`, that may use it.
 IMPORT_OWNERS = {
@@ -254,8 +260,12 @@ def private_names(source: Source) -> Iterator[str]:
 
 @cache
 def public_names(room: str) -> list[str]:
-    """What a room lets others use: its `__all__`."""
-    tree = ast.parse((ROOT / room.replace(".", "/") / "__init__.py").read_text())
+    """What a room lets others use: its `__all__`; of a room that is one file, what it defines."""
+    path = ROOT / room.replace(".", "/")
+    if not path.is_dir():
+        defined = ast.parse(path.with_suffix(".py").read_text()).body
+        return [node.name for node in defined if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_")]
+    tree = ast.parse((path / "__init__.py").read_text())
     lists = [node.value for node in tree.body if isinstance(node, ast.Assign) and dotted(node.targets[0]) == "__all__"]
     names: list[str] = ast.literal_eval(lists[0]) if lists else []
     return names

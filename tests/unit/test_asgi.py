@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from runner import ConfigurationError, RateLimitMiddleware, Rule, Runner, SlidingWindow, TokenBucket
+from runner import ConfigurationError, Runner, SlidingWindow, TokenBucket
+from runner.asgi import RateLimitMiddleware, Rule
 from runner.asgi.middleware import Receive, Send
 
 LIMIT = TokenBucket("calls", capacity=1, refill=1, every=3600)

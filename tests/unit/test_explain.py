@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Override, Pause, Quota, State, TokenBucket, explain
-from runner.jobs import JobError, summary
+from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Override, Pause, Quota, State, TokenBucket
+from runner.jobs import JobError, explain, summary
 from runner.jobs.words import clock_text, span
 
 NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)

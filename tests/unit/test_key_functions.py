@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from runner import ConfigurationError, by_api_key, by_client_address, by_header, by_user
+from runner import ConfigurationError
+from runner.asgi import by_api_key, by_client_address, by_header, by_user
 
 SECRET_KEY = "sk-live-0123456789"
 

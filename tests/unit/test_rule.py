@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from runner import Concurrency, ConfigurationError, Limit, Rule, TokenBucket, by_client_address, by_header
+from runner import Concurrency, ConfigurationError, Limit, TokenBucket
+from runner.asgi import Rule, by_client_address, by_header
 
 FREE = TokenBucket("free", rate="10/s")
 KEYED = TokenBucket("keyed", rate="10/s", key="{user}")

@@ -7,7 +7,8 @@ from contextlib import suppress
 import pytest
 from redis.asyncio import Redis
 
-from runner import AlreadyFinished, Backoff, JobCancelled, Runner, TokenBucket, UnknownJob
+from runner import Backoff, Runner, TokenBucket, UnknownJob
+from runner.errors import AlreadyFinished, JobCancelled
 from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually

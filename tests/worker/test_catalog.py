@@ -5,8 +5,9 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from runner import Client, JobOptions, Runner, StoreUnavailable, UnknownTask
+from runner import Client, JobOptions, Runner, StoreUnavailable
 from runner.client import session_of
+from runner.errors import UnknownTask
 from runner.store.job_store import JobStore
 from tests.app_internals import publish, store_of
 from tests.pace import Pace

@@ -7,7 +7,8 @@ from statistics import median
 import pytest
 from redis.asyncio import Redis
 
-from runner import AlreadyFinished, JobHandle, Runner, TokenBucket
+from runner import JobHandle, Runner, TokenBucket
+from runner.errors import AlreadyFinished
 from tests import invariants
 from tests.eventually import eventually
 from tests.pace import Pace

@@ -12,7 +12,6 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import (
-    AlreadyFinished,
     Concurrency,
     ConfigurationError,
     JobHandle,
@@ -23,6 +22,7 @@ from runner import (
     current_job,
     raise_rate_limited,
 )
+from runner.errors import AlreadyFinished
 from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually

@@ -6,8 +6,9 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from runner import BacklogFull, JobHandle, JobIdConflict, Runner, StoreUnavailable
+from runner import JobHandle, Runner, StoreUnavailable
 from runner.client import Task, session_of
+from runner.errors import BacklogFull, JobIdConflict
 from runner.jobs.job import Priority
 from runner.store.keys import Keys
 from tests.app_internals import publish, store_of

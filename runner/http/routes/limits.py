@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 from fastapi import Path, Request
 
-from runner import ConfigurationError, LimitStatus, UnknownLimit
+from runner import ConfigurationError, LimitStatus
+from runner.errors import UnknownLimit
 from runner.http import routing
 from runner.http.bodies import body_of, no_body, optional_body, parsed_body
 from runner.http.dependencies import TheClient
