@@ -1,4 +1,4 @@
-"""CircuitBreaker: after some failures in a row nobody asks any more, except one probe now and then. Pure; the time is passed in."""
+"""CircuitBreaker: after some failures in a row no request asks Redis, except one probe after each pause. Pure; the time is passed in."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ LONGEST_PAUSE_S = 2.0
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Closed: everybody asks. Open: one probe after each pause; the pause doubles with each probe that fails, up to two seconds."""
+    """Closed: every request asks. Open: one probe after each pause; the pause doubles with each probe that fails, up to two seconds."""
 
     failures: int = 0
     pause_s: float = 0.0
@@ -23,7 +23,7 @@ class CircuitBreaker:
     def try_ask(self, now_s: float) -> int | None:
         """None: do not ask. Otherwise ask, and give this number to `failed`.
 
-        A probe moves the next one on by itself, so there is never more than one, and one that is given up blocks nothing.
+        A probe sets the time of the next one at once: there is never more than one, and a probe whose request is gone blocks none.
         """
         if self.is_open:
             if now_s < self.next_probe_s:
@@ -32,13 +32,16 @@ class CircuitBreaker:
         return self.openings
 
     def succeeded(self) -> bool:
-        """An answer came in time. Whether that closed it."""
+        """Record an answer in time. Returns whether that closed the breaker."""
         was_open = self.is_open
         self.failures, self.pause_s = 0, 0.0
         return was_open
 
     def failed(self, asked: int, now_s: float) -> bool:
-        """No answer came in time. Whether that opened it. The stragglers of a wave asked before it opened count for nothing."""
+        """Record that no answer came in time. Returns whether that opened the breaker.
+
+        Calls that were sent before it opened do not count: they belong to the same outage.
+        """
         if asked != self.openings:
             return False
         self.failures += 1

@@ -1,4 +1,4 @@
-"""ClientAddresses: from which address a request comes. The caller's own word for it is never believed."""
+"""ClientAddresses: the address a request comes from. What the caller itself says about it is never believed."""
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -7,39 +7,39 @@ from typing import Any
 from runner.errors import ConfigurationError
 
 UNIX = "unix"
-"""A proxy that connects through a unix socket, and so has no address."""
+"""Stands for a proxy that connects through a unix socket, and has no address."""
 
 _Address = IPv4Address | IPv6Address
 _SUBSCRIBER_BITS = 64
 
 
 class ClientAddresses:
-    """The peer of the socket; of a request that comes from a trusted proxy, whom that proxy names.
+    """The peer of the socket, or if that is a trusted proxy, the address that the proxy names.
 
-    X-Forwarded-For is read from the right, as far as trusted proxies wrote it: each adds the peer it saw at the end, and what
-    stands to the left of the first stranger is that stranger's own invention. Raises `ConfigurationError`.
+    X-Forwarded-For is read from the right, as far as trusted proxies wrote it: each proxy appends the peer it saw, and everything
+    to the left of the first address that is not trusted may be forged by its owner. Raises `ConfigurationError`.
     """
 
     def __init__(self, trusted_proxies: Sequence[str] = ()) -> None:
         if isinstance(trusted_proxies, str):
-            message = f"trusted_proxies={trusted_proxies!r} is one text: give a list of addresses and networks"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"trusted_proxies={trusted_proxies!r} is one text: give a list of addresses and networks")
         self._trusts_unix = UNIX in trusted_proxies
         try:
             self._networks = [ip_network(text) for text in trusted_proxies if text != UNIX]
         except ValueError as error:
-            message = f"trusted_proxies: {error}; give addresses, networks like '10.0.0.0/8', or {UNIX!r} for a unix socket"
-            raise ConfigurationError(message) from error
+            raise ConfigurationError(
+                f"trusted_proxies: {error}; give addresses, networks like '10.0.0.0/8', or {UNIX!r} for a unix socket"
+            ) from error
 
     def of(self, scope: Mapping[str, Any]) -> str:
-        """The client's address, for a bucket's name. IPv6 by /64: whoever has one address of it has them all."""
+        """The client's address, for a bucket's name. IPv6 by /64, since a subscriber owns all addresses of it."""
         peer = scope.get("client")
         address = _parsed(str(peer[0])) if peer else None
         hops = [hop for name, value in scope["headers"] if name == b"x-forwarded-for" for hop in value.split(b",")]
         while hops and self._trusts(address):
             hop = _parsed(hops.pop().decode("latin-1"))
             if hop is None:
-                break  # the proxy does not know either: its own address stands for all it forwards like that
+                break  # the proxy does not know the address either: all such requests count for its own
             address = hop
         return _text(address)
 
@@ -48,7 +48,7 @@ class ClientAddresses:
 
 
 def _parsed(text: str) -> _Address | None:
-    """An address, with or without a port; an IPv4 address in IPv6 clothes is an IPv4 address."""
+    """An address, with or without a port; an IPv4 address that is mapped into IPv6 is an IPv4 address."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

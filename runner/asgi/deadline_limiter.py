@@ -1,4 +1,4 @@
-"""DeadlineLimiter: asks Redis for tokens within a deadline, or not at all. It never raises, and never waits longer."""
+"""DeadlineLimiter: asks Redis for tokens within a deadline, or not at all. It never raises and never waits longer."""
 
 import asyncio
 import logging
@@ -18,20 +18,20 @@ T = TypeVar("T")
 log = logging.getLogger("runner")
 
 _PUBLISH_EVERY_S = 3_600.0
-"""A quota needs a calendar that reaches ahead."""
+"""A quota needs a calendar that reaches into the future."""
 _LOOK_EVERY_S = 30.0
 _STARTUP_S = 1.0
 _MOST_WAITS = 3
 _HELD_UP = 1.2
-"""A wait that took so much longer than it should have was not Redis's: the loop of this process was held up meanwhile."""
+"""If a wait took so many times its timeout, the event loop of this process was blocked meanwhile, and Redis is not to blame."""
 
 
 class DeadlineLimiter:
-    """The limiter of an app, for callers that must answer at once. A circuit breaker spares its callers the wait while Redis is away.
+    """The limiter of an app, for callers that must answer at once. While Redis is away a circuit breaker spares them the wait.
 
-    A call that misses the deadline is not cancelled: that would cost its connection, and a slow Redis must not be met by a
-    storm of new ones. It may take its tokens yet, for somebody who was told None: the error is on the side of fewer.
-    It keeps its limits in the catalog by itself, as there may be no worker to do so.
+    A call that misses the deadline is not cancelled: that would cost its connection, and a slow Redis would have to accept many
+    new ones. So the call may still take tokens for a request that was decided without it: the limit lets fewer through, not more.
+    The limiter publishes its limits itself, since there may be no worker that does.
     """
 
     def __init__(self, runner: Runner, limits: Mapping[str, Limit], deadline_s: float) -> None:
@@ -50,7 +50,7 @@ class DeadlineLimiter:
         return max(self._breaker.next_probe_s - monotonic_s(), 0.0) if self._breaker.is_open else 0.0
 
     async def decide(self, needs: Sequence[Need]) -> Decision | None:
-        """Take all or nothing, at once; None if Redis did not say in time."""
+        """Take all or nothing, at once; None if Redis did not answer in time."""
         asked = self._breaker.try_ask(monotonic_s())
         if asked is None:
             return None
@@ -65,6 +65,7 @@ class DeadlineLimiter:
         return None
 
     async def _in_time(self, call: asyncio.Task[Any]) -> bool:
+        """Whether a call ends within the deadline; time for which this process was blocked does not count."""
         for _ in range(_MOST_WAITS):
             before_s = monotonic_s()
             await asyncio.wait({call}, timeout=self._deadline_s)
@@ -73,11 +74,11 @@ class DeadlineLimiter:
         return call.done()
 
     async def open(self) -> None:
-        """Connect, publish and load what the first request needs; after a second that goes on by itself."""
+        """Connect, publish and load what the first request needs; after a second the app starts without waiting for it."""
         await asyncio.wait({self._start(self._warm_up())}, timeout=_STARTUP_S)
 
     async def close(self) -> None:
-        """Let what is under way end; what does not is cancelled."""
+        """Let the calls in progress end, and cancel those that do not."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=self._runner.settings.command_timeout_s)
         for call in self._calls:
@@ -91,7 +92,7 @@ class DeadlineLimiter:
         began_s = monotonic_s()
         await publication.keep()
         if monotonic_s() - began_s > _MOST_WAITS * _HELD_UP * self._deadline_s:
-            raise StoreUnavailable("the limits could not be published in time")  # nobody waits for the tokens any more
+            raise StoreUnavailable("the limits could not be published in time")  # the request was decided without this call
         decision = await session.limiter.decide(needs)
         if decision.reason == "unpublished":  # Redis has lost its data
             await publication.keep(since_s=began_s)
@@ -108,7 +109,7 @@ class DeadlineLimiter:
         await session.limiter.decide([])
 
     async def _look(self) -> None:
-        """What is in force may be an override."""
+        """Read the limits in force: an operator may have overridden one."""
         self._looked_s = monotonic_s()
         session, _ = self._opened()
         for status in await session.store.limits(most_buckets=0):
@@ -116,7 +117,7 @@ class DeadlineLimiter:
                 self.allowances[status.name] = Allowance.of(status.policy)
 
     def _opened(self) -> tuple[Session, Publication]:
-        """The connection of the app, which has another one after it was closed, and the publication of the limits on it."""
+        """The app's session, and the publication of the limits on it. The app opens a new session after it was closed."""
         session = session_of(self._runner.client)
         if self._in_use is None or self._in_use[0] is not session:
             self._in_use = session, Publication(session.store, {}, self._limits, every_s=_PUBLISH_EVERY_S)
@@ -129,7 +130,7 @@ class DeadlineLimiter:
         return call
 
     def _ended(self, call: asyncio.Task[Any]) -> None:
-        """Whoever waited for it may be gone. What is not Redis being away is a defect, and logged as one; no request fails of it."""
+        """Log the error of a call, since its request may be gone. An error other than that Redis is away is a defect."""
         self._calls.discard(call)
         error = None if call.cancelled() else call.exception()
         if error is not None and not isinstance(error, RunnerError):
@@ -137,7 +138,7 @@ class DeadlineLimiter:
 
 
 def _fault(call: asyncio.Task[Any]) -> str | None:
-    """Why a call that has ended brought nothing."""
+    """Why a call that has ended has no answer; None if it has one."""
     if call.cancelled():
         return "the server stops"
     error = call.exception()

@@ -1,13 +1,13 @@
-"""LiveKeys: a bound on the distinct keys that are in use at a time, against callers that invent them. Pure; the time is passed in."""
+"""LiveKeys: bounds the distinct keys in use at a time, since callers can invent keys. Pure; the time is passed in."""
 
 from collections import OrderedDict
 
 OTHERS = "~others"
-"""The key of all that are beyond the bound: they share one bucket."""
+"""The key that all keys above the bound share, and so one bucket."""
 
 
 class LiveKeys:
-    """The keys of one limit that were used within `lives_s`: so long a bucket takes to be full again, and so to be no more."""
+    """The keys of one limit that were used within `lives_s`: after that time a bucket is full again, and Redis has forgotten it."""
 
     def __init__(self, most: int, lives_s: float) -> None:
         self._most = most
@@ -18,7 +18,7 @@ class LiveKeys:
         return len(self._used_s)
 
     def admit(self, key: str, now_s: float) -> bool:
-        """Whether this key has, or may have, a bucket of its own. In constant time on average."""
+        """Whether this key may have a bucket of its own. Takes constant time on average."""
         used_s = self._used_s
         while used_s and next(iter(used_s.values())) <= now_s - self._lives_s:
             used_s.popitem(last=False)

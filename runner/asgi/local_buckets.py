@@ -1,4 +1,4 @@
-"""LocalBuckets: this process's share of every limit, for as long as nobody can be asked. Pure; the time is passed in."""
+"""LocalBuckets: this process's share of every limit, while Redis cannot be asked. Pure; the time is passed in."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from runner.limits import BucketState, Need, TokenBucket
 
 
 class LocalTake(NamedTuple):
-    """What came of it: µs until it could be taken (0: it was), the bucket that lacks longest, and of each its tokens and next one."""
+    """`wait_us`: until all could be taken, 0 if they were; `bucket`: where the wait is longest; `left`: see `Decision`."""
 
     wait_us: int
     bucket: str
@@ -18,9 +18,9 @@ class LocalTake(NamedTuple):
 
 
 class LocalBuckets:
-    """A token bucket per key, whatever the kind of its limit; the least recently used go first when there are `most`.
+    """One token bucket per key for limits of every kind; above `most` the least recently used is forgotten.
 
-    They are kept when the shared ones can be asked again: an outage that comes and goes does not hand out its share each time.
+    They outlast an outage: if Redis goes away again and again, each outage continues with the buckets of the one before.
     """
 
     def __init__(self, most: int) -> None:
@@ -31,7 +31,7 @@ class LocalBuckets:
         return len(self._states)
 
     def take(self, needs: Sequence[Need], shares: Mapping[str, Allowance], now_us: int) -> LocalTake:
-        """Take all, or nothing. `shares` are this process's parts, by the name of the limit."""
+        """Take all or nothing. `shares` are this process's parts, by the name of the limit."""
         policies = [shares[need.limit].bucket() for need in needs]
         states = [
             self._states.get(need.bucket, BucketState(0, now_us)).refilled(policy, now_us)

@@ -1,4 +1,4 @@
-"""RateLimitMiddleware: pure ASGI, for any app. It decides before the body is read, and says 429 itself."""
+"""RateLimitMiddleware: pure ASGI, for any app. It decides before the body is read, and answers 429 itself."""
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -30,12 +30,12 @@ _STARTS = frozenset({"http.response.start", "websocket.accept"})
 class RateLimitMiddleware:
     """Holds the callers of an app to limits: `app.add_middleware(RateLimitMiddleware, runner=jobs, rules=[Rule(limit=...)])`.
 
-    All limits of a request are taken at once, or none is and it is refused. No worker and no leader is needed.
+    A request takes tokens of all its limits at once; if one lacks them it takes none and is refused. No worker is needed.
 
-    on_error: what decides while Redis is away or slower than `deadline` (seconds): "local" buckets of this process, each of
-    capacity / `instances` and that part of the rate; "open": all pass; "closed": none does (503).
+    on_error: what decides while Redis is away or slower than `deadline` (seconds): "local": buckets of this process, each with
+    capacity / `instances` and that part of the rate; "open": all requests pass; "closed": none does (503).
     trusted_proxies: addresses and networks whose X-Forwarded-For is believed, "unix" for a unix socket; none by default.
-    max_keys: distinct keys of one limit in use at a time; those beyond share one bucket.
+    max_keys: distinct keys of one limit in use at a time; further keys share one bucket.
     Raises `ConfigurationError` for anything that could never work.
     """
 
@@ -52,8 +52,7 @@ class RateLimitMiddleware:
         max_keys: int = 100_000,
     ) -> None:
         if deadline <= 0 or max_keys < 1:
-            message = f"deadline={deadline}, max_keys={max_keys} cannot be used: give more than 0"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"deadline={deadline}, max_keys={max_keys} cannot be used: give more than 0")
         self._app = app
         self._rules = tuple(rules)
         limits = {rule.limit.name: runner.limit(rule.limit) for rule in self._rules}
@@ -66,7 +65,7 @@ class RateLimitMiddleware:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, self._minding(receive), send)
+            await self._app(scope, self._following(receive), send)
             return
         needs = self._needs(scope) if scope["type"] in ("http", "websocket") else []
         if not needs:
@@ -74,14 +73,14 @@ class RateLimitMiddleware:
             return
         verdict = await self._request_limiter.decide(needs)
         if verdict.status is None:
-            await self._app(scope, receive, _telling(send, verdict))
+            await self._app(scope, receive, _with_fields(send, verdict))
         else:
             await _refuse(scope, send, verdict)
 
-    def _minding(self, receive: Receive) -> Receive:
-        """The app's start and end are this middleware's too."""
+    def _following(self, receive: Receive) -> Receive:
+        """Open and close the limiter with the app."""
 
-        async def minded() -> Message:
+        async def followed() -> Message:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self._deadline_limiter.open()
@@ -89,10 +88,10 @@ class RateLimitMiddleware:
                 await self._deadline_limiter.close()
             return message
 
-        return minded
+        return followed
 
     def _needs(self, scope: Scope) -> list[Need]:
-        """What a request takes: of each limit what the first rule that matches says."""
+        """What a request takes of each limit: the first rule for the limit that matches says it."""
         chosen: dict[str, Rule] = {}
         for rule in self._rules:
             if rule.limit.name not in chosen and rule.matches(scope):
@@ -112,26 +111,26 @@ class RateLimitMiddleware:
         try:
             value = rule.key and rule.key(scope)
         except Exception as error:
-            # It is the app's function, and none of this middleware's requests may fail: whoever it is, the address counts.
-            log.error("the key of a request for limit %r could not be told", rule.limit.name, exc_info=error)
+            # The function is the app's. A request must not fail because of this middleware, so its address counts instead.
+            log.error("the key function of limit %r failed, the address of the request counts", rule.limit.name, exc_info=error)
             value = None
         return value or f"address:{self._addresses.of(scope)}"
 
 
-def _telling(send: Send, verdict: Verdict) -> Send:
-    """The app's answers with the two RateLimit fields added."""
+def _with_fields(send: Send, verdict: Verdict) -> Send:
+    """Add the two RateLimit fields to the app's answer."""
     fields = rate_limit_fields(verdict)
 
-    async def told(message: Message) -> None:
+    async def sent(message: Message) -> None:
         if message["type"] in _STARTS:
             message = {**message, "headers": [*message.get("headers", ()), *fields]}
         await send(message)
 
-    return told
+    return sent
 
 
 async def _refuse(scope: Scope, send: Send, verdict: Verdict) -> None:
-    """Answer without the app, and without reading what the caller has to say."""
+    """Answer without calling the app, and without reading the body."""
     kind = "http"
     if scope["type"] == "websocket":
         if "websocket.http.response" not in (scope.get("extensions") or {}):

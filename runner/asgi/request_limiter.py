@@ -1,4 +1,4 @@
-"""RequestLimiter: the verdict on one request: what Redis decides, or while it is away what `on_error` says."""
+"""RequestLimiter: decides on one request: as Redis says, or while it is away as `on_error` says."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _NOT_THE_CALLERS_FAULT = frozenset({"paused", "frozen", "unpublished"})
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """What decides while Redis is away: this process's share as one of `instances`, or nothing: all pass, or none does.
+    """What decides while Redis is away: local buckets, with the share of one of `instances`, or none: all pass, or no request does.
 
     Raises `ConfigurationError`.
     """
@@ -32,15 +32,13 @@ class Fallback:
 
     def __post_init__(self) -> None:
         if self.on_error not in get_args(OnError):
-            message = f"on_error={self.on_error!r} is unknown (known: {', '.join(get_args(OnError))})"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"on_error={self.on_error!r} is unknown (known: {', '.join(get_args(OnError))})")
         if type(self.instances) is not int or self.instances < 1:
-            message = f"instances={self.instances!r} cannot be used: give how many processes serve this app, from 1"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"instances={self.instances!r} cannot be used: give how many processes serve this app, from 1")
 
 
 class RequestLimiter:
-    """Decides at once, and never raises. `most_local` bounds the buckets kept in this process."""
+    """Decides at once and never raises. `most_local` bounds the buckets kept in this process."""
 
     def __init__(self, limiter: DeadlineLimiter, fallback: Fallback, most_local: int) -> None:
         self._limiter = limiter
@@ -49,7 +47,7 @@ class RequestLimiter:
 
     async def decide(self, needs: Sequence[Need]) -> Verdict:
         """Take all these tokens, or none."""
-        needs = sorted(needs)  # the order in which a decision tells of them
+        needs = sorted(needs)  # a decision lists what is left in this order
         decision = await self._limiter.decide(needs)
         if decision is not None:
             return verdict_of(decision, needs, self._limiter.allowances)
@@ -64,7 +62,7 @@ class RequestLimiter:
 
 
 def verdict_of(decision: Decision, needs: Sequence[Need], allowances: Mapping[str, Allowance]) -> Verdict:
-    """A decision about these needs (sorted) as its caller is told of it."""
+    """What the caller is told of a decision about these (sorted) needs."""
     lacked = limit_name(decision.bucket)
     if decision.reason in _NOT_THE_CALLERS_FAULT:
         return Verdict("reduced", violated=(lacked,), retry_after_s=_whole_seconds(decision.wait_s or _PAUSED_RETRY_S))
@@ -79,7 +77,7 @@ def verdict_of(decision: Decision, needs: Sequence[Need], allowances: Mapping[st
     violated = tuple(
         name for name, need, standing in zip(names, needs, standings, strict=True) if standing.left < need.cost or name == lacked
     )
-    # Come back when the longest of these waits is over; no violated limit's own window may end later than that is said to be.
+    # Retry-After is the longest wait, so the fields of no violated limit may name a later time.
     told = tuple(
         Standing(standing.allowance, standing.left, retry_after_s if name == lacked else min(standing.effective_s, retry_after_s))
         if name in violated

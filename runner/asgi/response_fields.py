@@ -1,7 +1,7 @@
 """What a caller is told: RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-11), Retry-After, and a problem document.
 
-Both fields are Lists of RFC 9651: a String, the limit's name, with Integer parameters. A name needs no escapes: it has letters,
-digits, '.', '_' and '-' only.
+Both fields are Lists of RFC 9651: a String, which is the limit's name, with Integer parameters. The names need no escapes, since
+they consist of letters, digits, '.', '_' and '-'.
 """
 
 import json
@@ -14,7 +14,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def rate_limit_fields(verdict: Verdict) -> Headers:
-    """The two fields, if there is anything to tell; and when to come back, if the request was refused."""
+    """The two fields if a limit was asked, and for a refused request Retry-After."""
     headers: Headers = []
     if verdict.standings:
         policies = [f'"{s.allowance.limit}";q={s.allowance.quota};w={s.allowance.window_s}' for s in verdict.standings]
@@ -26,7 +26,7 @@ def rate_limit_fields(verdict: Verdict) -> Headers:
 
 
 def problem_document(verdict: Verdict) -> bytes:
-    """The body of a refusal (RFC 9457), of the types that section 5 of the draft registers. It names limits, never a caller's key."""
+    """The body of a refusal (RFC 9457), with the types that section 5 of the draft registers. It names limits, never a caller's key."""
     again = f"Try again in {verdict.retry_after_s} s."
     if verdict.outcome == "exceeded":
         allowances = [standing.allowance for standing in verdict.standings if standing.allowance.limit in verdict.violated]

@@ -1,4 +1,4 @@
-"""Rule: which requests take how much of which limit, and by which key."""
+"""Rule: which requests take how many tokens of which limit, and by which key."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -19,10 +19,10 @@ _PARAMETER = re.compile(r"\\\{[^/{}]*\\\}")
 class Rule:
     """Requests to `path` by one of `methods` (none given: all) take `cost` tokens of `limit`.
 
-    path: everything below it if it ends in "/", else just it; "{name}" stands for one segment, as in a route.
+    path: that path, and if it ends in "/" every path below it; "{name}" stands for one segment, as in a route.
     methods: "GET" means HEAD too, which runs the same code. A WebSocket's handshake is a GET.
-    cost: 0 makes an exception: of several rules with the same limit the first that matches counts.
-    key: for a limit with a key (`key="{user}"`), where its value comes from; see `by_client_address` and the like.
+    cost: 0 makes an exception: if several rules with the same limit match, the first one counts.
+    key: for a limit with a key (`key="{user}"`), the function that gives its value; see `by_client_address` and the like.
     Raises `ConfigurationError` for anything that could never work.
     """
 
@@ -35,36 +35,32 @@ class Rule:
     def __post_init__(self) -> None:
         about = f"rule for limit {self.limit.name!r}"
         if self.limit.fill_us is None:
-            message = f"{about}: it bounds how many run at once, not how many come; hold a slot in the handler, with Runner.slot"
-            raise ConfigurationError(message)
+            raise ConfigurationError(
+                f"{about}: it bounds how many run at once, not how many come; hold a slot in the handler, with Runner.slot"
+            )
         if type(self.cost) is not int or not 0 <= self.cost <= self.limit.capacity:
-            message = f"{about}: cost {self.cost!r} cannot be taken, its bucket holds {self.limit.capacity}"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{about}: cost {self.cost!r} cannot be taken, its bucket holds {self.limit.capacity}")
         if not self.path.startswith("/"):
-            message = f"{about}: path {self.path!r} must begin with '/'"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{about}: path {self.path!r} must begin with '/'")
         if isinstance(self.methods, str) or not all(_METHOD.fullmatch(method) for method in self.methods):
-            message = f"{about}: methods={self.methods!r} cannot be used: give a set like {{'POST', 'PUT'}}"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{about}: methods={self.methods!r} cannot be used: give a set like {{'POST', 'PUT'}}")
         if (self.key is None) != (self.limit.key is None):
             remedy = (
                 'give it one, like key="{client}"'
                 if self.limit.key is None
                 else "give the rule one, like key=by_client_address or by_header"
             )
-            message = f"{about}: the rule and the limit must both have a key, or none of them; {remedy}"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{about}: the rule and the limit must both have a key, or none of them; {remedy}")
         if self.limit.key is not None and len(set(template_fields(self.limit.key))) != 1:
-            message = f"{about}: its key {self.limit.key!r} names several values, and a rule gives one"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{about}: its key {self.limit.key!r} names several values, and a rule gives one")
 
     @property
     def field(self) -> str | None:
-        """The name in the limit's key that this rule gives a value for."""
+        """The name in the limit's key whose value this rule gives."""
         return None if self.limit.key is None else template_fields(self.limit.key)[0]
 
     def matches(self, scope: Scope) -> bool:
-        """Whether this rule speaks of a request, by its method and by its path as the app's routes see it."""
+        """Whether this rule applies to a request, by its method and by its path as the app's routes see it."""
         method = scope.get("method", "GET")
         if self.methods and method not in self.methods and not (method == "HEAD" and "GET" in self.methods):
             return False
@@ -72,7 +68,7 @@ class Rule:
 
 
 def route_path(scope: Scope) -> str:
-    """The path below the place where the app is mounted. It begins with a slash, even that of `OPTIONS *`."""
+    """The path below the app's mount point. It begins with a slash, even for `OPTIONS *`."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
     if root and (path == root or path.startswith(f"{root}/")):
         path = path[len(root) :]

@@ -1,4 +1,4 @@
-"""Verdict: what was decided about a request, and all that its caller may be told of it."""
+"""Verdict: the decision about a request, and all that its caller may be told of it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`admitted`; `exceeded`: the caller asked for more than its limits allow; `reduced`: it is not the caller's fault."""
+    """`admitted`; `exceeded`: the caller asked for more than its limits allow; `reduced`: refused through no fault of the caller."""
 
     outcome: Literal["admitted", "exceeded", "reduced"]
     standings: tuple[Standing, ...] = ()

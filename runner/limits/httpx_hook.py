@@ -1,6 +1,6 @@
-"""For handlers that call by httpx: a response that says "wait" becomes `RateLimited` by itself.
+"""A hook for httpx: a response that says "wait" raises `RateLimited` by itself.
 
-httpx is not imported: with all it imports it would be an eighth of a worker's memory, also of those that never call by it.
+This module does not import httpx, which with its own imports would take an eighth of a worker's memory.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Which buckets a job needs, and how they are written: the names that the scripts and the keys are made of."""
+"""Needs and the names of buckets: which buckets a job takes tokens of, and how scripts and keys spell them."""
 
 import hashlib
 import re
@@ -14,7 +14,7 @@ _DIGESTED = re.compile(r".{24}~[0-9a-f]{32}")
 
 
 class Need(NamedTuple):
-    """What one job takes of one bucket at its start; with `given_back` it returns it at its end."""
+    """What one job takes of one bucket at its start; with `given_back` the tokens come back at its end."""
 
     bucket: str
     cost: int
@@ -49,16 +49,15 @@ def key_value(what: str, template: str, args: Mapping[str, object]) -> str:
     for field in template_fields(template):
         value = args.get(field)
         if value is None or isinstance(value, (dict, list)):
-            message = f"{what} takes its key from argument {field!r}, which is {value!r}: give a text or a number"
-            raise InvalidArguments(message)
+            raise InvalidArguments(f"{what} takes its key from argument {field!r}, which is {value!r}: give a text or a number")
         values[field] = value
     return template.format_map(values)
 
 
 def encode_needs(needs: Iterable[Need], share: str = "", weight: int = 1) -> tuple[str, str]:
-    """(limits, line) as the scripts read them: "bucket=cost;bucket=cost!", and the buckets alone. "!" is given back at the end.
+    """(limits, line) as the scripts read them: "bucket=cost;bucket=cost!", and the buckets alone. "!": the tokens come back at the end.
 
-    Jobs of the same buckets share a line; a `share` (a tenant, say) gets a line of its own among them, served `weight` times as often.
+    Jobs that need the same buckets share a line; each `share` (a tenant, say) has its own, which is served `weight` times as often.
     """
     ordered = sorted(needs)
     if not ordered:
@@ -82,7 +81,7 @@ def key_text(text: str) -> str:
     """A value as part of a bucket's or a line's name: short, and free of the characters that separate names."""
     if text.isalnum() and text.isascii() and len(text) <= _LONGEST_PLAIN_KEY:
         return text
-    # "~" stands before a digest only, or a key could be made to look like another one's.
+    # "~" precedes a digest only: otherwise a caller could choose a key that looks like the digest of another key.
     quoted = quote(text, safe=":+,", errors="surrogatepass").replace("~", "%7E") or "%"
     if len(quoted) <= _LONGEST_PLAIN_KEY:
         return quoted
@@ -90,7 +89,7 @@ def key_text(text: str) -> str:
 
 
 def key_text_of(key: str) -> str:
-    """The same of a key that a person wrote: as it is, or as it stands in a bucket's name."""
+    """The same for a key that a person wrote, either as it is or as it appears in a bucket's name."""
     return key if key == "%" or _DIGESTED.fullmatch(key) else key_text(unquote(key))
 
 

@@ -20,8 +20,8 @@ _LIMIT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 class Limit:
     """One rule of a provider. `key` makes one bucket per value of the arguments it names: `key="{tenant_id}"`.
 
-    A kind is a class in a file of its own and a row of `KINDS`, and in store/lua/include/ a file of the same name: the scripts read
-    what `fields` publishes. Everything else asks a limit by the attributes and methods below, and knows no kind by name.
+    A kind is a class in its own file and a row of `KINDS`; in store/lua/include/ it is a file of the same name, and the scripts read
+    what `published` returns. All other code uses the attributes and methods below, and knows no kind by name.
     """
 
     kind: ClassVar[str]

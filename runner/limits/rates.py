@@ -1,4 +1,4 @@
-"""Rates in words, and the integers below which all arithmetic is exact."""
+"""Rates in words, and the bound below which integers are exact in the scripts."""
 
 import re
 
@@ -28,12 +28,10 @@ def parse_rate(rate: str) -> tuple[int, int]:
     """(tokens, µs) of a rate in words: "10/s", "100/min", "5/10s", "1000/day". Raises `ConfigurationError`."""
     match = _RATE.fullmatch(rate)
     if match is None or match[3] not in _UNITS_US:
-        message = f'rate {rate!r} is not understood: write tokens per time, like "10/s", "100/min", "5/10s" or "1000/day"'
-        raise ConfigurationError(message)
+        raise ConfigurationError(f'rate {rate!r} is not understood: write tokens per time, like "10/s", "100/min", "5/10s" or "1000/day"')
     tokens, every_us = int(match[1]), int(match[2] or 1) * _UNITS_US[match[3]]
     if tokens < 1 or every_us < 1:
-        message = f"rate {rate!r} never lets anything through: tokens and time must be at least 1"
-        raise ConfigurationError(message)
+        raise ConfigurationError(f"rate {rate!r} never lets anything through: tokens and time must be at least 1")
     return tokens, every_us
 
 

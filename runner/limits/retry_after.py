@@ -1,4 +1,4 @@
-"""What a provider says about when to come back, in every form providers use, as seconds. Pure; capped by the caller."""
+"""Reads when a provider says to come back, in every form that providers use, as seconds. Pure; its callers cap the result."""
 
 import math
 import re
@@ -12,7 +12,7 @@ _UNIT_S = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _RATE_LIMIT_T = re.compile(r";\s*t\s*=\s*(\d+)")
 _RATE_LIMIT_R = re.compile(r";\s*r\s*=\s*(\d+)")
 _EPOCH_FROM_S = 1_000_000_000.0
-"""A reset above this is an instant since 1970, not a duration: 30 years is no wait."""
+"""A reset above this is an instant in seconds since 1970: as a duration it would be 30 years."""
 _RESETS = ("x-ratelimit-reset-requests", "x-ratelimit-reset-tokens", "x-ratelimit-reset", "ratelimit-reset", "x-rate-limit-reset")
 
 
@@ -27,11 +27,11 @@ class HasHeaders(Protocol):
 
 
 def retry_after_s(said: object, now_s: float) -> float | None:
-    """Seconds to wait, from a number, a timedelta, a response or its headers; None if nothing (readable) was said.
+    """Seconds to wait, from a number, a timedelta, a response or its headers; None if they say nothing that can be read.
 
-    Of a response, the first that is there: `retry-after-ms`, `Retry-After` (RFC 9110: seconds or a date), the `RateLimit`
-    field of draft-ietf-httpapi-ratelimit-headers (a policy with r=0, its t), `x-ratelimit-reset*` (seconds, "6m0s", or an
-    instant). `now_s` is the time since 1970 for dates and instants.
+    The first of these headers counts: `retry-after-ms`, `Retry-After` (RFC 9110: seconds or a date), the `RateLimit` field of
+    draft-ietf-httpapi-ratelimit-headers (the t of a policy with r=0), `x-ratelimit-reset*` (seconds, "6m0s", or an instant).
+    `now_s` is the time since 1970, to which dates and instants are compared.
     """
     if isinstance(said, bool) or said is None:
         return None
@@ -87,7 +87,7 @@ def _reset(value: str, now_s: float) -> float | None:
 
 
 def _is_spent(name: str, headers: Mapping[str, str]) -> bool:
-    """Whether the counter that belongs to a reset is at zero, or is not told."""
+    """Whether the counter that belongs to a reset is at zero, or is missing."""
     return _number(headers.get(name.replace("reset", "remaining"))) in (None, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""simulate: the events of a plan, one after the other: jobs submitted, tokens landed, slots free again. Pure; time is a number."""
+"""simulate: plays the events of a plan one after the other: jobs are submitted, tokens land, slots become free. Pure; time is a number."""
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ MOST_JOBS = 1_000_000
 class JobGroup:
     """`count` equal jobs of one tenant, submitted together. `at_us` counts from the beginning; `cost` is tokens by limit name.
 
-    `args` are arguments of the task; an argument that a key or `fair_by` names and that is not given is the tenant.
+    `args` are arguments of the task; an argument that a key or `fair_by` names has the tenant as its default.
     """
 
     tenant: str
@@ -31,31 +31,30 @@ class JobGroup:
 def simulate(
     spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], *, slots: int, window: int = 64, start_us: int = 0
 ) -> Drain:
-    """What would become of these jobs of one task on otherwise idle workers with `slots` slots together.
+    """When these jobs of one task would start and end on otherwise idle workers with `slots` slots together.
 
     `spec` says how the task uses its limits (cost, fair shares, weights), `window` is the setting of that name, `start_us` the
-    instant at which it begins: a quota's calendar asks for it. Takes no account of retries, priorities and `max_wait`.
-    Raises `SubmissionRefused` for jobs that the engine would refuse, `ConfigurationError` for numbers that cannot be.
+    instant of the beginning, which the calendar of a quota needs. Retries, priorities and `max_wait` are left out.
+    Raises `SubmissionRefused` for jobs that the engine would refuse, `ConfigurationError` for impossible numbers.
     """
     if slots < 1:
-        message = f"{slots} slots run nothing: give 1 or more"
-        raise ConfigurationError(message)
+        raise ConfigurationError(f"{slots} slots run nothing: give 1 or more")
     if len({limit.name for limit in limits}) < len(limits):
-        message = f"two limits have one name ({', '.join(limit.name for limit in limits)}): rename one"
-        raise ConfigurationError(message)
+        raise ConfigurationError(f"two limits have one name ({', '.join(limit.name for limit in limits)}): rename one")
     run = _Run(Lines(limits, max(window, slots), start_us), slots)
     run.play(_jobs(spec, limits, groups, start_us))
     return drain_of(limits, run.starts, [job.work for job in run.lines.failed], slots=slots, start_us=start_us)
 
 
 def _jobs(spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], start_us: int) -> list[tuple[int, Work]]:
-    """(count, what they have in common) of every group, in the order of submission."""
+    """Every group as (count, what its jobs have in common), in the order of submission."""
     named = {name for template in (spec.fair_by, *(limit.key for limit in limits)) if template for name in template_fields(template)}
     planned = []
     for group in groups:
         if group.count < 1 or group.at_us < 0 or group.duration_us < 0:
-            message = f"{group.count} jobs at {group.at_us} µs for {group.duration_us} µs cannot be: give a count from 1 and times from 0"
-            raise ConfigurationError(message)
+            raise ConfigurationError(
+                f"{group.count} jobs at {group.at_us} µs for {group.duration_us} µs cannot be: give a count from 1 and times from 0"
+            )
         args = {**dict.fromkeys(named, group.tenant), **group.args}
         submission = prepare(spec, limits, b"{}", args, JobOptions(id="simulated", cost=group.cost))
         weight = submission.line.rpartition("*")[2] if "*" in submission.line else "1"
@@ -64,20 +63,19 @@ def _jobs(spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], s
         planned.append((group.count, work))
     total = sum(count for count, _ in planned)
     if total > MOST_JOBS:
-        message = f"{total} jobs are more than the {MOST_JOBS} that can be simulated: give fewer, the pattern repeats"
-        raise ConfigurationError(message)
+        raise ConfigurationError(f"{total} jobs are more than the {MOST_JOBS} that can be simulated: give fewer, the pattern repeats")
     return sorted(planned, key=lambda row: row[1].submitted_us)
 
 
 class _Run:
-    """Workers with so many free slots, and what they run."""
+    """The workers: their free slots, and the jobs they run."""
 
     def __init__(self, lines: Lines, slots: int) -> None:
         self.lines = lines
         self.starts: list[Start] = []
         self._free = slots
         self._running: list[tuple[int, int, Job]] = []
-        """By the instant of the end; the number keeps jobs that end together in the order of their starts."""
+        """(end, number, job); the number keeps jobs that end at the same instant in the order of their starts."""
 
     def play(self, planned: list[tuple[int, Work]]) -> None:
         upcoming, submitted = planned[::-1], 0

@@ -1,4 +1,4 @@
-"""Lines: the waiting jobs and the buckets they need, in virtual time. The moves of lua/include/lines.lua and lua/include/release.lua on plain values."""
+"""Lines: the waiting jobs and the buckets they need, in virtual time. What lua/include/lines.lua and release.lua do, on plain values."""
 
 import math
 from bisect import insort
@@ -11,11 +11,11 @@ from runner.limits import Bucket, Limit, Need
 from runner.simulation.wakes import Wakes
 
 _UNKNOWN_US = 30_000_000
-"""A wait nobody can know is looked at again after so long, if nothing happens before."""
+"""When to look again if a wait cannot be computed and no other event happens before."""
 _PASS_US = 60_000_000
 _LEAST_PATIENCE_US = 1_000_000
 _MOST_RELEASED = 500
-"""By one look of the leader, who is here always before the workers."""
+"""By one call of the leader, which acts before the workers here."""
 _LEAST_QUANTUM = 4
 _MOST_STEPS = 500
 
@@ -41,7 +41,7 @@ class Job(NamedTuple):
 
 
 class _ServedBucket:
-    """A bucket, what of it is spoken for by released jobs, and the lines that wait at it, by pass."""
+    """A bucket, the tokens that released jobs have reserved, and the lines that wait at it, by pass."""
 
     __slots__ = ("bucket", "full_since_us", "limit", "name", "period_us", "released", "reserved", "waiting")
 
@@ -53,11 +53,11 @@ class _ServedBucket:
         self.reserved = self.released = 0
         self.waiting: list[tuple[float, str]] = []
         self.full_since_us: int | None = None
-        """Set while lines wait for nothing but room among its released jobs: the next start wakes them."""
+        """Set while lines wait only for room among its released jobs: the next start wakes them."""
 
 
 class Lines:
-    """Jobs from their submission to the moment they can start: `ready`, in the order of the stream. The caller sets `now_us`."""
+    """Jobs from their submission until they can start: `ready`, in the order of the stream. The caller sets `now_us`."""
 
     def __init__(self, limits: Iterable[Limit], window: int, now_us: int) -> None:
         self.now_us = now_us
@@ -75,7 +75,7 @@ class Lines:
         return self._wakes.next_us()
 
     def submit(self, job: Job) -> None:
-        """Ready, if nobody waits before it and all its buckets can serve it; else into its line."""
+        """Make a job ready if no job waits before it and all its buckets can serve it; otherwise put it into its line."""
         needs, line = job.work.needs, job.work.line
         if self._lines.get(line):
             self._lines[line].append(job)
@@ -98,7 +98,7 @@ class Lines:
         self._join(job.work, at, wait_us)
 
     def start(self, job: Job) -> None:
-        """Take what was reserved for it."""
+        """Take the tokens that were reserved for a job."""
         for need in job.work.needs:
             bucket = self._bucket(need)
             bucket.bucket.take(need.cost, self.now_us, job.id)
@@ -107,7 +107,7 @@ class Lines:
             self._wake_waiters(job.work.needs)
 
     def end(self, job: Job) -> None:
-        """Give back what it held, and wake those who wait for it."""
+        """Give back the slots that a job held, and wake the lines that wait for them."""
         needs = job.work.needs
         if not any(need.given_back for need in needs):
             return
@@ -118,7 +118,7 @@ class Lines:
         self._wake_waiters(needs)
 
     def release(self) -> bool:
-        """Serve the buckets that are due, each in turn and none for long. Returns whether any was."""
+        """Serve the buckets that are due, each for its part of the budget. Returns whether any was due."""
         budget = _MOST_RELEASED
         due = self._wakes.take_due(self.now_us, budget)
         quantum = max(-(-budget // len(due)), _LEAST_QUANTUM) if due else 0
@@ -174,7 +174,7 @@ class Lines:
         return released
 
     def _join(self, work: Work, bucket: _ServedBucket, wait_us: int, line_pass: float | None = None, *, first_of_all: bool = False) -> None:
-        """Put a line behind those that wait for this bucket, its pass within theirs: it neither starves nor is starved."""
+        """Let a line wait at this bucket with a pass within those of the others: then it neither starves them nor is starved."""
         if bucket.waiting:
             lowest, highest = bucket.waiting[0][0], bucket.waiting[-1][0] + work.stride
             if line_pass is None:
@@ -186,7 +186,7 @@ class Lines:
             self._wakes.set_earlier(bucket.name, self.now_us + wait_us)
 
     def _leave(self, line: str, bucket: _ServedBucket, line_pass: float) -> None:
-        """An emptied line leaves; while others wait there its pass is kept, or one job at a time would always be first."""
+        """Remove an empty line. Its pass is kept while others wait: a tenant that submits one job at a time would always be first."""
         bucket.waiting.pop(0)
         if bucket.waiting:
             self._passes[line] = (line_pass, self.now_us + _PASS_US)
@@ -203,12 +203,12 @@ class Lines:
         return bucket
 
     def _wait_us(self, bucket: _ServedBucket, cost: int) -> int:
-        """The wait after what is spoken for."""
+        """The wait once the reserved tokens are taken."""
         wait_us = bucket.bucket.wait_us(cost, self.now_us, bucket.reserved)
         return _UNKNOWN_US if wait_us is None else wait_us
 
     def _lacking(self, needs: Sequence[Need]) -> tuple[_ServedBucket | None, int]:
-        """The bucket that is lacked for longest, and for how long; None if all can serve now."""
+        """The bucket with the longest wait, and that wait; None if all can serve now."""
         worst, longest_us = None, 0
         for need in needs:
             bucket = self._bucket(need)
@@ -218,11 +218,11 @@ class Lines:
         return worst, longest_us
 
     def _full(self, needs: Sequence[Need]) -> _ServedBucket | None:
-        """A bucket with as many released jobs as may wait for a worker."""
+        """A bucket that has as many released jobs as its window allows."""
         return next((bucket for bucket in map(self._bucket, needs) if bucket.released >= self._window), None)
 
     def _is_exhausted(self, needs: Sequence[Need]) -> bool:
-        """Whether a spent quota says that its jobs fail rather than wait."""
+        """Whether a limit is spent whose jobs then fail instead of waiting."""
         return any(self._is_spent(self._bucket(need), need.cost) for need in needs)
 
     def _is_spent(self, bucket: _ServedBucket, cost: int) -> bool:
@@ -240,7 +240,7 @@ class Lines:
                 self._wakes.set_earlier(bucket.name, self.now_us)
 
     def _is_woken_by_an_end(self, bucket: _ServedBucket, wait_us: int) -> bool:
-        """Whether looking again could find nothing new before a job gives back."""
+        """Whether only the end of a running job can shorten the wait, so that no timer is needed."""
         return wait_us > 0 and bucket.limit.gives_back and bucket.reserved == 0
 
     def _reserve(self, needs: Iterable[Need]) -> None:
@@ -259,7 +259,7 @@ class Lines:
                 bucket.full_since_us = None
 
     def _hold_for(self, work: Work, lacked: _ServedBucket, wait_us: int) -> bool:
-        """Keep the line's place at its scarcer buckets while it waits for a more plentiful one, or it could be overtaken for ever."""
+        """Reserve the line's scarcer tokens while it waits for more plentiful ones: otherwise other lines could always take them first."""
         held = [need for need in work.needs if self._is_held(self._bucket(need), need.cost, lacked, wait_us)]
         if held:
             self._holds[work.line] = held

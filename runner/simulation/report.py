@@ -1,4 +1,4 @@
-"""What came of a simulation: how long it took, what each tenant waited, and how near each limit came to its bound."""
+"""The result of a simulation: how long it took, how long each tenant waited, and how near each limit came to its bound."""
 
 import math
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ from runner.simulation.lines import Work
 
 
 class Start(NamedTuple):
-    """One row of the log that all is measured from."""
+    """One row of the log of starts, from which everything is measured."""
 
     at_us: int
     work: Work
@@ -19,9 +19,9 @@ class Start(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TenantReport:
-    """One tenant's jobs. Instants count from the beginning, waits from each job's submission; None where nothing started.
+    """One tenant's jobs. Instants count from the beginning, waits from each job's submission; None if no job started.
 
-    `failed` found a quota spent that fails rather than waits.
+    `failed` jobs found a spent quota whose jobs fail instead of waiting.
     """
 
     tenant: str
@@ -38,9 +38,9 @@ class TenantReport:
 class LimitReport:
     """One limit: the most tokens taken of one of its buckets in any window of its own length, next to what it allows.
 
-    `window_us` is None where the window is no length: a quota's is the calendar period, a concurrency's the moment.
-    `utilisation`: of what its busiest bucket could have let through from the first submission to the last start, the part
-    that was used. `least_cost`: the fewest tokens that a job took of it, 0 if one took none.
+    `window_us` is None for a window without a fixed length: a calendar period, or for a concurrency one moment.
+    `utilisation`: the part that was used of what its busiest bucket could have let through from the first submission to the
+    last start. `least_cost`: the fewest tokens that a job took of it, 0 if one took none.
     """
 
     limit: Limit
@@ -54,7 +54,10 @@ class LimitReport:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """The whole course, tenants with the most jobs first. `drain_us` is from the beginning to the end of the last job; `starts` are (µs from the beginning, tenant)."""
+    """The whole course. `drain_us` is from the beginning to the end of the last job, `starts` are (µs from the beginning, tenant).
+
+    Tenants with the most jobs come first.
+    """
 
     jobs: int
     failed: int
@@ -68,7 +71,7 @@ class Drain:
 
 
 def drain_of(limits: Sequence[Limit], starts: Sequence[Start], failed: Sequence[Work], *, slots: int, start_us: int) -> Drain:
-    """Measure a course from its log of starts alone, as one would measure the real thing."""
+    """Measure a course from its log of starts alone, as if it came from real workers."""
     ends_us = [start.at_us + start.work.duration_us for start in starts]
     drain_us = max((*ends_us, *(work.submitted_us for work in failed), start_us)) - start_us
     busy_us = sum(start.work.duration_us for start in starts)

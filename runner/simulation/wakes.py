@@ -1,15 +1,15 @@
-"""Wakes: when each bucket with waiting lines can next serve one."""
+"""Wakes: the instant at which each bucket with waiting lines can next serve one."""
 
 import heapq
 
 
 class Wakes:
-    """Names by instant, like a sorted set: of equal instants the name that sorts first comes first."""
+    """Names by instant, like a sorted set of Redis: equal instants are in the order of the names."""
 
     def __init__(self) -> None:
         self._due: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
-        """May hold outdated rows: a row counts while it says what `_due` says."""
+        """Also holds outdated rows: a row counts only if `_due` has the same instant."""
 
     def set(self, name: str, due_us: int) -> None:
         if self._due.get(name) != due_us:
@@ -17,7 +17,7 @@ class Wakes:
             heapq.heappush(self._heap, (due_us, name))
 
     def set_earlier(self, name: str, due_us: int) -> None:
-        """A wake is only ever brought forward by those who know of one reason for it."""
+        """Bring a wake forward, never back: the caller knows one reason to wake, and there may be an earlier one."""
         known_us = self._due.get(name)
         if known_us is None or due_us < known_us:
             self.set(name, due_us)
@@ -34,7 +34,7 @@ class Wakes:
         return None
 
     def take_due(self, now_us: int, most: int) -> list[tuple[int, str]]:
-        """Up to `most` that are due, in order; who takes one sets its next."""
+        """Remove and return up to `most` that are due, in order; the caller sets the next wake of each."""
         due: list[tuple[int, str]] = []
         while len(due) < most:
             first_us = self.next_us()

@@ -1,4 +1,4 @@
-"""Limits: the catalog of tasks and limits, tokens for code that is no job, and limits changed live. One method per script."""
+"""Limits: the catalog of tasks and limits, tokens without a job, and changes of limits. One method per script."""
 
 import json
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ class Limits(Calendars):
     # The catalog
 
     async def publish(self, tasks: dict[str, str], limits: Sequence[Limit], since_us: int = 0) -> tuple[int, list[str]]:
-        """Put tasks (name -> JSON) and limits into the catalog. `since_us` is what the first call answered, 0 in that call.
+        """Put tasks (name -> JSON) and limits into the catalog. `since_us` is 0 in the first call, then what that call returned.
 
-        Returns the instant since which this process publishes, and the names of the limits that changed. Raises `IncompatibleVersion`.
+        Returns the instant of this process's first publication, and the names of the limits that changed. Raises `IncompatibleVersion`.
         """
         rest: list[scripts.Argument] = [part for item in tasks.items() for part in item]
         for limit in limits:
@@ -54,28 +54,28 @@ class Limits(Calendars):
     # Tokens without a job
 
     async def take(self, ticket: str, limits: str, line: str, *, lapse_us: int = 0, wait_us: int = 0) -> replies.Decision:
-        """Take tokens now, or with `wait_us` stand in line for them: the ticket's end is announced like a job's."""
+        """Take tokens now, or with `wait_us` wait in line for them; the end of the ticket is announced like the end of a job."""
         answer = await self._run(
             "take", id=ticket, limits=limits, line=line, lapse_us=lapse_us, stand_in_line=int(wait_us > 0), max_wait_us=wait_us
         )
         return replies.decision(answer)
 
     async def hold(self, ticket: str, limits: str, lapse_us: int) -> int:
-        """A sign of life of whoever took concurrency slots, or with 0 their return; how many buckets are still held."""
+        """Keep the concurrency slots of a ticket for another `lapse_us`, or with 0 give them back. Returns how many buckets it still holds."""
         return int(await self._run("hold", id=ticket, limits=limits, lapse_us=lapse_us))
 
     # Control
 
     async def override(self, name: str, policy: str, duration_us: int, reason: str) -> bool:
-        """Put other numbers in force (JSON), or with "" those of the code. Returns False for an unknown limit."""
+        """Put another policy (JSON) in force, or with "" that of the code. Returns False for an unknown limit."""
         return await self._run("override", name=name, policy=policy, duration_us=duration_us, reason=reason) is not None
 
     async def pause(self, name: str, *, on: bool, reason: str) -> bool:
-        """Let nothing more start under a limit, or let jobs start again. Returns False for an unknown limit."""
+        """Let no more jobs start under a limit, or let them start again. Returns False for an unknown limit."""
         return await self._run("pause", name=name, on=int(on), reason=reason) is not None
 
     async def freeze(self, bucket: str, duration_us: int, reason: str) -> int | None:
-        """Freeze a bucket, or with 0 release it: µs for which it is frozen now, None for an unknown limit."""
+        """Freeze a bucket, or with 0 release it. Returns the µs for which it is frozen now, None for an unknown limit."""
         answer = await self._run("freeze", bucket=bucket, duration_us=duration_us, reason=reason)
         return None if answer is None else int(answer)
 
