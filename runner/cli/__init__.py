@@ -1,4 +1,4 @@
-"""The command line. Only this package prints, and only it ends the process."""
+"""The command line. Only this room prints, and only it ends the process."""
 
 from runner.cli.app import main
 

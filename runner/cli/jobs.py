@@ -1,4 +1,4 @@
-"""The commands about jobs: submit, status, explain, cancel, retry; and who works on them."""
+"""The commands about jobs: submit, status, explain, cancel and retry; and workers, which lists the workers."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from runner.errors import InvalidArguments, InvalidOption
 from runner.jobs import JobOptions, JobStatus, State, summary
 
 JobId = Annotated[str, typer.Argument(help="The job's id.")]
-Wait = Annotated[float | None, typer.Option("--wait", help="Wait up to so many seconds for the job to end.", show_default=False)]
+Wait = Annotated[float | None, typer.Option("--wait", help="Wait up to this many seconds for the job to end.", show_default=False)]
 
 
 @about_queue
@@ -26,7 +26,7 @@ def submit(
     priority: Annotated[str | None, typer.Option(help="high, normal or low.", show_default=False)] = None,
     delay: Annotated[float | None, typer.Option(help="Seconds before it may start.", show_default=False)] = None,
     max_wait: Annotated[
-        float | None, typer.Option("--max-wait", help="Seconds after which it is given up if it has not started.", show_default=False)
+        float | None, typer.Option("--max-wait", help="Seconds after which it expires if it has not started.", show_default=False)
     ] = None,
     cost: Annotated[
         list[str] | None,
@@ -34,7 +34,7 @@ def submit(
     ] = None,
     wait: Wait = None,
 ) -> None:
-    """Submit one job by name and print its id and where it is. Exit code 1 if it failed meanwhile."""
+    """Submit one job by name and print its id and state. Exit code 1 if it failed meanwhile."""
     options = JobOptions(id=job_id, priority=priority, delay=delay, max_wait=max_wait, cost=_costs(cost or []))
     arguments = _parsed(args)
 
@@ -47,7 +47,7 @@ def submit(
 
 @about_queue
 def status(target: Target, job_id: JobId, wait: Wait = None) -> None:
-    """Print where a job is, what it waits for and when it will start, or how it ended. Exit code 1 if it failed."""
+    """Print the state of a job: what it waits for and when it will start, or how it ended. Exit code 1 if it failed."""
 
     async def act(client: Client) -> JobStatus:
         return await client.wait(client.job(job_id).id, wait or 0)
@@ -57,7 +57,7 @@ def status(target: Target, job_id: JobId, wait: Wait = None) -> None:
 
 @about_queue
 def explain(target: Target, job_id: JobId) -> None:
-    """Say in a few sentences why a job is where it is, with numbers, and what to do next."""
+    """Explain in a few sentences why a job is in its state, with numbers, and what to do next."""
 
     async def ask(client: Client) -> tuple[JobStatus, list[str]]:
         status = await client.status(client.job(job_id).id)
@@ -73,7 +73,7 @@ def explain(target: Target, job_id: JobId) -> None:
 
 @about_queue
 def cancel(target: Target, job_id: JobId) -> None:
-    """Stop a job. A running one ends when its handler does; cancelling twice is the same answer."""
+    """Stop a job. A running one ends when its handler does; a second cancel has the same answer."""
     _print(target.ask(lambda client: client.cancel(job_id)), as_json=target.json)
 
 
@@ -85,7 +85,7 @@ def retry(target: Target, job_id: JobId) -> None:
 
 @about_queue
 def workers(target: Target) -> None:
-    """The workers that hold a lease, and which of them leads."""
+    """List the workers that hold a lease, and which of them leads."""
     found = target.ask(lambda client: client.workers())
     if target.json:
         for worker in found:

@@ -1,4 +1,4 @@
-"""The commands about limits: see them, change them live, pause, resume, freeze and release them."""
+"""The commands about limits: list, show, change, pause, resume, freeze and release them in a running queue."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated
@@ -12,11 +12,11 @@ from runner.clock import MICROSECONDS, wall_us
 from runner.jobs import frozen, overridden, paused, span
 from runner.limits import BucketStatus, LimitStatus
 
-app = typer.Typer(help="See limits, and change them while everything runs.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="See limits, and change them in a running queue.", no_args_is_help=True, rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(help="Name of the limit.")]
 Bucket = Annotated[str, typer.Argument(help='The bucket: the limit\'s name, or with a key like "tenant/t7".')]
-Reason = Annotated[str, typer.Option(help="Why; shown to everybody who waits.")]
+Reason = Annotated[str, typer.Option(help="Why; shown with every job that waits.")]
 
 _STATE = ("TOKENS", "WAITING", "NEXT TOKEN")
 
@@ -24,7 +24,7 @@ _STATE = ("TOKENS", "WAITING", "NEXT TOKEN")
 @app.command("list")
 @about_queue
 def list_limits(target: Target) -> None:
-    """Every limit: what the code says, what overrides it, tokens, and who waits."""
+    """List every limit: its numbers, what overrides them, tokens, and jobs that wait."""
     limits = target.ask(lambda client: client.limits())
     if target.json:
         for limit in limits:
@@ -41,7 +41,7 @@ def list_limits(target: Target) -> None:
 @app.command()
 @about_queue
 def show(target: Target, name: Name) -> None:
-    """One limit as it stands."""
+    """Show one limit and its buckets."""
     _act(target, lambda client: client.control.show(name))
 
 
@@ -59,7 +59,7 @@ def set_limit(
     duration: Annotated[float | None, typer.Option(help="Seconds after which the code's numbers are back; else until restored.")] = None,
     reason: Reason = "",
 ) -> None:
-    """Put other numbers in force, at once, for every worker. Jobs that wait are timed anew."""
+    """Replace the numbers of a limit at once, for every worker. Jobs that wait get a new time."""
     numbers = {"rate": rate, "burst": burst, "capacity": capacity, "refill": refill, "every": every, "per": per}
     _act(target, lambda client: client.control.override(name, duration=duration, reason=reason, **numbers))
 
@@ -67,21 +67,21 @@ def set_limit(
 @app.command()
 @about_queue
 def restore(target: Target, name: Name) -> None:
-    """Go back to what the code says."""
+    """Go back to the numbers in the code."""
     _act(target, lambda client: client.control.restore(name))
 
 
 @app.command()
 @about_queue
 def pause(target: Target, name: Name, reason: Reason = "") -> None:
-    """Let nothing more start under a limit; what waits stays in line."""
+    """Let no more jobs start under a limit. Jobs that wait stay in line."""
     _act(target, lambda client: client.control.pause(name, reason))
 
 
 @app.command()
 @about_queue
 def resume(target: Target, name: Name) -> None:
-    """Let a paused limit go on."""
+    """End the pause of a limit."""
     _act(target, lambda client: client.control.resume(name))
 
 
@@ -136,7 +136,7 @@ def _details(limit: LimitStatus, now_s: float) -> Iterator[str]:
         for line in columns(rows):
             yield f"  {line}"
     else:
-        yield "  nobody waits at any of its buckets"
+        yield "  no job waits at any of its buckets"
 
 
 def _state(limit: LimitStatus, bucket: BucketStatus) -> tuple[str, str, str]:
@@ -146,7 +146,7 @@ def _state(limit: LimitStatus, bucket: BucketStatus) -> tuple[str, str, str]:
 
 
 def _notes(limit: LimitStatus, now_s: float) -> list[str]:
-    """What holds for all buckets of a limit."""
+    """Notes on all buckets of a limit."""
     notes = [paused(limit.paused, now_s)] if limit.paused else []
     notes += [overridden(limit, limit.override, now_s)] if limit.override else []
     return notes + _freeze(limit, now_s)

@@ -1,4 +1,4 @@
-"""What a command loads late: the user's app, or the demonstration's, and what only some commands need."""
+"""What a command imports while it runs: the app of --app, and modules that only some commands need."""
 
 import importlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The commands that stay: worker, api, dev and demo. Each says at its start where it is connected and what it serves."""
+"""The commands that run until stopped: worker, api and dev, and the demonstration. Each prints its queue and server at its start."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ MaxBacklog = Annotated[
 RecordStarts = Annotated[bool, typer.Option("--record-starts", help="Log every start in Redis, to measure the rate.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log the course of things, not only what is wrong.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log informational lines, not only warnings.")]
 
 
 def worker(
@@ -52,7 +52,7 @@ def worker(
     json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run jobs until stopped. SIGTERM or Ctrl-C drains; twice stops at once, and the jobs go back."""
+    """Run jobs until stopped. SIGTERM or Ctrl-C lets running jobs finish; a second one stops at once and gives them back."""
     log_to_stderr(verbose=verbose)
     options = {
         "redis_url": redis_url,
@@ -76,7 +76,7 @@ def api(
     json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Serve the HTTP API of the app's queue. It needs the app only for the queue's name; tasks are known from the workers."""
+    """Serve the HTTP API of the app's queue. It uses only the queue's name of the app: workers publish the tasks."""
     log_to_stderr(verbose=verbose)
     runner = load(app, redis_url=redis_url, max_backlog=max_backlog)
     with _server_of(runner) as server:
@@ -93,7 +93,7 @@ def dev(
     max_backlog: MaxBacklog = None,
     verbose: Verbose = False,
 ) -> None:
-    """Everything in one process, for development: embedded server, API and a worker."""
+    """Run embedded server, API and a worker in one process, for development."""
     log_to_stderr(verbose=verbose)
     runner = load(app, redis_url=redis_url, concurrency=concurrency, max_backlog=max_backlog)
     with _server_of(runner) as server:
@@ -107,13 +107,13 @@ def demo() -> None:
 
 
 def _lease_options(lease: float | None) -> dict[str, float]:
-    """A shorter lease is renewed, and lapsed ones are looked for, in proportion."""
+    """A lease, and the pauses between renewals and between looks for lapsed leases in proportion to it."""
     return {} if lease is None else {"lease_s": lease, "renew_s": lease * 0.3, "reclaim_s": min(2.0, lease * 0.2)}
 
 
 @contextmanager
 def _server_of(runner: Runner) -> Iterator[str]:
-    """Where the queue lives, in words; the embedded server of this folder is started, or attached to, if no URL is given."""
+    """The server of the queue, in words. Without a URL, starts the embedded server of this folder or attaches to it."""
     url = runner.settings.redis_url
     folder = Path.cwd() if url is None else embedded_folder(url)
     if url is not None and folder is None:
@@ -140,7 +140,7 @@ async def _work(runner: Runner, server: str, *, as_json: bool) -> None:
     _announce("worker", runner, server, as_json=as_json)
     worker = Worker(runner)
     with Signals(worker.stop, runner.settings.drain_s):
-        leaders = asyncio.create_task(_tell_leader(worker, as_json=as_json))
+        leaders = asyncio.create_task(_print_leader(worker, as_json=as_json))
         await worker.run()
         leaders.cancel()
     if as_json:
@@ -150,8 +150,8 @@ async def _work(runner: Runner, server: str, *, as_json: bool) -> None:
         say(f"worker stopped; {left}")
 
 
-async def _tell_leader(worker: Worker, *, as_json: bool) -> None:
-    """Say under which id this worker works, and who leads, once it is known."""
+async def _print_leader(worker: Worker, *, as_json: bool) -> None:
+    """Print the id of this worker and the leader, once they are known."""
     await worker.working.wait()
     if as_json:
         say_json({"event": "working", "worker": worker.id, "slots": worker.slots, "leader": worker.leader})
@@ -166,7 +166,7 @@ async def _serve_alone(runner: Runner, host: str, port: int, *, as_json: bool, b
 
 
 async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_json: bool, build: Callable[..., Any] | None = None) -> None:
-    """Until a signal. The server takes the signals while it serves, and tells of them."""
+    """Serve until a signal. The server handles the signals meanwhile, and reports each."""
 
     def listening(url: str) -> None:
         if as_json:
@@ -179,7 +179,7 @@ async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_j
 
 
 async def _develop(runner: Runner, server: str, host: str, port: int) -> None:
-    """API and worker side by side; a signal ends the one and drains the other."""
+    """Run API and worker side by side. A signal stops the API and drains the worker."""
     _announce("dev", runner, server, as_json=False)
     worker = Worker(runner)
     try:

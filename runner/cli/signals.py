@@ -1,4 +1,4 @@
-"""Signals of the commands that stay: the first asks to stop, each further one to hurry; a process that does not end by then is ended."""
+"""Signals of commands that run until stopped. A process that has not ended in time after a signal ends itself."""
 
 import asyncio
 import logging
@@ -12,15 +12,15 @@ from typing import Any, Self
 log = logging.getLogger("runner")
 
 _MARGIN_S = 10.0
-"""Beyond the time running jobs get: for clean-up, signing off, and a busy machine."""
+"""Added to the time that running jobs get: for clean-up, signing off, and a busy machine."""
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Signals:
     """While entered, SIGTERM and SIGINT call `stop` on the event loop.
 
-    Python's own handlers, not the loop's: a handler that blocks the loop for ever cannot keep the process from being ended
-    `grace_s` (and some seconds) after the first signal, and some seconds after the second.
+    The handlers are Python's, not the loop's, and a thread ends the process: some seconds more than `grace_s` after the first
+    signal, and some seconds after the second. So a job's handler that blocks the loop cannot keep the process alive.
     """
 
     def __init__(self, stop: Callable[[], object], grace_s: float) -> None:
@@ -31,7 +31,7 @@ class Signals:
         self._former: dict[signal.Signals, Any] = {}
 
     def received(self) -> None:
-        """What a signal does; to be called by whoever takes the signals meanwhile."""
+        """Do what a signal does. Code that handles the signals itself, such as a server, calls this at each."""
         self._loop.call_soon_threadsafe(self._stop)
         deadline = threading.Timer(self._patience_s, _end_process, [self._patience_s])
         deadline.daemon = True

@@ -219,7 +219,7 @@ def test_the_text_shows_the_picture_the_tenants_and_the_limits() -> None:
     assert re.search(r"^a +100 +0 s +9 s ", text, re.MULTILINE)
     assert re.search(r"^stripe +10/s, burst 20 +30 +30 +in any 1 s +100%", text, re.MULTILINE)
     assert re.search(r"^slots +24 +100 +at once +6%", text, re.MULTILINE)
-    assert "what holds the jobs back: stripe." in text
+    assert "this holds the jobs back: stripe." in text
 
 
 def test_the_text_fits_a_narrow_terminal_and_shortens_many_tenants() -> None:
@@ -228,7 +228,7 @@ def test_the_text_fits_a_narrow_terminal_and_shortens_many_tenants() -> None:
     result = run("--limit", "stripe=1/s", "--jobs", jobs, width=80)
 
     assert max(map(len, result.output.splitlines())) <= 80
-    assert "and 10 more, who waited less" in result.output
+    assert "and 10 more, which waited less" in result.output
 
 
 def test_markup_in_the_name_of_a_tenant_is_only_text(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a run came to, from what was recorded while it ran. Pure functions: nothing here is assumed, and nothing is asked."""
+"""The result of a run, computed from what was recorded while it ran. Pure functions."""
 
 import math
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from runner.clock import MICROSECONDS
 from runner.limits import TokenBucket
 
 MOST_LATE_S = 2.0
-"""A killed worker may have led the refill loop: waiting jobs then start so much later, and no more."""
+"""The killed worker may have led the refill loop: waiting jobs then start up to this much later."""
 
 _SHOWN_WINDOW_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: the instants at which tokens were taken (Redis's clock), what became of the jobs, what the upstream saw."""
+    """One run: when tokens were taken, by Redis's clock; how the jobs ended; what the upstream saw."""
 
     starts_us: Sequence[int]
     submitted: int
@@ -28,7 +28,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the summary: what was measured, next to what it has to be."""
+    """One line of the summary: what was measured, and what was expected."""
 
     name: str
     measured: str
@@ -37,7 +37,7 @@ class Finding:
 
 
 def findings(run: Run, limit: TokenBucket) -> list[Finding]:
-    """The summary of a run under `limit`. The run was good if each of them is right."""
+    """The summary of a run under `limit`. The run kept the promises if each finding is right."""
     starts = len(run.starts_us)
     taken_s, permitted_s = span_s(run.starts_us), shortest_s(limit, starts)
     most, bound = most_within(run.starts_us, _SHOWN_WINDOW_S), limit.bound(_SHOWN_WINDOW_S)
@@ -63,7 +63,7 @@ def span_s(instants_us: Sequence[int]) -> float:
 
 
 def shortest_s(limit: TokenBucket, starts: int) -> float:
-    """The least time `limit` permits from the first to the last of so many starts, beginning with a full bucket."""
+    """The least time that `limit` permits from the first to the last of so many starts, if the bucket is full at first."""
     return max(math.ceil((starts - limit.capacity) / limit.refill), 0) * limit.every_us / MICROSECONDS
 
 

@@ -1,4 +1,4 @@
-"""The demonstration: real calls to a metered service through API, workers and a kill, then what was measured. It ends by itself."""
+"""The demonstration: jobs that call a metered service, submitted over HTTP, run by workers of which one is killed; then a summary."""
 
 import asyncio
 import os
@@ -25,19 +25,19 @@ WORKERS = 2
 LEASE_S = 3.0
 TICK_S = 0.1
 PATIENCE_S = 20.0
-"""How much longer than permitted a run may take before it is given up."""
+"""How much longer than the limit permits a run may take before it is abandoned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How many jobs there are, and the limit the service enforces; it should be the one the workers keep."""
+    """How many jobs there are, and the limit that the service enforces, which should be the one that the workers keep."""
 
     jobs: int = 60
     enforced: TokenBucket = METERED
 
 
 async def run(console: Console, scenario: Scenario | None = None) -> int:
-    """Run the demonstration; the exit code, 0 if everything measured is as promised."""
+    """Run the demonstration. Returns the exit code: 0 if everything measured is as promised."""
     scenario = scenario or Scenario()
     upstream, view = Upstream(scenario.enforced), View(console, METERED)
     _introduce(view, scenario)
@@ -60,7 +60,7 @@ def _introduce(view: View, scenario: Scenario) -> None:
 
 
 async def _started(children: Children, redis_url: str) -> str:
-    """Start the API and the workers; the API's URL, once all of them can be used."""
+    """Start the API and the workers. Returns the URL of the API, once all of them are ready."""
     common = ("--app", "runner.cli.demo.tasks:jobs", "--redis-url", redis_url, "--json")
     children.start("api", "api", "--port", "0", *common)
     names = [f"worker {number}" for number in range(1, WORKERS + 1)]
@@ -72,13 +72,12 @@ async def _started(children: Children, redis_url: str) -> str:
 
 
 async def _submitted(api_url: str, port: int, count: int) -> list[str]:
-    """Submit over HTTP; the ids that were accepted. Raises `RunnerError`."""
+    """Submit over HTTP. Returns the ids of the jobs. Raises `RunnerError`."""
     wanted = [{"task": call_metered.name, "args": {"number": number, "port": port}} for number in range(count)]
     async with httpx.AsyncClient(base_url=api_url, trust_env=False) as http:
         answer = await http.post("/v1/jobs/batch", json={"jobs": wanted})
     if answer.status_code != httpx.codes.ACCEPTED:
-        message = f"the API refused the jobs: {answer.status_code} {answer.text[:500]}"
-        raise RunnerError(message)
+        raise RunnerError(f"the API refused the jobs: {answer.status_code} {answer.text[:500]}")
     return [job["id"] for job in answer.json()["jobs"]]
 
 
@@ -95,7 +94,7 @@ async def _measured(client: Client, upstream: Upstream, statuses: Sequence[JobSt
 
 
 class _Stage:
-    """One run as it goes on: looks at the jobs, shows them, and kills a worker halfway."""
+    """One run: watches the jobs, shows them, and kills a worker halfway."""
 
     def __init__(self, client: Client, upstream: Upstream, view: View, ids: Sequence[str]) -> None:
         self._client = client
@@ -104,10 +103,10 @@ class _Stage:
         self._ids = ids
         self._began_s = monotonic_s()
         self._killed: int | None = None
-        self._told_of_return = False
+        self._has_shown_return = False
 
     async def played(self) -> list[JobStatus | None]:
-        """The jobs once all are final, or when time is up."""
+        """The jobs, once all are final or the time is up."""
         until_s = shortest_s(METERED, len(self._ids)) + PATIENCE_S
         while True:
             statuses = await self._client.statuses(self._ids)
@@ -117,8 +116,8 @@ class _Stage:
                 return statuses
             if self._killed is None and now.done >= len(statuses) // 2:
                 await self._kill_a_worker(only_leader=now.done < len(statuses) * 2 // 3)
-            elif not self._told_of_return and any(job is not None and job.crashes and job.state is State.running for job in statuses):
-                self._told_of_return = True
+            elif not self._has_shown_return and any(job is not None and job.crashes and job.state is State.running for job in statuses):
+                self._has_shown_return = True
                 self._view.tell(self._elapsed_s, "its jobs run again on the other worker")
             await asyncio.sleep(TICK_S)
 
@@ -138,7 +137,7 @@ class _Stage:
         )
 
     async def _kill_a_worker(self, *, only_leader: bool) -> None:
-        """SIGKILL a worker while its calls are in their first half, so that their answers are lost for certain."""
+        """SIGKILL a worker while its calls are in their first half, so that their answers are lost."""
         for worker in await self._client.workers():
             pid = worker.pid or 0
             arrivals_s = self._upstream.under_way(str(pid))

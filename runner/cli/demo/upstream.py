@@ -1,6 +1,6 @@
-"""A metered service such as one pays for: counts calls, keeps its own limit, answers 429 beyond it, prices what it served.
+"""A metered service: counts calls, enforces its own limit by its own clock, answers 429 beyond it, and prices what it served.
 
-It knows nothing of the queue: it sees calls as they arrive, by its own clock.
+It does not know the queue.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import json
 import socket
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
@@ -29,8 +29,8 @@ Receive = Callable[[], Awaitable[Message]]
 class Meter:
     """Admits calls as long as no window of any length holds more than the limit permits.
 
-    A caller spends a token before its call is on the way, and not all ways take equally long: calls started within W arrive
-    within W + jitter. So a window of W may hold what the limit permits in W + `jitter_s`, and not one more.
+    A caller spends a token before it sends its call, and calls take different times to arrive: those sent within W arrive within
+    W + jitter. So a window of W may hold as many calls as the limit permits in W + `jitter_s`.
     """
 
     def __init__(self, limit: TokenBucket, jitter_s: float) -> None:
@@ -39,7 +39,7 @@ class Meter:
         self._arrivals: deque[float] = deque(maxlen=_REMEMBERED)
 
     def admits(self, now_s: float) -> bool:
-        """Whether a call that arrives now is within the limit; then it is counted."""
+        """Whether a call that arrives now is within the limit. If so, it counts."""
         together = 1
         for arrival_s in reversed(self._arrivals):
             together += 1
@@ -61,7 +61,7 @@ class Upstream:
 
     @property
     def price_eur(self) -> float:
-        """What the accepted calls cost, those without a caller left to hear the answer included."""
+        """The price of the accepted calls, including those whose caller has gone."""
         return round(self.accepted * PRICE_EUR, 6)
 
     def answers(self, number: int) -> int:
@@ -73,7 +73,7 @@ class Upstream:
         return sorted(self._begun.get(caller, {}).values())
 
     def stats(self) -> dict[str, Any]:
-        """What the provider's bill would say."""
+        """The numbers of a provider's bill."""
         return {
             "calls": self.accepted + self.refused,
             "accepted": self.accepted,
@@ -126,13 +126,13 @@ async def _hangs_up(receive: Receive, *, within_s: float) -> bool:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the program around."""
+        """The surrounding program handles signals."""
         yield
 
 
 @asynccontextmanager
 async def serving(upstream: Upstream) -> AsyncIterator[int]:
-    """Serve on a free port of loopback, which is what is given; at the end every connection is closed."""
+    """Serve on a free port of loopback, and give the port. At the end every connection is closed."""
     config = uvicorn.Config(upstream, lifespan="off", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1)
     server = _Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -141,5 +141,4 @@ async def serving(upstream: Upstream) -> AsyncIterator[int]:
             yield listener.getsockname()[1]
         finally:
             server.should_exit = True
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.gather(task, return_exceptions=True)

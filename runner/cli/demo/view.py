@@ -1,4 +1,4 @@
-"""What the demonstration looks like: a block that is redrawn in place on a terminal, a line a second everywhere else."""
+"""How the demonstration looks: a block that is redrawn in place on a terminal, a line each second everywhere else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _LABEL = 9
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The run at one moment. `eta_s` is None when nobody waits in line."""
+    """The run at one moment. `eta_s` is None while no job waits in line."""
 
     elapsed_s: float
     tokens: int
@@ -31,7 +31,7 @@ class Snapshot:
 
 
 class View:
-    """Shows one run; use it in a `with`, which ends the redrawing."""
+    """Shows one run. Use it in a `with`, whose end stops the redrawing."""
 
     def __init__(self, console: Console, limit: TokenBucket) -> None:
         self._console = console
@@ -57,7 +57,7 @@ class View:
             self._console.print(Text(f"{_at(now.elapsed_s)}  tokens {now.tokens:>2}  ").append_text(_counts(now)), soft_wrap=True)
 
     def tell(self, elapsed_s: float, text: str) -> None:
-        """Something happened; the line stays."""
+        """An event: a line that stays."""
         self.say(f"{_at(elapsed_s)}  {text}", "yellow")
 
     def say(self, text: str, style: str = "") -> None:
@@ -65,7 +65,7 @@ class View:
         self._console.print(Text(text, style), soft_wrap=True)
 
     def conclude(self, findings: Sequence[Finding]) -> None:
-        """The summary: every finding with what it has to be."""
+        """The summary: every finding with what was expected."""
         names, measured = max(len(f.name) for f in findings), max(len(f.measured) for f in findings)
         self.say("")
         for finding in findings:

@@ -1,4 +1,4 @@
-"""`python -m runner simulate`: what limits mean for a list of jobs, before anything runs."""
+"""`python -m runner simulate`: how long a list of jobs takes under limits, as text, JSON or a picture. Nothing runs."""
 
 from runner.cli.simulate.command import simulate
 

@@ -1,4 +1,4 @@
-"""What a picture of a course shows, for the terminal and for SVG alike: starts per bar of time with their bound, and words for numbers."""
+"""What a picture of a course shows, on a terminal and in SVG: starts in each bar of time with their bound, and numbers in words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -56,16 +56,16 @@ def tick_width(span_us: int, most: int) -> int:
 
 
 def _most_starts(report: LimitReport, width_us: int) -> int | None:
-    """Most starts that a limit allows in any window; None if it bounds none, or not every job's."""
+    """Most starts that a limit allows in any window; None if it does not bound the starts of all jobs."""
     if report.least_cost == 0 or report.limit.fill_us is None:
         return None
     return report.limit.bound(width_us / MICROSECONDS) * report.buckets // report.least_cost
 
 
 def in_words(microseconds: int | None, *, brief: bool = False) -> str:
-    """A duration as one would say it, in one or two units: "0.35 s", "12.3 s", "1 min 41 s", "3 h 20 min", "2 d 4 h".
+    """A duration in one or two units: "0.35 s", "12.3 s", "1 min 41 s", "3 h 20 min", "2 d 4 h".
 
-    With `brief` ten or more of a unit are said without a second.
+    With `brief` a duration of ten or more of a unit has no second one.
     """
     if microseconds is None:
         return "-"
@@ -110,7 +110,7 @@ def headline(drain: Drain) -> str:
 
 
 def tightest(drain: Drain) -> str | None:
-    """The limit, or the slots, that hold the jobs back most: what is used by at least nine tenths, if anybody waited."""
+    """What holds the jobs back most: the limit, or the slots, of which at least nine tenths are used. None if no job waited."""
     used = [(report.utilisation, report.limit.name) for report in drain.limits] + [(drain.slot_utilisation, "slots")]
     most, name = max(used)
     return name if most >= 0.9 and any(report.wait_max_us for report in drain.tenants) else None

@@ -1,4 +1,4 @@
-"""The command: limits and jobs from the command line, from code or from a file; the course as text, JSON or a picture."""
+"""The command simulate: takes limits and jobs from the command line, from code or from a file, and shows the course."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from rich.console import Console
 
 from runner.cli.loading import load
 from runner.cli.output import say, say_json
-from runner.cli.simulate.chart import chart_of
+from runner.cli.simulate.document import document
 from runner.cli.simulate.grammar import limit_forms, parse_jobs, parse_limit, parse_pairs, read_jobs
 from runner.cli.simulate.svg import draw
 from runner.cli.simulate.text import show
@@ -35,7 +35,11 @@ Limits = Annotated[
 ]
 Jobs = Annotated[
     str | None,
-    typer.Option("--jobs", help="How many, of whom: a:1000,b:10 and with a second to submit them at b:10@5.", show_default=False),
+    typer.Option(
+        "--jobs",
+        help="Jobs of each tenant, like a:1000,b:10; with the second at which they are submitted, like b:10@5.",
+        show_default=False,
+    ),
 ]
 File = Annotated[
     Path | None,
@@ -45,9 +49,9 @@ File = Annotated[
         show_default=False,
     ),
 ]
-Duration = Annotated[float, typer.Option("--duration", help="Seconds that each job runs, where the file does not say.", min=0)]
+Duration = Annotated[float, typer.Option("--duration", help="Seconds that each job runs, unless the file says otherwise.", min=0)]
 Slots = Annotated[int | None, typer.Option("--slots", help="Slots of all workers together (100).", show_default=False)]
-Cost = Annotated[str | None, typer.Option("--cost", help="Tokens a job takes, where not 1: openai=800,stripe=2.", show_default=False)]
+Cost = Annotated[str | None, typer.Option("--cost", help="Tokens a job takes, if not 1: openai=800,stripe=2.", show_default=False)]
 Weights = Annotated[str | None, typer.Option("--weights", help="Fair shares that are not equal: a=3,b=1.", show_default=False)]
 Fair = Annotated[
     bool | None,
@@ -73,13 +77,14 @@ def simulate(
     json: AsJson = False,
     svg: Svg = None,
 ) -> None:
-    """Say how long these jobs would take under these limits, and who would wait how long. Nothing runs: time is only counted."""
+    """Show how long these jobs would take under these limits, and how long each tenant would wait. Nothing runs: time is simulated."""
     extra = [parse_limit(text) for text in limit or ()]
     costs = parse_pairs(cost, "cost")
     groups = _groups(jobs, file, round(duration * MICROSECONDS), costs)
     if app is None and task is None and not extra:
-        message = "there is no limit to keep: give --limit 'stripe=10/s,burst=20', or --task (and --app) to take those of a task"
-        raise ConfigurationError(message)
+        raise ConfigurationError(
+            "there is no limit to keep: give --limit 'stripe=10/s,burst=20', or --task (and --app) to take those of a task"
+        )
     if app is None and task is None:
         settings, limits = Settings(), tuple(extra)
         spec = TaskSpec("simulated", {}, tuple(one.name for one in limits), fair_by=_FAIR_BY)
@@ -100,8 +105,7 @@ def _groups(jobs: str | None, file: Path | None, duration_us: int, cost: dict[st
     groups = [replace(group, cost=cost) for group in parse_jobs(jobs, duration_us)] if jobs else []
     groups += read_jobs(file, duration_us, cost) if file else []
     if not groups:
-        message = "there are no jobs: give --jobs a:1000,b:10, or --file with one JSON object a line"
-        raise ConfigurationError(message)
+        raise ConfigurationError("there are no jobs: give --jobs a:1000,b:10, or --file with one JSON object a line")
     return groups
 
 
@@ -110,25 +114,25 @@ def _task(runner: Runner, name: str | None) -> Task[..., Any]:
     if name is None and len(runner.tasks) == 1:
         return next(iter(runner.tasks.values()))
     if name not in runner.tasks:
-        message = f"unknown task {name!r} on queue {runner.queue!r} (known: {', '.join(runner.tasks) or 'none'}): name one with --task"
-        raise UnknownTask(message)
+        raise UnknownTask(
+            f"unknown task {name!r} on queue {runner.queue!r} (known: {', '.join(runner.tasks) or 'none'}): name one with --task"
+        )
     return runner.tasks[name]
 
 
 def _merged(own: Iterable[Limit], given: Iterable[Limit]) -> tuple[Limit, ...]:
-    """A given limit takes the place of the task's own of that name: what would be, if."""
+    """The task's limits; a given one replaces the task's limit of that name."""
     return tuple({limit.name: limit for limit in (*own, *given)}.values())
 
 
 def _check_costs(spec: TaskSpec, groups: Iterable[JobGroup]) -> None:
-    """A cost that is an argument of the task has to be given: there are no arguments here. Raises `ConfigurationError`."""
+    """A cost that is an argument of the task must be given, because these jobs have no arguments. Raises `ConfigurationError`."""
     for limit, argument in spec.cost.items():
         if isinstance(argument, str) and any(limit not in group.cost and argument not in group.args for group in groups):
-            message = (
+            raise ConfigurationError(
                 f"task {spec.name!r} takes the cost of limit {limit!r} from its argument {argument!r}: "
                 f'give --cost {limit}=NUMBER, or "args": {{"{argument}": NUMBER}} in each line of --file'
             )
-            raise ConfigurationError(message)
 
 
 def _show(drain: Drain, svg: Path | None, *, json: bool) -> None:
@@ -136,52 +140,12 @@ def _show(drain: Drain, svg: Path | None, *, json: bool) -> None:
         try:
             svg.write_text(draw(drain), encoding="utf-8")
         except OSError as error:
-            message = f"the picture cannot be written to {str(svg)!r}: {error.strerror}; name a file in a folder that exists"
-            raise ConfigurationError(message) from error
+            raise ConfigurationError(
+                f"the picture cannot be written to {str(svg)!r}: {error.strerror}; name a file in a folder that exists"
+            ) from error
     if json:
-        say_json(as_json(drain))
+        say_json(document(drain))
         return
     show(Console(), drain)
     if svg is not None:
         say(f"\nThe picture is in {svg}")
-
-
-def as_json(drain: Drain) -> dict[str, Any]:
-    """A course for machines, in seconds."""
-    chart = chart_of(drain, 60)
-    return {
-        "jobs": drain.jobs,
-        "failed": drain.failed,
-        "drain_s": _seconds(drain.drain_us),
-        "slots": {"slots": drain.slots, "most_running": drain.most_running, "utilisation": round(drain.slot_utilisation, 4)},
-        "tenants": [
-            {
-                "tenant": report.tenant,
-                "jobs": report.jobs,
-                "failed": report.failed,
-                "first_start_s": _seconds(report.first_start_us),
-                "last_start_s": _seconds(report.last_start_us),
-                "wait_p50_s": _seconds(report.wait_p50_us),
-                "wait_p95_s": _seconds(report.wait_p95_us),
-                "wait_max_s": _seconds(report.wait_max_us),
-            }
-            for report in drain.tenants
-        ],
-        "limits": [
-            {
-                "limit": report.limit.name,
-                "kind": report.limit.kind,
-                "buckets": report.buckets,
-                "window_s": _seconds(report.window_us),
-                "worst": report.worst,
-                "bound": report.bound,
-                "utilisation": round(report.utilisation, 4),
-            }
-            for report in drain.limits
-        ],
-        "starts": {"every_s": _seconds(chart.width_us), "counts": [sum(bar.values()) for bar in chart.bars], "bound": chart.bound},
-    }
-
-
-def _seconds(microseconds: int | None) -> float | None:
-    return None if microseconds is None else microseconds / MICROSECONDS

@@ -1,4 +1,4 @@
-"""How limits and jobs are written on the command line. Whatever is not understood is refused with its text and the way to write it."""
+"""Limits and jobs as they are written on the command line. An error names the text and the way to write it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from runner.limits import KINDS, Limit, LimitText
 from runner.simulation import JobGroup
 
 EVERYBODY = "all"
-"""The tenant of jobs that name none."""
+"""The tenant of jobs without one."""
 
 
 def limit_forms() -> str:
@@ -55,7 +55,7 @@ def _not_understood(text: str, why: str = "") -> ConfigurationError:
 
 
 def parse_jobs(text: str, duration_us: int) -> list[JobGroup]:
-    """`a:1000,b:10@5`: 1000 jobs of tenant a at once, 10 of b after 5 s; `500` alone has one tenant. Raises `ConfigurationError`."""
+    """`a:1000,b:10@5`: 1000 jobs of tenant a at once, 10 of b after 5 s; `500` alone is of one tenant. Raises `ConfigurationError`."""
     groups = []
     for part in text.split(","):
         tenant, _, rest = part.strip().rpartition(":")
@@ -63,8 +63,9 @@ def parse_jobs(text: str, duration_us: int) -> list[JobGroup]:
         try:
             groups.append(JobGroup(tenant or EVERYBODY, int(count), round(float(at_s or 0) * MICROSECONDS), duration_us))
         except (ValueError, OverflowError):
-            message = f"jobs {part.strip()!r} are not understood: write TENANT:COUNT or TENANT:COUNT@SECONDS, like a:1000,b:10@5"
-            raise ConfigurationError(message) from None
+            raise ConfigurationError(
+                f"jobs {part.strip()!r} are not understood: write TENANT:COUNT or TENANT:COUNT@SECONDS, like a:1000,b:10@5"
+            ) from None
     return groups
 
 
@@ -74,8 +75,7 @@ def parse_pairs(text: str | None, what: str) -> dict[str, int]:
     for part in text.split(",") if text else ():
         name, _, number = part.strip().rpartition("=")
         if not name or not number.isdecimal():
-            message = f"{what} {part.strip()!r} is not understood: write NAME=NUMBER, several with commas between"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{what} {part.strip()!r} is not understood: write NAME=NUMBER, several with commas between")
         pairs[name] = int(number)
     return pairs
 
@@ -98,8 +98,7 @@ def read_jobs(path: Path, duration_us: int, cost: dict[str, int]) -> list[JobGro
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        message = f"file {str(path)!r} cannot be read: {error}"
-        raise ConfigurationError(message) from error
+        raise ConfigurationError(f"file {str(path)!r} cannot be read: {error}") from error
     groups = []
     for number, text in enumerate(lines, start=1):
         if not text.strip():
@@ -109,11 +108,10 @@ def read_jobs(path: Path, duration_us: int, cost: dict[str, int]) -> list[JobGro
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the line"
-            message = (
+            raise ConfigurationError(
                 f"{path}, line {number}: {where}: {first['msg']} (got {first['input']!r}): "
                 'write one object a line, like {"tenant": "t7", "count": 10, "at": 0, "duration": 0.4, "cost": {"openai": 800}}'
-            )
-            raise ConfigurationError(message) from error
+            ) from error
         own_us = duration_us if line.duration is None else round(line.duration * MICROSECONDS)
         groups.append(JobGroup(line.tenant, line.count, round(line.at * MICROSECONDS), own_us, {**cost, **line.cost}, line.args))
     return groups

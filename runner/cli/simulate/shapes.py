@@ -1,11 +1,11 @@
-"""SVG by hand: text, bars and lines on a card that is light or dark as its reader's screen is. Every picture is made of these."""
+"""SVG by hand: text, bars and lines on a card that is light or dark like the reader's screen. Every picture is made of these."""
 
 from collections.abc import Iterable, Mapping
 from html import escape
 
 INK, QUIET, LINE, BOUND, TRACK, OTHERS = "ink", "quiet", "line", "bound", "track", "others"
 SERIES = ("series-1", "series-2", "series-3", "series-4", "series-5", "series-6")
-"""Paints that are told apart, in this order."""
+"""Paints for things that must differ, in this order."""
 
 _CARD = "card"
 _LIGHT = {
@@ -44,7 +44,7 @@ def document(width: float, height: float, title: str, body: Iterable[str]) -> st
 def text(
     x: float, y: float, words: str, *, size: int = 13, paint: str = INK, weight: int = 400, anchor: str = "start", halo: bool = False
 ) -> str:
-    """Words whose baseline is at `y`; with a halo they can stand on other shapes."""
+    """Words whose baseline is at `y`; a halo keeps them readable on other shapes."""
     paints = f"{paint} halo" if halo else paint
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" class="{paints}">'
@@ -72,7 +72,7 @@ def shortened(words: str, most: int) -> str:
 
 
 def printable(words: str) -> str:
-    """A name as a picture may hold it: control characters would command a terminal, and XML cannot hold them, not even escaped."""
+    """A name without control characters: they would command a terminal, and XML cannot hold them, not even escaped."""
     return "".join(character if character.isprintable() else "\ufffd" for character in words)
 
 

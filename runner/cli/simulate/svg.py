@@ -16,7 +16,7 @@ _MOST_TENANTS = 12
 _NAMES = 168
 """Pixels for the names before the bars of waits and limits."""
 _FACTS = 280
-"""Pixels for the words behind them."""
+"""Pixels for the words after them."""
 
 
 def draw(drain: Drain) -> str:
@@ -40,7 +40,7 @@ def _setting(drain: Drain) -> str:
 
 
 def _colours(drain: Drain) -> dict[str, str]:
-    """A colour for each tenant, or for the largest; the others share one. None at all where they would be most of the picture."""
+    """A colour for each tenant, or for the largest, while the others share one. No colours if the others would be most of the picture."""
     coloured = drain.tenants if len(drain.tenants) <= len(SERIES) else drain.tenants[: len(SERIES) - 1]
     if 2 * sum(report.jobs for report in coloured) < drain.jobs:
         return {}
@@ -89,7 +89,7 @@ def _stack(bar: dict[str, int], colours: dict[str, str]) -> list[tuple[str, int]
 
 
 def _legend(chart: Chart, colours: dict[str, str], top: int) -> Iterator[str]:
-    """From the right, as names differ in length. One tenant needs none."""
+    """Drawn from the right, because names differ in length. One tenant needs no legend."""
     tenants = {tenant for bar in chart.bars for tenant in bar}
     entries = [(shortened(tenant, 18), colour) for tenant, colour in colours.items() if tenant in tenants]
     others = len(tenants) - len(entries)
@@ -124,7 +124,7 @@ def _waits(shown: Sequence[TenantReport], total: int, colours: dict[str, str], t
         words = " · ".join(in_words(wait, brief=True) for wait in (p50, p95, report.wait_max_us))
         yield text(_WIDTH - _RIGHT, y, words, anchor="end", paint=QUIET)
     if total > len(shown):
-        yield text(_LEFT, top + 32 + len(shown) * _ROW, f"and {total - len(shown):,} more, who waited less", paint=QUIET)
+        yield text(_LEFT, top + 32 + len(shown) * _ROW, f"and {total - len(shown):,} more, which waited less", paint=QUIET)
 
 
 def _limits(drain: Drain, top: int) -> Iterator[str]:

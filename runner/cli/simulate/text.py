@@ -27,7 +27,7 @@ def show(console: Console, drain: Drain) -> None:
     console.print(_limits(drain))
     if name := tightest(drain):
         console.print()
-        console.print(Text.assemble("Used up, and so what holds the jobs back: ", (name, "bold"), "."))
+        console.print(Text.assemble("Used up, so this holds the jobs back: ", (name, "bold"), "."))
 
 
 def _show_starts(console: Console, chart: Chart) -> None:
@@ -77,7 +77,7 @@ def _table(*columns: tuple[str, bool]) -> Table:
 
 
 def _tenants(drain: Drain, width: int) -> Table:
-    """One row a tenant; what is left of the width shows the waits as bars."""
+    """One row for each tenant; bars in the rest of the width show the waits."""
     shown = longest_waiting(drain.tenants, _MOST_TENANTS)
     headers = ("tenant", "jobs", "first start", "last start", "wait p50", "p95", "max")
     rows = [_tenant_row(report) for report in shown]
@@ -88,7 +88,7 @@ def _tenants(drain: Drain, width: int) -> Table:
     for report, row in zip(shown, rows, strict=True):
         table.add_row(*map(Text, row), _wait_bar(report, scale_us, columns))
     if len(shown) < len(drain.tenants):
-        table.caption = Text(f"and {len(drain.tenants) - len(shown):,} more, who waited less", style="dim")
+        table.caption = Text(f"and {len(drain.tenants) - len(shown):,} more, which waited less", style="dim")
         table.caption_justify = "left"
     return table
 
