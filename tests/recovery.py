@@ -1,7 +1,8 @@
 """Recovery: how long it took until everything was well again after an injected fault, held against the bound its test states.
 
 A test of a fault is marked `@pytest.mark.fault("F01", bound_s=15)`: the case of docs/reliability.md, and the longest recovery.
-It calls `recovery.begins()` when the fault ends and `recovery.ends()` when all is well, as often as it likes.
+It calls `recovery.begins()` when the fault ends and `recovery.ends()` when all is well, as often as it likes; where several
+recoveries overlap, each has a `Watch` of its own, given to `recovery.took`.
 """
 
 import json
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.starvation import Starvation
 
 CASE = re.compile(r"[FX]\d\d")
 MEASURED = pytest.StashKey["Recovery"]()
@@ -26,29 +29,43 @@ class Fault:
     bound_s: float | None = None
 
 
+class Watch:
+    """Runs from now on until it is read."""
+
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
+        self._starvation = Starvation()
+
+    def read(self) -> tuple[float, float]:
+        """The seconds that passed, and how many of them a process of the test waited for a CPU."""
+        return time.monotonic() - self._began_s, self._starvation.seconds
+
+
 @dataclass
 class Recovery:
     """The recoveries of one test, in seconds."""
 
     bound_s: float | None
     seconds: list[float] = field(default_factory=list)
-    _began_s: float | None = None
+    _watch: Watch | None = None
 
     def begins(self) -> None:
         """The fault is over: the clock runs."""
-        self._began_s = time.monotonic()
+        self._watch = Watch()
 
     def ends(self) -> float:
-        """All is well again; fails if that took longer than the bound."""
-        assert self._began_s is not None, "recovery.begins() was not called"
-        took_s = time.monotonic() - self._began_s
-        self._began_s = None
-        return self.took(took_s)
+        """All is well again; fails if that took longer than the bound, the wait for a CPU apart."""
+        assert self._watch is not None, "recovery.begins() was not called"
+        watch, self._watch = self._watch, None
+        return self.took(watch)
 
-    def took(self, took_s: float) -> float:
-        """The same for a recovery that the test measured itself, as where several overlap."""
+    def took(self, watch: Watch) -> float:
+        """The same for a recovery with a watch of its own."""
+        took_s, starved_s = watch.read()
         self.seconds.append(took_s)
-        assert self.bound_s is None or took_s <= self.bound_s, f"recovered after {took_s:.2f} s, the bound is {self.bound_s:g} s"
+        assert self.bound_s is None or took_s - starved_s <= self.bound_s, (
+            f"recovered after {took_s:.2f} s, {starved_s:.2f} s of it without a CPU; the bound is {self.bound_s:g} s"
+        )
         return took_s
 
 

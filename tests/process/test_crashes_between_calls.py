@@ -1,7 +1,6 @@
 """A worker that dies between any two of its calls to Redis: whatever it held, its jobs end, once, and no lock or lease stays for ever."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.leftovers import immortal_keys, keys_of
 from tests.process.apps import LIMITS, App
 from tests.process.crew import PROGRESS_S, worker_ids
 from tests.process.nursery import Nursery, nursery_of
-from tests.recovery import Recovery
+from tests.recovery import Recovery, Watch
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -66,7 +65,7 @@ async def die_at_each(places: list[str], redis: Redis, redis_url: str, queue: st
         async def scene(number: int, place: str) -> None:
             async with room:
                 try:
-                    recovery.took(await die_and_be_followed(place, nursery, redis, redis_url, f"{queue}-{number}", folder))
+                    await die_and_be_followed(place, nursery, redis, redis_url, f"{queue}-{number}", folder, recovery)
                 except Exception as error:
                     error.add_note(f"the worker died at {place}")
                     raise
@@ -75,8 +74,10 @@ async def die_at_each(places: list[str], redis: Redis, redis_url: str, queue: st
             group.create_task(scene(number, place))
 
 
-async def die_and_be_followed(place: str, nursery: Nursery, redis: Redis, redis_url: str, queue: str, folder: Path) -> float:
-    """Seconds from the death of the worker until all its jobs have ended as they must."""
+async def die_and_be_followed(
+    place: str, nursery: Nursery, redis: Redis, redis_url: str, queue: str, folder: Path, recovery: Recovery
+) -> None:
+    """The recovery is from the death of the worker until all its jobs have ended as they must."""
     app = App(redis_url, queue, folder / queue, **SHORT)
     try:
         victim = await nursery.spawn(queue, failpoints=place, **SHORT)
@@ -84,7 +85,7 @@ async def die_and_be_followed(place: str, nursery: Nursery, redis: Redis, redis_
         ids += await app.submit(app.metered, range(6, 12))
         ids += await app.submit(app.nap, range(12, 14), delay=0.3)
         assert await nursery.ended(victim) == DIED
-        died_s = time.monotonic()
+        watch = Watch()
         assert {key.rpartition("}:")[2] for key in await immortal_keys(redis, queue)} <= {"starts"}
         follower = await nursery.spawn(queue, **SHORT)
 
@@ -99,10 +100,9 @@ async def die_and_be_followed(place: str, nursery: Nursery, redis: Redis, redis_
             await eventually(all_is_well, PROGRESS_S)
         except AssertionError as error:
             raise AssertionError(await found()) from error
-        took_s = time.monotonic() - died_s
+        recovery.took(watch)
         assert await invariants.ran_too_often(redis, queue, ids, app.runs(), faults=1) == []
         await nursery.kill(follower)
-        return took_s
     finally:
         await app.runner.close()
         if keys := await keys_of(redis, queue):
