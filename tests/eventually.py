@@ -8,13 +8,15 @@ from typing import TypeVar, cast, overload
 T = TypeVar("T")
 
 POLL_S = 0.005
+PATIENCE_S = 30.0
+"""How long tests wait for what ends as soon as something happens at all: no machine is so busy."""
 
 
 @overload
-async def eventually(condition: Callable[[], Awaitable[T]], within_s: float = 5.0) -> T: ...
+async def eventually(condition: Callable[[], Awaitable[T]], within_s: float = PATIENCE_S) -> T: ...
 @overload
-async def eventually(condition: Callable[[], T], within_s: float = 5.0) -> T: ...
-async def eventually(condition: Callable[[], Awaitable[T] | T], within_s: float = 5.0) -> T:
+async def eventually(condition: Callable[[], T], within_s: float = PATIENCE_S) -> T: ...
+async def eventually(condition: Callable[[], Awaitable[T] | T], within_s: float = PATIENCE_S) -> T:
     """Return what `condition` (plain or async) returns as soon as that is true; AssertionError with its last value after `within_s`."""
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + within_s

@@ -10,7 +10,6 @@ import pytest
 from runner.store.keys import Keys
 from tests.conftest import OWN_KINDS
 from tests.eventually import eventually
-from tests.process.crew import PROGRESS_S
 from tests.process.load import LEASE, QUEUE, goes_on, kept_their_leases, producing, settled, two_workers
 from tests.recovery import Recovery
 from tests.servers import VALKEY, Server
@@ -47,7 +46,7 @@ async def test_an_owner_replaced_in_good_order_loses_nothing(cluster: Cluster, t
             old = cluster.owner_of(SLOT)
             recovery.begins()
             cluster.replica_of(old).ask("CLUSTER", "FAILOVER")
-            await eventually(lambda: cluster.owner_of(SLOT) is not old, PROGRESS_S)
+            await eventually(lambda: cluster.owner_of(SLOT) is not old)
             await goes_on(producer)
             recovery.ends()
         await settled(cluster, app, producer.accepted, most_runs=1)
@@ -86,7 +85,7 @@ async def test_a_slot_that_moves_takes_its_queue_along(
             source = cluster.owner_of(SLOT)
             target = next(server for server in cluster.nodes[:3] if server is not source)
             await move(cluster, source, target)
-            await eventually(lambda: cluster.owner_of(SLOT) is target, PROGRESS_S)
+            await eventually(lambda: cluster.owner_of(SLOT) is target)
             recovery.begins()
             await goes_on(producer)
             recovery.ends()
@@ -98,7 +97,7 @@ async def test_a_slot_that_moves_takes_its_queue_along(
 async def test_no_script_runs_on_a_part_of_a_queues_keys(cluster: Cluster, tmp_path: Path) -> None:
     async with two_workers(cluster, tmp_path, **LEASE) as (app, _):
         ids = await app.submit(app.nap, range(20))
-        await eventually(lambda: app.runs().total() == 20, PROGRESS_S)
+        await eventually(lambda: app.runs().total() == 20)
         source = cluster.owner_of(SLOT)
         target = next(server for server in cluster.nodes[:3] if server is not source)
         target.ask("CLUSTER", "SETSLOT", str(SLOT), "IMPORTING", cluster.id_of(source))

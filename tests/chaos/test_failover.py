@@ -15,7 +15,6 @@ from tests.app_internals import store_of
 from tests.conftest import OWN_KINDS, connect
 from tests.eventually import eventually
 from tests.process.apps import App
-from tests.process.crew import PROGRESS_S
 from tests.process.load import LEASE, QUEUE, goes_on, kept_their_leases, producing, settled, two_workers
 from tests.recovery import Recovery
 from tests.servers import Server, free_port
@@ -42,7 +41,7 @@ def commands_of_queues(server: Server) -> int:
 async def has_all(replica: Server, primary: Server) -> None:
     """Wait until a replica has copied all that its primary has written up to now."""
     written = primary.ask("ROLE")[1]
-    await eventually(lambda: replica.ask("ROLE")[4] >= written, PROGRESS_S)
+    await eventually(lambda: replica.ask("ROLE")[4] >= written)
 
 
 async def copied(app: App, accepted: list[str], within: list[str]) -> list[str]:
@@ -75,9 +74,9 @@ async def test_a_failover_ordered_from_sentinel_moves_everybody(sentinels: Senti
             await has_all(sentinels.replica, old)
             recovery.begins()
             sentinels.fail_over()
-            await eventually(lambda: sentinels.primary is not old, PROGRESS_S)
+            await eventually(lambda: sentinels.primary is not old)
             new = sentinels.primary
-            await eventually(lambda: new.ask("EXISTS", Keys(QUEUE).job(producer.accepted[-1])), PROGRESS_S)
+            await eventually(lambda: new.ask("EXISTS", Keys(QUEUE).job(producer.accepted[-1])))
             await goes_on(producer)
             recovery.ends()
             within = producer.accepted[first:]
@@ -121,7 +120,7 @@ async def test_a_primary_that_stood_still_gets_nothing_when_it_goes_on(sentinels
     old = sentinels.primary
     os.kill(old.pid, signal.SIGSTOP)
     try:
-        await eventually(lambda: sentinels.primary is not old, PROGRESS_S)
+        await eventually(lambda: sentinels.primary is not old)
     finally:
         os.kill(old.pid, signal.SIGCONT)
     recovery.begins()
@@ -168,7 +167,7 @@ async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     with first as primary, Server(request.param, tcp=True, options={**options, "replicaof": f"127.0.0.1 {first.port}"}) as replica:
         link = tmp_path / "redis.sock"
         link.symlink_to(primary.socket)
-        await eventually(lambda: len(primary.ask("ROLE")[2]) == 1 and replica.ask("ROLE")[3] == "connected", PROGRESS_S)
+        await eventually(lambda: len(primary.ask("ROLE")[2]) == 1 and replica.ask("ROLE")[3] == "connected")
         yield Pair(primary, replica, link)
 
 
@@ -176,11 +175,11 @@ async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 async def test_a_failover_loses_what_was_not_copied_and_nothing_else(pair: Pair, tmp_path: Path, recovery: Recovery) -> None:
     async with two_workers(pair, tmp_path, **LEASE) as (app, _):
         copied = await app.submit(app.nap, range(20))
-        await eventually(lambda: app.runs().total() == 20, PROGRESS_S)
+        await eventually(lambda: app.runs().total() == 20)
         await has_all(pair.replica, pair.primary)
         pair.part()
         running = await app.submit(app.nap, range(20, 25), 1.0)
-        await eventually(lambda: app.runs().total() == 25, PROGRESS_S)
+        await eventually(lambda: app.runs().total() == 25)
         lost = await app.submit(app.nap, range(25, 50), 0.0, delay=0.5)
         pair.primary.kill()
         pair.promote()
@@ -209,7 +208,7 @@ async def test_with_min_replicas_a_primary_that_is_cut_off_refuses_instead(pair:
                 return "NOREPLICAS" in str(error)
             return False
 
-        await eventually(is_refused, PROGRESS_S)
+        await eventually(is_refused)
         pair.replica.ask("REPLICAOF", "127.0.0.1", str(pair.primary.port))
         recovery.begins()
         ids = await _answered(app, range(20, 40))

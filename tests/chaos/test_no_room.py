@@ -86,7 +86,7 @@ async def test_a_full_memory_refuses_new_jobs_while_those_there_run_to_their_end
         assert (await scene.service.http.delete(f"/v1/jobs/{stopped}")).json()["state"] == "cancelled"
 
         before_us = await scene.lease_us()
-        await eventually(lambda: lease_renewed(scene, before_us), within_s=15)
+        await eventually(lambda: lease_renewed(scene, before_us))
         scene.gate.open.set()
         ends = [await scene.ended(job_id) for job_id in [*running, *behind, delayed]]
         assert {(end["state"], end["attempt"]) for end in ends} == {("succeeded", 1)}

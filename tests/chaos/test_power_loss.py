@@ -124,7 +124,7 @@ async def all_end(server: Server, names: list[str]) -> None:
                 assert (await app.client.wait(name)).state == "succeeded"
         try:
             # The worker that is gone is taken off the books at the next look for lapsed ones, whether or not it still held a job.
-            await eventually(lambda: nothing_is_wrong(redis, names, worker.id), within_s=10)
+            await eventually(lambda: nothing_is_wrong(redis, names, worker.id))
         finally:
             await app.close()
 

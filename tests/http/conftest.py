@@ -12,9 +12,7 @@ import pytest
 from runner import Runner, Settings, TokenBucket, Worker, load_settings
 from runner.http.server import serve
 from tests.app_internals import publish
-
-HTTP_TIMEOUT_S = 30.0
-STOP_S = 10.0
+from tests.eventually import PATIENCE_S
 
 
 @dataclass
@@ -50,10 +48,10 @@ async def serving(settings: Settings, queue: str) -> AsyncIterator[Service]:
     await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         await task
-    async with httpx.AsyncClient(base_url=started.result(), timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=started.result(), timeout=PATIENCE_S, trust_env=False) as http:
         yield Service(http, started.result(), stopping, task)
     stopping.set()
-    async with asyncio.timeout(STOP_S):
+    async with asyncio.timeout(PATIENCE_S):
         await task
 
 
@@ -88,12 +86,12 @@ async def working(app: Runner) -> AsyncIterator[Worker]:
     """A worker, at work; stopped at the end."""
     worker = Worker(app)
     task = asyncio.create_task(worker.run(), name="worker")
-    async with asyncio.timeout(STOP_S):
+    async with asyncio.timeout(PATIENCE_S):
         await worker.working.wait()
     yield worker
     worker.stop()
     worker.stop()
-    async with asyncio.timeout(STOP_S):
+    async with asyncio.timeout(PATIENCE_S):
         await task
 
 

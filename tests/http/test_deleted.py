@@ -46,7 +46,7 @@ async def test_after_everything_was_deleted_jobs_are_unknown_and_workers_make_ta
         assert [answer.status_code for answer in answers] == [status for *_, status in REQUESTS]
         assert (await waiting).status_code == 404
         # What the service knew of the tasks it forgets within 2 s; nobody serves them any more.
-        await eventually(lambda: is_unknown(service), within_s=10)
+        await eventually(lambda: is_unknown(service))
 
         async with working(app):
             assert (await service.http.get("/v1/jobs/" + await service.submit("add", args={"left": 1}), params={"wait": 10})).json()[
@@ -54,7 +54,7 @@ async def test_after_everything_was_deleted_jobs_are_unknown_and_workers_make_ta
             ] == 2
             await redis.flushall()
             recovery.begins()
-            await eventually(lambda: runs_again(service), within_s=15)
+            await eventually(lambda: runs_again(service))
             recovery.ends()
     await app.close()
 

@@ -18,13 +18,11 @@ import uvloop
 from runner import ConfigurationError, Runner, load_settings
 from runner.http.server import _listen, serve
 from tests.app_internals import store_of
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_S, eventually
 from tests.http.conftest import Service, serving
 from tests.pace import Pace
 
-START_S = 20.0
 STOP_S = 1.0
-PATIENCE_S = 20.0
 
 SCRIPT = """
 import asyncio, sys
@@ -113,14 +111,14 @@ async def test_an_address_of_version_six_is_served(app: Runner) -> None:
 
 async def test_a_signal_ends_a_process_with_a_wait_under_way_and_it_has_said_nothing(app: Runner, redis_url: str, tmp_path: Path) -> None:
     with process(redis_url, app.queue, tmp_path / "url") as server:
-        url = await eventually(lambda: read(tmp_path / "url"), START_S)
+        url = await eventually(lambda: read(tmp_path / "url"))
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
             job_id = (await http.post("/v1/jobs", json={"task": "held"})).json()["id"]
             waiting = asyncio.create_task(http.get(f"/v1/jobs/{job_id}", params={"wait": 60}))
             await eventually(lambda: watched(app, job_id))
             os.kill(server.pid, signal.SIGTERM)
             assert (await waiting).json()["state"] == "queued"
-        await eventually(lambda: server.poll() is not None, PATIENCE_S)
+        await eventually(lambda: server.poll() is not None)
         assert server.returncode == 0
         printed, logged = server.communicate()
         # The server of the tests keeps no append-only file.
@@ -129,7 +127,7 @@ async def test_a_signal_ends_a_process_with_a_wait_under_way_and_it_has_said_not
 
 async def test_a_second_signal_does_not_wait_for_a_request_that_never_comes(app: Runner, redis_url: str, tmp_path: Path) -> None:
     with process(redis_url, app.queue, tmp_path / "url") as server:
-        url = httpx.URL(await eventually(lambda: read(tmp_path / "url"), START_S))
+        url = httpx.URL(await eventually(lambda: read(tmp_path / "url")))
         _, writer = await asyncio.open_connection(url.host, url.port)
         writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{")
         async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
@@ -138,7 +136,7 @@ async def test_a_second_signal_does_not_wait_for_a_request_that_never_comes(app:
         await eventually(lambda: refused(url))
         assert server.poll() is None
         os.kill(server.pid, signal.SIGTERM)
-        await eventually(lambda: server.poll() is not None, PATIENCE_S)
+        await eventually(lambda: server.poll() is not None)
         writer.close()
         assert server.returncode == 0
 

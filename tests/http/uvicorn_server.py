@@ -9,10 +9,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from tests.eventually import eventually
-
-HTTP_TIMEOUT_S = 30.0
-STOP_S = 10.0
+from tests.eventually import PATIENCE_S, eventually
 
 
 class _Server(uvicorn.Server):
@@ -37,12 +34,12 @@ async def serving(app: Any, *, host: str = "127.0.0.1") -> AsyncIterator[httpx.A
         task = asyncio.create_task(server.serve([listener]), name="uvicorn")
         port = listener.getsockname()[1]
         try:
-            await eventually(lambda: server.started or task.done(), within_s=STOP_S)
+            await eventually(lambda: server.started or task.done())
             limits = httpx.Limits(max_connections=None)
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            async with httpx.AsyncClient(base_url=url, timeout=HTTP_TIMEOUT_S, trust_env=False, limits=limits) as http:
+            async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, trust_env=False, limits=limits) as http:
                 yield http
         finally:
             server.should_exit = True
-            async with asyncio.timeout(STOP_S):
+            async with asyncio.timeout(PATIENCE_S):
                 await task

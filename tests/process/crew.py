@@ -17,12 +17,7 @@ from redis.asyncio import Redis
 from runner.connection.client import command
 from runner.store.keys import Keys
 from tests import invariants
-from tests.eventually import eventually
-
-START_S = 20.0
-END_S = 20.0
-PROGRESS_S = 20.0
-"""For waits that end as soon as something happens at all: generous, as all this may run on a busy machine."""
+from tests.eventually import PATIENCE_S, eventually
 
 
 class WorkerProcess:
@@ -43,7 +38,7 @@ class WorkerProcess:
 
     async def says(self, word: str) -> None:
         assert self._process.stdout is not None
-        async with asyncio.timeout(START_S):
+        async with asyncio.timeout(PATIENCE_S):
             line = (await self._process.stdout.readline()).decode().strip()
         assert line == word, f"{line!r} instead of {word!r}:\n{self.log}"
 
@@ -57,7 +52,7 @@ class WorkerProcess:
 
     async def ended(self) -> int:
         """Its exit status, once it has ended by itself."""
-        async with asyncio.timeout(END_S):
+        async with asyncio.timeout(PATIENCE_S):
             return await self._process.wait()
 
     async def end(self) -> None:
@@ -133,7 +128,7 @@ async def worker_ids(redis: Redis, queue: str) -> dict[int, str]:
     return ids
 
 
-async def final(redis: Redis, queue: str, ids: list[str], within_s: float) -> None:
+async def final(redis: Redis, queue: str, ids: list[str], within_s: float = PATIENCE_S) -> None:
     """Wait until every job has ended."""
     left: list[str] = []
 

@@ -11,7 +11,7 @@ from tests import invariants
 from tests.conftest import connect
 from tests.eventually import eventually
 from tests.process.apps import METERED, App
-from tests.process.crew import PROGRESS_S, Crew, crew_of, final, worker_ids
+from tests.process.crew import Crew, crew_of, final, worker_ids
 
 QUEUE = "faults"
 LEASE = {"lease_s": 10, "renew_s": 1}
@@ -69,7 +69,7 @@ async def producing(app: App) -> AsyncIterator[Producer]:
     producer = Producer(app)
     async with asyncio.TaskGroup() as group:
         group.create_task(producer.run(100_000))
-        await eventually(lambda: app.runs().total() > 20, PROGRESS_S)
+        await eventually(lambda: app.runs().total() > 20)
         yield producer
         producer.stop()
 
@@ -77,14 +77,14 @@ async def producing(app: App) -> AsyncIterator[Producer]:
 async def goes_on(producer: Producer, jobs: int = 20) -> None:
     """Wait until so many more jobs were accepted."""
     before = len(producer.accepted)
-    await eventually(lambda: len(producer.accepted) > before + jobs, PROGRESS_S)
+    await eventually(lambda: len(producer.accepted) > before + jobs)
 
 
 async def work_goes_on(app: App, producer: Producer) -> None:
     """A job that is submitted from now on is accepted, and runs."""
     await goes_on(producer, 1)
     accepted = producer.accepted[-1]
-    await eventually(lambda: app.runs()[accepted] > 0, PROGRESS_S)
+    await eventually(lambda: app.runs()[accepted] > 0)
 
 
 def kept_their_leases(crew: Crew) -> bool:
@@ -95,7 +95,7 @@ async def settled(server: Place, app: App, accepted: list[str], *, most_runs: in
     """Every accepted job has ended, as it must. More than one run is the price of a fault that loses acknowledged starts."""
     wrong: list[str] = []
     async with connect(server.direct_url) as redis:
-        await final(redis, QUEUE, accepted, within_s=20)
+        await final(redis, QUEUE, accepted)
 
         async def nothing_is_wrong() -> bool:
             live = (await worker_ids(redis, QUEUE)).values()
@@ -105,7 +105,7 @@ async def settled(server: Place, app: App, accepted: list[str], *, most_runs: in
             return not wrong
 
         try:
-            await eventually(nothing_is_wrong, within_s=10)
+            await eventually(nothing_is_wrong)
         except AssertionError as error:
             raise AssertionError(f"still wrong: {wrong[:20]}") from error
     runs = app.runs()

@@ -20,9 +20,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tests.eventually import PATIENCE_S
 from tests.process import worker_main
 
-PATIENCE_S = 20.0
 LOOK_S = 0.02
 
 

@@ -16,11 +16,10 @@ from typing import Any
 import pytest
 
 from runner import Concurrency, Quota, Runner, SlidingWindow, TokenBucket, Worker, load_settings
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.process
 
-PATIENCE_S = 30.0
 CHARGE = '{"order": "o-17", "tenant": "t7"}'
 
 

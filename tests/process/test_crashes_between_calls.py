@@ -12,7 +12,7 @@ from tests import invariants
 from tests.eventually import eventually
 from tests.leftovers import immortal_keys, keys_of
 from tests.process.apps import LIMITS, App
-from tests.process.crew import PROGRESS_S, worker_ids
+from tests.process.crew import worker_ids
 from tests.process.nursery import Nursery, nursery_of
 from tests.recovery import Recovery, Watch
 
@@ -97,7 +97,7 @@ async def die_and_be_followed(
             return list(await worker_ids(redis, queue)) == [follower] and not await found()
 
         try:
-            await eventually(all_is_well, PROGRESS_S)
+            await eventually(all_is_well)
         except AssertionError as error:
             raise AssertionError(await found()) from error
         recovery.took(watch)

@@ -89,7 +89,7 @@ async def test_none_of_its_processes_outlives_it(demo: Process, folder: Path, nu
     demo.send_signal(number)
 
     await demo.wait()
-    await eventually(lambda: not using(folder), within_s=20)
+    await eventually(lambda: not using(folder))
     if number is signal.SIGINT:
         assert demo.returncode == 130
         assert os.listdir(folder) == []  # noqa: PTH208 - a look at one folder blocks nobody

@@ -17,9 +17,9 @@ from runner.connection.client import command
 from tests import invariants
 from tests.app_internals import publish
 from tests.conftest import connect
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_S, eventually
 from tests.process.apps import App
-from tests.process.crew import END_S, START_S, crew_of, final, worker_ids
+from tests.process.crew import crew_of, final, worker_ids
 from tests.recovery import Recovery
 from tests.servers import Server
 
@@ -47,14 +47,14 @@ async def test_a_worker_without_descriptors_keeps_what_it_runs_and_goes_on(
     async with crew_of(private_server.url, QUEUE, tmp_path) as crew, connect(private_server.url) as redis:
         worker = await crew.start(lease_s=20, renew_s=0.4)
         ids = await app.submit(app.nap, range(3), 1.0)
-        await eventually(lambda: app.runs().total() == 3, START_S)
+        await eventually(lambda: app.runs().total() == 3)
         with no_descriptors(worker.pid):
             await command(redis, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             ids += await app.submit(app.nap, range(3, 6))
             for actor in ("claiming", "renewal of the lease", "outcomes"):
-                await eventually(lambda: any(f"{actor} wait" in line for line in worker.log.splitlines()), within_s=15)  # noqa: B023 - awaited at once
+                await eventually(lambda: any(f"{actor} wait" in line for line in worker.log.splitlines()))  # noqa: B023 - awaited at once
         recovery.begins()
-        await final(redis, QUEUE, ids, within_s=15)
+        await final(redis, QUEUE, ids)
         recovery.ends()
         assert worker.runs
         assert app.runs() == dict.fromkeys(ids, 1)
@@ -83,7 +83,7 @@ async def test_a_service_without_descriptors_serves_again_once_it_has_some(
             with pytest.raises(httpx.TransportError):
                 await new.get("/healthz")
         recovery.begins()
-        await eventually(lambda: is_ready(new), within_s=10)
+        await eventually(lambda: is_ready(new))
         recovery.ends()
         assert (await known.post("/v1/jobs", json={"task": "nap", "args": {"number": 1}})).status_code == 202
     await app.runner.close()
@@ -107,12 +107,12 @@ async def a_service(server: Server, folder: Path) -> AsyncIterator[tuple[int, st
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(START_S):
+        async with asyncio.timeout(PATIENCE_S):
             line = ""
             while not line.startswith("listening on "):
                 line = (await process.stdout.readline()).decode()
         yield process.pid, line.split()[-1]
     finally:
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(END_S):
+        async with asyncio.timeout(PATIENCE_S):
             await process.communicate()

@@ -19,12 +19,12 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from tests.eventually import PATIENCE_S
 from tests.servers import Server
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
 TASKS = """
 from runner import Runner, TokenBucket
 

@@ -16,7 +16,7 @@ from tests import invariants
 from tests.app_internals import store_of
 from tests.eventually import eventually
 from tests.process.apps import LIMITS, SLOTS, App
-from tests.process.crew import PROGRESS_S, Crew, crew_of, final, worker_ids
+from tests.process.crew import Crew, crew_of, final, worker_ids
 from tests.proxy import Proxy
 from tests.recovery import Recovery
 
@@ -41,25 +41,25 @@ async def test_jobs_of_a_stopped_worker_move_and_it_is_refused_when_it_goes_on(
     frozen, other = await crew.start(**SHORT), await crew.start(**SHORT)
     old = (await worker_ids(redis, queue))[frozen.pid]
     ids = await app.submit(app.nap, range(10), 1.0)
-    await eventually(lambda: app.runs().total() == 10, PROGRESS_S)
+    await eventually(lambda: app.runs().total() == 10)
     frozen.signal(signal.SIGSTOP)
     recovery.begins()
     held = [job_id for job_id, record in (await invariants.records_of(redis, queue, ids)).items() if record.worker == old]
     assert held
 
-    await eventually(lambda: all(app.runs()[job_id] == 2 for job_id in held), PROGRESS_S)
+    await eventually(lambda: all(app.runs()[job_id] == 2 for job_id in held))
     recovery.ends()
     frozen.signal(signal.SIGCONT)  # its naps are over: it has outcomes of attempts that are lost, while others run
 
-    await eventually(lambda: has_another_id(redis, queue, frozen.pid, old), PROGRESS_S)
-    await final(redis, queue, ids, within_s=PROGRESS_S)
-    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+    await eventually(lambda: has_another_id(redis, queue, frozen.pid, old))
+    await final(redis, queue, ids)
+    await eventually(lambda: clean(app, redis, queue, ids))
     attempts = {ending.job: ending.attempt for ending in await invariants.endings_of(redis, queue)}
     assert {attempts[job_id] for job_id in held} == {2}
     assert "going on under a new id" in frozen.log
     await other.kill()
     more = await app.submit(app.nap, range(10, 15))
-    await final(redis, queue, more, within_s=PROGRESS_S)
+    await final(redis, queue, more)
 
 
 @pytest.mark.fault("F11", bound_s=RECOVERY_S)
@@ -69,19 +69,19 @@ async def test_jobs_taken_back_between_read_and_start_run_once(app: App, redis: 
     await redis.set(Keys(queue).leader, "nobody:1", px=60_000)  # a leader would start what waits without reading it
     slow = await crew.start(**LONG, failpoints=f"claim:before=pause:2@2;{SILENT}")
     old = (await worker_ids(redis, queue))[slow.pid]
-    await eventually(lambda: is_blocked(redis), PROGRESS_S)
+    await eventually(lambda: is_blocked(redis))
     ids = await app.submit(app.nap, range(5))
     ids += await app.submit(app.counted, range(5, 9))
-    await eventually(lambda: holds_unstarted(redis, queue, old), PROGRESS_S)
+    await eventually(lambda: holds_unstarted(redis, queue, old))
     await take_back(app, redis, old)
     recovery.begins()
     await redis.delete(Keys(queue).leader)
     await crew.start(**SHORT)
 
-    await final(redis, queue, ids, within_s=PROGRESS_S)
+    await final(redis, queue, ids)
     recovery.ends()
-    await eventually(lambda: has_another_id(redis, queue, slow.pid, old), PROGRESS_S)
-    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+    await eventually(lambda: has_another_id(redis, queue, slow.pid, old))
+    await eventually(lambda: clean(app, redis, queue, ids))
     assert app.runs() == dict.fromkeys(ids, 1)
 
 
@@ -94,16 +94,16 @@ async def test_renewals_that_fail_for_most_of_a_lease_cost_no_job(
     async with Proxy(redis_url) as proxy, crew_of(proxy.url, queue, tmp_path) as behind:
         silent = await behind.start(lease_s=lease_s, renew_s=0.1)
         ids = await app.submit(app.nap, range(10), 0.9 * lease_s + 0.5)
-        await eventually(lambda: app.runs().total() == 10, PROGRESS_S)
+        await eventually(lambda: app.runs().total() == 10)
         before = await worker_ids(redis, queue)
         proxy.black_hole()
         await asyncio.sleep(0.9 * lease_s)  # the fault
         proxy.heal()
 
-        await final(redis, queue, ids, within_s=PROGRESS_S)
+        await final(redis, queue, ids)
         assert app.runs() == dict.fromkeys(ids, 1)
         assert {record.crashes for record in (await invariants.records_of(redis, queue, ids)).values()} == {0}
-        await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+        await eventually(lambda: clean(app, redis, queue, ids))
         assert (await worker_ids(redis, queue))[silent.pid] == before[silent.pid]
 
 
@@ -115,18 +115,18 @@ async def test_the_result_of_a_run_that_was_overtaken_is_refused_and_told(
     await known_to(redis, "heartbeat")
     late = await crew.start(**LONG, failpoints=f"xreadgroup:before=pause:60@3;{SILENT}")
     ids = await app.submit(app.overtaken, range(1))
-    await eventually(lambda: app.runs().total() == 1, PROGRESS_S)
+    await eventually(lambda: app.runs().total() == 1)
     await take_back(app, redis, (await worker_ids(redis, queue))[late.pid])
     recovery.begins()
     await crew.start(**SHORT)
 
-    await final(redis, queue, ids, within_s=PROGRESS_S)
+    await final(redis, queue, ids)
     recovery.ends()
-    await eventually(lambda: late.log.count("came too late and was refused") == 1, PROGRESS_S)
+    await eventually(lambda: late.log.count("came too late and was refused") == 1)
     assert app.runs() == dict.fromkeys(ids, 2)
     assert {ending.attempt for ending in await invariants.endings_of(redis, queue)} == {2}
     await late.kill()
-    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+    await eventually(lambda: clean(app, redis, queue, ids))
 
 
 @pytest.mark.fault("F14", bound_s=RECOVERY_S)
@@ -136,18 +136,18 @@ async def test_slots_and_tokens_of_a_lost_run_are_used_again_within_the_limits(
     """With every slot of a concurrency limit held by one worker that dies, nothing else could start: the slots come back with its jobs."""
     first = await crew.start(**SHORT)
     ids = await app.submit(app.counted, range(SLOTS.capacity), 30.0)
-    await eventually(lambda: app.runs().total() == SLOTS.capacity, PROGRESS_S)
+    await eventually(lambda: app.runs().total() == SLOTS.capacity)
     await crew.start(**SHORT)
     others = await app.submit(app.counted, range(10, 30), 0.05)
     await first.kill()
     recovery.begins()
 
-    await eventually(lambda: app.runs().total() == 2 * SLOTS.capacity, PROGRESS_S)  # first in line, they take the slots again
+    await eventually(lambda: app.runs().total() == 2 * SLOTS.capacity)  # first in line, they take the slots again
     recovery.ends()
     for job_id in ids:
         await app.runner.client.cancel(job_id)
-    await final(redis, queue, ids + others, within_s=PROGRESS_S)
-    await eventually(lambda: clean(app, redis, queue, ids + others), PROGRESS_S)
+    await final(redis, queue, ids + others)
+    await eventually(lambda: clean(app, redis, queue, ids + others))
     assert app.runs() == dict.fromkeys(ids, 2) | dict.fromkeys(others, 1)
 
 
@@ -157,19 +157,19 @@ async def test_a_leader_stopped_past_its_lock_is_followed_and_stays_deposed(
 ) -> None:
     """Lock, pause between two elections and 3 s; when it goes on, what it still believes to be its duty changes nothing."""
     leader, other = await crew.start(**SHORT), await crew.start(**SHORT)
-    await eventually(lambda: leads(redis, queue, leader.pid), PROGRESS_S)
+    await eventually(lambda: leads(redis, queue, leader.pid))
     ids = await app.submit(app.metered, range(150))
     leader.signal(signal.SIGSTOP)
     recovery.begins()
     ids += await app.submit(app.nap, range(150, 160), delay=1.0)
 
-    await eventually(lambda: leads(redis, queue, other.pid), PROGRESS_S)
+    await eventually(lambda: leads(redis, queue, other.pid))
     recovery.ends()
     term = await command(redis, "GET", Keys(queue).leader)
     leader.signal(signal.SIGCONT)
-    await final(redis, queue, ids, within_s=PROGRESS_S)
+    await final(redis, queue, ids)
 
-    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+    await eventually(lambda: clean(app, redis, queue, ids))
     assert await command(redis, "GET", Keys(queue).leader) == term
 
 

@@ -18,7 +18,7 @@ from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.process.apps import METERED, App
-from tests.process.crew import PROGRESS_S, Crew, final, worker_ids
+from tests.process.crew import Crew, final, worker_ids
 from tests.recovery import Recovery
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -84,12 +84,12 @@ async def test_two_versions_share_a_queue_and_replace_each_other_under_load(
     ids += await app.submit(app.nap, range(2000, 2020), 0.01, delay=1.0)
     for newcomer in (checkout, None):
         done = app.runs().total()
-        await eventually(lambda: app.runs().total() > done + 40 or app.runs().total() > 280, PROGRESS_S)  # noqa: B023 - awaited at once
+        await eventually(lambda: app.runs().total() > done + 40 or app.runs().total() > 280)  # noqa: B023 - awaited at once
         leaving = crew.alive[0]
         await crew.start(checkout=newcomer)
         leaving.signal(signal.SIGTERM)
         assert await leaving.ended() == 0
-    await final(redis, queue, ids, within_s=20)
+    await final(redis, queue, ids)
 
     assert app.runs() == dict.fromkeys(ids, 1)
     live = (await worker_ids(redis, queue)).values()
@@ -104,10 +104,10 @@ async def test_the_jobs_of_a_killed_worker_go_on_in_another_version(
     for heir_version, numbers in ((next_version, range(10)), (None, range(10, 20))):
         heir = await crew.start(checkout=heir_version)
         ids = await app.submit(app.nap, numbers, 0.7)
-        await eventually(lambda: set(ids) <= set(app.runs()), PROGRESS_S)  # noqa: B023 - awaited at once
+        await eventually(lambda: set(ids) <= set(app.runs()))  # noqa: B023 - awaited at once
         await victim.kill()
         recovery.begins()
-        await final(redis, queue, ids, within_s=15)
+        await final(redis, queue, ids)
         recovery.ends()
         assert sorted(app.runs()[job_id] for job_id in ids) == [1] * 5 + [2] * 5
         victim = heir
@@ -129,7 +129,7 @@ async def test_a_version_too_new_for_a_worker_at_work_does_not_start(
     crew.all.remove(refused)
     assert await redis.hgetall(Keys(queue).format) == {b"newest": b"1", b"oldest": b"1"}
     ids = await app.submit(app.nap, range(1))
-    await final(redis, queue, ids, within_s=10)
+    await final(redis, queue, ids)
 
 
 async def test_after_a_version_too_new_old_workers_and_producers_are_refused_in_one_line(

@@ -41,8 +41,8 @@ async def service(private_server: Server) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
         Client("process-queue", redis_url=private_server.url) as client,
     ):
-        await eventually(lambda: answers(http), within_s=20)
-        await eventually(client.workers, within_s=20)
+        await eventually(lambda: answers(http))
+        await eventually(client.workers)
         yield http
 
 
@@ -73,7 +73,7 @@ async def test_ten_start_at_once_the_others_when_their_tokens_land_and_none_fail
     async def all_have_ended() -> bool:
         return not {"queued", "waiting", "running"} & set(await states())
 
-    await eventually(all_have_ended, within_s=15)
+    await eventually(all_have_ended)
     assert [await status(service, task_id) for task_id in ids] == [
         {"task_id": task_id, "status": "succeeded", "result": f"Processed {number}"} for number, task_id in enumerate(ids)
     ]

@@ -10,7 +10,6 @@ import pytest
 from runner.connection.client import command
 from tests.conftest import connect
 from tests.eventually import eventually
-from tests.process.crew import PROGRESS_S
 from tests.process.load import producing, settled, two_workers, work_goes_on
 from tests.recovery import Recovery
 from tests.servers import Server
@@ -31,7 +30,7 @@ async def test_a_server_killed_under_load_and_started_again_loses_nothing(
             await work_goes_on(app, producer)
             recovery.ends()
             before = len(producer.accepted)
-            await eventually(lambda: len(producer.accepted) > before + 50, PROGRESS_S)
+            await eventually(lambda: len(producer.accepted) > before + 50)
         await settled(private_server, app, producer.accepted, most_runs=1)
 
 
@@ -55,7 +54,7 @@ async def test_a_server_that_dies_again_and_again_loses_nothing(
 async def test_an_outage_longer_than_the_lease_costs_no_worker_its_jobs(private_server: Server, tmp_path: Path) -> None:
     async with two_workers(private_server, tmp_path, lease_s=1.5, renew_s=0.3) as (app, _):
         ids = await app.submit(app.nap, range(10), 5.0)
-        await eventually(lambda: app.runs().total() == 10, PROGRESS_S)
+        await eventually(lambda: app.runs().total() == 10)
         private_server.kill()
         await asyncio.sleep(2.5)
         private_server.start()
@@ -82,8 +81,8 @@ async def test_a_server_that_hangs_for_a_while_makes_no_job_run_twice(private_se
             os.kill(private_server.pid, signal.SIGCONT)
             for what in ("WRITE", "ALL"):
                 before = len(producer.accepted)
-                await eventually(lambda: len(producer.accepted) > before + 20, PROGRESS_S)  # noqa: B023 - awaited at once
+                await eventually(lambda: len(producer.accepted) > before + 20)  # noqa: B023 - awaited at once
                 await command(redis, "CLIENT", "PAUSE", 2500, what)
             before = len(producer.accepted)
-            await eventually(lambda: len(producer.accepted) > before + 20, PROGRESS_S)
+            await eventually(lambda: len(producer.accepted) > before + 20)
         await settled(private_server, app, producer.accepted, most_runs=1)

@@ -9,7 +9,7 @@ from runner import JobStatus
 from tests import invariants
 from tests.eventually import eventually
 from tests.process.apps import METERED, App
-from tests.process.crew import PROGRESS_S, Crew, final, worker_ids
+from tests.process.crew import Crew, final, worker_ids
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 async def test_a_signal_lets_running_jobs_finish_and_gives_the_rest_back(app: App, redis: Redis, queue: str, crew: Crew) -> None:
     worker = await crew.start()
     ids = await app.submit(app.nap, range(30), 0.5)
-    await eventually(lambda: app.runs().total() >= 5, PROGRESS_S)
+    await eventually(lambda: app.runs().total() >= 5)
     worker.signal(signal.SIGTERM)
 
     assert await worker.ended() == 0
@@ -30,7 +30,7 @@ async def test_a_signal_lets_running_jobs_finish_and_gives_the_rest_back(app: Ap
     assert await worker_ids(redis, queue) == {}
 
     await crew.start()
-    await final(redis, queue, ids, within_s=15)
+    await final(redis, queue, ids)
     assert app.runs() == dict.fromkeys(ids, 1)
     assert {(status.failures, status.crashes) for status in await statuses_of(app, ids)} == {(0, 0)}
 
@@ -43,7 +43,7 @@ async def test_a_second_signal_gives_back_at_once_even_what_cannot_be_stopped(
 ) -> None:
     worker = await crew.start(drain_s=60)
     ids = await app.submit(getattr(app, task), range(5), 100.0)
-    await eventually(lambda: app.runs().total() == 5, PROGRESS_S)
+    await eventually(lambda: app.runs().total() == 5)
     worker.signal(signal.SIGTERM)
     await eventually(lambda: "draining: 5 jobs" in worker.log)
     worker.signal(signal.SIGTERM)
@@ -55,7 +55,7 @@ async def test_a_second_signal_gives_back_at_once_even_what_cannot_be_stopped(
     for job_id in ids:
         await app.runner.client.cancel(job_id)
     await crew.start()
-    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+    await eventually(lambda: clean(app, redis, queue, ids))
 
 
 @pytest.mark.fault("F06")
@@ -66,16 +66,16 @@ async def test_workers_replaced_one_after_the_other_under_load_run_every_job_onc
     ids += await app.submit(app.nap, range(1000, 1250), 0.02)
     for _ in range(5):
         done = app.runs().total()
-        await eventually(lambda: app.runs().total() > done + 10 or app.runs().total() > 450, PROGRESS_S)  # noqa: B023 - awaited at once
+        await eventually(lambda: app.runs().total() > done + 10 or app.runs().total() > 450)  # noqa: B023 - awaited at once
         worker = leaving.pop(0)
         worker.signal(signal.SIGTERM)
         leaving.append(await crew.start())
         assert await worker.ended() == 0
-    await final(redis, queue, ids, within_s=30)
+    await final(redis, queue, ids)
 
     assert app.runs() == dict.fromkeys(ids, 1)
     assert {(status.state, status.failures, status.crashes) for status in await statuses_of(app, ids)} == {("succeeded", 0, 0)}
-    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+    await eventually(lambda: clean(app, redis, queue, ids))
 
 
 async def statuses_of(app: App, ids: list[str]) -> list[JobStatus]:

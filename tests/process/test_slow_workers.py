@@ -12,7 +12,7 @@ from runner.jobs.job import Priority
 from runner.store.keys import GROUP, Keys
 from tests.eventually import eventually
 from tests.process.apps import FAST, App
-from tests.process.crew import PROGRESS_S, Crew, worker_ids
+from tests.process.crew import Crew, worker_ids
 from tests.process.test_worker_crashes import clean
 from tests.recovery import Recovery
 
@@ -30,7 +30,7 @@ async def test_a_worker_that_moves_a_seventh_of_the_time_holds_no_more_than_its_
 ) -> None:
     slow, *_ = await asyncio.gather(*(crew.start() for _ in range(4)))
     ids = await app.submit(app.nap, range(JOBS), 0.1)
-    await eventually(lambda: app.runs().total() > 4, PROGRESS_S)
+    await eventually(lambda: app.runs().total() > 4)
     most_running = most_held = 0
     for _ in range(CYCLES):
         slow.signal(signal.SIGSTOP)
@@ -41,7 +41,7 @@ async def test_a_worker_that_moves_a_seventh_of_the_time_holds_no_more_than_its_
         slow.signal(signal.SIGCONT)
         await asyncio.sleep(MOVING_S)
     recovery.begins()
-    await eventually(lambda: clean(app, redis, queue, ids), within_s=15)
+    await eventually(lambda: clean(app, redis, queue, ids))
     recovery.ends()
 
     assert app.runs() == dict.fromkeys(ids, 1)

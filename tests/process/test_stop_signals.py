@@ -13,7 +13,7 @@ import pytest
 
 from runner import Client
 from tests.children import start_child
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_S, eventually
 from tests.servers import Server
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -35,7 +35,6 @@ async def hog() -> None:
 """
 HASTY = "import runner.cli.signals as s; s._MARGIN_S = 1.0; from runner.cli import main; main()"
 """The command line, with little patience for a process that does not end."""
-PATIENCE_S = 20.0
 
 Start = Callable[..., Awaitable[Process]]
 
@@ -74,13 +73,13 @@ async def client(private_server: Server) -> AsyncIterator[Client]:
 
 
 async def runs_a_job(client: Client, task: str, args: dict[str, float]) -> str:
-    await eventually(client.workers, within_s=PATIENCE_S)
+    await eventually(client.workers)
     job = await client.submit(task, args)
 
     async def running() -> bool:
         return (await job.status()).state == "running"
 
-    await eventually(running, PATIENCE_S)
+    await eventually(running)
     return job.id
 
 

@@ -14,7 +14,7 @@ from runner.store.keys import Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.process.apps import DEATHS, FAST, METERED, App
-from tests.process.crew import PROGRESS_S, Crew, final, worker_ids
+from tests.process.crew import Crew, final, worker_ids
 from tests.recovery import Recovery
 from tests.starvation import Starvation
 
@@ -27,21 +27,21 @@ RECOVERY_S = float(FAST["lease_s"]) + float(FAST["reclaim_s"]) + 3.0
 async def test_jobs_of_a_killed_worker_run_again_on_another(app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery) -> None:
     first, _ = await crew.start(), await crew.start()
     ids = await app.submit(app.nap, range(10), 2.5)
-    await eventually(lambda: app.runs().total() == 10, PROGRESS_S)
+    await eventually(lambda: app.runs().total() == 10)
     killed = (await worker_ids(redis, queue))[first.pid]
     held = [job_id for job_id, record in (await invariants.records_of(redis, queue, ids)).items() if record.worker == killed]
     assert held
 
     await first.kill()
     recovery.begins()
-    await eventually(lambda: all(app.runs()[job_id] == 2 for job_id in held), PROGRESS_S)
+    await eventually(lambda: all(app.runs()[job_id] == 2 for job_id in held))
     recovery.ends()
 
-    await final(redis, queue, ids, within_s=PROGRESS_S)
+    await final(redis, queue, ids)
     for job_id in ids:
         status, hit = await app.runner.client.status(job_id), int(job_id in held)
         assert (status.state, status.attempt, status.crashes, status.failures) == ("succeeded", 1 + hit, hit, 0)
-    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+    await eventually(lambda: clean(app, redis, queue, ids))
     assert len(await worker_ids(redis, queue)) == 1
 
 
@@ -52,17 +52,17 @@ async def test_when_the_leader_is_killed_waiting_jobs_go_on_starting_and_another
     leader = await crew.start()
     other = await crew.start()
     ids = await app.submit(app.metered, range(300))
-    await eventually(lambda: app.runs().total() > 50, PROGRESS_S)
+    await eventually(lambda: app.runs().total() > 50)
     await leader.kill()
     recovery.begins()
     starvation = Starvation()
 
-    await eventually(lambda: leads(redis, queue, other.pid), PROGRESS_S)
+    await eventually(lambda: leads(redis, queue, other.pid))
     recovery.ends()
-    await final(redis, queue, ids, within_s=15)
+    await final(redis, queue, ids)
     starts = [start.at_us for start in await invariants.starts_of(redis, queue)]
     assert max(later - earlier for earlier, later in pairwise(starts)) / 1e6 - starvation.seconds < 2.5
-    await eventually(lambda: clean(app, redis, queue, ids), PROGRESS_S)
+    await eventually(lambda: clean(app, redis, queue, ids))
 
 
 @pytest.mark.fault("F01", bound_s=RECOVERY_S)
@@ -75,13 +75,13 @@ async def test_workers_killed_at_random_lose_no_job_and_break_no_limit(
     ids = await app.submit(app.metered, range(300 * fault_repeats), 0.05)
     for _ in range(10 * fault_repeats):
         done = app.runs().total()
-        await eventually(lambda: app.runs().total() > done + chance.randrange(5, 30) or len(app.runs()) >= 0.97 * len(ids), PROGRESS_S)  # noqa: B023 - awaited at once
+        await eventually(lambda: app.runs().total() > done + chance.randrange(5, 30) or len(app.runs()) >= 0.97 * len(ids))  # noqa: B023 - awaited at once
         await chance.choice(crew.alive).kill()
         await crew.launch(max_crashes=100)
     await eventually(lambda: len(app.runs()) >= 0.97 * len(ids), 30 * fault_repeats)
     await chance.choice(crew.alive).kill()
     recovery.begins()
-    await final(redis, queue, ids, within_s=30)
+    await final(redis, queue, ids)
     recovery.ends()
 
     runs = app.runs()
@@ -102,9 +102,9 @@ async def test_a_job_that_kills_its_workers_becomes_a_dead_letter_and_harms_no_o
     beside = await app.submit(app.nap, range(1, 4), 0.7)  # they run beside it, and are lost with it
     others = await app.submit(app.nap, range(4, 31))
     for _ in range(3):
-        await eventually(lambda: not crew.alive, within_s=15)
+        await eventually(lambda: not crew.alive)
         await crew.start(lease_s=1, renew_s=0.2)
-    await final(redis, queue, [poison, *beside, *others], within_s=15)
+    await final(redis, queue, [poison, *beside, *others])
     recovery.ends()
 
     status = await app.runner.client.status(poison)
@@ -113,7 +113,7 @@ async def test_a_job_that_kills_its_workers_becomes_a_dead_letter_and_harms_no_o
     innocent = [await app.runner.client.status(job_id) for job_id in beside]
     assert {(job.state, job.crashes) for job in innocent} == {("succeeded", 2)}
     assert {(await app.runner.client.status(job_id)).state for job_id in others} == {"succeeded"}
-    await eventually(lambda: clean(app, redis, queue, [poison, *beside, *others]), PROGRESS_S)
+    await eventually(lambda: clean(app, redis, queue, [poison, *beside, *others]))
     assert len(crew.alive) == 1
 
 
@@ -124,11 +124,11 @@ async def test_however_a_job_kills_its_worker_it_is_given_up_and_one_that_only_e
     settings: dict[str, Any] = {"lease_s": 1, "renew_s": 0.2, "concurrency": 1, "max_crashes": 1}
     await asyncio.gather(*[crew.start(**settings) for _ in DEATHS])
     ids = [job_id for number, how in enumerate(DEATHS) for job_id in await app.submit(app.lethal, range(number, number + 1), how, 0.5)]
-    await eventually(lambda: not crew.alive, within_s=15)
+    await eventually(lambda: not crew.alive)
     recovery.begins()
     (hungry,) = await app.submit(app.hungry, range(10, 11))
     last = await crew.start(**settings)
-    await final(redis, queue, [*ids, hungry], within_s=15)
+    await final(redis, queue, [*ids, hungry])
     recovery.ends()
 
     errors = [(await app.runner.client.status(job_id)).error for job_id in [*ids, hungry]]

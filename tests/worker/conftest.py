@@ -10,11 +10,8 @@ from redis.asyncio import Redis
 from runner import Runner, Settings, Worker
 from runner.store.failpoints import failpoints
 from runner.store.keys import Keys
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_S, eventually
 from tests.invariants import settled_twice
-
-START_S = 10.0
-STOP_S = 15.0
 
 MakeApp = Callable[..., Runner]
 
@@ -30,7 +27,7 @@ class Crew:
         worker = Worker(app)
         task = self._running[worker] = asyncio.create_task(worker.run(), name="worker")
         working = asyncio.create_task(worker.working.wait())
-        await asyncio.wait({task, working}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, working}, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         if working.cancel():
             await task
             raise AssertionError("the worker does not come to work")
@@ -42,7 +39,7 @@ class Crew:
         await self.ended(worker)
 
     async def ended(self, worker: Worker) -> None:
-        async with asyncio.timeout(STOP_S):
+        async with asyncio.timeout(PATIENCE_S):
             await self._running.pop(worker)
 
     async def stop_all(self) -> None:
@@ -102,7 +99,7 @@ def short_settings(redis_url: object, **settings: object) -> Settings:
     return Settings.model_validate({"redis_url": redis_url, **short, **settings})
 
 
-async def state_of(app: Runner, job_id: str, state: str, within_s: float = 5.0) -> None:
+async def state_of(app: Runner, job_id: str, state: str, within_s: float = PATIENCE_S) -> None:
     """Wait until the job is in this state."""
 
     async def reached() -> bool:

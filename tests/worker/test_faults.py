@@ -176,7 +176,7 @@ async def test_after_an_outage_longer_than_the_lease_workers_get_time_to_renew(
         await asyncio.sleep(1.2)
         private_server.start()
 
-        await eventually(lambda: ended(app, jobs), within_s=15)
+        await eventually(lambda: ended(app, jobs))
         assert len(runs) == 20
         assert [worker.id for worker in workers] == ids
         await app.close()
@@ -307,7 +307,7 @@ async def test_entries_delivered_again_to_a_small_worker_are_left_to_the_one_tha
         turns.add(await redis.hget(Keys(queue).worker(small.id), "turn"))
         return len(turns) > 2  # the one before, that of the outage which the lost group was, and one more
 
-    await eventually(has_compared_its_books, within_s=10)
+    await eventually(has_compared_its_books)
     await eventually(is_as_it_was)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

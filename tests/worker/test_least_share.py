@@ -24,7 +24,7 @@ async def order_of(app: Runner, crew: Crew, task_limits: list[TokenBucket]) -> l
     numbers = {"high": 900, "normal": 100, "low": 100}
     await app.submit_many([work.with_options(priority=name).prepare(name) for name, count in numbers.items() for _ in range(count)])
     await crew.start(app)
-    await eventually(lambda: len(order) == 1100, within_s=30)
+    await eventually(lambda: len(order) == 1100)
     return order[: len(order) - order[::-1].index("high")]
 
 

@@ -88,7 +88,7 @@ async def test_a_worker_that_loses_replies_runs_each_job_once(
     recovery.begins()
     await setting.submit(3)
 
-    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    await eventually(lambda: is_right(setting, redis, queue, crew))
     recovery.ends()
     assert setting.runs.total() == 45
     assert worker.id == name
@@ -107,7 +107,7 @@ async def test_a_give_back_whose_reply_is_lost_gives_back_once(
         await eventually(lambda: setting.proxy.lost_replies == lost)  # noqa: B023 - awaited at once
     recovery.begins()
 
-    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    await eventually(lambda: is_right(setting, redis, queue, crew))
     recovery.ends()
     await crew.stop(worker)
 
@@ -125,7 +125,7 @@ async def test_a_submission_whose_reply_is_lost_is_repeated_and_is_one_job(setti
 
     assert {job.first_state for job in again} == {"existing"}
     setting.ids += [job.id for job in again]
-    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    await eventually(lambda: is_right(setting, redis, queue, crew))
     assert setting.runs == dict.fromkeys(setting.ids, 1)
     await crew.stop(worker)
 
@@ -137,7 +137,7 @@ async def test_connections_that_fall_silent_are_given_up(setting: Setting, redis
     assert setting.proxy.freeze_connections() >= 4
     await setting.submit(2)
 
-    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    await eventually(lambda: is_right(setting, redis, queue, crew))
     assert setting.runs.total() == 12
     await crew.stop(worker)
 
@@ -154,13 +154,13 @@ async def test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job(
         setting.proxy.lose_reply_of(*words_of("claim"))
     await setting.submit(2)
     await eventually(lambda: setting.proxy.held_commands == 1)
-    await eventually(lambda: len(setting.runs) == 6, within_s=10)
+    await eventually(lambda: len(setting.runs) == 6)
     setting.work_s = 0.5
     await setting.submit(8)
     await eventually(lambda: len(setting.runs) == 6 + worker.slots)  # all slots are busy, and more is ready
     setting.proxy.release()
 
-    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    await eventually(lambda: is_right(setting, redis, queue, crew))
     assert setting.runs.total() == 30
     await crew.stop(worker)
 
@@ -178,7 +178,7 @@ async def test_a_read_that_arrives_when_its_worker_has_signed_off_costs_no_job(
     await eventually(lambda: is_known(redis, queue, leaving.id))
 
     await crew.start(setting.direct)
-    await eventually(lambda: is_right(setting, redis, queue, crew), within_s=15)
+    await eventually(lambda: is_right(setting, redis, queue, crew))
     assert setting.runs.total() == 6
 
 

@@ -108,7 +108,7 @@ async def test_a_job_of_high_priority_passes_a_backlog(make_app: MakeApp, crew: 
     await (await work.with_options(priority="high").submit("urgent")).wait(timeout=10)
 
     assert order.index("urgent") <= ahead + 6
-    await eventually(lambda: len(order) == 201, within_s=20)
+    await eventually(lambda: len(order) == 201)
 
 
 async def test_a_delayed_job_starts_when_it_is_due_and_not_before(app: Runner, crew: Crew, pace: Pace) -> None:

@@ -177,7 +177,7 @@ async def test_a_handler_that_ignores_the_loss_of_its_lease_keeps_its_slot_and_n
     lost = worker.id
     await redis.zadd(Keys(queue).workers, {lost: 0})
 
-    await eventually(lambda: worker.id != lost and worker.working.is_set() and len(order) == 2, within_s=10)
+    await eventually(lambda: worker.id != lost and worker.working.is_set() and len(order) == 2)
     waiting = await deaf.submit("second")
     assert (await waiting.wait(timeout=0.5)).state == "queued", "the slot of the first attempt was given away"
     release.set()
@@ -243,7 +243,7 @@ async def test_workers_stopped_at_random_instants_lose_and_blame_nothing(
     async def all_is_clean() -> bool:
         return not await invariants.left_behind(redis, queue, [last.id])
 
-    await eventually(all_is_clean, within_s=10)
+    await eventually(all_is_clean)
     recovery.ends()
     statuses = [await job.status() for job in jobs]
     assert {status.failures for status in statuses} == {0}

@@ -46,7 +46,7 @@ async def test_workers_do_not_spin_while_another_holds_the_whole_window(
     async def all_done() -> bool:
         return {(await job.status()).state for job in jobs} == {"succeeded"}
 
-    await eventually(all_done, within_s=10)
+    await eventually(all_done)
 
 
 async def still_for(seconds: float) -> None:
