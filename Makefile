@@ -2,10 +2,11 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-topologies faults chaos mutate-guards check format openapi bench clean
+.PHONY: help setup demo dev test test-slow test-all test-pythons test-topologies faults chaos mutate-guards check types test-unit format openapi bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
+BOTH := RUNNER_TEST_SERVER=valkey,redis
 READY := .venv/.ready
 
 help: ## List the targets
@@ -27,8 +28,17 @@ demo: $(READY) ## Watch jobs keep to a rate limit, no Redis needed
 dev: $(READY) ## Server, API and worker in one process
 	$(BIN)/python -m runner dev
 
-test: $(READY) ## The whole suite on Valkey and on Redis (ALLOW_NO_REDIS=1: without redis-server)
-	RUNNER_TEST_SERVER=valkey,redis $(BIN)/python -m pytest -n auto
+test: $(READY) ## The suite on Valkey and on Redis, 5 minutes (ALLOW_NO_REDIS=1: without redis-server)
+	$(BOTH) $(BIN)/python -m pytest -n auto -m "not slow"
+
+test-slow: $(READY) ## What `make test` leaves out: the longest tests, and others again on Redis
+	$(BOTH) $(BIN)/python -m pytest -n auto -m slow
+
+test-all: $(READY) ## Both
+	$(BOTH) $(BIN)/python -m pytest -n auto
+
+test-pythons: $(READY) ## The tests of units, workers and the service on each other Python that is supported and found here
+	$(BIN)/python -m tests.pythons
 
 test-topologies: $(READY) ## The tests of scripts, workers and processes on Sentinel, on a cluster and behind TLS
 	RUNNER_TEST_SERVER=valkey-sentinel,valkey-cluster,redis-sentinel,redis-cluster,redis-tls \
@@ -36,7 +46,7 @@ test-topologies: $(READY) ## The tests of scripts, workers and processes on Sent
 
 faults: $(READY) ## Every fault of docs/reliability.md, and the table of how long recovery took
 	@mkdir -p build && rm -f build/faults.jsonl
-	RUNNER_TEST_SERVER=valkey,redis $(BIN)/python -m pytest -n auto -m fault --fault-report build/faults.jsonl
+	$(BOTH) $(BIN)/python -m pytest -n auto -m fault --fault-report build/faults.jsonl
 	$(BIN)/python -m tests.chaos.report build/faults.jsonl
 
 chaos: $(READY) ## Random faults for MINUTES=5, repeatable by SEED=...; 30 minutes are 230,000 jobs
@@ -48,8 +58,13 @@ mutate-guards: $(READY) ## Remove one guard after another and see which test fai
 check: $(READY) ## Format, lint, types and fast tests, under a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory -j 2 types test-unit
+
+types: $(READY)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/unit
+
+test-unit: $(READY)
+	$(BIN)/python -m pytest -q -n 2 tests/unit
 
 format: $(READY) ## Format the code and fix what the linter can fix
 	$(BIN)/ruff format .

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,10 @@ from redis.backoff import NoBackoff
 from tests import pace as pacing
 from tests.leftovers import immortal_keys, keys_of, stray_tasks
 from tests.recovery import Recovery, append_report, faults_of, measured_by, unmeasured
+from tests.selection import arrange
 from tests.servers import REDIS, REDIS62, VALKEY, Server, binary
-from tests.topologies import TOPOLOGIES, TlsServer, Topology, queue_name
+from tests.started_servers import AnyServer, StartedServers
+from tests.topologies import TOPOLOGIES, queue_name
 
 MOST_PROCESSES = 8
 
@@ -23,21 +24,6 @@ MOST_PROCESSES = 8
 # that already run. All that touches Redis runs once on each.
 
 SINGLE_SERVERS = (VALKEY, REDIS, REDIS62)
-
-
-@dataclass(frozen=True)
-class ExternalServer:
-    """A server that somebody else runs."""
-
-    url: str
-    kind: str = "external"
-
-    @property
-    def direct_url(self) -> str:
-        return self.url
-
-
-AnyServer = Server | Topology | TlsServer | ExternalServer
 
 
 def _chosen_servers() -> list[str]:
@@ -66,7 +52,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-report", metavar="FILE", help="append a JSON line for each injected fault: case, test, server, seconds")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    arrange(items, {*SERVERS, *OWN_KINDS} - {SERVERS[0], OWN_KINDS[0]}, TOPOLOGIES)
     for item in items:
         faults_of(item)  # a marker that says nothing is an error, whatever is selected
 
@@ -113,14 +101,16 @@ def _encodable(value: Any) -> Any:
     return value
 
 
-@pytest.fixture(scope="session", params=SERVERS)
-def server(request: pytest.FixtureRequest) -> Iterator[AnyServer]:
+@pytest.fixture(scope="session")
+def started_servers() -> Iterator[StartedServers]:
+    with StartedServers() as servers:
+        yield servers
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, started_servers: StartedServers) -> AnyServer:
     """A server, or several that are one place, shared by the whole session: do not kill it, see `private_server`."""
-    if "://" in request.param:
-        yield ExternalServer(request.param)
-        return
-    with TOPOLOGIES[request.param]() if request.param in TOPOLOGIES else Server(request.param) as started:
-        yield started
+    return started_servers.get(request.param)
 
 
 @pytest.fixture(params=OWN_KINDS)

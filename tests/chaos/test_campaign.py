@@ -21,7 +21,6 @@ SHORT = {"lease_s": 2.0, "renew_s": 0.5, "reclaim_s": 0.3, "block_s": 0.5, "resu
 HARD = frozenset({"kill_leader", "kill_server", "cut_all", "lose_replies", "stop_worker_past_its_lease"})
 
 
-@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.fault("F32")
 @pytest.mark.parametrize("own_server", OWN_KINDS)

@@ -15,7 +15,7 @@ from tests.recovery import Recovery
 from tests.servers import VALKEY, Server
 from tests.topologies import Cluster, slot_of
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SLOT = slot_of(QUEUE)
 

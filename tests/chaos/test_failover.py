@@ -20,7 +20,7 @@ from tests.recovery import Recovery
 from tests.servers import Server, free_port
 from tests.topologies import SentinelSet
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 NOBODY = ("127.0.0.1", "1")
 

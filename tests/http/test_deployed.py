@@ -17,8 +17,6 @@ from runner import Runner
 from tests.app_internals import store_of
 from tests.eventually import PATIENCE_S, eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 ROOT = Path(__file__).parents[2]
 
 

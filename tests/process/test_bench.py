@@ -16,8 +16,6 @@ from tests.conftest import OWN_KINDS
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.process
-
 
 def bench(*arguments: str) -> dict[str, Any]:
     """The document of one scenario."""
@@ -39,6 +37,7 @@ def undocumented(figures: Iterable[str]) -> list[str]:
     return [name for name in figures if not {name, re.sub("p9[09]_", "p50_", name)} & documented]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scenario", "case", "figures"),
     [

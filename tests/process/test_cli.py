@@ -18,8 +18,6 @@ import pytest
 from runner import Concurrency, Quota, Runner, SlidingWindow, TokenBucket, Worker, load_settings
 from tests.eventually import PATIENCE_S, eventually
 
-pytestmark = pytest.mark.process
-
 CHARGE = '{"order": "o-17", "tenant": "t7"}'
 
 

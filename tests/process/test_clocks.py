@@ -17,8 +17,6 @@ from tests.process.crew import Crew, crew_of, final, worker_ids
 from tests.recovery import Recovery
 from tests.servers import VALKEY, Server
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 QUEUE = "clocks"
 LIBRARIES = [str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]
 """Debian's package faketime. Under it redis-server does not start (its allocator asks for the time too early), Valkey does."""
@@ -55,7 +53,7 @@ def stepped_server() -> Iterator[SteppedServer]:
 
 
 @pytest.mark.fault("F29", bound_s=10)
-@pytest.mark.parametrize("step_s", [-60, -3600, 60, 3600])
+@pytest.mark.parametrize("step_s", [pytest.param(-60, marks=pytest.mark.slow), -3600, pytest.param(60, marks=pytest.mark.slow), 3600])
 async def test_a_step_of_the_clock_of_redis_breaks_no_limit_and_freezes_nothing(
     stepped_server: SteppedServer, tmp_path: Path, step_s: int, recovery: Recovery
 ) -> None:

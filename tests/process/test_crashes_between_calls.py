@@ -16,8 +16,6 @@ from tests.process.crew import worker_ids
 from tests.process.nursery import Nursery, nursery_of
 from tests.recovery import Recovery, Watch
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 SHORT = {"lease_s": 1.0, "renew_s": 0.2, "reclaim_s": 0.3, "block_s": 0.3, "max_crashes": 100}
 RECOVERY_S = 6.0
 """Lease, look of the next leader and 3 s, which is 4.3 s, and the start of the process that takes over."""

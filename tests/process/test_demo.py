@@ -19,8 +19,6 @@ from runner.cli.demo import show
 from tests.children import start_child
 from tests.eventually import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -71,6 +69,7 @@ async def test_it_shows_what_it_measured_and_exits_with_0(demo: Process, folder:
     assert os.listdir(folder) == []  # noqa: PTH208 - a look at one folder blocks nobody
 
 
+@pytest.mark.slow
 async def test_it_exits_with_1_if_the_service_refuses_calls() -> None:
     output = io.StringIO()
     stricter = TokenBucket("metered", capacity=5, refill=1, every=0.5)
@@ -81,6 +80,7 @@ async def test_it_exits_with_1_if_the_service_refuses_calls() -> None:
     assert re.search(r"ok   windows over the limit +0", output.getvalue())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 async def test_none_of_its_processes_outlives_it(demo: Process, folder: Path, number: signal.Signals) -> None:
     await says(demo, "tokens")

@@ -23,8 +23,6 @@ from tests.process.crew import crew_of, final, worker_ids
 from tests.recovery import Recovery
 from tests.servers import Server
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 QUEUE = "descriptors"
 
 

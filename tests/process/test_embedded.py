@@ -21,8 +21,6 @@ from runner.settings import Settings
 from tests.conftest import connect
 from tests.eventually import eventually
 
-pytestmark = pytest.mark.process
-
 StartUser = Callable[[Path], Awaitable[Process]]
 
 

@@ -22,7 +22,7 @@ import pytest
 from tests.eventually import PATIENCE_S
 from tests.servers import Server
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 TASKS = """

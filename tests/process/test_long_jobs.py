@@ -10,8 +10,6 @@ from tests.eventually import eventually
 from tests.process.apps import METERED, App
 from tests.process.crew import Crew, final, worker_ids
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 SHORT: dict[str, Any] = {"lease_s": 0.8, "renew_s": 0.15, "reclaim_s": 0.1, "stall_s": 0.3}
 
 

@@ -20,8 +20,6 @@ from tests.process.crew import Crew, crew_of, final, worker_ids
 from tests.proxy import Proxy
 from tests.recovery import Recovery
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 SHORT: dict[str, Any] = {"lease_s": 1.5, "renew_s": 0.3, "reclaim_s": 0.3, "max_crashes": 100}
 RECOVERY_S = 4.8
 """Lease, look of the leader and 3 s."""

@@ -21,8 +21,6 @@ from tests.process.apps import METERED, App
 from tests.process.crew import Crew, final, worker_ids
 from tests.recovery import Recovery
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 ROOT = Path(__file__).parents[2]
 EARLIER = "60bb348d9cf57567153c9bf40b1f0556cfa3b19a"
 """A commit from before the format had a number, with workers that tests can start."""

@@ -22,8 +22,6 @@ ROOT = Path(__file__).parents[2]
 FAKE: list[str | Path] = [sys.executable, PROGRAMS / "driver.py", "tests.process.fake_peer"]
 SIZES = replace(QUICK, jobs=200, drain_timeout_s=10, pause_s=0.001)
 
-pytestmark = pytest.mark.process
-
 
 @pytest.fixture
 def url() -> Iterator[str]:
@@ -82,6 +80,7 @@ def peers(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_ours_is_a_peer_like_the_others() -> None:
     finished = peers("--only", "none", "--quick", "--json")
 

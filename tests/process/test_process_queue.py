@@ -16,8 +16,6 @@ from tests.app_internals import store_of
 from tests.eventually import eventually
 from tests.servers import Server, free_port
 
-pytestmark = pytest.mark.process
-
 APP = "tests.process.quick_process_queue"
 
 

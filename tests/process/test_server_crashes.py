@@ -14,9 +14,8 @@ from tests.process.load import producing, settled, two_workers, work_goes_on
 from tests.recovery import Recovery
 from tests.servers import Server
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-
+@pytest.mark.every_server
 @pytest.mark.fault("F02", bound_s=5)
 async def test_a_server_killed_under_load_and_started_again_loses_nothing(
     private_server: Server, tmp_path: Path, recovery: Recovery

@@ -11,8 +11,6 @@ from tests.eventually import eventually
 from tests.process.apps import METERED, App
 from tests.process.crew import Crew, final, worker_ids
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 
 @pytest.mark.fault("F06")
 async def test_a_signal_lets_running_jobs_finish_and_gives_the_rest_back(app: App, redis: Redis, queue: str, crew: Crew) -> None:

@@ -16,8 +16,6 @@ from tests.process.crew import Crew, worker_ids
 from tests.process.test_worker_crashes import clean
 from tests.recovery import Recovery
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 SLOTS = int(FAST["concurrency"])
 JOBS = 400
 STOPPED_S, MOVING_S = 0.3, 0.05

@@ -16,8 +16,6 @@ from tests.children import start_child
 from tests.eventually import PATIENCE_S, eventually
 from tests.servers import Server
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 APP = """
 import asyncio, time
 from runner import Runner

@@ -18,8 +18,6 @@ from tests.process.crew import Crew, final, worker_ids
 from tests.recovery import Recovery
 from tests.starvation import Starvation
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
-
 RECOVERY_S = float(FAST["lease_s"]) + float(FAST["reclaim_s"]) + 3.0
 
 
@@ -45,6 +43,7 @@ async def test_jobs_of_a_killed_worker_run_again_on_another(app: App, redis: Red
     assert len(await worker_ids(redis, queue)) == 1
 
 
+@pytest.mark.every_server
 @pytest.mark.fault("F17", bound_s=RECOVERY_S)
 async def test_when_the_leader_is_killed_waiting_jobs_go_on_starting_and_another_leads(
     app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery
@@ -65,6 +64,7 @@ async def test_when_the_leader_is_killed_waiting_jobs_go_on_starting_and_another
     await eventually(lambda: clean(app, redis, queue, ids))
 
 
+@pytest.mark.every_server
 @pytest.mark.fault("F01", bound_s=RECOVERY_S)
 async def test_workers_killed_at_random_lose_no_job_and_break_no_limit(
     app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery, fault_repeats: int
