@@ -264,9 +264,11 @@ class Lunar(Limit):
     """A kind that only a newer version knows."""
 
     kind = "lunar"
+    rate = "1/moon"
+    period_us = 1
 
     def fields(self) -> dict[str, object]:
-        return {"rate": "1/moon"}
+        return {}
 
 
 async def test_a_kind_of_limit_this_version_does_not_know_lets_nothing_through(store: JobStore, clock: Clock) -> None:
