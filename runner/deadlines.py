@@ -39,11 +39,11 @@ class Deadline:
         self._task = task = asyncio.current_task()
         assert task is not None, "a deadline needs a task that it can cancel"
         self._cancelling = task.cancelling()
-        self._deadlines.keep(self)
+        self._deadlines.watch(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._deadlines.drop(self)
+        self._deadlines.unwatch(self)
         if self.expired and self._task is not None:
             self._deadlines.overdue.discard(self._task)
             nobody_else = self._task.uncancel() <= self._cancelling
@@ -82,13 +82,13 @@ class Deadlines:
             self._loop, self._armed_s, self._timer = loop, _NEVER, None
         return Deadline(self, at_s)
 
-    def keep(self, deadline: Bounded) -> None:
-        """Look after something that can be late, until it is dropped."""
+    def watch(self, deadline: Bounded) -> None:
+        """Expire it once its time is over, unless `unwatch` comes first."""
         self._open.add(deadline)
         if deadline.at_s < self._armed_s:
             self._arm(deadline.at_s)
 
-    def drop(self, deadline: Bounded) -> None:
+    def unwatch(self, deadline: Bounded) -> None:
         self._open.discard(deadline)
 
     def _arm(self, at_s: float) -> None:

@@ -1,11 +1,12 @@
-"""Opens Redis: from a URL to a client that finds its server, and from an error to what it means. Nothing else opens connections."""
+"""From a URL to a reply: finds the one server, sends a command once, says what an error means. Knows no queue; no other room opens sockets."""
 
 from runner.connection.address import Topology, embedded_folder, parse_address, shown_url
-from runner.connection.client import command, command_in_thread, pair
+from runner.connection.client import command, pair
 from runner.connection.embedded import EmbeddedServer, stop_supervised, supervised
 from runner.connection.error_translation import is_full, translated_errors
 from runner.connection.locator import Locator
 from runner.connection.opening import connect, connect_in_thread, located, redis_url
+from runner.connection.thread_client import command_in_thread
 
 __all__ = [
     "EmbeddedServer",

@@ -1,11 +1,12 @@
 """Locator: which server holds a queue now. All keys of a queue share one slot, so it is always one; Sentinels or the cluster say which.
 
-It asks with connections of its own and follows no redirection: a command that met the wrong server is the caller's to repeat.
+It asks with connections of its own and follows no redirection: the caller repeats a command that met the wrong server.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from redis.asyncio.connection import Connection, SSLConnection
@@ -19,21 +20,22 @@ from runner.connection.address import Address, Node, Topology
 _ASK_TIMEOUT_S = 0.5
 _MOST_ASKED = 5
 _TRUST_S = 1.0
-"""For so long what the Sentinels said is taken as true; then the next command asks them again before it is sent.
-An old primary that was cut off, or stood still, and does not know yet that it was replaced gets no write after that."""
+"""For how long the locator trusts what the Sentinels said; then it asks them again before the next command is sent. So a primary
+that was cut off or suspended, and does not know yet that it was replaced, gets no write later than this."""
 _DROP_PAUSE_S = 1.0
+"""A lost connection makes the others suspect too, but not again so soon: one failure is seen by many commands."""
 
 Reply = Any
 
 
 class Locator:
-    """Where one queue's server is. `epoch` grows whenever connections opened before may lead to the wrong one: each must be opened again."""
+    """Where the server of one queue is. `epoch` grows when the connections that are open may lead to the wrong server: each must reopen."""
 
     def __init__(self, address: Address, key: str = "") -> None:
         self.address = address
         self.epoch = 0
         self.tls_context: Any = None
-        """Of the first connection, for all others: reading the certificates takes longer than the rest of opening one."""
+        """Of the first TLS connection, for all others."""
         self._slot = key_slot(key.encode())
         self._found = address.nodes[0] if address.topology is Topology.single else None
         self._known = address.nodes
@@ -44,30 +46,47 @@ class Locator:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether nobody has to be asked."""
+        """Whether the URL names the server itself."""
         return self.address.topology in (Topology.single, Topology.socket)
 
     @property
     def is_due(self) -> bool:
-        """Whether what is known of the server is too old to send it another command."""
+        """Whether to ask the Sentinels again before another command is sent."""
         return self.address.topology is Topology.sentinel and monotonic_s() - self._asked_s > _TRUST_S
 
     def suspect(self) -> None:
-        """The connection or a reply was lost: ask before the next connection, and leave those that may hang too. The same may be right still."""
+        """A connection or a reply was lost: ask before the next connection opens, and reopen the others, which may hang too."""
         if not self.is_fixed:
             self._found = None
         if monotonic_s() - self._dropped_s > _DROP_PAUSE_S:
             self.leave()
 
     def leave(self) -> None:
-        """The server said that it is not the one: leave it at once."""
+        """The server said that it is not the right one: ask again, and reopen every connection."""
         if not self.is_fixed:
             self._found = None
         self._dropped_s = monotonic_s()
         self.epoch += 1
 
+    @contextmanager
+    def suspected_on_error(self) -> Iterator[None]:
+        """Around the opening of a connection: an error makes the server suspect."""
+        try:
+            yield
+        except (RedisError, OSError):
+            self.suspect()
+            raise
+
+    def check_role(self, role: Any) -> None:
+        """Raises redis's ConnectionError for a reply to ROLE that is not a primary's: Sentinels may name a server that was just replaced."""
+        if role[0] != b"master":
+            self.leave()
+            raise RedisConnectionError(
+                f"{self.address.service} is not led by the server that the Sentinels name: it is a {role[0].decode()}"
+            )
+
     async def where(self) -> Node:
-        """The server to connect to. Raises what redis raises if nobody knows."""
+        """The server to connect to. Raises redis's ConnectionError if no Sentinel or node names it."""
         if self._found is not None:
             return self._found
         async with self._lock:
@@ -76,7 +95,7 @@ class Locator:
             return self._found
 
     async def refresh(self) -> None:
-        """Ask again, if that is due. If nobody answers, what was known stays true."""
+        """Ask again, if that is due. If none answers, the server stays the one that was found last."""
         async with self._lock:
             if not self.is_due:
                 return
@@ -95,13 +114,14 @@ class Locator:
         asyncio.run(self.refresh())
 
     async def _look(self) -> Node:
+        """Ask, and reopen the connections if the server is another than before."""
         asked = self._known[:_MOST_ASKED]
         replies = await asyncio.gather(*(self._ask(node) for node in asked))
         found = {node: reply for node, reply in zip(asked, replies, strict=True) if not isinstance(reply, BaseException)}
         node = self._primary_by_sentinels(found) if self.address.topology is Topology.sentinel else self._owner_by_nodes(found)
         if node is None:
-            said = "; ".join(f"{node}: {reply}" for node, reply in zip(asked, replies, strict=True) if isinstance(reply, BaseException))
-            raise RedisConnectionError(f"{self._nobody} ({said or 'all answered'})")
+            errors = "; ".join(f"{node}: {reply}" for node, reply in zip(asked, replies, strict=True) if isinstance(reply, BaseException))
+            raise RedisConnectionError(f"{self._not_found} ({errors or 'all answered'})")
         self._asked_s = monotonic_s()
         if self._last not in (None, node):
             self.leave()
@@ -109,13 +129,13 @@ class Locator:
         return node
 
     @property
-    def _nobody(self) -> str:
+    def _not_found(self) -> str:
         if self.address.topology is Topology.sentinel:
             return f"no Sentinel names a primary of service {self.address.service!r}"
         return f"no node names the owner of slot {self._slot}"
 
     async def _ask(self, node: Node) -> Reply | BaseException:
-        """What one Sentinel or node says, or why it says nothing."""
+        """The replies of one Sentinel or node, or why there are none."""
         address = self.address
         if address.topology is Topology.sentinel:
             username, password = address.sentinel_username, address.sentinel_password
@@ -130,7 +150,7 @@ class Locator:
         connection = (Connection if address.tls is None else SSLConnection)(host=node.host, port=node.port, **options)
         try:
             async with asyncio.timeout(_ASK_TIMEOUT_S):
-                await connection.connect()  # type: ignore[no-untyped-call]
+                await connection.connect()
                 replies = []
                 for words in questions:
                     await connection.send_command(*words)
@@ -142,7 +162,7 @@ class Locator:
             await connection.disconnect(nowait=True)
 
     def _primary_by_sentinels(self, found: Mapping[Node, Reply]) -> Node | None:
-        """Of what the Sentinels say the newest: one that was cut off from the others may not have heard of a failover."""
+        """The primary with the highest epoch: a Sentinel that is cut off from the others may not know of a failover."""
         newest, node = -1, None
         for details, place in found.values():
             fields = dict(zip(details[::2], details[1::2], strict=False))
@@ -152,7 +172,7 @@ class Locator:
         return node
 
     def _owner_by_nodes(self, found: Mapping[Node, Reply]) -> Node | None:
-        """Of what the nodes say the most frequent: one that was cut off from the others may not have heard of a failover."""
+        """The node that most nodes name: one that is cut off from the others may not know of a failover."""
         owners: Counter[Node] = Counter()
         seen: dict[Node, None] = {}
         for asked, (ranges,) in found.items():
@@ -161,12 +181,12 @@ class Locator:
                 if first <= self._slot <= last:
                     owners[_node_of(owner, asked)] += 1
         if seen:
-            # Seeds may be gone one day; nodes of today know those of tomorrow.
+            # The nodes of the URL may be gone one day: remember all that the cluster has now.
             self._known = tuple(dict.fromkeys((*found, *seen, *self.address.nodes)))
         return owners.most_common(1)[0][0] if owners else None
 
 
 def _node_of(part: Sequence[Any], asked: Node) -> Node:
-    """A node as CLUSTER SLOTS shows it; without a host it is reached as the one that was asked."""
+    """A node as CLUSTER SLOTS shows it. One that shows no host has the host of the node that was asked."""
     host = part[0].decode() if part[0] else ""
     return Node(asked.host if host in ("", "?") else host, int(part[1]))

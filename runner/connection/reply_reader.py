@@ -1,4 +1,4 @@
-"""ReplyReader: the replies of one connection, taken from its socket as they come. Through asyncio's streams a command costs a half more."""
+"""ReplyReader: parses the replies of one connection as the event loop reads them. Through asyncio's streams a command costs half as much again."""
 
 import asyncio
 from typing import Any, cast
@@ -16,16 +16,17 @@ _CLOSED = "the server has closed the connection"
 
 
 class ReplyReader(asyncio.Protocol):
-    """Reads for one socket, in the place of the protocol it was opened with. That one goes on hearing of all else, as the writer asks it.
+    """Replaces the stream protocol of one connection for reading, and forwards all other events to it.
 
-    One command at a time. After an error, or when whoever waits for a reply was cancelled, the connection must be closed: a reply that
-    comes late would be taken for another command's.
+    The connection's StreamWriter still asks that protocol for the state of flow control.
+    One command at a time. After an error, or when a task that waits for a reply is cancelled, the connection must be closed: a late
+    reply would be taken for that of the next command.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
-        self._before: Any = transport.get_protocol()
+        self._stream: Any = transport.get_protocol()
         self._replies = hiredis.Reader(protocolError=InvalidResponse, replyError=DefaultParser.parse_error, notEnoughData=_NOT_YET)
         self._awaited: asyncio.Future[None] | None = None
         self._end: Exception | None = None
@@ -34,18 +35,18 @@ class ReplyReader(asyncio.Protocol):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether a command can be sent: the connection has not ended, and nothing came that nobody asked for."""
+        """Whether a command can be sent: the connection has not ended, and no reply is left that no command asked for."""
         return self._end is None and not self._replies.has_data()
 
     async def ask(self, packed: bytes, count: int, deadlines: Deadlines, at_s: float) -> list[Any]:
-        """Send what is packed already; so many replies. Raises TimeoutError if they are not all there at `at_s`."""
+        """Send packed commands, and wait for `count` replies. Raises TimeoutError if they are not all there at `at_s`."""
         self.at_s = at_s
-        deadlines.keep(self)
+        deadlines.watch(self)
         try:
             self._transport.write(packed)
             return [await self.reply() for _ in range(count)]
         finally:
-            deadlines.drop(self)
+            deadlines.unwatch(self)
 
     async def reply(self) -> Any:
         """The next reply, which may be a `ResponseError`. Raises redis's ConnectionError if the connection is lost."""
@@ -62,7 +63,7 @@ class ReplyReader(asyncio.Protocol):
         return reply
 
     def expire(self) -> None:
-        """The time for a reply is over."""
+        """Called by the deadlines: the time for a reply is over."""
         self._ended(TimeoutError("no answer in time"))
 
     def data_received(self, data: bytes) -> None:
@@ -71,17 +72,18 @@ class ReplyReader(asyncio.Protocol):
 
     def eof_received(self) -> bool | None:
         self._ended(RedisConnectionError(_CLOSED))
-        return self._before.eof_received()  # type: ignore[no-any-return]
+        keeps_open: bool | None = self._stream.eof_received()
+        return keeps_open
 
     def connection_lost(self, error: Exception | None) -> None:
         self._ended(RedisConnectionError(f"{_CLOSED}: {error}" if error else _CLOSED))
-        self._before.connection_lost(error)
+        self._stream.connection_lost(error)
 
     def pause_writing(self) -> None:
-        self._before.pause_writing()
+        self._stream.pause_writing()
 
     def resume_writing(self) -> None:
-        self._before.resume_writing()
+        self._stream.resume_writing()
 
     def _ended(self, why: Exception) -> None:
         self._end = self._end or why
@@ -93,20 +95,20 @@ class ReplyReader(asyncio.Protocol):
 
 
 class ReplyParser(BaseParser):
-    """What redis-py asks for replies while it opens a connection or listens to announcements: a reader for each socket."""
+    """What the library asks for replies while it opens a connection or listens to a channel. Makes a reader for each socket."""
 
     def __init__(self, socket_read_size: int) -> None:  # noqa: ARG002 - the library's signature
         self.reader: ReplyReader | None = None
 
     def on_connect(self, connection: AbstractConnection) -> None:
-        writer: asyncio.StreamWriter = cast("Any", connection)._writer  # noqa: SLF001 - what the library's own parsers read is as private
+        writer: asyncio.StreamWriter = cast("Any", connection)._writer  # noqa: SLF001 - the library's own parsers read private names too
         self.reader = ReplyReader(cast("asyncio.Transport", writer.transport))
 
     def on_disconnect(self) -> None:
         self.reader = None
 
     async def can_read(self) -> bool:
-        """Whether there is something to read, which also the end of a connection is."""
+        """Whether there is something to read; the end of the connection counts as something."""
         return self.reader is None or not self.reader.is_quiet
 
     async def read_response(self, disable_decoding: bool = False) -> Any:  # noqa: ARG002 - the library's signature

@@ -498,7 +498,7 @@ GUARDS = (
     ),
     Guard(
         "connections from before a failover are opened anew",
-        "runner/connection/opening.py",
+        "runner/connection/connections.py",
         "        if connection.epoch != locator.epoch:\n            await",
         "        if False:\n            await",
         "tests/chaos/test_failover.py::test_a_failover_ordered_from_sentinel_moves_everybody",
