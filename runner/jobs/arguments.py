@@ -22,8 +22,9 @@ class Arguments:
         parameters = inspect.signature(function).parameters.values()
         for parameter in parameters:
             if parameter.kind not in _PLAIN:
-                message = f"task {task!r}: parameter {str(parameter)!r} has no name on the wire; use plain or keyword-only parameters"
-                raise ConfigurationError(message)
+                raise ConfigurationError(
+                    f"task {task!r}: parameter {str(parameter)!r} has no name on the wire; use plain or keyword-only parameters"
+                )
         try:
             hints = get_type_hints(function, include_extras=True)
             self._defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
@@ -36,8 +37,7 @@ class Arguments:
             self._arguments, self._arguments_json = arguments.validator, arguments.serializer
             self._result, self._result_json = result.validator, result.serializer
         except (NameError, PydanticUserError, PydanticSerializationError) as error:
-            message = f"task {task!r}: its annotations cannot be sent as JSON: {error}"
-            raise ConfigurationError(message) from error
+            raise ConfigurationError(f"task {task!r}: its annotations cannot be sent as JSON: {error}") from error
 
     def _field(self, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
         hint = hints.get(parameter.name, Any)
@@ -55,8 +55,7 @@ class Arguments:
         twice = kwargs and values.keys() & kwargs.keys()
         if len(args) > len(self._positional) or twice:
             what = f"argument {min(twice)!r} given twice" if twice else f"{len(args)} positional arguments for {len(self._positional)}"
-            message = f"task {self._task!r}: {what}"
-            raise InvalidArguments(message)
+            raise InvalidArguments(f"task {self._task!r}: {what}")
         values.update(kwargs)
         try:
             valid = self._arguments.validate_python(values)
@@ -67,8 +66,7 @@ class Arguments:
         except (ValidationError, PydanticSerializationError) as error:
             raise InvalidArguments(self._explained(error)) from error
         except NotJson as error:
-            message = f"task {self._task!r}: {error}"
-            raise InvalidArguments(message) from error
+            raise InvalidArguments(f"task {self._task!r}: {error}") from error
 
     def decode(self, encoded: bytes) -> dict[str, Any]:
         """The keyword arguments of a run. Raises `InvalidArguments`."""
@@ -84,8 +82,9 @@ class Arguments:
         try:
             return self._result_json.to_json(self._result.validate_python(value))
         except (ValidationError, PydanticSerializationError) as error:
-            message = f"task {self._task!r} returned {type(value).__name__}, which does not fit its annotation or cannot be JSON: {error}"
-            raise InvalidArguments(message) from error
+            raise InvalidArguments(
+                f"task {self._task!r} returned {type(value).__name__}, which does not fit its annotation or cannot be JSON: {error}"
+            ) from error
 
     def _explained(self, error: ValidationError | PydanticSerializationError) -> str:
         if isinstance(error, PydanticSerializationError):
@@ -108,8 +107,7 @@ def refuse_constants(encoded: bytes) -> None:
 
 
 def _refuse(constant: str) -> None:
-    message = f"{constant} cannot be sent as JSON: send it as text, or None"
-    raise NotJson(message)
+    raise NotJson(f"{constant} cannot be sent as JSON: send it as text, or None")
 
 
 def _typed_dict(fields: dict[str, Any]) -> Any:

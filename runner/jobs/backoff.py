@@ -21,8 +21,7 @@ class Backoff:
 
     def __post_init__(self) -> None:
         if not (0 < self.base <= self.cap < math.inf and 1 <= self.factor < math.inf):
-            message = f"{self} cannot be used: base must be above 0, factor at least 1, and cap at least base"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{self} cannot be used: base must be above 0, factor at least 1, and cap at least base")
 
     def ceiling_s(self, retry: int) -> float:
         """Longest wait before retry number `retry` (from 1), in seconds."""

@@ -24,8 +24,7 @@ class Priority(IntEnum):
 def check_queue_name(queue: str) -> str:
     """The queue's name, if it can stand inside a key's hash tag. Raises `ConfigurationError` otherwise."""
     if not _QUEUE_NAME.fullmatch(queue):
-        message = f"queue name {queue!r} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'"
-        raise ConfigurationError(message)
+        raise ConfigurationError(f"queue name {queue!r} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'")
     return queue
 
 
@@ -61,8 +60,7 @@ def new_job_id() -> str:
 def check_job_id(job_id: str) -> str:
     """The id, if it can be part of a key. Raises `InvalidJobId`."""
     if not _JOB_ID.fullmatch(job_id) or job_id.startswith(TICKET):
-        message = f"job id {job_id[:40]!r} cannot be used: give 1 to 128 letters, digits, '.', '_', ':' or '-'"
-        raise InvalidJobId(message)
+        raise InvalidJobId(f"job id {job_id[:40]!r} cannot be used: give 1 to 128 letters, digits, '.', '_', ':' or '-'")
     return job_id
 
 

@@ -60,17 +60,14 @@ class JobOptions(NamedTuple):
         if self.delay is None and self.run_at is None:
             return 0
         if self.delay is not None and self.run_at is not None:
-            message = "delay and run_at exclude each other: give one"
-            raise InvalidOption(message)
+            raise InvalidOption("delay and run_at exclude each other: give one")
         seconds = 0.0 if self.delay is None else self.delay
         if self.run_at is not None:
             if self.run_at.tzinfo is None:
-                message = f"run_at {self.run_at.isoformat()} has no time zone: add one, like +00:00"
-                raise StartOutOfRange(message)
+                raise StartOutOfRange(f"run_at {self.run_at.isoformat()} has no time zone: add one, like +00:00")
             seconds = max(self.run_at.timestamp() - wall_us() / MICROSECONDS, 0.0)
         if not 0 <= seconds <= LONGEST_DELAY.total_seconds():
-            message = f"a job can start between now and {LONGEST_DELAY.days} days from now, not in {seconds:g} s"
-            raise StartOutOfRange(message)
+            raise StartOutOfRange(f"a job can start between now and {LONGEST_DELAY.days} days from now, not in {seconds:g} s")
         return round(seconds * MICROSECONDS)
 
 
@@ -80,8 +77,7 @@ def max_wait_us(spec: TaskSpec, options: JobOptions) -> int:
     if seconds is None:
         return 0
     if not 0 < seconds <= LONGEST_DELAY.total_seconds():
-        message = f"max_wait of {seconds:g} s cannot be used: give more than 0 s and at most {LONGEST_DELAY.days} days"
-        raise InvalidOption(message)
+        raise InvalidOption(f"max_wait of {seconds:g} s cannot be used: give more than 0 s and at most {LONGEST_DELAY.days} days")
     return max(round(seconds * MICROSECONDS), 1)
 
 
@@ -92,8 +88,7 @@ def prepare(spec: TaskSpec, limits: Sequence[Limit], encoded: bytes, args: Mappi
     """
     unknown = options.cost and options.cost.keys() - {limit.name for limit in limits}
     if unknown:
-        message = f"task {spec.name!r} has no limit {min(unknown)!r} to charge (its limits: {', '.join(spec.limits) or 'none'})"
-        raise UnknownLimit(message)
+        raise UnknownLimit(f"task {spec.name!r} has no limit {min(unknown)!r} to charge (its limits: {', '.join(spec.limits) or 'none'})")
     text, line = _standing(spec, limits, args or {}, options.cost or {}) if limits else ("", "")
     return Submission(
         id=new_job_id() if options.id is None else check_job_id(options.id),
@@ -120,11 +115,9 @@ def _need(spec: TaskSpec, limit: Limit, args: Mapping[str, Any], given: Mapping[
     if isinstance(cost, str):
         cost = args.get(cost)
     if isinstance(cost, bool) or not isinstance(cost, int) or cost < 0:
-        message = f"cost of limit {limit.name!r} is {cost!r}: give a whole number of tokens, 0 or more"
-        raise InvalidOption(message)
+        raise InvalidOption(f"cost of limit {limit.name!r} is {cost!r}: give a whole number of tokens, 0 or more")
     if cost > limit.capacity:
-        message = f"cost {cost} of limit {limit.name!r} is more than its bucket can ever hold ({limit.capacity})"
-        raise ExceedsCapacity(message)
+        raise ExceedsCapacity(f"cost {cost} of limit {limit.name!r} is more than its bucket can ever hold ({limit.capacity})")
     return Need(bucket_name(limit.name, limit.key, args), cost, limit.gives_back)
 
 
@@ -132,5 +125,4 @@ def _priority(name: str) -> int:
     try:
         return _PRIORITIES[name]
     except KeyError:
-        message = f"priority {name!r} is unknown (known: {', '.join(p.name for p in Priority)})"
-        raise InvalidOption(message) from None
+        raise InvalidOption(f"priority {name!r} is unknown (known: {', '.join(p.name for p in Priority)})") from None
