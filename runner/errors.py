@@ -1,4 +1,4 @@
-"""The exception tree. Every message says what happened, with which value, and what to do about it."""
+"""The exception tree. Each message says what happened, with which value, and what to do."""
 
 
 class RunnerError(Exception):
@@ -10,7 +10,7 @@ class ConfigurationError(RunnerError):
 
 
 class IncompatibleVersion(ConfigurationError):
-    """This version of the library cannot work beside another one that uses the queue."""
+    """This version of the library cannot work alongside another one that uses the queue."""
 
 
 class SubmissionRefused(RunnerError, ValueError):
@@ -32,7 +32,7 @@ class InvalidJobId(SubmissionRefused):
 
 
 class ExceedsCapacity(SubmissionRefused):
-    """The job asks a limit for more tokens than its bucket can ever hold."""
+    """More tokens of a limit than its bucket can ever hold."""
 
 
 class JobIdConflict(SubmissionRefused):
@@ -52,11 +52,11 @@ class CannotRetry(RunnerError):
 
 
 class JobNotSuccessful(RunnerError):
-    """Awaiting the result of a job that ended without one."""
+    """The job ended without a result."""
 
 
 class JobFailed(JobNotSuccessful):
-    """The job failed for good; the message carries the handler's error."""
+    """The job failed for good; the message has the handler's error."""
 
 
 class JobCancelled(JobNotSuccessful):
@@ -68,25 +68,25 @@ class JobExpired(JobNotSuccessful):
 
 
 class StoreUnavailable(RunnerError, ConnectionError):
-    """Redis cannot be reached or cannot serve right now; the same call may succeed later."""
+    """Redis cannot be reached, or cannot serve now; the same call may succeed later."""
 
 
 class AccessRefused(StoreUnavailable):
-    """Redis refuses the user or the password of its URL; waiting helps only if somebody puts that right."""
+    """Redis refuses the user or the password of its URL: correct the URL, or the user in Redis."""
 
 
 class NotPermitted(RunnerError):
-    """The user of the URL may not do in Redis what is needed."""
+    """Redis does not permit a command that is needed to the user of its URL."""
 
 
 class StoreFull(StoreUnavailable):
-    """There is no room for new jobs right now; what is there goes on, and the same submission may be accepted later."""
+    """There is no room for new jobs now. Stored jobs go on, and the same submission may be accepted later."""
 
 
 class BacklogFull(StoreFull):
-    """The queue has as many unended jobs as `max_backlog` allows, or would have; of this submission nothing new was stored.
+    """With this submission the queue would have more unended jobs than `max_backlog` allows; nothing new was stored.
 
-    backlog: jobs that have not ended. most: the cap. refused: new jobs it was too few for.
+    backlog: jobs that have not ended. most: the cap. refused: new jobs for which there was no room.
     """
 
     def __init__(self, queue: str, backlog: int, most: int, refused: int) -> None:
@@ -100,7 +100,7 @@ class BacklogFull(StoreFull):
 
 
 class LeaseLost(RunnerError):
-    """Redis no longer knows this worker: its lease lapsed and its jobs were given to others."""
+    """The lease of this worker has lapsed, and Redis gave its jobs to other workers. `Worker.run` goes on under a new id."""
 
 
 class InvalidOption(SubmissionRefused):
@@ -112,7 +112,7 @@ class StartOutOfRange(InvalidOption):
 
 
 class RateLimited(RunnerError):
-    """Raised by a handler whose provider said wait: nobody calls it under this limit until then, and the job goes back to its place.
+    """Raised by a handler whose provider said wait: no job starts under this limit until then, and this job goes back to its place in line.
 
     limit: the name of a limit of the task; may be left out if the task has just one. retry_after: seconds, a timedelta,
     a response with headers, or None for a response that did not say.
@@ -125,9 +125,9 @@ class RateLimited(RunnerError):
 
 
 class TakeRefused(RunnerError):
-    """The tokens asked for are not there, and would not be within the time given.
+    """The tokens are not there, and will not be within the time given.
 
-    `retry_after_s` is None when nobody can know: a concurrency slot comes back when its holder is done.
+    `retry_after_s` is None for a concurrency slot: it comes back when its holder ends, at an unknown time.
     """
 
     def __init__(self, bucket: str, reason: str, retry_after_s: float | None) -> None:

@@ -1,4 +1,4 @@
-"""What producers and operators hold: by name (Client), or with the code (Runner, Task). Submits, asks, waits, takes tokens, changes limits."""
+"""What producers and operators use: by name (Client), or with the code (Runner, Task). Submits, asks, waits, takes tokens, changes limits."""
 
 from runner.client.app import Runner
 from runner.client.client import Client, JobRequest, session_of

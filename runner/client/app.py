@@ -1,4 +1,4 @@
-"""Runner, the user's app object: its tasks, its limits, and the way to submit to its queue. Nothing here runs a job."""
+"""Runner, the user's app object: the tasks and limits of a queue, and the way to submit to it. It runs no job."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -68,7 +68,7 @@ class Runner:
 
     @cached_property
     def client(self) -> Client:
-        """The connection this app submits through; opened at its first use, in the event loop that uses it."""
+        """The client of this app's queue. It is opened at its first use, in the event loop that uses it."""
         return Client(self.queue, settings=self.settings)
 
     @cached_property
@@ -86,9 +86,10 @@ class Runner:
         return JobHandle(session, job.id, await session.submit(job))
 
     async def submit_many(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
-        """Submit jobs made by `Task.prepare`, 500 in one step. Raises `JobIdConflict` for an id taken by another body.
+        """Submit jobs made by `Task.prepare`, 500 in one step.
 
-        Raises `BacklogFull` or `StoreFull` if there is no room; the same jobs can be submitted again, whatever was stored of them.
+        Raises `JobIdConflict` for an id that another job has, `BacklogFull` or `StoreFull` if there is no room. The same jobs can be
+        submitted again, whatever was stored of them.
         """
         await self._publication.keep()
         session = self._session

@@ -1,4 +1,4 @@
-"""Batcher: what is asked while a call to Redis is under way is sent together in the next one. Nothing waits for company."""
+"""Batcher: questions that come while a call to Redis is under way share the next call. A lone question goes at once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,10 +14,10 @@ Answer = TypeVar("Answer")
 
 
 class Batcher(Generic[Question, Answer]):
-    """One call at a time, of as many questions as are there but `most`: a quarter of the work for each when many come at once.
+    """One call at a time, of at most `most` questions: when many come at once, each costs a quarter of the work.
 
-    `call` answers in the order of its questions, with an exception where one has none; it must be safe to repeat. `size_of` is the
-    bytes of one: a call has 1 MB of them, if it is not a single one.
+    `call` answers in the order of its questions, with an exception in the place of an answer where one is refused; it must be safe
+    to repeat. `size_of` is the bytes of a question: those of one call have at most 1 MB together, or are a single one.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Batcher(Generic[Question, Answer]):
         self._asking: asyncio.Task[None] | None = None
 
     async def ask(self, question: Question) -> Answer:
-        """The answer to one question. Raises what stands in its place, or what the whole call has raised."""
+        """The answer to one question. Raises the exception in its place, or the one that the whole call raised."""
         if self._is_asking:
             future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
             self._waiting.append((question, future))
@@ -56,12 +56,12 @@ class Batcher(Generic[Question, Answer]):
         return answer
 
     async def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the calls that are under way."""
         if self._asking is not None:
             await self._asking
 
     async def _ask_all(self) -> None:
-        """In a task of its own: whoever is cancelled takes no call away from the others."""
+        """Runs in a task of its own: the cancellation of one caller must not end a call of the others."""
         try:
             while self._waiting:
                 await self._ask(self._next_group())
@@ -79,11 +79,11 @@ class Batcher(Generic[Question, Answer]):
         except StoreUnavailable as error:
             _fail(group, error)
             self._give_up(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+        except Exception as error:  # noqa: BLE001 - the callers wait for it, whatever it is
             if len(group) == 1 or isinstance(error, IncompatibleVersion):
                 _fail(group, error)
                 return
-            # One question has spoilt the call for the others: they are asked again, one by one.
+            # One question may have made the call fail for all of them: each is asked again by itself.
             for one in group:
                 await self._ask([one])
         else:
@@ -96,9 +96,9 @@ class Batcher(Generic[Question, Answer]):
                     future.set_result(answer)
 
     def _give_up(self, error: StoreUnavailable) -> None:
-        """Those behind would wait for a time-out of their own, one group after the other."""
-        behind, self._waiting = self._waiting, []
-        _fail(behind, error)
+        """Fail what still waits: one group after the other, the questions would each wait for a time-out of their own."""
+        waiting, self._waiting = self._waiting, []
+        _fail(waiting, error)
 
 
 def _fail(group: Sequence[tuple[object, asyncio.Future[Answer]]], error: Exception) -> None:

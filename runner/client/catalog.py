@@ -20,7 +20,7 @@ _PAUSE_S = 0.1
 
 
 class PublishedTask:
-    """A task of the catalog: its spec, the limits it uses as they stand, and a compiled check of its arguments."""
+    """A task of the catalog: its spec, the limits it uses with the numbers in force, and a compiled check of its arguments."""
 
     def __init__(self, spec: TaskSpec, policies: Mapping[str, Limit]) -> None:
         self.spec = spec
@@ -44,7 +44,7 @@ class PublishedTask:
 
 
 class Catalog:
-    """The tasks of one queue, as they were read last. A task that is published before it is asked for is always found."""
+    """The tasks of one queue, as last read. `get` finds every task that was published before the call."""
 
     def __init__(self, store: Limits) -> None:
         self._store = store
@@ -63,7 +63,7 @@ class Catalog:
         return self._tasks[name]
 
     async def close(self) -> None:
-        """End a reading that is under way."""
+        """Cancel a reading that is under way."""
         await self._read.close()
 
     async def _read_now(self) -> None:

@@ -1,4 +1,4 @@
-"""Client: submit by name, ask, wait and cancel, with nothing but the queue's catalog. What the API and the command line use."""
+"""Client: submits jobs by name, asks, waits and cancels, with no code of the tasks. The HTTP API and the command line use it."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -52,11 +52,11 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close every connection, once what is submitted has its answer."""
+        """Close every connection, once all that was submitted has its answer."""
         await self._session.close()
 
     async def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> JobHandle[Any]:
-        """Submit one job by name. Jobs that are submitted at the same time share a call, and nothing else.
+        """Submit one job by name. Jobs that are submitted at the same time share a call; each has its own answer.
 
         Raises `UnknownTask`, `InvalidArguments`, `JobIdConflict` or another `SubmissionRefused`, `BacklogFull` or `StoreFull`:
         nothing is stored then. Raises `StoreUnavailable`.
@@ -94,7 +94,7 @@ class Client:
         return JobHandle(self._session, check_job_id(job_id))
 
     async def status(self, job_id: str) -> JobStatus:
-        """The job as it is now; what is asked at the same time shares a call. Raises `UnknownJob`."""
+        """The job as it is now. Questions that are asked at the same time share a call. Raises `UnknownJob`."""
         return await self._session.status(job_id)
 
     async def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
@@ -124,16 +124,16 @@ class Client:
         return await self.status(job_id)
 
     async def explain(self, status: JobStatus) -> list[str]:
-        """Why a job is where it is, in sentences with numbers, and the command to give next."""
+        """Why a job is where it is, in sentences with numbers, and the next command."""
         limits = await self.limits() if status.state is State.waiting else []
         return explain(status, limits, wall_us() / MICROSECONDS)
 
     async def examine(self) -> list[Finding]:
-        """What can be wrong with the server: version, role, memory policy, durability, clock and permissions. Raises `StoreUnavailable`."""
+        """Check the server's version, role, memory policy, durability, clock and permissions. Raises `StoreUnavailable`."""
         return await examine(self._session.store)
 
     async def refuse_unfit_server(self) -> None:
-        """Raises `ConfigurationError` if the server cannot be used as it is. That it is away is no error, and a warning is logged."""
+        """Raises `ConfigurationError` if the server cannot be used as it is. If it cannot be reached, a warning is logged."""
         try:
             await refuse_unfit_server(self._session.store)
         except StoreUnavailable as error:
@@ -162,5 +162,5 @@ class Client:
 
 
 def session_of(client: Client) -> Session:
-    """What a client is the face of, for the other rooms of this library."""
-    return client._session  # noqa: SLF001 - not for users, who have the client's own methods
+    """The session of a client, for the other rooms of this library."""
+    return client._session  # noqa: SLF001 - private to users, who have the client's methods

@@ -1,4 +1,4 @@
-"""FinishListener: wait for jobs to end by listening to their announcements, never by asking again and again."""
+"""FinishListener: waits for jobs to end by listening to what their workers announce, without polling."""
 
 import asyncio
 from collections import defaultdict
@@ -12,7 +12,7 @@ _RECONNECT_S = 0.25
 
 
 class FinishListener:
-    """One subscription for all waiters of a client. It starts with the first waiter."""
+    """One subscription for all waiters of a session. The first waiter starts it."""
 
     def __init__(self, store: Jobs) -> None:
         self._store = store
@@ -23,7 +23,7 @@ class FinishListener:
     async def wait(self, job_id: str, timeout_s: float | None) -> JobStatus | None:
         """The job once it is final, or as it is after `timeout_s`; None if it is unknown.
 
-        Raises `StoreUnavailable`, and whatever keeps everybody from listening, such as a permission that is missing.
+        Raises `StoreUnavailable`, and any error that ends the subscription, such as a permission that is missing.
         """
         if timeout_s is not None and timeout_s <= 0:
             return (await self._store.get([job_id]))[0]
@@ -37,9 +37,9 @@ class FinishListener:
                 while True:
                     await self._listening.wait()
                     if listener.done() and not listener.cancelled():
-                        listener.result()  # raises what ended it: nobody would ever be told of anything
+                        listener.result()  # raises what ended the subscription: no announcement would ever come
                     announced.clear()
-                    # Watch first, then look: an end between the two is either announced or seen.
+                    # One script marks the job as watched and reads its status: an end before it is seen, one after it announced.
                     (status,) = await self._store.get([job_id], watch=True)
                     if status is None or status.state.is_final:
                         return status
@@ -65,7 +65,7 @@ class FinishListener:
                     async for job_id in finished:
                         self._announce(job_id)
             except StoreUnavailable:
-                # Waiters go on to ask, and so learn at once that Redis is away.
+                # Waiters ask for their job's status then, and so learn at once that Redis is away.
                 self._announce(None)
                 await asyncio.sleep(_RECONNECT_S)
             except Exception:
@@ -73,7 +73,7 @@ class FinishListener:
                 raise
 
     def _announce(self, job_id: str | None) -> None:
-        """Wake the waiters of one job; with None all of them, as anything may have been missed."""
+        """Wake the waiters of one job; with None all of them, as their announcement may have been missed."""
         self._listening.set()
         waiting = self._waiters.values() if job_id is None else [self._waiters.get(job_id, set())]
         for events in waiting:

@@ -1,4 +1,4 @@
-"""JobHandle: one submitted job, for the code that waits for it."""
+"""JobHandle: one submitted job, for the code that asks for its status or waits for its result."""
 
 from typing import Generic, TypeVar, cast
 

@@ -1,4 +1,4 @@
-"""Limiter: the same buckets for code that is no job: take tokens, wait for them in the same lines, hold a concurrency slot."""
+"""Limiter: the buckets of jobs for code that is no job: takes tokens, waits for them in the same lines, holds concurrency slots."""
 
 import asyncio
 import logging
@@ -19,24 +19,24 @@ FOREVER_S = 86_400.0
 
 
 def new_ticket() -> str:
-    """A random id that cannot be a job's."""
+    """A random id that no job can have."""
     return TICKET + os.urandom(10).hex()
 
 
 class Limiter:
-    """Takes tokens of one queue. All buckets asked for or none; behind the jobs and takers already waiting for one of them."""
+    """Takes tokens of one queue: from all buckets or none, and after the jobs and tickets that already wait for one of them."""
 
     def __init__(self, store: JobStore, listener: FinishListener) -> None:
         self._store = store
         self._listener = listener
 
     async def decide(self, needs: Sequence[Need]) -> Decision:
-        """Take now or not at all, and say what is left: for callers that must answer at once. Raises `StoreUnavailable`."""
+        """Take now or not at all, and say what is left. Raises `StoreUnavailable`."""
         limits, line = encode_needs(needs)
         return await self._store.take(new_ticket(), limits, line)
 
     async def take(self, needs: Sequence[Need], *, wait: float | None = 0.0, lapse_s: float = 0.0) -> str:
-        """Take tokens, waiting up to `wait` seconds (None: as long as it takes); the ticket they were taken on.
+        """Take tokens, waiting up to `wait` seconds (None: as long as it takes). The ticket they were taken with.
 
         Raises `TakeRefused` with the time to come back, `StoreUnavailable`. A caller that is cancelled leaves the line.
         """
@@ -53,7 +53,7 @@ class Limiter:
 
     @asynccontextmanager
     async def held(self, needs: Sequence[Need], *, wait: float | None = None) -> AsyncIterator[None]:
-        """Hold concurrency slots for a block of code. They come back at its end, or when this process has been silent for a lease."""
+        """Hold concurrency slots for a block of code. They come back at its end, or when this process has been silent for the time of a lease."""
         limits, _ = encode_needs(needs)
         lease_s = self._store.settings.lease_s
         ticket = await self.take(needs, wait=wait, lapse_s=lease_s)
@@ -73,7 +73,7 @@ class Limiter:
             raise
         if status is not None and status.state is State.succeeded:
             return True
-        # It may be served between the last look and leaving the line; then its tokens are taken.
+        # The leader may serve the ticket between the last look and this call; then its tokens are taken.
         return await self._store.cancel(ticket) is CancelAnswer.succeeded
 
     async def _renew(self, ticket: str, limits: str, lease_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Publication: keeps what one process declares in the catalog of its queue, as there may be no worker that does."""
+"""Publication: puts the tasks and limits of one process into the catalog of its queue, and keeps them there."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,10 @@ from runner.store import JobStore
 
 
 class Publication:
-    """Some tasks and limits of a queue. What is declared later is published with them the next time."""
+    """Published again every `every_s`: if Redis loses the catalog, there may be no worker that publishes it.
+
+    `tasks` and `limits` may grow; what is new is published the next time.
+    """
 
     def __init__(self, store: JobStore, tasks: Mapping[str, Task[..., Any]], limits: Mapping[str, Limit], *, every_s: float = 0.0) -> None:
         self._store = store
@@ -39,5 +42,5 @@ class Publication:
         self._published_s = monotonic_s()
 
     async def close(self) -> None:
-        """End a publication that is under way."""
+        """Cancel a publication that is under way."""
         await self._shared.close()

@@ -1,4 +1,4 @@
-"""Session: one process's connection to one queue, and what all who use it there share. `Client` is its public face."""
+"""Session: the connection of one process to one queue, and what all its users share. `Client` is its public face."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from runner.settings import Settings
 from runner.store import MOST_PER_CALL, JobStore
 
 _MOST_STATUSES = 50
-"""Of one call. A status carries the job's arguments and result, whose sizes the client does not know before."""
+"""In one call. A status carries the job's arguments and result, whose sizes the client does not know before."""
 
 
 class Session:
@@ -30,7 +30,7 @@ class Session:
         self._statuses = Batcher(self._status_each, most=_MOST_STATUSES)
 
     async def close(self) -> None:
-        """Close every connection, once what is submitted has its answer."""
+        """Close every connection, once all that was submitted has its answer."""
         await self._submissions.close()
         await self._statuses.close()
         await self._listener.close()
@@ -38,7 +38,7 @@ class Session:
         await self.store.close()
 
     async def submit(self, job: Submission) -> Acceptance:
-        """Store one job; those that are submitted at the same time share a call, and nothing else. The job's first state, or that it exists.
+        """Store one job. Jobs that are submitted at the same time share a call; each has its own answer.
 
         Raises `JobIdConflict`, `BacklogFull`, `StoreFull`, `StoreUnavailable`.
         """
@@ -48,9 +48,9 @@ class Session:
         return state
 
     async def submit_many(self, jobs: Sequence[Submission], *, return_conflicts: bool = False) -> list[Acceptance]:
-        """Store many jobs, 500 in one step. For each its first state, or that it exists; with `return_conflicts` also that its id is taken.
+        """Store many jobs, 500 in one step.
 
-        Raises `JobIdConflict` naming the first id that another job has; all other jobs are stored then.
+        Raises `JobIdConflict` naming the first id that another job has, unless `return_conflicts`; all other jobs are stored then.
         """
         states = await self.store.submit(jobs)
         if not return_conflicts and Acceptance.conflict in states:

@@ -1,4 +1,4 @@
-"""SharedCall: one call at a time, however many need it; all of them share how it ends."""
+"""SharedCall: one call at a time for all callers, who share its end."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -6,10 +6,10 @@ from typing import Any
 
 
 class SharedCall:
-    """A coroutine function that is never run twice at once.
+    """A coroutine function of which one call runs at a time.
 
-    A failure reaches all who wait for it: one after the other, they would each wait for a time-out of their own. A waiter that
-    is cancelled leaves the call to the others.
+    A failure reaches all callers that wait: with calls of their own they would each wait for a time-out. The cancellation of one
+    caller does not end the call of the others.
     """
 
     def __init__(self, call: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
@@ -18,7 +18,7 @@ class SharedCall:
         self._running: asyncio.Task[None] | None = None
 
     async def __call__(self) -> None:
-        """Wait for the call that is running, or start it."""
+        """Wait for the running call; start it if there is none."""
         if self._running is None:
             self._running = asyncio.create_task(self._call(), name=self._name)
             self._running.add_done_callback(self._ended)
@@ -33,4 +33,4 @@ class SharedCall:
     def _ended(self, call: asyncio.Task[None]) -> None:
         self._running = None
         if not call.cancelled():
-            call.exception()  # every waiter may have been cancelled: then asyncio would log it as never retrieved
+            call.exception()  # retrieved here, as every caller may have been cancelled; asyncio would log it otherwise

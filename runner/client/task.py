@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 class Task(Generic[P, R]):
-    """A registered function. Calling it runs it here and now; `submit` makes it a job."""
+    """A registered function. Calling it runs the function in this process; `submit` makes a job of the call."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a job is, from the declaration of its task to what its caller is told. Values and pure functions: no I/O, no asyncio."""
+"""What a job is, from the declaration of its task to the status its caller sees. Values and pure functions: no I/O, no asyncio."""
 
 from runner.jobs.arguments import Arguments, NotJson, refuse_constants
 from runner.jobs.backoff import Backoff

@@ -1,4 +1,4 @@
-"""What a task takes and returns: its signature as JSON, checked by pydantic at submission and again at the run."""
+"""Arguments: a task's signature as JSON, checked by pydantic at submission and again at the run; its result likewise."""
 
 import inspect
 import json
@@ -15,7 +15,7 @@ _PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 class Arguments:
-    """The signature of one function. Arguments travel as a JSON object by name, so that positional and keyword calls are the same job."""
+    """The signature of one function. Arguments are sent as a JSON object by name, so a positional and a keyword call are the same job."""
 
     def __init__(self, task: str, function: Callable[..., Any]) -> None:
         self._task = task
@@ -33,7 +33,7 @@ class Arguments:
             arguments: TypeAdapter[dict[str, Any]] = TypeAdapter(_typed_dict(fields))
             result: TypeAdapter[Any] = TypeAdapter(hints.get("return", Any), config=_result_config(hints.get("return")))
             self.schema = self._described(arguments)
-            # The adapters' own methods fill in what is not asked for, at twice the price of a small call.
+            # Called directly: the adapters' own methods check options that are never given, and take twice as long for a small call.
             self._arguments, self._arguments_json = arguments.validator, arguments.serializer
             self._result, self._result_json = result.validator, result.serializer
         except (NameError, PydanticUserError, PydanticSerializationError) as error:
@@ -60,7 +60,7 @@ class Arguments:
         try:
             valid = self._arguments.validate_python(values)
             encoded = self._arguments_json.to_json(valid)
-            if b"null" in encoded:  # so it becomes where no type has refused it, and nobody would be told
+            if b"null" in encoded:  # NaN becomes null where no type refuses it, and the caller would not notice
                 refuse_constants(to_json(valid, inf_nan_mode="constants", fallback=str))
             return encoded
         except (ValidationError, PydanticSerializationError) as error:
@@ -97,7 +97,7 @@ class Arguments:
 
 
 class NotJson(ValueError):
-    """A number that JSON does not have."""
+    """NaN or an infinity, which JSON does not have."""
 
 
 def refuse_constants(encoded: bytes) -> None:
@@ -111,14 +111,14 @@ def _refuse(constant: str) -> None:
 
 
 def _typed_dict(fields: dict[str, Any]) -> Any:
-    make: Any = TypedDict  # its fields are known only at run time
+    make: Any = TypedDict  # a type checker wants its fields written down, and they are known at run time only
     shape = make("arguments", fields)
     shape.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
     return shape
 
 
 def _result_config(hint: Any) -> ConfigDict | None:
-    """Plain types take a config of their own; models bring theirs."""
+    """The config of a plain type. Models have their own, and pydantic refuses another one for them."""
     return (
         None
         if (inspect.isclass(hint) and hasattr(hint, "__pydantic_config__")) or hasattr(hint, "model_config")

@@ -11,7 +11,7 @@ from runner.errors import ConfigurationError
 class Backoff:
     """Exponential back-off with equal jitter: the n-th retry waits between half and all of min(cap, base * factor^(n-1)) seconds.
 
-    Jitter keeps jobs that failed together from returning together; half is kept so that a retry is never immediate.
+    Jitter spreads the retries of jobs that failed together; half of the wait is fixed, so that no retry is immediate.
     Source: Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
     """
 

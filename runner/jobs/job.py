@@ -1,4 +1,4 @@
-"""Jobs as values: what a worker starts, what an attempt came to, and what a caller is told. No I/O."""
+"""Jobs as values: what a worker starts, how an attempt ended, and the status that a caller sees. No I/O."""
 
 import os
 import re
@@ -22,14 +22,14 @@ class Priority(IntEnum):
 
 
 def check_queue_name(queue: str) -> str:
-    """The queue's name, if it can stand inside a key's hash tag. Raises `ConfigurationError` otherwise."""
+    """The queue's name. Raises `ConfigurationError` for one that cannot be part of a key's hash tag."""
     if not _QUEUE_NAME.fullmatch(queue):
         raise ConfigurationError(f"queue name {queue!r} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'")
     return queue
 
 
 class State(StrEnum):
-    """Where a job is. docs/state-machine.md names the script behind each change."""
+    """Where a job is. docs/state-machine.md names the script that makes each change."""
 
     queued = "queued"
     waiting = "waiting"
@@ -49,7 +49,7 @@ FINAL = frozenset({State.succeeded, State.failed, State.cancelled, State.expired
 
 
 TICKET = "take:"
-"""Ids of tickets begin so: they stand in line like jobs, for code that asks for tokens without one."""
+"""Ids of tickets begin with this. A ticket waits in line like a job, for code that asks for tokens without a job."""
 
 
 def new_job_id() -> str:
@@ -58,14 +58,14 @@ def new_job_id() -> str:
 
 
 def check_job_id(job_id: str) -> str:
-    """The id, if it can be part of a key. Raises `InvalidJobId`."""
+    """The id. Raises `InvalidJobId` for one that cannot be part of a key."""
     if not _JOB_ID.fullmatch(job_id) or job_id.startswith(TICKET):
         raise InvalidJobId(f"job id {job_id[:40]!r} cannot be used: give 1 to 128 letters, digits, '.', '_', ':' or '-'")
     return job_id
 
 
 class Acceptance(StrEnum):
-    """What the submission of a job came to: the first state of a new job, or why there is no new one."""
+    """The answer to the submission of a job: the first state of a new job, or why there is no new one."""
 
     queued = "queued"
     waiting = "waiting"
@@ -77,7 +77,7 @@ class Acceptance(StrEnum):
     conflict = "conflict"
     """Another job has this id."""
     full = "full"
-    """There is no room for it."""
+    """The queue has no room for it."""
 
     @property
     def is_new(self) -> bool:
@@ -89,7 +89,7 @@ class Acceptance(StrEnum):
 
 
 class StartedJob(NamedTuple):
-    """One attempt that this worker has been granted, its tokens already taken. `entry` is its place on the stream."""
+    """One attempt that a claim gave to this worker; its tokens are taken. `entry` is its id on the stream."""
 
     priority: int
     entry: bytes
@@ -102,7 +102,7 @@ class StartedJob(NamedTuple):
 
 
 class Ending(StrEnum):
-    """What becomes of a job after an attempt."""
+    """How an attempt ended."""
 
     succeeded = "succeeded"
     failed = "failed"
@@ -113,10 +113,10 @@ class Ending(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """What an attempt came to.
+    """The end of an attempt, as its worker reports it.
 
-    `payload` is the result or the error as JSON; `delay_us` the wait before a retry, or the one a
-    provider asked for; `ttl_ms` how long to keep; `settled` the tokens really used ("bucket=tokens;..."); `freeze` the bucket to freeze.
+    `payload` is the result or the error as JSON; `delay_us` the wait before a retry, or the one a provider asked for; `ttl_ms` how
+    long to keep the job; `settled` the tokens really used ("bucket=tokens;..."); `freeze` the bucket to freeze.
     """
 
     job: StartedJob
@@ -140,9 +140,10 @@ class Outcome(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class JobError:
-    """Why a job has failed, or its latest attempt has: the name of an exception, or of a reason that the runner has.
+    """Why a job failed, or its latest attempt.
 
-    `traceback` is the handler's part of it, empty if the handler did not raise.
+    `type` is the name of the handler's exception, or of a reason of the runner's own, such as "poison"; `traceback` is the
+    handler's part of it, empty if the handler did not raise.
     """
 
     type: str
@@ -191,5 +192,5 @@ class JobStatus:
 
     @property
     def limit(self) -> str | None:
-        """The limit that a waiting job waits for."""
+        """The name of the limit that a waiting job waits for."""
         return None if self.bucket is None else limit_name(self.bucket)

@@ -1,4 +1,4 @@
-"""Submission: one job, checked and ready to be stored; and how a call with its options becomes one."""
+"""Submission: one job, checked and ready to be stored, and how it is made of a call and its options."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -15,11 +15,11 @@ LONGEST_DELAY = timedelta(days=366)
 _PRIORITIES = {priority.name: int(priority) for priority in Priority}
 
 
-# A named tuple costs a third of a frozen dataclass to make, and one is made for every job.
-
-
 class Submission(NamedTuple):
-    """One job on its way to Redis: arguments are encoded and checked, the buckets it needs are known."""
+    """One job on its way to Redis: arguments are encoded and checked, the buckets it needs are known.
+
+    A named tuple, as one is made for every job: it costs a third of a frozen dataclass to make.
+    """
 
     id: str
     args: bytes
@@ -41,11 +41,11 @@ class Submission(NamedTuple):
 
 
 class JobOptions(NamedTuple):
-    """How one job is submitted. `delay` is in seconds, `run_at` an instant with a time zone; `cost` is tokens by limit name.
+    """How one job is submitted.
 
-    `max_wait`: seconds after which a job that has not started is given up as expired (from its `delay` on).
-
-    With an `id` of the caller's own, submitting again is safe: the job that exists is returned.
+    id: with an id of your own a submission can be repeated, and is one job. priority: "high", "normal" or "low". delay: seconds
+    before the job may start; run_at: the same as an instant with a time zone. cost: tokens by limit name. max_wait: seconds, from
+    its delay on, after which a job that has not started expires.
     """
 
     id: str | None = None
@@ -72,7 +72,7 @@ class JobOptions(NamedTuple):
 
 
 def max_wait_us(spec: TaskSpec, options: JobOptions) -> int:
-    """µs a job may wait before its start, 0 for ever. Raises `InvalidOption`."""
+    """µs after which a job that has not started expires; 0 if it never does. Raises `InvalidOption`."""
     seconds = spec.max_wait if options.max_wait is None else options.max_wait
     if seconds is None:
         return 0
@@ -84,12 +84,12 @@ def max_wait_us(spec: TaskSpec, options: JobOptions) -> int:
 def prepare(spec: TaskSpec, limits: Sequence[Limit], encoded: bytes, args: Mapping[str, Any] | None, options: JobOptions) -> Submission:
     """One job, ready for the store. `args` are the JSON arguments with defaults, needed only for a task with limits.
 
-    Raises a `SubmissionRefused`: nothing that could never start is accepted.
+    Raises a `SubmissionRefused` for a job that could never start.
     """
     unknown = options.cost and options.cost.keys() - {limit.name for limit in limits}
     if unknown:
         raise UnknownLimit(f"task {spec.name!r} has no limit {min(unknown)!r} to charge (its limits: {', '.join(spec.limits) or 'none'})")
-    text, line = _standing(spec, limits, args or {}, options.cost or {}) if limits else ("", "")
+    text, line = _needs_and_line(spec, limits, args or {}, options.cost or {}) if limits else ("", "")
     return Submission(
         id=new_job_id() if options.id is None else check_job_id(options.id),
         task=spec.name,
@@ -103,8 +103,8 @@ def prepare(spec: TaskSpec, limits: Sequence[Limit], encoded: bytes, args: Mappi
     )
 
 
-def _standing(spec: TaskSpec, limits: Sequence[Limit], args: Mapping[str, Any], given: Mapping[str, int]) -> tuple[str, str]:
-    """What a job needs, and the line in which it waits for it."""
+def _needs_and_line(spec: TaskSpec, limits: Sequence[Limit], args: Mapping[str, Any], given: Mapping[str, int]) -> tuple[str, str]:
+    """The buckets a job needs, and the line in which it waits for them."""
     needs = [need for need in (_need(spec, limit, args, given) for limit in limits) if need.cost > 0]
     share = "" if spec.fair_by is None else key_value(spec.name, spec.fair_by, args)
     return encode_needs(needs, share, spec.weights.get(share, 1))

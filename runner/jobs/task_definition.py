@@ -23,9 +23,9 @@ HEAVIEST = 1000
 class TaskOptions(TypedDict, total=False):
     """How a task is declared. Times are in seconds.
 
-    limits: what it must have tokens of before it starts. cost: tokens by limit name, a number or the name of an argument
+    limits: a job starts when all of them have tokens for it. cost: tokens by limit name, a number or the name of an argument
     (default 1). fair_by: a template of arguments ("{tenant_id}"); each of its values gets its share of every bucket, by
-    weights if given. max_wait: after which a job that has not started ends as expired, or as a dead letter if on_expiry is
+    weights if given. max_wait: a job that has not started by then ends as expired, or as a dead letter if on_expiry is
     "fail". retries: attempts after the first failed one (default 3). timeout: of one attempt (default 300, None for
     none). backoff: the waits between retries. result_ttl: how long a finished job is kept (default: the setting's day).
     """
@@ -70,7 +70,7 @@ class AttemptPolicy:
 
 @dataclass(frozen=True, slots=True)
 class TaskDefinition:
-    """One function with what its decorator says of it. Raises `ConfigurationError` for a declaration that could never work."""
+    """One function, with the options of its decorator. Raises `ConfigurationError` for a declaration that could never work."""
 
     function: Callable[..., Any]
     is_async: bool
@@ -86,7 +86,7 @@ class TaskDefinition:
 
     @classmethod
     def of(cls, function: Callable[..., Any], options: TaskOptions) -> "TaskDefinition":
-        """What `@runner.task(...)` declares."""
+        """Of a function with the options of `@runner.task(...)`."""
         limits = tuple(options.get("limits", ()))
         name = options.get("name", function.__name__)
         arguments = Arguments(name, function)
@@ -118,7 +118,7 @@ class TaskDefinition:
 
 
 def _faults(spec: TaskSpec, limits: Sequence[Limit]) -> Iterator[str]:
-    """What is wrong with a declaration, beside its function and its attempts."""
+    """What is wrong with a declaration."""
     for share, weight in spec.weights.items():
         if type(weight) is not int or not 1 <= weight <= HEAVIEST:
             yield f"weight of {share!r} is {weight!r}, and must be a whole number from 1 to {HEAVIEST}"

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """A task as it is published: enough to submit it by name, without its code."""
+    """A task as its workers publish it: enough to submit it by name, without its code."""
 
     name: str
     parameters: dict[str, Any]
