@@ -5,10 +5,10 @@ from runner.limits.concurrency import Concurrency
 from runner.limits.httpx_hook import raise_rate_limited
 from runner.limits.kinds import KINDS, limit_of
 from runner.limits.limit_text import LimitText
-from runner.limits.naming import Need, bucket_name, decode_needs, encode_needs, key_text, key_text_of, key_value, limit_name, need_of
+from runner.limits.naming import Need, bucket_name, decode_needs, encode_needs, key_text_of, key_value, limit_name, need_of
 from runner.limits.policy import Limit, template_fields
-from runner.limits.quota import PERIODS, Quota, calendar_name, period_of, period_starts
-from runner.limits.rates import EXACT, parse_rate
+from runner.limits.quota import Quota, period_starts
+from runner.limits.rates import EXACT
 from runner.limits.retry_after import retry_after_s
 from runner.limits.sliding_window import SlidingWindow
 from runner.limits.status import BucketStatus, LimitStatus, Override, Pause
@@ -18,7 +18,6 @@ from runner.limits.usage import Taken, most_at_once
 __all__ = [
     "EXACT",
     "KINDS",
-    "PERIODS",
     "Bucket",
     "BucketState",
     "BucketStatus",
@@ -34,18 +33,14 @@ __all__ = [
     "Taken",
     "TokenBucket",
     "bucket_name",
-    "calendar_name",
     "decode_needs",
     "encode_needs",
-    "key_text",
     "key_text_of",
     "key_value",
     "limit_name",
     "limit_of",
     "most_at_once",
     "need_of",
-    "parse_rate",
-    "period_of",
     "period_starts",
     "raise_rate_limited",
     "retry_after_s",

@@ -16,8 +16,9 @@ from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
 from runner.jobs.submission import JobOptions
 from runner.jobs.task_spec import TaskSpec
-from runner.limits import KINDS, Bucket, Limit, LimitText, limit_of, parse_rate
+from runner.limits import KINDS, Bucket, Limit, LimitText, limit_of
 from runner.limits.limit_text import Form
+from runner.limits.rates import parse_rate
 from runner.simulation import JobGroup, simulate
 from runner.store.job_store import JobStore
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.clock import MICROSECONDS
-from runner.limits import PERIODS, Bucket, Concurrency, Limit, Quota, SlidingWindow, TokenBucket, period_of, period_starts
+from runner.limits import Bucket, Concurrency, Limit, Quota, SlidingWindow, TokenBucket, period_starts
+from runner.limits.quota import PERIODS, period_of
 
 NOW_US = 1_774_742_400 * MICROSECONDS  # 2026-03-29 00:00 UTC: an hour before Europe puts its clocks forward
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from runner.errors import ConfigurationError
-from runner.limits import EXACT, TokenBucket, parse_rate
+from runner.limits import EXACT, TokenBucket
+from runner.limits.rates import parse_rate
 
 SECOND = 1_000_000
 

@@ -15,7 +15,7 @@ from runner.cli.simulate.grammar import limit_forms, parse_jobs, parse_limit, pa
 from runner.cli.simulate.svg import draw
 from runner.cli.simulate.text import show
 from runner.client import Runner, Task
-from runner.clock import MICROSECONDS, wall_us
+from runner.clock import microseconds, wall_us
 from runner.errors import ConfigurationError, UnknownTask
 from runner.jobs import TaskSpec
 from runner.limits import Limit
@@ -80,7 +80,7 @@ def simulate(
     """Show how long these jobs would take under these limits, and how long each tenant would wait. Nothing runs: time is simulated."""
     extra = [parse_limit(text) for text in limit or ()]
     costs = parse_pairs(cost, "cost")
-    groups = _groups(jobs, file, round(duration * MICROSECONDS), costs)
+    groups = _groups(jobs, file, microseconds(duration), costs)
     if app is None and task is None and not extra:
         raise ConfigurationError(
             "there is no limit to keep: give --limit 'stripe=10/s,burst=20', or --task (and --app) to take those of a task"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runner.clock import MICROSECONDS
+from runner.clock import microseconds
 from runner.errors import ConfigurationError
 from runner.limits import KINDS, Limit, LimitText
 from runner.simulation import JobGroup
@@ -61,7 +61,7 @@ def parse_jobs(text: str, duration_us: int) -> list[JobGroup]:
         tenant, _, rest = part.strip().rpartition(":")
         count, _, at_s = rest.partition("@")
         try:
-            groups.append(JobGroup(tenant or EVERYBODY, int(count), round(float(at_s or 0) * MICROSECONDS), duration_us))
+            groups.append(JobGroup(tenant or EVERYBODY, int(count), microseconds(float(at_s or 0)), duration_us))
         except (ValueError, OverflowError):
             raise ConfigurationError(
                 f"jobs {part.strip()!r} are not understood: write TENANT:COUNT or TENANT:COUNT@SECONDS, like a:1000,b:10@5"
@@ -112,6 +112,6 @@ def read_jobs(path: Path, duration_us: int, cost: dict[str, int]) -> list[JobGro
                 f"{path}, line {number}: {where}: {first['msg']} (got {first['input']!r}): "
                 'write one object a line, like {"tenant": "t7", "count": 10, "at": 0, "duration": 0.4, "cost": {"openai": 800}}'
             ) from error
-        own_us = duration_us if line.duration is None else round(line.duration * MICROSECONDS)
-        groups.append(JobGroup(line.tenant, line.count, round(line.at * MICROSECONDS), own_us, {**cost, **line.cost}, line.args))
+        own_us = duration_us if line.duration is None else microseconds(line.duration)
+        groups.append(JobGroup(line.tenant, line.count, microseconds(line.at), own_us, {**cost, **line.cost}, line.args))
     return groups
