@@ -15,7 +15,8 @@ from typing import Any, Self
 
 import redis
 
-from runner.connection.embedded import OPTIONS, answer, find_binary, stop_supervised, supervised
+from runner.connection.embedded import OPTIONS
+from runner.connection.server_process import answer, find_binary, stop_supervised, supervised
 
 START_TIMEOUT_S = 10.0
 POLL_S = 0.005

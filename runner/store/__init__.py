@@ -7,9 +7,10 @@ heartbeat's thread), `Duties` (the leader), `Limits` (catalog, tokens, control).
 from runner.store.answers import CancelAnswer, FinishAnswer, TakeAnswer
 from runner.store.claims import ClaimRequest, Claims, Look
 from runner.store.data_format import FORMAT
-from runner.store.doctor import Finding, Level, examine, refuse_unfit_server
+from runner.store.doctor import examine, refuse_unfit_server
 from runner.store.duties import Duties
 from runner.store.failpoints import around_attempt
+from runner.store.finding import Finding, Level
 from runner.store.job_store import JobStore
 from runner.store.jobs import Jobs
 from runner.store.lease import LeaseStore

@@ -13,9 +13,11 @@ import pytest
 from runner import Client, ConfigurationError, Runner, Worker
 from runner.errors import AccessRefused, NotPermitted
 from runner.settings import Settings
-from runner.store.doctor import REHEARSAL, Level, examine, refuse_unfit_server
+from runner.store.doctor import examine, refuse_unfit_server
+from runner.store.finding import Level
 from runner.store.job_store import JobStore
 from runner.store.keys import Keys
+from runner.store.permissions import REHEARSAL
 from tests.conftest import OWN_KINDS
 from tests.servers import Server
 from tests.topologies import Cluster, SentinelSet, slot_of

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from runner.connection.client import command
-from runner.store.doctor import OLDEST_VERSION, REHEARSAL
+from runner.store.doctor import OLDEST_VERSION
 from runner.store.job_store import JobStore
+from runner.store.permissions import REHEARSAL
 from runner.store.scripts import load, script_names
 from tests.conftest import OWN_KINDS
 from tests.servers import REDIS62

@@ -17,8 +17,8 @@ from runner.client.app import Runner
 from runner.http.app import create_app
 from runner.jobs.job import FINAL, Priority, State
 from runner.settings import Settings
-from runner.store.doctor import REHEARSAL
 from runner.store.keys import Keys
+from runner.store.permissions import REHEARSAL
 from runner.store.scripts import load, script_names
 from tests.leftovers import KEYS_WITHOUT_TTL
 from tests.unit.test_architecture import ANYTHING, GROUND, ROOMS
