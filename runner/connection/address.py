@@ -1,4 +1,4 @@
-"""Address: where Redis is, as a URL says it. Parses and checks the URL; opens nothing."""
+"""Address: a Redis URL, parsed and checked. Opens nothing."""
 
 import enum
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _EXAMPLES = (
 
 
 class Topology(enum.Enum):
-    """How the one server that holds a queue is found."""
+    """How the locator finds the one server that holds a queue."""
 
     single = "single"
     socket = "socket"
@@ -52,7 +52,7 @@ class Address:
     sentinel_username: str | None = None
     sentinel_password: str | None = field(default=None, repr=False)
     tls: Mapping[str, str | bool] | None = None
-    """None without TLS; otherwise what the URL says of certificates."""
+    """None without TLS; otherwise the options of the URL about certificates."""
 
 
 _TOPOLOGIES = {
@@ -76,13 +76,13 @@ def parse_address(url: str) -> Address:
 
 
 def embedded_folder(url: str) -> Path | None:
-    """The folder of an `embedded://[folder]` URL, the current one if it names none; None for any other URL."""
+    """The folder of an `embedded://[folder]` URL, by default the current one; None for any other URL."""
     scheme, separator, folder = url.partition("://")
     return Path(unquote(folder) or ".") if separator and scheme == EMBEDDED else None
 
 
 def shown_url(url: str) -> str:
-    """The URL without its passwords, for people to read."""
+    """The URL without its passwords, for messages."""
     scheme, separator, rest = url.partition("://")
     credentials, at, rest = rest.rpartition("@")
     place, question, query = rest.partition("?")
@@ -100,7 +100,7 @@ def _parsed(url: str) -> Address:
     if parts.scheme not in _TOPOLOGIES:
         raise ValueError(f"its scheme is {parts.scheme!r}; write {_EXAMPLES}")
     if parts.fragment or "@" in parts.path + parts.query:
-        raise ValueError("one of @ / ? # stands where it cannot; in a name or password write %40, %2F, %3F, %23")
+        raise ValueError("one of the characters @ / ? # has no meaning where it is; in a name or password write %40, %2F, %3F, %23")
     topology, tls = _TOPOLOGIES[parts.scheme]
     options = _options(parts.query, _known_options(topology, tls=tls))
     credentials, at, hosts = parts.netloc.rpartition("@")

@@ -33,7 +33,7 @@ _TRANSIENT_PREFIXES = (*_ELSEWHERE_PREFIXES, "LOADING", "MISCONF", "BUSY", "NOGR
 """Replies that mean "wait, then ask again": some have a class, the others are plain ResponseErrors with this first word."""
 _IN_A_SCRIPT = re.compile(r"(?:ERR )?Error running script \(call to f_[0-9a-f]+\): (?:@?user_script: ?\d+: )+")
 """What Redis 6.2 puts before the error of a command inside a script; Redis 7.0 sends the error alone."""
-_NO_MEMORY = "Redis has no memory left for new jobs (maxmemory is reached); what is there goes on: submit again later, or raise maxmemory"
+_NO_MEMORY = "Redis has no memory left for new jobs (maxmemory is reached), and runs those it has: submit again later, or raise maxmemory"
 _POOL_IS_EXHAUSTED = "No connection available"
 
 
@@ -62,7 +62,7 @@ class _TranslatedErrors:
             raise AccessRefused(f"Redis refuses the user or password of its URL ({error}): correct the URL") from error
         if isinstance(error, NoPermissionError) or _begins(error, ("NOPERM",)):
             raise NotPermitted(
-                f"the user of Redis's URL may not do what is needed ({error}): all that is missing says python -m runner doctor"
+                f"the user of Redis's URL may not do what is needed ({error}): python -m runner doctor lists all that is missing"
             ) from error
         if is_transient(error):
             raise StoreUnavailable(f"Redis is not available right now: {str(error) or type(error).__name__}") from error

@@ -1,22 +1,22 @@
-"""The format of what lies in Redis, as a number: which versions of this library may share a queue. docs/compatibility.md has the rule."""
+"""The format of the data in Redis, as a number: which versions of this library may share a queue. docs/compatibility.md has the rule."""
 
 FORMAT = 1
-"""Written by this version. One more for each change that the version before could not work beside."""
+"""The format that this version writes. Each change that older code cannot work with takes the next number."""
 OLDEST_FORMAT = 1
-"""The oldest format whose code may still work beside this version."""
+"""The oldest format whose code may still work alongside this version."""
 
 
-def refusal(queue: str, newest: int, oldest: int) -> str:
-    """What to say when a queue is used by versions that this one cannot work beside."""
+def too_old(queue: str, newest: int, oldest: int) -> str:
+    """The message for a caller whose version is too old for a queue."""
     return (
-        f"queue {queue!r} is in use by a newer version of this library (format {newest}), beside which none older than format {oldest}"
-        f" may work, and this one has format {FORMAT}: upgrade it"
+        f"queue {queue!r} is in use by a newer version of this library (format {newest}), which works alongside format {oldest} and newer"
+        f" only; this one has format {FORMAT}: upgrade it"
     )
 
 
-def too_soon(queue: str, worker: str, found: int) -> str:
-    """What to say when a worker so old is still at work that this version cannot work beside it."""
+def too_new(queue: str, worker: str, found: int) -> str:
+    """The message for a worker whose version is too new, as another worker that runs has an older format."""
     return (
-        f"worker {worker} of queue {queue!r} has format {found}, and this version works beside format {OLDEST_FORMAT} and newer only:"
-        " stop it first, or go by the version between"
+        f"worker {worker} of queue {queue!r} has format {found}, and this version works alongside format {OLDEST_FORMAT} and newer only:"
+        " stop it first, or deploy the version between"
     )

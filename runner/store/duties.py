@@ -2,7 +2,7 @@
 
 from runner.clock import milliseconds
 from runner.connection import command, translated_errors
-from runner.store import replies
+from runner.store import replies, statuses
 from runner.store.calendars import Calendars
 from runner.store.queue import MOST_PER_CALL
 
@@ -61,6 +61,6 @@ class Duties(Calendars):
     async def extend_calendars(self) -> None:
         """Publish the coming periods of every calendar that a limit in force uses."""
         # Only policies are needed here, and as few buckets as the script can leave it at.
-        policies = [replies.limit_status(row).policy for row in await self._run("limits", most_buckets=1, name="")]
+        policies = [statuses.limit_status(row).policy for row in await self._run("limits", most_buckets=1, name="")]
         for calendar in {policy.calendar for policy in policies if policy.calendar}:
             await self.extend_calendar(calendar)

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 ATTEMPT = "attempt"
 COMMANDS = frozenset({"blpop", "exists", "get", "hmget", "hgetall", "time", "xrange", "xreadgroup", "zrange"})
-"""What the Redis ring sends besides scripts."""
+"""The commands that the store sends besides scripts."""
 _STATUS = 70
 _FAILPOINT = re.compile(
     r"(?P<point>[a-z]+):(?P<when>before|after)=(?P<action>exit|raise|lose|pause:(?P<seconds>\d+(?:\.\d+)?))(?:@(?P<nth>[1-9]\d*))?"
@@ -52,7 +52,7 @@ class Failpoints:
         self._passed: Counter[tuple[str, str]] = Counter()
 
     def pause_at(self, point: str, when: str) -> float:
-        """Fail here, if that was asked for; else the seconds to pause."""
+        """Fail here if a failpoint says so; else the seconds to pause."""
         self._passed[point, when] += 1
         seconds = 0.0
         for failpoint in self._points:
@@ -67,7 +67,7 @@ class Failpoints:
         return seconds
 
     def around(self, point_of: Callable[P, str], call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-        """The same call with its failpoints. A point without a name is none."""
+        """The same call with its failpoints. An empty name is no point."""
 
         @wraps(call)
         async def failing(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -95,7 +95,7 @@ class Failpoints:
 
 @cache
 def failpoints(spec: str) -> Failpoints:
-    """The failpoints that a setting names. Raises `ConfigurationError` if it is malformed, or names a point that there is not."""
+    """The failpoints that a setting names. Raises `ConfigurationError` if it is malformed, or names an unknown point."""
     found = []
     known = {*scripts.script_names(), *COMMANDS, ATTEMPT}
     for text in spec.split(";"):
@@ -111,7 +111,7 @@ def failpoints(spec: str) -> Failpoints:
 
 
 def arm(spec: str | None, *clients: Any) -> None:
-    """Let what these asyncio clients send pass the failpoints, if there are any."""
+    """Put the failpoints, if there are any, around what these asyncio clients send."""
     if spec:
         for client in clients:
             client.execute_command = failpoints(spec).around(_point_of_command, client.execute_command)
@@ -125,7 +125,7 @@ def arm_in_thread(spec: str | None, client: Any) -> None:
 
 
 def around_attempt(spec: str | None, execute: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-    """The call that runs a handler, with its failpoints if there are any: before it begins, and once its outcome is recorded."""
+    """The call that runs a handler, with failpoints, if there are any, before it begins and after its outcome is recorded."""
     return failpoints(spec).around(lambda *_args, **_kwargs: ATTEMPT, execute) if spec else execute
 
 
@@ -143,7 +143,7 @@ def _point_of_command(*words: Any, **_options: Any) -> str:
 
 
 def _one_after_the_other(client: Any) -> Callable[[Sequence[Any], Sequence[Any]], Awaitable[list[Any]]]:
-    """What is sent as a pair goes in two calls, as it does when the server has lost the second's script: so there are points between."""
+    """A pair of commands goes in two calls, as it does when the server has lost the script of the second: so there are points between."""
 
     async def reply_or_refusal(words: Sequence[Any]) -> Any:
         try:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from runner.connection import command, translated_errors
 from runner.jobs import JobStatus, State
-from runner.store import replies
+from runner.store import replies, statuses
 from runner.store.answers import CancelAnswer
 from runner.store.queue import QueueStore
 from runner.store.worker_status import WorkerStatus
@@ -16,7 +16,7 @@ class Jobs(QueueStore):
     async def get(self, ids: Sequence[str], *, watch: bool = False) -> list[JobStatus | None]:
         """Each job as it is now, None if unknown. With `watch` its end will be announced to `finished_jobs`."""
         answers = await self._run("get", list(ids), watch=int(watch))
-        return [None if answer is None else replies.job_status(job_id, answer) for job_id, answer in zip(ids, answers, strict=True)]
+        return [None if answer is None else statuses.job_status(job_id, answer) for job_id, answer in zip(ids, answers, strict=True)]
 
     async def cancel(self, job_id: str) -> CancelAnswer:
         """Stop a job. Cancelling again gives the same answer."""
@@ -25,7 +25,7 @@ class Jobs(QueueStore):
 
     async def retry(self, job_id: str) -> State | None:
         """Run an ended job again: its new state, or the state that forbids it; None for an unknown job."""
-        return replies.state(await self._run("retry", id=job_id))
+        return statuses.state(await self._run("retry", id=job_id))
 
     async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""

@@ -1,8 +1,8 @@
-"""LeaseStore: what a worker's heartbeat thread asks of Redis, on a connection of its own."""
+"""LeaseStore: what the heartbeat thread of a worker asks of Redis, on a connection of its own."""
 
 from collections.abc import Sequence
 
-from runner.clock import MICROSECONDS
+from runner.clock import microseconds
 from runner.connection import command_in_thread, connect_in_thread, located, translated_errors
 from runner.jobs import StartedJob
 from runner.settings import Settings
@@ -14,7 +14,7 @@ _MARGIN_S = 1.0
 
 
 class LeaseStore:
-    """The lease of one worker. Blocking calls, which may run a loop of their own: never used where an event loop runs."""
+    """The lease of one worker. Its calls block, and may run an event loop to find the server: call them only where no loop runs."""
 
     def __init__(self, url: str, queue: str, settings: Settings) -> None:
         self._keys = Keys(queue)
@@ -23,12 +23,12 @@ class LeaseStore:
         failpoints.arm_in_thread(settings.failpoints, self._redis)
 
     def renew(self, worker: str, stuck: int = 0, stopping: Sequence[StartedJob] = ()) -> list[str]:
-        """Hold the lease for another `lease_s`; the running jobs somebody wants stopped. Raises `LeaseLost`, `StoreUnavailable`.
+        """Hold the lease for another `lease_s`; the ids of running jobs that were cancelled. Raises `LeaseLost`, `StoreUnavailable`.
 
-        `stuck` slots are taken by what should have stopped; `stopping` are the jobs of those that are known.
+        Handlers that go on though they were told to stop take `stuck` slots; `stopping` are their jobs, as far as the worker knows them.
         """
         rest: list[scripts.Argument] = [part for job in stopping for part in (job.id, job.attempt)]
-        lease_us = round(self._settings.lease_s * MICROSECONDS)
+        lease_us = microseconds(self._settings.lease_s)
         with translated_errors():
             status, *cancelled = _HEARTBEAT.run_in_thread(
                 self._redis, self._keys.prefix, rest, now_us=0, worker=worker, lease_us=lease_us, enlist=0, details="", stuck=stuck
@@ -37,7 +37,7 @@ class LeaseStore:
         return [job_id.decode() for job_id in cancelled]
 
     def wait_for_message(self, worker: str, timeout_s: float) -> None:
-        """Sleep until it is time to renew, or until a running job of this worker is to be stopped."""
+        """Wait until a running job of this worker is cancelled, up to `timeout_s`."""
         with translated_errors():
             command_in_thread(self._redis, "BLPOP", self._keys.inbox(worker), f"{timeout_s:.3f}")
 

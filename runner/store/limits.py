@@ -6,7 +6,7 @@ from typing import Any
 
 from runner.connection import command, translated_errors
 from runner.limits import Limit, LimitStatus, limit_of
-from runner.store import replies, scripts
+from runner.store import replies, scripts, statuses
 from runner.store.calendars import Calendars
 from runner.store.data_format import OLDEST_FORMAT
 
@@ -49,7 +49,7 @@ class Limits(Calendars):
     async def limits(self, name: str = "", *, most_buckets: int = 100) -> list[LimitStatus]:
         """Every limit, or the one of this name, with its live buckets: those of a limit with a key that jobs wait for."""
         rows = await self._run("limits", most_buckets=most_buckets, name=name)
-        return sorted((replies.limit_status(row) for row in rows), key=lambda status: status.name)
+        return sorted((statuses.limit_status(row) for row in rows), key=lambda status: status.name)
 
     # Tokens without a job
 

@@ -34,7 +34,7 @@ def version(folder: Path, number: int, oldest: int) -> Path:
     edit(folder / "runner/store/data_format.py", r"^FORMAT = 1$", f"FORMAT = {number}")
     edit(folder / "runner/store/data_format.py", r"^OLDEST_FORMAT = 1$", f"OLDEST_FORMAT = {oldest}")
     edit(
-        folder / "runner/jobs/submission.py", r"^    on_expiry: str = \"expire\"$", '    on_expiry: str = "expire"\n    colour: str = "red"'
+        folder / "runner/jobs/task_spec.py", r"^    on_expiry: str = \"expire\"$", '    on_expiry: str = "expire"\n    colour: str = "red"'
     )
     edit(folder / "runner/store/lua/claim.lua", r"'state', 'running', ", "'state', 'running', 'colour', 'red', ")
     edit(folder / "runner/store/lua/include/bucket.lua", r"local words, n = \{\}, 0$", "local words, n = { 'colour', 'red' }, 2")
@@ -54,7 +54,7 @@ def next_version(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def later_version(tmp_path: Path) -> Path:
-    """Two formats ahead: it can work beside the one before, and no longer beside this one."""
+    """Two formats ahead: it works alongside the one before, and no longer alongside this one."""
     return version(tmp_path / "later", 3, 2)
 
 
@@ -121,7 +121,7 @@ async def test_a_version_too_new_for_a_worker_at_work_does_not_start(
 
     assert await refused.ended() != 0
     assert (
-        f"IncompatibleVersion: worker {old} of queue '{queue}' has format 1, and this version works beside format 2 and newer only"
+        f"IncompatibleVersion: worker {old} of queue '{queue}' has format 1, and this version works alongside format 2 and newer only"
         in refused.log
     )
     crew.all.remove(refused)
@@ -134,7 +134,7 @@ async def test_after_a_version_too_new_old_workers_and_producers_are_refused_in_
     app: App, redis: Redis, redis_url: str, queue: str, crew: Crew, later_version: Path
 ) -> None:
     await crew.start(checkout=later_version)
-    said = f"queue '{queue}' is in use by a newer version of this library (format 3), beside which none older than format 2 may work"
+    said = f"queue '{queue}' is in use by a newer version of this library (format 3), which works alongside format 2 and newer only"
 
     with pytest.raises(IncompatibleVersion, match=re.escape(said)):
         await app.submit(app.nap, range(1))
