@@ -36,10 +36,10 @@ class LeaseStore:
         replies.check_lease(worker, status)
         return [job_id.decode() for job_id in cancelled]
 
-    def wait_for_message(self, worker: str, timeout_s: float) -> None:
-        """Wait until a running job of this worker is cancelled, up to `timeout_s`."""
+    def wait_for_message(self, worker: str) -> None:
+        """Wait until a running job of this worker is cancelled, or until it is time to renew."""
         with translated_errors():
-            command_in_thread(self._redis, "BLPOP", self._keys.inbox(worker), f"{timeout_s:.3f}")
+            command_in_thread(self._redis, "BLPOP", self._keys.inbox(worker), f"{self._settings.renew_s:.3f}")
 
     def close(self) -> None:
         self._redis.close()

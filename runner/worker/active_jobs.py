@@ -37,6 +37,7 @@ class ActiveJobs:
     def __init__(self, slots: int, leftovers: Collection[asyncio.Task[None]] = ()) -> None:
         self.slots = slots
         self.free = slots - len(leftovers)
+        self.leftover = len(leftovers)
         self.running = 0
         self._active: dict[Place, ActiveJob] = {}
         self._slot_freed = asyncio.Event()
@@ -44,7 +45,7 @@ class ActiveJobs:
         self._idle.set()
         self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for task in leftovers:
-            task.add_done_callback(self._free_slot)
+            task.add_done_callback(self._end_leftover)
 
     # Slots
 
@@ -167,7 +168,11 @@ class ActiveJobs:
         """Until no attempt runs."""
         await self._idle.wait()
 
-    def _free_slot(self, _: object = None) -> None:
+    def _end_leftover(self, _: asyncio.Task[None]) -> None:
+        self.leftover -= 1
+        self._free_slot()
+
+    def _free_slot(self) -> None:
         self.free += 1
         self._slot_freed.set()
 

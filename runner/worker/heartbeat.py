@@ -3,43 +3,33 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from runner.clock import monotonic_s
 from runner.errors import LeaseLost, StoreUnavailable
-from runner.jobs import StartedJob
 from runner.store import LeaseStore
+from runner.worker.active_jobs import ActiveJobs
 from runner.worker.log_throttle import LogThrottle
 from runner.worker.retry import RETRY_S
+from runner.worker.stuck_attempts import StuckAttempts
 
 log = logging.getLogger("runner")
 
 
 class Heartbeat:
-    """Renews one worker's lease, and brings the requests to stop one of its jobs. `on_` callbacks run on the event loop.
+    """Renews one lease. With each renewal it reports the stuck attempts, and learns which running jobs callers have cancelled."""
 
-    `stuck` says how many slots are taken by what should have stopped, and by which jobs; it is called in the thread.
-    """
-
-    def __init__(
-        self,
-        store: LeaseStore,
-        worker: str,
-        renew_s: float,
-        on_cancel: Callable[[list[str]], None],
-        on_lost: Callable[[], None],
-        stuck: Callable[[], tuple[int, Sequence[StartedJob]]] = lambda: (0, ()),
-    ) -> None:
-        self._store = store
+    def __init__(self, lease: LeaseStore, worker: str, active_jobs: ActiveJobs, stuck_attempts: StuckAttempts) -> None:
+        self._lease = lease
         self._worker = worker
-        self._renew_s = renew_s
-        self._on_cancel = on_cancel
-        self._on_lost = on_lost
-        self._stuck = stuck
+        self._active_jobs = active_jobs
+        self._stuck_attempts = stuck_attempts
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._outage = LogThrottle()
         self._thread = threading.Thread(target=self._run, name="runner-heartbeat", daemon=True)
+        self.lost = asyncio.Event()
+        """Set when the lease has lapsed: other workers run the jobs."""
 
     def start(self) -> None:
         self._thread.start()
@@ -47,28 +37,29 @@ class Heartbeat:
     def stop(self) -> None:
         """End the thread without waiting for it: it may be inside a blocking read."""
         self._stopping.set()
-        self._store.close()
+        self._lease.close()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                cancelled = self._store.renew(self._worker, *self._stuck())
+                cancelled = self._lease.renew(self._worker, self._stuck_attempts.slots, self._stuck_attempts.jobs)
                 self._outage.is_over()
                 if cancelled:
-                    self._call(self._on_cancel, cancelled)
-                self._store.wait_for_message(self._worker, self._renew_s)
+                    self._call(self._active_jobs.cancel, cancelled)
+                self._lease.wait_for_message(self._worker)
             except LeaseLost:
-                self._call(self._on_lost)
+                self._call(self.lost.set)
                 return
             except StoreUnavailable as error:
                 if not self._stopping.is_set() and self._outage.is_due(monotonic_s()):
                     log.warning("renewal of the lease waits for Redis: %s", error)
                 self._stopping.wait(RETRY_S)
             except Exception:
-                # Whatever it is: without this thread the worker would lose its jobs while it runs them.
+                # Any error: without this thread the worker would lose its jobs while it runs them.
                 log.exception("renewal of the lease failed, trying again")
                 self._stopping.wait(RETRY_S)
 
     def _call(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Let the event loop's thread call this: it alone may touch the worker's state."""
         if not self._stopping.is_set():
             self._loop.call_soon_threadsafe(callback, *arguments)

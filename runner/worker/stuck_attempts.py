@@ -1,4 +1,4 @@
-"""StuckAttempts: attempts that go on after they were told to stop, by a time-out or by somebody. Their slots stay taken; this says so."""
+"""StuckAttempts: finds attempts that go on after a time-out or a cancellation. Their slots stay taken; callers and operators are told."""
 
 import asyncio
 import logging
@@ -11,31 +11,30 @@ log = logging.getLogger("runner")
 
 
 class StuckAttempts:
-    """Looks every `pause_s` for attempts that were told to stop before the last look. The heartbeat takes what it finds to Redis."""
+    """Looks every `pause_s`. An attempt is stuck if it should have stopped before the last look and has not.
 
-    def __init__(self, active_jobs: ActiveJobs, executor: Executor, left_over: int, pause_s: float) -> None:
+    The heartbeat's thread reads `jobs` and `slots`, and sends them to Redis.
+    """
+
+    def __init__(self, active_jobs: ActiveJobs, executor: Executor, pause_s: float) -> None:
         self._active_jobs = active_jobs
         self._executor = executor
-        self._left_over = left_over
         self._pause_s = pause_s
-        self._confirmed_and_running = 0
-        self.found: tuple[StartedJob, ...] = ()
-
-    @property
-    def slots(self) -> int:
-        """Slots that are taken by what should have stopped, those of a lost lease among them."""
-        return len(self.found) + self._confirmed_and_running + self._left_over
+        self.jobs: tuple[StartedJob, ...] = ()
+        """The jobs of stuck attempts, as far as their outcomes are not confirmed."""
+        self.slots = active_jobs.leftover
+        """How many slots stuck attempts take, including those of a lost lease."""
 
     async def run(self) -> None:
         """Look until cancelled."""
-        told: set[StartedJob] = set()
-        reported: set[StartedJob] = set()
+        overdue: set[StartedJob] = set()
+        logged: set[StartedJob] = set()
         while True:
             await asyncio.sleep(self._pause_s)
-            now_told = set(self._active_jobs.overdue_jobs(self._executor.overdue))
-            self.found = tuple(told & now_told)
-            told = now_told
-            self._confirmed_and_running = self._active_jobs.confirmed_and_running
-            for job in set(self.found) - reported:
+            before, overdue = overdue, set(self._active_jobs.overdue_jobs(self._executor.overdue))
+            stuck = before & overdue
+            for job in stuck - logged:
                 log.warning("job %s (%s) goes on though it was told to stop; its slot stays taken until it ends", job.id, job.task)
-            reported = set(self.found)
+            logged = stuck
+            self.jobs = tuple(stuck)
+            self.slots = len(stuck) + self._active_jobs.confirmed_and_running + self._active_jobs.leftover

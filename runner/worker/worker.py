@@ -114,12 +114,10 @@ class Worker:
         attempts = Attempts(executor, active_jobs, completer, self._settings)
         claimer = Claimer(store, self.id, active_jobs, attempts, completer)
         refill = RefillLoop(store, self.id, claimer.start_due)
-        lost = asyncio.Event()
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
-        stuck_attempts = StuckAttempts(active_jobs, executor, len(self._leftovers), self._settings.renew_s)
-        heartbeat = Heartbeat(
-            lease, self.id, self._settings.renew_s, active_jobs.cancel, lost.set, lambda: (stuck_attempts.slots, stuck_attempts.found)
-        )
+        stuck_attempts = StuckAttempts(active_jobs, executor, self._settings.renew_s)
+        heartbeat = Heartbeat(lease, self.id, active_jobs, stuck_attempts)
+        lost = heartbeat.lost
         try:
             async with asyncio.TaskGroup() as actors:
                 claiming = asyncio.create_task(claimer.run(), name="claimer")

@@ -106,3 +106,12 @@ async def state_of(app: Runner, job_id: str, state: str, within_s: float = PATIE
         return (await app.client.status(job_id)).state == state
 
     await eventually(reached, within_s)
+
+
+async def stuck_slots(app: Runner) -> int:
+    """How many slots of the queue's workers are taken by attempts that should have stopped."""
+    return sum(worker.stuck for worker in await app.client.workers())
+
+
+async def nothing_is_stuck(app: Runner) -> bool:
+    return await stuck_slots(app) == 0

@@ -11,7 +11,7 @@ from runner import Backoff, JobFailed, JobStatus, Runner, StoreUnavailable
 from runner.jobs.job import Ending, Outcome, StartedJob
 from runner.worker.executor import Executor
 from tests.eventually import eventually
-from tests.worker.conftest import Crew, MakeApp, state_of
+from tests.worker.conftest import Crew, MakeApp, nothing_is_stuck, state_of, stuck_slots
 
 SOON = Backoff(base=0.05, cap=0.05)
 
@@ -129,7 +129,7 @@ async def test_a_plain_function_past_its_time_out_keeps_its_slot_and_its_job_unt
     after = await quick.submit()
 
     await stopping(app, stuck.id)
-    assert [worker.stuck for worker in await app.client.workers()] == [1]
+    assert await stuck_slots(app) == 1
     assert (await after.status()).state == "queued"
     release.set()
     assert (await after.wait(timeout=5)).state == "succeeded"
@@ -176,16 +176,11 @@ async def stopping(app: Runner, job_id: str) -> JobStatus:
 
     async def is_stopping() -> JobStatus | None:
         status = await app.client.status(job_id)
-        (worker,) = await app.client.workers()
-        return status if (status.state, status.reason, worker.stuck) == ("running", "stopping", 1) else None
+        return status if (status.state, status.reason, await stuck_slots(app)) == ("running", "stopping", 1) else None
 
     status = await eventually(is_stopping)
     assert status is not None
     return status
-
-
-async def nothing_is_stuck(app: Runner) -> bool:
-    return [worker.stuck for worker in await app.client.workers()] == [0]
 
 
 async def test_a_timed_out_thread_that_outlives_its_worker_is_a_failure_and_not_given_back(make_app: MakeApp, crew: Crew) -> None:

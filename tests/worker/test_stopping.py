@@ -19,7 +19,7 @@ from tests import invariants
 from tests.eventually import eventually
 from tests.recovery import Recovery
 from tests.servers import Server
-from tests.worker.conftest import Crew, MakeApp, a_crew, short_settings, state_of
+from tests.worker.conftest import Crew, MakeApp, a_crew, nothing_is_stuck, short_settings, state_of, stuck_slots
 
 
 async def test_running_jobs_finish_and_nothing_new_is_claimed(make_app: MakeApp, redis: Redis, queue: str, crew: Crew) -> None:
@@ -180,8 +180,14 @@ async def test_a_handler_that_ignores_the_loss_of_its_lease_keeps_its_slot_and_n
     await eventually(lambda: worker.id != lost and worker.working.is_set() and len(order) == 2)
     waiting = await deaf.submit("second")
     assert (await waiting.wait(timeout=0.5)).state == "queued", "the slot of the first attempt was given away"
+    await eventually(lambda: one_is_stuck(app))
     release.set()
     assert [await job.result(timeout=5), await waiting.result(timeout=5)] == ["first", "second"]
+    await eventually(lambda: nothing_is_stuck(app))
+
+
+async def one_is_stuck(app: Runner) -> bool:
+    return await stuck_slots(app) == 1
 
 
 async def test_what_was_fetched_but_not_started_goes_back_at_once(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
