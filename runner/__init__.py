@@ -41,7 +41,7 @@ from runner.limits import (
 )
 from runner.settings import Settings, load_settings
 from runner.store import Finding, Level, WorkerStatus
-from runner.worker import Worker
+from runner.worker import Worker, WorkerState
 
 __all__ = [
     "Acceptance",
@@ -81,6 +81,7 @@ __all__ = [
     "TokenBucket",
     "UnknownJob",
     "Worker",
+    "WorkerState",
     "WorkerStatus",
     "current_job",
     "load_app",

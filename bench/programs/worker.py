@@ -21,7 +21,7 @@ async def warm_up(app: Runner) -> None:
         await app.submit_many([app.tasks[name].prepare() for _ in range(WARM_UP_JOBS // 2)])
     worker = Worker(app)
     running = asyncio.create_task(worker.run())
-    while worker.completer is None or worker.completer.counts["accepted"] < WARM_UP_JOBS:  # noqa: ASYNC110 - it announces nothing
+    while worker.state.accepted < WARM_UP_JOBS:  # noqa: ASYNC110 - it announces nothing
         await asyncio.sleep(_POLL_S)
     worker.stop()
     await running

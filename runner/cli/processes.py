@@ -144,20 +144,21 @@ async def _work(runner: Runner, server: str, *, as_json: bool) -> None:
         await worker.run()
         leaders.cancel()
     if as_json:
-        say_json({"event": "stopped", "worker": worker.id, "signed_off": not worker.is_enlisted})
+        say_json({"event": "stopped", "worker": worker.id, "signed_off": not worker.state.is_enlisted})
     else:
-        left = "what it held is taken back when its lease lapses" if worker.is_enlisted else "nothing is left behind"
+        left = "what it held is taken back when its lease lapses" if worker.state.is_enlisted else "nothing is left behind"
         say(f"worker stopped; {left}")
 
 
 async def _print_leader(worker: Worker, *, as_json: bool) -> None:
     """Print the id of this worker and the leader, once they are known."""
-    await worker.working.wait()
+    await worker.wait_until_working()
+    state = worker.state
     if as_json:
-        say_json({"event": "working", "worker": worker.id, "slots": worker.slots, "leader": worker.leader})
+        say_json({"event": "working", "worker": worker.id, "slots": state.slots, "leader": state.leader})
     else:
-        say(f"  worker  {worker.id}, {worker.slots} slots")
-        say(f"  leader  {'this worker' if worker.leader == worker.id else worker.leader}")
+        say(f"  worker  {worker.id}, {state.slots} slots")
+        say(f"  leader  {'this worker' if state.leader == worker.id else state.leader}")
 
 
 async def _serve_alone(runner: Runner, host: str, port: int, *, as_json: bool, build: Callable[..., Any] | None) -> None:
@@ -187,7 +188,7 @@ async def _develop(runner: Runner, server: str, host: str, port: int) -> None:
             group.create_task(worker.run())
             with Signals(worker.stop, runner.settings.drain_s) as signals:
                 await _serve(runner, host, port, signals, as_json=False)
-                await worker.stopped.wait()
+                await worker.wait_until_stopped()
     except* RunnerError as errors:
         raise errors.exceptions[0] from None
 

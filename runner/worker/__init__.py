@@ -1,5 +1,5 @@
 """The running system: one file is one actor of a worker process."""
 
-from runner.worker.worker import Worker
+from runner.worker.worker import Worker, WorkerState
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "WorkerState"]

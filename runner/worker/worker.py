@@ -1,4 +1,4 @@
-"""Worker: one process's share of the work. Brings the actors together under a lease, and takes them down in order."""
+"""Worker: one process's share of the work. It enlists, runs its actors under a lease, and enlists again if the lease is lost."""
 
 import asyncio
 import json
@@ -6,51 +6,77 @@ import logging
 import os
 import platform
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
 from runner.client import Publication, Runner
 from runner.clock import monotonic_s
 from runner.connection import redis_url
 from runner.errors import LeaseLost, StoreUnavailable
-from runner.store import FORMAT, Claims, JobStore, LeaseStore, refuse_unfit_server
+from runner.store import FORMAT, JobStore, LeaseStore, refuse_unfit_server
 from runner.worker.abandon import abandon
-from runner.worker.active_jobs import ActiveJobs
-from runner.worker.attempts import Attempts
-from runner.worker.claimer import Claimer
-from runner.worker.completer import Completer
+from runner.worker.actors import Actors
 from runner.worker.executor import Executor
-from runner.worker.heartbeat import Heartbeat
 from runner.worker.log_throttle import LogThrottle
-from runner.worker.refill_loop import RefillLoop
 from runner.worker.stall_watch import StallWatch
-from runner.worker.stuck_attempts import StuckAttempts
 
 log = logging.getLogger("runner")
 
-_RETRY_S = 0.5
-_CLEANUP_S = 2.0
-"""Time that stopped attempts get to end before their jobs are given back without them."""
-_LAST_WORD_S = 0.2
-"""Time for those that end when they are stopped a second time."""
+_ENLIST_RETRY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A worker as its own process sees it.
+
+    `leader` is the id of the worker that led at this one's last election, empty before the first. `is_working`: it has enlisted and
+    stood for election. `is_enlisted`: Redis may hold jobs for it, because it has enlisted and not signed off. `accepted` counts the
+    outcomes that Redis has accepted under the present lease.
+    """
+
+    slots: int
+    leader: str
+    accepted: int
+    is_working: bool
+    is_enlisted: bool
+    is_stopped: bool
 
 
 class Worker:
-    """Runs the jobs of one app until told to stop. Several may run in a process or on many machines; they need not know of each other."""
+    """Runs the jobs of one app until told to stop. Any number may run, in one process or on many machines."""
 
     def __init__(self, runner: Runner) -> None:
+        self.id = ""
+        """Another one after each loss of the lease; empty before the first."""
         self._runner = runner
         self._settings = runner.settings
         self._url = redis_url(self._settings)
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._leftovers: list[asyncio.Task[None]] = []
-        self.id = ""
-        self.slots = self._settings.concurrency
-        self.leader = ""
-        self.working = asyncio.Event()
-        self.stopped = asyncio.Event()
-        self.is_enlisted = False
-        self.completer: Completer | None = None
+        self._working = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._is_enlisted = False
+        self._actors: Actors | None = None
+
+    @property
+    def state(self) -> WorkerState:
+        """How it is now."""
+        return WorkerState(
+            slots=self._settings.concurrency,
+            leader="" if self._actors is None else self._actors.refill_loop.leader,
+            accepted=0 if self._actors is None else self._actors.completer.counts["accepted"],
+            is_working=self._working.is_set(),
+            is_enlisted=self._is_enlisted,
+            is_stopped=self._stopped.is_set(),
+        )
+
+    async def wait_until_working(self) -> None:
+        """Until it has enlisted and knows the leader."""
+        await self._working.wait()
+
+    async def wait_until_stopped(self) -> None:
+        """Until `run` has ended."""
+        await self._stopped.wait()
 
     def stop(self) -> None:
         """Drain: claim no more, let running jobs finish for `drain_s`, give back the rest. A second call gives them back at once."""
@@ -59,39 +85,42 @@ class Worker:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Work until `stop`. Survives everything Redis does; a lost lease means a new id."""
+        """Work until `stop`. Outages of Redis do not end it, and after the loss of its lease it goes on under a new id."""
         store = JobStore(self._url, self._runner.queue, self._settings)
-        publication = Publication(store, self._runner.tasks, self._runner.limits)
         executor = Executor(self._runner.tasks, self._settings)
         watch = StallWatch(self._settings.stall_s)
         watch.start()
-        examined, outage = False, LogThrottle()
         try:
-            while not self._stopping.is_set():
-                try:
-                    if not examined:
-                        await refuse_unfit_server(store)
-                        examined = True
-                    await self._enlist(store, publication)
-                    await self._work_under_lease(store, executor)
-                except StoreUnavailable as error:
-                    if outage.is_due(monotonic_s()):
-                        log.warning("starting waits for Redis: %s", error)
-                    await self._pause(_RETRY_S)
-                except LeaseLost as error:
-                    if self._stopping.is_set():
-                        log.warning("%s while it was stopping; others run its jobs", error)
-                    else:
-                        log.error("%s; going on under a new id", error)
+            await self._work(store, executor)
         finally:
-            abandon(self._leftovers)
+            abandon([] if self._actors is None else self._actors.leftovers)
             watch.stop()
             executor.close()
             await store.close()
-            self.stopped.set()
+            self._stopped.set()
+
+    async def _work(self, store: JobStore, executor: Executor) -> None:
+        publication = Publication(store, self._runner.tasks, self._runner.limits)
+        is_examined, outage = False, LogThrottle()
+        while not self._stopping.is_set():
+            try:
+                if not is_examined:
+                    await refuse_unfit_server(store)
+                    is_examined = True
+                await self._enlist(store, publication)
+                await self._work_under_lease(store, executor)
+            except StoreUnavailable as error:
+                if outage.is_due(monotonic_s()):
+                    log.warning("starting waits for Redis: %s", error)
+                await self._pause(_ENLIST_RETRY_S)
+            except LeaseLost as error:
+                if self._stopping.is_set():
+                    log.warning("%s while it was stopping; others run its jobs", error)
+                else:
+                    log.error("%s; going on under a new id", error)
 
     async def _enlist(self, store: JobStore, publication: Publication) -> None:
-        self.is_enlisted = True  # also if the reply is lost
+        self._is_enlisted = True  # also if the reply is lost
         self.id = f"{platform.node()[:32]}-{os.getpid()}-{secrets.token_hex(3)}"
         await publication.publish()
         await store.enlist(self.id, json.dumps(self._details()))
@@ -108,92 +137,20 @@ class Worker:
         }
 
     async def _work_under_lease(self, store: JobStore, executor: Executor) -> None:
-        """One lease, from enlisting to signing off. Raises `LeaseLost`."""
-        active_jobs = ActiveJobs(self.slots, self._leftovers)
-        self.completer = completer = Completer(store, self.id, active_jobs)
-        attempts = Attempts(executor, active_jobs, completer, self._settings)
-        claimer = Claimer(store, self.id, active_jobs, attempts, completer)
-        refill = RefillLoop(store, self.id, claimer.start_due)
+        """Until the worker has stopped. Raises `LeaseLost`."""
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
-        stuck_attempts = StuckAttempts(active_jobs, executor, self._settings.renew_s)
-        heartbeat = Heartbeat(lease, self.id, active_jobs, stuck_attempts)
-        lost = heartbeat.lost
+        leftovers = [] if self._actors is None else self._actors.leftovers
+        self._actors = actors = Actors(store, lease, self.id, executor, leftovers)
+        electing = asyncio.create_task(self._note_election(actors))
         try:
-            async with asyncio.TaskGroup() as actors:
-                claiming = asyncio.create_task(claimer.run(), name="claimer")
-                background = [actors.create_task(completer.run(), name="completer"), actors.create_task(refill.run(), name="refill")]
-                background.append(actors.create_task(stuck_attempts.run(), name="stuck attempts"))
-                heartbeat.start()
-                background.append(actors.create_task(self._note_leader(refill)))
-                try:
-                    await self._until_over(claiming, lost, active_jobs)
-                finally:
-                    await _cancelled(claiming)
-                if not lost.is_set():
-                    await self._let_finish(active_jobs, attempts, lost)
-                if not lost.is_set():
-                    await self._sign_off(store, completer, heartbeat)
-                for actor in background:
-                    actor.cancel()
+            await actors.run(self._stopping, self._hurry)
         finally:
-            heartbeat.stop()
-            await self._end_attempts(active_jobs, _CLEANUP_S if lost.is_set() else _LAST_WORD_S)
-        if lost.is_set():
-            message = f"the lease of worker {self.id} has lapsed"
-            raise LeaseLost(message)
+            electing.cancel()
+        self._is_enlisted = not actors.has_signed_off
 
-    async def _end_attempts(self, active_jobs: ActiveJobs, patience_s: float) -> None:
-        """Stop what still runs. What goes on all the same keeps its slot under the next lease, if there is one."""
-        active_jobs.cancel_all()
-        if active_jobs.tasks:
-            await asyncio.wait(active_jobs.tasks, timeout=patience_s)
-        self._leftovers = [attempt for attempt in [*self._leftovers, *active_jobs.tasks] if not attempt.done()]
-
-    async def _note_leader(self, refill: RefillLoop) -> None:
-        await refill.elected.wait()
-        self.leader = refill.leader
-        self.working.set()
-
-    async def _until_over(self, claiming: asyncio.Task[None], lost: asyncio.Event, active_jobs: ActiveJobs) -> None:
-        """Until somebody asks to stop, the lease is lost, or claiming or an attempt ends by an error of ours."""
-        waits = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(lost.wait())]
-        ends: list[asyncio.Future[Any]] = [claiming, active_jobs.defect, *waits]
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        if active_jobs.defect.done():
-            active_jobs.defect.result()
-        if claiming.done():
-            if isinstance(claiming.exception(), LeaseLost):
-                lost.set()
-            else:
-                claiming.result()
-
-    async def _let_finish(self, active_jobs: ActiveJobs, attempts: Attempts, lost: asyncio.Event) -> None:
-        """Let running jobs finish, then stop the rest and give it back; once the lease is lost others run all of them."""
-        if active_jobs.running:
-            log.info("draining: %d jobs may finish within %g s", active_jobs.running, self._settings.drain_s)
-        ends = [asyncio.create_task(end) for end in (active_jobs.wait_until_idle(), self._hurry.wait(), lost.wait())]
-        await asyncio.wait(ends, timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
-        if not lost.is_set():
-            active_jobs.cancel_all()
-            await asyncio.wait(ends[:1], timeout=_CLEANUP_S)
-            attempts.give_back()
-        for end in ends:
-            end.cancel()
-
-    async def _sign_off(self, store: Claims, completer: Completer, heartbeat: Heartbeat) -> None:
-        """Deliver every outcome and leave nothing behind."""
-        try:
-            async with asyncio.timeout(2 * self._settings.command_timeout_s):
-                await completer.wait_until_delivered()
-                heartbeat.stop()  # a renewal after the next line would find no lease, and call it lost
-                await store.reconcile(self.id, (), leave=True)
-                self.is_enlisted = False
-        except (StoreUnavailable, TimeoutError):
-            log.warning("Redis is away; what this worker still held is taken back when its lease lapses")
+    async def _note_election(self, actors: Actors) -> None:
+        await actors.refill_loop.elected.wait()
+        self._working.set()
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -201,8 +158,3 @@ class Worker:
                 await self._stopping.wait()
         except TimeoutError:
             return
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

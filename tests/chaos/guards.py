@@ -535,9 +535,9 @@ GUARDS = (
     ),
     Guard(
         "a worker that drains gives back what does not end",
-        "runner/worker/worker.py",
-        "attempts.give_back()",
-        "",
+        "runner/worker/actors.py",
+        "self._attempts.give_back()",
+        "pass",
         "tests/worker/test_stopping.py::test_a_plain_function_that_goes_on_is_left_behind_and_its_job_given_back",
     ),
     Guard(

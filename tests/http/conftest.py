@@ -87,7 +87,7 @@ async def working(app: Runner) -> AsyncIterator[Worker]:
     worker = Worker(app)
     task = asyncio.create_task(worker.run(), name="worker")
     async with asyncio.timeout(PATIENCE_S):
-        await worker.working.wait()
+        await worker.wait_until_working()
     yield worker
     worker.stop()
     worker.stop()

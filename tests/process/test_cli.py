@@ -115,7 +115,7 @@ async def jobs(redis_url: str, queue: str) -> AsyncIterator[Runner]:
     worker = Worker(app)
     running = asyncio.create_task(worker.run(), name="worker")
     async with asyncio.timeout(PATIENCE_S):
-        await worker.working.wait()
+        await worker.wait_until_working()
     yield app
     worker.stop()
     worker.stop()

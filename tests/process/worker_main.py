@@ -30,7 +30,7 @@ async def main() -> None:
 
 
 async def tell(worker: Worker) -> None:
-    await worker.working.wait()
+    await worker.wait_until_working()
     print("working", flush=True)
 
 

@@ -26,7 +26,7 @@ class Crew:
         """A worker, at work."""
         worker = Worker(app)
         task = self._running[worker] = asyncio.create_task(worker.run(), name="worker")
-        working = asyncio.create_task(worker.working.wait())
+        working = asyncio.create_task(worker.wait_until_working())
         await asyncio.wait({task, working}, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         if working.cancel():
             await task

@@ -331,7 +331,7 @@ async def test_garbage_on_a_stream_is_dropped_and_the_worker_lives(
 
     await eventually(lambda: clean(redis, queue, [], crew))
     recovery.ends()
-    assert not worker.stopped.is_set()
+    assert not worker.state.is_stopped
     dropped = [re.match(r"(\d+) stream entries belonged to no job", record.getMessage()) for record in caplog.records]
     assert sum(int(match[1]) for match in dropped if match) == 5
 

@@ -33,7 +33,7 @@ async def test_a_start_that_waited_costs_its_worker_two_calls(direct_url: str, q
             proxy.passed.clear()
             await jobs[100].wait(timeout=10)
             passed = proxy.passed.copy()
-            assert worker.leader == worker.id
+            assert worker.state.leader == worker.id
             await jobs[-1].wait(timeout=10)
             await app.close()
 

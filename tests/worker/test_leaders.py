@@ -41,7 +41,7 @@ async def test_two_leaders_promote_each_job_once_and_keep_the_limit(
 
     monkeypatch.setattr(JobStore, "lead", always_elected)
     workers = [await crew.start(app) for _ in range(2)]
-    assert all(worker.leader == worker.id for worker in workers)
+    assert all(worker.state.leader == worker.id for worker in workers)
     jobs = await app.submit_many(
         [call.with_options(delay=0.01 * (number % 40)).prepare(number) for number in range(60)]
         + [free.with_options(delay=0.2).prepare(number) for number in range(100, 200)]
@@ -116,7 +116,7 @@ async def test_a_leader_that_leaves_is_followed_by_another(app: Runner, redis: R
 
     first = await crew.start(app)
     second = await crew.start(app)
-    assert second.leader == first.id
+    assert second.state.leader == first.id
     await crew.stop(first)
 
     await eventually(lambda: leads(redis, queue, second.id))
@@ -147,7 +147,7 @@ async def test_a_leader_whose_duty_fails_resigns_and_another_one_leads(
     await eventually(lambda: leads(redis, queue, second.id))
     recovery.ends()
     await done([await work.with_options(delay=0.1).submit()])
-    assert not first.stopped.is_set()
+    assert not first.state.is_stopped
 
 
 async def test_cut_connections_do_not_cost_the_leader_its_office(make_app: MakeApp, direct_url: str, queue: str, redis: Redis) -> None:
@@ -183,7 +183,7 @@ async def test_an_election_whose_reply_was_lost_is_still_won(make_app: MakeApp, 
         worker = await crew.start(app)
 
         assert proxy.lost_replies == 1
-        assert worker.leader == worker.id
+        assert worker.state.leader == worker.id
         await crew.stop(worker)
         assert await redis.get(Keys(queue).leader) is None
 
@@ -203,7 +203,7 @@ async def test_an_idle_worker_that_leads_sends_a_few_commands_a_second(direct_ur
             proxy.passed.clear()
             await asyncio.sleep(4)
             passed = proxy.passed.copy()
-            assert worker.leader == worker.id
+            assert worker.state.leader == worker.id
 
     assert 4 < passed.total() < 20, passed
 

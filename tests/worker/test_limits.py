@@ -115,7 +115,7 @@ async def test_a_limit_survives_the_change_of_all_workers(app: Runner, redis: Re
 
     first = await crew.start(app)
     jobs = await app.submit_many([call.prepare() for _ in range(60)])
-    await eventually(lambda: first.completer is not None and first.completer.counts["accepted"] > 20)
+    await eventually(lambda: first.state.accepted > 20)
     await crew.stop(first)
     await crew.start(app)
     await done(jobs)

@@ -157,7 +157,7 @@ async def test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job(
     await eventually(lambda: len(setting.runs) == 6)
     setting.work_s = 0.5
     await setting.submit(8)
-    await eventually(lambda: len(setting.runs) == 6 + worker.slots)  # all slots are busy, and more is ready
+    await eventually(lambda: len(setting.runs) == 6 + worker.state.slots)  # all slots are busy, and more is ready
     setting.proxy.release()
 
     await eventually(lambda: is_right(setting, redis, queue, crew))

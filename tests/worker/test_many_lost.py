@@ -88,7 +88,7 @@ async def test_worker_after_worker_that_vanishes_or_leaves_drops_no_job_and_leav
         handles += await stays.submit_many([stays.tasks["nap"].with_options(id=f"j{number}-{n}").prepare(0.02) for n in range(4)])
         worker = Worker(comes)
         running = asyncio.create_task(worker.run())
-        await eventually(worker.working.is_set)
+        await worker.wait_until_working()
         if chance.random() < 0.5:
             running.cancel()  # as if it were killed: it says nothing, and its lease runs out
             await asyncio.gather(running, return_exceptions=True)

@@ -224,7 +224,7 @@ async def test_several_workers_share_the_work_and_run_each_job_once(make_app: Ma
         await job.wait(timeout=20)
 
     assert set(runs.values()) == {1}
-    counts = [worker.completer.counts["accepted"] for worker in workers if worker.completer is not None]
+    counts = [worker.state.accepted for worker in workers]
     assert sum(counts) == 300
     assert min(counts) > 20
     assert await invariants.violations(redis, queue, [job.id for job in jobs], live=crew.ids) == []

@@ -177,7 +177,7 @@ async def test_a_handler_that_ignores_the_loss_of_its_lease_keeps_its_slot_and_n
     lost = worker.id
     await redis.zadd(Keys(queue).workers, {lost: 0})
 
-    await eventually(lambda: worker.id != lost and worker.working.is_set() and len(order) == 2)
+    await eventually(lambda: worker.id != lost and worker.state.is_working and len(order) == 2)
     waiting = await deaf.submit("second")
     assert (await waiting.wait(timeout=0.5)).state == "queued", "the slot of the first attempt was given away"
     await eventually(lambda: one_is_stuck(app))
@@ -282,7 +282,7 @@ async def test_a_worker_told_to_stop_before_it_has_started_never_works(app: Runn
     worker.stop()
     await worker.run()
 
-    assert worker.stopped.is_set()
+    assert worker.state.is_stopped
     assert await redis.exists(Keys(queue).tasks) == 0
 
 
