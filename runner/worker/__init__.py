@@ -1,4 +1,8 @@
-"""The running system: one file is one actor of a worker process."""
+"""The running system: one file is one actor of a worker process.
+
+A `Worker` enlists and runs its `Actors` under a lease: the claimer is granted jobs, attempts run them by the executor, the completer
+delivers their outcomes, the heartbeat renews the lease, and the refill loop leads if it is elected.
+"""
 
 from runner.worker.worker import Worker, WorkerState
 

@@ -124,7 +124,7 @@ class ActiveJobs:
         """Whether a caller cancelled this job; if not, the worker stops the attempt and gives the job back."""
         return self._active[_place(job)].was_asked_to_stop
 
-    # Who is here
+    # What a worker has at this moment
 
     @property
     def defect(self) -> asyncio.Future[None]:

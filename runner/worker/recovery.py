@@ -63,7 +63,7 @@ class Recovery:
         if monotonic_s() >= self._reconcile_due_s:
             given_back = await self._reconcile()
             if given_back:
-                log.warning("gave back %d entries that Redis counted as ours and nobody here had seen", given_back)
+                log.warning("gave back %d entries that were pending for this worker and that it had never seen", given_back)
 
     async def reconcile_after_outage(self) -> None:
         """Reconcile before the next claim: Redis may have started jobs in a claim whose reply was lost. Tries until it succeeds."""

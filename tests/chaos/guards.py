@@ -207,14 +207,14 @@ GUARDS = (
         "runner/worker/recovery.py",
         "if monotonic_s() >= self._reconcile_due_s:",
         "if False:",
-        "tests/worker/test_lost_replies.py::test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job",
+        "tests/worker/test_lost_replies.py::test_a_command_that_arrives_after_its_sender_gave_up_costs_no_job",
     ),
     Guard(
         "a claim from before the last reconcile starts nothing",
         "runner/store/lua/include/worker_turn.lua",
         "if tonumber(reconciled) > tonumber(turn) then return 'late' end",
         "",
-        "tests/worker/test_lost_replies.py::test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job",
+        "tests/worker/test_lost_replies.py::test_a_command_that_arrives_after_its_sender_gave_up_costs_no_job",
     ),
     Guard(
         "the tokens of a start that never was go back",
@@ -588,7 +588,7 @@ GUARDS = (
         "runner/worker/heartbeat.py",
         "except Exception:",
         "except ZeroDivisionError:",
-        "tests/worker/test_faults.py::test_a_renewal_that_fails_as_nobody_expects_is_tried_again",
+        "tests/worker/test_faults.py::test_a_renewal_that_fails_unexpectedly_is_tried_again",
     ),
     Guard(
         "a worker is woken once for a job it is to stop",

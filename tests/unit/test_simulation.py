@@ -119,7 +119,7 @@ def test_a_job_takes_of_all_its_limits_or_of_none() -> None:
     assert starts_of(course, "a") == [0, 0, 2, 2, 4, 4]
 
 
-def test_an_empty_bucket_delays_nobody_who_does_not_need_it() -> None:
+def test_an_empty_bucket_delays_no_job_that_does_not_need_it() -> None:
     course = drain([TokenBucket("each", rate="1/s", burst=1, key="{tenant}")], JobGroup("a", 50), JobGroup("b", 1, at_us=10 * S))
 
     assert course.tenants[1].wait_max_us == 0

@@ -23,18 +23,18 @@ class Crew:
         self._running: dict[Worker, asyncio.Task[None]] = {}
 
     async def start(self, app: Runner) -> Worker:
-        """A worker, at work."""
+        """Start a worker and wait until it works."""
         worker = Worker(app)
         task = self._running[worker] = asyncio.create_task(worker.run(), name="worker")
         working = asyncio.create_task(worker.wait_until_working())
         await asyncio.wait({task, working}, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         if working.cancel():
             await task
-            raise AssertionError("the worker does not come to work")
+            raise AssertionError("the worker does not get to work")
         return worker
 
     async def stop(self, worker: Worker) -> None:
-        """Drain one worker; returns once it has signed off."""
+        """Drain one worker and wait until it has signed off."""
         worker.stop()
         await self.ended(worker)
 
@@ -51,7 +51,7 @@ class Crew:
 
     @property
     def ids(self) -> list[str]:
-        """The workers that live, by the ids they have now."""
+        """The present ids of the workers that have not stopped."""
         return [worker.id for worker in self._running]
 
 
@@ -68,7 +68,7 @@ async def a_crew() -> AsyncIterator[Crew]:
 async def make_app(redis: Redis, redis_url: str, queue: str) -> AsyncIterator[MakeApp]:
     """Makes apps of the test's queue with other settings; afterwards no job may have two outcomes."""
     apps = []
-    failpoints.cache_clear()  # each test passes its points for the first time
+    failpoints.cache_clear()  # the counters of failpoints begin anew in each test
 
     def make(**settings: object) -> Runner:
         apps.append(Runner(queue, settings=short_settings(**{"redis_url": redis_url, **settings})))
@@ -94,7 +94,7 @@ async def crew(make_app: MakeApp) -> AsyncIterator[Crew]:
 
 
 def short_settings(redis_url: object, **settings: object) -> Settings:
-    """Times that make a fault heal within a test, and still leave a busy machine its breath."""
+    """Times short enough for a fault to heal within a test, and long enough for a busy machine."""
     short = {"concurrency": 10, "lease_s": 4.0, "renew_s": 0.5, "block_s": 0.5, "reclaim_s": 0.3, "drain_s": 10.0, "record_starts": True}
     return Settings.model_validate({"redis_url": redis_url, **short, **settings})
 

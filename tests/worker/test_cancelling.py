@@ -216,7 +216,7 @@ async def test_a_job_cancelled_twice_at_once_in_any_state_ends_once_and_its_id_c
         assert await jobs[name].result(timeout=5) == name
     assert await invariants.left_behind(redis, queue, [live.id]) == []
     assert (await jobs["waiting"].status()).state == "cancelled"
-    await redis.delete(Keys(queue).history)  # a job that ran again has ended twice
+    await redis.delete(Keys(queue).history)  # a job that is used again ends twice, which the fixture would report
 
 
 @pytest.mark.fault("F33")

@@ -60,7 +60,7 @@ async def test_all_who_wait_for_a_reading_learn_of_its_failure_together(app: Run
     assert pace.now_s - began_s < 2
 
 
-async def test_who_gives_up_takes_the_reading_from_nobody(app: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_caller_that_gives_up_does_not_end_the_reading_for_others(app: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     @app.task
     async def work() -> None: ...
 

@@ -1,4 +1,4 @@
-"""Attempts that fail: retries with back-off, time-outs, dead letters, and handlers that behave in ways nobody should."""
+"""Attempts that fail: retries with back-off, time-outs, dead letters, and handlers that misbehave."""
 
 import asyncio
 import sys
@@ -102,7 +102,7 @@ async def test_an_async_handler_past_its_time_out_is_stopped(app: Runner, crew: 
     assert stopped == [1]
 
 
-async def test_a_time_out_of_the_handlers_own_is_told_from_the_tasks(app: Runner, crew: Crew) -> None:
+async def test_a_time_out_that_the_handler_raises_is_not_taken_for_the_tasks(app: Runner, crew: Crew) -> None:
     @app.task(timeout=60, retries=0)
     async def charge() -> None:
         raise TimeoutError("the bank is slow")
@@ -172,7 +172,7 @@ async def test_a_handler_that_ignores_its_cancellation_is_said_to_be_stopping(
 
 
 async def stopping(app: Runner, job_id: str) -> JobStatus:
-    """The job once its status says that it goes on though told to stop, and its worker that a slot is stuck."""
+    """The job, once its status says `stopping` and its worker reports a stuck slot."""
 
     async def is_stopping() -> JobStatus | None:
         status = await app.client.status(job_id)

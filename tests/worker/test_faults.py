@@ -1,4 +1,4 @@
-"""A worker through lost scripts, lost keys, lost leases and a blocked event loop: it goes on, and runs each job as often as it must."""
+"""A worker through lost scripts, lost keys, lost leases and a blocked event loop: it goes on, and runs no job more often than it must."""
 
 import asyncio
 import json
@@ -137,7 +137,7 @@ async def test_a_lease_that_ran_out_with_a_busy_worker_is_noticed_by_the_heartbe
     await done([job])
 
 
-async def test_a_renewal_that_fails_as_nobody_expects_is_tried_again(
+async def test_a_renewal_that_fails_unexpectedly_is_tried_again(
     make_app: MakeApp, redis: Redis, queue: str, crew: Crew, caplog: pytest.LogCaptureFixture
 ) -> None:
     app, runs = make_app(lease_s=1.5, renew_s=0.3, failpoints="heartbeat:after=raise@3"), list[int]()
@@ -159,7 +159,7 @@ async def test_a_renewal_that_fails_as_nobody_expects_is_tried_again(
 async def test_after_an_outage_longer_than_the_lease_workers_get_time_to_renew(
     private_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "RETRY_S", 2.0)  # certainly later than the leader's first look
+    monkeypatch.setattr(heartbeat, "RETRY_S", 2.0)  # longer than the leader waits with its first reclaim
     app, runs = Runner("outage", settings=short_settings(private_server.url, lease_s=1, renew_s=0.2, reclaim_s=3.0)), list[int]()
 
     @app.task
@@ -278,7 +278,7 @@ async def test_jobs_running_when_their_group_is_destroyed_end_once(app: Runner, 
 async def test_entries_delivered_again_to_a_small_worker_are_left_to_the_one_that_runs_them(
     make_app: MakeApp, redis: Redis, queue: str, crew: Crew
 ) -> None:
-    """It gets more of them than it has slots, all older than what it has seen; then the one that runs them is lost."""
+    """The small worker gets more entries than it has slots, all older than the last one it has seen; then the worker that runs them is lost."""
     many, few = make_app(concurrency=20, lease_s=2.0, renew_s=0.3), make_app(concurrency=2, lease_s=2.0, renew_s=0.3)
     begun, release = list[int](), asyncio.Event()
 
@@ -305,7 +305,7 @@ async def test_entries_delivered_again_to_a_small_worker_are_left_to_the_one_tha
 
     async def has_compared_its_books() -> bool:
         turns.add(await redis.hget(Keys(queue).worker(small.id), "turn"))
-        return len(turns) > 2  # the one before, that of the outage which the lost group was, and one more
+        return len(turns) > 2  # the first turn, the one after the group was lost, and the one of the regular reconcile
 
     await eventually(has_compared_its_books)
     await eventually(is_as_it_was)

@@ -1,4 +1,4 @@
-"""One key with thousands of jobs in line: the others do not feel it."""
+"""One key with thousands of jobs in line: jobs of other keys do not wait for them."""
 
 import asyncio
 from statistics import median
@@ -15,7 +15,7 @@ HOT, COLD = 5_000, 50
 
 
 @pytest.mark.fault("F27")
-async def test_fifty_cold_keys_start_at_once_beside_a_hot_one_with_five_thousand_in_line(
+async def test_fifty_cold_keys_start_at_once_alongside_a_hot_one_with_five_thousand_in_line(
     app: Runner, redis: Redis, queue: str, crew: Crew, pace: Pace
 ) -> None:
     begun_s: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""The leader starts what is due itself, in slots that no claim counts on: with fewer commands, no more than its slots, and not alone."""
+"""The leader starts due jobs itself, in slots that no claim has reserved: with fewer commands, within its slots, sharing with others."""
 
 import asyncio
 from collections import Counter
@@ -37,7 +37,7 @@ async def test_a_start_that_waited_costs_its_worker_two_calls(direct_url: str, q
             await jobs[-1].wait(timeout=10)
             await app.close()
 
-    # The claim and the outcome of each, and a few a second for the lease, the leadership and the reads.
+    # A claim and an outcome for each job, and a few calls a second for the lease, the leadership and the reads.
     assert 160 <= passed["EVALSHA"] < 200, passed
     assert passed["XREADGROUP"] < 20, passed
 
@@ -77,7 +77,7 @@ async def test_a_busy_leader_leaves_what_is_due_to_the_others(make_app: MakeApp,
         await asyncio.sleep(0.3)
 
     former, first, second = [await crew.start(app) for _ in range(3)]
-    await crew.stop(former)  # whoever is elected now hears that there are two
+    await crew.stop(former)  # the next election tells the new leader that there are two workers
     jobs = await app.submit_many([work.prepare() for _ in range(60)])
     started = Counter[str]()
     for job in jobs:
@@ -121,7 +121,7 @@ async def test_a_leader_that_drains_starts_nothing_more(make_app: MakeApp, redis
     async def work() -> None:
         started.append("after" if stopped.is_set() else "before")
         if len(started) == 5:
-            await asyncio.sleep(0.6)  # the drain waits for it, while the refill loop goes on
+            await asyncio.sleep(0.6)  # the drain waits for this job while the refill loop goes on
 
     worker = await crew.start(app)
     jobs = await app.submit_many([work.prepare() for _ in range(40)])

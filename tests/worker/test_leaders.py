@@ -67,7 +67,7 @@ async def test_a_lock_that_is_handed_to_and_fro_promotes_each_job_once_and_keeps
     jobs = await app.submit_many([call.with_options(delay=0.05 * (number % 30)).prepare(number) for number in range(50)])
     for number in range(20):
         await redis.set(Keys(queue).leader, f"{workers[number % 2].id}:{1000 + number}", px=4000)
-        await asyncio.sleep(0.1)  # the fault: somebody else's hand on the lock
+        await asyncio.sleep(0.1)  # the fault: the lock changes hands every 0.1 s
     await done(jobs)
 
     assert set(runs.values()) == {1}

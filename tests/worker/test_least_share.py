@@ -1,4 +1,4 @@
-"""Endless jobs of a high priority: the lower ones get their least share, on the streams and within a line, and no more than order allows."""
+"""Endless jobs of high priority: lower ones get their least share, on the streams and within a line, and no more than that."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ PLENTY = TokenBucket("plenty", rate="5000/s", burst=1)
 
 
 async def order_of(app: Runner, crew: Crew, task_limits: list[TokenBucket]) -> list[str]:
-    """Which priority each start had, of 900 high jobs that were there before 100 normal and 100 low ones; those begun while high last."""
+    """The priorities of the starts, up to the last high one, of 900 high jobs submitted before 100 normal and 100 low ones."""
     order: list[str] = []
 
     @app.task(limits=task_limits)

@@ -52,7 +52,7 @@ async def test_jobs_with_several_limits_and_costs_keep_all_of_them(app: Runner, 
     assert await invariants.violations(redis, queue, [job.id for job in jobs], limits=[SMOOTH, weighted, TENANT], live=crew.ids) == []
 
 
-async def test_an_empty_bucket_delays_nobody_who_does_not_need_it(app: Runner, crew: Crew, pace: Pace) -> None:
+async def test_an_empty_bucket_delays_no_job_that_does_not_need_it(app: Runner, crew: Crew, pace: Pace) -> None:
     @app.task(limits=[TENANT])
     async def call(tenant: str) -> None: ...
 
@@ -121,7 +121,7 @@ async def test_a_limit_survives_the_change_of_all_workers(app: Runner, redis: Re
     await done(jobs)
 
     async def all_is_well() -> bool:
-        """At once, or when the leader has looked: a read of the first worker can arrive after it signed off, and enlist its consumer again."""
+        """A read of the first worker can arrive after it signed off and create its consumer again; then the leader removes it."""
         return not await invariants.violations(redis, queue, [job.id for job in jobs], limits=[SMOOTH], live=crew.ids)
 
     await eventually(all_is_well)

@@ -1,4 +1,4 @@
-"""Replies that are lost after their command was executed, and commands that arrive when nobody waits for them any more."""
+"""Replies that are lost after their command was executed, and commands that arrive after their sender has given up."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ LIMIT = TokenBucket("paced", rate="40/s", burst=4)
 
 
 class Setting:
-    """A worker behind a proxy, and a producer that is not; `runs` counts the handlers by job id."""
+    """The app of a worker behind a proxy, and that of a producer without one; `runs` counts the handlers by job id."""
 
     def __init__(self, behind: Runner, direct: Runner, proxy: Proxy) -> None:
         self.behind, self.direct, self.proxy = behind, direct, proxy
@@ -40,7 +40,7 @@ class Setting:
             self.metered = app.task(name="metered", limits=[LIMIT])(work)
 
     async def submit(self, count: int) -> None:
-        """So many jobs each: at once, through a limit, and delayed."""
+        """Submit `count` jobs of each kind: ready at once, with a limit, and delayed."""
         names = [f"j{len(self.ids) + number}" for number in range(3 * count)]
         self.ids += names
         jobs = []
@@ -56,7 +56,7 @@ class Setting:
 
 @pytest.fixture(params=[60.0])
 async def setting(make_app: MakeApp, redis: Redis, direct_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Setting]:
-    """With a lease so long that nothing heals by its end; parametrize it where that is the cure."""
+    """By default the lease is so long that no fault heals by its end; parametrize it where that is the cure."""
     for name in scripts.script_names():
         await redis.script_load(scripts.load(name).source)
     async with Proxy(direct_url) as proxy:
@@ -64,7 +64,7 @@ async def setting(make_app: MakeApp, redis: Redis, direct_url: str, request: pyt
 
 
 def words_of(operation: str) -> tuple[str, ...]:
-    """What marks its command on the wire."""
+    """The words by which the proxy knows the operation's command."""
     return (operation,) if operation.isupper() else ("EVALSHA", scripts.load(operation).sha)
 
 
@@ -145,7 +145,7 @@ async def test_connections_that_fall_silent_are_given_up(setting: Setting, redis
 @pytest.mark.parametrize(
     ("operation", "setting"), [("XREADGROUP", 2), ("claim", 2), ("reconcile", 60), ("finish", 60)], indirect=["setting"]
 )
-async def test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job(
+async def test_a_command_that_arrives_after_its_sender_gave_up_costs_no_job(
     setting: Setting, redis: Redis, queue: str, crew: Crew, operation: str
 ) -> None:
     worker = await crew.start(setting.behind)
@@ -168,7 +168,7 @@ async def test_a_command_that_arrives_when_nobody_waits_for_it_costs_no_job(
 async def test_a_read_that_arrives_when_its_worker_has_signed_off_costs_no_job(
     setting: Setting, redis: Redis, queue: str, crew: Crew
 ) -> None:
-    """Redis knows a consumer again as soon as somebody reads in its name; what it was given goes back at the leader's next look."""
+    """A read that arrives late creates the consumer of a worker that has left; the leader's next reclaim gives back what it got."""
     leaving = await crew.start(setting.behind)
     setting.proxy.hold("XREADGROUP")
     await eventually(lambda: setting.proxy.held_commands == 1)

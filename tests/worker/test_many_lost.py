@@ -1,4 +1,4 @@
-"""Workers lost in numbers, and one that held a great deal: all of it goes on elsewhere, and nothing of them remains."""
+"""Many lost workers, and one that held many entries: other workers run all the jobs, and nothing of the lost ones remains."""
 
 import asyncio
 import random
@@ -30,14 +30,14 @@ BATCH = 500
 RESTARTS = 100
 LEASE_S = 1.0
 GRACE_S = LEASE_S + 2.0
-"""A crash is over after the lease, a pass of reclaim and some time for a busy machine."""
+"""A crash has healed after the lease, one pass of reclaim, and some time for a busy machine."""
 
 
 @pytest.mark.fault("F23", bound_s=60)
 async def test_twenty_thousand_entries_of_a_lost_worker_run_once_each_on_four_others(
     make_app: MakeApp, redis: Redis, queue: str, crew: Crew, recovery: Recovery, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Most were read and not started, some were running: those count a crash. No sweep takes more than its share of the server's time."""
+    """Most entries were read and not started; those that were running count a crash. No sweep takes more than 500 entries."""
     runs = Counter[int]()
     apps = [make_app(concurrency=100, record_starts=False, history_length=2 * DEAD_ENTRIES) for _ in range(4)]
     for app in apps:
@@ -66,7 +66,7 @@ async def test_twenty_thousand_entries_of_a_lost_worker_run_once_each_on_four_ot
     sweeps = [int(found[1]) for found in re.finditer(r"took back (\d+) entries", caplog.text)]
     assert sum(sweeps) == DEAD_ENTRIES
     assert max(sweeps) <= MOST_PER_SWEEP
-    # A sweep is bounded, so nobody waits long behind one. Time on the server's clock: the machine may be busy.
+    # A sweep is bounded, so no other command waits long for it. Measured by the server, because the machine may be busy.
     latencies = (await redis.info("latencystats")).get("latency_percentiles_usec_evalsha", {})
     assert float(latencies.get("p99", 0)) < 250_000, latencies
 
@@ -90,7 +90,7 @@ async def test_worker_after_worker_that_vanishes_or_leaves_drops_no_job_and_leav
         running = asyncio.create_task(worker.run())
         await worker.wait_until_working()
         if chance.random() < 0.5:
-            running.cancel()  # as if it were killed: it says nothing, and its lease runs out
+            running.cancel()  # as if it were killed: it does not sign off, and its lease runs out
             await asyncio.gather(running, return_exceptions=True)
             vanished_s.append(time.monotonic())
         else:

@@ -35,7 +35,7 @@ async def ended(jobs: list[JobHandle[Any]], within_s: float = 30) -> list[str]:
 
 
 def answers(status_code: int, headers: dict[str, str]) -> httpx.MockTransport:
-    """A provider that says this once, and then yes."""
+    """A provider that raises this error once, and then answers."""
     said: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -134,7 +134,7 @@ async def test_handlers_settle_and_refund_in_coroutines_and_in_threads(app: Runn
 
     assert await ended(jobs) == ["succeeded", "succeeded", "failed", "failed"]
     status = await app.client.control.show("tokens")
-    # What may have refilled while a job ran is not given back: less than a token here.
+    # Tokens that were refilled while a job ran are not given back: less than one here.
     used = 30 + 0 + 250 + 20
     assert 1_000 - used - 2 <= status.buckets[0].tokens <= 1_000 - used
 
@@ -217,7 +217,7 @@ async def test_tenants_have_equal_shares_and_the_heavy_one_its_weight(app: Runne
 
 
 @pytest.mark.parametrize(("on_expiry", "state"), [("expire", "expired"), ("fail", "failed")])
-async def test_a_job_that_waits_too_long_ends_as_it_was_told_to(
+async def test_a_job_that_waits_too_long_ends_as_its_options_say(
     app: Runner, crew: Crew, redis: Redis, queue: str, on_expiry: Any, state: str, pace: Pace
 ) -> None:
     @app.task(limits=[TokenBucket("slow", rate="1/hour", burst=1)], max_wait=0.5, on_expiry=on_expiry)
@@ -232,7 +232,7 @@ async def test_a_job_that_waits_too_long_ends_as_it_was_told_to(
     assert await redis.zcard(Keys(queue).failed) == (1 if on_expiry == "fail" else 0)
 
 
-async def test_the_told_time_is_what_then_happens(app: Runner, crew: Crew, pace: Pace) -> None:
+async def test_jobs_start_at_the_eta_that_was_shown(app: Runner, crew: Crew, pace: Pace) -> None:
     started: dict[int, float] = {}
 
     @app.task(limits=[TokenBucket("steady", rate="20/s", burst=1)])
@@ -241,19 +241,19 @@ async def test_the_told_time_is_what_then_happens(app: Runner, crew: Crew, pace:
 
     await crew.start(app)
     jobs = await app.submit_many([call.prepare(number) for number in range(60)])
-    told: dict[int, tuple[float, float]] = {}
+    shown: dict[int, tuple[float, float]] = {}
     for number, job in enumerate(jobs):
         status = await job.status()
         if status.state == "waiting" and status.eta_s is not None:
-            told[number] = (pace.now_s, status.eta_s)
-    assert len(told) > 30
+            shown[number] = (pace.now_s, status.eta_s)
+    assert len(shown) > 30
     assert await ended(jobs) == ["succeeded"] * 60
 
-    misses = {number: abs(started[number] - at_s - eta_s) for number, (at_s, eta_s) in told.items()}
-    assert all(miss <= max(0.2 * told[number][1], 1.0) for number, miss in misses.items()), misses
+    misses = {number: abs(started[number] - at_s - eta_s) for number, (at_s, eta_s) in shown.items()}
+    assert all(miss <= max(0.2 * shown[number][1], 1.0) for number, miss in misses.items()), misses
 
 
-async def test_a_frozen_limit_is_told_and_can_be_released(make_app: MakeApp, crew: Crew) -> None:
+async def test_a_frozen_limit_is_shown_and_can_be_released(make_app: MakeApp, crew: Crew) -> None:
     app = make_app(freeze_s=60.0)
     calls: defaultdict[str, int] = defaultdict(int)
 

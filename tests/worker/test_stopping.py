@@ -1,4 +1,4 @@
-"""How a worker leaves: it drains, gives back what it has not done, and signs off."""
+"""How a worker stops: it drains, gives back the jobs it has not finished, and signs off."""
 
 import asyncio
 import random
@@ -213,7 +213,7 @@ async def test_what_was_fetched_but_not_started_goes_back_at_once(app: Runner, r
 async def test_workers_stopped_at_random_instants_lose_and_blame_nothing(
     make_app: MakeApp, redis: Redis, queue: str, crew: Crew, recovery: Recovery
 ) -> None:
-    """Stopped once, twice, or cancelled outright wherever they are; what a cancelled one held comes back when its lease lapses."""
+    """Workers are stopped once, twice, or cancelled at any point; jobs of a cancelled one go back when its lease lapses."""
     chance, runs = random.Random(6), Counter[int]()
     app = make_app(lease_s=1.0, renew_s=0.2, concurrency=4, drain_s=5, max_crashes=100)
 
@@ -352,7 +352,7 @@ async def test_a_worker_told_to_stop_while_its_server_is_away_leaves_soon(privat
             await crew.ended(worker)
 
 
-async def test_a_renewal_beside_the_sign_off_is_no_lost_lease(
+async def test_a_renewal_during_the_sign_off_is_no_lost_lease(
     make_app: MakeApp, crew: Crew, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     renew_s = 0.05
@@ -360,7 +360,7 @@ async def test_a_renewal_beside_the_sign_off_is_no_lost_lease(
     reconcile, signed_off = JobStore.reconcile, list[int]()
 
     async def slowly(store: JobStore, worker: str, active_jobs: Iterable[StartedJob], *, leave: bool = False) -> int:
-        """So slowly that a renewal falls between the end of the lease and that of the worker."""
+        """Takes so long that a renewal falls between the end of the lease and the end of the worker."""
         given_back = await reconcile(store, worker, active_jobs, leave=leave)
         if leave:
             await asyncio.sleep(10 * renew_s)

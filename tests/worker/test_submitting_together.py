@@ -1,4 +1,4 @@
-"""Jobs that many coroutines of one process submit at the same time: they share calls, and nothing else."""
+"""Jobs that many coroutines of one process submit at the same time: they share calls to Redis, and each gets its own answer."""
 
 import asyncio
 from typing import Any
@@ -26,7 +26,7 @@ def noop(app: Runner) -> Task[[int], int]:
 
 
 async def stored(redis: Redis, queue: str) -> list[str]:
-    """The ids of the ready jobs, in their order."""
+    """The ids of the ready jobs in the order of the stream."""
     entries: Any = await redis.xrange(Keys(queue).stream(Priority.normal))
     return [fields[b"id"].decode() for _, fields in entries]
 
@@ -90,7 +90,7 @@ async def test_one_that_is_cancelled_leaves_the_others_alone(redis: Redis, queue
         assert [name for name in ready if name in (names[1], names[3], names[4])] == [names[1], names[3], names[4]]
 
 
-async def test_all_are_told_when_redis_is_away(make_app: MakeApp) -> None:
+async def test_every_caller_gets_an_error_while_redis_is_away(make_app: MakeApp) -> None:
     app = make_app(redis_url=NOBODY)
     app._publication._published_s = float("inf")
 

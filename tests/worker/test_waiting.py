@@ -1,4 +1,4 @@
-"""Awaiting jobs: their end is announced, nobody asks again and again."""
+"""Awaiting jobs: Redis announces their end, and no client polls."""
 
 import asyncio
 
@@ -61,7 +61,7 @@ async def _watched(redis: Redis, ids: list[str]) -> bool:
     return all([await redis.hexists(f"runner:{{waiting}}:job:{job_id}", "watched") for job_id in ids])
 
 
-async def test_many_waiters_share_one_connection_and_all_are_told(app: Runner, crew: Crew) -> None:
+async def test_many_waiters_share_one_connection_and_all_get_their_result(app: Runner, crew: Crew) -> None:
     @app.task
     async def work(number: int) -> int:
         if number == 13:
@@ -76,7 +76,7 @@ async def test_many_waiters_share_one_connection_and_all_are_told(app: Runner, c
     await jobs[13].cancel()
 
 
-async def test_a_job_that_ended_before_anybody_asked_answers_at_once(app: Runner, crew: Crew) -> None:
+async def test_the_result_of_a_job_that_has_ended_is_there_at_once(app: Runner, crew: Crew) -> None:
     @app.task(retries=0)
     async def work() -> None:
         raise ValueError("gone")
@@ -90,7 +90,7 @@ async def test_a_job_that_ended_before_anybody_asked_answers_at_once(app: Runner
 
 
 @pytest.mark.parametrize("timeout", [0, 0.0001, 0.2])
-async def test_a_wait_that_runs_out_tells_the_state_and_a_result_raises(app: Runner, timeout: float) -> None:
+async def test_a_wait_that_runs_out_returns_the_state_and_a_result_raises(app: Runner, timeout: float) -> None:
     @app.task
     async def work() -> None: ...
 
@@ -101,7 +101,7 @@ async def test_a_wait_that_runs_out_tells_the_state_and_a_result_raises(app: Run
         await job.result(timeout=timeout)
 
 
-async def test_an_unknown_job_is_told_at_once_however_long_one_would_wait(app: Runner) -> None:
+async def test_an_unknown_job_is_reported_at_once_whatever_the_timeout(app: Runner) -> None:
     with pytest.raises(UnknownJob, match="no job 'nobody' on queue"):
         await app.client.result("nobody", timeout=60)
 

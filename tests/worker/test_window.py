@@ -1,4 +1,4 @@
-"""A full window: released jobs in hands that do not start them. The others wait, without asking over and over, and then go on."""
+"""A full window: one worker holds the released jobs and does not start them. The others wait without polling, and then go on."""
 
 import pytest
 from redis.asyncio import Redis
@@ -13,7 +13,7 @@ SLOW = TokenBucket("slow", capacity=100, refill=1, every=3600)
 
 
 async def calls(redis: Redis) -> int:
-    """Scripts the server has run so far."""
+    """How many scripts the server has run so far."""
     stats = await redis.info("commandstats")
     return sum(int(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"]) for name in ("eval", "evalsha"))
 
@@ -50,6 +50,6 @@ async def test_workers_do_not_spin_while_another_holds_the_whole_window(
 
 
 async def still_for(seconds: float) -> None:
-    """Let a while pass in which nothing is to be waited for."""
+    """Let time pass; there is no condition to wait for."""
     with pytest.raises(AssertionError, match="not within"):
         await eventually(lambda: False, within_s=seconds)
