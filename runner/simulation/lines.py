@@ -133,18 +133,9 @@ class Lines:
         """Release up to `budget` jobs of the lines at one bucket, in order of pass, and set its next wake. Returns how many."""
         released = 0
         for _ in range(_MOST_STEPS):
-            if not bucket.waiting:
-                self._wakes.remove(bucket.name)
+            if self._rests(bucket, has_budget=released < budget):
                 return released
-            wait_us = self._wait_us(bucket, 1)
-            if (wait_us > 0 and not self._is_spent(bucket, 1)) or released >= budget:
-                self._wake_in(bucket, wait_us)
-                return released
-            if bucket.released >= self._window:
-                self._wakes.remove(bucket.name)
-                bucket.full_since_us = self.now_us
-                return released
-            (line_pass, line), alone = bucket.waiting[0], len(bucket.waiting) == 1
+            line_pass, line = bucket.waiting[0]
             jobs = self._lines[line]
             work = jobs[0].work
             if len(work.needs) > 1:
@@ -165,13 +156,32 @@ class Lines:
                 self._dispatch(jobs.popleft())
                 released += 1
                 line_pass += work.stride
-            if not jobs:
-                self._leave(line, bucket, line_pass)
-            elif not alone:
-                bucket.waiting.pop(0)
-                insort(bucket.waiting, (line_pass, line))
+            self._end_turn(bucket, line, line_pass)
         self._wake_in(bucket, 0)
         return released
+
+    def _rests(self, bucket: _ServedBucket, *, has_budget: bool) -> bool:
+        """Whether a bucket can serve no line now; if so, its next wake is set."""
+        if not bucket.waiting:
+            self._wakes.remove(bucket.name)
+            return True
+        wait_us = self._wait_us(bucket, 1)
+        if (wait_us > 0 and not self._is_spent(bucket, 1)) or not has_budget:
+            self._wake_in(bucket, wait_us)
+            return True
+        if bucket.released >= self._window:
+            self._wakes.remove(bucket.name)
+            bucket.full_since_us = self.now_us
+            return True
+        return False
+
+    def _end_turn(self, bucket: _ServedBucket, line: str, line_pass: float) -> None:
+        """After the turn of the first line: it leaves if it is empty, and goes to the place of its new pass if others wait."""
+        if not self._lines[line]:
+            self._leave(line, bucket, line_pass)
+        elif len(bucket.waiting) > 1:
+            bucket.waiting.pop(0)
+            insort(bucket.waiting, (line_pass, line))
 
     def _join(self, work: Work, bucket: _ServedBucket, wait_us: int, line_pass: float | None = None, *, first_of_all: bool = False) -> None:
         """Let a line wait at this bucket with a pass within those of the others: then it neither starves them nor is starved."""
