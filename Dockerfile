@@ -1,4 +1,4 @@
-# Worker, API or any other command of `python -m runner`. Every dependency is a wheel, so no compiler is needed.
+# Worker or any other command of `python -m runner`, and the service of api/. Every dependency is a wheel, so no compiler is needed.
 FROM python:3.12-slim
 
 ENV PYTHONUNBUFFERED=1 \
@@ -13,6 +13,9 @@ RUN pip install --only-binary :all: -c constraints.txt . \
     && cd / && rm -rf /src \
     && useradd --create-home --uid 1000 runner \
     && install --directory --owner runner --group runner /app
+
+# The service is not installed: `python -m api` runs it from this folder, where no package of the application comes first.
+COPY api /srv/metered-runner/api
 
 # The application's own code goes here (mounted, or copied by an image built on this one): RUNNER_APP=shop.tasks:jobs
 # Only the package runner is installed, so a package api in this folder is the application's: RUNNER_APP=api.tasks:jobs

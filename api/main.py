@@ -1,6 +1,6 @@
 """The app of the service: `uvicorn api.main:app`, or `python -m api`.
 
-Its queue is the one of RUNNER_APP, as for `python -m runner api`. What only this deployment has is added in `build`.
+Its queue is the one of RUNNER_QUEUE or RUNNER_APP, as for `python -m runner api`. What only this deployment has is added in `build`.
 """
 
 import asyncio
@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
-from runner import Client, load_app
+from runner import Client, load_queue
 from runner.http import create_app
 
-jobs = load_app()
+jobs = load_queue()
 
 
 def open_client() -> Client:
-    """A client of the queue of RUNNER_APP; of the queue "default" without it."""
+    """A client of the queue of RUNNER_QUEUE, or else of RUNNER_APP; of the queue "default" without both."""
     return Client(jobs.queue, settings=jobs.settings)
 
 

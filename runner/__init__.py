@@ -3,7 +3,7 @@
 The names that most programs need. All errors are in `runner.errors`, the middleware in `runner.asgi`, the HTTP API in `runner.http`.
 """
 
-from runner.client import Client, Control, JobHandle, JobRequest, Runner, Task, load_app
+from runner.client import Client, Control, JobHandle, JobRequest, Runner, Task, load_queue
 from runner.errors import (
     ConfigurationError,
     JobFailed,
@@ -84,7 +84,7 @@ __all__ = [
     "WorkerState",
     "WorkerStatus",
     "current_job",
-    "load_app",
+    "load_queue",
     "load_settings",
     "raise_rate_limited",
 ]

@@ -19,6 +19,7 @@ class Settings(BaseSettings):
 
     redis_url: str | None = None
     app: str | None = None
+    queue: str | None = None
 
     concurrency: int = Field(default=100, ge=1, le=100_000, description="slots of one worker")
     window: int = Field(default=64, ge=1, le=10_000, description="released jobs of one bucket not yet started")

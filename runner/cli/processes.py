@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from runner.cli.loading import deferred, load
+from runner.cli.loading import deferred, load, load_for_api
 from runner.cli.options import App, AsJson, RedisUrl
 from runner.cli.output import log_to_stderr, say, say_json
 from runner.cli.signals import Signals
@@ -78,7 +78,7 @@ def api(
 ) -> None:
     """Serve the HTTP API of the app's queue. It uses only the queue's name of the app: workers publish the tasks."""
     log_to_stderr(verbose=verbose)
-    runner = load(app, redis_url=redis_url, max_backlog=max_backlog)
+    runner = load_for_api(app, redis_url=redis_url, max_backlog=max_backlog)
     with _server_of(runner) as server:
         _announce("api", runner, server, as_json=json)
         _run(_serve_alone(runner, host, port, as_json=json, build=context.obj))

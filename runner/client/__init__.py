@@ -4,7 +4,7 @@ from runner.client.app import Runner
 from runner.client.client import Client, JobRequest, session_of
 from runner.client.control import Control
 from runner.client.handle import JobHandle
-from runner.client.loading import configure, load_app
+from runner.client.loading import configure, load_app, load_queue
 from runner.client.publication import Publication
 from runner.client.session import Session
 from runner.client.task import Task
@@ -20,5 +20,6 @@ __all__ = [
     "Task",
     "configure",
     "load_app",
+    "load_queue",
     "session_of",
 ]

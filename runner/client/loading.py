@@ -1,4 +1,4 @@
-"""load_app: from `module:object`, as RUNNER_APP and --app name it, to the Runner of a project."""
+"""load_app: from `module:object`, as RUNNER_APP and --app name it, to the Runner of a project. load_queue: to its queue alone."""
 
 import importlib
 import sys
@@ -32,6 +32,18 @@ def load_app(path: str | None = None, *, default: str | None = None, **settings:
     return app
 
 
+def load_queue(path: str | None = None, *, default: str | None = None, **settings: Any) -> Runner:
+    """A Runner without tasks of the queue that RUNNER_QUEUE names, or else the Runner that `load_app` returns.
+
+    For a process that needs only the queue's name, such as the API: with RUNNER_QUEUE it does not import the project's code.
+    Raises `ConfigurationError` as `load_app` does, and for a name that no queue can have.
+    """
+    found = load_settings(**settings)
+    if path is None and found.queue:
+        return Runner(found.queue, settings=found)
+    return load_app(path, default=default, **settings)
+
+
 def configure(runner: Runner, **settings: Any) -> None:
     """Replace settings of a Runner; None leaves one as it is."""
     given = {field: value for field, value in settings.items() if value is not None}
@@ -47,4 +59,11 @@ def _imported(module: str, app: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise
-        raise ConfigurationError(f"app {app!r}: there is no module {error.name!r} in {Path.cwd()} or on the path") from error
+        raise ConfigurationError(f"app {app!r}: there is no module {error.name!r} in {Path.cwd()} or on the path{_hint(module)}") from error
+
+
+def _hint(module: str) -> str:
+    """The service of this repository is a package `api`, too: in its process, `api.tasks` cannot be the project's."""
+    package = sys.modules.get(module.partition(".")[0])
+    found_in = getattr(package, "__file__", None)
+    return f" (the package there is {found_in}); for the API set RUNNER_QUEUE to the queue's name instead" if found_in else ""

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import re
+import shutil
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
@@ -76,3 +78,35 @@ async def test_an_app_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="ended without listening"):
         async with serving(tmp_path, "api", RUNNER_APP="shop:jobs"):
             pass
+
+
+async def test_the_service_and_a_project_that_has_its_own_api_do_not_hide_each_other(app: Runner, redis_url: str, tmp_path: Path) -> None:
+    """As in the image: the service in a folder of its own, the project in another on the path."""
+    service, project = tmp_path / "service", tmp_path / "project"
+    shutil.copytree(ROOT / "api", service / "api")
+    (project / "api").mkdir(parents=True)
+    (project / "api" / "__init__.py").write_text("raise RuntimeError('the API needs no code of the project')\n")
+    path = os.pathsep.join([str(project), str(ROOT)])
+    variables = {"RUNNER_REDIS_URL": redis_url, "RUNNER_APP": "api.tasks:jobs", "PYTHONPATH": path}
+
+    async with (
+        serving(service, "api", **variables, RUNNER_QUEUE=app.queue) as (_, url),
+        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+    ):
+        assert {task["name"] for task in (await http.get("/v1/tasks")).json()["tasks"]} == set(app.tasks)
+
+
+def test_an_app_that_the_service_hides_is_told_the_way(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "api", tmp_path / "api")
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "RUNNER_APP": "api.tasks:jobs"}
+    ended = subprocess.run([sys.executable, "-m", "api"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert ended.returncode != 0
+    assert "set RUNNER_QUEUE to the queue's name" in ended.stderr
+
+
+def test_the_image_serves_the_api_from_the_folder_it_is_copied_to() -> None:
+    (folder,) = re.findall(r"COPY api (\S+)/api", (ROOT / "Dockerfile").read_text())
+
+    assert f"working_dir: {folder}\n" in (ROOT / "docker-compose.yml").read_text()
+    assert "!api\n" in (ROOT / ".dockerignore").read_text()
