@@ -152,8 +152,9 @@ class JobError:
 
     @classmethod
     def of(cls, fields: Any) -> "JobError":
-        """From what a worker or a script wrote."""
-        return cls(str(fields["type"]), str(fields["message"]), fields.get("traceback", ""))
+        """From what a worker or a script wrote, as far as it can be read: the record may have been damaged."""
+        known = fields if isinstance(fields, dict) else {}
+        return cls(str(known.get("type", "unknown")), str(known.get("message", "")), str(known.get("traceback", "")))
 
     def document(self) -> dict[str, str]:
         """As the HTTP API and the command line show it."""

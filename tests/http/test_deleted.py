@@ -76,7 +76,17 @@ async def runs_again(service: Service) -> bool:
 @pytest.mark.fault("F36")
 @pytest.mark.parametrize(
     "damage",
-    [{"state": "nonsense"}, {"attempt": "many"}, {"priority": "7"}, {"submitted": "soon"}, {"args": "{broken"}, {"limits": "gibberish"}],
+    [
+        {"state": "nonsense"},
+        {"attempt": "many"},
+        {"priority": "7"},
+        {"submitted": "soon"},
+        {"args": "{broken"},
+        {"limits": "gibberish"},
+        {"error": "{broken"},
+        {"error": "[]"},
+        {"error": "{}"},
+    ],
     ids=str,
 )
 async def test_a_damaged_record_is_no_error_of_the_service(
