@@ -7,7 +7,7 @@ from runner.client.shared_call import SharedCall
 from runner.client.task import Task
 from runner.clock import monotonic_s
 from runner.limits import Limit
-from runner.store import JobStore
+from runner.store import Limits
 
 
 class Publication:
@@ -16,7 +16,7 @@ class Publication:
     `tasks` and `limits` may grow; what is new is published the next time.
     """
 
-    def __init__(self, store: JobStore, tasks: Mapping[str, Task[..., Any]], limits: Mapping[str, Limit], *, every_s: float = 0.0) -> None:
+    def __init__(self, store: Limits, tasks: Mapping[str, Task[..., Any]], limits: Mapping[str, Limit], *, every_s: float = 0.0) -> None:
         self._store = store
         self._tasks = tasks
         self._limits = limits
