@@ -62,11 +62,13 @@ def type_of(kind: str, base: str) -> str:
 
 def base_of(request: Request) -> str:
     """The path where this service begins: empty unless an app includes its routes under a prefix, or a proxy serves them under one."""
-    route = request.scope.get("route")
+    route, path = request.scope.get("route"), request.scope["path"]
     if route is None:
         return str(request.scope.get("root_path", ""))
+    if path == route.path:
+        return ""
     # No parameter in the path of a route contains a slash.
-    return quote(request.scope["path"].rsplit("/", route.path.count("/"))[0])
+    return quote(path.rsplit("/", route.path.count("/"))[0])
 
 
 ANSWERED: tuple[type[Exception], ...] = (Problem, RequestValidationError, *ERRORS)

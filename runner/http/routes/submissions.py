@@ -23,6 +23,9 @@ router = routing.group("submit", "/v1", route_class=DirectRoute)
 _BATCH_RESPONSES = responses(*BODY_PROBLEMS, "batch-invalid", "outdated-service", "overloaded", "store-unavailable")
 _BATCH_RESPONSES[413]["description"] += ", batch-invalid"
 _NO_PLACE: dict[str, Any] = dict.fromkeys(Place.model_fields)
+_QUEUED = {**_NO_PLACE, "state": Acceptance.queued.value, "created": True}
+_FULLY_ANSWERED = (Acceptance.queued, Acceptance.conflict)
+"""Answers to a submission that say all about the job."""
 _JOB_PROBLEMS = ("invalid-id", "unknown-task", "unknown-limit", "exceeds-capacity", "run-at-out-of-range", "id-conflict")
 
 
@@ -99,7 +102,7 @@ def _batch_problem(error: ValidationError) -> Problem:
 
 async def _described(client: Client, tasks: Sequence[str], handles: Sequence[JobHandle[Any]], base: str) -> list[dict[str, Any]]:
     """An item for each job. The reply to its submission is enough for a queued job; one more call asks for all others."""
-    found = await _statuses(client, [handle.id for handle in handles if handle.first_state not in (Acceptance.queued, Acceptance.conflict)])
+    found = await _statuses(client, [handle.id for handle in handles if handle.first_state not in _FULLY_ANSWERED])
     return [_item(task, handle, found.get(handle.id), base) for task, handle in zip(tasks, handles, strict=True)]
 
 
@@ -114,10 +117,12 @@ async def _statuses(client: Client, ids: Sequence[str]) -> dict[str, JobStatus]:
 
 def _item(task: str, handle: JobHandle[Any], status: JobStatus | None, base: str) -> dict[str, Any]:
     state = handle.first_state
+    if state is Acceptance.queued:
+        return {**_QUEUED, "id": handle.id, "task": task}
     item = {**_NO_PLACE, "id": handle.id, "task": task, "created": state.is_new}
     if state is Acceptance.conflict:
         item["problem"] = _conflict(handle.id).document(base)
-    elif status is None or state is Acceptance.queued:
+    elif status is None:
         item["state"] = state if state.is_new else None
     else:
         item.update((name, getattr(status, name)) for name in _NO_PLACE)
