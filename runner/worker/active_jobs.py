@@ -1,7 +1,8 @@
-"""ActiveJobs: a worker's slots, its running attempts, and the outcomes Redis has not confirmed. Bookkeeping only: it starts nothing."""
+"""ActiveJobs: a worker's slots, its running attempts, and the outcomes Redis has not confirmed."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from typing import Any
 
 from runner.jobs import StartedJob
 
@@ -11,13 +12,17 @@ again after its group was recreated."""
 
 
 class ActiveJob:
-    """One attempt, until it has ended and Redis has confirmed its outcome."""
+    """One attempt, until it has ended and Redis has confirmed its outcome.
+
+    `was_asked_to_stop`: a caller has cancelled the job. If an attempt is cancelled without it, the worker gives the job back.
+    """
 
     __slots__ = ("is_confirmed", "is_recorded", "is_running", "job", "task", "was_asked_to_stop")
 
-    def __init__(self, job: StartedJob, task: asyncio.Task[None]) -> None:
+    task: asyncio.Task[None]
+
+    def __init__(self, job: StartedJob) -> None:
         self.job = job
-        self.task = task
         self.is_running = True
         self.is_recorded = False
         self.is_confirmed = False
@@ -68,11 +73,12 @@ class ActiveJobs:
 
     # The life of one attempt
 
-    def begin(self, job: StartedJob, task: asyncio.Task[None]) -> None:
-        """The attempt takes a slot and runs as this task."""
+    def begin(self, job: StartedJob, attempt: Callable[[ActiveJob], Coroutine[Any, Any, None]]) -> None:
+        """Run the attempt as a task in a slot. It calls `end` when it has ended."""
         self.free -= 1
         self.running += 1
-        self._active[_place(job)] = ActiveJob(job, task)
+        self._active[_place(job)] = active = ActiveJob(job)
+        active.task = task = asyncio.create_task(attempt(active))
         task.add_done_callback(self._note_defect)
         self._idle.clear()
 
@@ -84,25 +90,23 @@ class ActiveJobs:
         active.is_recorded = True
         return True
 
-    def end(self, job: StartedJob) -> None:
+    def end(self, active: ActiveJob) -> None:
         """The attempt has ended and its slot is free; its outcome may still be unconfirmed."""
         self._free_slot()
         self.running -= 1
-        place = _place(job)
-        active = self._active[place]
         active.is_running = False
         if active.is_confirmed:
-            del self._active[place]
+            del self._active[_place(active.job)]
         if not self.running:
             self._idle.set()
 
     def confirm(self, job: StartedJob) -> None:
         """Redis has recorded the outcome, and the entry is no longer pending."""
         place = _place(job)
-        active = self._active[place]
+        active = self._active.pop(place)
         active.is_confirmed = True
-        if not active.is_running:
-            del self._active[place]
+        if active.is_running:
+            self._active[place] = active
 
     # Stopping
 
@@ -119,10 +123,6 @@ class ActiveJobs:
         for active in self._active.values():
             if active.is_running:
                 active.stop()
-
-    def was_asked_to_stop(self, job: StartedJob) -> bool:
-        """Whether a caller cancelled this job; if not, the worker stops the attempt and gives the job back."""
-        return self._active[_place(job)].was_asked_to_stop
 
     # What a worker has at this moment
 

@@ -6,7 +6,7 @@ import logging
 from runner.jobs import Ending, Outcome, StartedJob
 from runner.settings import Settings
 from runner.store import around_attempt
-from runner.worker.active_jobs import ActiveJobs
+from runner.worker.active_jobs import ActiveJob, ActiveJobs
 from runner.worker.completer import Completer
 from runner.worker.executor import Executor
 
@@ -24,7 +24,7 @@ class Attempts:
 
     def start(self, job: StartedJob) -> None:
         """Run the job in a slot of this worker."""
-        self._active_jobs.begin(job, asyncio.create_task(self._run(job)))
+        self._active_jobs.begin(job, self._run)
 
     def give_back(self) -> None:
         """Give back the jobs of attempts that go on although they were stopped. What they come to later does not count."""
@@ -32,11 +32,11 @@ class Attempts:
             log.warning("job %s (%s) did not end when it was stopped; it is given back", job.id, job.task)
             self._completer.record(Outcome(job, Ending.returned, ttl_ms=self._ttl_ms))
 
-    async def _run(self, job: StartedJob) -> None:
+    async def _run(self, active: ActiveJob) -> None:
         try:
-            await self._execute(job, self._completer.record)
+            await self._execute(active.job, self._completer.record)
         except asyncio.CancelledError:
-            ending = Ending.cancelled if self._active_jobs.was_asked_to_stop(job) else Ending.returned
-            self._completer.record(Outcome(job, ending, ttl_ms=self._ttl_ms))
+            ending = Ending.cancelled if active.was_asked_to_stop else Ending.returned
+            self._completer.record(Outcome(active.job, ending, ttl_ms=self._ttl_ms))
         finally:
-            self._active_jobs.end(job)
+            self._active_jobs.end(active)

@@ -1,8 +1,11 @@
 """Threads: run plain functions outside the event loop. A thread cannot be stopped, so the process must be able to end without it."""
 
+import asyncio
+import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -51,3 +54,33 @@ class DaemonThreads:
             else:
                 future.set_exception(raised)
             del item, future, call, value, raised  # an idle thread keeps nothing of its last call alive
+
+
+class ThreadCall:
+    """One call of a plain function in a thread. Called like the function, it returns what to await; cancelling that stops nothing."""
+
+    def __init__(self, threads: DaemonThreads, function: Callable[..., Any]) -> None:
+        self._threads = threads
+        self._function = function
+        self._future: asyncio.Future[Any] | None = None
+
+    def __call__(self, **arguments: Any) -> Awaitable[Any]:
+        """Start the thread."""
+        call = partial(contextvars.copy_context().run, self._function, **arguments)
+        self._future = asyncio.wrap_future(self._threads.run(call))
+        return asyncio.shield(self._future)
+
+    @property
+    def is_running(self) -> bool:
+        return self._future is not None and not self._future.done()
+
+    async def wait(self) -> None:
+        """Until the function has returned or raised."""
+        if self._future is not None:
+            await asyncio.wait({self._future})
+            self._future.exception()  # the attempt has its outcome already; asyncio would log an error that is never retrieved
+
+    def abandon(self) -> None:
+        """The event loop may be closed when the function returns; a cancelled future does not call it then."""
+        if self._future is not None:
+            self._future.cancel()
