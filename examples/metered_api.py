@@ -5,14 +5,14 @@
     curl -i localhost:8000/          200  {"message": "Congrats, your request was succesfull!"}    RateLimit: "requests";r=4;t=60
     curl -i localhost:8000/          429  Retry-After: 60                                           (after five of them)
 
-What such an API is asked sooner or later:
+Three questions about such an API:
 
 Can each user have five of their own? Yes, give the limit a key: `build(Runner("metered-api"), key=by_header("X-User"))`.
 
-What if the process that refills the bucket goes down? There is none. A bucket is computed from the time by whoever asks for
-a token: no leader, no worker and no timer is needed.
+What if the process that refills the bucket goes down? There is none. The script that takes a token computes from the time how
+full the bucket is: no leader, no worker and no timer is needed.
 
-And if Redis goes down: are all let in, or none? Say so: `on_error="local"` (each process keeps to its share: 5 / `instances`),
+And if Redis goes down: do all requests pass, or none? Choose: `on_error="local"` (each process keeps to its share: 5 / `instances`),
 "open" (all pass), or "closed" (503, as it is not the caller's fault). When Redis is back it is asked again within two seconds.
 """
 

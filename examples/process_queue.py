@@ -20,7 +20,7 @@ from runner import Runner, TokenBucket, UnknownJob
 
 
 class Accepted(BaseModel):
-    """A task that was taken in."""
+    """A task that was accepted."""
 
     task_id: str
     status: str = "queued"

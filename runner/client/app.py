@@ -75,7 +75,7 @@ class Runner:
     def _publication(self) -> Publication:
         return Publication(self._session.store, self.tasks, self.limits, every_s=_PUBLISH_EVERY_S)
 
-    @property
+    @cached_property
     def _session(self) -> Session:
         return session_of(self.client)
 
@@ -131,7 +131,7 @@ class Runner:
 
     async def close(self) -> None:
         """Close the connection, if it was used; the next use opens another one."""
-        publication, client = (self.__dict__.pop(name, None) for name in ("_publication", "client"))
+        publication, _, client = (self.__dict__.pop(name, None) for name in ("_publication", "_session", "client"))
         if publication is not None:
             await publication.close()
         if client is not None:
