@@ -8,7 +8,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_t
 import pytest
 
 import runner
-from runner import Control, JobContext, JobHandle, Limit, Task
+from runner import Control, JobContext, JobHandle, Limit, Runner, Task
 from tests.unit.test_architecture import PUBLIC_ROOMS, public_names
 
 MADE_BY_THE_LIBRARY = (Control, JobContext, JobHandle, Task)
@@ -76,6 +76,17 @@ def test_no_name_is_public_twice_with_two_meanings() -> None:
     objects = public_objects()
 
     assert all(objects[f"runner.{name}"] is value for room, value in objects.items() if (name := room.rpartition(".")[2]) in runner.__all__)
+
+
+def test_an_app_and_a_task_have_few_public_attributes() -> None:
+    app = Runner("names")
+
+    @app.task
+    async def work() -> None: ...
+
+    assert {name for name in vars(app) if not name.startswith("_")} == {"queue", "settings", "tasks", "limits"}
+    assert {name for name in vars(work) if not name.startswith("_")} == {"definition"}
+    assert {name for name in JobHandle.__slots__ if not name.startswith("_")} == {"id", "first_state"}
 
 
 class _Hidden:
