@@ -12,9 +12,10 @@ local function conclude(id, task, state, field, payload, attempt, watched, ttl_m
   else
     redis.call('HSET', key, 'state', state, 'finished', finished)
   end
-  redis.call('PEXPIRE', key, is_ticket(id) and TICKET_MS or ttl_ms)
+  local ticket = is_ticket(id)
+  redis.call('PEXPIRE', key, ticket and TICKET_MS or ttl_ms)
   if watched then redis.call('PUBLISH', prefix .. 'finished', id) end
-  if is_ticket(id) then return end -- no job has ended
+  if ticket then return end -- no job has ended
   if state == 'failed' then redis.call('ZADD', prefix .. 'failed', finished, id) end
   redis.call('XADD', prefix .. 'history', 'MAXLEN', '~', history_length, '*', 'job', id, 'task', task, 'state', state, 'attempt', attempt or 0)
 end

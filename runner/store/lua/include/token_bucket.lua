@@ -1,187 +1,189 @@
 -- token_bucket: interval and smooth token buckets in whole credits. The same arithmetic as BucketState in limits/token_bucket.py.
 -- deficit: credits spent and not yet refilled; time: the last whole step applied. Nothing stored is a full bucket.
 -- thaws: the end of a freeze not yet passed (0: none); whatever has refilled until then, one token is there at that instant.
-local function steps_until(b, excess)
-  if excess <= 0 then return 0 end
-  return b.time + math.ceil(excess / b.policy.credits_a_step) * b.policy.step_us - now
-end
-
-local function refill_until(b, p, instant)
-  if b.deficit <= 0 then
-    b.deficit, b.time = 0, instant
-    return
+do
+  local function steps_until(b, excess)
+    if excess <= 0 then return 0 end
+    return b.time + math.ceil(excess / b.policy.credits_a_step) * b.policy.step_us - now
   end
-  if instant <= b.time then return end
-  local steps = math.floor((instant - b.time) / p.step_us)
-  if steps >= math.ceil(b.deficit / p.credits_a_step) then
-    b.deficit, b.time = 0, instant
-  else
-    b.deficit = b.deficit - steps * p.credits_a_step
-    b.time = b.time + steps * p.step_us
-  end
-end
 
-local function thaw(b)
-  refill_until(b, b.policy, b.thaws)
-  b.deficit = math.max(b.deficit, (b.policy.capacity - 1) * b.policy.credits_a_token)
-  b.time, b.thaws = math.max(b.time, b.thaws), 0
-end
-
--- How the bucket will be when its freeze ends: what is waited for is counted from there.
-local function thawed(b)
-  if b.thaws <= now then return b end
-  local later = { deficit = b.deficit, time = b.time, thaws = b.thaws, policy = b.policy }
-  thaw(later)
-  return later
-end
-
--- What a refund needs to know: the smallest deficit since the take. Kept in `notes`, once anything has been given back, for three
--- spans of time, each as the span under way and the one before: low, since, old_low, old_since. A span begins after whatever is
--- taken at its first instant.
-local SPANS_US = { 1000000, 8000000, 64000000 }
-local FIELDS_A_SPAN = 4
-local NOTHING_SEEN = 9007199254740991
-
-local function read_notes(b)
-  local notes = {}
-  for number in string.gmatch(b.notes, '%d+') do notes[#notes + 1] = tonumber(number) end
-  return notes
-end
-
-local function write_notes(b, notes)
-  for i = 1, #notes do notes[i] = int(notes[i]) end
-  b.notes = table.concat(notes, ' ')
-end
-
-local function begin_notes(b)
-  local notes = {}
-  for _ = 1, #SPANS_US do
-    for _, number in ipairs({ NOTHING_SEEN, now, NOTHING_SEEN, now }) do notes[#notes + 1] = number end
-  end
-  write_notes(b, notes)
-end
-
-local function note_low(b)
-  if not b.notes then return end
-  local notes = read_notes(b)
-  for span = 1, #SPANS_US do
-    local at = (span - 1) * FIELDS_A_SPAN
-    notes[at + 1] = math.min(notes[at + 1], b.deficit)
-    if now - notes[at + 2] > SPANS_US[span] then
-      notes[at + 3], notes[at + 4], notes[at + 1], notes[at + 2] = notes[at + 1], notes[at + 2], NOTHING_SEEN, now
+  local function refill_until(b, p, instant)
+    if b.deficit <= 0 then
+      b.deficit, b.time = 0, instant
+      return
     end
-  end
-  write_notes(b, notes)
-end
-
--- The smallest deficit of the shortest noted time that reaches back to `since`; nil if none does.
-local function low_since(b, since)
-  if not b.notes then return nil end
-  local notes = read_notes(b)
-  for at = 0, (#SPANS_US - 1) * FIELDS_A_SPAN, FIELDS_A_SPAN do
-    if since >= notes[at + 2] then return math.min(notes[at + 1], b.deficit) end
-    if since >= notes[at + 4] then return math.min(notes[at + 1], notes[at + 3], b.deficit) end
-  end
-end
-
--- Credits taken at `since` were not used. Had they not been taken the bucket could have been full meanwhile, and what refilled
--- then would have been lost: so no more goes back than the smallest deficit since (the reflection of a path at zero), and
--- nothing of a step that may have begun while it was full.
-local function give_credits_back(b, credits, since)
-  local p = b.policy
-  -- What can have refilled meanwhile is not given a second time: true of any bucket, and exact for a start just made.
-  local amount = credits - math.ceil(math.max(now - since, 0) / p.step_us) * p.credits_a_step
-  local low = low_since(b, since)
-  if low then amount = math.max(amount, low < credits and low - p.credits_a_step or credits) end
-  amount = math.max(math.min(amount, b.deficit), 0)
-  b.deficit = b.deficit - amount
-  if not b.notes then return begin_notes(b) end
-  local notes = read_notes(b)
-  for at = 1, #notes, 2 do
-    if notes[at] < NOTHING_SEEN then notes[at] = math.max(notes[at] - amount, 0) end
-  end
-  write_notes(b, notes)
-end
-
-kinds.token_bucket = {
-  reason = 'tokens',
-  fields = { 'deficit', 'time', 'unit', 'thaws' },
-
-  refill = function(b)
-    b.unit = b.policy.credits_a_token
-    -- Redis's clock went back: lose at most the step under way, never freeze until the old time comes round again.
-    if b.deficit > 0 and b.time > now then b.time, b.changed = now, true end
-    if b.thaws > now and b.thaws > frozen_until(b) then b.thaws = now end -- released
-    if b.thaws > 0 and b.thaws <= now then
-      thaw(b)
-      b.taken = true
-    end
-    refill_until(b, b.policy, now)
-    note_low(b)
-  end,
-
-  wait = function(b, cost, spoken)
-    local p = b.policy
-    local need = math.min(cost, p.capacity)
-    local later = thawed(b)
-    return math.max(steps_until(later, later.deficit - (p.capacity - need - spoken) * p.credits_a_token), 0)
-  end,
-
-  take = function(b, cost) b.deficit = b.deficit + cost * b.policy.credits_a_token end,
-
-  -- For starts at `since` that never happened: counted together, as they were taken together.
-  refund = function(b, cost, _, since)
-    b.unused = b.unused or {}
-    b.unused[since] = (b.unused[since] or 0) + cost
-  end,
-
-  refund_counted = function(b)
-    for since, cost in pairs(b.unused or {}) do give_credits_back(b, cost * b.policy.credits_a_token, since) end
-    b.unused = nil
-  end,
-
-  settle = function(b, cost, actual, _, since)
-    if actual >= cost then
-      b.deficit = b.deficit + (actual - cost) * b.policy.credits_a_token
+    if instant <= b.time then return end
+    local steps = math.floor((instant - b.time) / p.step_us)
+    if steps >= math.ceil(b.deficit / p.credits_a_step) then
+      b.deficit, b.time = 0, instant
     else
-      give_credits_back(b, (cost - actual) * b.policy.credits_a_token, since)
+      b.deficit = b.deficit - steps * p.credits_a_step
+      b.time = b.time + steps * p.step_us
     end
-  end,
+  end
 
-  freeze = function(b, until_us) b.thaws = math.max(b.thaws, until_us) end,
+  local function thaw(b)
+    refill_until(b, b.policy, b.thaws)
+    b.deficit = math.max(b.deficit, (b.policy.capacity - 1) * b.policy.credits_a_token)
+    b.time, b.thaws = math.max(b.time, b.thaws), 0
+  end
 
-  -- Refill at the old rate until it ended, then count the same tokens in the new credits, rounded against the spender.
-  convert = function(b, old, ended)
-    if old and old.kind == 'token_bucket' then
-      refill_until(b, old, math.min(ended, now))
+  -- How the bucket will be when its freeze ends: what is waited for is counted from there.
+  local function thawed(b)
+    if b.thaws <= now then return b end
+    local later = { deficit = b.deficit, time = b.time, thaws = b.thaws, policy = b.policy }
+    thaw(later)
+    return later
+  end
+
+  -- What a refund needs to know: the smallest deficit since the take. Kept in `notes`, once anything has been given back, for three
+  -- spans of time, each as the span under way and the one before: low, since, old_low, old_since. A span begins after whatever is
+  -- taken at its first instant.
+  local SPANS_US = { 1000000, 8000000, 64000000 }
+  local FIELDS_A_SPAN = 4
+  local NOTHING_SEEN = 9007199254740991
+
+  local function read_notes(b)
+    local notes = {}
+    for number in string.gmatch(b.notes, '%d+') do notes[#notes + 1] = tonumber(number) end
+    return notes
+  end
+
+  local function write_notes(b, notes)
+    for i = 1, #notes do notes[i] = int(notes[i]) end
+    b.notes = table.concat(notes, ' ')
+  end
+
+  local function begin_notes(b)
+    local notes = {}
+    for _ = 1, #SPANS_US do
+      for _, number in ipairs({ NOTHING_SEEN, now, NOTHING_SEEN, now }) do notes[#notes + 1] = number end
     end
-    if b.unit > 0 and b.unit ~= b.policy.credits_a_token then
-      local tokens, rest = math.floor(b.deficit / b.unit), b.deficit % b.unit
-      b.deficit = tokens * b.policy.credits_a_token + math.ceil(rest * b.policy.credits_a_token / b.unit)
+    write_notes(b, notes)
+  end
+
+  local function note_low(b)
+    if not b.notes then return end
+    local notes = read_notes(b)
+    for span = 1, #SPANS_US do
+      local at = (span - 1) * FIELDS_A_SPAN
+      notes[at + 1] = math.min(notes[at + 1], b.deficit)
+      if now - notes[at + 2] > SPANS_US[span] then
+        notes[at + 3], notes[at + 4], notes[at + 1], notes[at + 2] = notes[at + 1], notes[at + 2], NOTHING_SEEN, now
+      end
     end
-    b.time = math.max(b.time, math.min(ended or now, now))
-    if b.notes then begin_notes(b) end
-  end,
+    write_notes(b, notes)
+  end
 
-  expires_at = function(b)
-    local later = thawed(b)
-    if later.deficit <= 0 then return now end
-    return later.time + math.ceil(later.deficit / b.policy.credits_a_step) * b.policy.step_us
-  end,
+  -- The smallest deficit of the shortest noted time that reaches back to `since`; nil if none does.
+  local function low_since(b, since)
+    if not b.notes then return nil end
+    local notes = read_notes(b)
+    for at = 0, (#SPANS_US - 1) * FIELDS_A_SPAN, FIELDS_A_SPAN do
+      if since >= notes[at + 2] then return math.min(notes[at + 1], b.deficit) end
+      if since >= notes[at + 4] then return math.min(notes[at + 1], notes[at + 3], b.deficit) end
+    end
+  end
 
-  full_in = function(b)
-    if b.deficit <= 0 then return 0 end
-    return math.max(steps_until(b, b.deficit), b.frozen_until - now)
-  end,
-
-  available = function(b) return math.floor((b.policy.capacity * b.policy.credits_a_token - b.deficit) / b.policy.credits_a_token) end,
-
-  next_token = function(b)
+  -- Credits taken at `since` were not used. Had they not been taken the bucket could have been full meanwhile, and what refilled
+  -- then would have been lost: so no more goes back than the smallest deficit since (the reflection of a path at zero), and
+  -- nothing of a step that may have begun while it was full.
+  local function give_credits_back(b, credits, since)
     local p = b.policy
-    if b.deficit <= 0 then return 0 end
-    local lacks = b.deficit % p.credits_a_token
-    if lacks == 0 then lacks = p.credits_a_token end
-    local debt = math.max(b.deficit - p.capacity * p.credits_a_token, 0)
-    return math.max(steps_until(b, math.floor(debt / p.credits_a_token) * p.credits_a_token + lacks), 0)
-  end,
-}
+    -- What can have refilled meanwhile is not given a second time: true of any bucket, and exact for a start just made.
+    local amount = credits - math.ceil(math.max(now - since, 0) / p.step_us) * p.credits_a_step
+    local low = low_since(b, since)
+    if low then amount = math.max(amount, low < credits and low - p.credits_a_step or credits) end
+    amount = math.max(math.min(amount, b.deficit), 0)
+    b.deficit = b.deficit - amount
+    if not b.notes then return begin_notes(b) end
+    local notes = read_notes(b)
+    for at = 1, #notes, 2 do
+      if notes[at] < NOTHING_SEEN then notes[at] = math.max(notes[at] - amount, 0) end
+    end
+    write_notes(b, notes)
+  end
+
+  kinds.token_bucket = {
+    reason = 'tokens',
+    fields = { 'deficit', 'time', 'unit', 'thaws' },
+
+    refill = function(b)
+      b.unit = b.policy.credits_a_token
+      -- Redis's clock went back: lose at most the step under way, never freeze until the old time comes round again.
+      if b.deficit > 0 and b.time > now then b.time, b.changed = now, true end
+      if b.thaws > now and b.thaws > frozen_until(b) then b.thaws = now end -- released
+      if b.thaws > 0 and b.thaws <= now then
+        thaw(b)
+        b.taken = true
+      end
+      refill_until(b, b.policy, now)
+      note_low(b)
+    end,
+
+    wait = function(b, cost, spoken)
+      local p = b.policy
+      local need = math.min(cost, p.capacity)
+      local later = thawed(b)
+      return math.max(steps_until(later, later.deficit - (p.capacity - need - spoken) * p.credits_a_token), 0)
+    end,
+
+    take = function(b, cost) b.deficit = b.deficit + cost * b.policy.credits_a_token end,
+
+    -- For starts at `since` that never happened: counted together, as they were taken together.
+    refund = function(b, cost, _, since)
+      b.unused = b.unused or {}
+      b.unused[since] = (b.unused[since] or 0) + cost
+    end,
+
+    refund_counted = function(b)
+      for since, cost in pairs(b.unused or {}) do give_credits_back(b, cost * b.policy.credits_a_token, since) end
+      b.unused = nil
+    end,
+
+    settle = function(b, cost, actual, _, since)
+      if actual >= cost then
+        b.deficit = b.deficit + (actual - cost) * b.policy.credits_a_token
+      else
+        give_credits_back(b, (cost - actual) * b.policy.credits_a_token, since)
+      end
+    end,
+
+    freeze = function(b, until_us) b.thaws = math.max(b.thaws, until_us) end,
+
+    -- Refill at the old rate until it ended, then count the same tokens in the new credits, rounded against the spender.
+    convert = function(b, old, ended)
+      if old and old.kind == 'token_bucket' then
+        refill_until(b, old, math.min(ended, now))
+      end
+      if b.unit > 0 and b.unit ~= b.policy.credits_a_token then
+        local tokens, rest = math.floor(b.deficit / b.unit), b.deficit % b.unit
+        b.deficit = tokens * b.policy.credits_a_token + math.ceil(rest * b.policy.credits_a_token / b.unit)
+      end
+      b.time = math.max(b.time, math.min(ended or now, now))
+      if b.notes then begin_notes(b) end
+    end,
+
+    expires_at = function(b)
+      local later = thawed(b)
+      if later.deficit <= 0 then return now end
+      return later.time + math.ceil(later.deficit / b.policy.credits_a_step) * b.policy.step_us
+    end,
+
+    full_in = function(b)
+      if b.deficit <= 0 then return 0 end
+      return math.max(steps_until(b, b.deficit), b.frozen_until - now)
+    end,
+
+    available = function(b) return math.floor((b.policy.capacity * b.policy.credits_a_token - b.deficit) / b.policy.credits_a_token) end,
+
+    next_token = function(b)
+      local p = b.policy
+      if b.deficit <= 0 then return 0 end
+      local lacks = b.deficit % p.credits_a_token
+      if lacks == 0 then lacks = p.credits_a_token end
+      local debt = math.max(b.deficit - p.capacity * p.credits_a_token, 0)
+      return math.max(steps_until(b, math.floor(debt / p.credits_a_token) * p.credits_a_token + lacks), 0)
+    end,
+  }
+end
