@@ -364,7 +364,7 @@ GUARDS = (
     Guard(
         "a flood into full buckets does not pass through the streams",
         _LINES,
-        "if load_bucket(needs[i].bucket).released >= window_limit then",
+        "if b.released >= window_limit then",
         "if false then",
         "tests/store/test_lines.py::test_a_flood_never_passes_through_the_streams",
     ),
@@ -399,7 +399,7 @@ GUARDS = (
     Guard(
         "nobody passes those who wait for the same bucket",
         _LINES,
-        "if redis.call('EXISTS', lines_waiting_key(needs[i].bucket)) == 1 then\n      at, wait =",
+        "if redis.call('EXISTS', lines_waiting_key(need.bucket)) == 1 then\n      at, wait =",
         "if false then\n      at, wait =",
         "tests/store/test_submit.py::test_nobody_passes_those_who_wait_for_the_same_bucket",
     ),
@@ -427,8 +427,8 @@ GUARDS = (
     Guard(
         "a bucket is forgotten once it is full",
         _BUCKET,
-        "if expire_at == 0 then redis.call('PERSIST', expiring) else redis.call('PEXPIREAT', expiring, at) end",
-        "redis.call('PERSIST', expiring)",
+        "if expiry == FOR_EVER then redis.call('PERSIST', key) else redis.call('PEXPIREAT', key, at) end",
+        "redis.call('PERSIST', key)",
         "tests/store/test_buckets.py::test_a_bucket_is_forgotten_soon_after_it_is_full_and_not_before",
     ),
     Guard(

@@ -99,9 +99,10 @@ end
 local function settle(needs, settled, holder, started)
   for bucket, actual in string.gmatch(settled, '([^=;]+)=(%d+)') do
     for i = 1, #needs do
-      local b = needs[i].bucket == bucket and load_bucket(bucket)
+      local need = needs[i]
+      local b = need.bucket == bucket and load_bucket(bucket)
       if b and b.kind then
-        b.kind.settle(b, needs[i].cost, tonumber(actual), holder, started)
+        b.kind.settle(b, need.cost, tonumber(actual), holder, started)
         b.taken = true
       end
     end

@@ -11,10 +11,11 @@ if lapse_us == '0' then
   wake_waiters(needs)
 else
   for i = 1, #needs do
-    if needs[i].given_back then
-      local member = member_of(needs[i].cost, id)
-      local key = prefix .. 'holders:' .. needs[i].bucket
-      local b = load_bucket(needs[i].bucket) -- what has lapsed is gone
+    local need = needs[i]
+    if need.given_back then
+      local member = member_of(need.cost, id)
+      local key = prefix .. 'holders:' .. need.bucket
+      local b = load_bucket(need.bucket) -- what has lapsed is gone
       if redis.call('ZSCORE', key, member) then
         redis.call('ZADD', key, 'XX', int(now + tonumber(lapse_us)), member)
         b.taken = true

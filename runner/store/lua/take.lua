@@ -23,15 +23,17 @@ end
 
 local at, wait
 for i = 1, #needs do
-  local b = load_bucket(needs[i].bucket)
-  if redis.call('EXISTS', lines_waiting_key(b.name)) == 1 then at, wait = b, math.max(wait_of(b, needs[i].cost, true), 1) end
+  local need = needs[i]
+  local b = load_bucket(need.bucket)
+  if redis.call('EXISTS', lines_waiting_key(b.name)) == 1 then at, wait = b, math.max(wait_of(b, need.cost, true), 1) end
 end
 if not at then at, wait = lacking(needs, true) end
 if not at then
   local lapse = tonumber(lapse_us)
   for i = 1, #needs do
-    local b = load_bucket(needs[i].bucket)
-    b.kind.take(b, needs[i].cost, id, lapse > 0 and now + lapse or nil)
+    local need = needs[i]
+    local b = load_bucket(need.bucket)
+    b.kind.take(b, need.cost, id, lapse > 0 and now + lapse or nil)
     b.taken = true
   end
   return reply('taken', 0, '', '')

@@ -134,8 +134,9 @@ end
 local function lacking(needs, with_reserved)
   local worst, longest
   for i = 1, #needs do
-    local b = load_bucket(needs[i].bucket)
-    local wait = wait_of(b, needs[i].cost, with_reserved)
+    local need = needs[i]
+    local b = load_bucket(need.bucket)
+    local wait = wait_of(b, need.cost, with_reserved)
     if wait > 0 and (not longest or wait > longest) then worst, longest = b, wait end
   end
   return worst, longest
@@ -143,17 +144,19 @@ end
 
 local function take_all(needs, holder)
   for i = 1, #needs do
-    local b = load_bucket(needs[i].bucket)
-    b.kind.take(b, needs[i].cost, holder)
+    local need = needs[i]
+    local b = load_bucket(need.bucket)
+    b.kind.take(b, need.cost, holder)
     b.taken = true
   end
 end
 
 local function refund_all(needs, holder, since)
   for i = 1, #needs do
-    local b = load_bucket(needs[i].bucket)
+    local need = needs[i]
+    local b = load_bucket(need.bucket)
     if b.kind then
-      b.kind.refund(b, needs[i].cost, holder, since)
+      b.kind.refund(b, need.cost, holder, since)
       b.taken = true
     end
   end
@@ -170,10 +173,11 @@ end
 local function give_back_all(needs, holder)
   local any = false
   for i = 1, #needs do
-    if needs[i].given_back then
-      local b = load_bucket(needs[i].bucket)
+    local need = needs[i]
+    if need.given_back then
+      local b = load_bucket(need.bucket)
       if b.kind and b.kind.give_back then
-        b.kind.give_back(b, needs[i].cost, holder)
+        b.kind.give_back(b, need.cost, holder)
         b.taken, any = true, true
       end
     end
@@ -183,8 +187,9 @@ end
 
 local function reserve_all(needs)
   for i = 1, #needs do
-    local b = load_bucket(needs[i].bucket)
-    b.reserved = b.reserved + needs[i].cost
+    local need = needs[i]
+    local b = load_bucket(need.bucket)
+    b.reserved = b.reserved + need.cost
     b.released = b.released + 1
     b.reserved_at = now
     b.changed = true
@@ -193,56 +198,68 @@ end
 
 local function unreserve_all(needs)
   for i = 1, #needs do
-    local b = load_bucket(needs[i].bucket)
+    local need = needs[i]
+    local b = load_bucket(need.bucket)
     if b.kind then
-      b.reserved = math.max(b.reserved - needs[i].cost, 0)
+      b.reserved = math.max(b.reserved - need.cost, 0)
       b.released = math.max(b.released - 1, 0)
       b.changed = true
     end
   end
 end
 
+-- When the bucket's keys are to expire: an instant, FOR_EVER, or nil if what Redis holds can stay.
+local FOR_EVER = 0
+local function next_expiry(b)
+  -- A release alone moves no instant: what is stored already expires when the bucket is full.
+  if b.stored and not b.taken then return nil end
+  local expires = b.kind.expires_at(b)
+  if not expires then
+    b.expires = FOR_EVER
+    return (b.stored or b.kind.beside) and FOR_EVER or nil
+  end
+  expires = math.max(expires, b.frozen_until)
+  if b.reserved > 0 then expires = math.max(expires, now + RESERVATION_US) end
+  -- Kept a little longer than it must live, so that not every start moves the instant; but not much longer.
+  local is_off = expires > b.expires or b.expires - expires > 2 * KEPT_LONGER_US
+  if not (is_off or expires <= now or not b.stored or b.kind.beside) then return nil end
+  b.expires = expires > now and expires + KEPT_LONGER_US or expires
+  return b.expires
+end
+
+local function write_changes(b)
+  local words, n = {}, 0
+  for _, field in ipairs(stored_fields(b.kind)) do
+    if not b.stored or b[field] ~= b.was[field] then
+      words[n + 1], words[n + 2] = field, int(b[field])
+      n = n + 2
+    end
+  end
+  if b.policy.version ~= b.was.version then
+    words[n + 1], words[n + 2] = 'version', int(b.policy.version)
+    n = n + 2
+  end
+  if b.notes and b.notes ~= b.was.notes then
+    words[n + 1], words[n + 2] = 'notes', b.notes
+    n = n + 2
+  end
+  if n > 0 then redis.call('HSET', bucket_key(b.name), unpack(words)) end
+end
+
+local function write_expiry(b, expiry)
+  local at = int(math.ceil(expiry / 1000))
+  for _, key in ipairs({ bucket_key(b.name), b.kind.beside and b.kind.beside(b) }) do
+    if expiry == FOR_EVER then redis.call('PERSIST', key) else redis.call('PEXPIREAT', key, at) end
+  end
+end
+
 local function flush_buckets()
   if waiting_more ~= 0 then redis.call('INCRBY', prefix .. 'waiting', waiting_more) end
-  for name, b in pairs(buckets) do
+  for _, b in pairs(buckets) do
     if b.kind and (b.changed or b.taken) then
-      local key = bucket_key(name)
-      local expire_at -- 0: never
-      -- A release alone moves no instant: what is stored already expires when the bucket is full.
-      if b.taken or not b.stored then
-        local expires = b.kind.expires_at(b)
-        if not expires then
-          expire_at = (b.stored or b.kind.beside) and 0 or nil
-          b.expires = 0
-        else
-          expires = math.max(expires, b.frozen_until)
-          if b.reserved > 0 then expires = math.max(expires, now + RESERVATION_US) end
-          -- A little longer than it must live, so that not every start moves it; but not much longer.
-          local is_due = expires > b.expires or b.expires - expires > 2 * KEPT_LONGER_US
-          if is_due or expires <= now or not b.stored or b.kind.beside then
-            b.expires = expires > now and expires + KEPT_LONGER_US or expires
-            expire_at = b.expires
-          end
-        end
-      end
-      local words, n = {}, 0
-      local function write(field, text)
-        words[n + 1], words[n + 2] = field, text
-        n = n + 2
-      end
-      for _, field in ipairs(stored_fields(b.kind)) do
-        if not b.stored or b[field] ~= b.was[field] then write(field, int(b[field])) end
-      end
-      if b.policy.version ~= b.was.version then write('version', int(b.policy.version)) end
-      if b.notes and b.notes ~= b.was.notes then write('notes', b.notes) end
-      if n > 0 then redis.call('HSET', key, unpack(words)) end
-      if expire_at then
-        local beside = b.kind.beside and b.kind.beside(b)
-        local at = int(math.ceil(expire_at / 1000))
-        for _, expiring in ipairs({ key, beside }) do
-          if expire_at == 0 then redis.call('PERSIST', expiring) else redis.call('PEXPIREAT', expiring, at) end
-        end
-      end
+      local expiry = next_expiry(b)
+      write_changes(b)
+      if expiry then write_expiry(b, expiry) end
     end
   end
 end
@@ -268,14 +285,16 @@ local function holder_of(id, attempt) return id .. '#' .. attempt end
 local function marked(limits, needs)
   local parts
   for i = 1, #needs do
-    local b = load_bucket(needs[i].bucket)
-    if b.kind and b.kind.gives_back and not needs[i].given_back then parts = {} end
+    local need = needs[i]
+    local b = load_bucket(need.bucket)
+    if b.kind and b.kind.gives_back and not need.given_back then parts = {} end
   end
   if not parts then return limits end
   for i = 1, #needs do
-    local b = load_bucket(needs[i].bucket)
-    local mark = needs[i].given_back or (b.kind and b.kind.gives_back)
-    parts[i] = needs[i].bucket .. '=' .. int(needs[i].cost) .. (mark and '!' or '')
+    local need = needs[i]
+    local b = load_bucket(need.bucket)
+    local mark = need.given_back or (b.kind and b.kind.gives_back)
+    parts[i] = need.bucket .. '=' .. int(need.cost) .. (mark and '!' or '')
   end
   return table.concat(parts, ';')
 end

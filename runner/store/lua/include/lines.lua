@@ -7,9 +7,15 @@ local PASS_MS = 60000
 local window_limit = tonumber(window_size)
 
 -- What one service adds to a line's pass: a line of weight 3 ("...@tenant*3") is served three times as often.
+local strides = {}
 local function stride_of(line)
-  local weight = string.match(line, '%*(%d+)$')
-  return weight and 1 / tonumber(weight) or 1
+  local stride = strides[line]
+  if not stride then
+    local weight = string.match(line, '%*(%d+)$')
+    stride = weight and 1 / tonumber(weight) or 1
+    strides[line] = stride
+  end
+  return stride
 end
 
 local function wake_at(bucket_name, due)
@@ -43,13 +49,15 @@ end
 -- The need of whose bucket a line stands at; a line that is not empty stands somewhere.
 local function place_of(line, needs)
   for i = 1, #needs do
-    if redis.call('ZSCORE', lines_waiting_key(needs[i].bucket), line) then return needs[i] end
+    local need = needs[i]
+    if redis.call('ZSCORE', lines_waiting_key(need.bucket), line) then return need end
   end
 end
 
 local function window_is_full(needs)
   for i = 1, #needs do
-    if load_bucket(needs[i].bucket).released >= window_limit then return load_bucket(needs[i].bucket) end
+    local b = load_bucket(needs[i].bucket)
+    if b.released >= window_limit then return b end
   end
 end
 
@@ -59,8 +67,9 @@ local function dispatch(id, priority, needs)
   if is_ticket(id) then
     local lapse_us, watched = read_job(id, 'lapse_us', 'watched')
     for i = 1, #needs do
-      local b = load_bucket(needs[i].bucket)
-      b.kind.take(b, needs[i].cost, id, lapse_us and now + tonumber(lapse_us))
+      local need = needs[i]
+      local b = load_bucket(need.bucket)
+      b.kind.take(b, need.cost, id, lapse_us and now + tonumber(lapse_us))
       b.taken = true
     end
     conclude(id, nil, 'succeeded', 'result', 'true', nil, watched)
@@ -73,8 +82,9 @@ end
 -- A spent quota whose policy is to fail: its jobs end here, none waits.
 local function exhausted(needs)
   for i = 1, #needs do
-    local b = load_bucket(needs[i].bucket)
-    if b.kind and b.policy.on_exhausted == 'fail' and b.ends and b.kind.wait(b, needs[i].cost, 0) > 0 then return b end
+    local need = needs[i]
+    local b = load_bucket(need.bucket)
+    if b.kind and b.policy.on_exhausted == 'fail' and b.ends and b.kind.wait(b, need.cost, 0) > 0 then return b end
   end
 end
 
@@ -103,8 +113,9 @@ local function enqueue(id, priority, limits, line, rank)
   end
   local at, wait
   for i = 1, #needs do
-    if redis.call('EXISTS', lines_waiting_key(needs[i].bucket)) == 1 then
-      at, wait = needs[i].bucket, wait_of(load_bucket(needs[i].bucket), needs[i].cost, true)
+    local need = needs[i]
+    if redis.call('EXISTS', lines_waiting_key(need.bucket)) == 1 then
+      at, wait = need.bucket, wait_of(load_bucket(need.bucket), need.cost, true)
     end
   end
   if not at then
@@ -130,7 +141,8 @@ end
 -- Tokens have come free before their time: those who wait may have them now.
 local function wake_waiters(needs)
   for i = 1, #needs do
-    if redis.call('EXISTS', lines_waiting_key(needs[i].bucket)) == 1 then wake_at(needs[i].bucket, now) end
+    local need = needs[i]
+    if redis.call('EXISTS', lines_waiting_key(need.bucket)) == 1 then wake_at(need.bucket, now) end
   end
 end
 
@@ -153,10 +165,11 @@ local function hold_for(line, needs, lacked, wait)
   if not lacked.kind then return false end
   local held = {}
   for i = 1, #needs do
-    local b = load_bucket(needs[i].bucket)
+    local need = needs[i]
+    local b = load_bucket(need.bucket)
     local patience = math.max(b.kind and b.policy.period_us or 0, 1000000)
-    if b ~= lacked and b.kind and is_scarcer(b, lacked) and wait <= patience and wait_of(b, needs[i].cost, true) == 0 then
-      held[#held + 1] = needs[i]
+    if b ~= lacked and b.kind and is_scarcer(b, lacked) and wait <= patience and wait_of(b, need.cost, true) == 0 then
+      held[#held + 1] = need
     end
   end
   if #held == 0 then return false end
