@@ -127,7 +127,7 @@ GUARDS = (
     Guard(
         "endless jobs of a high priority leave the lower ones their share",
         "runner/store/lua/include/release.lua",
-        "if turns == 0 or turn < 1 - 2 * least then return nil end",
+        "if turns == 0 or place < 1 - 2 * least then return nil end",
         "if turns == turns then return nil end",
         "tests/worker/test_least_share.py::test_lower_priorities_get_their_least_share_of_an_endless_high_one",
     ),

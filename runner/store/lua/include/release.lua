@@ -5,9 +5,16 @@
 -- What a job needs, as text; false if there is no such job, nil if its key holds something else.
 local limits_of = function(id) return redis.pcall('HMGET', job_key(id), 'limits')[1] end
 
--- The jobs at the head of a line, read some at once, and taken out of it together once they have left.
+-- The line whose turn it is at a bucket: the one with the lowest pass; its pass, and whether it is alone there. nil: no line waits.
+local function next_line(waiting)
+  local first = redis.call('ZRANGE', waiting, 0, 1, 'WITHSCORES')
+  return first[1], tonumber(first[2]), not first[3]
+end
+
+-- The jobs at the head of a line, several read at once: `known` of them, `at` have gone, `left` of these are still to be removed
+-- from Redis. ends: the line holds no more than what is known.
 local function open_line(line)
-  return { key = line_key(line), stride = stride_of(line), heads = {}, known = 0, at = 0, left = 0, ends = false }
+  return { key = line_key(line), stride = stride_of(line), heads = nil, known = 0, at = 0, left = 0, ends = false }
 end
 
 local function leave(open)
@@ -15,14 +22,14 @@ local function leave(open)
   open.left = 0
 end
 
--- The next job and its rank; nil if there is none. `wanted`: how many may be asked for one after the other.
-local function next_head(open, wanted)
+-- The job at the head of a line and its rank; nil if there is none. `granted`: how many may go one after the other.
+local function next_head(open, granted)
   if open.at == open.known and not open.ends then
     leave(open)
-    -- One more is read than may go: so it is known whether the line is empty then.
-    open.heads = redis.call('ZRANGE', open.key, 0, wanted, 'WITHSCORES')
+    -- One more is read than may go: it shows whether the line is empty then.
+    open.heads = redis.call('ZRANGE', open.key, 0, granted, 'WITHSCORES')
     local found = #open.heads / 2
-    open.known, open.at, open.ends = math.min(found, wanted), 0, found <= wanted
+    open.known, open.at, open.ends = math.min(found, granted), 0, found <= granted
   end
   if open.at == open.known then return nil end
   return open.heads[2 * open.at + 1], tonumber(open.heads[2 * open.at + 2])
@@ -34,113 +41,141 @@ local GOLDEN = 0.6180339887498949
 local MOST_TURNS = 1000000
 local least = tonumber(least_share) / 1000000
 local function first_below(open, rank, turns)
-  local turn = turns * GOLDEN % 1
-  if turns == 0 or turn < 1 - 2 * least then return nil end
-  local from = (turn >= 1 - least and 2 or 1) * STEP
+  local place = turns * GOLDEN % 1
+  if turns == 0 or place < 1 - 2 * least then return nil end
+  local from = (place >= 1 - least and 2 or 1) * STEP
   if rank >= from then return nil end
   local first = redis.call('ZRANGEBYSCORE', open.key, int(from), int(from + STEP - 1), 'WITHSCORES', 'LIMIT', 0, 1)
   return first[1], tonumber(first[2])
 end
 
--- The head has gone, or the one that was taken from further down: then the heads must be read again, as it may be among them.
-local function has_left(open, below)
-  if not below then
+-- The job that is next, its rank, and whether it was taken from further down than the head; nil if the line is empty.
+local function next_job(open, granted, turns)
+  local id, rank = next_head(open, granted)
+  if not id then return nil end
+  local below, below_rank = first_below(open, rank, turns)
+  if below then return below, below_rank, true end
+  return id, rank, false
+end
+
+-- Take a job out of its line. One from further down may be among the heads that were read, so they are read again.
+local function take_out(open, id, is_below)
+  if not is_below then
     open.at, open.left = open.at + 1, open.left + 1
     return
   end
   leave(open)
-  waiting_more = waiting_more - redis.call('ZREM', open.key, below)
+  waiting_more = waiting_more - redis.call('ZREM', open.key, id)
   open.known, open.at, open.ends = 0, 0, false
 end
 
--- Release up to `budget` jobs of the lines at one bucket, in order of pass. Returns how many, this bucket's next wake
--- (nil: nobody waits here any more), and whether a line moved on to another bucket.
-local MOST_STEPS = 500
-local FULL_US = 100000 -- a full window is looked at again when half of it has started, and at the latest after so long
-local function serve(bucket_name, budget)
-  local waiting = lines_waiting_key(bucket_name)
-  local bucket = load_bucket(bucket_name)
-  local released, moved_on = 0, false
-  local line, pass, alone, open -- the line whose turn it is; one that stands alone keeps it
-  local granted, wait = 0, 0 -- how many jobs may go that need one token each, and what was asked to know it
-  for _ = 1, MOST_STEPS do
-    if not line then
-      local head = redis.call('ZRANGE', waiting, 0, 1, 'WITHSCORES')
-      line, pass, alone = head[1], tonumber(head[2]), not head[3]
-      open, granted = line and open_line(line), 0
+-- How many jobs of a line may go that need one token of this bucket each, and the µs until there is one. None: the bucket serves
+-- again after that time. A bucket without a token grants one job if its policy fails the jobs of a spent quota.
+local FULL_US = 100000 -- a full window is looked at again when half of it has started, and at the latest after this time
+local function grant(bucket, alone, budget)
+  -- A head needs one token at least; asking for it first saves looking at the head.
+  local wait = wait_of(bucket, 1, true)
+  local room = window_limit - bucket.released
+  if room <= 0 then return 0, math.max(wait, FULL_US) end
+  if budget <= 0 or wait > 0 and not exhausted({ { bucket = bucket.name, cost = 1 } }) then return 0, wait end
+  local tokens = alone and bucket.kind and bucket.kind.available(bucket) - bucket.reserved or 1
+  local granted = math.max(math.min(tokens, budget, room), 1)
+  if granted > 1 and wait_of(bucket, granted, true) > 0 then granted = 1 end
+  return granted, wait
+end
+
+-- The bucket that keeps a job from going, and the µs to wait for it (nil: its window is full); nil if the job may go.
+local function obstacle(line, needs)
+  if #needs > 1 then let_go(line) end
+  local lacked, wait = lacking(needs, true)
+  if lacked then return lacked, wait end
+  return window_is_full(needs)
+end
+
+-- The line goes to wait at another bucket, which its first job lacks.
+local function move(line, pass, waiting, needs, lacked, wait)
+  local holds = wait and hold_for(line, needs, lacked, wait)
+  redis.call('ZREM', waiting, line)
+  join(line, lacked.name, wait or 0, pass, holds)
+end
+
+-- A line has had its turn: an emptied one leaves, one among others goes to its new place.
+local function end_turn(line, open, bucket, waiting, pass)
+  leave(open)
+  if open.at == open.known and open.ends then retire(line, bucket.name, pass) else redis.call('ZADD', waiting, pass, line) end
+end
+
+-- The turn of one line: one of its jobs, or all that may go while the line is alone. Such a line is charged nothing until it is empty,
+-- as it takes nothing from others. Returns how many jobs were released, the µs until the bucket serves again (nil: the next turn can
+-- follow), and whether the line moved on to another bucket.
+local steps_left
+local function serve_line(line, pass, alone, bucket, waiting, budget)
+  local open = open_line(line)
+  local released, granted, wait = 0, 0, 0
+  while steps_left > 0 do
+    steps_left = steps_left - 1
+    if granted == 0 then
+      granted, wait = grant(bucket, alone, budget - released)
+      if granted == 0 then
+        leave(open)
+        return released, wait
+      end
     end
+    local id, rank, is_below = next_job(open, granted, bucket.turns)
+    local limits = id and limits_of(id)
+    local needs = limits and needs_of(limits)
+    local lacked, lacked_wait
+    -- One token is here and room in the window: only a job with several limits or a higher cost needs the full check.
+    if needs and (#needs > 1 or needs[1].cost > 1 or wait > 0 or needs[1].bucket ~= bucket.name) then
+      lacked, lacked_wait = obstacle(line, needs)
+      granted = 1
+    end
+    local spent = lacked_wait and exhausted(needs)
+    if lacked and not spent then
+      leave(open)
+      if lacked == bucket then return released, lacked_wait or 0 end
+      move(line, pass, waiting, needs, lacked, lacked_wait)
+      return released, nil, true
+    end
+    local next_pass = pass
+    if id then take_out(open, id, is_below) end
+    if spent then
+      fail_exhausted(id, spent)
+      granted = 0
+    elseif needs then -- else its record is gone
+      dispatch(id, math.floor(rank / STEP), needs)
+      released, granted, next_pass = released + 1, granted - 1, pass + open.stride
+      bucket.turns = (bucket.turns + 1) % MOST_TURNS
+    end
+    if not alone or open.at == open.known and open.ends then
+      end_turn(line, open, bucket, waiting, next_pass)
+      return released
+    end
+  end
+  leave(open)
+  return released
+end
+
+-- Release up to `budget` jobs of the lines at one bucket, in order of pass. Returns how many, this bucket's next wake
+-- (nil: no line waits here any more), and whether a line moved on to another bucket.
+local MOST_STEPS = 500
+local function serve(bucket_name, budget)
+  local waiting, bucket = lines_waiting_key(bucket_name), load_bucket(bucket_name)
+  local released, moved_on = 0, false
+  steps_left = MOST_STEPS
+  while steps_left > 0 do
+    local line, pass, alone = next_line(waiting)
     if not line then
       redis.call('ZREM', WAKES, bucket_name)
       return released, nil, moved_on
     end
-    if granted == 0 then
-      -- One token at least must be there for any head; asking first saves looking at it.
-      wait = wait_of(bucket, 1, true)
-      if wait > 0 and not exhausted({ { bucket = bucket_name, cost = 1 } }) or released >= budget or bucket.released >= window_limit then
-        leave(open)
-        if bucket.released >= window_limit then wait = math.max(wait, FULL_US) end
-        redis.call('ZADD', WAKES, int(now + wait), bucket_name)
-        return released, now + wait, moved_on
-      end
-      local tokens = alone and bucket.kind and bucket.kind.available(bucket) - bucket.reserved or 1
-      granted = math.max(math.min(tokens, budget - released, window_limit - bucket.released), 1)
-      if granted > 1 and wait_of(bucket, granted, true) > 0 then granted = 1 end
-    end
-    local id, rank = next_head(open, granted)
-    local below, below_rank
-    if id then below, below_rank = first_below(open, rank, bucket.turns) end
-    if below then id, rank = below, below_rank end
-    local limits = id and limits_of(id)
-    local moved, next_pass = false, pass
-    if limits then
-      local needs = needs_of(limits)
-      local lacked, lacked_wait, full
-      -- That one token is here, and room in the window, is known: most jobs need no more.
-      if #needs > 1 or needs[1].cost > 1 or wait > 0 or needs[1].bucket ~= bucket_name then
-        if #needs > 1 then let_go(line) end
-        lacked, lacked_wait = lacking(needs, true)
-        full = not lacked and window_is_full(needs)
-        granted = 1
-      end
-      local spent = lacked and exhausted(needs)
-      if spent then
-        has_left(open, below)
-        fail_exhausted(id, spent)
-        granted = 0
-      elseif lacked or full then
-        leave(open)
-        local at = lacked or full
-        if at.name == bucket_name then
-          redis.call('ZADD', WAKES, int(now + (lacked_wait or 0)), bucket_name)
-          return released, now + (lacked_wait or 0), moved_on
-        end
-        local holds = lacked and hold_for(line, needs, lacked, lacked_wait)
-        redis.call('ZREM', waiting, line)
-        join(line, at.name, lacked_wait or 0, pass, holds)
-        moved, moved_on = true, true
-      else
-        has_left(open, below)
-        dispatch(id, math.floor(rank / STEP), needs)
-        released, granted = released + 1, granted - 1
-        bucket.turns = (bucket.turns + 1) % MOST_TURNS
-        next_pass = pass + open.stride -- a line that stands alone takes nothing from others, and is charged nothing
-      end
-    elseif id then
-      has_left(open, below) -- its job is gone
-    end
-    if moved then
-      line = nil
-    elseif open.at == open.known and open.ends then
-      leave(open)
-      retire(line, bucket_name, next_pass)
-      line = nil
-    elseif not alone then
-      leave(open)
-      redis.call('ZADD', waiting, next_pass, line)
-      line = nil
+    local went, wait, moved = serve_line(line, pass, alone, bucket, waiting, budget - released)
+    released, moved_on = released + went, moved_on or moved
+    if wait then
+      redis.call('ZADD', WAKES, int(now + wait), bucket_name)
+      return released, now + wait, moved_on
     end
   end
-  if line then leave(open) end
   redis.call('ZADD', WAKES, int(now), bucket_name)
   return released, now, moved_on
 end
