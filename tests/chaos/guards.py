@@ -70,7 +70,7 @@ GUARDS = (
     Guard(
         "an entry delivered again is left to the worker that runs it",
         _CLAIM,
-        "if state == 'running' and runs_as == entry and redis.call('ZSCORE', prefix .. 'workers', runs_at) then",
+        "if runs_as == entry and redis.call('ZSCORE', prefix .. 'workers', runs_at) then",
         "if false then",
         "tests/store/test_entries.py::test_an_entry_delivered_again_is_left_to_the_worker_that_runs_it",
     ),

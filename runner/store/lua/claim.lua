@@ -1,16 +1,16 @@
--- claim: start ready jobs for a worker: each one's tokens are taken here, all or none, in the same step that makes it running.
+-- claim: start ready jobs for a worker, each with its tokens: all of them or none, taken in the same step that makes the job running.
 -- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed.
 -- KEYS: prefix
 -- ARGV: worker, turn, free (slots), read_more (0 or 1), look (0, 1 or 2), seen, normal_owed, low_owed, alone (1: the worker runs nothing), max_crashes, record_starts (0 or 1), held...
---   read_more: 0 starts what is held, and reads on only if that was more than one
+--   read_more: 0 starts what is held, and reads from the streams only if more than one job is held
 --   look: whether a wake can be due: 0 no, 1 yes, 2 only if nothing is held
---   seen: '', or the blocking read was sent right before this: what it brought are our entries behind the latest that were seen, of
---   each stream ('high normal low')
+--   seen: '' or, if a blocking read was sent right before this call, the last entry of each stream that the worker has seen
+--   ('high normal low'): every pending entry of this worker after those is what that read returned
 --   normal_owed, low_owed: jobs of these priorities that come before all others
 --   held: for each entry of a blocking read: priority (0..2), entry, job id
 -- Returns: 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none),
 --   entries dropped as garbage, the suspect ('' or {priority, entry, id}: to be claimed again once the worker runs nothing; its
---   entry is empty if it was started, and then nothing may run beside it), then for each started job: priority, entry, id, task, args, attempt,
+--   entry is empty if it was started: it must run alone), then for each started job: priority, entry, id, task, args, attempt,
 --   failures, limits
 -- include: base, worker_turn
 
@@ -18,6 +18,7 @@ local refusal = refusal_of(worker, turn)
 if refusal then return { refusal == 'late' and 'ok' or refusal, -1, 0, '' } end
 
 local slots = tonumber(free)
+local NEXT_WAKE, GARBAGE, SUSPECT = 2, 3, 4
 local reply = { 'ok', -1, 0, '' }
 local started, started_at = 0, int(now)
 
@@ -28,7 +29,6 @@ end
 
 local function next_attempt(latest) return (tonumber(latest) or 0) + 1 end
 
--- Make a job running.
 local function run(priority, entry, id, task, args, attempt, failures, limits)
   redis.call('HSET', job_key(id), 'state', 'running', 'attempt', attempt, 'worker', worker, 'entry', entry, 'started', started_at)
   if record_starts == '1' then
@@ -40,27 +40,27 @@ local function run(priority, entry, id, task, args, attempt, failures, limits)
   started = started + 1
 end
 
--- The entries that are ours: priority, entry, id (nil: garbage).
-local ours = {}
-for at = held_at, #ARGV, 3 do ours[#ours + 1] = { tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2] } end
+-- The pending entries to start: priority, entry, id (nil: garbage).
+local pending = {}
+for at = held_at, #ARGV, 3 do pending[#pending + 1] = { tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2] } end
 local function id_in(fields) return fields and fields[1] == 'id' and fields[2] or nil end
 if seen ~= '' then
   local high, normal, low = string.match(seen, '(%S+) (%S+) (%S+)')
   local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'STREAMS', STREAMS[1], STREAMS[2], STREAMS[3], high, normal, low)
   if not answer.err then
     for priority = 0, 2 do
-      for _, row in ipairs(answer[priority + 1][2]) do ours[#ours + 1] = { priority, row[1], id_in(row[2]) } end
+      for _, row in ipairs(answer[priority + 1][2]) do pending[#pending + 1] = { priority, row[1], id_in(row[2]) } end
     end
   end
 end
 
--- What this call releases it starts, as a rule: what is read of a job to release it is kept for its start.
+-- Fields by job id, read when this call releases a job and used when it starts the job.
 local read_before = {}
 
--- A worker that waited and got one job which needs no tokens: nearly all of what follows is there for others.
-local held = #ours
-if held == 1 and ours[1][3] and slots > 0 and look ~= '1' and read_more == '0' then
-  local priority, entry, id = unpack(ours[1])
+-- An idle worker gets one job as a rule. If that needs no tokens it starts here: most of what follows is for other jobs.
+local held = #pending
+if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0' then
+  local priority, entry, id = unpack(pending[1])
   local f = fields_of(id)
   local limits, state, task, args, _, _, latest, failures, _, _, expires, crashes = unpack(f)
   if state == 'queued' and task and args and not (limits or expires or crashes) then
@@ -79,92 +79,100 @@ local function drop(priority, entry)
   entries[#entries + 1] = entry
 end
 
+local function drop_garbage(priority, entry)
+  reply[GARBAGE] = reply[GARBAGE] + 1
+  drop(priority, entry)
+end
+
 limits_of = function(id)
   local f = fields_of(id)
   read_before[id] = f
   return f[1]
 end
 
--- Half of a full window has started: there is room for several at once, which is cheaper than one by one.
+-- A job that cannot run ends here, and its reservation goes to others.
+local function end_damaged(priority, entry, id, task, latest, limits)
+  if limits then free_reservation(needs_of(limits)) end
+  local text = cjson.encode({ type = 'damaged', message = 'its record in Redis lacks what it takes to run it' })
+  conclude(id, task or '', 'failed', 'error', text, latest, redis.call('HGET', job_key(id), 'watched'), failed_ttl_ms)
+  drop(priority, entry)
+end
+
+local function end_expired(priority, entry, id, task, latest, limits)
+  if limits then free_reservation(needs_of(limits)) end
+  expire(id, task, latest, read_job(id, 'watched', 'on_expiry'))
+  drop(priority, entry)
+end
+
+-- Half of a full window has started: a wake now makes room for several at once, which is cheaper than one by one.
 local half_window = math.floor(window_limit / 2)
 local function make_room(needs)
   for i = 1, #needs do
     local b = load_bucket(needs[i].bucket)
     if b.released == half_window and redis.call('EXISTS', lines_waiting_key(b.name)) == 1 then
       redis.call('ZADD', WAKES, 'LT', int(now), b.name)
-      reply[2] = 0
+      reply[NEXT_WAKE] = 0
     end
   end
+end
+
+-- Take the tokens of a released job. Returns its limits, marked by what comes back; nil if no slot is free or a token is not there.
+local function take_tokens(id, attempt, limits)
+  local needs = needs_of(limits)
+  unreserve_all(needs)
+  if started >= slots or lacking(needs, false) then return nil end
+  make_room(needs)
+  take_all(needs, holder_of(id, attempt))
+  if exhausted(needs) then wake_waiters(needs) end -- these jobs fail now and do not wait for the next period
+  local now_marked = marked(limits, needs)
+  if now_marked ~= limits then redis.call('HSET', job_key(id), 'limits', now_marked) end
+  return now_marked
 end
 
 local function start(priority, entry, id)
   local limits, state, task, args, line, rank, latest, failures, runs_at, runs_as, expires, crashes = unpack(read_before[id] or fields_of(id))
   read_before[id] = nil
-  if state == 'running' and runs_as == entry and redis.call('ZSCORE', prefix .. 'workers', runs_at) then
-    -- Delivered again, as its group was destroyed: it is held by the worker that runs it. A job under another entry is not:
-    -- its start came so late that its worker had given it back before, and knows nothing of it.
-    redis.call('XCLAIM', STREAMS[priority + 1], GROUP, runs_at, 0, entry, 'JUSTID')
-    return
-  end
-  -- A start whose worker knows nothing of it holds nothing.
-  if state == 'running' and limits and give_back_all(needs_of(limits), holder_of(id, latest)) then wake_waiters(needs_of(limits)) end
-  if not state or FINAL[state] or state == 'scheduled' then
-    if state then leave_stream(id, limits and needs_of(limits)) end
-    if not state then reply[3] = reply[3] + 1 end
+  if state == 'running' then
+    -- An entry is delivered again if its group was destroyed: it goes to the worker that runs the job. Not if the job runs under another
+    -- entry: it was started so late that its worker had returned it before, and does not know of the start.
+    if runs_as == entry and redis.call('ZSCORE', prefix .. 'workers', runs_at) then
+      return redis.call('XCLAIM', STREAMS[priority + 1], GROUP, runs_at, 0, entry, 'JUSTID')
+    end
+    -- The job is marked running, but its worker never received it (the reply was lost): release any slot it was counted for.
+    if limits and give_back_all(needs_of(limits), holder_of(id, latest)) then wake_waiters(needs_of(limits)) end
+  elseif not state then
+    return drop_garbage(priority, entry)
+  elseif FINAL[state] or state == 'scheduled' then
+    leave_stream(id, limits and needs_of(limits))
     return drop(priority, entry)
   end
-  if not (task and args and (not limits or (line and rank))) then
-    if limits then free_reservation(needs_of(limits)) end
-    local text = cjson.encode({ type = 'damaged', message = 'its record in Redis lacks what it takes to run it' })
-    conclude(id, task or '', 'failed', 'error', text, latest, redis.call('HGET', job_key(id), 'watched'), failed_ttl_ms)
-    return drop(priority, entry)
-  end
-  if expires and tonumber(expires) <= now then
-    if limits then free_reservation(needs_of(limits)) end
-    expire(id, task, latest, read_job(id, 'watched', 'on_expiry'))
-    return drop(priority, entry)
-  end
-  -- One more lost worker condemns it: so it runs by itself, and what becomes of that worker is its own doing.
+  if not (task and args and (not limits or (line and rank))) then return end_damaged(priority, entry, id, task, latest, limits) end
+  if expires and tonumber(expires) <= now then return end_expired(priority, entry, id, task, latest, limits) end
+  -- One more lost worker condemns this job. So it runs alone: then no other job can be what the worker dies of.
   local suspect = crashes and tonumber(crashes) + 1 >= tonumber(max_crashes)
   if suspect and started < slots and (alone ~= '1' or started > 0) then
-    reply[4] = { priority, entry, id }
-    slots = started
+    reply[SUSPECT], slots = { priority, entry, id }, started
     return
   end
   local attempt = next_attempt(latest)
-  if limits then
-    local needs = needs_of(limits)
-    unreserve_all(needs)
-    if started >= slots or lacking(needs, false) then
-      drop(priority, entry)
-      enqueue(id, priority, limits, line, tonumber(rank))
-      -- Its wake was computed while others on the streams still spoke for tokens; those that fail like it will not take them.
-      return wake_waiters(needs)
-    end
-    make_room(needs)
-    take_all(needs, holder_of(id, attempt))
-    if exhausted(needs) then wake_waiters(needs) end -- they are not to wait for the next period
-    local now_marked = marked(limits, needs)
-    if now_marked ~= limits then
-      limits = now_marked
-      redis.call('HSET', job_key(id), 'limits', limits)
-    end
-  elseif started >= slots then
-    -- A blocking read can bring one entry of each priority to a worker with a single free slot.
+  local taken = limits and take_tokens(id, attempt, limits)
+  if limits and not taken then
+    drop(priority, entry)
+    enqueue(id, priority, limits, line, tonumber(rank))
+    -- Its wake was computed while other released jobs had tokens reserved; those that fail like this one do not take them.
+    return wake_waiters(needs_of(limits))
+  end
+  if started >= slots then
+    -- A blocking read can return one entry of each priority to a worker with a single free slot.
     drop(priority, entry)
     return add_to_stream(priority, id)
   end
-  run(priority, entry, id, task, args, attempt, failures, limits)
-  if suspect then
-    reply[4] = { priority, '', id }
-    slots = started
-  end
+  run(priority, entry, id, task, args, attempt, failures, taken)
+  if suspect then reply[SUSPECT], slots = { priority, '', id }, started end
 end
 
 local function start_entry(priority, entry, id)
-  if id then return start(priority, entry, id) end
-  reply[3] = reply[3] + 1
-  drop(priority, entry)
+  if id then start(priority, entry, id) else drop_garbage(priority, entry) end
 end
 
 local function read(priority, count)
@@ -180,13 +188,13 @@ local function read(priority, count)
   end
 end
 
-for _, entry in ipairs(ours) do start_entry(entry[1], entry[2], entry[3]) end
+for _, entry in ipairs(pending) do start_entry(entry[1], entry[2], entry[3]) end
 if slots > window_limit then window_limit = slots end
 local released = 0
-if look == '1' or (look == '2' and held == 0) then released, reply[2] = release(window_limit) end
+if look == '1' or (look == '2' and held == 0) then released, reply[NEXT_WAKE] = release(window_limit) end
 local reads_all = read_more == '1' or held > 1
 if reads_all or released > 0 then
-  -- Strict order, but for what the lower priorities are owed: endless jobs of a higher one must not keep them out for ever.
+  -- Strict order, except for what the lower priorities are owed: endless jobs of a higher one must not keep them out.
   for priority, owed in pairs({ tonumber(normal_owed), tonumber(low_owed) }) do
     if owed > 0 and started < slots and (reads_all or added[priority + 1] > 0) then read(priority, math.min(owed, slots - started)) end
   end
