@@ -80,10 +80,17 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter) or self._stopping.is_set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn calls it
-        self.force_exit = self.should_exit
+        if self.should_exit:
+            self.force_exit = True
+            self._loop.call_soon_threadsafe(self._abort_connections)
         self.should_exit = True
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._on_signal()
+
+    def _abort_connections(self) -> None:
+        """From Python 3.12 on `asyncio.Server.wait_closed`, which uvicorn calls last, waits for open connections."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI, Request, Response
 
-from runner import Runner
+from runner import Runner, load_settings
 from runner.asgi import RateLimitMiddleware, Rule
 from tests.eventually import eventually
 from tests.http.uvicorn_server import serving
@@ -40,7 +40,8 @@ def metered(jobs: Runner, rules: Sequence[Rule], **options: Any) -> FastAPI:
 @asynccontextmanager
 async def serving_metered(redis_url: str, queue: str, rules: Sequence[Rule], **options: Any) -> AsyncIterator[httpx.AsyncClient]:
     """The same behind a real server."""
-    async with serving(metered(Runner(queue, redis_url=redis_url), rules, **options)) as http:
+    settings = load_settings(redis_url=redis_url, command_timeout_s=PATIENT_S)
+    async with serving(metered(Runner(queue, settings=settings), rules, **options)) as http:
         yield http
 
 
