@@ -7,6 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 BOTH := RUNNER_TEST_SERVER=valkey,redis
+TESTER ?= pytest
 READY := .venv/.ready
 
 help: ## List the targets
@@ -29,16 +30,16 @@ dev: $(READY) ## Server, API and worker in one process
 	$(BIN)/python -m runner dev
 
 test: $(READY) ## The suite on Valkey and on Redis, 5 minutes (ALLOW_NO_REDIS=1: without redis-server)
-	$(BOTH) $(BIN)/python -m pytest -n auto -m "not slow"
+	$(BOTH) $(BIN)/python -m $(TESTER) -n auto -m "not slow"
 
 test-slow: $(READY) ## What `make test` leaves out: the longest tests, and others again on Redis
-	$(BOTH) $(BIN)/python -m pytest -n auto -m slow
+	$(BOTH) $(BIN)/python -m $(TESTER) -n auto -m slow
 
 test-all: $(READY) ## Both
-	$(BOTH) $(BIN)/python -m pytest -n auto
+	$(BOTH) $(BIN)/python -m $(TESTER) -n auto
 
 test-pythons: $(READY) ## The tests of units, workers and the service on each other Python that is supported and found here
-	$(BIN)/python -m tests.pythons
+	$(BIN)/python -m tests.pythons $(TESTER)
 
 test-topologies: $(READY) ## The tests of scripts, workers and processes on Sentinel, on a cluster and behind TLS
 	RUNNER_TEST_SERVER=valkey-sentinel,valkey-cluster,redis-sentinel,redis-cluster,redis-tls \

@@ -1,13 +1,12 @@
 """A virtual environment for each peer under .bench/peers/, made on demand from its pinned packages and kept until they change."""
 
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from bench.environment import ROOT
+from bench.interpreters import interpreter_of
 from bench.peers.catalogue import OURS, Peer
 
 _FOLDER = ROOT / ".bench" / "peers"
@@ -34,12 +33,6 @@ def interpreter(peer: Peer) -> Path:
     return python
 
 
-def version(python: Path) -> str:
-    """Of this interpreter."""
-    command = [str(python), "-c", "import platform; print(platform.python_version())"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S)
 
@@ -49,21 +42,7 @@ def _base(peer: Peer) -> Path:
     if sys.version_info[:2] >= peer.oldest_python:
         return Path(sys.executable)
     major, minor = peer.oldest_python
-    for candidate in _candidates(major, minor):
-        if _works(candidate):
-            return candidate
+    for newer in range(_NEWEST_MINOR, minor - 1, -1):
+        if found := interpreter_of(major, newer):
+            return found
     raise NoInterpreter(f"needs Python {major}.{minor} or newer: none on PATH or under pyenv")
-
-
-def _candidates(major: int, oldest_minor: int) -> Iterator[Path]:
-    """On PATH, and where pyenv keeps versions that are installed but not chosen."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    for minor in range(_NEWEST_MINOR, oldest_minor - 1, -1):
-        name = f"python{major}.{minor}"
-        if found := shutil.which(name):
-            yield Path(found)
-        yield from sorted(pyenv.glob(f"versions/*/bin/{name}"))
-
-
-def _works(python: Path) -> bool:
-    return subprocess.run([python, "-c", "import ssl, venv"], check=False, capture_output=True).returncode == 0

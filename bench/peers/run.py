@@ -13,8 +13,9 @@ from typing import Any
 import uvloop
 
 from bench.environment import Environment
+from bench.interpreters import version_of
 from bench.peers.catalogue import OURS, PROGRAMS, Peer
-from bench.peers.environments import NoInterpreter, interpreter, version
+from bench.peers.environments import NoInterpreter, interpreter
 from bench.peers.measure import Rate, Sizes, drained, throttled
 from bench.peers.process import PeerFailed
 from bench.results import Document, spreads
@@ -90,7 +91,7 @@ class Run:
     def _described(self, peer: Peer, program: Program | None) -> dict[str, Any]:
         return {
             "version": peer.version,
-            "python": version(Path(program[0])) if program else "none",
+            "python": version_of(Path(program[0])) if program else "none",
             "jobs": int(self._sizes.jobs * peer.share),
             "settings": peer.settings,
             "cannot": peer.cannot,

@@ -1,0 +1,81 @@
+"""`python -m tests.pythons [--record] [MODULE]`: tests on each other Python that pyproject.toml names and that is found here.
+
+Each has an environment of its own under build/. MODULE runs the tests, pytest or
+tests.again. With `--record` the table of docs/compatibility.md tells which ones passed; only what is in it may be claimed.
+"""
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from bench.interpreters import interpreter_of, version_of
+
+ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "docs" / "compatibility.md"
+HEADER = "| Python | tested as | tests |\n|---|---|---|\n"
+ALL, SOME = "all", "of units, workers and the service"
+FOLDERS = ("tests/unit", "tests/worker", "tests/http")
+INPUTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.pythons", description=__doc__)
+    parser.add_argument("--record", action="store_true", help="write the table of docs/compatibility.md")
+    parser.add_argument("module", nargs="?", default="pytest", help="what runs the tests")
+    arguments = parser.parse_args()
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    passed, failed = {own: f"| {own} | {platform.python_version()} | {ALL} |"}, []
+    for version in claimed():
+        if version == own:
+            continue
+        if (python := interpreter_of(*map(int, version.split(".")))) is None:
+            print(f"Python {version}: NOT RUN, it is not installed here", flush=True)
+        elif tests_pass(version, python, arguments.module):
+            passed[version] = f"| {version} | {version_of(python)} | {SOME} |"
+        else:
+            failed.append(version)
+    if arguments.record:
+        record(passed)
+    return 1 if failed else 0
+
+
+def claimed() -> list[str]:
+    """The versions that pyproject.toml names."""
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    return [found[1] for text in classifiers if (found := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", text))]
+
+
+def tests_pass(version: str, python: Path, module: str) -> bool:
+    """Run the tests in an environment of this version, made when there is none or what it installs has changed."""
+    folder = ROOT / "build" / f"python{version}"
+    own, ready = folder / "bin" / "python", folder / ".ready"
+    print(f"Python {version}: {python}", flush=True)
+    if not ready.exists() or ready.stat().st_mtime < max(path.stat().st_mtime for path in INPUTS):
+        subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
+        install = [str(own), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", "constraints.txt", "-e", ".[dev]"]
+        subprocess.run(install, cwd=ROOT, check=True)
+        ready.touch()
+    tests = [str(own), "-m", module, "-q", "-n", "auto", "-m", "not slow", "-o", f"cache_dir={folder / 'cache'}", *FOLDERS]
+    environment = {**os.environ, "RUNNER_TEST_SERVER": "valkey"}
+    return subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode == 0
+
+
+def record(passed: dict[str, str]) -> None:
+    """Rows of versions that did not run stay as they are."""
+    before, header, after = DOCUMENT.read_text().partition(HEADER)
+    if not header:
+        raise ValueError(f"{DOCUMENT} has no table that begins with {HEADER}")
+    rows = re.match(r"(\|.*\n)*", after)
+    assert rows is not None
+    known = {row.split()[1]: row for row in rows[0].splitlines()}
+    table = "\n".join(row for _, row in sorted((known | passed).items()))
+    DOCUMENT.write_text(f"{before}{header}{table}\n{after[rows.end() :]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
