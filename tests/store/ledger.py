@@ -1,6 +1,7 @@
 """The promises of all kinds of limits, told in a model of its own: what was taken, by whom and when, and nothing of how it is stored."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -75,3 +76,55 @@ class Ledger:
         return Fraction(
             max(policy.capacity + policy.refill * whole, policy.capacity - 1 + policy.refill * -(-window_us // policy.every_us))
         )
+
+
+class Books:
+    """What was done to the limits of a queue: the policy in force of each, its pauses and freezes, and a ledger for each bucket."""
+
+    def __init__(self, code: Mapping[str, Limit]) -> None:
+        self.in_force = dict(code)
+        self.paused: set[str] = set()
+        self.was_frozen: set[str] = set()
+        self.frozen_until_us: dict[str, int] = defaultdict(int)
+        self._code = dict(code)
+        self._overridden_until_us: dict[str, int] = {}
+        self._ledgers: dict[str, Ledger] = {}
+
+    @property
+    def ledgers(self) -> list[Ledger]:
+        return list(self._ledgers.values())
+
+    def of(self, bucket: str) -> Ledger:
+        return self._ledgers.setdefault(bucket, Ledger(self.in_force[bucket.partition("/")[0]]))
+
+    def override(self, name: str, policy: Limit, until_us: int | None) -> None:
+        """None is until it is restored."""
+        self._change(name, policy)
+        self._overridden_until_us.pop(name, None)
+        if until_us is not None:
+            self._overridden_until_us[name] = until_us
+
+    def restore(self, name: str) -> None:
+        self._overridden_until_us.pop(name, None)
+        self._change(name, self._code[name])
+
+    def freeze(self, bucket: str, until_us: int) -> None:
+        """A shorter freeze shortens nothing."""
+        self.was_frozen.add(bucket)
+        self.frozen_until_us[bucket] = max(self.frozen_until_us[bucket], until_us)
+
+    def release(self, bucket: str) -> None:
+        self.was_frozen.add(bucket)
+        self.frozen_until_us[bucket] = 0
+
+    def move_to(self, now_us: int) -> None:
+        """Overrides end by themselves."""
+        for name, until_us in sorted(self._overridden_until_us.items(), key=lambda row: row[1]):
+            if until_us <= now_us:
+                self.restore(name)
+
+    def _change(self, name: str, policy: Limit) -> None:
+        self.in_force[name] = policy
+        for bucket, ledger in self._ledgers.items():
+            if bucket.partition("/")[0] == name:
+                ledger.change(policy)

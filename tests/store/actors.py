@@ -1,0 +1,195 @@
+"""Who acts upon the queue of a World: producers, workers and their crashes, operators, and time."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from runner.connection.client import command
+from runner.jobs.job import Ending, Outcome, Priority
+from runner.limits import Need, SlidingWindow
+from runner.store.claims import ClaimRequest
+from tests.store.builders import job, read
+from tests.store.inside import states
+from tests.store.world import LIMITS, NEEDS, WORKERS, S, World
+
+
+class Producers(World):
+    @rule(
+        choice=st.sampled_from(NEEDS),
+        count=st.integers(1, 5),
+        priority=st.sampled_from(Priority),
+        share=st.sampled_from(["", "", "s", "t"]),
+    )
+    def submit(self, choice: list[Need], count: int, priority: Priority, share: str) -> None:
+        names = [f"j{len(self.needs) + number}" for number in range(count)]
+        batch = [job(name, needs=choice, priority=priority, share=share, weight=3 if share == "t" else 1) for name in names]
+        self.needs.update(dict.fromkeys(names, choice))
+        self.run(self.store.submit(batch))
+        assert set(self.run(self.store.submit(batch))) == {"existing"}
+
+    @rule(choice=st.sampled_from(NEEDS), max_wait=st.sampled_from([0.5, 3.0]))
+    def submit_impatient(self, choice: list[Need], max_wait: float) -> None:
+        name = f"j{len(self.needs)}"
+        self.needs[name] = choice
+        self.run(self.store.submit([job(name, needs=choice, max_wait=max_wait)]))
+
+    @precondition(lambda self: self.needs)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.needs)))
+        answers = [self.run(self.store.cancel(name)) for _ in range(2)]
+        assert answers[0] == answers[1]
+
+    @precondition(lambda self: self.needs)
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        self.run(self.store.retry(data.draw(st.sampled_from(sorted(self.needs)))))
+
+
+class Workers(World):
+    @rule(worker=st.sampled_from(WORKERS), free=st.integers(1, 6), held=st.booleans(), lost=st.sampled_from([False] * 5 + [True]))
+    def claim(self, worker: str, free: int, held: bool, lost: bool) -> None:
+        if worker in self.lost:
+            self.reconcile()
+        self.run(self.store.enlist(worker, "{}"))
+        entries = self.run(read(self.store, worker, 1, 0.001)) if held else []
+        claimed = self.run(self.store.claim(worker, ClaimRequest(free, entries, read_more=True, alone=True)))
+        assert len(claimed.jobs) <= free
+        if lost:
+            self.lost.add(worker)
+        else:
+            self.note_started(worker, claimed.jobs)
+
+    @precondition(lambda self: self.lost)
+    @rule()
+    def reconcile(self) -> None:
+        for worker in sorted(self.lost):
+            self.run(self.store.reconcile(worker, list(self.in_hand[worker].values())))
+            assert self.run(self.store.reconcile(worker, list(self.in_hand[worker].values()))) == 0
+        self.lost.clear()
+
+    @precondition(lambda self: any(self.in_hand.values()))
+    @rule(
+        data=st.data(), ending=st.sampled_from([*[Ending.succeeded] * 3, *Ending]), used=st.none() | st.integers(0, 3), serve=st.booleans()
+    )
+    def finish(self, data: st.DataObject, ending: Ending, used: int | None, serve: bool) -> None:
+        if self.calm and ending is Ending.throttled:
+            ending = Ending.returned
+        if serve and not self.lost:
+            self.serve_all_that_can_be()
+        worker = data.draw(st.sampled_from([worker for worker in WORKERS if self.in_hand[worker]]))
+        one = self.in_hand[worker].pop(data.draw(st.sampled_from(sorted(self.in_hand[worker]))))
+        settled = {} if used is None else {need.bucket: used for need in self.needs[one.id] if need.bucket[0] != "c"}
+        bucket = data.draw(st.sampled_from(self.needs[one.id])).bucket
+        text = ";".join(f"{name}={tokens}" for name, tokens in settled.items())
+        outcomes = [Outcome(one, ending, b"{}", 700_000, 60_000, text, bucket if ending is Ending.throttled else "")]
+        self.note_ended(one, settled)
+        if ending is Ending.throttled:
+            self.books.freeze(bucket, self.clock.now_us + 700_000)
+        assert set(self.run(self.store.finish(worker, outcomes))) <= {"accepted"}
+        self.last_outcomes = worker, outcomes
+        if serve and not self.lost:
+            self.serve_all_that_can_be()
+
+    @precondition(lambda self: self.last_outcomes is not None)
+    @rule()
+    def repeat(self) -> None:
+        assert self.last_outcomes is not None
+        before = self.numbers()
+        assert set(self.run(self.store.finish(*self.last_outcomes))) <= {"repeated", "stale"}
+        assert self.numbers() == before
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def crash(self, worker: str) -> None:
+        late = list(self.in_hand.pop(worker, {}).values())
+        self.lost.discard(worker)
+        self._renew(but=worker)
+        self.run(command(self.store.redis, "ZADD", self.store.keys.workers, 1, worker))
+        self.run(self.store.reclaim())
+        for one in late:
+            self.note_ended(one)
+        before = self.numbers()
+        words = [Outcome(one, Ending.succeeded, b"1", 0, 60_000, f"{self.needs[one.id][0].bucket}=0") for one in late]
+        assert set(self.run(self.store.finish(worker, words))) <= {"stale", "repeated"}
+        assert self.numbers() == before
+
+    def _renew(self, but: str = "") -> None:
+        """Workers that live renew their leases, whatever the time does."""
+        for worker in WORKERS:
+            if worker != but and (self.in_hand[worker] or worker in self.lost):
+                self.run(self.store.enlist(worker, "{}"))
+
+    @precondition(lambda self: not self.lost)
+    @rule()
+    def serve(self) -> None:
+        self.serve_all_that_can_be()
+
+    def serve_all_that_can_be(self) -> None:
+        """With slots for everybody, nobody waits for one limit alone that has room for the dearest of them."""
+        still = 0
+        while still < 2:
+            self.run(self.store.enlist("w", "{}"))
+            started = self.run(self.store.claim("w", ClaimRequest(50, read_more=True, alone=True))).jobs
+            self.note_started("w", started)
+            still = 0 if started or self.run(self.store.refill())[0] else still + 1
+        if self.run(command(self.store.redis, "EXISTS", self.store.keys.holds)):
+            return  # some line keeps a place of a bucket while it waits at another, and may do so
+        waiting = [
+            name for name, state in zip(self.needs, self.run(states(self.store, list(self.needs))), strict=True) if state == "waiting"
+        ]
+        for bucket in {"c", "w"} - self.books.was_frozen - self.books.paused:
+            policy = self.books.in_force[bucket]
+            since_us = self.clock.now_us - policy.window_us if isinstance(policy, SlidingWindow) else 0
+            taken = [one for one in self.books.of(bucket).taken if (one.runs if bucket == "c" else one.at_us >= since_us)]
+            spent = sum(one.cost if one.used is None or bucket == "c" else one.used for one in taken)
+            alone = {name: self.needs[name][0].cost for name in waiting if {need.bucket for need in self.needs[name]} == {bucket}}
+            dearest = min(max(alone.values(), default=0), policy.capacity)
+            assert not alone or policy.capacity - spent < dearest, f"{alone} wait for {policy} with {spent} spent"
+
+
+class Operators(World):
+    @precondition(lambda self: not self.calm)
+    @rule(name=st.sampled_from(sorted(LIMITS)), choice=st.integers(0, 2), seconds=st.sampled_from([0, 0, 2]))
+    def override(self, name: str, choice: int, seconds: int) -> None:
+        policy = LIMITS[name][choice % len(LIMITS[name])]
+        self.run(self.store.override(name, policy.to_json(), seconds * S, "test"))
+        self.books.override(name, policy, self.clock.now_us + seconds * S if seconds else None)
+
+    @precondition(lambda self: not self.calm)
+    @rule(name=st.sampled_from(sorted(LIMITS)))
+    def restore(self, name: str) -> None:
+        self.run(self.store.override(name, "", 0, ""))
+        self.books.restore(name)
+
+    @precondition(lambda self: not self.calm)
+    @rule(name=st.sampled_from(sorted(LIMITS)), on=st.booleans())
+    def pause(self, name: str, on: bool) -> None:
+        self.run(self.store.pause(name, on=on, reason=""))
+        (self.books.paused.add if on else self.books.paused.discard)(name)
+
+    @precondition(lambda self: not self.calm)
+    @rule(bucket=st.sampled_from(["b", "w", "c", "q", "k", "k/m"]), seconds=st.sampled_from([0, 1, 3]))
+    def freeze(self, bucket: str, seconds: int) -> None:
+        left_us = self.run(self.store.freeze(bucket, seconds * S, "test"))
+        if seconds:
+            self.books.freeze(bucket, self.clock.now_us + seconds * S)
+            assert left_us == self.books.frozen_until_us[bucket] - self.clock.now_us
+        else:
+            self.books.release(bucket)
+
+
+class Time(World):
+    @rule(move_us=st.integers(1, 3 * S))
+    def advance(self, move_us: int) -> None:
+        self._move(move_us)
+
+    @rule()
+    def advance_to_the_next_wake(self) -> None:
+        _, next_us = self.run(self.store.refill())
+        self._move(max(next_us, 0))
+
+    def _move(self, move_us: int) -> None:
+        self.clock.now_us += move_us
+        self.books.move_to(self.clock.now_us)
+        self.run(self.store.promote())
+        self.run(self.store.expire())
+        self.run(self.store.refill())

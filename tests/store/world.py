@@ -1,0 +1,117 @@
+"""One queue and its clock, for the state machine of test_machine.py: what producers and workers know, and what must be true of it."""
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize
+
+from runner.connection.client import command
+from runner.jobs.job import Outcome, StartedJob
+from runner.limits import Concurrency, Limit, Need, Quota, SlidingWindow, TokenBucket
+from runner.store.job_store import JobStore
+from tests.conftest import connect
+from tests.leftovers import keys_of
+from tests.store.builders import Clock, interval, make_store, slot
+from tests.store.inside import all_keys
+from tests.store.ledger import Books, Taken
+from tests.topologies import queue_name
+
+S = 1_000_000
+LIMITS: dict[str, list[Limit]] = {
+    "b": [TokenBucket("b", rate="5/s", burst=4), TokenBucket("b", rate="2/s", burst=6), interval("b", capacity=3, refill=2, every=1.5)],
+    "w": [SlidingWindow("w", 4, per=2), SlidingWindow("w", 2, per=1), SlidingWindow("w", 5, per=3.5)],
+    "c": [Concurrency("c", 3), Concurrency("c", 1), Concurrency("c", 5)],
+    "q": [Quota("q", 9, per="day", tz="Europe/Berlin"), Quota("q", 5, per="day", tz="Europe/Berlin")],
+    "k": [TokenBucket("k", rate="1/s", burst=2, key="{id}"), interval("k", capacity=3, refill=3, every=4, key="{id}")],
+}
+NEEDS: list[list[Need]] = [
+    [Need("b", 1)],
+    [Need("w", 1)],
+    [slot("c")],
+    [Need("q", 1)],
+    [Need("b", 3)],
+    [Need("w", 2)],
+    [slot("c", 2)],
+    [Need("b", 1), slot("c")],
+    [Need("b", 1), Need("w", 1)],
+    [slot("c"), Need("k/m", 1), Need("w", 2)],
+    [Need("k/m", 1)],
+    [Need("k/n", 2), Need("q", 1)],
+]
+WORKERS = ["v", "w"]
+
+
+class World(RuleBasedStateMachine):
+    """The queue, and the books of those who act upon it. Their rules are in actors.py."""
+
+    url: str
+    store: JobStore
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.new_event_loop()
+        self.is_open = False
+        self.calm = False
+        self.clock = Clock()
+        self.books = Books({name: policies[0] for name, policies in LIMITS.items()})
+        self.needs: dict[str, list[Need]] = {}
+        self.in_hand: dict[str, dict[str, StartedJob]] = defaultdict(dict)
+        self.lost: set[str] = set()
+        self.last_outcomes: tuple[str, list[Outcome]] | None = None
+
+    def run(self, coroutine: Any) -> Any:
+        return self._loop.run_until_complete(coroutine)
+
+    @initialize(calm=st.booleans())
+    def begin(self, calm: bool) -> None:
+        """In a calm world nothing is frozen, paused or changed: much that holds in such times alone is tried then."""
+        self.calm = calm
+        self.store = make_store(self.url, queue_name(), self.clock, window=3, max_crashes=50)
+        self.is_open = True
+        self.run(self.store.publish({}, list(self.books.in_force.values())))
+
+    def teardown(self) -> None:
+        try:
+            if self.is_open:
+                self.run(self.close())
+        finally:
+            self._loop.close()
+
+    async def close(self) -> None:
+        async with connect(self.url) as redis:
+            if keys := await keys_of(redis, self.store.keys.queue):
+                await redis.delete(*keys)
+        await self.store.close()
+
+    def note_started(self, worker: str, jobs: list[StartedJob]) -> None:
+        for one in jobs:
+            assert not any(one.id in held for held in self.in_hand.values()), f"{one.id} runs twice"
+            self.in_hand[worker][one.id] = one
+            for need in self.needs[one.id]:
+                ledger = self.books.of(need.bucket)
+                ledger.taken.append(Taken(self.clock.now_us, need.cost, holder(one)))
+                if isinstance(ledger.policy, Concurrency):
+                    assert list(ledger.excess()) == []
+
+    def note_ended(self, one: StartedJob, settled: dict[str, int] | None = None) -> None:
+        for need in self.needs[one.id]:
+            for taken in self.books.of(need.bucket).taken:
+                if taken.holder == holder(one):
+                    taken.runs = False
+                    taken.used = (settled or {}).get(need.bucket, taken.used)
+
+    def numbers(self) -> dict[str, Any]:
+        """What is taken of every bucket."""
+
+        async def found() -> dict[str, Any]:
+            keys = [key for key in await all_keys(self.store) if ":bucket:" in key]
+            return {key: await command(self.store.redis, "HMGET", key, "deficit", "used", "frozen_until") for key in keys}
+
+        return dict(self.run(found()))
+
+
+def holder(one: StartedJob) -> str:
+    """The name of an attempt."""
+    return f"{one.id}#{one.attempt}"
