@@ -41,6 +41,10 @@ def eat_memory() -> int:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
+PATIENT = {"command_timeout_s": 10.0}
+"""For the test's own App where Redis is not made to fail: its calls do not fail on a busy machine."""
+
+
 class App:
     """A Runner and its tasks. A job's number is also its id: `j<number>`."""
 

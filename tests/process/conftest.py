@@ -7,13 +7,13 @@ import pytest
 from redis.asyncio import Redis
 
 from runner.store.keys import Keys
-from tests.process.apps import App
+from tests.process.apps import PATIENT, App
 from tests.process.crew import Crew, crew_of
 
 
 @pytest.fixture
 async def app(redis: Redis, redis_url: str, queue: str, tmp_path: Path) -> AsyncIterator[App]:
-    app = App(redis_url, queue, tmp_path)
+    app = App(redis_url, queue, tmp_path, **PATIENT)
     yield app
     await app.runner.close()
     await redis.delete(Keys(queue).starts)

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from tests import invariants
 from tests.conftest import connect
 from tests.eventually import eventually
-from tests.process.apps import METERED, App
+from tests.process.apps import METERED, PATIENT, App
 from tests.process.crew import Crew, crew_of, final, worker_ids
 from tests.recovery import Recovery
 from tests.servers import VALKEY, Server
@@ -58,7 +58,7 @@ async def test_a_step_of_the_clock_of_redis_breaks_no_limit_and_freezes_nothing(
     stepped_server: SteppedServer, tmp_path: Path, step_s: int, recovery: Recovery
 ) -> None:
     """Measured by the true clock, in the handlers: a step forward may give each bucket what it holds at most, once."""
-    app = App(stepped_server.url, QUEUE, tmp_path)
+    app = App(stepped_server.url, QUEUE, tmp_path, **PATIENT)
     async with crew_of(stepped_server.url, QUEUE, tmp_path) as crew, connect(stepped_server.url) as redis:
         for _ in range(2):
             await crew.start()

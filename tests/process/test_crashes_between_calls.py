@@ -11,7 +11,7 @@ from runner.store.failpoints import ATTEMPT, COMMANDS
 from tests import invariants
 from tests.eventually import eventually
 from tests.leftovers import immortal_keys, keys_of
-from tests.process.apps import LIMITS, App
+from tests.process.apps import LIMITS, PATIENT, App
 from tests.process.crew import worker_ids
 from tests.process.nursery import Nursery, nursery_of
 from tests.recovery import Recovery, Watch
@@ -76,7 +76,7 @@ async def die_and_be_followed(
     place: str, nursery: Nursery, redis: Redis, redis_url: str, queue: str, folder: Path, recovery: Recovery
 ) -> None:
     """The recovery is from the death of the worker until all its jobs have ended as they must."""
-    app = App(redis_url, queue, folder / queue, **SHORT)
+    app = App(redis_url, queue, folder / queue, **SHORT, **PATIENT)
     try:
         victim = await nursery.spawn(queue, failpoints=place, **SHORT)
         ids = await app.submit(app.counted, range(6), 0.05)

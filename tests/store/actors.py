@@ -7,7 +7,7 @@ from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome, Priority
 from runner.limits import Need, SlidingWindow
 from runner.store.claims import ClaimRequest
-from tests.store.builders import job, read
+from tests.store.builders import KEPT_MS, job, read
 from tests.store.inside import states
 from tests.store.world import LIMITS, NEEDS, WORKERS, S, World
 
@@ -81,7 +81,7 @@ class Workers(World):
         settled = {} if used is None else {need.bucket: used for need in self.needs[one.id] if need.bucket[0] != "c"}
         bucket = data.draw(st.sampled_from(self.needs[one.id])).bucket
         text = ";".join(f"{name}={tokens}" for name, tokens in settled.items())
-        outcomes = [Outcome(one, ending, b"{}", 700_000, 60_000, text, bucket if ending is Ending.throttled else "")]
+        outcomes = [Outcome(one, ending, b"{}", 700_000, KEPT_MS, text, bucket if ending is Ending.throttled else "")]
         self.note_ended(one, settled)
         if ending is Ending.throttled:
             self.books.freeze(bucket, self.clock.now_us + 700_000)
@@ -108,7 +108,7 @@ class Workers(World):
         for one in late:
             self.note_ended(one)
         before = self.numbers()
-        words = [Outcome(one, Ending.succeeded, b"1", 0, 60_000, f"{self.needs[one.id][0].bucket}=0") for one in late]
+        words = [Outcome(one, Ending.succeeded, b"1", 0, KEPT_MS, f"{self.needs[one.id][0].bucket}=0") for one in late]
         assert set(self.run(self.store.finish(worker, words))) <= {"stale", "repeated"}
         assert self.numbers() == before
 

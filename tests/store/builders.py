@@ -127,6 +127,10 @@ def ids(started: Iterable[StartedJob]) -> list[str]:
     return [one.id for one in started]
 
 
+KEPT_MS = 3_600_000
+"""How long jobs are kept that a history asks for at its end: longer than it takes on any machine."""
+
+
 def succeeded(started: StartedJob, payload: bytes = b"1", ttl_ms: int = 60_000) -> Outcome:
     return Outcome(started, Ending.succeeded, payload, 0, ttl_ms)
 

@@ -11,6 +11,7 @@ from runner.store.claims import ClaimRequest
 from tests.conftest import connect
 from tests.leftovers import immortal_keys
 from tests.store.actors import Operators, Producers, Time, Workers
+from tests.store.builders import KEPT_MS
 from tests.store.inside import all_keys, inconsistencies, scores, states, stream_ids
 from tests.store.world import LIMITS, WORKERS
 
@@ -62,7 +63,7 @@ class Machine(Producers, Workers, Operators, Time):
                 self.note_started(worker, started)
                 held = list(self.in_hand.pop(worker, {}).values())
                 moved += len(held)
-                await self.store.finish(worker, [Outcome(one, Ending.succeeded, b"1", 0, 60_000) for one in held])
+                await self.store.finish(worker, [Outcome(one, Ending.succeeded, b"1", 0, KEPT_MS) for one in held])
                 for one in held:
                     self.note_ended(one)
             released, next_us = await self.store.refill()

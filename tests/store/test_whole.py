@@ -18,7 +18,7 @@ from runner.limits import TokenBucket
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests.starts import Starts
-from tests.store.builders import Clock, enlist, fresh_store, interval, job, publish, read, succeeded
+from tests.store.builders import KEPT_MS, Clock, enlist, fresh_store, interval, job, publish, read, succeeded
 from tests.store.inside import inconsistencies, pending_count, spoken_for, states, stream_ids, wakes
 
 LIMITS = {
@@ -90,7 +90,7 @@ class History:
         worker = self.random.choice(WORKERS)
         ended, self.in_hand[worker] = self.in_hand[worker][:count], self.in_hand[worker][count:]
         endings = [self.random.choice([*[Ending.succeeded] * 5, Ending.failed, Ending.retry, Ending.returned]) for _ in ended]
-        outcomes = [Outcome(one, ending, b"{}", 300_000, 60_000) for one, ending in zip(ended, endings, strict=True)]
+        outcomes = [Outcome(one, ending, b"{}", 300_000, KEPT_MS) for one, ending in zip(ended, endings, strict=True)]
         first = await self.store.finish(worker, outcomes)
         second = await self.store.finish(worker, outcomes)
         assert set(first) <= {"accepted"}
