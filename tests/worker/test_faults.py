@@ -22,35 +22,38 @@ from tests.eventually import eventually
 from tests.recovery import Recovery
 from tests.servers import Server
 from tests.worker.conftest import Crew, MakeApp, a_crew, short_settings
+from tests.worker.handler import Handler
 
 LIMIT = TokenBucket("paced", rate="100/s", burst=5)
 
 
 @pytest.mark.fault("F21")
 async def test_a_script_cache_flushed_again_and_again_fails_nothing(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
-    over, flushes = asyncio.Event(), 0
-
-    async def flush() -> None:
-        nonlocal flushes
-        while not over.is_set():
-            await redis.script_flush()
-            await app.client.check()
-            flushes += 1
-            await asyncio.sleep(0.005)
+    over = asyncio.Event()
 
     @app.task(limits=[LIMIT])
     async def call() -> None: ...
 
-    flushing = asyncio.create_task(flush())
+    flushing = asyncio.create_task(flushed(app, redis, over))
     worker = await crew.start(app)
     jobs = [await call.submit() for _ in range(100)]
     await done(jobs)
     over.set()
-    await flushing
 
-    assert flushes > 10
+    assert await flushing > 10
     assert {(await job.status()).attempt for job in jobs} == {1}
     assert await invariants.violations(redis, queue, [job.id for job in jobs], limits=[LIMIT], live=[worker.id]) == []
+
+
+async def flushed(app: Runner, redis: Redis, over: asyncio.Event) -> int:
+    """Flush the script cache until it is over; how often."""
+    times = 0
+    while not over.is_set():
+        await redis.script_flush()
+        await app.client.check()
+        times += 1
+        await asyncio.sleep(0.005)
+    return times
 
 
 @pytest.mark.fault("F09")
@@ -86,31 +89,23 @@ async def test_a_handler_that_blocks_the_loop_for_two_leases_runs_once_and_is_na
 
 
 async def test_a_worker_whose_lease_was_taken_goes_on_under_a_new_id(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
-    stopped, begun, runs = asyncio.Event(), asyncio.Event(), list[int]()
+    handler = Handler()
 
     @app.task
-    async def work() -> str:
-        runs.append(1)
-        begun.set()
-        if len(runs) == 1:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                stopped.set()
-        return "done"
+    async def work() -> int:
+        return await handler.hang_at_first()
 
     worker = await crew.start(app)
     other = await crew.start(app)
     job = await work.submit()
-    await begun.wait()
+    await handler.begun.wait()
     holder = worker if await redis.hget(Keys(queue).job(job.id), "worker") == worker.id.encode() else other
     old = holder.id
     await redis.zrem(Keys(queue).workers, old)
 
-    async with asyncio.timeout(10):
-        await stopped.wait()
+    await eventually(handler.stopped.is_set)
     await eventually(lambda: holder.id != old)
-    assert await job.result(timeout=10) == "done"
+    assert await job.result(timeout=10) == 2
     status = await job.status()
     assert (status.attempt, status.failures) == (2, 0)
     await eventually(lambda: clean(redis, queue, [job], crew))
@@ -119,18 +114,16 @@ async def test_a_worker_whose_lease_was_taken_goes_on_under_a_new_id(app: Runner
 async def test_a_lease_that_ran_out_with_a_busy_worker_is_noticed_by_the_heartbeat(
     make_app: MakeApp, redis: Redis, queue: str, crew: Crew
 ) -> None:
-    app, runs = make_app(concurrency=1), list[int]()
+    app, handler = make_app(concurrency=1), Handler()
 
     @app.task
     async def work() -> None:
-        runs.append(1)
-        if len(runs) == 1:
-            await asyncio.Event().wait()
+        await handler.hang_at_first()
 
     worker = await crew.start(app)
     old = worker.id
     job = await work.submit()
-    await eventually(lambda: runs)
+    await handler.begun.wait()
     await redis.zadd(Keys(queue).workers, {old: 0})
 
     await eventually(lambda: worker.id != old)

@@ -5,7 +5,6 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 
 import pytest
 from redis.asyncio import Redis
@@ -20,6 +19,7 @@ from tests.eventually import eventually
 from tests.recovery import Recovery
 from tests.servers import Server
 from tests.worker.conftest import Crew, MakeApp, a_crew, nothing_is_stuck, short_settings, state_of, stuck_slots
+from tests.worker.handler import Handler
 
 
 async def test_running_jobs_finish_and_nothing_new_is_claimed(make_app: MakeApp, redis: Redis, queue: str, crew: Crew) -> None:
@@ -48,17 +48,11 @@ async def test_running_jobs_finish_and_nothing_new_is_claimed(make_app: MakeApp,
 async def test_a_lease_lost_while_draining_stops_the_jobs_that_others_run_now(
     make_app: MakeApp, redis: Redis, queue: str, crew: Crew, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app, runs, stopped = make_app(drain_s=60), list[int](), asyncio.Event()
+    app, handler = make_app(drain_s=60), Handler()
 
     @app.task
-    async def work() -> str:
-        runs.append(1)
-        if len(runs) == 1:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                stopped.set()
-        return "done"
+    async def work() -> int:
+        return await handler.hang_at_first()
 
     leaves = await crew.start(app)
     job = await work.submit()
@@ -67,27 +61,20 @@ async def test_a_lease_lost_while_draining_stops_the_jobs_that_others_run_now(
     await redis.zrem(Keys(queue).workers, leaves.id)
     await crew.start(app)
 
-    async with asyncio.timeout(5):
-        await stopped.wait()
+    await eventually(handler.stopped.is_set)
     await crew.ended(leaves)
-    assert await job.result(timeout=10) == "done"
+    assert await job.result(timeout=10) == 2
     assert "has lapsed while it was stopping; others run its jobs" in caplog.text
     assert "going on" not in caplog.text
 
 
 @pytest.mark.parametrize("hurry", [True, False], ids=["stopped twice", "out of time"])
 async def test_jobs_that_do_not_finish_in_time_are_given_back_without_blame(make_app: MakeApp, crew: Crew, *, hurry: bool) -> None:
-    app, cleaned = make_app(drain_s=60 if hurry else 0.2), list[int]()
+    app, handler = make_app(drain_s=60 if hurry else 0.2), Handler()
 
     @app.task
-    async def work() -> str:
-        if cleaned:
-            return "done"
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cleaned.append(1)
-        return "never"
+    async def work() -> int:
+        return await handler.hang_at_first()
 
     worker = await crew.start(app)
     job = await work.submit()
@@ -99,9 +86,10 @@ async def test_jobs_that_do_not_finish_in_time_are_given_back_without_blame(make
     await crew.ended(worker)
 
     status = await job.status()
-    assert (status.state, status.failures, status.crashes, cleaned) == ("queued", 0, 0, [1])
+    assert (status.state, status.failures, status.crashes) == ("queued", 0, 0)
+    assert handler.stopped.is_set()
     await crew.start(app)
-    assert await job.result(timeout=5) == "done"
+    assert await job.result(timeout=5) == 2
 
 
 async def test_a_plain_function_that_goes_on_is_left_behind_and_its_job_given_back(app: Runner, crew: Crew) -> None:
@@ -132,19 +120,15 @@ async def test_a_plain_function_that_goes_on_is_left_behind_and_its_job_given_ba
 async def test_a_handler_that_ignores_its_cancellation_is_left_behind_and_its_job_given_back(
     app: Runner, crew: Crew, caplog: pytest.LogCaptureFixture
 ) -> None:
-    release, ran = asyncio.Event(), list[int]()
+    handler = Handler()
 
     @app.task
     async def deaf() -> int:
-        ran.append(1)
-        while len(ran) == 1 and not release.is_set():
-            with suppress(asyncio.CancelledError):
-                await release.wait()
-        return len(ran)
+        return await handler.be_deaf_at_first()
 
     worker = await crew.start(app)
     job = await deaf.submit()
-    await eventually(lambda: ran)
+    await handler.begun.wait()
 
     worker.stop()
     worker.stop()
@@ -154,33 +138,35 @@ async def test_a_handler_that_ignores_its_cancellation_is_left_behind_and_its_jo
     assert f"job {job.id} (deaf) did not end when it was stopped; it is given back" in caplog.text
     await crew.start(app)
     assert await job.result(timeout=5) == 2
-    release.set()
+    handler.release()
 
 
 async def test_a_handler_that_ignores_the_loss_of_its_lease_keeps_its_slot_and_no_other(
     make_app: MakeApp, redis: Redis, queue: str, crew: Crew
 ) -> None:
-    app, release, order = make_app(concurrency=2, lease_s=1.5, renew_s=0.3), asyncio.Event(), list[str]()
+    app, handler, release = make_app(concurrency=2, lease_s=1.5, renew_s=0.3), Handler(), asyncio.Event()
 
     @app.task
-    async def deaf(name: str) -> str:
-        order.append(name)
-        while name == "first" and order.count("first") == 1 and not release.is_set():
-            with suppress(asyncio.CancelledError):
-                await release.wait()
+    async def deaf() -> str:
+        await handler.be_deaf_at_first()
         await release.wait()
-        return name
+        return "first"
+
+    @app.task
+    async def work() -> str:
+        return "second"
 
     worker = await crew.start(app)
-    job = await deaf.submit("first")
-    await eventually(lambda: order)
+    job = await deaf.submit()
+    await handler.begun.wait()
     lost = worker.id
     await redis.zadd(Keys(queue).workers, {lost: 0})
 
-    await eventually(lambda: worker.id != lost and worker.state.is_working and len(order) == 2)
-    waiting = await deaf.submit("second")
+    await eventually(lambda: worker.id != lost and worker.state.is_working and handler.count == 2)
+    waiting = await work.submit()
     assert (await waiting.wait(timeout=0.5)).state == "queued", "the slot of the first attempt was given away"
     await eventually(lambda: one_is_stuck(app))
+    handler.release()
     release.set()
     assert [await job.result(timeout=5), await waiting.result(timeout=5)] == ["first", "second"]
     await eventually(lambda: nothing_is_stuck(app))
@@ -287,18 +273,15 @@ async def test_a_worker_told_to_stop_before_it_has_started_never_works(app: Runn
 
 
 async def test_a_worker_that_is_cancelled_leaves_its_jobs_to_its_lease(make_app: MakeApp, crew: Crew) -> None:
-    app, begun = make_app(lease_s=1, renew_s=0.2), list[int]()
+    app, handler = make_app(lease_s=1, renew_s=0.2), Handler()
 
     @app.task
     async def work() -> int:
-        begun.append(1)
-        if len(begun) == 1:
-            await asyncio.Event().wait()
-        return len(begun)
+        return await handler.hang_at_first()
 
     cancelled = asyncio.create_task(Worker(app).run())
     job = await work.submit()
-    await eventually(lambda: begun)
+    await handler.begun.wait()
     cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
         await cancelled
