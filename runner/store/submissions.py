@@ -74,7 +74,7 @@ class Submissions(QueueStore):
         self, jobs: Sequence[Submission], most: int, *, whole: bool = False, others: int = 0, force: bool = False
     ) -> replies.Accepted:
         rest = run_length_encoded(jobs, Submission.shared, Submission.own)
-        reply = await self._run("submit", rest, force=force, count=len(jobs), most_backlog=most, whole=int(whole), behind=others)
+        reply = await self._run("submit", rest, force=force, count=len(jobs), most_backlog=most, whole=int(whole), following=others)
         return replies.accepted(self.keys.queue, reply, len(jobs))
 
     async def _count_existing(self, jobs: Sequence[Submission]) -> int:

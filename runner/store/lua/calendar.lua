@@ -1,7 +1,7 @@
--- calendar: publish the instants at which the periods of quotas begin, as Lua knows no calendar, and forget past ones.
+-- calendar: publish the instants at which the periods of quotas begin, because Lua has no calendar, and forget past ones.
 -- KEYS: prefix
 -- ARGV: calendar ("month:Europe/Berlin"), starts...
---   starts: instants in µs, the first that of the period under way
+--   starts: instants in µs; the first is that of the current period
 -- Returns: how many are new
 -- include: none
 

@@ -1,5 +1,5 @@
 -- cancel: stop a job. Any state that is not final -> cancelled; a running job is asked to stop and ends when its handler does.
--- Repeatable: cancelling a cancelled job is the same answer again.
+-- Repeatable: cancelling a cancelled job gives the same answer again.
 -- KEYS: prefix
 -- ARGV: id, ttl_ms
 -- Returns: 'unknown', 'cancelled', 'stopping', or the final state it already has
@@ -11,7 +11,7 @@ if not state then return 'unknown' end
 if FINAL[state] then return state end
 if state == 'running' then
   redis.call('HSET', key, 'cancel', 1)
-  -- Asked again, by somebody impatient or after a lost reply: its worker is woken once, and every renewal tells it.
+  -- A request can be repeated, for instance after a lost reply: it wakes the worker once, and each renewal of the lease repeats it.
   if redis.call('SADD', cancels_key(worker), id) == 1 then
     redis.call('LPUSH', inbox_key(worker), id)
     redis.call('PEXPIRE', inbox_key(worker), 3600000)
@@ -19,7 +19,7 @@ if state == 'running' then
   redis.call('PEXPIRE', cancels_key(worker), 3600000)
   return 'stopping'
 end
--- A job on a stream stays there until a claim meets it; it is final already, so that claim drops it.
+-- The entry of a job on a stream stays there. The claim that reads it drops it, because the job has ended.
 if state == 'scheduled' then
   redis.call('ZREM', prefix .. 'scheduled', id)
 else

@@ -1,5 +1,5 @@
 -- expire: end the jobs that have waited longer than their max_wait. queued, waiting or scheduled -> expired, or failed.
--- A running one is looked at again later: it may come back to wait.
+-- A running job is looked at again later, because it can return to its line.
 -- KEYS: prefix
 -- ARGV: budget (jobs)
 -- Returns: jobs expired, µs until the next is due (-1: none; 0: more is due)

@@ -1,23 +1,23 @@
 -- finish: record what attempts came to. running -> succeeded, failed, cancelled, scheduled (retry) or queued (given back, or
--- throttled: the provider said wait, so the bucket is frozen for everybody and the attempt does not count).
--- Only the attempt that is running may speak: anything else is stale. Repeatable: a second call changes nothing.
+-- throttled: the provider said wait, so the bucket is frozen for all jobs and the attempt does not count).
+-- Only the attempt that is running can record an outcome: any other is stale. Repeatable: a second call changes nothing.
 -- KEYS: prefix
 -- ARGV: worker, runs...
---   runs: outcomes that are alike but for their jobs and payloads, in their order: how many, then of all of them priority,
+--   runs: successive outcomes that differ only in job and payload: how many, then once for all of them priority,
 --   ending (succeeded, failed, retry, throttled, cancelled, returned), delay_us (retry, throttled), ttl_ms (final states),
---   settled ("bucket=tokens;..." really used, or ""), bucket (throttled: the one to freeze), then for each entry, id, attempt,
+--   settled ("bucket=tokens;..." actually used, or ""), bucket (throttled: the one to freeze), then for each entry, id, attempt,
 --   payload (JSON)
 -- Returns: for each outcome 'accepted', 'repeated' or 'stale'
 -- include: base, final_state, due_instants
 
 local HEAD, AN_OUTCOME = 7, 4
-local PRIORITY, ENDING, DELAY, TTL, SETTLED, BUCKET = 1, 2, 3, 4, 5, 6 -- behind the start of a run
-local ID, ATTEMPT, PAYLOAD = 1, 2, 3 -- behind an entry
+local PRIORITY, ENDING, DELAY, TTL, SETTLED, BUCKET = 1, 2, 3, 4, 5, 6 -- places after the start of a run
+local ID, ATTEMPT, PAYLOAD = 1, 2, 3 -- places after an entry
 local last = #ARGV
 local answers = {}
-local with_buckets, met = {}, {} -- outcomes that are recorded below, and their jobs
+local with_buckets, met = {}, {} -- outcomes that are recorded in the second pass, and their jobs
 
--- Free first: this is allowed, and makes room, even when memory is full.
+-- Free memory first: Redis allows this even when memory is full, and it makes room.
 local entries = { {}, {}, {} }
 local run = runs_at
 while run <= last do
@@ -28,21 +28,21 @@ while run <= last do
 end
 for priority = 1, 3 do delete_entries(STREAMS[priority], entries[priority]) end
 
--- The state this ending leaves a job in, if that tells that it was said before. A queued job can also have been taken back.
+-- The state that shows that this ending was recorded before; none for endings that leave a job queued, as reclaim does too.
 local function state_after(ending, cancelled)
   if cancelled and ending ~= 'succeeded' and ending ~= 'failed' then return 'cancelled' end
   if ending == 'retry' then return 'scheduled' end
   return FINAL[ending] and ending
 end
 
--- Whether an outcome moves tokens, or brings the job back to where it may wait for some.
+-- Whether an outcome changes buckets, or returns the job to a place where it can wait for tokens.
 local function needs_buckets(run, limits)
   local ending = ARGV[run + ENDING]
   if ending == 'throttled' or ending == 'returned' then return true end
   return limits and (ARGV[run + SETTLED] ~= '' or string.find(limits, '!', 1, true))
 end
 
--- The job ends, or is scheduled for its retry; false: it goes back to where a job that has not started belongs.
+-- End the job, or schedule its retry. Returns false if it is to be put back instead.
 local function record(run, id, payload, task, attempt, watched, cancelled)
   local ending = ARGV[run + ENDING]
   if cancelled then
@@ -109,7 +109,7 @@ local function settle(needs, settled, holder, started)
   end
 end
 
--- Nothing starts until the instant the provider named; a shorter wait never shortens a longer one.
+-- Nothing starts until the instant that the provider named. A shorter wait never shortens a longer one.
 local function freeze(bucket, wait_us, id)
   local b = load_bucket(bucket)
   if not b.kind or now + wait_us <= b.frozen_until then return end
@@ -118,7 +118,7 @@ local function freeze(bucket, wait_us, id)
   redis.call('HSET', bucket_key(bucket), 'frozen_by', 'the provider of job ' .. id .. ' said wait')
 end
 
--- Back to where a job that has not started belongs, at its old place.
+-- Return a job to its stream, or to its old place in its line.
 local function put_back(id)
   redis.call('HSET', job_key(id), 'state', 'queued')
   local priority, limits, line, rank = read_job(id, 'priority', 'limits', 'line', 'rank')

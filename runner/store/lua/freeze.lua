@@ -1,5 +1,5 @@
 -- freeze: let nothing start at a bucket until an instant, then one probe, then the normal rate; or release it now.
--- Without a key a keyed limit is frozen whole, with all its buckets.
+-- The name of a keyed limit without a key freezes all its buckets.
 -- KEYS: prefix
 -- ARGV: bucket, duration_us (0 releases), reason
 -- Returns: µs for which it is frozen now; nil for an unknown limit

@@ -1,4 +1,4 @@
--- get: jobs as they are. With `watch` their end is announced on the `finished` channel; a job that has ended already is not watched.
+-- get: jobs as they are. With `watch` their end is announced on the `finished` channel, unless they have ended already.
 -- KEYS: prefix
 -- ARGV: watch (0 or 1), ids...
 -- Returns: for each id nil, or {fields as a flat list, reason, bucket, position, µs until its tokens have landed; for a
@@ -10,7 +10,7 @@ local waiting = {}
 for at = ids_at, #ARGV do
   local n, id = at - ids_at + 1, ARGV[at]
   local key = job_key(id)
-  local flat = redis.pcall('HGETALL', key) -- a key of another type is no job
+  local flat = redis.pcall('HGETALL', key) -- a key of another type is not a job
   if #flat == 0 then
     answers[n] = false
   else

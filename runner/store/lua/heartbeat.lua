@@ -1,7 +1,7 @@
--- heartbeat: enlist a worker, or renew its lease. A lease that lapsed and was taken back cannot be renewed.
+-- heartbeat: enlist a worker, or renew its lease. Once reclaim has taken jobs of a lapsed worker, its lease cannot be renewed.
 -- KEYS: prefix
 -- ARGV: worker, lease_us, enlist (0 or 1), details (JSON, with enlist), stuck, stopping...
---   stuck: slots taken by what should have stopped; stopping: for each of its jobs that goes on though told to stop: job id, attempt
+--   stuck: slots taken by attempts that should have stopped; stopping: for each such attempt whose job is known: job id, attempt
 -- Returns: 'ok' or 'gone', then the ids of running jobs that were cancelled
 -- include: base
 

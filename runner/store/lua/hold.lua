@@ -1,7 +1,7 @@
--- hold: a sign of life from code that has taken a concurrency slot, or its return.
+-- hold: keep a concurrency slot that code without a job has taken, or give it back.
 -- KEYS: prefix
 -- ARGV: id ("take:..."), limits, lapse_us (0 gives back)
--- Returns: buckets still held (0: they lapsed, and others may have them)
+-- Returns: buckets still held (0: the slots lapsed, and others may have taken them)
 -- include: engine
 
 local needs = needs_of(limits)
@@ -15,7 +15,7 @@ else
     if need.given_back then
       local member = member_of(need.cost, id)
       local key = prefix .. 'holders:' .. need.bucket
-      local b = load_bucket(need.bucket) -- what has lapsed is gone
+      local b = load_bucket(need.bucket) -- forgets slots that have lapsed
       if redis.call('ZSCORE', key, member) then
         redis.call('ZADD', key, 'XX', int(now + tonumber(lapse_us)), member)
         b.taken = true

@@ -1,5 +1,5 @@
 -- lead: become leader, stay leader, or resign. The lock is renewed only by its full value, so a former leader cannot keep it,
--- or by the worker that won it and was not told.
+-- or by the worker that won it and has not received the reply.
 -- KEYS: prefix
 -- ARGV: worker, term (0: not leader yet), ttl_ms (0: resign)
 -- Returns: the term led (0: another leads), the worker that leads ('' after resigning), how many workers are known
@@ -19,7 +19,7 @@ if not current then
   return { new_term, worker, known }
 end
 local leader, led = string.match(current, '^(.*):(%d+)$')
--- A worker that leads without knowing it won an election whose reply was lost.
+-- A worker that leads with term 0 has won an election and lost the reply.
 if current == mine or (leader == worker and term == '0') then
   redis.call('PEXPIRE', LEADER, ttl_ms)
   return { tonumber(led), worker, known }

@@ -1,4 +1,4 @@
--- limits: every limit, or one, as it stands, with its live buckets.
+-- limits: the current state of one limit or of all, with their live buckets.
 -- KEYS: prefix
 -- ARGV: most_buckets, name (of one limit; "": every limit)
 -- Returns: for each limit: its entry (JSON), whether its override is in force (0 or 1), µs left for which all its buckets are

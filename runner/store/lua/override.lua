@@ -1,4 +1,4 @@
--- override: change a limit's numbers while everything runs, or go back to what the code says. Waiting jobs are timed anew at once.
+-- override: change a limit's numbers while workers run, or go back to those of the code. The wakes of waiting jobs are reset at once.
 -- KEYS: prefix
 -- ARGV: name, policy (JSON, or "" to go back), duration_us (0: until changed), reason
 -- Returns: the entry as JSON; nil for an unknown limit
@@ -16,7 +16,7 @@ if policy ~= '' then
   entry.override = override
 end
 write_entry(name, entry)
-tell_bucket(name)
+convert_bucket(name)
 retime(name)
 flush_buckets()
 return cjson.encode(entry)

@@ -1,4 +1,4 @@
--- pause: let nothing more start under a limit, or let it go on. What runs is not touched.
+-- pause: start no more jobs under a limit, or resume. Jobs that run are not affected.
 -- KEYS: prefix
 -- ARGV: name, on (1 pauses, 0 resumes), reason
 -- Returns: the entry as JSON; nil for an unknown limit

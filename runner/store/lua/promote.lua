@@ -1,4 +1,4 @@
--- promote: enqueue delayed and retrying jobs whose time has come. scheduled -> queued or waiting.
+-- promote: enqueue delayed and retrying jobs that are due. scheduled -> queued or waiting.
 -- KEYS: prefix
 -- ARGV: budget (jobs)
 -- Returns: jobs promoted, µs until the next due job (-1: none; 0: more is due)

@@ -1,9 +1,9 @@
--- publish: put tasks and limits into the catalog. A limit whose numbers changed gets the next version, and what it was is kept,
--- so that buckets written under it are refilled exactly up to the change. Two versions of an app cannot flap: of two that differ
--- the one with the higher `revision` wins, and of equal ones the process that started last.
--- A process too old for the queue publishes nothing, nor does one too new for a worker that is still there.
+-- publish: put tasks and limits into the catalog. A limit whose numbers changed gets the next version; the old policy is kept, so
+-- that buckets written under it are refilled exactly up to the change. Two versions of an app cannot alternate: the higher
+-- `revision` wins, and of equal revisions the process that started last.
+-- A process too old for the queue publishes nothing, and neither does one too new for a worker that holds a lease.
 -- KEYS: prefix
--- ARGV: oldest_format (it can work beside), started_us (when this process first published; 0: now), task_count, specs...
+-- ARGV: oldest_format (that it can work with), started_us (when this process first published; 0: now), task_count, specs...
 --   specs: name, JSON for each task; then name, JSON, revision for each limit
 -- Returns: when this process first published, names of the limits that changed; or 'outdated', the newest format in use, the
 --   oldest allowed; or 'early', the worker that is too old, its format
@@ -23,7 +23,7 @@ end
 
 local since = tonumber(started_us)
 if since == 0 then since = now end
-local answer, told = { int(since) }, {}
+local answer, changed = { int(since) }, {}
 local limits_from = specs_at + tonumber(task_count) * 2
 for at = specs_at, limits_from - 1, 2 do redis.call('HSET', prefix .. 'tasks', ARGV[at], ARGV[at + 1]) end
 for at = limits_from, #ARGV, 3 do
@@ -41,12 +41,12 @@ for at = limits_from, #ARGV, 3 do
       entry.body = ARGV[at + 1]
       retime(name)
       answer[#answer + 1] = name
-      told[#told + 1] = name
+      changed[#changed + 1] = name
     end
     entry.revision, entry.published_us = revision, int(since)
     write_entry(name, entry)
   end
 end
-for _, name in ipairs(told) do tell_bucket(name) end
+for _, name in ipairs(changed) do convert_bucket(name) end
 flush_buckets()
 return answer

@@ -1,7 +1,7 @@
--- reclaim: take back what lapsed workers hold. running -> queued, cancelled or failed (poison: the last of at least max_crashes
--- workers was lost while it ran nothing else, so nobody is condemned for what ran beside it); what they had read but not started goes
--- back without blame. Only an emptied consumer is removed: removing one with pending entries would orphan them. A lapsed worker is
--- condemned first (score 0), so it cannot renew halfway.
+-- reclaim: take jobs back from lapsed workers. running -> queued, cancelled or failed (poison: at least max_crashes workers were lost
+-- while they ran the job, and the last of them ran nothing else, so no job fails for what ran alongside it). A job that a worker had
+-- read but not started goes back without a crash counted. Only an empty consumer is removed: removing one with pending entries would
+-- orphan them. A lapsed worker is condemned first (score 0), so it cannot renew its lease between two calls.
 -- KEYS: prefix
 -- ARGV: budget (entries), max_crashes, result_ttl_ms
 -- Returns: entries taken back, workers removed, jobs given up as poison
@@ -10,7 +10,7 @@
 local WORKERS = prefix .. 'workers'
 local left, removed, poisoned = tonumber(budget), 0, 0
 
--- Consumers nobody enlisted (their record was deleted by hand) are lapsed too.
+-- Consumers without a record (it was deleted by hand) count as lapsed too.
 for _, stream in ipairs(STREAMS) do
   local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, GROUP)
   if not consumers.err then

@@ -1,9 +1,10 @@
--- reconcile: a worker says what it has in hand; whatever else Redis thinks it holds goes back, as after a lost reply.
--- Those attempts never began: their tokens go back too, as far as the limits allow, and one that was asked to stop is cancelled.
+-- reconcile: a worker lists the entries it has in hand; every other pending entry goes back, as after a lost reply. running -> queued,
+-- waiting or cancelled. Those attempts never began: their tokens go back too, as far as the limits allow, and a job that was asked to
+-- stop is cancelled.
 -- With `leave` the worker signs off: its consumer and its record are removed.
 -- KEYS: prefix
 -- ARGV: worker, turn, leave (0 or 1), result_ttl_ms, in_hand...
---   in_hand: for each attempt the worker runs or has an outcome for: priority, entry. Entries of two streams can have the same id
+--   in_hand: for each attempt that the worker runs or has an outcome of: priority, entry (ids of two streams can be the same)
 -- Returns: entries given back
 -- include: engine, worker_turn, pending_entries
 
@@ -15,7 +16,7 @@ for at = in_hand_at, #ARGV, 2 do kept[ARGV[at] + 1][ARGV[at + 1]] = true end
 local back = {} -- jobs that go back to a stream or a line, once all tokens are back
 local refunded = {}
 
--- What never began is no start: where starts are logged, as in tests, it leaves the log with its tokens.
+-- An attempt that never began is not a start: where starts are logged, as in tests, it is removed from the log.
 local function strike_from_log(id, attempt)
   for _, row in ipairs(redis.call('XREVRANGE', prefix .. 'starts', '+', '-', 'COUNT', 1000)) do
     if row[2][2] == id and row[2][6] == attempt then redis.call('XDEL', prefix .. 'starts', row[1]) end

@@ -1,11 +1,11 @@
--- refill: release the waiting jobs whose tokens have landed. waiting -> queued. The leader's pacing; safe for anyone, at any time.
+-- refill: release the waiting jobs whose tokens have landed. waiting -> queued. The leader calls it on time; any worker can, at any time.
 -- KEYS: prefix
 -- ARGV: budget (jobs), check_clock (0 or 1), watch (0 or 1: the last number is wanted)
--- Returns: jobs released, µs until the next wake (-1: nobody waits; 0: more is due), how late in µs the earliest was found,
---   µs until tokens would be lost if nobody looked (-1: none would, or not wanted)
+-- Returns: jobs released, µs until the next wake (-1: no job waits; 0: more is due), how late in µs the earliest was found,
+--   µs until tokens are lost unless refill is called (-1: none are, or not wanted)
 -- include: engine, release
 
--- Wakes are instants of Redis's clock: had it gone back, they would come round too late by as much.
+-- Wakes are instants of Redis's clock: if it has gone back, they would come too late by that time.
 local CLOCK = prefix .. 'clock'
 local JUMP_US = 1000000
 local CLOCK_MS = 86400000

@@ -1,7 +1,7 @@
 -- retry: run a job again that ended without success. failed, cancelled or expired -> queued or waiting, at the end of its line.
 -- KEYS: prefix
 -- ARGV: id
--- Returns: 'unknown', 'queued' (also if it was already: this may be a repetition), 'waiting', 'failed' (its quota is spent),
+-- Returns: 'unknown', 'queued' (also if it was before: the call may be a repetition), 'waiting', 'failed' (its quota is spent),
 --   or the state of a job that cannot be run again
 -- include: engine
 
@@ -19,7 +19,7 @@ if limits then
   redis.call('HSET', key, 'rank', int(rank))
 end
 redis.call('HSET', key, 'state', 'queued')
--- Cancelled or expired on a stream, and met by no claim yet: that entry is as good as a new one, and two would start it twice.
+-- A job that was cancelled or expired on a stream and not claimed yet still has its entry there: a second one would start it twice.
 local state = 'queued'
 if redis.call('HDEL', key, 'on_stream') == 0 then state = enqueue(id, tonumber(priority), limits, line, rank) end
 flush_buckets()

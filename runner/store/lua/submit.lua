@@ -1,15 +1,15 @@
 -- submit: accept jobs. (new) -> queued, waiting or scheduled. Repeatable: the same id with the same task and arguments is the
--- job that exists; with others it is a conflict, and that job alone is not stored.
+-- existing job; with others it is a conflict, and only that job is not stored.
 -- KEYS: prefix
--- ARGV: most_backlog (-1: no cap), whole (0 or 1), behind (jobs), count (jobs), runs...
---   whole: all that are new fit under the cap or none is stored, else each as long as there is room
---   behind: new jobs of the same batch that follow in other calls
---   runs: jobs that are alike but for id and arguments, in their order: how many, then of all of them task,
+-- ARGV: most_backlog (-1: no cap), whole (0 or 1), following (jobs), count (jobs), runs...
+--   whole: 1 stores all new jobs or, if they do not fit under the cap, none; 0 stores each as long as there is room
+--   following: new jobs of the same batch in later calls
+--   runs: successive jobs that differ only in id and arguments: how many, then once for all of them task,
 --   limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us, max_wait_us (0: for ever),
 --   on_expiry ('expire' or 'fail'), then for each id, args (JSON)
 -- Returns: for each job its first state ('queued', 'waiting', 'scheduled' or 'failed'), or 'existing', 'conflict' or 'full': no room for
---   it; at the end, only if there was not room for all, how many jobs there are. Of a caller that is too old for this queue
---   'outdated', the newest format in use, the oldest allowed
+--   it; at the end, only if there was not room for all, how many jobs there are. A caller too old for this queue gets 'outdated',
+--   the newest format in use, the oldest allowed
 -- full: refused
 -- include: base, due_instants, format
 
@@ -21,7 +21,7 @@ local jobs = tonumber(count)
 local answers = {}
 local sequence
 local submitted = int(now)
-local lined = {} -- from the first that needs tokens on, in their order: ready or waiting is decided below
+local lined = {} -- the first job that needs tokens and all after it: whether they wait is decided in the second pass
 
 local unended
 local room = math.huge
@@ -30,8 +30,8 @@ if most_backlog ~= '-1' then
   unended = redis.call('ZCARD', prefix .. 'scheduled') + math.max(tonumber(redis.call('GET', prefix .. 'waiting') or 0), 0)
   for _, stream in ipairs(STREAMS) do unended = unended + redis.call('XLEN', stream) end
   room = tonumber(most_backlog) - unended
-  if whole == '1' and room < tonumber(behind) + jobs then
-    local new, at = tonumber(behind) + jobs, runs_at
+  if whole == '1' and room < tonumber(following) + jobs then
+    local new, at = tonumber(following) + jobs, runs_at
     while at <= #ARGV do
       local next_run = at + HEAD + ARGV[at] * A_JOB
       for id_at = at + HEAD, next_run - 1, A_JOB do new = new - redis.call('EXISTS', job_key(ARGV[id_at])) end

@@ -1,9 +1,9 @@
--- take: tokens for code that is no job. All buckets or none; behind those who already wait for one of them.
--- With `stand_in_line` a ticket waits like a job: when its turn has come its tokens are taken and its end is announced.
+-- take: take tokens for code without a job, of all buckets or none, and not before the jobs that already wait for one of them.
+-- With `stand_in_line` a ticket waits like a job: at its turn its tokens are taken and its end is announced.
 -- KEYS: prefix
 -- ARGV: id ("take:..."), limits ("bucket=cost;..."), line, lapse_us, stand_in_line (0 or 1), max_wait_us
---   lapse_us: what is given back lapses so long after the last sign of life; 0: nothing is
--- Returns: 'taken', 'waiting' or 'refused', µs until it could be taken (-1: unknown), the bucket that lacks, why,
+--   lapse_us: a slot lapses so long after it was last held; 0: none is taken
+-- Returns: 'taken', 'waiting' or 'refused', µs until it could be taken (-1: unknown), the bucket that lacks tokens, why,
 --   then for each bucket: tokens left, µs until the next one lands
 -- include: engine
 

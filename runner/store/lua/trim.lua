@@ -1,5 +1,5 @@
--- trim: forget dead letters older than their time to live; their job hashes have expired by themselves. And count the jobs in lines
--- anew, if those are not too many: somebody may have deleted a line by hand.
+-- trim: forget dead letters older than their time to live; their job hashes have expired by themselves. Count the jobs in lines
+-- again, unless there are too many: an operator may have deleted a line by hand.
 -- KEYS: prefix
 -- ARGV: failed_ttl_ms
 -- Returns: dead letters forgotten

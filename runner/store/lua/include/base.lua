@@ -23,7 +23,7 @@ local function cancels_key(worker) return prefix .. 'cancels:' .. worker end
 -- Fields of a job's hash, in the order of their names; false for one that it does not have.
 local function read_job(id, ...) return unpack(redis.call('HMGET', job_key(id), ...)) end
 
--- Redis takes a few thousand arguments from unpack, and a script can have more entries than that to delete.
+-- unpack passes a few thousand arguments at most, and a script can have more entries than that to delete.
 local MOST_UNPACKED = 1000
 local function delete_entries(stream, entries)
   for at = 1, #entries, MOST_UNPACKED do
@@ -36,7 +36,7 @@ end
 -- Lua prints large numbers as 1.8e+15; keys, scores and fields need all the digits.
 local function int(number) return string.format('%.0f', number) end
 
--- A job that is ready goes behind the others of its priority. `added` counts those of this call.
+-- A job that is ready goes to the end of its priority's stream. `added` counts those of this call.
 local added = { 0, 0, 0 }
 local function add_to_stream(priority, id)
   local at = (priority or 1) + 1

@@ -1,5 +1,5 @@
--- catalog: the entry of a limit in the catalog: what the code says, what overrides it, and what was in force before.
--- Instants are kept as text: the JSON encoder rounds numbers to 14 digits.
+-- catalog: the entry of a limit in the catalog: the policy of the code, an override, and the policies before.
+-- Instants are text there, because the JSON encoder rounds numbers to 14 digits.
 local MOST_PREVIOUS = 8
 local MOST_RETIMED = 5000
 
@@ -21,7 +21,7 @@ local function next_version(entry)
   return entry.versions
 end
 
--- What was in force ended at this instant; buckets written under it are refilled at its rate up to then.
+-- A policy ended at this instant: buckets written under it are refilled at its rate up to then.
 local function end_policy(entry, policy, ended)
   local old = copy_of(policy)
   old.ended_us = int(ended)
@@ -40,7 +40,7 @@ local function replace_code(entry, policy)
   entry.code = policy
 end
 
--- The code's numbers come into force again, as a version of their own.
+-- The code's policy is in force again, as a new version.
 local function end_override(entry)
   if not entry.override then return end
   end_policy(entry, entry.override, is_overridden(entry) and now or tonumber(entry.override.until_us))
@@ -49,14 +49,14 @@ local function end_override(entry)
   entry.code.version = next_version(entry)
 end
 
--- The bucket of a limit without a key is told of its new numbers at once, or it could be forgotten as full by the old ones.
--- Those of a limit with a key are told when they are next looked at.
-local function tell_bucket(name)
+-- Convert the bucket of a limit without a key to the new numbers at once: by the old ones it could expire too early. Buckets of a
+-- limit with a key are converted when they are next loaded.
+local function convert_bucket(name)
   policies[name] = nil
   if policy_of(name).key == cjson.null then load_bucket(name) end
 end
 
--- Everybody who waits at this limit looks again at once.
+-- All jobs that wait at this limit are looked at again at once.
 local function retime(name)
   local touched = 0
   for _, bucket in ipairs(redis.call('ZRANGE', prefix .. 'wakes', 0, MOST_RETIMED - 1)) do

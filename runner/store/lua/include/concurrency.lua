@@ -1,13 +1,14 @@
--- concurrency: who holds how much, in holders:<bucket> (member: cost:holder; score: the instant it lapses, NEVER for a job,
--- whose end or whose worker's lapse gives it back). `used` is the sum; the two are always changed together.
--- `notes` after a freeze: PROBE until somebody takes, then '=' and that member until it comes back; nobody else starts meanwhile.
+-- concurrency: the slots held, in holders:<bucket> (member: cost:holder; score: the instant at which it lapses, or NEVER for a job:
+-- its end, or reclaim if its worker lapses, gives the slot back). `used` is their sum; both are always changed together.
+-- `notes` after a freeze: PROBE until one holder takes a slot, then '=' and that member until the slot comes back; no other job starts
+-- until then.
 local function member_of(cost, holder) return int(cost) .. ':' .. holder end
 
 do
   local NEVER = 9007199254740991
   local PROBE = 'probe'
   local PROBE_US = 60000000
-  local LOOK_AGAIN_US = 30000000 -- what is held comes back by an event, which wakes the waiters; this is only for the unforeseen
+  local LOOK_AGAIN_US = 30000000 -- a slot that comes back wakes the waiting lines; this is for a slot that is lost
 
   local function holders_key(b) return prefix .. 'holders:' .. b.name end
 
@@ -20,7 +21,7 @@ do
     reason = 'concurrency',
     gives_back = true,
     fields = { 'used' },
-    beside = holders_key,
+    second_key = holders_key,
 
     refill = function(b)
       if b.used == 0 then return end
@@ -32,11 +33,11 @@ do
       b.taken = true
     end,
 
-    wait = function(b, cost, spoken)
+    wait = function(b, cost, reserved)
       local most = b.policy.capacity
-      if b.notes == PROBE and spoken > 0 then most = 0 end
+      if b.notes == PROBE and reserved > 0 then most = 0 end
       if b.notes and string.sub(b.notes, 1, 1) == '=' then most = 0 end
-      if b.used + spoken + math.min(cost, b.policy.capacity) <= most then return 0 end
+      if b.used + reserved + math.min(cost, b.policy.capacity) <= most then return 0 end
       local first = redis.call('ZRANGE', holders_key(b), 0, 0, 'WITHSCORES')
       return first[2] and math.min(math.max(tonumber(first[2]) - now, 1), LOOK_AGAIN_US) or LOOK_AGAIN_US
     end,
@@ -55,7 +56,7 @@ do
 
     freeze = function(b) b.notes = PROBE end,
 
-    -- A job holds as long as it runs: until then the bucket has no time to live. What lapses ends with the last to lapse.
+    -- The bucket has no time to live while a job holds a slot. Without one, it expires with the last slot that lapses.
     expires_at = function(b)
       local last = redis.call('ZRANGE', holders_key(b), -1, -1, 'WITHSCORES')
       if last[2] then return tonumber(last[2]) < NEVER and tonumber(last[2]) or nil end

@@ -1,7 +1,8 @@
--- due_instants: instants at which something becomes due, each in the sorted set of its kind; the leader is told of those it cannot know.
+-- due_instants: instants at which a line or a job becomes due, in a sorted set of each kind. The leader sleeps until the earliest it knows:
+-- a call that sets an earlier one interrupts it.
 local earliest_before, earliest_set = {}, false
 
--- Note a due instant; the leader is interrupted if it comes before all that it knows of.
+-- Call this before the instant is added to its sorted set.
 local function note_due(due, zset)
   if earliest_before[zset] == nil then
     local first = redis.call('ZRANGE', zset, 0, 0, 'WITHSCORES')

@@ -1,6 +1,6 @@
--- final_state: bring a job to its final state, keep it for its time to live, tell whoever watches it.
+-- final_state: bring a job to its final state, keep it for its time to live, announce its end to the clients that watch it.
 
--- A ticket stands in line like a job, for code that asks for tokens without one; nobody but its taker looks at it.
+-- A ticket waits in a line like a job, for code that takes tokens without a job. Only that code reads it.
 local TICKET_MS = 60000
 local function is_ticket(id) return string.sub(id, 1, 5) == 'take:' end
 
@@ -15,12 +15,12 @@ local function conclude(id, task, state, field, payload, attempt, watched, ttl_m
   local ticket = is_ticket(id)
   redis.call('PEXPIRE', key, ticket and TICKET_MS or ttl_ms)
   if watched then redis.call('PUBLISH', prefix .. 'finished', id) end
-  if ticket then return end -- no job has ended
+  if ticket then return end -- only jobs are counted as dead letters and kept in the history
   if state == 'failed' then redis.call('ZADD', prefix .. 'failed', finished, id) end
   redis.call('XADD', prefix .. 'history', 'MAXLEN', '~', history_length, '*', 'job', id, 'task', task, 'state', state, 'attempt', attempt or 0)
 end
 
--- A job that waited longer than its max_wait: expired, or a dead letter if that was asked for.
+-- End a job that waited longer than its max_wait: expired, or a dead letter if its options say so.
 local function expire(id, task, attempt, watched, on_expiry)
   if on_expiry == 'fail' then
     local text = cjson.encode({ type = 'expired', message = 'it waited longer than its max_wait' })

@@ -1,5 +1,5 @@
--- format: which versions of this library may use the queue together. `newest` is the highest format that ever worked here,
--- `oldest` the lowest beside which that may still be used.
+-- format: which versions of this library can use the queue together. `newest` is the highest format that was ever used here,
+-- `oldest` the lowest that can be used together with it.
 -- ARGV: format (of the caller)
 -- include: base
 local FORMAT = prefix .. 'format'

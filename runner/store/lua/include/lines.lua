@@ -1,5 +1,5 @@
--- lines: jobs that lack tokens wait in the line of their buckets; a line that is not empty stands at exactly one bucket,
--- in lines:waiting:<bucket> by pass (its fair share used so far); `wakes` holds when each such bucket can next serve.
+-- lines: jobs that lack tokens wait in the line of their buckets. A line that is not empty waits at exactly one bucket, in
+-- lines:waiting:<bucket> by pass (the fair share it has used); `wakes` holds the instant at which each such bucket can next serve.
 -- `window_size` bounds the released jobs of one bucket that no worker has started yet.
 local WAKES = prefix .. 'wakes'
 local HOLDS = prefix .. 'holds'
@@ -23,9 +23,8 @@ local function wake_at(bucket_name, due)
   redis.call('ZADD', WAKES, 'LT', int(due), bucket_name)
 end
 
--- Put a line that has just got its first job behind the lines already waiting for this bucket.
--- Its pass is kept within theirs, so that it neither starves nor is starved, whatever it was served elsewhere.
--- With `first_of_all` it stands at the front: it holds what it had to wait for elsewhere.
+-- Add a line to those that wait at a bucket. Its pass is kept within theirs, so that it neither starves nor is starved, however much
+-- it was served elsewhere. With `first_of_all` it is served next: it holds tokens of a scarcer bucket until then.
 local function join(line, bucket_name, wait, pass, first_of_all)
   local waiting = lines_waiting_key(bucket_name)
   local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
@@ -39,14 +38,14 @@ local function join(line, bucket_name, wait, pass, first_of_all)
   wake_at(bucket_name, now + wait)
 end
 
--- An emptied line leaves; while others wait there its pass is remembered, or one job at a time would always be first.
+-- An emptied line leaves its bucket. While others wait there its pass is kept, or a line that gets one job at a time would always be first.
 local function retire(line, bucket_name, pass)
   local waiting = lines_waiting_key(bucket_name)
   redis.call('ZREM', waiting, line)
   if redis.call('EXISTS', waiting) == 1 then redis.call('SET', pass_key(line), pass, 'PX', PASS_MS) end
 end
 
--- The need of whose bucket a line stands at; a line that is not empty stands somewhere.
+-- The need whose bucket a line waits at; a line that is not empty waits at one.
 local function place_of(line, needs)
   for i = 1, #needs do
     local need = needs[i]
@@ -61,8 +60,8 @@ local function window_is_full(needs)
   end
 end
 
--- A job whose tokens are there goes to its stream, where they are spoken for until a claim takes them;
--- a ticket takes them at once, and whoever waits for it is told.
+-- A job whose tokens are there goes to its stream; they are reserved until a claim takes them. A ticket takes them at once, and its
+-- end is announced.
 local function dispatch(id, priority, needs)
   if is_ticket(id) then
     local lapse_us, watched = read_job(id, 'lapse_us', 'watched')
@@ -79,7 +78,7 @@ local function dispatch(id, priority, needs)
   end
 end
 
--- A spent quota whose policy is to fail: its jobs end here, none waits.
+-- The first bucket of a spent quota whose policy is to fail jobs rather than let them wait; nil if there is none.
 local function exhausted(needs)
   for i = 1, #needs do
     local need = needs[i]
@@ -94,10 +93,10 @@ local function fail_exhausted(id, b)
   conclude(id, task, 'failed', 'error', text, attempt, watched, failed_ttl_ms)
 end
 
--- A ready job goes to its stream; one with limits only if nobody waits before it and all its buckets can serve it.
+-- Put a ready job on its stream; one with limits only if no job waits before it and all its buckets can serve it.
 -- Returns 'queued' (on the stream), 'waiting' (in its line) or 'failed' (its quota is spent).
 local function enqueue(id, priority, limits, line, rank)
-  -- A record that somebody damaged goes there too: the claim that meets it says so.
+  -- So does a job whose record is damaged: the claim that reads it ends it as damaged.
   if not (limits and line and rank) then
     add_to_stream(priority, id)
     return 'queued'
@@ -106,7 +105,7 @@ local function enqueue(id, priority, limits, line, rank)
   local needs = needs_of(limits)
   if redis.call('EXISTS', key) == 1 then
     waiting_more = waiting_more + redis.call('ZADD', key, int(rank), id)
-    -- A new head may be content with less than the one its bucket's wake was set for.
+    -- The wake was set for the old head of the line; the new head can need fewer tokens.
     local at = redis.call('ZRANK', key, id) == 0 and place_of(line, needs)
     if at then wake_at(at.bucket, now + wait_of(load_bucket(at.bucket), at.cost, true)) end
     return 'waiting'
@@ -138,7 +137,7 @@ local function enqueue(id, priority, limits, line, rank)
   return 'waiting'
 end
 
--- Tokens have come free before their time: those who wait may have them now.
+-- Tokens are free earlier than the wakes say: the lines that wait for them are due now.
 local function wake_waiters(needs)
   for i = 1, #needs do
     local need = needs[i]
@@ -146,15 +145,16 @@ local function wake_waiters(needs)
   end
 end
 
--- Give up what a released job was about to take.
+-- A released job does not take its tokens: they are free for others.
 local function free_reservation(needs)
   unreserve_all(needs)
   wake_waiters(needs)
 end
 
--- A line that has its turn at a scarce bucket but lacks a more plentiful one holds its place in the scarce one while it goes
--- to wait there, or it could be overtaken at each for ever. Always the scarcer is held while waiting for the less scarce, so no
--- two lines wait for each other; and only for a wait within the scarcer bucket's own pace, so that no token lies idle long.
+-- A line that has its turn at a scarce bucket and lacks tokens of a more plentiful one moves to wait there, and holds its token of the
+-- scarce one: otherwise other lines could overtake it at each of the two for ever. A line always holds the scarcer and waits for the
+-- less scarce, so no two lines wait for each other. It holds only for a wait within the scarcer bucket's own period, so no token stays
+-- unused for long.
 local function is_scarcer(b, other)
   local own, others = b.kind.gives_back and math.huge or b.policy.period_us, other.kind.gives_back and math.huge or other.policy.period_us
   if own == others then return b.name < other.name end
@@ -180,7 +180,7 @@ local function hold_for(line, needs, lacked, wait)
   return true
 end
 
--- What a line holds becomes free again, for itself first: the caller goes on to serve it, or wakes the others.
+-- Free the tokens that a line holds, and return its needs of them; nil if it holds none. The caller serves this line or wakes the others.
 local function let_go(line)
   local held = redis.call('HGET', HOLDS, line)
   if not held then return nil end
@@ -189,15 +189,15 @@ local function let_go(line)
   return needs_of(held)
 end
 
--- Take a job that is to end out of its line, and an emptied line out of the bucket it stood at. Whoever comes first there now
--- may need less. One that is on a stream stays there until a claim meets it: noted, for it must not get a second entry.
+-- Take a job that ends out of its line, and an emptied line out of the bucket it waited at. The next job or line there can need fewer
+-- tokens, so the bucket is due. A job on a stream stays there until a claim reads it: `on_stream` says that it needs no second entry.
 local function withdraw(id, limits, line)
   local key = limits and line and line_key(line)
   local rank = key and redis.call('ZRANK', key, id)
   if not rank then return redis.call('HSET', job_key(id), 'on_stream', 1) end
   waiting_more = waiting_more - redis.call('ZREM', key, id)
   local needs = needs_of(limits)
-  -- The next one need not be the head: lower priorities have turns of their own.
+  -- Not only when the head leaves: lower priorities have turns of their own.
   local at = place_of(line, needs)
   if not at then return end
   local waiting = lines_waiting_key(at.bucket)
@@ -209,7 +209,7 @@ local function withdraw(id, limits, line)
   if redis.call('EXISTS', waiting) == 1 then wake_at(at.bucket, now) end
 end
 
--- The entry of a job that has ended meanwhile leaves its stream.
+-- The entry of a job that has ended leaves its stream.
 local function leave_stream(id, needs)
   redis.call('HDEL', job_key(id), 'on_stream')
   if needs then free_reservation(needs) end

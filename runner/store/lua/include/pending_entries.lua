@@ -1,19 +1,19 @@
--- pending_entries: return a worker's pending entry. The entry leaves its stream first, and a job goes back only if it left:
--- two callers returning the same entry put one job back.
+-- pending_entries: return a worker's pending entries. The entry leaves its stream first, and the job goes back only if it did: two
+-- callers that return the same entry put one job back.
 local function pending_of(priority, worker, count)
   local answer = redis.pcall('XPENDING', STREAMS[priority + 1], GROUP, '-', '+', count, worker)
   if answer.err then return {} end
   return answer
 end
 
--- Forget a worker that holds nothing any more: a consumer removed with pending entries would orphan them.
+-- Forget a worker that holds nothing any more: removing a consumer with pending entries would orphan them.
 local function dismiss(worker_id)
   for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, worker_id) end
   redis.call('ZREM', prefix .. 'workers', worker_id)
   redis.call('DEL', worker_key(worker_id), inbox_key(worker_id), cancels_key(worker_id))
 end
 
--- The job id of an entry taken off its stream; nil if it was gone or carries none.
+-- Remove an entry from its stream. Returns its job id; nil if the entry was gone or has none.
 local function take_entry(priority, entry)
   local stream = STREAMS[priority + 1]
   local row = redis.call('XRANGE', stream, entry, entry)[1]

@@ -1,5 +1,5 @@
--- quota: a counter per calendar period. Lua knows no calendar: periods:<calendar> holds the instants at which periods begin,
--- published by the workers far ahead. Without them nothing passes.
+-- quota: a counter for each calendar period. Lua has no calendar: periods:<calendar> holds the instants at which periods begin, which
+-- the workers publish far ahead. Without them nothing starts.
 kinds.quota = {
   reason = 'quota',
   fields = { 'used', 'period' },
@@ -10,14 +10,14 @@ kinds.quota = {
     local following = redis.call('ZRANGEBYSCORE', key, '(' .. int(now), '+inf', 'LIMIT', 0, 1)[1]
     b.ends = tonumber(following)
     if not current or not following then return end
-    -- Only onwards: had Redis's clock gone back, what a period has used would be forgotten twice.
+    -- Only forward: if Redis's clock has gone back, the count of the earlier period would be forgotten twice.
     if tonumber(current) > b.period then b.used, b.period = 0, tonumber(current) end
   end,
 
-  wait = function(b, cost, spoken)
+  wait = function(b, cost, reserved)
     if not b.ends then return UNKNOWN_US end
     local p = b.policy
-    if b.used + spoken + math.min(cost, p.capacity) <= p.capacity then return 0 end
+    if b.used + reserved + math.min(cost, p.capacity) <= p.capacity then return 0 end
     return b.ends - now
   end,
 
@@ -25,7 +25,7 @@ kinds.quota = {
   refund = function(b, cost, _, since)
     if since >= b.period then b.used = math.max(b.used - cost, 0) end
   end,
-  -- What is used belongs to the period in which its start was counted.
+  -- Tokens count in the period of their start.
   settle = function(b, cost, actual, _, since)
     if since >= b.period then b.used = math.max(b.used + actual - cost, 0) end
   end,

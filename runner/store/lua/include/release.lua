@@ -5,7 +5,7 @@
 -- What a job needs, as text; false if there is no such job, nil if its key holds something else.
 local limits_of = function(id) return redis.pcall('HMGET', job_key(id), 'limits')[1] end
 
--- The line whose turn it is at a bucket: the one with the lowest pass; its pass, and whether it is alone there. nil: no line waits.
+-- The line whose turn it is at a bucket, its pass (the lowest), and whether it is alone there; nil if no line waits there.
 local function next_line(waiting)
   local first = redis.call('ZRANGE', waiting, 0, 1, 'WITHSCORES')
   return first[1], tonumber(first[2]), not first[3]
@@ -35,8 +35,8 @@ local function next_head(open, granted)
   return open.heads[2 * open.at + 1], tonumber(open.heads[2 * open.at + 2])
 end
 
--- The first job of the lower priority whose turn it is; nil if it is the head's. Turns are spread by the golden ratio: evenly over
--- any of the lines that take turns at this bucket too, as a plain every-20th would not be.
+-- The first job of the lower priority whose turn it is; nil if it is the turn of the head. The golden ratio spreads the turns evenly
+-- for each of the lines at this bucket too; a plain every-20th would not.
 local GOLDEN = 0.6180339887498949
 local MOST_TURNS = 1000000
 local least = tonumber(least_share) / 1000000
@@ -180,18 +180,18 @@ local function serve(bucket_name, budget)
   return released, now, moved_on
 end
 
--- µs until tokens of this bucket are lost, or used late, if nobody serves it: a bucket that fills up holds no more.
+-- µs until tokens of this bucket are lost, or used late, unless it is served: a full bucket holds no more.
 local GRACE_US = 50000
 local function lost_in(b, next_wake)
   if b.kind and b.kind.full_in then return math.max(b.kind.full_in(b), next_wake) end
   return next_wake + GRACE_US
 end
 
--- To look at a bucket costs more than to release one of its jobs; those that get no turn in this call come first in the next.
+-- Looking at a bucket costs more than releasing one of its jobs. Buckets that get no turn in this call come first in the next.
 local LEAST_QUANTUM = 4
 
 -- Serve the buckets that are due, each in turn and none for long. Returns how many jobs were released, the µs until the next
--- wake (-1: nobody waits; 0: more is due), how late in µs the earliest one was found, and the bucket of the next wake.
+-- wake (-1: no line waits; 0: more is due), how late in µs the earliest one was found, and the bucket of the next wake.
 local function release(budget)
   local first = redis.call('ZRANGE', WAKES, 0, 1, 'WITHSCORES')
   if not first[1] then return 0, -1, 0, nil end

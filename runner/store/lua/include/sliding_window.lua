@@ -1,5 +1,5 @@
--- sliding_window: each start is remembered until its own window has passed, in taken:<bucket> (score: instant, member: cost:holder).
--- `used` is the sum of what is remembered, `last` the latest instant; they are always changed together.
+-- sliding_window: each start is kept until its own window has passed, in taken:<bucket> (score: instant, member: cost:holder).
+-- `used` is the sum of their costs, `last` the latest instant; they are always changed together.
 -- After a freeze, for one window, starts are `period_us` apart: `next_at` is the next one, until `paced_until`.
 do
   local MOST_EXPIRED = 5000
@@ -14,7 +14,7 @@ do
     b.used, b.last = b.used + cost, math.max(b.last, at)
   end
 
-  -- Redis's clock went back: what was taken counts as taken now, or it would be remembered until the old time comes round again.
+  -- Redis's clock went back: earlier starts count as made now, or they would be kept until the clock reaches their old instants again.
   local function come_back_to_now(b)
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', taken_key(b), '(' .. int(now), '+inf')) do
       redis.call('ZADD', taken_key(b), 'XX', int(now), member)
@@ -34,9 +34,9 @@ do
   kinds.sliding_window = {
     reason = 'tokens',
     fields = { 'used', 'last', 'next_at', 'paced_until' },
-    beside = taken_key,
+    second_key = taken_key,
 
-    -- What was taken at t is free again from t + window + 1 µs on: a closed window of that length never holds both.
+    -- A token taken at t is free again from t + window + 1 µs on: no closed window of that length holds both starts.
     refill = function(b)
       if b.last > now then come_back_to_now(b) end
       local expired = redis.call('ZRANGEBYSCORE', taken_key(b), '-inf', '(' .. int(now - b.policy.window_us), 'LIMIT', 0, MOST_EXPIRED)
@@ -48,15 +48,15 @@ do
       b.was.used = b.used
     end,
 
-    wait = function(b, cost, spoken)
+    wait = function(b, cost, reserved)
       local p = b.policy
       local need = math.min(cost, p.capacity)
-      local excess = b.used + spoken + need - p.capacity
+      local excess = b.used + reserved + need - p.capacity
       if excess <= 0 then
         if now >= b.paced_until then return 0 end
-        return math.min(math.max(b.next_at - now, 0) + spoken * p.period_us, b.paced_until - now)
+        return math.min(math.max(b.next_at - now, 0) + reserved * p.period_us, b.paced_until - now)
       end
-      -- Beyond one whole window of starts (more, if the capacity was lowered), each further one waits for the same place in the next.
+      -- Starts beyond one whole window (more, if the capacity was lowered) wait for the same place in a later window.
       local windows = math.max(math.ceil((excess - math.max(b.used, p.capacity)) / p.capacity), 0)
       excess = excess - windows * p.capacity
       local offset, last = 0, now

@@ -1,6 +1,6 @@
 -- token_bucket: interval and smooth token buckets in whole credits. The same arithmetic as BucketState in limits/token_bucket.py.
 -- deficit: credits spent and not yet refilled; time: the last whole step applied. Nothing stored is a full bucket.
--- thaws: the end of a freeze not yet passed (0: none); whatever has refilled until then, one token is there at that instant.
+-- thaws: the end of a current freeze (0: none); at that instant one token is there, however much has refilled until then.
 do
   local function steps_until(b, excess)
     if excess <= 0 then return 0 end
@@ -28,7 +28,7 @@ do
     b.time, b.thaws = math.max(b.time, b.thaws), 0
   end
 
-  -- How the bucket will be when its freeze ends: what is waited for is counted from there.
+  -- The bucket as it will be at the end of its freeze: waits are computed from there.
   local function thawed(b)
     if b.thaws <= now then return b end
     local later = { deficit = b.deficit, time = b.time, thaws = b.thaws, policy = b.policy }
@@ -36,9 +36,9 @@ do
     return later
   end
 
-  -- What a refund needs to know: the smallest deficit since the take. Kept in `notes`, once anything has been given back, for three
-  -- spans of time, each as the span under way and the one before: low, since, old_low, old_since. A span begins after whatever is
-  -- taken at its first instant.
+  -- A refund needs the smallest deficit since the take. It is kept in `notes` from the first refund on, for three lengths of time,
+  -- each as the current span and the one before: low, since, old_low, old_since. A span begins after the tokens that are taken at its
+  -- first instant.
   local SPANS_US = { 1000000, 8000000, 64000000 }
   local FIELDS_A_SPAN = 4
   local NOTHING_SEEN = 9007199254740991
@@ -75,7 +75,7 @@ do
     write_notes(b, notes)
   end
 
-  -- The smallest deficit of the shortest noted time that reaches back to `since`; nil if none does.
+  -- The smallest deficit since `since`, from the shortest span that reaches back so far; nil if none does.
   local function low_since(b, since)
     if not b.notes then return nil end
     local notes = read_notes(b)
@@ -85,12 +85,12 @@ do
     end
   end
 
-  -- Credits taken at `since` were not used. Had they not been taken the bucket could have been full meanwhile, and what refilled
-  -- then would have been lost: so no more goes back than the smallest deficit since (the reflection of a path at zero), and
-  -- nothing of a step that may have begun while it was full.
+  -- Credits taken at `since` were not used. Without that take the bucket could have been full since then, and would have lost what it
+  -- refilled: so no more goes back than the smallest deficit since (the reflection of a path at zero), and nothing of a step that may
+  -- have begun while the bucket would have been full.
   local function give_credits_back(b, credits, since)
     local p = b.policy
-    -- What can have refilled meanwhile is not given a second time: true of any bucket, and exact for a start just made.
+    -- Credits that can have refilled since are not given twice: a bound for any bucket, and exact for a start just made.
     local amount = credits - math.ceil(math.max(now - since, 0) / p.step_us) * p.credits_a_step
     local low = low_since(b, since)
     if low then amount = math.max(amount, low < credits and low - p.credits_a_step or credits) end
@@ -110,9 +110,9 @@ do
 
     refill = function(b)
       b.unit = b.policy.credits_a_token
-      -- Redis's clock went back: lose at most the step under way, never freeze until the old time comes round again.
+      -- Redis's clock went back: lose at most the current step, and never wait until the clock reaches the old instant again.
       if b.deficit > 0 and b.time > now then b.time, b.changed = now, true end
-      if b.thaws > now and b.thaws > frozen_until(b) then b.thaws = now end -- released
+      if b.thaws > now and b.thaws > frozen_until(b) then b.thaws = now end -- the freeze was ended by hand
       if b.thaws > 0 and b.thaws <= now then
         thaw(b)
         b.taken = true
@@ -121,16 +121,16 @@ do
       note_low(b)
     end,
 
-    wait = function(b, cost, spoken)
+    wait = function(b, cost, reserved)
       local p = b.policy
       local need = math.min(cost, p.capacity)
       local later = thawed(b)
-      return math.max(steps_until(later, later.deficit - (p.capacity - need - spoken) * p.credits_a_token), 0)
+      return math.max(steps_until(later, later.deficit - (p.capacity - need - reserved) * p.credits_a_token), 0)
     end,
 
     take = function(b, cost) b.deficit = b.deficit + cost * b.policy.credits_a_token end,
 
-    -- For starts at `since` that never happened: counted together, as they were taken together.
+    -- Refunds of starts at the same instant are counted together, as their tokens were taken together.
     refund = function(b, cost, _, since)
       b.unused = b.unused or {}
       b.unused[since] = (b.unused[since] or 0) + cost
@@ -151,7 +151,7 @@ do
 
     freeze = function(b, until_us) b.thaws = math.max(b.thaws, until_us) end,
 
-    -- Refill at the old rate until it ended, then count the same tokens in the new credits, rounded against the spender.
+    -- Refill at the old rate until that policy ended, then express the deficit in the new credits, rounded up.
     convert = function(b, old, ended)
       if old and old.kind == 'token_bucket' then
         refill_until(b, old, math.min(ended, now))

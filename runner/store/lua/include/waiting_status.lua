@@ -1,6 +1,6 @@
--- waiting_status: what a job in a line waits for, and for how long.
+-- waiting_status: what a job in a line waits for, and how long.
 
--- Tokens that jobs ahead of place `rank` take of a bucket: those of its own line, and as many of each line it shares with.
+-- How many jobs take tokens of a bucket before the job at place `rank`: those ahead in its own line, and up to as many of each other.
 local MOST_LINES = 100
 local lengths_at = {}
 local function ahead_of(line, rank, bucket_name)
