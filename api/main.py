@@ -11,11 +11,10 @@ from fastapi import FastAPI
 from runner import Client, load_queue
 from runner.http import create_app
 
-jobs = load_queue()
-
 
 def open_client() -> Client:
-    """A client of the queue of RUNNER_QUEUE, or else of RUNNER_APP; of the queue "default" without both."""
+    """A client of the queue of RUNNER_QUEUE, or else of RUNNER_APP; of the queue "default" without both. Called when the app starts."""
+    jobs = load_queue()
     return Client(jobs.queue, settings=jobs.settings)
 
 
