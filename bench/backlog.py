@@ -118,8 +118,7 @@ async def duration_s(redis: Redis, places: Sequence[Place]) -> float:
                 pipeline.hmget(Keys(queue).job(job_id), "state", "started", "finished")
             for (_, job_id), (state, begun, finished) in zip(group, await pipeline.execute(), strict=True):
                 if state != b"succeeded":
-                    message = f"job {job_id} ended as {state}"
-                    raise RuntimeError(message)
+                    raise RuntimeError(f"job {job_id} ended as {state}")
                 starts.append(int(begun))
                 ends.append(int(finished))
     return (max(ends) - min(starts)) / MICROSECONDS

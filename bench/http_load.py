@@ -70,12 +70,10 @@ async def load(base_url: str, request: Request, *, connections: int, seconds: fl
                 await process.wait()
     results = [line.partition(" ")[2] for line in output.decode().splitlines() if line.startswith("RESULT ")]
     if not results:
-        message = f"{Path(command[0]).name} ended with status {process.returncode} and no result"
-        raise RuntimeError(message)
+        raise RuntimeError(f"{Path(command[0]).name} ended with status {process.returncode} and no result")
     served = Served(**json.loads(results[0]))
     if served.failures:
-        message = f"{served.failures} of {served.requests} requests {request.method} {request.path} failed"
-        raise RuntimeError(message)
+        raise RuntimeError(f"{served.failures} of {served.requests} requests {request.method} {request.path} failed")
     return served
 
 

@@ -58,8 +58,7 @@ class Program:
     def check(self) -> None:
         """Raise RuntimeError if it has ended; its own words are on standard error."""
         if not self.runs:
-            message = f"process {self.pid} ended with status {self._process.returncode}"
-            raise RuntimeError(message)
+            raise RuntimeError(f"process {self.pid} ended with status {self._process.returncode}")
 
     async def kill(self) -> None:
         """SIGKILL; returns once it is gone."""
@@ -88,8 +87,7 @@ async def program(name: str, *arguments: str, settings: Settings | None = None) 
         assert process.stdout is not None
         word, _, said = (await process.stdout.readline()).decode().strip().partition(" ")
         if word != "ready":
-            message = f"{name} ended before it was ready"
-            raise RuntimeError(message)
+            raise RuntimeError(f"{name} ended before it was ready")
         yield Program(process, said)
     finally:
         await _stop(process)

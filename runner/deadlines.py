@@ -7,7 +7,7 @@ from typing import Protocol, Self
 _EARLY_S = 0.001
 """An event loop may round its timers to milliseconds and so be early by one."""
 _NEVER = float("inf")
-_STOOD_STILL_S = 0.05
+_LOOP_BLOCKED_S = 0.05
 """A timer this late means that the loop stood still: what it waits for may have come meanwhile."""
 _TAKE_IN_S = 0.01
 
@@ -100,7 +100,7 @@ class Deadlines:
     def _sweep(self) -> None:
         assert self._loop is not None
         now_s = self._loop.time()
-        if now_s - self._armed_s > _STOOD_STILL_S and not self._has_forgiven:
+        if now_s - self._armed_s > _LOOP_BLOCKED_S and not self._has_forgiven:
             # A handler has blocked the loop. Replies that lie in the sockets are taken in before anything is given up.
             self._has_forgiven = True
             self._arm(now_s + _TAKE_IN_S)

@@ -100,7 +100,7 @@ class BacklogFull(StoreFull):
 
 
 class LeaseLost(RunnerError):
-    """The lease of this worker has lapsed, and Redis gave its jobs to other workers. `Worker.run` goes on under a new id."""
+    """The lease of this worker has lapsed, and Redis gave its jobs to other workers. `Worker.run` continues under a new id."""
 
 
 class InvalidOption(SubmissionRefused):

@@ -44,8 +44,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_relations(self) -> Self:
         if self.renew_s >= self.lease_s / 2:
-            message = f"renew_s={self.renew_s:g} must be under half of lease_s={self.lease_s:g}, or one lost renewal costs the lease"
-            raise ValueError(message)
+            raise ValueError(
+                f"renew_s={self.renew_s:g} must be under half of lease_s={self.lease_s:g}, or one lost renewal costs the lease"
+            )
         return self
 
     @property

@@ -13,7 +13,7 @@ from runner.http.server import serve
 async def main() -> None:
     stopping, orders = asyncio.Event(), await standard_input()
     serving = asyncio.create_task(
-        serve(load_settings(), QUEUE, port=0, on_started=lambda url: print("ready", url, flush=True), stopping=stopping)
+        serve(QUEUE, settings=load_settings(), port=0, on_started=lambda url: print("ready", url, flush=True), stopping=stopping)
     )
     await asyncio.wait([serving, asyncio.create_task(orders.read())], return_when=asyncio.FIRST_COMPLETED)
     stopping.set()

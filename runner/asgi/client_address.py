@@ -7,7 +7,7 @@ from typing import Any
 from runner.errors import ConfigurationError
 
 UNIX = "unix"
-"""Stands for a proxy that connects through a unix socket, and has no address."""
+"""Name for a proxy that connects through a unix socket, and has no address."""
 
 _Address = IPv4Address | IPv6Address
 _SUBSCRIBER_BITS = 64

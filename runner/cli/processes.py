@@ -146,7 +146,7 @@ async def _work(runner: Runner, server: str, *, as_json: bool) -> None:
     if as_json:
         say_json({"event": "stopped", "worker": worker.id, "signed_off": not worker.state.is_enlisted})
     else:
-        left = "what it held is taken back when its lease lapses" if worker.state.is_enlisted else "nothing is left behind"
+        left = "other workers run its jobs once its lease lapses" if worker.state.is_enlisted else "nothing is left behind"
         say(f"worker stopped; {left}")
 
 
@@ -176,7 +176,9 @@ async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_j
             say(f"listening on {url}")
 
     options = {} if build is None else {"build": build}
-    await _serve_api(runner.settings, runner.queue, host=host, port=port, on_started=listening, on_signal=signals.received, **options)
+    await _serve_api(
+        runner.queue, settings=runner.settings, host=host, port=port, on_started=listening, on_signal=signals.received, **options
+    )
 
 
 async def _develop(runner: Runner, server: str, host: str, port: int) -> None:

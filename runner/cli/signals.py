@@ -54,6 +54,8 @@ class Signals:
 
 
 def _end_process(patience_s: float) -> None:
-    log.error("the process did not end within %g s of a signal and is ended now; what it held goes on when its lease lapses", patience_s)
+    log.error(
+        "the process did not end within %g s of a signal and is ended now; other workers run its jobs once its lease lapses", patience_s
+    )
     logging.shutdown()
     os._exit(1)

@@ -43,7 +43,7 @@ OPTIONS = {
     "hash-max-listpack-value": "1024",  # a small job's arguments fit: its hash stays one compact block
 }
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("runner")
 
 
 class EmbeddedServer:

@@ -16,9 +16,9 @@ _BACKLOG = 2048
 
 
 async def serve(
-    settings: Settings,
     queue: str = "default",
     *,
+    settings: Settings | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
     on_started: Callable[[str], object] = lambda _: None,

@@ -62,7 +62,7 @@ def stopping(status: JobStatus) -> str | None:
 
 def attempts(status: JobStatus) -> str:
     """How many attempts there were, and what became of those that did not count."""
-    counts = ((status.failures, "failed"), (status.crashes, "lost with a worker"), (status.throttled, "told to wait by the provider"))
+    counts = ((status.failures, "failed"), (status.crashes, "lost with a worker"), (status.throttled, "throttled by the provider"))
     parts = ", ".join(f"{count} {word}" for count, word in counts if count)
     return f"{status.attempt}, of these {parts}" if parts else str(status.attempt)
 

@@ -110,7 +110,7 @@ class Actors:
                 await self._store.reconcile(self._worker, (), leave=True)
                 self.has_signed_off = True
         except (StoreUnavailable, TimeoutError):
-            log.warning("Redis is away; what this worker still held is taken back when its lease lapses")
+            log.warning("Redis is away; other workers run the jobs of this one once its lease lapses")
 
     async def _end_attempts(self) -> None:
         """Stop what still runs. An attempt that goes on keeps its slot under the next lease, if there is one."""

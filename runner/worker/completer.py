@@ -10,7 +10,7 @@ from runner.jobs import Outcome
 from runner.store import Claims, FinishAnswer, fitting
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.log_throttle import LogThrottle
-from runner.worker.retry import RETRY_S
+from runner.worker.redis_pause import RETRY_S
 
 log = logging.getLogger("runner")
 

@@ -94,7 +94,7 @@ class Executor:
         """Wait for a thread that goes on, and show its attempt as overdue meanwhile."""
         if not call.is_running:
             return
-        log.warning("a plain function goes on past its time-out or cancellation; its slot stays taken until it returns")
+        log.warning("a plain function is still running after its time-out or cancellation, and keeps its slot until it returns")
         attempt = asyncio.current_task()
         assert attempt is not None, "attempts are tasks"
         self._waiting_for_thread.add(attempt)

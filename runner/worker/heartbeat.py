@@ -10,7 +10,7 @@ from runner.errors import LeaseLost, StoreUnavailable
 from runner.store import LeaseStore
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.log_throttle import LogThrottle
-from runner.worker.retry import RETRY_S
+from runner.worker.redis_pause import RETRY_S
 from runner.worker.stuck_attempts import StuckAttempts
 
 log = logging.getLogger("runner")

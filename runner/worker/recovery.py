@@ -9,7 +9,7 @@ from runner.errors import StoreUnavailable
 from runner.jobs import Priority, StartedJob
 from runner.store import Claimed, Claims, HeldEntry
 from runner.worker.active_jobs import ActiveJobs
-from runner.worker.retry import RETRY_S
+from runner.worker.redis_pause import RETRY_S
 
 log = logging.getLogger("runner")
 

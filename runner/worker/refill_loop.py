@@ -8,7 +8,7 @@ from runner.errors import StoreUnavailable
 from runner.store import Duties
 from runner.worker.duties import BLOCKED_S, DutyTable, StartDue
 from runner.worker.log_throttle import LogThrottle
-from runner.worker.retry import RETRY_S
+from runner.worker.redis_pause import RETRY_S
 
 log = logging.getLogger("runner")
 

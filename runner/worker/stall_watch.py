@@ -47,7 +47,7 @@ class StallWatch:
                 frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the one way to see another thread's stack
                 stack = "".join(traceback.format_stack(frame)) if frame else "(no stack)"
                 log.warning(
-                    "the event loop has stood still for over %g s; make this call async or the task a plain function:\n%s",
+                    "the event loop was blocked for over %g s; make this call async or the task a plain function:\n%s",
                     self._stall_s,
                     stack,
                 )

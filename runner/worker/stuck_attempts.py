@@ -34,7 +34,7 @@ class StuckAttempts:
             before, overdue = overdue, set(self._active_jobs.overdue_jobs(self._executor.overdue))
             stuck = before & overdue
             for job in stuck - logged:
-                log.warning("job %s (%s) goes on though it was told to stop; its slot stays taken until it ends", job.id, job.task)
+                log.warning("job %s (%s) is still running after it was asked to stop, and keeps its slot until it ends", job.id, job.task)
             logged = stuck
             self.jobs = tuple(stuck)
             self.slots = len(stuck) + self._active_jobs.confirmed_and_running + self._active_jobs.leftover

@@ -13,7 +13,7 @@ from runner.client import Publication, Runner
 from runner.clock import monotonic_s
 from runner.connection import redis_url
 from runner.errors import LeaseLost, StoreUnavailable
-from runner.store import FORMAT, JobStore, LeaseStore, refuse_unfit_server
+from runner.store import FORMAT, FinishAnswer, JobStore, LeaseStore, refuse_unfit_server
 from runner.worker.abandon import abandon
 from runner.worker.actors import Actors
 from runner.worker.executor import Executor
@@ -64,7 +64,7 @@ class Worker:
         return WorkerState(
             slots=self._settings.concurrency,
             leader="" if self._actors is None else self._actors.refill_loop.leader,
-            accepted=0 if self._actors is None else self._actors.completer.counts["accepted"],
+            accepted=0 if self._actors is None else self._actors.completer.counts[FinishAnswer.accepted],
             is_working=self._working.is_set(),
             is_enlisted=self._is_enlisted,
             is_stopped=self._stopped.is_set(),
@@ -117,7 +117,7 @@ class Worker:
                 if self._stopping.is_set():
                     log.warning("%s while it was stopping; others run its jobs", error)
                 else:
-                    log.error("%s; going on under a new id", error)
+                    log.error("%s; continuing under a new id", error)
 
     async def _enlist(self, store: JobStore, publication: Publication) -> None:
         self._is_enlisted = True  # also if the reply is lost

@@ -60,8 +60,7 @@ def remove(guard: Guard, tree: Path) -> None:
     path = tree / guard.file
     text = path.read_text()
     if (times := text.count(guard.text)) != 1:
-        message = f"found {times} times in {guard.file}: {guard.text.strip()!r}"
-        raise ValueError(message)
+        raise ValueError(f"found {times} times in {guard.file}: {guard.text.strip()!r}")
     path.write_text(text.replace(guard.text, guard.without))
 
 

@@ -44,7 +44,7 @@ async def serving(settings: Settings, queue: str) -> AsyncIterator[Service]:
     """The service through real sockets; stopped at the end, and its error is the test's."""
     started = asyncio.get_running_loop().create_future()
     stopping = asyncio.Event()
-    task = asyncio.create_task(serve(settings, queue, port=0, on_started=started.set_result, stopping=stopping), name="service")
+    task = asyncio.create_task(serve(queue, settings=settings, port=0, on_started=started.set_result, stopping=stopping), name="service")
     await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         await task

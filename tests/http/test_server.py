@@ -30,7 +30,7 @@ from runner.http import server
 from runner import load_settings
 server._GRACE_S = 600
 started = lambda url: open(sys.argv[3], "w").write(url)
-asyncio.run(server.serve(load_settings(redis_url=sys.argv[1]), sys.argv[2], port=0, on_started=started))
+asyncio.run(server.serve(sys.argv[2], settings=load_settings(redis_url=sys.argv[1]), port=0, on_started=started))
 """
 """A service that would wait ten minutes for its last requests, so that one which ends within a test has not waited for them."""
 
@@ -85,14 +85,14 @@ def test_no_answer_waits_for_an_acknowledgement_on_either_loop(new_loop: Callabl
 
 async def test_a_port_in_use_is_an_error_of_the_call(service: Service, app: Runner) -> None:
     with pytest.raises(OSError, match="in use"):
-        await serve(app.settings, app.queue, port=int(service.url.rpartition(":")[2]))
+        await serve(app.queue, settings=app.settings, port=int(service.url.rpartition(":")[2]))
 
 
 async def test_without_any_redis_to_use_the_call_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RUNNER_REDIS_URL", raising=False)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match="RUNNER_REDIS_URL"):
-        await serve(load_settings(), port=0)
+        await serve(settings=load_settings(), port=0)
 
 
 async def test_an_address_of_version_six_is_served(app: Runner) -> None:
@@ -102,7 +102,9 @@ async def test_an_address_of_version_six_is_served(app: Runner) -> None:
         pytest.skip("this machine has no ::1")
     started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     stopping = asyncio.Event()
-    task = asyncio.create_task(serve(app.settings, app.queue, host="::1", port=0, on_started=started.set_result, stopping=stopping))
+    task = asyncio.create_task(
+        serve(app.queue, settings=app.settings, host="::1", port=0, on_started=started.set_result, stopping=stopping)
+    )
     async with httpx.AsyncClient(trust_env=False) as http:
         assert (await http.get(f"{await started}/healthz")).status_code == 200
     stopping.set()

@@ -142,7 +142,7 @@ async def test_a_worker_says_whether_it_could_sign_off(start: Start, private_ser
     worker.send_signal(signal.SIGTERM)
 
     said = await output(worker)
-    assert ("nothing is left behind" in said, "what it held is taken back when its lease lapses" in said) == (is_there, not is_there)
+    assert ("nothing is left behind" in said, "other workers run its jobs once its lease lapses" in said) == (is_there, not is_there)
     assert worker.returncode == 0
 
 

@@ -164,7 +164,7 @@ async def test_a_handler_that_ignores_its_cancellation_is_said_to_be_stopping(
 
     status = await stopping(app, job.id)
     assert status.cancel_requested is (by == "cancel")
-    await eventually(lambda: f"job {job.id} (deaf) goes on though it was told to stop" in caplog.text)
+    await eventually(lambda: f"job {job.id} (deaf) is still running after it was asked to stop" in caplog.text)
     assert "its slot stays taken" in " ".join(await app.client.explain(status))
     release.set()
     assert await job.result(timeout=5) == "done"

@@ -130,4 +130,4 @@ def _item(task: str, handle: JobHandle[Any], status: JobStatus | None, base: str
 
 
 def _conflict(job_id: str) -> Problem:
-    return Problem("id-conflict", f"job {job_id!r} exists with another task or other arguments: choose another id")
+    return Problem("id-conflict", f"job {job_id!r} exists with another task or other arguments; choose another id")
