@@ -48,6 +48,8 @@ class Proxy:
         self._trickles = False
         self._refuses = False
         self._listener: asyncio.Server | None = None
+        self._accepting: set[asyncio.Future[None]] = set()
+        self._is_over = False
         self.passed: Counter[str] = Counter()
         self.lost_replies = 0
         self.held_commands = 0
@@ -59,13 +61,14 @@ class Proxy:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._is_over = True
         if self._listener is not None:
             self._listener.close()
         self.cut_connections()
         self._release.set()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._accepting, return_exceptions=True)
 
     # One command
 
@@ -127,6 +130,15 @@ class Proxy:
         self._passable.set()
 
     async def _accept(self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
+        over = asyncio.get_running_loop().create_future()
+        self._accepting.add(over)
+        try:
+            await self._link(client_in, client_out)
+        finally:
+            over.set_result(None)
+            self._accepting.discard(over)
+
+    async def _link(self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
         try:
             if self._refuses:
                 raise ConnectionRefusedError
@@ -135,6 +147,9 @@ class Proxy:
             client_out.transport.abort()
             return
         link = _Link(client_out, server_out)
+        if self._is_over:
+            link.cut()
+            return
         self._links.add(link)
         tasks = [
             asyncio.create_task(self._forward(link, client_in)),
