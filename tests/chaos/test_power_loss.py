@@ -17,7 +17,7 @@ from runner.store.job_store import JobStore
 from tests import invariants
 from tests.app_internals import store_of
 from tests.conftest import OWN_KINDS, connect
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_S, eventually
 from tests.recovery import Recovery
 from tests.servers import Server
 from tests.store.builders import enlist, interval, job, succeeded
@@ -119,7 +119,7 @@ async def all_end(server: Server, names: list[str]) -> None:
         worker = await crew.start(app)
         lost = [name for name, state in zip(names, await states(store_of(app), names), strict=True) if state == "unknown"]
         await store_of(app).submit([submission(int(name[1:])) for name in lost])
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             for name in names:
                 assert (await app.client.wait(name)).state == "succeeded"
         try:

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from runner.http.bodies import MAX_BATCH_BYTES, MAX_BYTES
 from runner.http.problem_kinds import KINDS
+from tests.eventually import PATIENCE_S
 from tests.http.conftest import Service
 from tests.leftovers import keys_of
 
@@ -183,7 +184,7 @@ async def begin(service: Service, length: int, body: bytes) -> tuple[asyncio.Str
 
 async def test_a_length_beyond_the_limit_is_refused_before_the_body_comes(service: Service) -> None:
     reader, writer = await begin(service, MAX_BYTES + 1, b"")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert b" 413 " in await reader.readline()
     writer.close()
     await writer.wait_closed()
@@ -196,7 +197,7 @@ async def test_a_body_that_never_ends_is_no_error_of_the_service(service: Servic
         writer.close()
         await writer.wait_closed()
     service.stopping.set()
-    await asyncio.wait({service.task}, timeout=5)
+    await asyncio.wait({service.task}, timeout=PATIENCE_S)
     assert service.task.done()
     assert caplog.text == ""
 

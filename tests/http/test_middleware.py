@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from runner import Limit, Quota, Runner, SlidingWindow, TokenBucket
 from runner.asgi import Rule, by_api_key, by_client_address, by_header, by_user
 from tests.app_internals import publish, store_of
+from tests.eventually import PATIENCE_S
 from tests.http.metered import metered, passed, serving_metered, statuses
 from tests.http.uvicorn_server import serving
 from tests.leftovers import keys_of
@@ -86,7 +87,7 @@ async def test_the_answer_comes_before_the_body(redis_url: str, queue: str) -> N
         assert await statuses(http, 2) == [200, 200]
         reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             status_line = await reader.readline()
         writer.close()
         await writer.wait_closed()

@@ -13,6 +13,7 @@ import pytest
 from bench.http_load import Request, load
 from bench.scenarios.http import POST, service
 from tests.conftest import OWN_KINDS
+from tests.eventually import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +25,7 @@ def bench(*arguments: str) -> dict[str, Any]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=10 * PATIENCE_S,
     )
     assert finished.returncode == 0, finished.stderr
     document: dict[str, Any] = json.loads(finished.stdout)

@@ -16,6 +16,7 @@ from bench.peers.command import QUICK
 from bench.peers.measure import Rate, drained, throttled
 from bench.peers.process import PeerFailed
 from tests.conftest import OWN_KINDS
+from tests.eventually import PATIENCE_S
 from tests.servers import Server
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ async def test_a_peer_that_goes_wrong_is_told(url: str, fault: str, words: str, 
 
 def peers(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bench", "peers", *arguments, "--server", OWN_KINDS[0]]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10 * PATIENCE_S, check=False)
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from runner.store.job_store import JobStore
 from runner.store.keys import Keys
 from runner.store.permissions import REHEARSAL
 from tests.conftest import OWN_KINDS
+from tests.eventually import PATIENCE_S
 from tests.servers import Server
 from tests.topologies import Cluster, SentinelSet, slot_of
 
@@ -154,7 +155,7 @@ async def test_keys_that_are_forbidden_are_named_with_every_command(server: Serv
 
 
 async def test_who_may_not_listen_is_told_and_does_not_wait_for_ever(server: Server) -> None:
-    async with Client(QUEUE, redis_url=with_user(server, "-subscribe")) as client, asyncio.timeout(5):
+    async with Client(QUEUE, redis_url=with_user(server, "-subscribe")) as client, asyncio.timeout(PATIENCE_S):
         for _ in range(2):
             with pytest.raises(NotPermitted, match="subscribe"):
                 await client.wait("any")

@@ -11,7 +11,7 @@ from runner import Backoff, Runner, TokenBucket, UnknownJob
 from runner.errors import AlreadyFinished, JobCancelled
 from runner.store.keys import Keys
 from tests import invariants
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_S, eventually
 from tests.recovery import Recovery
 from tests.worker.conftest import Crew, MakeApp, state_of
 
@@ -36,7 +36,7 @@ async def test_a_running_handler_sees_its_cancellation_at_once_though_renewals_a
     await begun.wait()
 
     await job.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await seen.wait()
     with pytest.raises(JobCancelled):
         await job.result(timeout=5)

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from runner import JobFailed, Runner, StoreUnavailable, UnknownJob
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_S, eventually
 from tests.pace import Pace
 from tests.proxy import Proxy
 from tests.servers import Server
@@ -114,11 +114,11 @@ async def test_a_waiter_learns_that_redis_is_away_and_one_after_it_works_again(p
         return "done"
 
     job = await work.with_options(delay=1).submit()
-    asked = asyncio.create_task(job.wait(timeout=30))
+    asked = asyncio.create_task(job.wait(timeout=2 * PATIENCE_S))
     await eventually(lambda: _is_watched(private_server.url, job.id))
     private_server.kill()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(StoreUnavailable):
             await asked
     private_server.start()
