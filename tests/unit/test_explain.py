@@ -77,7 +77,11 @@ def test_a_job_without_a_token_is_told_limit_rate_tokens_place_time_and_what_to_
             ["(1/s, overridden until 09:00:00 UTC: no reason given; the code says 10/s, burst 20)"],
         ),
         (waiting("gone", "unpublished", eta_s=None), stands(PAY), ["for a worker that declares gone: no worker has published this limit"]),
-        (waiting("pay", "tokens", attempt=2, throttled=1, crashes=1), stands(PAY), ["2, of these 1 lost with a worker, 1 told to wait"]),
+        (
+            waiting("pay", "tokens", attempt=2, throttled=1, crashes=1),
+            stands(PAY),
+            ["2, of these 1 lost with a worker, 1 throttled by the provider"],
+        ),
     ],
 )
 def test_each_reason_has_its_sentence(status: JobStatus, limit: LimitStatus, said: list[str]) -> None:
