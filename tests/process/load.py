@@ -88,7 +88,7 @@ async def work_goes_on(app: App, producer: Producer) -> None:
 
 
 def kept_their_leases(crew: Crew) -> bool:
-    return not any("going on under a new id" in worker.log for worker in crew.all)
+    return not any("continuing under a new id" in worker.log for worker in crew.all)
 
 
 async def settled(server: Place, app: App, accepted: list[str], *, most_runs: int, limits: Sequence[TokenBucket] = (METERED,)) -> None:

@@ -38,7 +38,7 @@ async def test_a_handler_that_blocks_its_loop_for_two_leases_loses_no_job_to_the
 
     assert app.runs() == dict.fromkeys(ids, 1)
     assert {(await app.runner.client.status(job_id)).crashes for job_id in ids} == {0}
-    assert any("the event loop has stood still" in worker.log and "time.sleep(seconds)" in worker.log for worker in crew.all)
+    assert any("the event loop was blocked" in worker.log and "time.sleep(seconds)" in worker.log for worker in crew.all)
     await eventually(lambda: clean(app, redis, queue, ids))
 
 

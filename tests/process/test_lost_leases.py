@@ -54,7 +54,7 @@ async def test_jobs_of_a_stopped_worker_move_and_it_is_refused_when_it_goes_on(
     await eventually(lambda: clean(app, redis, queue, ids))
     attempts = {ending.job: ending.attempt for ending in await invariants.endings_of(redis, queue)}
     assert {attempts[job_id] for job_id in held} == {2}
-    assert "going on under a new id" in frozen.log
+    assert "continuing under a new id" in frozen.log
     await other.kill()
     more = await app.submit(app.nap, range(10, 15))
     await final(redis, queue, more)

@@ -81,7 +81,7 @@ async def test_a_handler_that_blocks_the_loop_for_two_leases_runs_once_and_is_na
 
     assert runs == dict.fromkeys(range(5), 1)
     assert {(await job.status()).crashes for job in jobs} == {0}
-    stalls = [record.getMessage() for record in caplog.records if "stood still" in record.getMessage()]
+    stalls = [record.getMessage() for record in caplog.records if "was blocked" in record.getMessage()]
     assert len(stalls) == 1
     assert "time.sleep(2)" in stalls[0]
     assert rival.settings.lease_s == 1
