@@ -37,14 +37,16 @@ class Executor:
         A cancellation is raised again, and nothing is recorded unless the task's time-out was over before.
         """
         attempt = enter(job)
-        task = self._tasks.get(job.task)
-        if task is None:
+        registered = self._tasks.get(job.task)
+        if registered is None:
             text = f"this worker has no task {job.task!r} (it has: {', '.join(self._tasks) or 'none'})"
             record(self._outcomes.failed(attempt, "unknown_task", text))
-        elif task.definition.is_async:
-            record(await self._perform(attempt, task.definition, task.definition.function))
+            return
+        task = registered.definition
+        if task.is_async:
+            record(await self._perform(attempt, task, task.function))
         else:
-            await self._execute_in_thread(attempt, task.definition, record)
+            await self._execute_in_thread(attempt, task, record)
 
     def close(self) -> None:
         """Let the threads go; a busy one ends when its function returns."""
@@ -69,8 +71,8 @@ class Executor:
 
     async def _perform(self, attempt: Attempt, task: TaskDefinition, function: Callable[..., Awaitable[Any]]) -> Outcome:
         """What the attempt comes to. Raises only what ends it from outside."""
-        policy = task.policy
-        deadline = None if policy.timeout_s is None else self._deadlines.within(policy.timeout_s)
+        timeout_s = task.policy.timeout_s
+        deadline = None if timeout_s is None else self._deadlines.within(timeout_s)
         try:
             call = function(**task.arguments.decode(attempt.job.args))
             if deadline is None:
@@ -87,7 +89,7 @@ class Executor:
             if _is_from_outside(error):
                 raise
             if isinstance(error, TimeoutError) and deadline is not None and deadline.expired:
-                return self._outcomes.raised(attempt, task, error, f"took longer than its time-out of {policy.timeout_s:g} s")
+                return self._outcomes.raised(attempt, task, error, f"took longer than its time-out of {timeout_s:g} s")
             return self._outcomes.raised(attempt, task, error, text_of(error))
 
     async def _until_returned(self, call: ThreadCall) -> None:
