@@ -107,7 +107,8 @@ class Claimer:
         last_seen = self._recovery.last_seen()
         look = Look.yes if self._is_time_to_look() else Look.if_idle
         request = ClaimRequest(free, owed=self._owed, look=look)
-        held, claimed = await self._store.wait_and_claim(self._worker, request, last_seen, block_s=self._store.settings.block_s)
+        seen = [entry for _, entry in last_seen]
+        held, claimed = await self._store.wait_and_claim(self._worker, request, seen, block_s=self._store.settings.block_s)
         self._recovery.note_read(held, last_seen)
         return claimed
 

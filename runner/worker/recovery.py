@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from runner.clock import monotonic_s
 from runner.errors import StoreUnavailable
@@ -14,6 +14,10 @@ from runner.worker.redis_pause import RETRY_S
 log = logging.getLogger("runner")
 
 
+EntryId = tuple[int, int]
+"""An entry's id as numbers, which sort in the order of the stream: milliseconds and a count."""
+
+
 class Recovery:
     """The entries one worker has seen, those it must claim explicitly, and the comparison of its books with those of Redis."""
 
@@ -21,7 +25,7 @@ class Recovery:
         self._store = store
         self._worker = worker
         self._active_jobs = active_jobs
-        self._last_seen = [b"0-0"] * len(Priority)
+        self._last_seen: list[tuple[EntryId, bytes]] = [((0, 0), b"0-0")] * len(Priority)
         self._reconcile_due_s = monotonic_s() + store.settings.lease_s
         self.redelivered: list[HeldEntry] = []
         """Entries that a claim after a read has skipped; they are to be claimed explicitly."""
@@ -31,22 +35,22 @@ class Recovery:
         """Held during reconcile and while a suspect runs. The leader must not start jobs then: reconcile would give them back as
         unknown, and a suspect must run alone."""
 
-    def last_seen(self) -> list[bytes]:
+    def last_seen(self) -> list[tuple[EntryId, bytes]]:
         """The latest entry of each stream that this worker has seen."""
         return list(self._last_seen)
 
-    def note_read(self, entries: Sequence[HeldEntry], last_seen: Sequence[bytes]) -> None:
+    def note_read(self, entries: Sequence[HeldEntry], last_seen: Sequence[tuple[EntryId, bytes]]) -> None:
         """A read returned these entries; the claim sent along with it has skipped those that are not newer than `last_seen`."""
         # Delivered again after the group was recreated: these ids are older than the last one seen, so the claim skipped them.
         # Another worker may be running them, and while they are pending here Redis would take them from it.
-        self.redelivered = [entry for entry in entries if _id_of(entry[1]) <= _id_of(last_seen[entry[0]])]
-        self._note_seen(entries)
+        self.redelivered = [entry for entry in entries if self._note_seen(entry) <= last_seen[entry[0]][0]]
 
     def note_claimed(self, claimed: Claimed) -> None:
         """A claim has returned: what it started has been seen, and so has its suspect, which waits here until it can run alone."""
-        self._note_seen(claimed.jobs)
+        for job in claimed.jobs:
+            self._note_seen(job)
         if claimed.suspect is not None and claimed.suspect not in self.suspects:
-            self._note_seen([claimed.suspect])
+            self._note_seen(claimed.suspect)
             self.suspects.append(claimed.suspect)
 
     def take_redelivered(self) -> list[HeldEntry]:
@@ -85,12 +89,10 @@ class Recovery:
         self.suspects.clear()
         return given_back
 
-    def _note_seen(self, entries: Iterable[HeldEntry | StartedJob]) -> None:
-        for priority, entry, *_ in entries:
-            self._last_seen[priority] = max(self._last_seen[priority], entry, key=_id_of)
-
-
-def _id_of(entry: bytes) -> tuple[int, int]:
-    """An entry's id as numbers, which sort in the order of the stream: milliseconds and a count."""
-    milliseconds, _, number = entry.partition(b"-")
-    return int(milliseconds), int(number)
+    def _note_seen(self, entry: HeldEntry | StartedJob) -> EntryId:
+        """Its id. Parsed once: this runs twice for every job."""
+        milliseconds, _, number = entry[1].partition(b"-")
+        entry_id = int(milliseconds), int(number)
+        if entry_id > self._last_seen[entry[0]][0]:
+            self._last_seen[entry[0]] = entry_id, entry[1]
+        return entry_id

@@ -77,8 +77,8 @@ GUARDS = (
     Guard(
         "entries delivered again are claimed by name",
         "runner/worker/recovery.py",
-        "if _id_of(entry[1]) <= _id_of(",
-        "if False and str(",
+        "if self._note_seen(entry) <= last_seen[entry[0]][0]",
+        "if self._note_seen(entry) < (0, 0)",
         "tests/worker/test_faults.py::test_entries_delivered_again_to_a_small_worker_are_left_to_the_one_that_runs_them",
     ),
     # Lost workers
