@@ -2,13 +2,15 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow test-all test-pythons test-topologies faults chaos mutate-guards check types test-unit format openapi bench clean
+.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-topologies faults chaos mutate-guards check types pyright test-unit format openapi bench sbom hashes clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 BOTH := RUNNER_TEST_SERVER=valkey,redis
 TESTER ?= pytest
 READY := .venv/.ready
+TOOLS := build/tools/.ready
+EXTRAS := http cli embedded httpx
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,9 +43,12 @@ test-all: $(READY) ## Both
 test-pythons: $(READY) ## The tests of units, workers and the service on each other Python that is supported and found here
 	$(BIN)/python -m tests.pythons $(TESTER)
 
+test-lowest: $(READY) ## The same on this Python with the lowest versions of all dependencies
+	$(BIN)/python -m tests.pythons --lowest $(TESTER)
+
 test-topologies: $(READY) ## The tests of scripts, workers and processes on Sentinel, on a cluster and behind TLS
 	RUNNER_TEST_SERVER=valkey-sentinel,valkey-cluster,redis-sentinel,redis-cluster,redis-tls \
-		$(BIN)/python -m pytest -n auto tests/store tests/worker tests/process/test_worker_crashes.py tests/process/test_cli.py
+		$(BIN)/python -m $(TESTER) -n auto tests/store tests/worker tests/process/test_worker_crashes.py tests/process/test_cli.py
 
 faults: $(READY) ## Every fault of docs/reliability.md, and the table of how long recovery took
 	@mkdir -p build && rm -f build/faults.jsonl
@@ -64,8 +69,11 @@ check: $(READY) ## Format, lint, types and fast tests, under a minute
 types: $(READY)
 	$(BIN)/mypy
 
+pyright: $(READY) ## What pyright sees of the public types, as mypy does in `make check` (needs npx)
+	npx --yes pyright@1.1.414 --pythonpath $(BIN)/python
+
 test-unit: $(READY)
-	$(BIN)/python -m pytest -q -n 2 tests/unit
+	$(BIN)/python -m pytest -q -n 2 -m "not slow" tests/unit
 
 format: $(READY) ## Format the code and fix what the linter can fix
 	$(BIN)/ruff format .
@@ -76,6 +84,21 @@ openapi: $(READY) ## Write the contract of the service to api/openapi.json
 
 bench: $(READY) ## Measure on this machine
 	$(BIN)/python -m bench
+
+sbom: $(TOOLS) ## The bill of materials of an installation with all extras, build/sbom.cdx.json (CycloneDX)
+	rm -rf build/installed
+	$(PYTHON) -m venv --without-pip build/installed
+	build/tools/bin/python -m pip --python build/installed/bin/python install --quiet --disable-pip-version-check -c constraints.txt '.[all]'
+	build/tools/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml -o build/sbom.cdx.json build/installed/bin/python
+
+hashes: $(TOOLS) ## The hashes of all that an installation with all extras takes, build/requirements.txt, for pip's --require-hashes
+	build/tools/bin/pip-compile --quiet --generate-hashes $(EXTRAS:%=--extra %) -c constraints.txt --strip-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options -o build/requirements.txt pyproject.toml
+
+$(TOOLS): constraints.txt
+	$(PYTHON) -m venv --clear build/tools
+	build/tools/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt cyclonedx-bom pip-tools
+	@touch $@
 
 clean: ## Remove .venv, caches and build output (the data in .runner/ stays)
 	rm -rf .venv .bench build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

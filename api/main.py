@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 
 from runner import Client, load_queue
-from runner.http import create_app
+from runner.http import Authorize, create_app
 
 
 def open_client() -> Client:
@@ -18,9 +18,9 @@ def open_client() -> Client:
     return Client(jobs.queue, settings=jobs.settings)
 
 
-def build(open_client: Callable[[], Client], stopping: asyncio.Event | None = None) -> FastAPI:
+def build(open_client: Callable[[], Client], stopping: asyncio.Event | None = None, *, authorize: Authorize | None = None) -> FastAPI:
     """The app of the queue that `open_client` connects to; see `create_app`."""
-    return create_app(open_client, stopping)
+    return create_app(open_client, stopping, authorize=authorize)
 
 
 app = build(open_client)

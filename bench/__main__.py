@@ -12,12 +12,44 @@ from bench.presentation import command as plot
 from bench.results import save
 from bench.run import Conditions, report
 from bench.scenario import Scenario
-from bench.scenarios import drain, enqueue, floor, http, latency, memory, multi_limit, recovery, scale, throttle
+from bench.scenarios import (
+    commands,
+    drain,
+    enqueue,
+    fairness,
+    floor,
+    hostile,
+    http,
+    imports,
+    latency,
+    memory,
+    multi_limit,
+    recovery,
+    scale,
+    script_time,
+    throttle,
+)
 from tests.servers import REDIS, VALKEY
 
 SCENARIOS = {
     module.SCENARIO.name: module.SCENARIO
-    for module in (enqueue, drain, multi_limit, scale, latency, throttle, http, recovery, memory, floor)
+    for module in (
+        enqueue,
+        drain,
+        multi_limit,
+        scale,
+        latency,
+        throttle,
+        commands,
+        fairness,
+        http,
+        recovery,
+        memory,
+        imports,
+        floor,
+        script_time,
+        hostile,
+    )
 }
 
 

@@ -11,7 +11,7 @@ from bench.program import Program, workers
 from bench.redis_load import RedisLoad
 from bench.scenario import Repetition
 from bench.workload import QUEUE, build
-from runner import Runner, Settings, Submission, TokenBucket
+from runner import Runner, Settings, Submission
 from runner.clock import MICROSECONDS
 from runner.jobs.job import Priority
 from runner.store.keys import Keys
@@ -21,7 +21,6 @@ _AT_ONCE = 1_000
 _SAMPLE = 32
 _SLOWEST_JOBS_PER_S = 200
 _LEAST_TIMEOUT_S = 30.0
-_UNUSED = TokenBucket("metered", rate="1/s")
 
 Place = tuple[str, str]
 """Where a job is: its queue and its id."""
@@ -80,7 +79,7 @@ async def submit(settings: Settings, backlog: Backlog) -> list[Place]:
     places: list[Place] = []
     queues = _queues(backlog)
     for number, queue in enumerate(queues):
-        app = build(queue, settings, _UNUSED)
+        app = build(queue, settings)
         for jobs in prepared(app, backlog, range(number, backlog.jobs, len(queues))):
             places += [(queue, handle.id) for handle in await app.submit_many(jobs)]
         await app.close()

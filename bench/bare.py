@@ -10,8 +10,8 @@ import hiredis
 from runner import Settings, Submission
 from runner.jobs.job import Ending, Outcome, StartedJob
 from runner.store import ClaimRequest, scripts
+from runner.store.claimed import claimed
 from runner.store.job_store import JobStore
-from runner.store.replies import claimed
 
 _RECEIVE_BYTES = 1 << 16
 

@@ -17,6 +17,7 @@ wrk.method = %s
 wrk.path = %s
 wrk.body = %s
 wrk.headers["Content-Type"] = "application/json"
+if %s ~= "" then wrk.headers["Authorization"] = "Bearer " .. %s end
 done = function(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format('\\nRESULT {"requests": %%d, "duration_s": %%f, "p50_ms": %%f, "p99_ms": %%f, "failures": %%d}\\n',
@@ -28,11 +29,12 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The same request over and over."""
+    """The same request over and over. `key` is sent as `Authorization: Bearer`."""
 
     method: str
     path: str
     body: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ async def load(base_url: str, request: Request, *, connections: int, seconds: fl
     """Raises RuntimeError if anything failed: a refusal is fast, and no figure. wrk takes whole seconds only."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         if generator and seconds >= 1:
-            script.write(_SCRIPT % (_lua(request.method), _lua(request.path), _lua(request.body)))
+            script.write(_SCRIPT % tuple(map(_lua, (request.method, request.path, request.body, request.key, request.key))))
             script.flush()
             command = [generator, "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--latency", "-s", script.name, base_url]
         else:

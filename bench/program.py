@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from bench.workload import UNUSED
 from runner import Settings, TokenBucket
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _STOP_TIMEOUT_S = 10.0
-_UNUSED = TokenBucket("metered", rate="1/s")
 
 
 class Program:
@@ -94,15 +94,15 @@ async def program(name: str, *arguments: str, settings: Settings | None = None) 
 
 
 @asynccontextmanager
-async def workers(queues: Sequence[str], settings: Settings, metered: TokenBucket = _UNUSED) -> AsyncIterator[list[Program]]:
+async def workers(
+    queues: Sequence[str], settings: Settings, metered: TokenBucket = UNUSED, every_s: float = 1.0
+) -> AsyncIterator[list[Program]]:
     """A worker for each of these queues, all ready to go; stopped at the end, each with what it holds given back."""
+    numbers = (metered.rate, str(metered.capacity), str(every_s))
     async with AsyncExitStack() as stack:
         async with asyncio.TaskGroup() as group:
             starting = [
-                group.create_task(
-                    stack.enter_async_context(program("worker", queue, metered.rate, str(metered.capacity), settings=settings))
-                )
-                for queue in queues
+                group.create_task(stack.enter_async_context(program("worker", queue, *numbers, settings=settings))) for queue in queues
             ]
         yield [ready.result() for ready in starting]
 

@@ -3,8 +3,33 @@
 The names that most programs need. All errors are in `runner.errors`, the middleware in `runner.asgi`, the HTTP API in `runner.http`.
 """
 
-from runner.client import Client, Control, JobHandle, JobRequest, Runner, Task, load_queue
+import logging
+
+from runner.access import Actor, ApiKey, AuditLine, Principal, Scope, acting
+from runner.client import (
+    ApiKeys,
+    AsyncTask,
+    BlockingApiKeys,
+    BlockingClient,
+    BlockingControl,
+    BlockingHandle,
+    BlockingRawResult,
+    BlockingRunner,
+    BlockingTask,
+    CallersClient,
+    Client,
+    Control,
+    JobHandle,
+    JobRequest,
+    NewKey,
+    PlainTask,
+    RawResult,
+    Runner,
+    Task,
+    load_queue,
+)
 from runner.errors import (
+    ClientClosed,
     ConfigurationError,
     JobFailed,
     RateLimited,
@@ -19,12 +44,14 @@ from runner.jobs import (
     Backoff,
     JobContext,
     JobError,
+    JobEvent,
     JobOptions,
     JobStatus,
     State,
     Submission,
     TaskOptions,
     TaskSpec,
+    TaskStatus,
     current_job,
 )
 from runner.limits import (
@@ -35,25 +62,46 @@ from runner.limits import (
     Override,
     Pause,
     Quota,
+    Reset,
     SlidingWindow,
     TokenBucket,
     raise_rate_limited,
 )
+from runner.logs import guard_logs
+from runner.plain_text import escape_logs
 from runner.settings import Settings, load_settings
 from runner.store import Finding, Level, WorkerStatus
 from runner.worker import Worker, WorkerState
 
+guard_logs(logging.getLogger("runner"))
+escape_logs(logging.getLogger("runner"))
+
 __all__ = [
     "Acceptance",
+    "Actor",
+    "ApiKey",
+    "ApiKeys",
+    "AsyncTask",
+    "AuditLine",
     "Backoff",
+    "BlockingApiKeys",
+    "BlockingClient",
+    "BlockingControl",
+    "BlockingHandle",
+    "BlockingRawResult",
+    "BlockingRunner",
+    "BlockingTask",
     "BucketStatus",
+    "CallersClient",
     "Client",
+    "ClientClosed",
     "Concurrency",
     "ConfigurationError",
     "Control",
     "Finding",
     "JobContext",
     "JobError",
+    "JobEvent",
     "JobFailed",
     "JobHandle",
     "JobOptions",
@@ -62,12 +110,18 @@ __all__ = [
     "Level",
     "Limit",
     "LimitStatus",
+    "NewKey",
     "Override",
     "Pause",
+    "PlainTask",
+    "Principal",
     "Quota",
     "RateLimited",
+    "RawResult",
+    "Reset",
     "Runner",
     "RunnerError",
+    "Scope",
     "Settings",
     "SlidingWindow",
     "State",
@@ -78,11 +132,13 @@ __all__ = [
     "Task",
     "TaskOptions",
     "TaskSpec",
+    "TaskStatus",
     "TokenBucket",
     "UnknownJob",
     "Worker",
     "WorkerState",
     "WorkerStatus",
+    "acting",
     "current_job",
     "load_queue",
     "load_settings",

@@ -1,6 +1,14 @@
-"""The program behind `python -m runner`."""
+"""The program behind `python -m runner` and the command `runner`."""
 
-from runner.cli import main
+import sys
+
+from runner.errors import MissingExtra
+
+try:
+    from runner.cli import main
+except MissingExtra as error:
+    sys.stderr.write(f"runner: {error}\n")
+    sys.exit(2)
 
 if __name__ == "__main__":
     main()

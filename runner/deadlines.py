@@ -2,7 +2,7 @@
 
 import asyncio
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 _EARLY_S = 0.001
 """An event loop may round its timers to milliseconds and so be early by one."""
@@ -28,15 +28,15 @@ class Deadline:
 
     __slots__ = ("_cancelling", "_deadlines", "_task", "at_s", "expired")
 
-    def __init__(self, deadlines: "Deadlines", at_s: float) -> None:
+    def __init__(self, deadlines: "Deadlines", at_s: float, task: asyncio.Task[Any] | None = None) -> None:
         self._deadlines = deadlines
-        self._task: asyncio.Task[object] | None = None
+        self._task = task
         self._cancelling = 0
         self.at_s = at_s
         self.expired = False
 
     def __enter__(self) -> Self:
-        self._task = task = asyncio.current_task()
+        self._task = task = self._task or asyncio.current_task()
         assert task is not None, "a deadline needs a task that it can cancel"
         self._cancelling = task.cancelling()
         self._deadlines.watch(self)
@@ -64,23 +64,26 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._open: set[Bounded] = set()
-        self.overdue: set[asyncio.Task[object]] = set()
+        self.overdue: set[asyncio.Task[Any]] = set()
         """Tasks that are past their deadline, and go on."""
         self._armed_s = _NEVER
         self._has_forgiven = False
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def within(self, seconds: float) -> Deadline:
-        """A deadline so many seconds from now. Use it at once, in the task that awaits."""
-        return self.until(asyncio.get_running_loop().time() + seconds)
+    def within(self, seconds: float, task: asyncio.Task[Any] | None = None) -> Deadline:
+        """A deadline so many seconds from now. Use it at once, in the task that awaits, which is `task` if that is given."""
+        loop = asyncio.get_running_loop()
+        return self._of(loop, loop.time() + seconds, task)
 
     def until(self, at_s: float) -> Deadline:
         """The same, at an instant of the loop's clock."""
-        loop = asyncio.get_running_loop()
+        return self._of(asyncio.get_running_loop(), at_s, None)
+
+    def _of(self, loop: asyncio.AbstractEventLoop, at_s: float, task: asyncio.Task[Any] | None) -> Deadline:
         if loop is not self._loop:
             self._loop, self._armed_s, self._timer = loop, _NEVER, None
-        return Deadline(self, at_s)
+        return Deadline(self, at_s, task)
 
     def watch(self, deadline: Bounded) -> None:
         """Expire it once its time is over, unless `unwatch` comes first."""

@@ -9,6 +9,10 @@ class ConfigurationError(RunnerError):
     """A setting, a limit or a task declaration that can never work."""
 
 
+class MissingExtra(ConfigurationError, ImportError):
+    """A package that this installation lacks; the message has the pip line that installs it."""
+
+
 class IncompatibleVersion(ConfigurationError):
     """This version of the library cannot work alongside another one that uses the queue."""
 
@@ -23,8 +27,23 @@ class UnknownTask(SubmissionRefused):
     """No worker has published a task of this name on this queue."""
 
 
+class TaskServed(RunnerError):
+    """The task cannot be removed from the catalog while a live worker serves it."""
+
+
+class IncompleteCatalog(SubmissionRefused):
+    """The catalog lacks what it takes to submit this task by name: its entry cannot be read, or a limit that it uses is missing.
+
+    Other tasks are not affected. A worker of the task that starts puts it right; then the same submission is accepted.
+    """
+
+
 class InvalidArguments(SubmissionRefused):
     """The arguments do not fit the task's signature."""
+
+
+class ArgumentsTooLarge(InvalidArguments):
+    """More bytes of arguments than `max_args_bytes` allows."""
 
 
 class InvalidJobId(SubmissionRefused):
@@ -51,6 +70,10 @@ class CannotRetry(RunnerError):
     """A job that has not ended, or has succeeded, cannot be run again."""
 
 
+class NoResult(RunnerError):
+    """The job has no result: it has not ended, or it ended without one."""
+
+
 class JobNotSuccessful(RunnerError):
     """The job ended without a result."""
 
@@ -69,6 +92,14 @@ class JobExpired(JobNotSuccessful):
 
 class StoreUnavailable(RunnerError, ConnectionError):
     """Redis cannot be reached, or cannot serve now; the same call may succeed later."""
+
+
+class StillUnavailable(StoreUnavailable, TimeoutError):
+    """The time of a wait was over while Redis was away: the job may have ended, or its turn may have come."""
+
+
+class ClientClosed(RunnerError):
+    """The client was closed before this call, or while it waited; it opens no connection again."""
 
 
 class AccessRefused(StoreUnavailable):
@@ -111,11 +142,48 @@ class StartOutOfRange(InvalidOption):
     """A delay or a start time that no job can have."""
 
 
+class AttemptDefeated(RunnerError):
+    """A dead letter for a reason of the runner's own. The name of the class is the type of the job's error."""
+
+
+class ResultTooLarge(AttemptDefeated):
+    """The handler returned more than is kept: store it elsewhere and return where it is."""
+
+
+class InvalidResult(AttemptDefeated):
+    """What the handler returned does not fit its return annotation, or would arrive changed; or a result is not of the type it is read as."""
+
+
+class NeedsDiffer(AttemptDefeated):
+    """The job's buckets are others each time its arguments are read: a validator reads a clock, or chooses at random."""
+
+
+class OutcomeError(AttemptDefeated):
+    """What became of the attempt could not be worked out, because of what the handler returned or raised."""
+
+
+class ClaimRefused(AttemptDefeated):
+    """Redis refused to start the job, by itself too, or its id is no text: the message says which."""
+
+
+class OutcomeRefused(AttemptDefeated):
+    """Redis refused to record how the attempt ended, because of its numbers, of the job's record or of a bucket: the message says which."""
+
+
+class ResultUndeliverable(AttemptDefeated):
+    """The result could not be sent to Redis, again and again, while smaller ones arrived."""
+
+
+class InternalError(AttemptDefeated):
+    """A defect of the worker ended the attempt; its log has the traceback."""
+
+
 class RateLimited(RunnerError):
     """Raised by a handler whose provider said wait: no job starts under this limit until then, and this job goes back to its place in line.
 
-    limit: the name of a limit of the task; may be left out if the task has just one. retry_after: seconds, a timedelta,
-    a response with headers, or None for a response that did not say.
+    limit: the name of a limit of the task; may be left out if the task has just one. retry_after: whatever says when to come back:
+    seconds, a timedelta, a datetime with a time zone, the text of a header, a response, headers, a JSON body, an error that holds one of
+    these; None if the provider did not say.
     """
 
     def __init__(self, limit: str | None = None, *, retry_after: object = None) -> None:
@@ -140,3 +208,23 @@ class TakeRefused(RunnerError):
 
 class UnknownLimit(SubmissionRefused):
     """No limit of this name on this queue, or none that the task uses."""
+
+
+class Unauthenticated(RunnerError):
+    """Nobody knows who asks: there is no key, or it is unknown, mistyped, expired or revoked. was_sent: whether there is one."""
+
+    def __init__(self, text: str, *, was_sent: bool = True) -> None:
+        super().__init__(text)
+        self.was_sent = was_sent
+
+
+class Forbidden(RunnerError):
+    """The key of the caller does not give this right. scope: the one that is missing; empty if a restriction of the key is in the way."""
+
+    def __init__(self, text: str, scope: str = "") -> None:
+        super().__init__(text)
+        self.scope = scope
+
+
+class UnknownKey(RunnerError, LookupError):
+    """No key of this id on this queue."""

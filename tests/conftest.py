@@ -10,8 +10,10 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from runner import logs
 from tests import pace as pacing
 from tests.leftovers import immortal_keys, keys_of, stray_tasks
+from tests.named import check_names
 from tests.recovery import Recovery, append_report, faults_of, measured_by, unmeasured
 from tests.selection import arrange
 from tests.servers import REDIS, REDIS62, VALKEY, Server, binary
@@ -54,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    check_names(items)
     arrange(items, {*SERVERS, *OWN_KINDS} - {SERVERS[0], OWN_KINDS[0]}, TOPOLOGIES)
     for item in items:
         faults_of(item)  # a marker that says nothing is an error, whatever is selected
@@ -171,6 +174,20 @@ def fault_repeats(request: pytest.FixtureRequest) -> int:
     """How many times as often a random fault is to be injected; more than 1 in the long form."""
     repeats: int = request.config.getoption("--fault-repeats")
     return repeats
+
+
+@pytest.fixture(autouse=True)
+def lost_lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
+    """What logging has raised, which the program swallows: a line that cannot be formatted is a fault, unless a test wants it."""
+    lost, note = list[BaseException](), logs._note
+
+    def noted(error: BaseException) -> None:
+        lost.append(error)
+        note(error)
+
+    monkeypatch.setattr(logs, "_note", noted)
+    yield lost
+    assert not lost
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,12 @@ async def starts_of(redis: Redis, queue: str) -> list[Start]:
     """The log of starts, in order."""
     entries = await command(redis, "XRANGE", Keys(queue).starts, "-", "+")
     starts = [
-        Start(fields[b"job"].decode(), int(fields[b"now"]), _costs(fields[b"limits"].decode()), int(fields[b"attempt"]))
+        Start(
+            fields[b"job"].decode(errors="backslashreplace"),
+            int(fields[b"now"]),
+            _costs(fields[b"limits"].decode()),
+            int(fields[b"attempt"]),
+        )
         for _, fields in entries
     ]
     return sorted(starts, key=lambda start: start.at_us)
@@ -42,7 +47,12 @@ async def endings_of(redis: Redis, queue: str) -> list[Ending]:
     """The log of outcomes, in order. It is cut to about `history_length`: set that to more than the jobs there are."""
     entries = await command(redis, "XRANGE", Keys(queue).history, "-", "+")
     return [
-        Ending(fields[b"job"].decode(), fields[b"state"].decode(), int(fields[b"attempt"]), int(entry.partition(b"-")[0]) * 1000)
+        Ending(
+            fields[b"job"].decode(errors="backslashreplace"),
+            fields[b"state"].decode(),
+            int(fields[b"attempt"]),
+            int(entry.partition(b"-")[0]) * 1000,
+        )
         for entry, fields in entries
     ]
 

@@ -22,6 +22,10 @@ from tests.starts import Starts
 __all__ = ["Record", "began", "endings_of", "starts_of", "violations"]
 
 _PAGE = 500
+
+_EMPTY_AT_REST = ("line:", "lines:", "cancels:", "claims:", "waiting:", "holders:")
+_NOT_THERE_AT_REST = frozenset({"scheduled", "records", "wakes", "wakes:before", "retimes", "expiring"})
+
 _MEMORY_SLACK_BYTES = 256 * 1024
 """Room for what a server keeps for itself: hash tables it has not shrunk yet, a client's buffers."""
 
@@ -98,12 +102,15 @@ async def left_behind(redis: Redis, queue: str, live: Collection[str] = ()) -> l
     found += [f"worker {name} lives and is not enlisted" for name in set(live) - enlisted]
     for key in await keys_of(redis, queue):
         name = key.removeprefix(keys.prefix)
-        if name.startswith(("line:", "lines:", "cancels:")) or name in {"scheduled", "holds"}:
+        if name.startswith(_EMPTY_AT_REST) or name in _NOT_THERE_AT_REST:
             found.append(f"{name} is not empty")
         if name.startswith("bucket:"):
-            reserved, released = await command(redis, "HMGET", key, "reserved", "released")
+            reserved, released, plans = await command(redis, "HMGET", key, "reserved", "released", "claims")
             if int(reserved or 0) or int(released or 0):
                 found.append(f"{name} has {int(released)} jobs with {int(reserved)} credits reserved")
+            claims, aside, until_us = map(int, (plans or b"0 0 0").split())
+            if claims or (aside and until_us > await _now_us(redis)):
+                found.append(f"{name} has {claims} claims, and {aside} tokens are set aside")
     found += [f"{key} has no time to live" for key in await immortal_keys(redis, queue) if key != keys.starts]
     return found
 
@@ -111,8 +118,7 @@ async def left_behind(redis: Redis, queue: str, live: Collection[str] = ()) -> l
 async def untrue(redis: Redis, queue: str, job_ids: Iterable[str]) -> list[str]:
     """I7, status is true: jobs `running` under a lease that has lapsed, or ended without an accepted outcome that says so."""
     keys, wrong = Keys(queue), []
-    seconds, micros = await command(redis, "TIME")
-    leases = await command(redis, "ZRANGEBYSCORE", keys.workers, int(seconds) * 1_000_000 + int(micros), "+inf")
+    leases = await command(redis, "ZRANGEBYSCORE", keys.workers, await _now_us(redis), "+inf")
     accepted = {(ending.job, ending.attempt, ending.state) for ending in await endings_of(redis, queue)}
     for job_id, record in (await records_of(redis, queue, job_ids)).items():
         if record.state == "running" and record.worker.encode() not in leases:
@@ -181,6 +187,11 @@ async def records_of(redis: Redis, queue: str, job_ids: Iterable[str]) -> dict[s
                 int(failures or 0) + int(throttled or 0),
             )
     return found
+
+
+async def _now_us(redis: Redis) -> int:
+    seconds, micros = await command(redis, "TIME")
+    return int(seconds) * 1_000_000 + int(micros)
 
 
 async def _consumers(redis: Redis, stream: str) -> list[tuple[str, int]]:

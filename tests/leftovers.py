@@ -9,7 +9,15 @@ from redis.asyncio import Redis
 KEYS_WITHOUT_TTL = (
     "format",
     "limits",
-    "tasks",
+    "keys",
+    "keys:used",  # a field goes with its key
+    "audit",  # cut to about 100,000 lines
+    "specs",
+    "catalog",
+    "seen",
+    "serving",
+    "unserved",  # gone with the last job that waits for a worker
+    "unserved:*",
     "workers",
     "stream:*",
     "seq",
@@ -21,11 +29,15 @@ KEYS_WITHOUT_TTL = (
     "history",
     "nudge",
     "waiting",  # one number
-    "holds",  # gone with its last line
-    "expiring",  # gone with its last job; `expire` takes out those that have ended
+    "waiting:*",  # gone with the last line of the limit
+    "retimes",  # gone with the last page
+    "wakes:before",  # the same
+    "records",  # a line's field goes with the line
+    "claims:*",  # gone with its last claim
+    "expiring",  # gone with the last that waits
 )
-HELD_FOREVER = 2**53 - 1
-"""The instant at which a job's slot lapses: never, it comes back when the job ends or its worker is found lost."""
+HELD_BY_JOBS = 2**52
+"""The scores of jobs' slots begin here: they do not lapse, but come back when the job ends or its worker is found lost."""
 FINAL_STATES = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 
@@ -50,10 +62,12 @@ async def _may_stay(redis: Redis, key: str, queue: str) -> bool:
         state = await redis.hget(key, "state")
         return _text(state or b"") not in FINAL_STATES
     kind, _, bucket = name.partition(":")
+    if kind in {"bucket", "holders", "taken"} and await redis.exists(f"runner:{{{queue}}}:claims:{bucket}"):
+        return True  # what claims wait for is known as long as they do
     if kind in {"bucket", "holders"}:
         # A slot is held as long as its job runs; what only lapses must not stay longer than that.
         last = await redis.zrange(f"runner:{{{queue}}}:holders:{bucket}", -1, -1, withscores=True)
-        return bool(last) and int(last[0][1]) == HELD_FOREVER
+        return bool(last) and int(last[0][1]) >= HELD_BY_JOBS
     return any(fnmatchcase(name, pattern) for pattern in KEYS_WITHOUT_TTL)
 
 
@@ -67,4 +81,4 @@ async def stray_tasks() -> list[str]:
 
 
 def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value

@@ -2,10 +2,12 @@
 
 async with Proxy(server.url) as proxy:      # clients use proxy.url
     proxy.lose_reply_of("EVALSHA", sha)     # executed; instead of its reply the connection ends
+    proxy.throttle(500_000)                 # a line of 4 Mbit/s each way, which all connections share
     proxy.black_hole(); proxy.heal()        # a network that falls silent and comes back: what was sent arrives late
 """
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
@@ -13,6 +15,10 @@ from typing import Self
 from urllib.parse import urlsplit
 
 CHUNK = 65536
+_TICK_S = 0.01
+_LEAST_PIECE = 512
+SMALL_BUFFER = 8_192
+"""For a throttled line: otherwise a proxy swallows megabytes before it passes them on, and to the client no line seems slow."""
 
 
 class _Link:
@@ -30,11 +36,37 @@ class _Link:
             writer.transport.abort()
 
 
-class Proxy:
-    """Passes bytes between clients and the server at `url`; what it does besides is told by its methods."""
+class _Line:
+    """One direction of a slow line. Those who use it at the same time take turns, piece by piece."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self) -> None:
+        self.bytes_per_s = 0.0
+        self._turn = asyncio.Lock()
+        self._free_s = 0.0
+
+    @property
+    def piece(self) -> int:
+        return max(int(self.bytes_per_s * _TICK_S), _LEAST_PIECE)
+
+    async def carry(self, size: int) -> None:
+        """Return when a piece of this size has reached the other end."""
+        async with self._turn:
+            if not self.bytes_per_s:
+                return
+            now_s = asyncio.get_running_loop().time()
+            self._free_s = max(self._free_s, now_s) + size / self.bytes_per_s
+            await asyncio.sleep(self._free_s - now_s)
+
+
+class Proxy:
+    """Passes bytes between clients and the server at `url`; what it does besides is told by its methods.
+
+    `buffer_bytes`: about how much it takes in of a connection before it has passed it on.
+    """
+
+    def __init__(self, url: str, *, buffer_bytes: int | None = None) -> None:
         self._target = urlsplit(url)
+        self._buffer_bytes = buffer_bytes
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._condition: Callable[[bytes], bool] | None = None
@@ -47,16 +79,23 @@ class Proxy:
         self._delay_s = 0.0
         self._trickles = False
         self._refuses = False
+        self._there, self._back = _Line(), _Line()
         self._listener: asyncio.Server | None = None
         self._accepting: set[asyncio.Future[None]] = set()
         self._is_over = False
         self.passed: Counter[str] = Counter()
+        self.carried = 0
+        """Bytes that came through to the server."""
         self.lost_replies = 0
         self.held_commands = 0
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        bound = socket.socket()
+        if self._buffer_bytes:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_bytes)  # those it accepts have the same
+        bound.bind(("127.0.0.1", 0))
+        self._listener = await asyncio.start_server(self._accept, sock=bound, limit=self._buffer_bytes or CHUNK)
         self.url = f"redis://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}/0"
         return self
 
@@ -112,6 +151,10 @@ class Proxy:
         """Every command and every reply takes so long; 0 is prompt again."""
         self._delay_s = seconds
 
+    def throttle(self, bytes_per_s: float) -> None:
+        """All connections together carry so much each way; 0 is no bound."""
+        self._there.bytes_per_s = self._back.bytes_per_s = bytes_per_s
+
     def trickle(self, *, on: bool = True) -> None:
         """Everything passes one byte at a time."""
         self._trickles = on
@@ -125,7 +168,8 @@ class Proxy:
         self._passable.clear()
 
     def heal(self) -> None:
-        """The end of delays, trickling, refusals and of the black hole."""
+        """The end of delays, throttling, trickling, refusals and of the black hole."""
+        self.throttle(0)
         self._delay_s, self._trickles, self._refuses = 0.0, False, False
         self._passable.set()
 
@@ -184,7 +228,8 @@ class Proxy:
                 self._late = None
                 self.held_commands += 1
                 await self._release.wait()
-            await self._pass(command, link.server)
+            await self._pass(command, link.server, self._there)
+            self.carried += len(command)
         if not link.server.transport.is_closing() and link.server.can_write_eof():
             link.server.write_eof()
 
@@ -197,14 +242,18 @@ class Proxy:
                 link.cut()
                 return
             if not link.frozen:
-                await self._pass(reply, link.client)
+                await self._pass(reply, link.client, self._back)
 
-    async def _pass(self, data: bytes, to: asyncio.StreamWriter) -> None:
+    async def _pass(self, data: bytes, to: asyncio.StreamWriter, line: _Line) -> None:
         if self._delay_s:
             await asyncio.sleep(self._delay_s)
-        await self._passable.wait()
-        pieces = [data[at : at + 1] for at in range(len(data))] if self._trickles else [data]
-        for piece in pieces:
+        at = 0
+        while at < len(data):
+            length = 1 if self._trickles else line.piece if line.bytes_per_s else len(data)
+            piece, at = data[at : at + length], at + length
+            if line.bytes_per_s:
+                await line.carry(len(piece))
+            await self._passable.wait()
             if not to.is_closing() and to not in self._ended:
                 to.write(piece)
             if self._trickles:

@@ -2,6 +2,7 @@
 
 Each has an environment of its own under build/. MODULE runs the tests, pytest or
 tests.again. With `--record` the table of docs/compatibility.md tells which ones passed; only what is in it may be claimed.
+With `--lowest` they run on this Python with the lowest versions of all dependencies, those of constraints-lowest.txt.
 """
 
 import argparse
@@ -20,14 +21,19 @@ DOCUMENT = ROOT / "docs" / "compatibility.md"
 HEADER = "| Python | tested as | tests |\n|---|---|---|\n"
 ALL, SOME = "all", "of units, workers and the service"
 FOLDERS = ("tests/unit", "tests/worker", "tests/http")
-INPUTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
+TESTED = ROOT / "constraints.txt"
+LOWEST = ROOT / "constraints-lowest.txt"
+INPUTS = (ROOT / "pyproject.toml", TESTED, LOWEST)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.pythons", description=__doc__)
     parser.add_argument("--record", action="store_true", help="write the table of docs/compatibility.md")
+    parser.add_argument("--lowest", action="store_true", help="on this Python with the lowest versions of all dependencies")
     parser.add_argument("module", nargs="?", default="pytest", help="what runs the tests")
     arguments = parser.parse_args()
+    if arguments.lowest:
+        return 0 if tests_pass("lowest", Path(sys.executable), arguments.module, versions(TESTED) | versions(LOWEST)) else 1
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     passed, failed = {own: f"| {own} | {platform.python_version()} | {ALL} |"}, []
     for version in claimed():
@@ -35,7 +41,7 @@ def main() -> int:
             continue
         if (python := interpreter_of(*map(int, version.split(".")))) is None:
             print(f"Python {version}: NOT RUN, it is not installed here", flush=True)
-        elif tests_pass(version, python, arguments.module):
+        elif tests_pass(f"python{version}", python, arguments.module, versions(TESTED)):
             passed[version] = f"| {version} | {version_of(python)} | {SOME} |"
         else:
             failed.append(version)
@@ -50,14 +56,21 @@ def claimed() -> list[str]:
     return [found[1] for text in classifiers if (found := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", text))]
 
 
-def tests_pass(version: str, python: Path, module: str) -> bool:
-    """Run the tests in an environment of this version, made when there is none or what it installs has changed."""
-    folder = ROOT / "build" / f"python{version}"
+def versions(constraints: Path) -> dict[str, str]:
+    """The lines of a file of constraints by the package's name."""
+    lines = [line for line in constraints.read_text().splitlines() if line and not line.startswith("#")]
+    return {line.partition("==")[0]: line for line in lines}
+
+
+def tests_pass(name: str, python: Path, module: str, constraints: dict[str, str]) -> bool:
+    """Run the tests in an environment of this name, made when there is none or what it installs has changed."""
+    folder = ROOT / "build" / name
     own, ready = folder / "bin" / "python", folder / ".ready"
-    print(f"Python {version}: {python}", flush=True)
+    print(f"{name}: {python}", flush=True)
     if not ready.exists() or ready.stat().st_mtime < max(path.stat().st_mtime for path in INPUTS):
         subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
-        install = [str(own), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", "constraints.txt", "-e", ".[dev]"]
+        (chosen := folder / "constraints.txt").write_text("\n".join(constraints.values()) + "\n")
+        install = [str(own), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(chosen), "-e", ".[dev]"]
         subprocess.run(install, cwd=ROOT, check=True)
         ready.touch()
     tests = [str(own), "-m", module, "-q", "-n", "auto", "-m", "not slow", "-o", f"cache_dir={folder / 'cache'}", *FOLDERS]

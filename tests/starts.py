@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
-from runner.limits.quota import period_of
+from runner.limits.calendar import period_of
+
+_MOST_INTERVALS = 100
 
 
 @dataclass
@@ -38,20 +40,26 @@ class Starts:
         assert isinstance(policy, Concurrency)
         return self._most_at_once() - policy.capacity
 
-    def _excess_of_smooth(self, policy: TokenBucket) -> int:
+    def _excess_of_smooth(self, policy: TokenBucket, more: int = 0) -> int:
+        """As if the capacity was so much `more`."""
         # In one pass: with X = tokens so far * I - R * t, a window's excess over C + R * W / I is the rise of X within it.
-        worst, lowest = -policy.capacity * policy.every_us, None
+        capacity = policy.capacity + more
+        worst, lowest = -capacity * policy.every_us, None
         for taken, cost, at_us in zip(accumulate(self.costs), self.costs, self.at_us, strict=True):
             before = (taken - cost) * policy.every_us - policy.refill * at_us
             lowest = before if lowest is None else min(lowest, before)
-            worst = max(worst, before + cost * policy.every_us - lowest - policy.capacity * policy.every_us)
+            worst = max(worst, before + cost * policy.every_us - lowest - capacity * policy.every_us)
         return -(-worst // policy.every_us)
 
     def _excess_of_interval(self, policy: TokenBucket) -> int:
-        worst = -policy.capacity
+        """Exact for windows of up to `_MOST_INTERVALS`, as each pair of starts is one; of longer ones those far beyond the bound are found."""
+        worst = self._excess_of_smooth(policy, more=policy.refill - 1)
+        longest_us = policy.every_us * _MOST_INTERVALS
         for first, start_us in enumerate(self.at_us):
             taken = 0
             for last in range(first, len(self.at_us)):
+                if self.at_us[last] > start_us + longest_us:
+                    break
                 taken += self.costs[last]
                 if last + 1 == len(self.at_us) or self.at_us[last + 1] != self.at_us[last]:
                     worst = max(worst, taken - bound(policy, self.at_us[last] - start_us))

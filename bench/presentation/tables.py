@@ -37,6 +37,18 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
         "worker_cpu_us_per_start": "worker µs/start",
         "redis_cpu_us_per_start": "Redis µs/start",
     },
+    "fairness": {
+        "jain_index": "Jain index",
+        "part_p50_percent": "part of several limits p50, %",
+        "least_part_percent": "least part, %",
+        "single_least_part_percent": "of one limit, %",
+        "use_mean_percent": "use of limits, %",
+        "quiet_wait_max_s": "longest wait of a quiet line, s",
+        "busy_wait_max_s": "of a busy line, s",
+        "high_starts_percent": "high, %",
+        "normal_starts_percent": "normal, %",
+        "low_starts_percent": "low, %",
+    },
     "http": {
         "requests_per_s": "requests/s",
         "jobs_per_s": "jobs/s",
@@ -51,6 +63,13 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
         "worker_mb_after_first": "worker after 20,000, MB",
         "worker_mb_after_all": "after 200,000, MB",
         "command_mb_at_start": "the command at its start, MB",
+    },
+    "imports": {
+        "import_ratio": "of the packages alone",
+        "import_ms": "import, ms",
+        "packages_ms": "packages alone, ms",
+        "import_mb": "import, MB",
+        "packages_mb": "packages alone, MB",
     },
     "floor": {
         "share_percent": "share, %",

@@ -1,6 +1,6 @@
 """The app that is measured, for `--app bench.programs.app:app`."""
 
 from bench.workload import QUEUE, build
-from runner import TokenBucket, load_settings
+from runner import load_settings
 
-app = build(QUEUE, load_settings(), TokenBucket("metered", rate="1/s"))
+app = build(QUEUE, load_settings())

@@ -6,7 +6,7 @@ import sys
 from bench.backlog import Backlog, prepared
 from bench.bare import BareConnection, BareQueue
 from bench.workload import QUEUE, build
-from runner import Settings, TokenBucket, load_settings
+from runner import Settings, load_settings
 from runner.clock import monotonic_s
 
 
@@ -15,7 +15,7 @@ def submit(settings: Settings, jobs: int, batch: int) -> float:
     assert settings.redis_url is not None
     queue, connection = BareQueue(QUEUE, settings), BareConnection(settings.redis_url)
     queue.load(connection)
-    app = build(QUEUE, settings, TokenBucket("metered", rate="1/s"))
+    app = build(QUEUE, settings)
     ready = [job for group in prepared(app, Backlog(jobs), range(jobs)) for job in group]
     batches = [queue.submit(ready[begin : begin + batch]) for begin in range(0, jobs, batch)]
     print("ready", flush=True)

@@ -54,6 +54,7 @@ def _content_length(head: bytes) -> int:
 async def main(job: dict[str, Any]) -> None:
     address, request = urlsplit(job["url"]), Request(**job["request"])
     head = f"{request.method} {request.path} HTTP/1.1\r\nHost: {address.netloc}\r\n"
+    head += f"Authorization: Bearer {request.key}\r\n" if request.key else ""
     head += f"Content-Type: application/json\r\nContent-Length: {len(request.body)}\r\n\r\n"
     message, times_us = (head + request.body).encode(), list[int]()
     loop = asyncio.get_running_loop()

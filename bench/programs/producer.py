@@ -7,14 +7,14 @@ import uvloop
 
 from bench.programs import standard_input
 from bench.workload import QUEUE, build
-from runner import TokenBucket, load_settings
+from runner import load_settings
 from runner.clock import monotonic_s
 
 _GROUP_S = 0.002
 
 
 async def main(rate: int) -> None:
-    app = build(QUEUE, load_settings(), TokenBucket("metered", rate="1/s"))
+    app = build(QUEUE, load_settings())
     task, sent = app.tasks["noop"], 0
     orders = await standard_input()
     await app.submit_many([])  # publishes its tasks

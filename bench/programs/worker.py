@@ -28,15 +28,15 @@ async def warm_up(app: Runner) -> None:
     await app.close()
 
 
-async def main(queue: str, metered: TokenBucket) -> None:
+async def main(queue: str, metered: TokenBucket, every_s: float) -> None:
     settings = load_settings()
     orders = await standard_input()
     async with asyncio.timeout(_WARM_UP_S):
-        await warm_up(build(f"warm-up-{os.getpid()}", settings, metered))
+        await warm_up(build(f"warm-up-{os.getpid()}", settings, metered, every_s))
     print("ready", flush=True)
     if not await orders.readline():
         return
-    worker = Worker(build(queue, settings, metered))
+    worker = Worker(build(queue, settings, metered, every_s))
     running = asyncio.create_task(worker.run())
     await asyncio.wait([running, asyncio.create_task(orders.read())], return_when=asyncio.FIRST_COMPLETED)
     worker.stop()
@@ -48,5 +48,6 @@ if __name__ == "__main__":
     parser.add_argument("queue")
     parser.add_argument("rate", help="of the bucket `metered`")
     parser.add_argument("burst", type=int)
+    parser.add_argument("every_s", type=float, help="after which a bucket of `metered-by-key` gives a token")
     given = parser.parse_args()
-    uvloop.run(main(given.queue, TokenBucket("metered", rate=given.rate, burst=given.burst)))
+    uvloop.run(main(given.queue, TokenBucket("metered", rate=given.rate, burst=given.burst), given.every_s))

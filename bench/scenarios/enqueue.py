@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from bench.redis_load import RedisLoad
 from bench.scenario import Repetition, Scenario, percentiles
 from bench.workload import QUEUE, build
-from runner import Runner, Settings, TokenBucket
+from runner import Runner, Settings
 from runner.clock import MICROSECONDS, monotonic_us
 
 
@@ -27,7 +27,7 @@ class Options:
 
 
 async def measure(url: str, options: Options) -> Repetition:
-    app = build(QUEUE, Settings(redis_url=url), TokenBucket("metered", rate="1/s"))
+    app = build(QUEUE, Settings(redis_url=url))
     try:
         async with Redis.from_url(url, protocol=2) as redis:
             await _calls_ms(app, options, options.warm_up)

@@ -1,10 +1,13 @@
 """http: requests to the service in a process of its own, over connections that are kept."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import httpx
+from httpx import codes
 from redis.asyncio import Redis
 
 from bench.http_load import Request, Served, load
@@ -12,7 +15,7 @@ from bench.program import Program, program
 from bench.redis_load import RedisLoad
 from bench.scenario import Repetition, Scenario
 from bench.workload import QUEUE, build
-from runner import Runner, Settings, TokenBucket
+from runner import Runner, Settings
 from runner.clock import MICROSECONDS
 
 JOB = {"task": "noop", "args": {"data": "x" * 20}}
@@ -22,7 +25,7 @@ WARM_UP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`request`: post, batch (of so many jobs) or get (the status of one job)."""
+    """`request`: post, key (post with a key, next to the same without), batch (of so many jobs) or get (the status of one job)."""
 
     request: str
     batch: int = 1
@@ -35,7 +38,7 @@ class Options:
 async def service(url: str) -> AsyncIterator[tuple[Program, Runner]]:
     """The service of a queue whose tasks are published, and a client of the same queue."""
     settings = Settings(redis_url=url)
-    app = build(QUEUE, settings, TokenBucket("metered", rate="1/s"))
+    app = build(QUEUE, settings)
     try:
         await app.submit_many([])  # publishes its tasks
         async with program("service", settings=settings) as served:
@@ -47,12 +50,32 @@ async def service(url: str) -> AsyncIterator[tuple[Program, Runner]]:
 async def measure(url: str, options: Options) -> Repetition:
     async with service(url) as (api, app), Redis.from_url(url, protocol=2) as redis:
         request = await request_of(app, options)
+        without, cpu_without_s = None, 0.0
+        if options.request == "key":
+            await load(api.said, request, connections=options.connections, seconds=options.warm_up)
+            api.go()
+            without = await load(api.said, request, connections=options.connections, seconds=options.seconds)
+            cpu_without_s = api.cpu_s()
+            request = replace(request, key=await _new_key(app, api.said))
         await load(api.said, request, connections=options.connections, seconds=options.warm_up)
         before = await RedisLoad.now(redis)
         api.go()
         served = await load(api.said, request, connections=options.connections, seconds=options.seconds)
         cpu_s, used = api.cpu_s(), (await RedisLoad.now(redis)).since(before)
-    return Repetition(_figures(served, cpu_s, used, options.batch), used.per(served.requests * options.batch))
+    figures = _figures(served, cpu_s, used, options.batch)
+    if without is not None:
+        figures["rate_of_that_without_key"] = served.per_s / without.per_s
+        figures["service_cpu_of_that_without_key"] = (cpu_s / served.requests) / (cpu_without_s / without.requests)
+    return Repetition(figures, used.per(served.requests * options.batch))
+
+
+async def _new_key(app: Runner, url: str) -> str:
+    """A key, once the service asks for one: it looks for its first key every 5 s."""
+    secret = (await app.client.keys.create("bench", preset="producer")).secret
+    async with httpx.AsyncClient(base_url=url) as http, asyncio.timeout(10):
+        while (await http.get("/v1/tasks")).status_code != codes.UNAUTHORIZED:  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.1)
+    return secret
 
 
 async def request_of(app: Runner, options: Options) -> Request:
@@ -83,6 +106,7 @@ SCENARIO = Scenario(
     description="requests to the HTTP service",
     cases={
         "post": Options("post"),
+        "key": Options("key"),
         "get": Options("get"),
         "batch": Options("batch", batch=500, connections=8),
     },

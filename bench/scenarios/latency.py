@@ -13,7 +13,7 @@ from bench.program import Program, program, workers
 from bench.redis_load import RedisLoad
 from bench.scenario import Repetition, Scenario, percentiles
 from bench.workload import QUEUE, build
-from runner import Settings, TokenBucket
+from runner import Settings
 from runner.clock import monotonic_us
 
 _RESULT_TIMEOUT_S = 10.0
@@ -32,7 +32,7 @@ class Options:
 
 async def measure(url: str, options: Options) -> Repetition:
     settings = Settings(redis_url=url)
-    app = build(QUEUE, settings, TokenBucket("metered", rate="1/s"))
+    app = build(QUEUE, settings)
     task = app.tasks["monotonic_instant"]
     submitted_us, returned_us, handles = [], [], []
     async with AsyncExitStack() as stack:

@@ -13,7 +13,7 @@ from bench.program import Program, workers
 from bench.redis_load import RedisLoad
 from bench.scenario import Repetition, Scenario
 from bench.workload import QUEUE, build
-from runner import Runner, Settings, TokenBucket
+from runner import Runner, Settings
 from runner.clock import MICROSECONDS, wall_us
 from runner.store.keys import Keys
 
@@ -34,7 +34,7 @@ class Options:
 async def measure(url: str, options: Options) -> Repetition:
     # Proportions of the defaults: a lease is renewed three times, and lapsed ones are looked for five times in it.
     settings = Settings(redis_url=url, lease_s=options.lease_s, renew_s=options.lease_s * 0.3, reclaim_s=options.lease_s * 0.2)
-    app = build(QUEUE, settings, TokenBucket("metered", rate="1/s"))
+    app = build(QUEUE, settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(app.close)
         redis = await stack.enter_async_context(Redis.from_url(url, protocol=2))

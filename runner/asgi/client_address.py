@@ -33,6 +33,15 @@ class ClientAddresses:
 
     def of(self, scope: Mapping[str, Any]) -> str:
         """The client's address, for a bucket's name. IPv6 by /64, since a subscriber owns all addresses of it."""
+        return _text(self.address_of(scope))
+
+    def believes(self, scope: Mapping[str, Any]) -> bool:
+        """Whether the peer of the socket is a proxy whose word counts."""
+        peer = scope.get("client")
+        return self._trusts(_parsed(str(peer[0])) if peer else None)
+
+    def address_of(self, scope: Mapping[str, Any]) -> IPv4Address | IPv6Address | None:
+        """The client's whole address; None for a unix socket, and if the proxy does not know it."""
         peer = scope.get("client")
         address = _parsed(str(peer[0])) if peer else None
         hops = [hop for name, value in scope["headers"] if name == b"x-forwarded-for" for hop in value.split(b",")]
@@ -41,7 +50,7 @@ class ClientAddresses:
             if hop is None:
                 break  # the proxy does not know the address either: all such requests count for its own
             address = hop
-        return _text(address)
+        return address
 
     def _trusts(self, address: _Address | None) -> bool:
         return self._trusts_unix if address is None else any(address in network for network in self._networks)

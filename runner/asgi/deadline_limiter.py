@@ -3,14 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from runner.asgi.allowance import Allowance
 from runner.asgi.circuit_breaker import CircuitBreaker
-from runner.client import Publication, Runner, Session, session_of
+from runner.client import Client, Publication, Session, session_of
 from runner.clock import monotonic_s
 from runner.errors import RunnerError, StoreUnavailable
 from runner.limits import Limit, Need
+from runner.settings import Settings
 from runner.store import Decision
 
 T = TypeVar("T")
@@ -26,6 +27,17 @@ _HELD_UP = 1.2
 """If a wait took so many times its timeout, the event loop of this process was blocked meanwhile, and Redis is not to blame."""
 
 
+class Queue(Protocol):
+    """What is needed of an app."""
+
+    @property
+    def client(self) -> Client: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def revision(self) -> int: ...
+
+
 class DeadlineLimiter:
     """The limiter of an app, for callers that must answer at once. While Redis is away a circuit breaker spares them the wait.
 
@@ -34,13 +46,13 @@ class DeadlineLimiter:
     The limiter publishes its limits itself, since there may be no worker that does.
     """
 
-    def __init__(self, runner: Runner, limits: Mapping[str, Limit], deadline_s: float) -> None:
-        self._runner = runner
+    def __init__(self, queue: Queue, limits: Mapping[str, Limit], deadline_s: float) -> None:
+        self._queue = queue
         self._limits = limits
         self._deadline_s = deadline_s
         self.allowances = {limit.name: Allowance.of(limit) for limit in limits.values()}
         self._breaker = CircuitBreaker()
-        self._in_use: tuple[Session, Publication] | None = None
+        self._in_use: tuple[Client, Publication] | None = None
         self._looked_s = float("-inf")
         self._calls: set[asyncio.Task[Any]] = set()
 
@@ -78,24 +90,26 @@ class DeadlineLimiter:
         await asyncio.wait({self._start(self._warm_up())}, timeout=_STARTUP_S)
 
     async def close(self) -> None:
-        """Let the calls in progress end, and cancel those that do not."""
-        if self._calls:
-            await asyncio.wait(self._calls, timeout=self._runner.settings.command_timeout_s)
-        for call in self._calls:
+        """Let the calls of this event loop end, and cancel those that do not."""
+        loop = asyncio.get_running_loop()
+        calls = [call for call in list(self._calls) if call.get_loop() is loop]
+        if calls:
+            await asyncio.wait(calls, timeout=self._queue.settings.command_timeout_s)
+        for call in calls:
             call.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
+        await asyncio.gather(*calls, return_exceptions=True)
         if self._in_use is not None:
             await self._in_use[1].close()
 
     async def _ask(self, needs: Sequence[Need]) -> Decision:
         session, publication = self._opened()
         began_s = monotonic_s()
-        await publication.keep()
+        await publication.keep(session.store)
         if monotonic_s() - began_s > _MOST_WAITS * _HELD_UP * self._deadline_s:
             raise StoreUnavailable("the limits could not be published in time")  # the request was decided without this call
         decision = await session.limiter.decide(needs)
         if decision.reason == "unpublished":  # Redis has lost its data
-            await publication.keep(since_s=began_s)
+            await publication.keep(session.store, since_s=began_s)
             decision = await session.limiter.decide(needs)
         if monotonic_s() - self._looked_s > _LOOK_EVERY_S:
             self._looked_s = monotonic_s()
@@ -104,7 +118,7 @@ class DeadlineLimiter:
 
     async def _warm_up(self) -> None:
         session, publication = self._opened()
-        await publication.keep()
+        await publication.keep(session.store)
         await self._look()
         await session.limiter.decide([])
 
@@ -117,11 +131,11 @@ class DeadlineLimiter:
                 self.allowances[status.name] = Allowance.of(status.policy)
 
     def _opened(self) -> tuple[Session, Publication]:
-        """The app's session, and the publication of the limits on it. The app opens a new session after it was closed."""
-        session = session_of(self._runner.client)
-        if self._in_use is None or self._in_use[0] is not session:
-            self._in_use = session, Publication(session.store, {}, self._limits, every_s=_PUBLISH_EVERY_S)
-        return self._in_use
+        """The app's session, and the publication of the limits on its server. The app has a new client after it was closed."""
+        client = self._queue.client
+        if self._in_use is None or self._in_use[0] is not client:
+            self._in_use = client, Publication({}, self._limits, revision=self._queue.revision, every_s=_PUBLISH_EVERY_S)
+        return session_of(client), self._in_use[1]
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         call = asyncio.create_task(work, name="rate-limit")

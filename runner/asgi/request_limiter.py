@@ -12,6 +12,7 @@ from runner.asgi.verdict import Standing, Verdict
 from runner.clock import MICROSECONDS, monotonic_us
 from runner.errors import ConfigurationError
 from runner.limits import Need, limit_name
+from runner.ranges import checked_whole
 from runner.store import Decision, TakeAnswer
 
 OnError = Literal["local", "open", "closed"]
@@ -33,8 +34,7 @@ class Fallback:
     def __post_init__(self) -> None:
         if self.on_error not in get_args(OnError):
             raise ConfigurationError(f"on_error={self.on_error!r} is unknown (known: {', '.join(get_args(OnError))})")
-        if type(self.instances) is not int or self.instances < 1:
-            raise ConfigurationError(f"instances={self.instances!r} cannot be used: give how many processes serve this app, from 1")
+        checked_whole("instances", self.instances, of="RateLimitMiddleware")
 
 
 class RequestLimiter:

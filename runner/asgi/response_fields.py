@@ -10,6 +10,16 @@ from runner.asgi.verdict import Verdict
 
 _TYPES = "https://iana.org/assignments/http-problem-types#"
 
+INVALID_PATH = json.dumps(
+    {
+        "type": "about:blank",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "The path has control characters, such as %0A: leave them out.",
+    }
+).encode()
+"""The body for a request that no rule is asked about."""
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -39,6 +49,7 @@ def problem_document(verdict: Verdict) -> bytes:
             "title": "Request cannot be satisfied due to temporary server capacity constraints",
         }
         held = ", ".join(map(repr, verdict.violated))
-        detail = f"Limit {held} lets nothing through for now. {again}" if held else f"Limits cannot be checked right now. {again}"
+        why = f"Limit {held} lets nothing through for now." if held else verdict.reason or "Limits cannot be checked right now."
+        detail = f"{why} {again}"
     members = {**document, "status": verdict.status, "detail": detail, "violated-policies": list(verdict.violated)}
     return json.dumps(members, separators=(",", ":")).encode()

@@ -1,7 +1,7 @@
 """Rule: which requests take how many tokens of which limit, and by which key."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,17 +12,19 @@ from runner.limits import Limit, template_fields
 
 Scope = Mapping[str, Any]
 _METHOD = re.compile(r"[A-Z]+")
-_PARAMETER = re.compile(r"\\\{[^/{}]*\\\}")
+_PARAMETER = re.compile(r"\\\{[^/{}]*?(:path)?\\\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """Requests to `path` by one of `methods` (none given: all) take `cost` tokens of `limit`.
 
-    path: that path, and if it ends in "/" every path below it; "{name}" stands for one segment, as in a route.
+    path: that path, and if it ends in "/" every path below it; "{name}" stands for one segment and "{name:path}" for any, as in a route.
     methods: "GET" means HEAD too, which runs the same code. A WebSocket's handshake is a GET.
     cost: 0 makes an exception: if several rules with the same limit match, the first one counts.
     key: for a limit with a key (`key="{user}"`), the function that gives its value; see `by_client_address` and the like.
+    valid: whether a request shows a key that you gave out, for keys that a caller could invent; asked of unknown keys, and must not block.
+    Without it a key is known once the app has answered it with anything but 401, 403 and 5xx.
     Raises `ConfigurationError` for anything that could never work.
     """
 
@@ -31,6 +33,7 @@ class Rule:
     path: str = "/"
     methods: Collection[str] = ()
     key: KeyFunction | None = None
+    valid: Callable[[Scope], bool] | None = None
 
     def __post_init__(self) -> None:
         about = f"rule for limit {self.limit.name!r}"
@@ -51,6 +54,8 @@ class Rule:
                 else "give the rule one, like key=by_client_address or by_header"
             )
             raise ConfigurationError(f"{about}: the rule and the limit must both have a key, or none of them; {remedy}")
+        if self.valid is not None and self.key is None:
+            raise ConfigurationError(f"{about}: valid= says whether a key is one of yours, and the rule has no key")
         if self.limit.key is not None and len(set(template_fields(self.limit.key))) != 1:
             raise ConfigurationError(f"{about}: its key {self.limit.key!r} names several values, and a rule gives one")
 
@@ -77,5 +82,5 @@ def route_path(scope: Scope) -> str:
 
 @cache
 def _pattern(path: str) -> re.Pattern[str]:
-    pattern = _PARAMETER.sub("[^/]+", re.escape(path))
+    pattern = _PARAMETER.sub(lambda found: ".*" if found[1] else "[^/]+", re.escape(path))
     return re.compile(pattern if path.endswith("/") else rf"{pattern}\Z")

@@ -23,6 +23,7 @@ class Verdict:
     standings: tuple[Standing, ...] = ()
     violated: tuple[str, ...] = ()
     retry_after_s: int = 0
+    reason: str = ""
 
     @property
     def status(self) -> int | None:

@@ -7,19 +7,22 @@ from typing import Any
 
 import typer
 
-from runner.cli import jobs, limits, processes
+from runner.cli import jobs, keys, limits, processes, tasks
+from runner.cli.audit import audit
 from runner.cli.doctor import doctor
 from runner.cli.output import complain
 from runner.cli.simulate import simulate
 from runner.errors import (
     AccessRefused,
     ConfigurationError,
+    IncompleteCatalog,
     NotPermitted,
     RunnerError,
     StoreFull,
     StoreUnavailable,
     SubmissionRefused,
     UnknownJob,
+    UnknownKey,
     UnknownLimit,
 )
 
@@ -29,7 +32,9 @@ EXIT_CODES: dict[type[Exception], int] = {
     ConfigurationError: 2,
     NotPermitted: 2,
     SubmissionRefused: 2,
+    IncompleteCatalog: 1,
     UnknownJob: 3,
+    UnknownKey: 3,
     UnknownLimit: 3,
     StoreUnavailable: 4,
     StoreFull: 5,
@@ -39,7 +44,7 @@ USAGE_ERROR = 2
 INTERRUPTED = 130
 _CODES_IN_WORDS = (
     "Exit codes: 0 done; 1 the job, the demo or a check failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument,"
-    " or a user or password that Redis refuses; 3 no such job or limit; 4 Redis cannot be reached; 5 there is no room for more jobs now."
+    " or a user or password that Redis refuses; 3 no such job, limit or key; 4 Redis cannot be reached; 5 there is no room for more jobs now."
 )
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 
@@ -62,8 +67,11 @@ app.command()(jobs.cancel)
 app.command()(jobs.retry)
 app.command()(jobs.workers)
 app.command()(doctor)
+app.command()(audit)
 app.command()(simulate)
 app.add_typer(limits.app, name="limits")
+app.add_typer(keys.app, name="keys")
+app.add_typer(tasks.app, name="tasks")
 
 
 def main(words: Sequence[str] | None = None, *, build: Callable[..., Any] | None = None) -> None:

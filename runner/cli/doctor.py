@@ -11,7 +11,10 @@ _WORDS = {Level.ok: "ok", Level.warning: "warning", Level.error: "ERROR", Level.
 
 @about_queue
 def doctor(target: Target) -> None:
-    """Check the server: version, role, memory policy, durability, clock, permissions. Exits with 1 if something must be put right."""
+    """Check the server (version, role, memory, durability, clock, permissions, format) and the catalog; name jobs that are throttled for ever, and workers with defects.
+
+    Exits with 1 if something must be put right.
+    """
     findings = target.ask(lambda client: client.examine())
     _print(findings, as_json=target.json)
     sys.exit(any(finding.level is Level.error for finding in findings))

@@ -1,19 +1,22 @@
 """The commands about jobs: submit, status, explain, cancel and retry; and workers, which lists the workers."""
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
+from runner.access import Principal, Scope, check_tenant
 from runner.cli.output import columns, say, say_json, status_fields
 from runner.cli.queue_client import Target, about_queue
-from runner.client import Client
+from runner.client import CallersClient, Client, JobHandle
 from runner.errors import InvalidArguments, InvalidOption
-from runner.jobs import JobOptions, JobStatus, State, summary
+from runner.jobs import JobOptions, JobStatus, PriorityName, State, summary
+from runner.store import WorkerStatus
 
-JobId = Annotated[str, typer.Argument(help="The job's id.")]
+JobId = Annotated[str, typer.Argument(help="The job's id; of a tenant's job with the tenant, like t7/o-17.")]
 Wait = Annotated[float | None, typer.Option("--wait", help="Wait up to this many seconds for the job to end.", show_default=False)]
 
 
@@ -35,7 +38,7 @@ def submit(
     wait: Wait = None,
 ) -> None:
     """Submit one job by name and print its id and state. Exit code 1 if it failed meanwhile."""
-    options = JobOptions(id=job_id, priority=priority, delay=delay, max_wait=max_wait, cost=_costs(cost or []))
+    options = JobOptions(id=job_id, priority=cast("PriorityName | None", priority), delay=delay, max_wait=max_wait, cost=_costs(cost or []))
     arguments = _parsed(args)
 
     async def act(client: Client) -> JobStatus:
@@ -50,7 +53,7 @@ def status(target: Target, job_id: JobId, wait: Wait = None) -> None:
     """Print the state of a job: what it waits for and when it will start, or how it ended. Exit code 1 if it failed."""
 
     async def act(client: Client) -> JobStatus:
-        return await client.wait(client.job(job_id).id, wait or 0)
+        return await _job(client, job_id).wait(wait or 0)
 
     _show(target.ask(act), as_json=target.json)
 
@@ -60,8 +63,8 @@ def explain(target: Target, job_id: JobId) -> None:
     """Explain in a few sentences why a job is in its state, with numbers, and what to do next."""
 
     async def ask(client: Client) -> tuple[JobStatus, list[str]]:
-        status = await client.status(client.job(job_id).id)
-        return status, await client.explain(status)
+        status = await _job(client, job_id).status()
+        return status, await client.explain(status, options=target.options)
 
     status, sentences = target.ask(ask)
     if target.json:
@@ -74,13 +77,13 @@ def explain(target: Target, job_id: JobId) -> None:
 @about_queue
 def cancel(target: Target, job_id: JobId) -> None:
     """Stop a job. A running one ends when its handler does; a second cancel has the same answer."""
-    _print(target.ask(lambda client: client.cancel(job_id)), as_json=target.json)
+    _print(target.ask(lambda client: _job(client, job_id).cancel()), as_json=target.json)
 
 
 @about_queue
 def retry(target: Target, job_id: JobId) -> None:
     """Run a job again that failed, expired or was cancelled."""
-    _print(target.ask(lambda client: client.retry(job_id)), as_json=target.json)
+    _print(target.ask(lambda client: _job(client, job_id).retry()), as_json=target.json)
 
 
 @about_queue
@@ -92,13 +95,24 @@ def workers(target: Target) -> None:
             say_json(asdict(worker))
         return
     if not found:
-        say("no workers: nothing runs until one is started, by python -m runner worker")
+        say(f"no workers: nothing runs until one is started, by {shlex.join(['python', '-m', 'runner', 'worker', *target.worker_options])}")
         return
-    head = ("WORKER", "HOST", "PID", "SLOTS", "STUCK", "LEADS")
-    for line in columns(
-        [head, *((w.id, w.host or "", str(w.pid), str(w.slots), str(w.stuck or ""), "yes" if w.leader else "") for w in found)]
-    ):
+    head = ("WORKER", "HOST", "PID", "SLOTS", "STUCK", "DEFECTS", "LEADS")
+    for line in columns([head, *map(_row, found)]):
         say(line)
+
+
+def _job(client: Client, job_id: str) -> JobHandle[Any]:
+    """The job of this id; of a tenant with the tenant before it, like t7/o-17."""
+    tenant, slash, own = job_id.rpartition("/")
+    if slash:
+        client = CallersClient(client, Principal(f"operator of {check_tenant(tenant)}", frozenset(Scope), tenant=tenant))
+    return client.job(own)
+
+
+def _row(worker: WorkerStatus) -> tuple[str, ...]:
+    slots = (str(worker.slots), str(worker.stuck or ""), str(worker.defects or ""))
+    return worker.id, worker.host or "", str(worker.pid), *slots, "yes" if worker.leader else ""
 
 
 def _parsed(args: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The commands about limits: list, show, change, pause, resume, freeze and release them in a running queue."""
+"""The commands about limits: list, show, change, pause, resume, freeze, release and reset them in a running queue."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated
@@ -9,7 +9,7 @@ from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import Target, about_queue
 from runner.client import Client
 from runner.clock import MICROSECONDS, wall_us
-from runner.jobs import frozen, overridden, paused, span
+from runner.jobs import frozen, overridden, paused, span, was_reset
 from runner.limits import BucketStatus, LimitStatus
 
 app = typer.Typer(help="See limits, and change them in a running queue.", no_args_is_help=True, rich_markup_mode=None)
@@ -34,7 +34,7 @@ def list_limits(target: Target) -> None:
         say("no limits: no worker of this queue has published any")
         return
     now_s = wall_us() / MICROSECONDS
-    for line in columns([("LIMIT", "ALLOWS", *_STATE, "NOTE"), *(row for limit in limits for row in _rows(limit, now_s))]):
+    for line in columns([("LIMIT", "ALLOWS", *_STATE, "NOTE"), *(row for limit in limits for row in rows_of(limit, now_s))]):
         say(line)
 
 
@@ -90,11 +90,26 @@ def resume(target: Target, name: Name) -> None:
 def freeze(
     target: Target,
     bucket: Bucket,
-    duration: Annotated[float, typer.Argument(help="Seconds; a shorter freeze never shortens a longer one.")],
+    duration: Annotated[
+        str, typer.Argument(help='Seconds, or as the provider said it ("6m0s"); a shorter freeze never shortens a longer one.')
+    ],
     reason: Reason = "",
 ) -> None:
     """Let nothing start at a bucket for some seconds, then one probe, then the normal rate."""
     _act(target, lambda client: client.control.freeze(bucket, duration, reason))
+
+
+@app.command()
+@about_queue
+def reset(
+    target: Target,
+    bucket: Bucket,
+    key: Annotated[str, typer.Argument(help="The key, if it is not part of the bucket.")] = "",
+    reason: Reason = "",
+) -> None:
+    """Forgive what was spent: debts, windows and quotas begin anew. Slots stay with the jobs that run."""
+    name = f"{bucket}/{key}" if key else bucket
+    _act(target, lambda client: client.control.reset(name, reason))
 
 
 @app.command()
@@ -109,32 +124,38 @@ def _act(target: Target, change: Callable[[Client], Awaitable[LimitStatus]]) -> 
     if target.json:
         say_json(limit.document())
         return
-    for line in _details(limit, wall_us() / MICROSECONDS):
+    for line in details(limit, wall_us() / MICROSECONDS):
         say(line)
 
 
-def _rows(limit: LimitStatus, now_s: float) -> Iterator[tuple[str, ...]]:
+def rows_of(limit: LimitStatus, now_s: float) -> Iterator[tuple[str, ...]]:
     """A limit in the list: a row of its own, and one for each bucket if it has a key."""
     notes = _notes(limit, now_s)
     if limit.code.key is None and limit.buckets:
         (bucket,) = limit.buckets
         yield (limit.name, limit.policy.words, *_state(limit, bucket), "; ".join([*notes, *_freeze(bucket, now_s)]))
         return
-    yield (limit.name, limit.policy.words, "", "", "", "; ".join(notes))
+    yield (limit.name, limit.policy.words, "", _count(limit), "", "; ".join(notes))
     for bucket in limit.buckets:
         yield (f"  {bucket.bucket}", "", *_state(limit, bucket), "".join(_freeze(bucket, now_s)))
+    if limit.buckets_not_shown:
+        yield (f"  and {limit.buckets_not_shown} more", "", "", "", "", "")
 
 
-def _details(limit: LimitStatus, now_s: float) -> Iterator[str]:
+def details(limit: LimitStatus, now_s: float) -> Iterator[str]:
     """A limit by itself: what is in force and why, then its buckets."""
     key = "" if limit.code.key is None else f", a bucket for each {limit.code.key}"
     yield f"{limit.name}: {limit.policy.kind.replace('_', ' ')}, {limit.policy.words}{key}"
     yield from (f"  {note}" for note in _notes(limit, now_s))
+    if limit.waiting_buckets:
+        yield f"  {_who_waits(limit)}"
     rows = [("BUCKET", *_STATE, "NOTE")]
     rows += [(bucket.bucket, *_state(limit, bucket), "".join(_freeze(bucket, now_s))) for bucket in limit.buckets]
     if len(rows) > 1:
         for line in columns(rows):
             yield f"  {line}"
+        if limit.buckets_not_shown:
+            yield f"  and {limit.buckets_not_shown} more buckets that jobs wait for"
     else:
         yield "  no job waits at any of its buckets"
 
@@ -142,13 +163,25 @@ def _details(limit: LimitStatus, now_s: float) -> Iterator[str]:
 def _state(limit: LimitStatus, bucket: BucketStatus) -> tuple[str, str, str]:
     """The columns of `_STATE`."""
     coming = f"in {span(bucket.next_token_s)}" if bucket.next_token_s else "" if bucket.next_token_s == 0 else "unknown"
-    return f"{bucket.tokens} of {limit.policy.capacity}", str(bucket.waiting), coming
+    return f"{bucket.tokens} of {limit.policy.capacity}", _count(bucket), coming
+
+
+def _count(of: LimitStatus | BucketStatus) -> str:
+    return f"about {of.waiting}" if of.waiting_is_estimate else str(of.waiting)
+
+
+def _who_waits(limit: LimitStatus) -> str:
+    jobs = f"{_count(limit)} {'job waits' if limit.waiting == 1 else 'jobs wait'}"
+    if limit.code.key is None:
+        return jobs
+    return f"{jobs} at {limit.waiting_buckets} {'bucket' if limit.waiting_buckets == 1 else 'buckets'}"
 
 
 def _notes(limit: LimitStatus, now_s: float) -> list[str]:
     """Notes on all buckets of a limit."""
     notes = [paused(limit.paused, now_s)] if limit.paused else []
     notes += [overridden(limit, limit.override, now_s)] if limit.override else []
+    notes += [was_reset(limit.reset, now_s)] if limit.reset else []
     return notes + _freeze(limit, now_s)
 
 

@@ -5,8 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.client import Runner, load_app, load_queue
+from runner.errors import ConfigurationError
+from runner.extras import needed_by
+from runner.settings import load_settings
 
 DEFAULT_APP = "runner.cli.demo.tasks:jobs"
+_REMEDY = f"give --app module:object or set RUNNER_APP, like shop.tasks:jobs (the tasks of the demonstration are {DEFAULT_APP})"
 
 
 def load(path: str | None, **options: Any) -> Runner:
@@ -14,9 +18,19 @@ def load(path: str | None, **options: Any) -> Runner:
     return load_app(path, default=DEFAULT_APP, **options)
 
 
+def load_served(path: str | None, **options: Any) -> Runner:
+    """The same for a worker, which needs an app: it would look healthy with the tasks of the demonstration, and run none of the project's."""
+    if not (path or load_settings().app):
+        raise ConfigurationError(f"a worker needs an app: {_REMEDY}")
+    return load_app(path, **options)
+
+
 def load_for_api(path: str | None, **options: Any) -> Runner:
-    """The same for a command that needs only the queue's name: with RUNNER_QUEUE the app is not imported."""
-    return load_queue(path, default=DEFAULT_APP, **options)
+    """The same for the API, which needs only the queue's name: with RUNNER_QUEUE the app is not imported."""
+    settings = load_settings()
+    if not (path or settings.app or settings.queue):
+        raise ConfigurationError(f"the API needs a queue: set RUNNER_QUEUE to its name, or {_REMEDY}")
+    return load_queue(path, **options)
 
 
 def deferred(path: str) -> Callable[..., Any]:
@@ -24,6 +38,8 @@ def deferred(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
 
     def call(*args: Any, **options: Any) -> Any:
-        return getattr(importlib.import_module(module), name)(*args, **options)
+        with needed_by("this command"):
+            function = getattr(importlib.import_module(module), name)
+        return function(*args, **options)
 
     return call

@@ -4,12 +4,31 @@ from typing import Annotated
 
 import typer
 
+from runner.cli.output import complain
+from runner.masking import has_password
+
+
+def _without_password(url: str | None) -> str | None:
+    """Warn of a password among the words of a command, which every user of the machine can list."""
+    if url is not None and has_password(url):
+        complain(
+            "the password in --redis-url can be read by every user of this machine (ps): set RUNNER_REDIS_URL or RUNNER_REDIS_URL_FILE"
+        )
+    return url
+
+
 App = Annotated[
     str | None, typer.Option("--app", help="Your Runner as module:object; RUNNER_APP, or the demo's tasks.", show_default=False)
 ]
+OwnApp = Annotated[str | None, typer.Option("--app", help="Your Runner as module:object; otherwise RUNNER_APP.", show_default=False)]
 RedisUrl = Annotated[
     str | None,
-    typer.Option("--redis-url", help="Redis or Valkey; RUNNER_REDIS_URL, or an embedded server in .runner/.", show_default=False),
+    typer.Option(
+        "--redis-url",
+        help="Redis or Valkey; RUNNER_REDIS_URL, or an embedded server in .runner/.",
+        show_default=False,
+        callback=_without_password,
+    ),
 ]
 Queue = Annotated[str | None, typer.Option("--queue", help="The queue; otherwise that of --app.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line instead of text.")]

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 from runner.jobs import JobStatus
+from runner.plain_text import escape_logs, escaped
 
 
 def say(text: str) -> None:
-    """One line for people, flushed at once."""
-    print(text, flush=True)
+    """One line for people, flushed at once. What others wrote cannot move the cursor."""
+    print(escaped(text, in_one_line=False), flush=True)
 
 
 def say_json(fields: dict[str, Any]) -> None:
@@ -22,19 +23,29 @@ def say_json(fields: dict[str, Any]) -> None:
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines; each column but the last is as wide as its widest cell."""
+    rows = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def complain(text: str) -> None:
     """Why a command failed, in one line."""
-    print(f"runner: {text}", file=sys.stderr, flush=True)
+    print(f"runner: {escaped(text, in_one_line=False)}", file=sys.stderr, flush=True)
 
 
 def log_to_stderr(*, verbose: bool) -> None:
-    """Send the library's log lines to stderr: warnings, and with `verbose` informational lines too."""
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
-    logging.getLogger("runner").setLevel(logging.INFO if verbose else logging.WARNING)
+    """Send log lines to stderr: warnings, and with `verbose` informational lines too, of the app as of the library.
+
+    Called after the app is imported. An app that has configured logging itself decides where its lines go, and from which level on; with
+    `verbose` the library's own informational lines are added.
+    """
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", level=level)
+    for handler in logging.getLogger().handlers:
+        escape_logs(handler)
+    library = logging.getLogger("runner")
+    if verbose and library.getEffectiveLevel() > logging.INFO:
+        library.setLevel(logging.INFO)
 
 
 def status_fields(status: JobStatus) -> dict[str, Any]:

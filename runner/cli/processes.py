@@ -11,14 +11,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from runner.cli.loading import deferred, load, load_for_api
-from runner.cli.options import App, AsJson, RedisUrl
+from runner.cli.loading import deferred, load, load_for_api, load_served
+from runner.cli.options import App, AsJson, OwnApp, RedisUrl
 from runner.cli.output import log_to_stderr, say, say_json
-from runner.cli.signals import Signals
+from runner.cli.signals import Signals, stoppable
 from runner.client import Runner, configure
-from runner.connection import EmbeddedServer, embedded_folder, parse_address, shown_url
-from runner.errors import RunnerError
-from runner.worker import Worker
+from runner.connection import EmbeddedServer, embedded_folder, parse_address
+from runner.errors import ConfigurationError, RunnerError
+from runner.masking import shown_url
+from runner.worker import Worker, run_to_end
 
 if sys.platform == "win32":
     new_event_loop = None
@@ -39,11 +40,25 @@ MaxBacklog = Annotated[
 RecordStarts = Annotated[bool, typer.Option("--record-starts", help="Log every start in Redis, to measure the rate.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
+RootPath = Annotated[
+    str, typer.Option(help="Prefix that a proxy in front strips, like /queue: links in answers begin with it.", show_default=False)
+]
+AllowedHost = Annotated[
+    list[str] | None,
+    typer.Option("--allowed-host", help="A name of the API besides localhost and addresses; may be given again.", show_default=False),
+]
+Uds = Annotated[str | None, typer.Option(help="Path of a unix socket to listen on instead.", show_default=False)]
+UdsMode = Annotated[str, typer.Option(help="Who may use the unix socket, as of chmod.")]
+Insecure = Annotated[
+    bool,
+    typer.Option("--insecure-no-auth", help="Listen anywhere without keys: whoever reaches it may do everything, until there is a key."),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log informational lines, not only warnings.")]
 
 
+@stoppable()
 def worker(
-    app: App = None,
+    app: OwnApp = None,
     redis_url: RedisUrl = None,
     concurrency: Concurrency = None,
     lease: Lease = None,
@@ -53,7 +68,6 @@ def worker(
     verbose: Verbose = False,
 ) -> None:
     """Run jobs until stopped. SIGTERM or Ctrl-C lets running jobs finish; a second one stops at once and gives them back."""
-    log_to_stderr(verbose=verbose)
     options = {
         "redis_url": redis_url,
         "concurrency": concurrency,
@@ -61,43 +75,54 @@ def worker(
         "record_starts": record_starts or None,
         **_lease_options(lease),
     }
-    runner = load(app, **options)
+    runner = load_served(app, **options)
+    log_to_stderr(verbose=verbose)
     with _server_of(runner) as server:
         _run(_work(runner, server, as_json=json))
 
 
+@stoppable()
 def api(
     context: typer.Context,
-    app: App = None,
+    app: OwnApp = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
+    root_path: RootPath = "",
+    uds: Uds = None,
+    uds_mode: UdsMode = "0660",
+    insecure_no_auth: Insecure = False,
     redis_url: RedisUrl = None,
     max_backlog: MaxBacklog = None,
+    allowed_host: AllowedHost = None,
     json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
     """Serve the HTTP API of the app's queue. It uses only the queue's name of the app: workers publish the tasks."""
+    runner = load_for_api(app, redis_url=redis_url, max_backlog=max_backlog, allowed_hosts=_joined(allowed_host))
     log_to_stderr(verbose=verbose)
-    runner = load_for_api(app, redis_url=redis_url, max_backlog=max_backlog)
     with _server_of(runner) as server:
         _announce("api", runner, server, as_json=json)
-        _run(_serve_alone(runner, host, port, as_json=json, build=context.obj))
+        door = {"uds": uds, "uds_mode": _mode(uds_mode), "insecure": insecure_no_auth, "root_path": root_path}
+        _run(_serve_alone(runner, host, port, as_json=json, build=context.obj, **door))
 
 
+@stoppable()
 def dev(
     app: App = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
+    insecure_no_auth: Insecure = False,
     redis_url: RedisUrl = None,
     concurrency: Concurrency = None,
     max_backlog: MaxBacklog = None,
+    allowed_host: AllowedHost = None,
     verbose: Verbose = False,
 ) -> None:
     """Run embedded server, API and a worker in one process, for development."""
+    runner = load(app, redis_url=redis_url, concurrency=concurrency, max_backlog=max_backlog, allowed_hosts=_joined(allowed_host))
     log_to_stderr(verbose=verbose)
-    runner = load(app, redis_url=redis_url, concurrency=concurrency, max_backlog=max_backlog)
     with _server_of(runner) as server:
-        _run(_develop(runner, server, host, port))
+        _run(_develop(runner, server, host, port, insecure=insecure_no_auth))
 
 
 def demo() -> None:
@@ -109,6 +134,21 @@ def demo() -> None:
 def _lease_options(lease: float | None) -> dict[str, float]:
     """A lease, and the pauses between renewals and between looks for lapsed leases in proportion to it."""
     return {} if lease is None else {"lease_s": lease, "renew_s": lease * 0.3, "reclaim_s": min(2.0, lease * 0.2)}
+
+
+def _joined(hosts: list[str] | None) -> str | None:
+    return ",".join(hosts) if hosts else None
+
+
+def _mode(text: str) -> int:
+    """Permissions as chmod takes them."""
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o777:
+        raise ConfigurationError(f"mode {text!r} of the unix socket is not understood: give permissions like 0660")
+    return mode
 
 
 @contextmanager
@@ -139,7 +179,7 @@ def _announce(kind: str, runner: Runner, server: str, *, as_json: bool) -> None:
 async def _work(runner: Runner, server: str, *, as_json: bool) -> None:
     _announce("worker", runner, server, as_json=as_json)
     worker = Worker(runner)
-    with Signals(worker.stop, runner.settings.drain_s):
+    with Signals(worker.stop, runner.settings.drain_s, lambda: worker.state.delivering_s):
         leaders = asyncio.create_task(_print_leader(worker, as_json=as_json))
         await worker.run()
         leaders.cancel()
@@ -161,13 +201,14 @@ async def _print_leader(worker: Worker, *, as_json: bool) -> None:
         say(f"  leader  {'this worker' if state.leader == worker.id else state.leader}")
 
 
-async def _serve_alone(runner: Runner, host: str, port: int, *, as_json: bool, build: Callable[..., Any] | None) -> None:
+async def _serve_alone(runner: Runner, host: str, port: int, *, as_json: bool, build: Callable[..., Any] | None, **door: Any) -> None:
+    options = door if build is None else {"build": build, **door}
     with Signals(lambda: None, 0) as signals:
-        await _serve(runner, host, port, signals, as_json=as_json, build=build)
+        await _serve(runner, host, port, signals, as_json=as_json, **options)
 
 
-async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_json: bool, build: Callable[..., Any] | None = None) -> None:
-    """Serve until a signal. The server handles the signals meanwhile, and reports each."""
+async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_json: bool, **options: Any) -> None:
+    """Serve until a signal. The server handles the signals meanwhile, and reports each. `options` are those of `serve`."""
 
     def listening(url: str) -> None:
         if as_json:
@@ -175,21 +216,20 @@ async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_j
         else:
             say(f"listening on {url}")
 
-    options = {} if build is None else {"build": build}
     await _serve_api(
         runner.queue, settings=runner.settings, host=host, port=port, on_started=listening, on_signal=signals.received, **options
     )
 
 
-async def _develop(runner: Runner, server: str, host: str, port: int) -> None:
+async def _develop(runner: Runner, server: str, host: str, port: int, *, insecure: bool) -> None:
     """Run API and worker side by side. A signal stops the API and drains the worker."""
     _announce("dev", runner, server, as_json=False)
     worker = Worker(runner)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run())
-            with Signals(worker.stop, runner.settings.drain_s) as signals:
-                await _serve(runner, host, port, signals, as_json=False)
+            with Signals(worker.stop, runner.settings.drain_s, lambda: worker.state.delivering_s) as signals:
+                await _serve(runner, host, port, signals, as_json=False, insecure=insecure)
                 await worker.wait_until_stopped()
     except* RunnerError as errors:
         raise errors.exceptions[0] from None
@@ -197,5 +237,4 @@ async def _develop(runner: Runner, server: str, host: str, port: int) -> None:
 
 def _run(main: Any) -> Any:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    with asyncio.Runner(loop_factory=new_event_loop) as loop:
-        return loop.run(main)
+    return run_to_end(main, new_event_loop)

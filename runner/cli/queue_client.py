@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from runner.access import Actor, acting, actor_here
 from runner.cli.loading import load
 from runner.cli.options import App, AsJson, Queue, RedisUrl
 from runner.client import Client
@@ -24,6 +25,17 @@ class Target:
     redis_url: RedisUrl = None
     json: AsJson = False
 
+    @property
+    def options(self) -> list[str]:
+        """The options that were given, for a command that is told: it is about the same queue then."""
+        return [*self.worker_options, *(["--queue", self.queue] if self.queue else [])]
+
+    @property
+    def worker_options(self) -> list[str]:
+        """Those of them that a command has which serves the queue of its app."""
+        given = {"--app": self.app, "--redis-url": self.redis_url}
+        return [word for option, value in given.items() if value for word in (option, value)]
+
     def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
         """The answer of `question`, given a client of the queue."""
         runner = load(self.app, redis_url=self.redis_url)
@@ -32,7 +44,8 @@ class Target:
             async with Client(self.queue or runner.queue, settings=runner.settings) as client:
                 return await question(client)
 
-        return asyncio.run(answer())
+        with acting(Actor(f"cli:{actor_here().by}")):
+            return asyncio.run(answer())
 
 
 def about_queue(command: Callable[Concatenate[Target, P], None]) -> Callable[..., None]:

@@ -1,18 +1,22 @@
 """Runner, the user's app object: the tasks and limits of a queue, and the way to submit to it. It runs no job."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from functools import cached_property
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from runner.client.client import Client, session_of
-from runner.client.handle import JobHandle
+from runner.client.blocking import Blocking, door, through
+from runner.client.client import Client, sessions_of
+from runner.client.handle import BlockingHandle, JobHandle
+from runner.client.patience import Patience
 from runner.client.publication import Publication
 from runner.client.session import Session
-from runner.client.task import Task
-from runner.errors import ConfigurationError, UnknownLimit
-from runner.jobs import Submission, TaskDefinition, TaskOptions, check_queue_name
+from runner.client.sessions import Sessions
+from runner.client.task import AsyncTask, PlainTask, Task
+from runner.errors import ConfigurationError, InvalidOption, UnknownLimit
+from runner.foreign import shown
+from runner.jobs import Result, Submission, TaskDefinition, TaskOptions, check_queue_name
 from runner.limits import Limit, Need, need_of
+from runner.ranges import checked_whole
 from runner.settings import Settings, load_settings
 
 P = ParamSpec("P")
@@ -24,19 +28,26 @@ _PUBLISH_EVERY_S = 60.0
 class Runner:
     """The tasks and limits of one queue, and the way to submit to it.
 
-    Without `redis_url` and RUNNER_REDIS_URL it uses the embedded server of the current folder.
+    Without `redis_url` and RUNNER_REDIS_URL it uses the embedded server of the current folder. Of two versions of an app that declare a
+    task or a limit differently, the one with the higher `revision` is published, a build number; without it RUNNER_REVISION counts.
     """
 
-    def __init__(self, queue: str = "default", *, redis_url: str | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self, queue: str = "default", *, redis_url: str | None = None, settings: Settings | None = None, revision: int | None = None
+    ) -> None:
         self.queue = check_queue_name(queue)
+        self._revision = None if revision is None else checked_whole("revision", revision, of=f"queue {queue!r}")
         self.settings = settings or load_settings(redis_url=redis_url)
         self.tasks: dict[str, Task[..., Any]] = {}
         self.limits: dict[str, Limit] = {}
+        self._client: Client | None = None
+        self._at_hand: Sessions | None = None
+        self._publication = self._new_publication()
 
     @overload
-    def task(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    def task(self, function: Callable[P, Awaitable[R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap] # the first that fits is meant
     @overload
-    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    def task(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
     @overload
     def task(self, **options: Unpack[TaskOptions]) -> "_Decorator": ...
     def task(self, function: Any = None, /, **options: Unpack[TaskOptions]) -> Any:  # type: ignore[misc] # the checker misreads `/` before **options
@@ -56,7 +67,8 @@ class Runner:
             raise ConfigurationError(f"task {name!r} is registered twice on queue {self.queue!r}: {first} and {function}; name one")
         for limit in definition.limits:
             self._add_limit(limit)
-        self.tasks[name] = Task(definition, self._submit)
+        kind = AsyncTask[..., Any] if definition.is_async else PlainTask[..., Any]
+        self.tasks[name] = kind(definition, self._submit)
         return self.tasks[name]
 
     def _add_limit(self, limit: Limit) -> None:
@@ -66,35 +78,74 @@ class Runner:
                 f"limit {limit.name!r} is declared twice with different numbers: {known} and {limit}; share one object or rename one"
             )
 
-    @cached_property
+    @property
+    def revision(self) -> int:
+        """The build number of this app's declarations; 0 if none was given."""
+        return self.settings.revision if self._revision is None else self._revision
+
+    @property
     def client(self) -> Client:
-        """The client of this app's queue. It is opened at its first use, in the event loop that uses it."""
-        return Client(self.queue, settings=self.settings)
+        """The client of this app's queue, which uses the same connections. It is another one after `settings` was replaced."""
+        self._sessions.reopen()
+        return self._current_client()
 
-    @cached_property
-    def _publication(self) -> Publication:
-        return Publication(self._session.store, self.tasks, self.limits, every_s=_PUBLISH_EVERY_S)
+    @property
+    def blocking(self) -> "BlockingRunner":
+        """The same for code without an event loop: `jobs.blocking.submit_many(...)`, `jobs.client.blocking.limits()`."""
+        return BlockingRunner(self)
 
-    @cached_property
+    @property
+    def _sessions(self) -> Sessions:
+        """Those of the client. Every submission asks for them, so they are kept at hand."""
+        sessions = self._at_hand
+        if sessions is None or sessions.settings is not self.settings:
+            sessions = self._at_hand = sessions_of(self._current_client())
+        return sessions
+
+    @property
     def _session(self) -> Session:
-        return session_of(self.client)
+        """That of the running event loop, another one if it was closed."""
+        return self._sessions.again
 
-    async def _submit(self, job: Submission) -> JobHandle[Any]:
+    def _current_client(self) -> Client:
+        client = self._client
+        if client is None or client.settings is not self.settings:
+            client = self._client = Client(self.queue, settings=self.settings)
+            self._publication = self._new_publication()
+        return client
+
+    def _new_publication(self) -> Publication:
+        return Publication(self.tasks, self.limits, revision=self.revision, every_s=_PUBLISH_EVERY_S)
+
+    async def _submit(self, job: Submission[R]) -> JobHandle[R]:
+        sessions = self._sessions
+        session = sessions.again
         if self._publication.is_due:
-            await self._publication.keep()
-        session = self._session
-        return JobHandle(session, job.id, await session.submit(job))
+            await self._publication.keep(session.store)
+        return JobHandle(sessions, job.id, await session.submit(job), self._kind_of(job))
 
-    async def submit_many(self, jobs: Sequence[Submission]) -> list[JobHandle[Any]]:
-        """Submit jobs made by `Task.prepare`, 500 in one step.
+    async def submit_many(self, jobs: Iterable[Submission[R]]) -> list[JobHandle[R]]:
+        """Submit jobs made by `Task.prepare`, hundreds in one step.
 
         Raises `JobIdConflict` for an id that another job has, `BacklogFull` or `StoreFull` if there is no room. The same jobs can be
         submitted again, whatever was stored of them.
         """
-        await self._publication.keep()
-        session = self._session
+        jobs = list(jobs)
+        for job in jobs:
+            if not isinstance(job, Submission):
+                raise InvalidOption(
+                    f"a job is {shown(job, 80)}: give jobs made by prepare, like [charge.prepare(order) for order in orders]"
+                )
+        sessions = self._sessions
+        session = sessions.again
+        await self._publication.keep(session.store)
         states = await session.submit_many(jobs)
-        return [JobHandle(session, job.id, state) for job, state in zip(jobs, states, strict=True)]
+        return [JobHandle(sessions, job.id, state, self._kind_of(job)) for job, state in zip(jobs, states, strict=True)]
+
+    def _kind_of(self, job: Submission[Any]) -> Result | None:
+        """Of what type its result is; None for a job of a task that is declared elsewhere."""
+        task = self.tasks.get(job.task)
+        return None if task is None else task.definition.arguments.result
 
     def limit(self, limit: Limit) -> Limit:
         """Declare a limit that no task uses, for `take`, `slot` and the middleware. Raises `ConfigurationError`."""
@@ -104,44 +155,78 @@ class Runner:
     async def take(self, limit: str | Limit, key: Mapping[str, object] | None = None, *, cost: int = 1, wait: float | None = 0.0) -> None:
         """Take tokens in any code: `await jobs.take("openai", cost=3, wait=10)`, `await jobs.take("tenant", {"tenant_id": "t7"})`.
 
-        key: values for the template of a keyed limit. wait: seconds to stand in line for the tokens, None for as long as it takes.
-        Raises `TakeRefused` with the time to come back, `UnknownLimit`, `ExceedsCapacity`, `StoreUnavailable`.
+        key: values for the template of a keyed limit. wait: seconds to stand in line for the tokens, None for as long as it takes; no
+        worker is needed for that. A caller that is cancelled leaves the line, one whose process dies within `lease_s`.
+        A wait goes on while Redis is away. Raises `TakeRefused` with the time to come back, `UnknownLimit`, `ExceedsCapacity`,
+        `StoreUnavailable` (after a wait `StillUnavailable`, which is a TimeoutError too), `ClientClosed`.
         """
         need = self._need(limit, cost, key)
         if need.given_back:
             raise ConfigurationError(
                 f"limit {need.limit!r} is a concurrency: what is taken must come back; use `async with jobs.slot(...)`"
             )
-        await self._publication.keep()
-        await self._session.limiter.take([need], wait=wait)
+        session, wait = await self._published(wait)
+        await session.limiter.take([need], wait=wait)
 
     @asynccontextmanager
     async def slot(self, limit: str | Limit, key: Mapping[str, object] | None = None, *, wait: float | None = None) -> AsyncIterator[None]:
         """Hold a slot of a `Concurrency` limit for a block of code: `async with jobs.slot("gpu"): ...`. See `take`."""
         need = self._need(limit, 1, key)
-        await self._publication.keep()
-        async with self._session.limiter.held([need], wait=wait):
+        session, wait = await self._published(wait)
+        async with session.limiter.held([need], wait=wait):
             yield
 
+    async def _published(self, wait_s: float | None) -> tuple[Session, float | None]:
+        """The session, once the limits are published, and what is left of a wait."""
+        session = self._session
+        if not self._publication.is_due:
+            return session, wait_s
+        patience = Patience(wait_s)
+        await patience.through(lambda: self._publication.keep(session.store), "the wait for tokens")
+        return session, patience.left_s
+
     def _need(self, limit: str | Limit, cost: int, key: Mapping[str, object] | None) -> Need:
+        if not isinstance(limit, (str, Limit)):
+            raise UnknownLimit(f"limit is {limit!r:.80}: give its name, or the limit itself")
         name = limit if isinstance(limit, str) else self.limit(limit).name
         if name not in self.limits:
             raise UnknownLimit(f"unknown limit {name!r} on queue {self.queue!r} (known: {', '.join(self.limits) or 'none'})")
         return need_of(self.limits[name], cost, key or {})
 
     async def close(self) -> None:
-        """Close the connection, if it was used; the next use opens another one."""
-        publication, _, client = (self.__dict__.pop(name, None) for name in ("_publication", "_session", "client"))
-        if publication is not None:
-            await publication.close()
-        if client is not None:
-            await client.close()
+        """Close the connections of the running event loop, if it used any; its next use opens others. Other loops go on.
+
+        Whoever waits here gets `ClientClosed`.
+        """
+        if self._client is not None:
+            await self._publication.close()
+            await self._client.close()
+
+
+class BlockingRunner(Blocking):
+    """What a `Runner` does, for code without an event loop."""
+
+    __slots__ = ()
+    _of: Runner
+
+    take = through(Runner.take)
+    close = through(Runner.close)
+
+    def submit_many(self, jobs: Iterable[Submission[R]]) -> list[BlockingHandle[R]]:
+        """Submit jobs made by `Task.prepare`, see `Runner.submit_many`."""
+        return [job.blocking for job in door.call(lambda: self._of.submit_many(jobs))]
+
+    def slot(
+        self, limit: str | Limit, key: Mapping[str, object] | None = None, *, wait: float | None = None
+    ) -> AbstractContextManager[None]:
+        """Hold a slot of a `Concurrency` limit for a block of code: `with jobs.blocking.slot("gpu"): ...`. See `Runner.take`."""
+        return door.entered(self._of.slot(limit, key, wait=wait))
 
 
 class _Decorator(Protocol):
     """What `runner.task(...)` returns: it keeps the parameters and the result of what it decorates."""
 
     @overload
-    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap] # the first that fits is meant
     @overload
-    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...

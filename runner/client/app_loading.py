@@ -21,7 +21,7 @@ def load_app(path: str | None = None, *, default: str | None = None, **settings:
     if name is None:
         return Runner(settings=found)
     module, _, attribute = name.partition(":")
-    if not module or not attribute:
+    if not attribute or not all(part.isidentifier() for part in module.split(".")):
         raise ConfigurationError(f"app {name!r} is not understood: write module:object, like shop.tasks:jobs")
     app = _imported(module, name)
     for part in attribute.split("."):

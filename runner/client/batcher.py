@@ -5,31 +5,26 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from runner.errors import IncompatibleVersion, StoreUnavailable
-from runner.store import fitting
-
-_MOST_BYTES = 1024 * 1024
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
 
 class Batcher(Generic[Question, Answer]):
-    """One call at a time, of at most `most` questions: when many come at once, each costs a quarter of the work.
+    """One call at a time, of as many questions as are `fitting`: when many come at once, each costs a quarter of the work.
 
     `call` answers in the order of its questions, with an exception in the place of an answer where one is refused; it must be safe
-    to repeat. `size_of` is the bytes of a question: those of one call have at most 1 MB together, or are a single one.
+    to repeat. `fitting` says how many of these questions, from the first on, go into one call; at least one.
     """
 
     def __init__(
         self,
         call: Callable[[Sequence[Question]], Awaitable[Sequence[Answer | Exception]]],
         *,
-        most: int,
-        size_of: Callable[[Question], int] = lambda _: 0,
+        fitting: Callable[[Sequence[Question]], int],
     ) -> None:
         self._call = call
-        self._most = most
-        self._size_of = size_of
+        self._fitting = fitting
         self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
         self._is_asking = False
         self._asking: asyncio.Task[None] | None = None
@@ -69,7 +64,7 @@ class Batcher(Generic[Question, Answer]):
             self._is_asking, self._asking = False, None
 
     def _next_group(self) -> list[tuple[Question, asyncio.Future[Answer]]]:
-        count = fitting((self._size_of(question) for question, _ in self._waiting[: self._most]), _MOST_BYTES)
+        count = self._fitting([question for question, _ in self._waiting])
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         return group
 

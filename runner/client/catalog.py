@@ -1,74 +1,147 @@
 """Catalog: the published tasks as a producer knows them, and how a call by name becomes a submission."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-import jsonschema_rs
-from pydantic_core import PydanticSerializationError, to_json
-
-from runner.client.shared_call import SharedCall
+from runner.client.batcher import Batcher
 from runner.clock import monotonic_s
-from runner.errors import InvalidArguments, UnknownTask
-from runner.jobs import JobOptions, NotJson, Submission, TaskSpec, prepare, refuse_constants
-from runner.limits import Limit
-from runner.store import Limits
+from runner.errors import IncompleteCatalog, UnknownTask
+from runner.foreign import shown
+from runner.jobs import Calls, JobOptions, NamedArguments, Submission, TaskSpec, opaque_arguments
+from runner.limits import Limit, limit_of
+from runner.names import first_of
+from runner.store import MOST_PER_CALL, Declarations, Entry, Known, spec_fields
 
 _OLD_S = 2.0
 _PAUSE_S = 0.1
 """The shortest pause between two readings: a flood of unknown names costs Redis ten readings a second."""
+_MOST_NAMED = 20
+"""Tasks that the message about an unknown one lists."""
 
 
 class PublishedTask:
-    """A task of the catalog: its spec, the limits it uses with the numbers in force, and a compiled check of its arguments."""
+    """A task of the catalog: its spec, and how it is submitted without its code. `policies` are the limits, as the code declares them."""
 
     def __init__(self, spec: TaskSpec, policies: Mapping[str, Limit]) -> None:
         self.spec = spec
-        self._defaults = spec.defaults()
-        self._limits = [policies[name] for name in spec.limits if name in policies]
-        self._schema = jsonschema_rs.validator_for(spec.parameters)
+        self._arguments = NamedArguments(spec.name, spec.form)
+        spec = replace(spec, form=self._arguments.form)
+        self._calls = Calls(spec, [policies[name] for name in spec.limits], by_code=False)
+        self.on_conflict = _words_on_conflict(spec)
 
     def prepare(self, args: Mapping[str, Any], options: JobOptions) -> Submission:
         """Check a call and make it a submission. Raises `InvalidArguments` or another `SubmissionRefused`."""
-        if not self._schema.is_valid(args):
-            raise InvalidArguments(f"task {self.spec.name!r}: {'; '.join(self._faults(args)[:10])}")
-        try:
-            encoded = to_json(args, inf_nan_mode="constants")
-            refuse_constants(encoded)
-        except (NotJson, PydanticSerializationError) as error:
-            raise InvalidArguments(f"task {self.spec.name!r}: arguments cannot be sent as JSON: {error}") from error
-        return prepare(self.spec, self._limits, encoded, {**self._defaults, **args}, options)
+        return self._calls.prepare(self._arguments.encode(args), options)
 
-    def _faults(self, args: Mapping[str, Any]) -> list[str]:
-        return [f"{'.'.join(map(str, error.instance_path)) or 'arguments'}: {error.message}" for error in self._schema.iter_errors(args)]
+
+class _Built(NamedTuple):
+    """A task, and what it was made of: while that is the same it need not be made again."""
+
+    body: bytes | None
+    policies: dict[str, Any]
+    task: PublishedTask
 
 
 class Catalog:
-    """The tasks of one queue, as last read. `get` finds every task that was published before the call."""
+    """The tasks of one queue that were asked for, as last read. `get` finds every task that was published before the call.
 
-    def __init__(self, store: Limits) -> None:
+    A queue can have hundreds of tasks, and a check of arguments takes a tenth of a millisecond to make: what nobody asks for is not read.
+    """
+
+    def __init__(self, store: Declarations) -> None:
         self._store = store
-        self._tasks: dict[str, PublishedTask] = {}
+        self._built: dict[str, _Built] = {}
+        self._current: set[str] = set()
+        """The tasks whose entries are those of `_version`."""
+        self._version = ""
         self._read_s = float("-inf")
-        self._read = SharedCall(self._read_now, name="catalog")
+        self._readings: Batcher[str, PublishedTask] = Batcher(self._read, fitting=lambda _: MOST_PER_CALL)
 
     async def get(self, name: str) -> PublishedTask:
-        """The task, from a catalog that is at most 2 s old. Raises `UnknownTask`, `StoreUnavailable`."""
-        asked_s = monotonic_s()
-        while (name not in self._tasks and self._read_s < asked_s) or asked_s - self._read_s > _OLD_S:
-            await self._read()
-        if name not in self._tasks:
-            known = ", ".join(self._tasks) or "none; start a worker first"
-            raise UnknownTask(f"unknown task {name!r} on queue {self._store.keys.queue!r} (known: {known})")
-        return self._tasks[name]
+        """The task, from a catalog that is at most 2 s old. Raises `UnknownTask`, `IncompleteCatalog`, `StoreUnavailable`."""
+        given: object = name
+        if not (isinstance(given, str) and (given.isascii() or given.isprintable())):  # half a surrogate pair cannot be sent
+            raise UnknownTask(f"{shown(given, 80)} is no name of a task: give the text under which it is declared")
+        if name in self._current and monotonic_s() - self._read_s <= _OLD_S:
+            return self._built[name].task
+        return await self._readings.ask(name)
 
     async def close(self) -> None:
-        """Cancel a reading that is under way."""
-        await self._read.close()
+        """Wait for the reading that is under way."""
+        await self._readings.close()
 
-    async def _read_now(self) -> None:
-        await asyncio.sleep(self._read_s + _PAUSE_S - monotonic_s())
+    async def _read(self, names: Sequence[str]) -> list[PublishedTask | UnknownTask | IncompleteCatalog]:
+        await asyncio.sleep(0 if self._current.issuperset(names) else self._read_s + _PAUSE_S - monotonic_s())
+        found: dict[str, PublishedTask | UnknownTask | IncompleteCatalog] = {}
+        while missing := [name for name in dict.fromkeys(names) if name not in found]:
+            found |= await self._look_up(missing)
+        return [_own(found[name]) for name in names]
+
+    async def _look_up(self, names: list[str]) -> dict[str, PublishedTask | UnknownTask | IncompleteCatalog]:
         began_s = monotonic_s()
-        tasks, policies = await self._store.tasks(), await self._store.policies()
-        self._tasks = {task: PublishedTask(TaskSpec.from_json(fields), policies) for task, fields in tasks.items()}
+        known = await self._store.known(self._version if self._current.issuperset(names) else "", names)
+        if known.tasks is not None and _missing_limits(known):
+            # Limits are published before the tasks that use them, so it was looked at in the middle of something.
+            known = await self._store.known("", names)
         self._read_s = began_s
+        if known.tasks is None:
+            return {name: self._built[name].task for name in names}
+        if known.version != self._version:
+            self._version, self._current = known.version, set()
+        return {name: self._note(name, entry, known) for name, entry in known.tasks.items()}
+
+    def _note(self, name: str, entry: Entry | None, known: Known) -> PublishedTask | UnknownTask | IncompleteCatalog:
+        """The task as it is now, or why there is none."""
+        try:
+            task = self._task_of(name, entry, known)
+        except (UnknownTask, IncompleteCatalog) as error:
+            self._built.pop(name, None)
+            self._current.discard(name)
+            return error
+        self._current.add(name)
+        return task
+
+    def _task_of(self, name: str, entry: Entry | None, known: Known) -> PublishedTask:
+        """Raises `UnknownTask`, `IncompleteCatalog`."""
+        queue = self._store.keys.queue
+        if entry is None:
+            names = first_of(known.others, _MOST_NAMED)
+            raise UnknownTask(f"unknown task {name!r} on queue {queue!r} (known: {names or 'none; start a worker first'})")
+        missing = [limit for limit in entry.limits if limit not in known.limits]
+        if missing:
+            raise IncompleteCatalog(
+                f"task {name!r} on queue {queue!r} uses limit {missing[0]!r}, which is not in the catalog: start a worker that declares it"
+            )
+        try:
+            return self._build(name, entry, {limit: json.loads(known.limits[limit])["code"] for limit in entry.limits})
+        except Exception as error:
+            raise IncompleteCatalog(
+                f"task {name!r} on queue {queue!r} cannot be read in the catalog"
+                f" ({type(error).__name__}: {str(error)[:200]}): start a worker that declares it"
+            ) from error
+
+    def _build(self, name: str, entry: Entry, policies: dict[str, Any]) -> PublishedTask:
+        """Raises whatever damage makes it raise: it concerns this task only."""
+        built = self._built.get(name)
+        if built is None or (built.body, built.policies) != (entry.body, policies):
+            limits = {limit: limit_of(policy) for limit, policy in policies.items()}
+            built = self._built[name] = _Built(entry.body, policies, PublishedTask(TaskSpec.from_json(spec_fields(entry)), limits))
+        return built.task
+
+
+def _own(answer: PublishedTask | UnknownTask | IncompleteCatalog) -> PublishedTask | UnknownTask | IncompleteCatalog:
+    """An error is raised at several callers, each of which says in it which of its jobs was refused."""
+    return answer if isinstance(answer, PublishedTask) else type(answer)(*answer.args)
+
+
+def _missing_limits(known: Known) -> bool:
+    return any(limit not in known.limits for entry in (known.tasks or {}).values() if entry is not None for limit in entry.limits)
+
+
+def _words_on_conflict(spec: TaskSpec) -> str:
+    """What a caller should know whose call is another than that of the same id, as far as it depends on spelling."""
+    unknown = [f"{name!r} ({why})" for name, why in opaque_arguments(spec.form)]
+    return f"; of {', '.join(unknown)} the code alone knows the form, so another spelling is another call" if unknown else ""

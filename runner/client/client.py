@@ -2,18 +2,28 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar, overload
 
+from runner.access import AuditLine
+from runner.client.audit import lines_of
+from runner.client.blocking import Blocking, door, through
 from runner.client.catalog import PublishedTask
-from runner.client.control import Control
-from runner.client.handle import JobHandle
+from runner.client.control import BlockingControl, Control
+from runner.client.examination import examine_queue
+from runner.client.handle import BlockingHandle, JobHandle
+from runner.client.keys import ApiKeys, BlockingApiKeys
+from runner.client.listening import Listening
 from runner.client.session import Session
+from runner.client.sessions import Sessions
 from runner.clock import MICROSECONDS, wall_us
-from runner.errors import CannotRetry, StoreUnavailable, SubmissionRefused
-from runner.jobs import JobOptions, JobStatus, State, Submission, TaskSpec, check_job_id, explain
+from runner.errors import InvalidOption, StoreUnavailable, SubmissionRefused, TaskServed, UnknownTask
+from runner.foreign import shown
+from runner.jobs import Acceptance, JobOptions, JobStatus, Submission, TaskStatus, check_job_id, explain, result_of
 from runner.limits import LimitStatus
 from runner.settings import Settings, load_settings
-from runner.store import Finding, WorkerStatus, examine, refuse_unfit_server
+from runner.store import Depth, Finding, ForgetAnswer, WorkerStatus, refuse_unfit_server
+
+R = TypeVar("R")
 
 log = logging.getLogger("runner")
 
@@ -26,24 +36,35 @@ class JobRequest(NamedTuple):
     options: JobOptions = JobOptions()
 
 
-class Client:
-    """A producer's connection to one queue. Open it inside the event loop that uses it; close it, or use `async with`.
+DEFAULT_QUEUE = "default"
 
+
+class Client(Listening):
+    """A producer's connections to one queue, for any number of event loops: one after the other, at once in threads, after a fork.
+
+    Each loop has connections of its own, which end with it, or before by `close` or `async with`.
     Without `redis_url` and RUNNER_REDIS_URL it uses the embedded server of the current folder.
     """
 
-    def __init__(self, queue: str = "default", *, redis_url: str | None = None, settings: Settings | None = None) -> None:
-        self._session = Session(queue, settings or load_settings(redis_url=redis_url))
+    def __init__(self, queue: str = DEFAULT_QUEUE, *, redis_url: str | None = None, settings: Settings | None = None) -> None:
+        self._sessions = Sessions(queue, settings or load_settings(redis_url=redis_url))
+
+    _most_backlog: int | None = None
+    """Unended jobs above which submissions of this client are refused, beside the cap of the settings."""
 
     @property
     def queue(self) -> str:
         """The queue's name."""
-        return self._session.queue
+        return self._sessions.queue
 
     @property
     def settings(self) -> Settings:
         """The settings this client works with."""
-        return self._session.settings
+        return self._sessions.settings
+
+    @property
+    def _session(self) -> Session:
+        return self._sessions.here
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,96 +73,141 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close every connection, once all that was submitted has its answer."""
+        """Close the connections of the running event loop for good, once all that was submitted here has its answer.
+
+        Whoever waits here gets `ClientClosed`, as does any later call here; other loops go on.
+        """
         await self._session.close()
+
+    @property
+    def blocking(self) -> "BlockingClient":
+        """The same for code without an event loop: `client.blocking.limits()`."""
+        return BlockingClient(self)
 
     async def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> JobHandle[Any]:
         """Submit one job by name. Jobs that are submitted at the same time share a call; each has its own answer.
 
-        Raises `UnknownTask`, `InvalidArguments`, `JobIdConflict` or another `SubmissionRefused`, `BacklogFull` or `StoreFull`:
+        Raises `UnknownTask`, `InvalidArguments`, `ArgumentsTooLarge`, `JobIdConflict` or another `SubmissionRefused`, `BacklogFull` or `StoreFull`:
         nothing is stored then. Raises `StoreUnavailable`.
         """
         published = await self._session.catalog.get(task)
-        job = published.prepare(args, options or JobOptions())
-        return JobHandle(self._session, job.id, await self._session.submit(job))
+        job = self._prepare(published, args, options or JobOptions())
+        return self._handle(job.id, await self._session.submit(job, published.on_conflict, self._most_backlog))
 
     async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
-        """Submit many jobs by name, 500 in one step. All are checked before the first is stored; a refusal names its index as `index`.
+        """Submit many jobs by name, hundreds in one step. All are checked before the first is stored; a refusal names its index as `index`.
 
         Raises `BacklogFull` if they do not all fit under `max_backlog`: nothing new is stored. Raises `JobIdConflict` for the first
         id that another job has; all other jobs are stored then. With `return_conflicts` it does not: the handle's `first_state` is
         `Acceptance.conflict`.
         """
         jobs = await self._prepared(requests)
-        states = await self._session.submit_many(jobs, return_conflicts=return_conflicts)
-        return [JobHandle(self._session, job.id, state) for job, state in zip(jobs, states, strict=True)]
+        states = await self._session.submit_many(jobs, return_conflicts=return_conflicts, most_backlog=self._most_backlog)
+        return [self._handle(job.id, state) for job, state in zip(jobs, states, strict=True)]
+
+    def _prepare(self, published: PublishedTask, args: Mapping[str, Any], options: JobOptions) -> Submission:
+        return published.prepare(args, options)
+
+    def _handle(self, stored_id: str, state: Acceptance) -> JobHandle[Any]:
+        return JobHandle(self._sessions, stored_id, state)
 
     async def _prepared(self, requests: Iterable[JobRequest]) -> list[Submission]:
         """All requests for one task are checked against the same catalog."""
         jobs: list[Submission] = []
         tasks: dict[str, PublishedTask] = {}
         try:
-            for name, args, options in requests:
+            for request in requests:
+                given: object = request
+                if not (isinstance(given, tuple) and len(given) == len(JobRequest._fields)):
+                    raise InvalidOption(f"a request is {shown(given, 80)}: give JobRequest(task, args), and options if it has any")
+                name, args, options = request
                 task = tasks.get(name) or tasks.setdefault(name, await self._session.catalog.get(name))
-                jobs.append(task.prepare(args, options))
+                jobs.append(self._prepare(task, args, options))
         except SubmissionRefused as error:
             error.index = len(jobs)
             raise
         return jobs
 
-    def job(self, job_id: str) -> JobHandle[Any]:
-        """A handle on a job submitted elsewhere. Raises `InvalidJobId`."""
-        return JobHandle(self._session, check_job_id(job_id))
+    @overload
+    def job(self, job_id: str) -> JobHandle[Any]: ...
+    @overload
+    def job(self, job_id: str, *, result: type[R]) -> JobHandle[R]: ...
+    @overload
+    def job(self, job_id: str, *, result: Any) -> JobHandle[Any]: ...
+    def job(self, job_id: str, *, result: Any = Any) -> JobHandle[Any]:
+        """A handle on a job submitted elsewhere; its result is JSON, or of the type given as `result`: a model, `list[Point]`, `datetime`.
+
+        Raises `InvalidJobId`, `ConfigurationError` for a type that no result can have.
+        """
+        return JobHandle(self._sessions, check_job_id(job_id), kind=None if result is Any else result_of(result))
 
     async def status(self, job_id: str) -> JobStatus:
-        """The job as it is now. Questions that are asked at the same time share a call. Raises `UnknownJob`."""
-        return await self._session.status(job_id)
+        """The job as it is now. Questions that are asked at the same time share a call. Raises `UnknownJob`, `InvalidJobId`."""
+        return await self._session.status(check_job_id(job_id))
 
-    async def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
-        """Many jobs in one call; None for an unknown one."""
-        return await self._session.store.get(job_ids)
+    async def statuses(self, job_ids: Sequence[str], *, payloads: bool = True) -> list[JobStatus | None]:
+        """Many jobs, in few calls; None for an unknown one. Without `payloads` their arguments, results and errors stay in Redis."""
+        return await self._session.store.get(job_ids, Depth.full if payloads else Depth.state)
 
     async def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
-        """The job once it is final, or as it is after `timeout` seconds. Raises `UnknownJob`."""
-        return await self._session.wait(job_id, timeout)
+        """The job once it is final, or as it is after `timeout` seconds. Raises `UnknownJob`, `InvalidJobId`."""
+        return await self._session.wait(check_job_id(job_id), timeout)
 
     async def result(self, job_id: str, timeout: float | None = None) -> Any:
         """The job's result. Raises `JobFailed`, `JobCancelled`, `JobExpired`, `UnknownJob`, or TimeoutError."""
-        return await JobHandle[Any](self._session, job_id).result(timeout)
+        return await JobHandle[Any](self._sessions, job_id).result(timeout)
 
-    async def cancel(self, job_id: str) -> JobStatus:
+    async def cancel(self, job_id: str, *, most_result: int | None = None) -> JobStatus:
         """Stop a job. Cancelling twice is the same answer; raises `AlreadyFinished` if it ended otherwise, `UnknownJob`."""
-        return await self.job(job_id).cancel()
+        return await self.job(job_id).cancel(most_result=most_result)
 
-    async def retry(self, job_id: str) -> JobStatus:
+    async def retry(self, job_id: str, *, most_result: int | None = None) -> JobStatus:
         """Run a job again that failed, expired or was cancelled; one that is ready or waits already stays as it is.
 
-        Raises `UnknownJob`, `CannotRetry` for any other.
+        most_result: see `JobHandle.status`. Raises `UnknownJob`, `CannotRetry` for any other.
         """
-        answer = await self._session.store.retry(check_job_id(job_id))
-        if answer not in (None, State.queued, State.waiting, State.failed):
-            raise CannotRetry(f"job {job_id} is {answer}; only one that failed, expired or was cancelled can be run again")
-        return await self.status(job_id)
+        return await self.job(job_id).retry(most_result=most_result)
 
-    async def explain(self, status: JobStatus) -> list[str]:
-        """Why a job is where it is, in sentences with numbers, and the next command."""
-        limits = await self.limits() if status.state is State.waiting else []
-        return explain(status, limits, wall_us() / MICROSECONDS)
+    async def explain(self, status: JobStatus, *, options: Sequence[str] | None = None) -> list[str]:
+        """Why a job is where it is, in sentences with numbers, and the next command.
+
+        `options` are those with which the command line finds this queue; without them the queue is named unless it is the default.
+        """
+        limits = await self._session.store.limits(status.limit, bucket=status.bucket or "") if status.limit else []
+        if options is None:
+            options = [] if self.queue == DEFAULT_QUEUE else ["--queue", self.queue]
+        return explain(status, limits, wall_us() / MICROSECONDS, options)
 
     async def examine(self) -> list[Finding]:
-        """Check the server's version, role, memory policy, durability, clock and permissions. Raises `StoreUnavailable`."""
-        return await examine(self._session.store)
+        """Check the server and the format of its data, what the catalog lacks; name jobs that are throttled for ever, and workers that met defects.
+
+        Raises `StoreUnavailable`.
+        """
+        return await examine_queue(self._session.store)
 
     async def refuse_unfit_server(self) -> None:
-        """Raises `ConfigurationError` if the server cannot be used as it is. If it cannot be reached, a warning is logged."""
+        """Raises `ConfigurationError` if the server, or the queue's data, cannot be used. If it cannot be reached, a warning is logged."""
         try:
             await refuse_unfit_server(self._session.store)
         except StoreUnavailable as error:
             log.warning("Redis was not checked: %s", error)
 
-    async def tasks(self) -> list[TaskSpec]:
-        """The tasks that workers have published."""
-        return [TaskSpec.from_json(fields) for fields in (await self._session.store.tasks()).values()]
+    async def tasks(self) -> list[TaskStatus]:
+        """The tasks that are published, and whether live workers serve them."""
+        return await self._session.store.tasks()
+
+    async def remove_task(self, name: str) -> TaskStatus:
+        """Remove a task from the catalog that no live worker serves, so that nobody submits it any more. Returns how it stood.
+
+        Its jobs stay: they wait for a worker, and can be cancelled. Raises `UnknownTask`, `TaskServed`.
+        """
+        status = next((task for task in await self.tasks() if task.name == name), None)
+        answer = await self._session.store.forget(name)
+        if answer is ForgetAnswer.served:
+            raise TaskServed(f"task {name!r} of queue {self.queue!r} is served by a live worker: stop its workers first")
+        if answer is ForgetAnswer.unknown or status is None:
+            raise UnknownTask(f"unknown task {name!r} on queue {self.queue!r}: the catalog does not have it")
+        return status
 
     async def limits(self) -> list[LimitStatus]:
         """Every limit, with its live buckets."""
@@ -150,7 +216,16 @@ class Client:
     @property
     def control(self) -> Control:
         """Change, pause and freeze limits while everything runs."""
-        return Control(self._session.store)
+        return Control(lambda: self._session.store)
+
+    @property
+    def keys(self) -> ApiKeys:
+        """Make, list, rotate and revoke the keys of the queue's HTTP service."""
+        return ApiKeys(lambda: self._session.store, lambda: self._session.keyring, self.settings)
+
+    async def audit(self, *, since: object = None, after: str = "", most: int = 1_000) -> list[AuditLine]:
+        """Who changed what: the first lines of the last `since` (seconds, or "1h"), of all that are kept, or after the line of this id."""
+        return await lines_of(self._session.store, since, after, most)
 
     async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""
@@ -161,6 +236,63 @@ class Client:
         await self._session.store.check()
 
 
+class BlockingClient(Blocking):
+    """A `Client` for code without an event loop. All of a process use one thread, which closes their connections when the process ends."""
+
+    __slots__ = ()
+    _of: Client
+
+    close = through(Client.close)
+    status = through(Client.status)
+    statuses = through(Client.statuses)
+    wait = through(Client.wait)
+    result = through(Client.result)
+    cancel = through(Client.cancel)
+    retry = through(Client.retry)
+    explain = through(Client.explain)
+    latest_event = through(Client.latest_event)
+    examine = through(Client.examine)
+    refuse_unfit_server = through(Client.refuse_unfit_server)
+    tasks = through(Client.tasks)
+    limits = through(Client.limits)
+    audit = through(Client.audit)
+    workers = through(Client.workers)
+    check = through(Client.check)
+
+    def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> BlockingHandle[Any]:
+        """Submit one job by name, see `Client.submit`."""
+        return door.call(lambda: self._of.submit(task, args, options)).blocking
+
+    def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[BlockingHandle[Any]]:
+        """Submit many jobs by name, see `Client.submit_many`."""
+        return [job.blocking for job in door.call(lambda: self._of.submit_many(requests, return_conflicts=return_conflicts))]
+
+    @overload
+    def job(self, job_id: str) -> BlockingHandle[Any]: ...
+    @overload
+    def job(self, job_id: str, *, result: type[R]) -> BlockingHandle[R]: ...
+    @overload
+    def job(self, job_id: str, *, result: Any) -> BlockingHandle[Any]: ...
+    def job(self, job_id: str, *, result: Any = Any) -> BlockingHandle[Any]:
+        """A handle on a job submitted elsewhere, see `Client.job`."""
+        return self._of.job(job_id, result=result).blocking
+
+    @property
+    def control(self) -> BlockingControl:
+        """Change, pause and freeze limits while everything runs."""
+        return BlockingControl(self._of.control)
+
+    @property
+    def keys(self) -> BlockingApiKeys:
+        """Make, list, rotate and revoke the keys of the queue's HTTP service."""
+        return BlockingApiKeys(self._of.keys)
+
+
+def sessions_of(client: Client) -> Sessions:
+    """The sessions of a client in all event loops, for the rest of this room."""
+    return client._sessions  # noqa: SLF001 - private to users, who have the client's methods
+
+
 def session_of(client: Client) -> Session:
-    """The session of a client, for the other rooms of this library."""
+    """The session of a client in the running event loop, for the other rooms of this library."""
     return client._session  # noqa: SLF001 - private to users, who have the client's methods

@@ -1,13 +1,15 @@
 """Control: other numbers for a limit, pauses and freezes, while everything runs. Impossible values are refused, never adjusted."""
 
+from collections.abc import Callable
 from typing import Any
 
+from runner.client.blocking import Blocking, through
+from runner.client.said_times import seconds_said
 from runner.clock import microseconds
 from runner.errors import ConfigurationError, UnknownLimit
 from runner.limits import Limit, LimitStatus, key_text_of, limit_name
+from runner.ranges import checked
 from runner.store import Limits
-
-_LONGEST_S = 366 * 86_400.0
 
 
 class Control:
@@ -19,17 +21,22 @@ class Control:
     LONGEST_TEXT = 500
     """Most characters of a reason."""
 
-    def __init__(self, store: Limits) -> None:
-        self._store = store
+    def __init__(self, store_here: Callable[[], Limits]) -> None:
+        self._store_here = store_here
 
-    async def override(self, name: str, *, duration: float | None = None, reason: str = "", **numbers: Any) -> LimitStatus:
+    @property
+    def _store(self) -> Limits:
+        """The store of the running event loop."""
+        return self._store_here()
+
+    async def override(self, /, name: str, *, duration: float | None = None, reason: str = "", **numbers: Any) -> LimitStatus:
         """Put other numbers in force: rate and burst, or capacity, refill and every, or capacity alone; for `duration` seconds if given.
 
         Numbers that are not given stay as the code says. Tokens that were spent stay spent, exactly.
         Raises `UnknownLimit`, and `ConfigurationError` for numbers that cannot work.
         """
         limit = (await self._code_of(name)).with_numbers(**numbers)
-        duration_us = 0 if duration is None else _span_us("the duration of an override", duration)
+        duration_us = 0 if duration is None else _span_us(f"override of {name!r}", duration)
         await self._store.override(name, limit.to_json(), duration_us, _checked(reason))
         return await self.show(name)
 
@@ -48,13 +55,14 @@ class Control:
         await self._store.pause(name, on=False, reason="")
         return await self.show(name)
 
-    async def freeze(self, bucket: str, duration: float, reason: str = "") -> LimitStatus:
+    async def freeze(self, bucket: str, duration: object, reason: str = "") -> LimitStatus:
         """Let no job start at a bucket ("stripe", or "tenant/t7") for `duration` seconds, then one probe, then the normal rate.
 
+        duration: seconds, or what a provider said, as `RateLimited` takes it: "6m0s", an instant, a response.
         A shorter freeze never shortens a longer one; the name of a keyed limit alone freezes all its buckets.
         Raises `UnknownLimit`, and `ConfigurationError` for a bucket that the limit cannot have and for an impossible duration.
         """
-        duration_us = _span_us("the duration of a freeze", duration)
+        duration_us = _span_us(f"freeze of {bucket!r}", seconds_said("the duration of a freeze", duration))
         bucket = await self._checked_bucket(bucket)
         await self._store.freeze(bucket, duration_us, _checked(reason))
         return await self.show(limit_name(bucket))
@@ -63,6 +71,15 @@ class Control:
         """End a freeze before its time. Raises as `freeze`."""
         bucket = await self._checked_bucket(bucket)
         await self._store.freeze(bucket, 0, "")
+        return await self.show(limit_name(bucket))
+
+    async def reset(self, bucket: str, reason: str = "") -> LimitStatus:
+        """Forgive what was spent of a bucket: it has no debt, its window is empty, its quota is whole. What running jobs hold stays held.
+
+        A freeze and a pause stay too; the name of a keyed limit alone resets all its buckets. Raises as `freeze`.
+        """
+        bucket = await self._checked_bucket(bucket)
+        await self._store.reset(bucket, _checked(reason))
         return await self.show(limit_name(bucket))
 
     async def show(self, name: str) -> LimitStatus:
@@ -87,7 +104,22 @@ class Control:
             raise ConfigurationError(f"limit {name!r} has no key, and so just one bucket: leave out {'/' + key!r}")
         if not key:
             raise ConfigurationError(f"bucket {bucket!r} has an empty key: write {name}/KEY for one bucket, or {name} for all of them")
-        return f"{name}/{key_text_of(key)}"
+        return f"{name}/{key_text_of(key, limit.key)}"
+
+
+class BlockingControl(Blocking):
+    """A `Control` for code without an event loop."""
+
+    __slots__ = ()
+
+    override = through(Control.override)
+    restore = through(Control.restore)
+    pause = through(Control.pause)
+    resume = through(Control.resume)
+    freeze = through(Control.freeze)
+    release = through(Control.release)
+    reset = through(Control.reset)
+    show = through(Control.show)
 
 
 def _checked(reason: str) -> str:
@@ -98,7 +130,5 @@ def _checked(reason: str) -> str:
     return reason
 
 
-def _span_us(what: str, seconds: float) -> int:
-    if not 0 < seconds <= _LONGEST_S:
-        raise ConfigurationError(f"{what} is {seconds:g} s, and must be more than 0 s and at most 366 days")
-    return max(microseconds(seconds), 1)
+def _span_us(what: str, seconds: object) -> int:
+    return microseconds(checked("duration", seconds, of=what))

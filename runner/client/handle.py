@@ -1,37 +1,70 @@
 """JobHandle: one submitted job, for the code that asks for its status or waits for its result."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Generic, TypeVar, cast
 
-from runner.client.session import Session
-from runner.errors import AlreadyFinished, JobCancelled, JobExpired, JobFailed
-from runner.jobs import Acceptance, JobError, JobStatus, State
+from runner.client.blocking import Blocking, door, through
+from runner.client.raw_result import BlockingRawResult, RawResult
+from runner.client.sessions import Sessions
+from runner.client.view import EVERYTHING, View
+from runner.errors import AlreadyFinished, CannotRetry, JobCancelled, JobExpired, JobFailed
+from runner.jobs import Acceptance, JobError, JobStatus, Result, State
 
 R = TypeVar("R")
 
 
 class JobHandle(Generic[R]):
-    """One submitted job. `first_state` is what the submission answered: its first state, or that it existed."""
+    """One submitted job. `first_state` is what the submission answered: its first state, or that it existed.
 
-    __slots__ = ("_session", "first_state", "id")
+    Its result is of the type that its task returns, if the task was submitted with its code, else JSON.
+    """
 
-    def __init__(self, session: Session, job_id: str, first_state: Acceptance = Acceptance.existing) -> None:
-        self._session = session
+    __slots__ = ("_kind", "_sessions", "_view", "first_state", "id")
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        job_id: str,
+        first_state: Acceptance = Acceptance.existing,
+        kind: Result | None = None,
+        view: View = EVERYTHING,
+    ) -> None:
+        self._sessions = sessions
+        self._kind = kind
+        self._view = view
         self.id = job_id
         self.first_state = first_state
 
-    async def status(self) -> JobStatus:
-        """The job as it is now. Raises `UnknownJob` once its result has expired."""
-        return await self._session.status(self.id)
+    async def status(self, *, most_result: int | None = None) -> JobStatus:
+        """The job as it is now. Raises `UnknownJob` once its result has expired.
 
-    async def wait(self, timeout: float | None = None) -> JobStatus:
-        """The job once it is final, or as it is after `timeout` seconds. Redis is not polled meanwhile."""
-        return await self._session.wait(self.id, timeout)
+        most_result: a result of more bytes of JSON is left out; `result_bytes` of the status tells how many there are.
+        """
+        return self._view.seen(await self._sessions.here.status(self._stored_id, most_result))
+
+    async def wait(self, timeout: float | None = None, *, most_result: int | None = None) -> JobStatus:
+        """The job once it is final, or as it is after `timeout` seconds; see `status`. Redis is not polled meanwhile."""
+        return self._view.seen(await self._sessions.here.wait(self._stored_id, timeout, most_result))
+
+    async def changes(self) -> AsyncGenerator[JobStatus, None]:
+        """The job as it is now, and again whenever it has changed, until it has ended; without its arguments, result and error.
+
+        All that is followed in this way is looked at twice a second, together: changes between two looks are told as one. Raises
+        `UnknownJob`, `StoreUnavailable`: begin anew.
+        """
+        async with aclosing(self._sessions.here.changes(self._stored_id)) as changes:
+            async for status in changes:
+                yield self._view.seen(status)
 
     async def result(self, timeout: float | None = None) -> R:
-        """The job's result. Raises `JobFailed`, `JobCancelled` or `JobExpired` if there is none, TimeoutError after `timeout` seconds."""
+        """The job's result. Raises `JobFailed`, `JobCancelled` or `JobExpired` if there is none, TimeoutError after `timeout` seconds.
+
+        Raises `InvalidResult` for a result of another type, as a worker with other code may have returned; `status` has it as JSON.
+        """
         status = await self.wait(timeout)
         if status.state is State.succeeded:
-            return cast("R", status.result)
+            return cast("R", status.result if self._kind is None else self._kind.read(status.result))
         if status.state is State.failed:
             error = status.error or JobError("error", "")
             raise JobFailed(f"job {self.id} failed: {error.type}: {error.message}")
@@ -41,15 +74,78 @@ class JobHandle(Generic[R]):
             raise JobExpired(f"job {self.id} waited longer than its max_wait")
         raise TimeoutError(f"job {self.id} is still {status.state} after {timeout} s")
 
-    async def cancel(self) -> JobStatus:
-        """Stop the job; a running one ends when its handler does. Cancelling twice is the same answer.
+    async def raw_result(self) -> RawResult:
+        """The job's result as JSON, part by part: for one that is too large to be held. Raises `NoResult`, `UnknownJob`, `StoreUnavailable`."""
+        await self._check(for_result=True)
+        return await self._sessions.here.raw_result(self._stored_id)
+
+    async def cancel(self, *, most_result: int | None = None) -> JobStatus:
+        """Stop the job; a running one ends when its handler does. Cancelling twice is the same answer. most_result: see `status`.
 
         Raises `AlreadyFinished` if it ended otherwise, `UnknownJob`.
         """
-        answer = await self._session.store.cancel(self.id)
+        await self._check()
+        answer = await self._sessions.here.store.cancel(self._stored_id)
         if answer.is_too_late:
             raise AlreadyFinished(f"job {self.id} has already {answer}; there is nothing to cancel")
-        return await self.status()
+        return await self.status(most_result=most_result)
+
+    async def retry(self, *, most_result: int | None = None) -> JobStatus:
+        """Run the job again, if it failed, expired or was cancelled. most_result: see `status`. Raises `UnknownJob`, `CannotRetry`."""
+        await self._check()
+        answer = await self._sessions.here.store.retry(self._stored_id)
+        if answer not in (None, State.queued, State.waiting, State.failed):
+            raise CannotRetry(f"job {self.id} is {answer}; only one that failed, expired or was cancelled can be run again")
+        return await self.status(most_result=most_result)
+
+    @property
+    def _stored_id(self) -> str:
+        return self._view.stored(self.id)
+
+    async def _check(self, *, for_result: bool = False) -> None:
+        """Before the job is changed or its result told past the view: is it the caller's? Raises `UnknownJob`, `Forbidden`."""
+        if self._view.is_by_task:
+            await self.status(most_result=0)
+        if for_result:
+            self._view.check_result()
+
+    @property
+    def blocking(self) -> "BlockingHandle[R]":
+        """The same for code without an event loop: `handle.blocking.result(timeout=60)`."""
+        return BlockingHandle(self)
 
     def __repr__(self) -> str:
         return f"JobHandle({self.id!r})"
+
+
+class BlockingHandle(Blocking, Generic[R]):
+    """A `JobHandle` for code without an event loop."""
+
+    __slots__ = ()
+    _of: JobHandle[R]
+
+    status = through(JobHandle.status)
+    wait = through(JobHandle.wait)
+    cancel = through(JobHandle.cancel)
+    retry = through(JobHandle.retry)
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self._of.id
+
+    @property
+    def first_state(self) -> Acceptance:
+        """What the submission answered."""
+        return self._of.first_state
+
+    def result(self, timeout: float | None = None) -> R:
+        """The job's result, see `JobHandle.result`."""
+        return door.call(lambda: self._of.result(timeout))
+
+    def raw_result(self) -> BlockingRawResult:
+        """The job's result as JSON, part by part, see `JobHandle.raw_result`."""
+        return BlockingRawResult(door.call(self._of.raw_result))
+
+    def __repr__(self) -> str:
+        return f"BlockingHandle({self.id!r})"

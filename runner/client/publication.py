@@ -1,46 +1,118 @@
-"""Publication: puts the tasks and limits of one process into the catalog of its queue, and keeps them there."""
+"""Publication: puts the tasks and limits of one app into the catalog of its queue, and keeps them there."""
 
+import asyncio
+import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from runner.client.shared_call import SharedCall
 from runner.client.task import Task
 from runner.clock import monotonic_s
+from runner.errors import RunnerError
 from runner.limits import Limit
-from runner.store import Limits
+from runner.names import first_of
+from runner.store import Declarations, Role
+
+log = logging.getLogger("runner")
+
+_RETRY_S = 5.0
+"""Pause after a refresh that failed."""
+_MOST_NAMED = 10
+_WINS = {"worker": "a worker declares it", "revision": "a higher revision declares it", "start": "a process that started later declares it"}
 
 
 class Publication:
-    """Published again every `every_s`: if Redis loses the catalog, there may be no worker that publishes it.
+    """One for all event loops and threads of a process; each publishes through a store of its own, and what one has done counts for all.
 
-    `tasks` and `limits` may grow; what is new is published the next time.
+    `tasks` and `limits` may grow: what is new is published before it is used, so that nothing is used that the queue does not know. After
+    `every_s` of use a refresh says again what is declared, for which nobody waits: if Redis has lost the catalog, there may be no worker
+    that publishes it.
     """
 
-    def __init__(self, store: Limits, tasks: Mapping[str, Task[..., Any]], limits: Mapping[str, Limit], *, every_s: float = 0.0) -> None:
-        self._store = store
+    def __init__(
+        self,
+        tasks: Mapping[str, Task[..., Any]],
+        limits: Mapping[str, Limit],
+        *,
+        role: Role = Role.producer,
+        revision: int = 0,
+        every_s: float = 0.0,
+    ) -> None:
         self._tasks = tasks
         self._limits = limits
+        self._role = role
+        self._revision = revision
         self._every_s = every_s
         self._since_us = 0
-        self._published_s = float("-inf")
-        self._shared = SharedCall(self.publish, name="publication")
+        self._declared = -1
+        """How many tasks and limits the latest publication had; none ever leaves."""
+        self._published_s = self._refresh_s = float("-inf")
+        self._shared = SharedCall(name="publication")
+        self._refreshing: set[asyncio.Task[None]] = set()
+        self._outdone: list[tuple[str, str, str]] = []
 
     @property
     def is_due(self) -> bool:
-        """Whether the latest publication is older than `every_s`."""
-        return monotonic_s() - self._published_s > self._every_s
+        """Whether there is anything for `keep` to do."""
+        return self._has_news or monotonic_s() >= self._refresh_s
 
-    async def keep(self, since_s: float = float("-inf")) -> None:
-        """Publish if that is due, or was last done before `since_s`. Raises `StoreUnavailable`, `IncompatibleVersion`."""
-        if self.is_due or self._published_s < since_s:
-            await self._shared()
+    @property
+    def _has_news(self) -> bool:
+        return self._declared < len(self._tasks) + len(self._limits)
 
-    async def publish(self) -> None:
+    async def keep(self, store: Declarations, *, since_s: float = float("-inf")) -> None:
+        """Publish what is new, or everything if that was last done before `since_s`; begin a refresh if one is due.
+
+        Raises `StoreUnavailable`, `IncompatibleVersion`, `ClientClosed`.
+        """
+        while self._lacks(since_s):  # a call that was under way may have begun before
+            await self._shared(partial(self._publish_what_lacks, store, since_s))
+        if monotonic_s() >= self._refresh_s:
+            self._refresh_s = monotonic_s() + _RETRY_S
+            refreshing = asyncio.create_task(self._refresh(store), name="publication")
+            self._refreshing.add(refreshing)
+            refreshing.add_done_callback(self._refreshing.discard)
+
+    def _lacks(self, since_s: float) -> bool:
+        return self._has_news or self._published_s < since_s
+
+    async def _publish_what_lacks(self, store: Declarations, since_s: float) -> None:
+        """Nothing, if another thread has done it since this one looked."""
+        if self._lacks(since_s):
+            await self.publish(store)
+
+    async def publish(self, store: Declarations) -> None:
         """Publish now."""
-        specs = {name: task.definition.spec.to_json() for name, task in self._tasks.items()}
-        self._since_us, _ = await self._store.publish(specs, list(self._limits.values()), self._since_us)
-        self._published_s = monotonic_s()
+        declared, began_s = len(self._tasks) + len(self._limits), monotonic_s()
+        done = await store.publish(*self._declarations(), self._since_us, role=self._role, revision=self._revision)
+        self._since_us, self._published_s, self._declared = done.since_us, began_s, declared
+        self._refresh_s = monotonic_s() + self._every_s
+        self._tell(store.keys.queue, done.outdone)
 
     async def close(self) -> None:
-        """Cancel a publication that is under way."""
+        """Cancel what is under way in this event loop."""
         await self._shared.close()
+        own = [task for task in list(self._refreshing) if task.get_loop() is asyncio.get_running_loop()]
+        for task in own:
+            task.cancel()
+        await asyncio.gather(*own, return_exceptions=True)
+
+    def _declarations(self) -> tuple[dict[str, str], list[Limit]]:
+        return {name: task.definition.spec.to_json() for name, task in list(self._tasks.items())}, list(self._limits.values())
+
+    async def _refresh(self, store: Declarations) -> None:
+        try:
+            if await store.refresh(*self._declarations(), role=self._role, revision=self._revision):
+                self._refresh_s = monotonic_s() + self._every_s
+            else:
+                await self._shared(partial(self.publish, store))
+        except RunnerError as error:
+            log.info("the catalog was not refreshed, which is tried again: %s", error)
+
+    def _tell(self, queue: str, outdone: list[tuple[str, str, str]]) -> None:
+        """Say what the catalog holds otherwise than this process declares it: in one line, and once as long as that is the same."""
+        if outdone and outdone != self._outdone:
+            names = first_of([f"{what} {name} ({_WINS[by]})" for what, name, by in outdone], _MOST_NAMED)
+            log.warning("queue %s keeps other declarations than those of this %s: %s", queue, self._role.value, names)
+        self._outdone = outdone

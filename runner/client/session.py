@@ -1,58 +1,85 @@
-"""Session: the connection of one process to one queue, and what all its users share. `Client` is its public face."""
+"""Session: the connections of one event loop to one queue, and what all its users there share. `Client` is its public face."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from runner.client.batcher import Batcher
 from runner.client.catalog import Catalog
+from runner.client.events import Events
 from runner.client.finish_listener import FinishListener
+from runner.client.keyring import Keyring
 from runner.client.limiter import Limiter
-from runner.connection import redis_url
-from runner.errors import JobIdConflict, UnknownJob
-from runner.jobs import Acceptance, JobStatus, Submission
+from runner.client.lookups import Lookups
+from runner.client.raw_result import RawResult, ResultsInHand
+from runner.errors import ArgumentsTooLarge, InvalidOption, JobIdConflict, NoResult, UnknownJob
+from runner.jobs import Acceptance, JobStatus, State, Submission
+from runner.ranges import checked
 from runner.settings import Settings
-from runner.store import MOST_PER_CALL, JobStore
+from runner.store import MOST_SMALL, JobStore, fitting_jobs
 
-_MOST_STATUSES = 50
-"""In one call. A status carries the job's arguments and result, whose sizes the client does not know before."""
+_NOT_YET = "it has no result before its end"
+_HAS_NONE = "it ended without a result, and its status says why"
 
 
 class Session:
-    """Open it inside the event loop that uses it. Raises `ConfigurationError` for a URL that cannot be used."""
+    """Open it inside the event loop that uses it, see `Sessions`. Raises `ConfigurationError` for a URL that cannot be used."""
 
-    def __init__(self, queue: str, settings: Settings) -> None:
+    def __init__(self, url: str, queue: str, settings: Settings) -> None:
         self.queue = queue
+        self.is_closed = False
         self.settings = settings
-        self.store = JobStore(redis_url(settings), queue, settings)
+        self._most_args = settings.max_args_bytes
+        self.store = JobStore(url, queue, settings)
         self.catalog = Catalog(self.store)
-        self._listener = FinishListener(self.store)
+        self._lookups = Lookups(self.store)
+        self._in_hand = ResultsInHand(self.store)
+        self._listener = FinishListener(self.store, self._lookups)
+        self.events = Events(self.store, self._lookups)
         self.limiter = Limiter(self.store, self._listener)
-        self._submissions = Batcher(self.store.submit_each, most=MOST_PER_CALL, size_of=_size)
-        self._statuses = Batcher(self._status_each, most=_MOST_STATUSES)
+        self.keyring = Keyring(self.store, settings)
+        self._submissions = Batcher(self.store.submit_each, fitting=fitting_jobs)
 
     async def close(self) -> None:
-        """Close every connection, once all that was submitted has its answer."""
+        """Close every connection for good, once all that was submitted has its answer. What waits ends with `ClientClosed`."""
+        self.is_closed = True
         await self._submissions.close()
-        await self._statuses.close()
         await self._listener.close()
+        await self.events.close()
+        await self._lookups.close()
+        await self.limiter.close()
+        await self.keyring.close()
         await self.catalog.close()
         await self.store.close()
 
-    async def submit(self, job: Submission) -> Acceptance:
+    def abandon(self) -> None:
+        """Close the sockets, if there are any: the event loop was closed before the session, and runs nothing any more."""
+        self.store.abandon()
+
+    async def submit(self, job: Submission, on_conflict: str = "", most_backlog: int | None = None) -> Acceptance:
         """Store one job. Jobs that are submitted at the same time share a call; each has its own answer.
 
-        Raises `JobIdConflict`, `BacklogFull`, `StoreFull`, `StoreUnavailable`.
+        Raises `ArgumentsTooLarge`, `JobIdConflict` (whose text ends with `on_conflict`), `BacklogFull`, `StoreFull`, `StoreUnavailable`.
         """
-        state = await self._submissions.ask(job)
+        self._check_size(job)
+        if len(job.args) > MOST_SMALL or most_backlog is not None:  # it takes long to send, or has a cap: no other waits for its call
+            (state,) = await self.store.submit([job], most_backlog)
+        else:
+            state = await self._submissions.ask(job)
         if state is Acceptance.conflict:
-            raise _conflict(job.id)
+            raise _conflict(job.id, on_conflict)
         return state
 
-    async def submit_many(self, jobs: Sequence[Submission], *, return_conflicts: bool = False) -> list[Acceptance]:
-        """Store many jobs, 500 in one step.
+    async def submit_many(
+        self, jobs: Sequence[Submission], *, return_conflicts: bool = False, most_backlog: int | None = None
+    ) -> list[Acceptance]:
+        """Store many jobs, hundreds in one step.
 
-        Raises `JobIdConflict` naming the first id that another job has, unless `return_conflicts`; all other jobs are stored then.
+        Raises `ArgumentsTooLarge` for the first job whose arguments are; nothing is stored then. Raises `JobIdConflict` naming the first id
+        that another job has, unless `return_conflicts`; all other jobs are stored then.
         """
-        states = await self.store.submit(jobs)
+        for index, job in enumerate(jobs):
+            self._check_size(job, index)
+        states = await self.store.submit(jobs, most_backlog)
         if not return_conflicts and Acceptance.conflict in states:
             index = states.index(Acceptance.conflict)
             error = _conflict(jobs[index].id)
@@ -60,27 +87,54 @@ class Session:
             raise error
         return states
 
-    async def status(self, job_id: str) -> JobStatus:
-        """The job as it is now; statuses that are asked for at the same time share a call. Raises `UnknownJob`."""
-        return await self._statuses.ask(job_id)
+    def _check_size(self, job: Submission, index: int = 0) -> None:
+        most = self._most_args
+        if len(job.args) > most:
+            error = ArgumentsTooLarge(
+                f"the arguments of job {_shown(job.id)} have {len(job.args)} bytes of JSON, and may have {most} (max_args_bytes):"
+                " store them elsewhere and pass where"
+            )
+            error.index = index
+            raise error
 
-    async def wait(self, job_id: str, timeout: float | None) -> JobStatus:
-        """The job once it is final, or as it is after `timeout` seconds. Raises `UnknownJob`."""
-        status = await self._listener.wait(job_id, timeout)
+    async def status(self, job_id: str, most_result: int | None = None) -> JobStatus:
+        """The job as it is now; statuses that are asked for at the same time share a call. Raises `UnknownJob`."""
+        return self._known(job_id, await self._lookups.status(job_id, most_result))
+
+    async def wait(self, job_id: str, timeout: float | None, most_result: int | None = None) -> JobStatus:
+        """The job once it is final, or as it is after `timeout` seconds. Raises `UnknownJob`, `InvalidOption`, `StillUnavailable`."""
+        if timeout is not None:
+            checked("timeout of a wait", timeout, error=InvalidOption)
+        return self._known(job_id, await self._listener.wait(job_id, timeout, most_result))
+
+    async def changes(self, job_id: str) -> AsyncGenerator[JobStatus, None]:
+        """The job as it is now, and whenever it has changed, until it has ended. Raises `UnknownJob`, `StoreUnavailable`."""
+        async with aclosing(self.events.changes(job_id)) as changes:
+            async for status in changes:
+                yield self._known(job_id, status)
+
+    async def raw_result(self, job_id: str) -> RawResult:
+        """The JSON of the job's result, to be read part by part. Raises `UnknownJob`, `NoResult`, `StoreUnavailable`."""
+        raw = await self._in_hand.read(job_id)
+        if raw is None:
+            raise self._unknown(job_id)
+        if isinstance(raw, State):
+            raise NoResult(f"job {_shown(job_id)!r} is {raw}: {_HAS_NONE if raw.is_final else _NOT_YET}")
+        return raw
+
+    def _known(self, job_id: str, status: JobStatus | None) -> JobStatus:
         if status is None:
             raise self._unknown(job_id)
         return status
 
-    async def _status_each(self, job_ids: Sequence[str]) -> list[JobStatus | UnknownJob]:
-        return [status or self._unknown(job_id) for job_id, status in zip(job_ids, await self.store.get(job_ids), strict=True)]
-
     def _unknown(self, job_id: str) -> UnknownJob:
-        return UnknownJob(f"no job {job_id!r} on queue {self.queue!r}: never submitted, or its result has expired")
+        return UnknownJob(f"no job {_shown(job_id)!r} on queue {self.queue!r}: never submitted, or its result has expired")
 
 
-def _conflict(job_id: str) -> JobIdConflict:
-    return JobIdConflict(f"job {job_id!r} exists with another task or other arguments; choose another id")
+def _conflict(job_id: str, more: str = "") -> JobIdConflict:
+    return JobIdConflict(f"job {_shown(job_id)!r} exists with another task or other arguments; choose another id{more}")
 
 
-def _size(job: Submission) -> int:
-    return len(job.args)
+def _shown(stored_id: str) -> str:
+    """A job's id as its tenant knows it."""
+    return stored_id.rpartition("/")[2]

@@ -2,55 +2,94 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Generic, ParamSpec, TypeVar
+from functools import update_wrapper
+from typing import Any, Generic, Never, ParamSpec, Self, TypeVar, cast
 
-from runner.client.handle import JobHandle
-from runner.jobs import JobOptions, Submission, TaskDefinition
+from runner.client.blocking import Blocking, door
+from runner.client.handle import BlockingHandle, JobHandle
+from runner.jobs import JobOptions, PriorityName, Submission, TaskDefinition
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class Task(Generic[P, R]):
-    """A registered function. Calling it runs the function in this process; `submit` makes a job of the call."""
+    """A registered function. `submit` makes a job of a call; calling the task runs the function in this process, without queue or limits.
+
+    It is an `AsyncTask` or a `PlainTask`, which differ in such a call alone. FastAPI's BackgroundTasks and Depends call it too.
+    """
+
+    __name__: str
 
     def __init__(
         self,
         definition: TaskDefinition,
-        submit: Callable[[Submission], Awaitable[JobHandle[R]]],
+        submit: Callable[[Submission[R]], Awaitable[JobHandle[R]]],
         options: JobOptions = JobOptions(),
     ) -> None:
+        # Its name and signature are those of the function, for those who ask a callable: FastAPI's dependencies and routes, documentation.
+        callable_task: Any = self  # the classes of both kinds are
+        update_wrapper(callable_task, definition.function, updated=())
+        vars(self).setdefault("__name__", definition.spec.name)
         self.definition = definition
         self._submit = submit
         self._options = options
-        self.__doc__ = definition.function.__doc__
 
     @property
     def name(self) -> str:
         """What producers call it."""
         return self.definition.spec.name
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Run the function itself, in this process, without queue or limits."""
-        return self.definition.function(*args, **kwargs)
-
     def with_options(
         self,
         *,
         id: str | None = None,
-        priority: str | None = None,
+        priority: PriorityName | None = None,
         delay: float | None = None,
         run_at: datetime | None = None,
         cost: Mapping[str, int] | None = None,
         max_wait: float | None = None,
-    ) -> "Task[P, R]":
-        """The same task with options for its next submissions; see `JobOptions`."""
-        return Task(self.definition, self._submit, JobOptions(id, priority, delay, run_at, cost, max_wait))
+        **unknown: Never,
+    ) -> Self:
+        """The same task with options for its next submissions; see `JobOptions`. Raises `InvalidOption` for one that there is not."""
+        return type(self)(self.definition, self._submit, JobOptions(id, priority, delay, run_at, cost, max_wait, **unknown))
 
-    def prepare(self, *args: P.args, **kwargs: P.kwargs) -> Submission:
+    def prepare(self, *args: P.args, **kwargs: P.kwargs) -> Submission[R]:
         """Check a call and make it a submission, without sending it: for `Runner.submit_many`. Raises `SubmissionRefused`."""
         return self.definition.prepare(args, kwargs, self._options)
 
     async def submit(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Submit one job. Raises `SubmissionRefused` (nothing is stored) or `StoreUnavailable`."""
         return await self._submit(self.definition.prepare(args, kwargs, self._options))
+
+    @property
+    def blocking(self) -> "BlockingTask[P, R]":
+        """The same for code without an event loop: `charge.blocking.submit("o-17")`."""
+        return BlockingTask(self)
+
+
+class BlockingTask(Blocking, Generic[P, R]):
+    """A `Task` for code without an event loop: scripts, Flask, Django, plain tasks."""
+
+    __slots__ = ()
+    _of: Task[P, R]
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> BlockingHandle[R]:
+        """Submit one job, see `Task.submit`. Raises `ConfigurationError` in a thread whose event loop runs: nothing is sent then."""
+        return door.call(lambda: self._of.submit(*args, **kwargs)).blocking
+
+
+class AsyncTask(Task[P, R]):
+    """The task of an async function."""
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function itself, in this process, without queue or limits."""
+        return cast("R", await self.definition.function(*args, **kwargs))
+
+
+class PlainTask(Task[P, R]):
+    """The task of a plain function."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function itself, in this process and thread, without queue or limits."""
+        return cast("R", self.definition.function(*args, **kwargs))

@@ -1,11 +1,12 @@
 """From a URL to a reply: finds the one server, sends a command once, says what an error means. Knows no queue; no other room opens sockets."""
 
-from runner.connection.address import Topology, embedded_folder, parse_address, shown_url
+from runner.connection.address import Topology, embedded_folder, parse_address
 from runner.connection.client import command, pair
 from runner.connection.embedded import EmbeddedServer
 from runner.connection.error_translation import is_full, translated_errors
 from runner.connection.locator import Locator
 from runner.connection.opening import connect, connect_in_thread, located, redis_url
+from runner.connection.progress import longest_s
 from runner.connection.server_process import stop_supervised, supervised
 from runner.connection.thread_client import command_in_thread
 
@@ -20,10 +21,10 @@ __all__ = [
     "embedded_folder",
     "is_full",
     "located",
+    "longest_s",
     "pair",
     "parse_address",
     "redis_url",
-    "shown_url",
     "stop_supervised",
     "supervised",
     "translated_errors",

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from runner.errors import ConfigurationError
+from runner.masking import shown_url
 
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
 EMBEDDED = "embedded"
-_SECRETS = ("password", "sentinel_password", "ssl_password")
 _EXAMPLES = (
     "redis://host:6379/0, rediss://host:6379/0, unix:///path/redis.sock, redis+sentinel://host:26379,host2:26379/service,"
     " redis+cluster://host:7000,host2:7000 or embedded://"
@@ -81,20 +81,6 @@ def embedded_folder(url: str) -> Path | None:
     return Path(unquote(folder) or ".") if separator and scheme == EMBEDDED else None
 
 
-def shown_url(url: str) -> str:
-    """The URL without its passwords, for messages."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, rest = rest.rpartition("@")
-    place, question, query = rest.partition("?")
-    if at:
-        user = credentials.partition(":")[0]
-        place = f"{user + ':' if user else ''}***@{place}"
-    words = [
-        f"{name}{'=***' if name in _SECRETS else equals + value}" for name, equals, value in (w.partition("=") for w in query.split("&"))
-    ]
-    return f"{scheme}{separator}{place}{question}{'&'.join(words)}"
-
-
 def _parsed(url: str) -> Address:
     parts = urlsplit(url)
     if parts.scheme not in _TOPOLOGIES:
@@ -141,7 +127,8 @@ def _known_options(topology: Topology, *, tls: bool) -> tuple[str, ...]:
 def _options(query: str, known: tuple[str, ...]) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     for name in options.keys() - set(known):
-        raise ValueError(f"option {name!r} is not known here (known: {', '.join(known)})")
+        shown = f"option {name!r}" if options[name] else "an option without a value"  # which could be a part of a password
+        raise ValueError(f"{shown} is not known here (known: {', '.join(known)})")
     return options
 
 

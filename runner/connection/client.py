@@ -1,7 +1,5 @@
-"""RedisClient: sends each command once, bounds it by one time-out, and returns the reply as the server gave it."""
+"""RedisClient: sends each command once, bounds its silence by one time-out, and returns the reply as the server gave it."""
 
-import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,8 +8,14 @@ import redis.asyncio
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import RedisError, ResponseError
 
-from runner.connection.connections import LocatedConnection
+from runner.connection.connections import Pool
+from runner.connection.lane import Lane
+from runner.connection.progress import LARGE
+from runner.connection.refusal import explained
 from runner.deadlines import Deadlines
+
+LARGE_LANE = 2
+"""Connections of a client for what is large: two, so that one line is filled and one slow transfer does not stop the other."""
 
 _library = HiredisRespSerializer()
 
@@ -28,32 +32,37 @@ def packed(words: Sequence[Any]) -> bytes:
 
 
 class RedisClient(redis.asyncio.Redis):
-    """Sends a command at most once, and bounds it as a whole by `timeout_s`. Owns its pool, which must not retry.
+    """Sends a command at most once. It ends `timeout_s` after its last byte has moved, see `Progress`. Owns its pool, which must not retry.
 
-    A connection that has replied stays here for the next command: to release it to the library's pool and take it again costs more
-    processor time than the command itself. A connection whose command was cancelled, timed out or failed is closed.
+    What is large has connections of its own, so that all others need not wait for it.
+    Once it is closed every command raises `ClientClosed`, one under way too.
     `on_error` is called with every error of a command before it is raised.
     """
 
-    def __init__(self, pool: redis.asyncio.ConnectionPool, *, timeout_s: float, on_error: Callable[[BaseException], None]) -> None:
+    def __init__(self, pool: Pool, *, timeout_s: float, on_error: Callable[[BaseException], None]) -> None:
         super().__init__(connection_pool=pool)
         self.auto_close_connection_pool = True
         self.response_callbacks.clear()
         self.timeout_s = timeout_s
+        self._pool = pool
         self._on_error = on_error
         self._deadlines = Deadlines()
-        self._idle: list[LocatedConnection] = []
-        self._unopened = pool.max_connections
-        self._waiting: deque[asyncio.Future[LocatedConnection | None]] = deque()
+        self._has_replied = False
+        self._lane = Lane(pool, pool.max_connections - LARGE_LANE, self._deadlines, timeout_s)
+        self._large_lane = Lane(pool, LARGE_LANE, self._deadlines, timeout_s)
 
-    async def execute_command(self, *words: Any, **_: Any) -> Any:
+    async def execute_command(self, *words: Any, is_large: bool = False, **_: Any) -> Any:
+        """The reply. is_large: it will be long; of a long command that is seen."""
         try:
-            (reply,) = await self._ask(packed(words), 1)
+            (reply,) = await self._ask(packed(words), 1, is_large=is_large)
             if isinstance(reply, ResponseError):
                 raise reply
         except (RedisError, OSError) as error:
-            self._on_error(error)
-            raise
+            told = await self._noted(error)
+            if told is error:
+                raise
+            raise told from error
+        self._has_replied = True
         return reply
 
     async def execute_pair(self, first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
@@ -64,93 +73,44 @@ class RedisClient(redis.asyncio.Redis):
         try:
             replies = await self._ask(packed(first) + packed(second), 2)
         except (RedisError, OSError) as error:
-            self._on_error(error)
-            raise
+            told = await self._noted(error)
+            if told is error:
+                raise
+            raise told from error
         for reply in replies:
             if isinstance(reply, ResponseError):
                 self._on_error(reply)
+            else:
+                self._has_replied = True
         return replies
 
-    async def _ask(self, commands: bytes, count: int) -> list[Any]:
-        at_s = asyncio.get_running_loop().time() + self.timeout_s
-        connection = self._take_idle()
+    async def _noted(self, error: Exception) -> Exception:
+        """The error to raise for a command that failed. Of a server that never replied it is asked why."""
+        self._pool.check_open()  # a command under way ends with its connection
+        if not self._has_replied:
+            error = await explained(error, self._pool.connection_kwargs["locator"])
+            self._pool.check_open()
+        self._on_error(error)
+        return error
+
+    def abandon(self) -> None:
+        """Close every socket, without the event loop of the connections, which was closed before them."""
+        self._pool.abandon()
+
+    async def _ask(self, commands: bytes, count: int, *, is_large: bool = False) -> list[Any]:
+        lane = self._large_lane if is_large or len(commands) > LARGE else self._lane
+        connection = lane.take_idle()
         if connection is None:
-            with self._deadlines.until(at_s):
-                connection = await self._wait_for_connection()
+            connection = await lane.take()
         reader = connection.replies.reader
         assert reader is not None, "a connection without a socket"
         try:
-            replies = await reader.ask(commands, count, self._deadlines, at_s)
+            replies = await reader.ask(commands, count, self._deadlines, self.timeout_s)
         except BaseException:
-            await self._discard(connection)
+            await lane.discard(connection)
             raise
-        self._hand_on(connection)
+        lane.hand_on(connection)
         return replies
-
-    def _take_idle(self) -> LocatedConnection | None:
-        """The idle connection that was used last, if it can take a command as it is."""
-        if self._idle and _is_usable(self._idle[-1]):
-            return self._idle.pop()
-        return None
-
-    async def _wait_for_connection(self) -> LocatedConnection:
-        """A connection that must be opened or reopened first, or that another command hands over."""
-        connection = None
-        if self._idle:
-            connection = self._idle.pop()
-        elif self._unopened:
-            self._unopened -= 1
-        else:
-            connection = await self._handed_over()
-        if connection is None:
-            try:
-                connection = await self.connection_pool.get_connection()
-            except BaseException:
-                self._hand_on(None)
-                raise
-        elif not _is_usable(connection):
-            try:
-                await self.connection_pool.ensure_connection(connection)
-            except BaseException:
-                await self._discard(connection)
-                raise
-        return connection
-
-    async def _handed_over(self) -> LocatedConnection | None:
-        """The next connection that another command no longer needs; None: this command may open one."""
-        waiter: asyncio.Future[LocatedConnection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if not waiter.cancelled():
-                self._hand_on(waiter.result())
-            raise
-
-    def _hand_on(self, connection: LocatedConnection | None) -> None:
-        """Give a free connection, or with None the right to open one, to the command that has waited longest; if none waits, keep it."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return
-        if connection is None:
-            self._unopened += 1
-        else:
-            self._idle.append(connection)
-
-    async def _discard(self, connection: LocatedConnection) -> None:
-        try:
-            await connection.disconnect(nowait=True)
-        finally:
-            await self.connection_pool.release(connection)
-            self._hand_on(None)
-
-
-def _is_usable(connection: LocatedConnection) -> bool:
-    """Whether a connection can take a command without being opened again."""
-    reader = connection.replies.reader
-    return reader is not None and reader.is_quiet and connection.is_current
 
 
 async def command(client: redis.asyncio.Redis, *words: str | bytes | float) -> Any:

@@ -1,5 +1,7 @@
 """The connections of an asyncio client: each finds its server when it opens, and a pool reopens those that may lead to the wrong one."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool
@@ -8,6 +10,7 @@ from redis.asyncio.connection import AbstractConnection, Connection, SSLConnecti
 from runner.connection.address import Address, Topology
 from runner.connection.locator import Locator
 from runner.connection.reply_reader import ReplyParser
+from runner.errors import ClientClosed
 
 
 class LocatedConnection(AbstractConnection):
@@ -32,11 +35,27 @@ class LocatedConnection(AbstractConnection):
             writer.transport.abort()  # TLS would wait for the server to say that it closes too
         await super().disconnect(nowait, *args, **options)
 
+    def abandon(self) -> None:
+        """Close the socket, if there is one; the event loop was closed before, so nothing can be sent, awaited or scheduled."""
+        writer: asyncio.StreamWriter | None = getattr(self, "_writer", None)
+        self._reader = self._writer = None
+        if writer is not None:
+            _drop(writer.transport)
+
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         await super().on_connect_check_health(check_health=check_health)
         if self.locator.address.topology is Topology.sentinel:
             await self.send_command("ROLE", check_health=False)
             self.locator.check_role(await self.read_response())
+
+
+def _drop(transport: Any) -> None:
+    """End a transport of asyncio whose loop is closed. Its own `abort` leaves the last step to the loop."""
+    socket_transport = getattr(getattr(transport, "_ssl_protocol", None), "_transport", transport)
+    with suppress(RuntimeError):
+        transport.abort()
+    with suppress(RuntimeError, AttributeError):  # uvloop has closed the sockets with the loop
+        socket_transport._call_connection_lost(None)  # noqa: SLF001 - nothing public works without the loop
 
 
 class TcpConnection(LocatedConnection, Connection):
@@ -74,12 +93,36 @@ def connection_class(address: Address) -> type[LocatedConnection]:
 
 
 class Pool(BlockingConnectionPool):
-    """A pool that reopens a connection if the locator says that it may lead to the wrong server."""
+    """A pool that reopens a connection if the locator says that it may lead to the wrong server, and opens none once it is closed."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._is_closed = False
+
+    def check_open(self) -> None:
+        """Raises `ClientClosed`."""
+        if self._is_closed:
+            raise ClientClosed("the client is closed: open another one")
 
     async def ensure_connection(self, connection: Any) -> None:
+        self.check_open()
         locator: Locator = connection.locator
         if locator.is_due:
             await locator.refresh()
         if connection.epoch != locator.epoch:
             await connection.disconnect(nowait=True)
         await super().ensure_connection(connection)
+        if self._is_closed:
+            await connection.disconnect(nowait=True)
+            self.check_open()
+
+    def abandon(self) -> None:
+        """Close every socket, without the event loop of the connections, which was closed before them."""
+        self._is_closed = True
+        connections: list[Any] = [*self._available_connections, *self._in_use_connections]
+        for connection in connections:
+            connection.abandon()
+
+    async def aclose(self) -> None:
+        self._is_closed = True
+        await super().aclose()

@@ -20,8 +20,10 @@ from typing import Self
 from urllib.parse import quote
 
 from runner import clock
+from runner.connection.own_files import check_own_folder, make_own_folder, open_own, refuse_link
 from runner.connection.server_process import answer, find_binary, stop_supervised, supervised
 from runner.errors import ConfigurationError
+from runner.forks import forget_after_fork, keep
 
 if sys.platform != "win32":
     import fcntl
@@ -53,13 +55,14 @@ class EmbeddedServer:
     """
 
     def __init__(self, data: Path) -> None:
-        self._data = data.resolve()
+        self._data = data.parent.resolve() / data.name
         self._socket = _socket_path(self._data)
         self._log_path = self._data / "valkey.log"
         self._lock: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="runner-embedded", daemon=True)
+        forget_after_fork(self)
 
     @classmethod
     def attach_or_start(cls, folder: Path) -> Self:
@@ -72,12 +75,13 @@ class EmbeddedServer:
     @contextmanager
     def private(cls) -> Iterator[Self]:
         """A server in a temporary folder, which is deleted at the end."""
-        folder = Path(tempfile.mkdtemp(prefix="runner-"))
+        folder, process = Path(tempfile.mkdtemp(prefix="runner-")), os.getpid()
         try:
             with cls.attach_or_start(folder) as server:
                 yield server
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if os.getpid() == process:  # a forked child leaves it to its parent
+                shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def url(self) -> str:
@@ -94,12 +98,27 @@ class EmbeddedServer:
         """Whether this process runs the server, and stops it in `close`."""
         return self._process is not None
 
+    def refuse_foreign(self) -> None:
+        """Raises `ConfigurationError` if the folder, or that of the socket, is a link or another user's."""
+        for folder in {self._data, self._socket.parent}:
+            check_own_folder(folder)
+
     def close(self) -> None:
         """Stop the server if this process owns it; the data stays. A second call does nothing."""
         self._closing.set()
         if self._keeper.is_alive():
             self._keeper.join()
         self._release()
+
+    def forget(self) -> None:
+        """In a forked child: the server is its parent's. If the child kept the pipe and the lock, the server would outlive its owner."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        if self._lock is not None:
+            os.close(self._lock)
+        keep(self._process, self._keeper)
+        self._process = self._lock = None
+        self._closing = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -108,11 +127,12 @@ class EmbeddedServer:
         self.close()
 
     def _open(self) -> None:
-        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self._data / ".gitignore").write_text("*\n")
-        self._socket.parent.mkdir(mode=0o700, exist_ok=True)
-        if self._socket.parent != self._data and self._socket.parent.stat().st_uid != os.getuid():
-            raise ConfigurationError(f"{self._socket.parent} belongs to another user: set RUNNER_REDIS_URL or use another folder")
+        self._data.parent.mkdir(parents=True, exist_ok=True)
+        for folder in {self._data, self._socket.parent}:
+            make_own_folder(folder)
+        refuse_link(self._data / "appendonlydir")
+        with os.fdopen(open_own(self._data / ".gitignore", os.O_WRONLY | os.O_TRUNC), "w") as ignored:
+            ignored.write("*\n")
         deadline_s = clock.monotonic_s() + START_TIMEOUT_S
         while not self._try_start() and answer(str(self._socket)) != "+PONG":
             if clock.monotonic_s() > deadline_s:
@@ -134,7 +154,7 @@ class EmbeddedServer:
                     log.error("embedded server of %s does not start: %s", self._data, error)
 
     def _try_start(self) -> bool:
-        lock = os.open(self._data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = open_own(self._data / "lock", os.O_RDWR)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -144,7 +164,7 @@ class EmbeddedServer:
         try:
             options = OPTIONS | {"dir": str(self._data), "unixsocket": str(self._socket), "logfile": str(self._log_path)}
             command = [str(find_binary()), *(word for name, value in options.items() for word in (f"--{name}", value))]
-            with self._log_path.open("ab") as output:
+            with os.fdopen(open_own(self._log_path, os.O_WRONLY | os.O_APPEND), "ab") as output:
                 self._process = supervised(command, output, inherited=lock)
             self._wait_until_ready(self._process)
         except BaseException:

@@ -20,7 +20,9 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from runner.connection.lane import NoFreeConnection
 from runner.connection.locator import Locator
+from runner.connection.progress import TooSlow
 from runner.errors import AccessRefused, NotPermitted, StoreFull, StoreUnavailable
 
 _LOST_CLASSES = (RedisConnectionError, RedisTimeoutError, OSError)
@@ -34,7 +36,11 @@ _TRANSIENT_PREFIXES = (*_ELSEWHERE_PREFIXES, "LOADING", "MISCONF", "BUSY", "NOGR
 _IN_A_SCRIPT = re.compile(r"(?:ERR )?Error running script \(call to f_[0-9a-f]+\): (?:@?user_script: ?\d+: )+")
 """What Redis 6.2 puts before the error of a command inside a script; Redis 7.0 sends the error alone."""
 _NO_MEMORY = "Redis has no memory left for new jobs (maxmemory is reached), and runs those it has: submit again later, or raise maxmemory"
+_SHOWN = 160
+"""Characters of an error that goes on for paragraphs."""
 _POOL_IS_EXHAUSTED = "No connection available"
+_NOT_LOST_CLASSES = (TooSlow, NoFreeConnection)
+"""Waiting helps, and the server is the right one."""
 
 
 def is_transient(error: BaseException) -> bool:
@@ -60,6 +66,11 @@ class _TranslatedErrors:
             raise StoreFull(_NO_MEMORY) from error
         if isinstance(error, AuthenticationError):
             raise AccessRefused(f"Redis refuses the user or password of its URL ({error}): correct the URL") from error
+        if _begins(error, ("DENIED",)):
+            raise AccessRefused(
+                f"Redis refuses connections from this machine ({str(error)[:_SHOWN]}...): give it a password and write that into the URL,"
+                " or let it listen on an address that is reached by your machines alone"
+            ) from error
         if isinstance(error, NoPermissionError) or _begins(error, ("NOPERM",)):
             raise NotPermitted(
                 f"the user of Redis's URL may not do what is needed ({error}): python -m runner doctor lists all that is missing"
@@ -83,7 +94,7 @@ def note(error: BaseException, locator: Locator) -> None:
     """Tell the locator about an error of its server, so that the next connection goes to the right one."""
     if isinstance(error, (*_ELSEWHERE_CLASSES, MovedError)) or _begins(error, _ELSEWHERE_PREFIXES):
         locator.leave()
-    elif isinstance(error, _LOST_CLASSES) and not str(error).startswith(_POOL_IS_EXHAUSTED):
+    elif isinstance(error, _LOST_CLASSES) and not isinstance(error, _NOT_LOST_CLASSES) and not str(error).startswith(_POOL_IS_EXHAUSTED):
         locator.suspect()
 
 

@@ -10,12 +10,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from runner.connection import connections, thread_client
-from runner.connection.address import Address, Topology, embedded_folder, parse_address, shown_url
-from runner.connection.client import RedisClient
+from runner.connection.address import Address, Topology, embedded_folder, parse_address
+from runner.connection.client import LARGE_LANE, RedisClient
 from runner.connection.embedded import FOLDER, EmbeddedServer
 from runner.connection.error_translation import note
 from runner.connection.locator import Locator
+from runner.connection.server_process import find_binary
 from runner.errors import ConfigurationError
+from runner.masking import shown_url
 from runner.settings import Settings
 
 _POOL_SIZE = 32
@@ -31,9 +33,11 @@ def redis_url(settings: Settings) -> str:
         return settings.redis_url
     server = EmbeddedServer(folder / FOLDER)
     if not server.was_started:
+        find_binary()  # raises if none can be started here
         raise ConfigurationError(
             f"no Redis to use in {folder.resolve()}: set RUNNER_REDIS_URL, or start the embedded server with `python -m runner dev`"
         )
+    server.refuse_foreign()
     return server.url
 
 
@@ -49,11 +53,11 @@ def located(url: str, key: str = "") -> Locator:
 
 
 def connect(server: str | Locator, *, timeout_s: float) -> RedisClient:
-    """A client for one event loop. `timeout_s` bounds the time until each reply."""
+    """A client for one event loop. `timeout_s` bounds the silence before each reply."""
     locator = server if isinstance(server, Locator) else located(server)
     pool = connections.Pool(
         connection_class=connections.connection_class(locator.address),
-        max_connections=_POOL_SIZE,
+        max_connections=_POOL_SIZE + LARGE_LANE,
         timeout=timeout_s,
         retry=AsyncRetry(NoBackoff(), 0),
         socket_timeout=None,

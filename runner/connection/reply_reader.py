@@ -9,6 +9,7 @@ from redis.asyncio.connection import AbstractConnection, DefaultParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 
+from runner.connection.progress import FIRST_BYTES, LARGE, LOOKS, Progress, unsent
 from runner.deadlines import Deadlines
 
 _NOT_YET = object()
@@ -30,7 +31,13 @@ class ReplyReader(asyncio.Protocol):
         self._replies = hiredis.Reader(protocolError=InvalidResponse, replyError=DefaultParser.parse_error, notEnoughData=_NOT_YET)
         self._awaited: asyncio.Future[None] | None = None
         self._end: Exception | None = None
-        self.at_s = 0.0
+        self.at_s = self._begun_s = self._came_s = 0.0
+        self._sent = self._came = 0
+        """Bytes of the exchange under way."""
+        self._timeout_s = 0.0
+        self._deadlines: Deadlines | None = None
+        self._progress: Progress | None = None
+        """Of an exchange that has been looked at."""
         transport.set_protocol(self)
 
     @property
@@ -38,9 +45,11 @@ class ReplyReader(asyncio.Protocol):
         """Whether a command can be sent: the connection has not ended, and no reply is left that no command asked for."""
         return self._end is None and not self._replies.has_data()
 
-    async def ask(self, packed: bytes, count: int, deadlines: Deadlines, at_s: float) -> list[Any]:
-        """Send packed commands, and wait for `count` replies. Raises TimeoutError if they are not all there at `at_s`."""
-        self.at_s = at_s
+    async def ask(self, packed: bytes, count: int, deadlines: Deadlines, timeout_s: float) -> list[Any]:
+        """Send packed commands, and wait for `count` replies. Raises TimeoutError once nothing has moved for `timeout_s`."""
+        self._deadlines, self._timeout_s, self._sent, self._came, self._progress = deadlines, timeout_s, len(packed), 0, None
+        self._begun_s = begun_s = self._loop.time()
+        self.at_s = begun_s + (timeout_s if self._sent <= LARGE else timeout_s / LOOKS)
         deadlines.watch(self)
         try:
             self._transport.write(packed)
@@ -53,6 +62,8 @@ class ReplyReader(asyncio.Protocol):
         while (reply := self._replies.gets()) is _NOT_YET:
             if self._end is not None:
                 raise self._end
+            if self._came > FIRST_BYTES:
+                self._came_s = self._loop.time()
             self._awaited = self._loop.create_future()
             try:
                 await self._awaited
@@ -63,10 +74,20 @@ class ReplyReader(asyncio.Protocol):
         return reply
 
     def expire(self) -> None:
-        """Called by the deadlines: the time for a reply is over."""
-        self._ended(TimeoutError("no answer in time"))
+        """Called by the deadlines: the time for a reply is over, unless bytes still move."""
+        assert self._deadlines is not None
+        now_s, (left, is_seen) = self._loop.time(), unsent(self._transport)
+        if self._progress is None:
+            self._progress = Progress(self._begun_s, self._timeout_s, self._sent, is_seen=is_seen)
+        next_look_s = self._progress.next_look_s(now_s, left, self._came, self._came_s)
+        if next_look_s is None:
+            self._ended(self._progress.end(now_s, left, self._came))
+        else:
+            self.at_s = next_look_s
+            self._deadlines.watch(self)
 
     def data_received(self, data: bytes) -> None:
+        self._came += len(data)
         self._replies.feed(data)
         self._wake()
 

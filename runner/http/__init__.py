@@ -1,7 +1,13 @@
 """The HTTP API of a queue: an app, a router for an app of your own, and a server. It uses only the public names of `runner`."""
 
-from runner.http.app import create_app
-from runner.http.router import router
-from runner.http.server import serve
+from runner.extras import needed_by
 
-__all__ = ["create_app", "router", "serve"]
+with needed_by("runner.http"):
+    import httptools  # noqa: F401 - uvicorn imports it when it serves
+
+    from runner.http.app import create_app
+    from runner.http.authorization import Authorize, ByKey, anyone
+    from runner.http.router import router
+    from runner.http.server import serve
+
+__all__ = ["Authorize", "ByKey", "anyone", "create_app", "router", "serve"]

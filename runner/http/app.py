@@ -1,4 +1,4 @@
-"""create_app: the service as an ASGI app. It opens its client in the event loop that serves, and closes it there."""
+"""create_app: the service as an ASGI app, alone on a server or mounted in another app."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,8 +8,11 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from runner import Client
-from runner.http.dependencies import STATE, Service
+from runner import Client, Runner
+from runner.http.authorization import Authorize, ByKey
+from runner.http.dependencies import STATE, Opening
+from runner.http.docs_page import add_docs_page
+from runner.http.guarded_app import GuardedApp
 from runner.http.problems import answer_of_app
 from runner.http.routes import GROUPS
 
@@ -18,19 +21,36 @@ _DESCRIPTION = """Background jobs that never break a rate limit: submit by name,
 Every error is `application/problem+json` (RFC 9457); its `type` is the path of a short explanation."""
 
 
-def create_app(open_client: Callable[[], Client] = Client, stopping: asyncio.Event | None = None) -> FastAPI:
-    """The service of the queue that `open_client` connects to: by default the queue "default" on the Redis of the environment.
+def create_app(
+    queue: Client | Runner | Callable[[], Client] = Client,
+    stopping: asyncio.Event | None = None,
+    *,
+    authorize: Authorize | None = None,
+    most_streams: int | None = None,
+) -> FastAPI:
+    """The service of a queue: by default of the queue "default" on the Redis of the environment.
 
-    Set `stopping` to end requests that wait for a job. While Redis is away, at the start too, answers are 503.
+    A client that a function given as `queue` opens is closed at the end of the app, or with its event loop by an app that is
+    mounted: `app.mount("/queue", create_app(jobs))`. A Client or a Runner belongs to its giver, who closes it: `await jobs.close()`.
+    An app that mounts this one guards it by middleware; dependencies of its routes do not reach a mounted app, so include
+    `runner.http.router` for those. Set `stopping` to end requests that wait for a job, and streams of events; uvicorn's stop does so
+    without it. While Redis is away, at the start too, answers are 503.
+
+    authorize: who a request is from, and whether they may do it. By default the queue's keys say so (`client.keys`, `keys create`); as long
+    as it has none, whoever is on this machine may do everything and nobody else. `anyone` lets everybody in, for an app that is guarded
+    otherwise. most_streams: of events that are open at once; 500, or a quarter of the connections if those are few.
     """
-    stop = stopping or asyncio.Event()
+    opening = Opening(queue, stopping, authorize or ByKey(lambda: opening.service.client), most_streams)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Service]]:
-        async with open_client() as client:
-            yield {STATE: Service(client, stop)}
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        opening.open()
+        try:
+            yield
+        finally:
+            await opening.close()
 
-    app = FastAPI(
+    app = GuardedApp(
         title="metered-runner",
         version=version("metered-runner"),
         description=_DESCRIPTION,
@@ -39,9 +59,11 @@ def create_app(open_client: Callable[[], Client] = Client, stopping: asyncio.Eve
         redoc_url=None,
         redirect_slashes=False,
     )
+    setattr(app.state, STATE, opening)
     for error in (HTTPException, Exception):
         app.add_exception_handler(error, answer_of_app)
     for group in GROUPS:
         # include_router would make FastAPI look through the groups at each request, which costs as much as a small answer.
         app.router.routes.extend(group.routes)
+    add_docs_page(app)
     return app

@@ -1,29 +1,182 @@
 """What routes depend on: the client of the queue they serve, and the event that ends waiting requests."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Annotated, cast
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
-from runner import Client, Runner
+from runner import CallersClient, Client, Principal, Runner
+from runner.http.connections import most_connections
+from runner.http.problems import Problem
+from runner.http.quotas import Quotas
+from runner.http.refusals import Refusals
 
 STATE = "runner.http.service"
-"""Where the state of a request holds its service."""
+"""Where the state of a request, and that of an app of ours, hold their service."""
+MOST_STREAMS = 500
+
+
+Authorize = Callable[[Mapping[str, Any], str, str | None], Awaitable[Principal]]
+"""From an ASGI scope, the right that is needed, like "limits:write", and what it is about (a job's id, the name of a limit or a task; None)
+to who asks. Raises `Unauthenticated`, `Forbidden`, `StoreUnavailable`."""
+
+
+MOST_OWN_WAITS = 50
+_MOST_SEEN = 1_000
+
+
+class Waits:
+    """Requests that wait for something to happen. They may hold half of the connections: the others are for requests that are answered."""
+
+    def __init__(self) -> None:
+        self._most = most_connections() // 2
+        self._count = 0
+        self.own: Counter[str] = Counter()
+        """How many of each caller that is known."""
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Around the wait of a request. Raises `Problem` if too many wait."""
+        if self._count >= self._most:
+            raise Problem("busy", f"{self._count} requests wait at this service already: come back for the status")
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+
+
+class OwnWaits(Waits):
+    """Those of one caller, who may have a few at once beside all others."""
+
+    def __init__(self, of_all: Waits, who: str) -> None:
+        self._of_all = of_all
+        self._who = who
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Around the wait of a request. Raises `Problem` if too many wait."""
+        own = self._of_all.own
+        if own[self._who] >= MOST_OWN_WAITS:
+            detail = f"{MOST_OWN_WAITS} requests of this key wait at this service already: ask for the status without waiting"
+            raise Problem("too-many-requests", detail, headers={"Retry-After": "1"})
+        own[self._who] += 1
+        try:
+            with self._of_all.one_more():
+                yield
+        finally:
+            own[self._who] -= 1
+            if not own[self._who]:
+                del own[self._who]
+
+
+class Streams:
+    """How many streams of events are open, and how many may be: `MOST_STREAMS`, or a quarter of the connections if those are few."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most = min(MOST_STREAMS, most_connections() // 4) if most is None else most
+        self._open = 0
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Around a stream. Raises `Problem` if too many are open."""
+        if self._open >= self._most:
+            raise Problem("too-many-streams", f"{self._open} event streams are open here, and there may be {self._most}")
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the routes of one queue share: the connection to the queue, and the event that is set when the service stops."""
+    """What the routes of one queue share: the connection to the queue, the event, if any, set when the service stops, who waits and who listens."""
 
     client: Client
-    stopping: asyncio.Event
+    stopping: asyncio.Event | None
+    waits: Waits
+    streams: Streams
+    quotas: Quotas
+    refusals: Refusals
+    authorize: Authorize | None = None
+    """None: the app guards its routes itself."""
+
+    seen: dict[int, tuple[Principal, Client, "Service"]] = field(default_factory=dict)
+    """What each caller has of it, by the identity of who that is, which is the same for all requests of some seconds."""
+
+    def seen_by(self, principal: Principal) -> "Service":
+        """The same as one caller has it, within what it may do."""
+        known = self.seen.get(id(principal))
+        if known is not None and known[0] is principal and known[1] is self.client:
+            return known[2]
+        charge = None if principal.rate is None else partial(self.quotas.take, principal)
+        client = CallersClient(self.client, principal, before_more=charge)
+        own = replace(self, client=client, waits=OwnWaits(self.waits, principal.key_id or principal.name), seen={})
+        if len(self.seen) >= _MOST_SEEN:
+            self.seen.clear()
+        self.seen[id(principal)] = principal, self.client, own
+        return own
+
+
+class Opening:
+    """The service of an app: opened when the app starts, or by the first request of an app that is mounted, whose start nobody tells it."""
+
+    def __init__(
+        self,
+        queue: Client | Runner | Callable[[], Client],
+        stopping: asyncio.Event | None,
+        authorize: Authorize | None = None,
+        most_streams: int | None = None,
+    ) -> None:
+        self._queue = queue
+        self._stopping = stopping
+        self._waits = Waits()
+        self._streams = Streams(most_streams)
+        self._authorize = authorize
+        self._quotas = Quotas(lambda: self.service.client)
+        self._refusals = Refusals(lambda: self.service.client)
+        self._service: Service | None = None
+        self._seen: dict[int, tuple[Principal, Client, Service]] = {}
+
+    @property
+    def service(self) -> Service:
+        """The service, opened at its first use."""
+        if isinstance(self._queue, Runner):  # its client is another one once it was closed
+            return self._of(self._queue.client)
+        if self._service is None:
+            self._service = self._of(self._queue if isinstance(self._queue, Client) else self._queue())
+        return self._service
+
+    def _of(self, client: Client) -> Service:
+        return Service(client, self._stopping, self._waits, self._streams, self._quotas, self._refusals, self._authorize, self._seen)
+
+    def open(self) -> Service:
+        """The same, for an app that starts: what cannot be opened is said then."""
+        return self.service
+
+    async def close(self) -> None:
+        """Close what was opened here. A client or a Runner that was given belongs to its giver."""
+        await self._refusals.close()
+        await self._quotas.close()
+        if self._service is not None and not isinstance(self._queue, Client):
+            service, self._service = self._service, None
+            await service.client.close()
 
 
 def service_of(request: Request) -> Service:
     """The service that this request reached."""
-    return cast("Service", request.scope["state"][STATE])
+    bound = request.scope["state"].get(STATE) if "state" in request.scope else None
+    if bound is not None:
+        return cast("Service", bound)
+    # Not from the state of the lifespan: an app that is mounted in another gets that of the other.
+    opening: Opening = getattr(request.scope["app"].state, STATE)
+    return opening.service
 
 
 async def client_of(request: Request) -> Client:
@@ -31,12 +184,11 @@ async def client_of(request: Request) -> Client:
     return service_of(request).client
 
 
-def bound_to(queue: Client | Runner, stopping: asyncio.Event) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that tells the routes after it which queue they serve. A Runner opens its client at the first request."""
+def bound_to(opening: Opening) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that tells the routes after it which queue they serve."""
 
     async def bind(request: Request) -> None:
-        client = queue.client if isinstance(queue, Runner) else queue
-        request.scope.setdefault("state", {})[STATE] = Service(client, stopping)
+        request.scope.setdefault("state", {})[STATE] = opening.service
 
     return bind
 

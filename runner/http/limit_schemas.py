@@ -52,7 +52,16 @@ class ReleaseBody(Body):
 class FreezeBody(ReleaseBody):
     """For how long a bucket is frozen, and why."""
 
-    duration: Annotated[float, Field(description="seconds; a shorter freeze never shortens a longer one")]
+    duration: Annotated[
+        float | Annotated[str, Field(max_length=Control.LONGEST_TEXT)],
+        Field(description='seconds, or as the provider said it: "6m0s", an HTTP date; a shorter freeze never shortens a longer one'),
+    ]
+    reason: Reason = ""
+
+
+class ResetBody(ReleaseBody):
+    """Of which bucket what was spent is forgiven, and why."""
+
     reason: Reason = ""
 
 
@@ -72,12 +81,21 @@ class Pause(BaseModel):
     reason: str
 
 
+class Reset(BaseModel):
+    """An operator forgave what had been spent."""
+
+    at: datetime
+    bucket: Annotated[str, Field(description="the bucket, or the limit's name: all of its buckets")]
+    reason: str
+
+
 class Bucket(BaseModel):
     """A live bucket of a limit."""
 
     bucket: str
     tokens: Annotated[int, Field(description="whole tokens that could be taken now")]
     waiting: Annotated[int, Field(description="jobs that wait here")]
+    waiting_is_estimate: Annotated[bool, Field(description="more lines wait than are counted at once: `waiting` is told from some of them")]
     next_token_s: Annotated[float | None, Field(description="seconds until its next token; 0: it is full, or one is there; null: unknown")]
     frozen_s: Annotated[
         float, Field(description="seconds in which nothing starts, at the request of the provider or an operator; 0: not frozen")
@@ -95,9 +113,14 @@ class Limit(BaseModel):
     code: Annotated[Policy, Field(description="what the code says")]
     override: Override | None
     paused: Pause | None
+    reset: Annotated[Reset | None, Field(description="the latest")]
     frozen_s: Annotated[float, Field(description="for a limit with a key: seconds in which all its buckets are frozen together")]
     frozen_reason: str | None
-    buckets: list[Bucket]
+    waiting_buckets: Annotated[int, Field(description="buckets that jobs wait for, shown or not")]
+    waiting: Annotated[int, Field(description="jobs that wait at all of them")]
+    waiting_is_estimate: Annotated[bool, Field(description="more wait than are counted at once: `waiting` is told from some of them")]
+    buckets_not_shown: Annotated[int, Field(description="how many more buckets jobs wait for than `buckets` shows")]
+    buckets: Annotated[list[Bucket], Field(description="for a limit with a key, those where most jobs wait first")]
 
     @classmethod
     def of(cls, status: LimitStatus) -> Self:

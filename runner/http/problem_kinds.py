@@ -5,15 +5,22 @@ from dataclasses import dataclass
 from runner import StoreUnavailable, UnknownJob
 from runner.errors import (
     AlreadyFinished,
+    ArgumentsTooLarge,
     CannotRetry,
+    ClientClosed,
     ExceedsCapacity,
+    Forbidden,
     IncompatibleVersion,
+    IncompleteCatalog,
     InvalidArguments,
     InvalidJobId,
     InvalidOption,
     JobIdConflict,
+    NoResult,
     StartOutOfRange,
     StoreFull,
+    TaskServed,
+    Unauthenticated,
     UnknownLimit,
     UnknownTask,
 )
@@ -40,6 +47,11 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
+    "malformed-request": Kind(
+        400,
+        "The request is not understood",
+        "The bytes of the connection are no request of HTTP/1.1, or it has no field Host, or several. The connection was closed.",
+    ),
     "invalid-json": Kind(400, "The body is not JSON", "The body is empty, cut short, or not JSON (RFC 8259). Send one JSON object."),
     "json-too-deep": Kind(
         400, "The JSON is nested too deep", "Arrays and objects nest deeper than the limit named in detail. Flatten them."
@@ -54,10 +66,45 @@ KINDS: dict[str, Kind] = {
         "A key occurs twice in one object",
         "The service cannot know which of the two values is meant. Send each key once in an object.",
     ),
+    "too-many-values": Kind(
+        413,
+        "The body has too many values",
+        "Objects, lists, texts and numbers are counted together, those inside others too. Send fewer, or what belongs together as one text.",
+    ),
     "invalid-encoding": Kind(
         400,
         "The body is not plain UTF-8",
         "The body must be UTF-8 without a byte order mark, and its text without lone surrogates such as \\ud800.",
+    ),
+    "invalid-idempotency-key": Kind(
+        400,
+        "The Idempotency-Key cannot be used",
+        'The header Idempotency-Key holds one text in quotation marks, like "order-17" (RFC 8941, section 3.3.3), for a single job whose body'
+        " has no id. Jobs of a batch have an id each.",
+    ),
+    "invalid-path": Kind(400, "The path has control characters", "No path of this service has any, as %0A or %00. Leave them out."),
+    "cross-site": Kind(
+        403,
+        "A page of another site may change nothing here",
+        "A browser sent this request for a page that this service did not serve. Without keys the service trusts whoever reaches it, so it"
+        " does not trust the pages they visit.",
+    ),
+    "too-many-requests": Kind(
+        429,
+        "Too many requests",
+        "The key has a rate and has used it up, it has too many requests that wait, or too many requests of this address had no key that is"
+        " accepted. Come back after the time in Retry-After.",
+    ),
+    "unauthenticated": Kind(
+        401,
+        "A key is needed",
+        "Send the key in one header, Authorization: Bearer mr1_... It must be of this queue, and neither expired nor revoked."
+        " Who can reach Redis makes one by `python -m runner keys create`, and `keys check` says what is wrong with one.",
+    ),
+    "forbidden": Kind(
+        403,
+        "The key does not permit this",
+        "detail names the right that is missing, or the restriction of the key that is in the way. Ask who made the key.",
     ),
     "not-found": Kind(
         404,
@@ -65,6 +112,11 @@ KINDS: dict[str, Kind] = {
         "The path does not exist, or the job is unknown: never submitted, or finished so long ago that its result has expired.",
     ),
     "method-not-allowed": Kind(405, "The method is not allowed here", "The header Allow names the methods of this path."),
+    "request-timeout": Kind(
+        408,
+        "The request came too slowly",
+        "Its head must be there within some seconds, and its body must keep coming. The connection was closed, and nothing was stored.",
+    ),
     "cannot-retry": Kind(
         409,
         "The job cannot be run again",
@@ -80,6 +132,28 @@ KINDS: dict[str, Kind] = {
     "already-finished": Kind(
         409, "The job has already finished", "A job in a final state cannot be cancelled. Ask for its status instead."
     ),
+    "arguments-too-large": Kind(
+        413,
+        "The arguments are too large",
+        "The arguments of one job have at most so many bytes of JSON as RUNNER_MAX_ARGS_BYTES says. Large data belongs in a store; send its"
+        " address.",
+    ),
+    "no-result": Kind(
+        409,
+        "The job has no result",
+        "It has not ended, or it ended without a result; detail names its state. Without result=raw the answer is its status, with its error.",
+    ),
+    "result-too-large": Kind(
+        413,
+        "The result is too large for this answer",
+        "The result has more bytes of JSON than RUNNER_HTTP_MAX_RESULT_BYTES says; detail names both. GET /v1/jobs/{id}?result=raw sends that"
+        " result alone, as it is stored.",
+    ),
+    "task-served": Kind(
+        409,
+        "The task is served",
+        "A live worker serves it, and the next one would publish it again: stop the workers of the versions that have it.",
+    ),
     "body-too-large": Kind(
         413, "The body is too large", "Send less, or in several requests. Large data belongs in a store; send its address."
     ),
@@ -88,6 +162,12 @@ KINDS: dict[str, Kind] = {
         "The body must be sent as application/json",
         "Set the header Content-Type: application/json and send plain UTF-8, uncompressed.",
     ),
+    "misdirected-request": Kind(
+        421,
+        "The host is none of this service's",
+        "The field Host has a name that this service does not go by, as it has when a page of another site points its own name here. Call the"
+        " service by its address or as localhost, or allow the name: --allowed-host or RUNNER_ALLOWED_HOSTS.",
+    ),
     "validation": Kind(
         422,
         "The request does not fit its description",
@@ -95,8 +175,16 @@ KINDS: dict[str, Kind] = {
         " /openapi.json describes every request, /v1/tasks the arguments of every task.",
     ),
     "invalid-id": Kind(422, "The job id cannot be used", "An id is 1 to 128 letters, digits, '.', '_', ':' or '-'."),
+    "idempotency-key-reused": Kind(
+        422,
+        "The Idempotency-Key belongs to another request",
+        "A job with another task or other arguments was submitted with this key. Repeat a request with its key and its body as they were;"
+        " give another job another key.",
+    ),
     "unknown-task": Kind(
-        422, "The task is not known", "No worker has published a task of this name. /v1/tasks lists those that are known."
+        422,
+        "The task is not known",
+        "No worker has published a task of this name (404 if the name is in the path). /v1/tasks lists those that are known.",
     ),
     "exceeds-capacity": Kind(
         422,
@@ -121,9 +209,26 @@ KINDS: dict[str, Kind] = {
     "batch-invalid": Kind(
         422,
         "The batch is refused",
-        "One of its jobs is refused, or there are too many. Nothing was stored. detail names the first such job.",
+        "One of its jobs is refused, two have the same id, or there are too many. Nothing was stored. detail names the first such job.",
+    ),
+    "head-too-large": Kind(
+        431, "The head of the request is too large", "The first line and the header fields together have a limit, and so has their number."
     ),
     "internal-error": Kind(500, "Something went wrong in this service", "It has been logged with its cause. It is not the caller's fault."),
+    "busy": Kind(
+        503,
+        "The service is busy with others",
+        "It has as many connections, waiting requests or large bodies as it may have at once. Nothing was stored: repeat the request after the"
+        " time in Retry-After.",
+        retry_after_s=1,
+    ),
+    "incomplete-catalog": Kind(
+        503,
+        "The catalog lacks a part of this task",
+        "Its entry cannot be read, or a limit that it uses is missing, so the job was not stored: without its limits it would run at any rate."
+        " Other tasks are not affected. A worker of the task that starts puts it right.",
+        retry_after_s=5,
+    ),
     "outdated-service": Kind(
         503,
         "This service is too old for the queue",
@@ -131,26 +236,51 @@ KINDS: dict[str, Kind] = {
         retry_after_s=1,
     ),
     "overloaded": Kind(503, "There is no room for more jobs now", OVERLOADED, retry_after_s=5),
+    "too-many-streams": Kind(
+        503,
+        "Too many event streams are open",
+        "Each holds a connection, so there is a bound to how many a process serves. Close those that nobody reads; ask for the status of a job"
+        " with wait instead of following it.",
+        retry_after_s=10,
+    ),
     "store-unavailable": Kind(503, "The job store cannot serve right now", STORE_UNAVAILABLE, retry_after_s=1),
 }
 
 ERRORS: dict[type[Exception], str] = {
     AlreadyFinished: "already-finished",
+    ArgumentsTooLarge: "arguments-too-large",
     CannotRetry: "cannot-retry",
+    ClientClosed: "store-unavailable",
     ExceedsCapacity: "exceeds-capacity",
+    Forbidden: "forbidden",
     IncompatibleVersion: "outdated-service",
+    IncompleteCatalog: "incomplete-catalog",
     InvalidArguments: "validation",
     InvalidJobId: "invalid-id",
     InvalidOption: "validation",
     JobIdConflict: "id-conflict",
+    NoResult: "no-result",
     StartOutOfRange: "run-at-out-of-range",
     StoreFull: "overloaded",
     StoreUnavailable: "store-unavailable",
+    Unauthenticated: "unauthenticated",
     UnknownJob: "not-found",
     UnknownLimit: "unknown-limit",
+    TaskServed: "task-served",
     UnknownTask: "unknown-task",
 }
 """The kind of each exception; one without an entry has that of its nearest base class."""
+
+ANY_REQUEST = (
+    "malformed-request",
+    "invalid-path",
+    "cross-site",
+    "method-not-allowed",
+    "request-timeout",
+    "misdirected-request",
+    "head-too-large",
+)
+"""What is answered before a request reaches a route, whatever it asks for."""
 
 BODY_PROBLEMS = (
     "invalid-json",
@@ -159,7 +289,9 @@ BODY_PROBLEMS = (
     "duplicate-key",
     "invalid-encoding",
     "body-too-large",
+    "too-many-values",
     "unsupported-media-type",
     "validation",
+    "busy",
 )
 """What can be wrong with any body."""

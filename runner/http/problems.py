@@ -13,16 +13,25 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from runner.errors import BacklogFull
+from runner.errors import BacklogFull, Forbidden, Unauthenticated
 from runner.http.problem_kinds import ERRORS, KINDS
 from runner.http.validation_errors import Fault, faults_of, shortened, summary
 
 MEDIA_TYPE = "application/problem+json"
+_REALM = "runner"
 _LONGEST_PATH = 100
 _KINDS_OF_THE_SERVICE = ("internal-error", "overloaded", "store-unavailable")
 """Their exceptions name addresses and replies, which are no business of a caller."""
-_BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 415: "unsupported-media-type"}
+_BY_STATUS = {
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+}
 
 
 class Problem(Exception):
@@ -61,14 +70,18 @@ def type_of(kind: str, base: str) -> str:
 
 
 def base_of(request: Request) -> str:
-    """The path where this service begins: empty unless an app includes its routes under a prefix, or a proxy serves them under one."""
-    route, path = request.scope.get("route"), request.scope["path"]
-    if route is None:
-        return str(request.scope.get("root_path", ""))
-    if path == route.path:
-        return ""
+    """The path where this service begins: empty unless an app includes or mounts it under a prefix, or a proxy serves it under one.
+
+    `root_path` is what a server was told of its proxy, and what an app adds that mounts another. Servers write it before the path.
+    """
+    route, path, root = request.scope.get("route"), request.scope["path"], request.scope.get("root_path", "")
+    path_format = getattr(route, "path", None)
+    if path_format is None or path == path_format:
+        return quote(root)
+    if root and path.startswith(f"{root}/"):
+        path = path[len(root) :]
     # No parameter in the path of a route contains a slash.
-    return quote(path.rsplit("/", route.path.count("/"))[0])
+    return quote(root + path.rsplit("/", path_format.count("/"))[0])
 
 
 ANSWERED: tuple[type[Exception], ...] = (Problem, RequestValidationError, *ERRORS)
@@ -86,8 +99,20 @@ def problem_of(error: Exception) -> Problem:
         faults = faults_of(error.errors())
         return Problem("validation", summary(faults), faults=faults)
     kind = next((ERRORS[cls] for cls in type(error).__mro__ if cls in ERRORS), "internal-error")
+    if isinstance(error, (Unauthenticated, Forbidden)):
+        return Problem(kind, str(error), headers={"WWW-Authenticate": _challenge(error)})
     is_for_callers = kind not in _KINDS_OF_THE_SERVICE or isinstance(error, BacklogFull)
     return Problem(kind, str(error) if is_for_callers else KINDS[kind].help)
+
+
+def _challenge(error: Unauthenticated | Forbidden) -> str:
+    """What a caller is told of the key that would do (RFC 6750)."""
+    told = [f'realm="{_REALM}"']
+    if isinstance(error, Forbidden):
+        told += ['error="insufficient_scope"'] + ([f'scope="{error.scope}"'] if error.scope else [])
+    elif error.was_sent:
+        told.append('error="invalid_token"')
+    return f"Bearer {', '.join(told)}"
 
 
 def answer(request: Request, error: Exception) -> Response:
@@ -95,8 +120,16 @@ def answer(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     if isinstance(error, HTTPException) and problem.kind in ("not-found", "method-not-allowed"):
         path = shortened(repr(request.url.path), _LONGEST_PATH)
-        problem.detail = f"{request.method} {path}: {KINDS[problem.kind].title.lower()}; /openapi.json lists the paths"
+        if problem.kind == "method-not-allowed":
+            problem.headers["Allow"] = _allowed(request)
+        problem.detail = f"{request.method} {path}: {KINDS[problem.kind].title.lower()}; {base_of(request)}/openapi.json lists the paths"
     return problem.response(base_of(request))
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes of this path; a router names those of the first one."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in routes for method in getattr(route, "methods", None) or ()}))
 
 
 async def answer_of_app(request: Request, error: Exception) -> Response:

@@ -9,7 +9,9 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
-from runner.http.problems import ANSWERED, answer
+from runner.http.authorization import admit, right_of
+from runner.http.large_bodies import ended
+from runner.http.problems import ANSWERED, answer, responses
 
 
 def group(tag: str, prefix: str = "", *, route_class: type[APIRoute] | None = None, **options: Any) -> APIRouter:
@@ -21,7 +23,16 @@ def group(tag: str, prefix: str = "", *, route_class: type[APIRoute] | None = No
 
 
 class ProblemRoute(APIRoute):
-    """A route that answers errors with problem documents, whatever the app around it does with exceptions."""
+    """A route that answers errors with problem documents, whatever the app around it does with exceptions, and says which right it needs."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        self.right = right_of(path, options.get("dependencies"))
+        if self.right is not None:
+            described = dict(options.get("responses") or {})
+            for status, answer in responses("unauthenticated", "forbidden", "too-many-requests", "store-unavailable").items():
+                described[status] = _joined(described.get(status), answer)
+            options["responses"] = described
+        super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -31,6 +42,8 @@ class ProblemRoute(APIRoute):
                 return await handle(request)
             except ANSWERED as error:
                 return answer(request, error)
+            finally:
+                ended(request.scope)
 
         return handle_or_explain
 
@@ -42,8 +55,8 @@ class DirectRoute(ProblemRoute):
     status, and half of that of a submission. A router that an app includes never bypasses FastAPI, so its dependencies run.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
         self._checked, self.app = self.app, self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +65,19 @@ class DirectRoute(ProblemRoute):
             return
         request = Request(scope, receive, send)
         try:
+            if self.right is not None:
+                await admit(request, self.right)
             response = await self.endpoint(request=request, **scope["path_params"])
         except ANSWERED as error:
             response = answer(request, error)
+        finally:
+            ended(scope)
         await response(scope, receive, send)
+
+
+def _joined(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
+    """The description of an answer that has problems of both."""
+    if one is None:
+        return other
+    kinds = [kind for described in (one, other) for kind in described["description"].removeprefix("Problem: ").split(", ")]
+    return {**one, "description": f"Problem: {', '.join(dict.fromkeys(kinds))}"}

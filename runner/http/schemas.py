@@ -1,5 +1,6 @@
 """Jobs, tasks and workers over HTTP as pydantic models, from which OpenAPI is made: what a caller sends, and every answer."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -7,7 +8,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import to_json
 
-from runner import JobOptions, JobRequest, JobStatus, State, TaskSpec
+from runner import JobOptions, JobRequest, JobStatus, State, TaskSpec, TaskStatus
 from runner.http.bodies import Body
 from runner.http.validation_errors import Fault
 
@@ -121,11 +122,35 @@ class Job(Place):
     explanation: Annotated[list[str] | None, Field(description="with explain=1: why it is where it is, and what to do, in sentences")] = (
         None
     )
+    problem: Annotated[ProblemDocument | None, Field(description="of a result that is left out here, as it is too large")] = None
 
 
-def job_answer(status: JobStatus, explanation: list[str] | None = None) -> Response:
+class EndedJob(Job):
+    """A job that has ended while its submission waited for that."""
+
+    created: Annotated[bool, Field(description="false: this job had been submitted before")]
+
+
+def job_answer(
+    status: JobStatus,
+    explanation: list[str] | None = None,
+    problem: dict[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A job as `Job` describes it."""
+    document = job_document(status)
+    document["explanation"], document["problem"] = explanation, problem
+    return Response(as_json(document), headers=headers, media_type="application/json")
+
+
+def as_json(document: object) -> bytes:
+    """What jobs carry may have been written by others: a number that JSON does not have is null."""
+    return to_json(document, inf_nan_mode="null")
+
+
+def job_document(status: JobStatus) -> dict[str, Any]:
     """A job as `Job` describes it, without making that model: its checks would take longer than all the rest."""
-    document = {
+    return {
         "id": status.id,
         "task": status.task,
         "state": status.state,
@@ -146,9 +171,9 @@ def job_answer(status: JobStatus, explanation: list[str] | None = None) -> Respo
         "args": status.args,
         "result": status.result,
         "error": status.error and status.error.document(),
-        "explanation": explanation,
+        "explanation": None,
+        "problem": None,
     }
-    return Response(to_json(document, inf_nan_mode="null"), media_type="application/json")
 
 
 class Task(BaseModel):
@@ -160,16 +185,25 @@ class Task(BaseModel):
     limits: list[str]
     cost: Annotated[dict[str, int | str], Field(description="tokens by limit name: a number, or the argument that holds it; default 1")]
     priority: str
+    served: Annotated[bool, Field(description="a live worker runs it; else its jobs are accepted and wait for one")]
+    served_until: Annotated[datetime | None, Field(description="when the last worker of it ended; null: unknown, or one lives")] = None
+    held: Annotated[int, Field(description="jobs that wait because the workers that met them could not run them")] = 0
+    fault: Annotated[str | None, Field(description="why it cannot be submitted by name: its entry in the catalog is damaged")] = None
 
     @classmethod
-    def of(cls, spec: TaskSpec) -> Self:
+    def of(cls, task: TaskStatus) -> Self:
+        spec = task.spec or TaskSpec(task.name, {})
         return cls(
-            name=spec.name,
+            name=task.name,
             description=spec.description,
             parameters=spec.parameters,
             limits=list(spec.limits),
             cost=spec.cost,
             priority=spec.priority,
+            served=task.served,
+            served_until=_utc(task.served_until),
+            held=task.held,
+            fault=task.fault,
         )
 
 
@@ -187,6 +221,7 @@ class WorkerProcess(BaseModel):
     pid: int | None = None
     slots: Annotated[int | None, Field(description="jobs it runs at once")] = None
     stuck: Annotated[int, Field(description="slots held by handlers that should have stopped")] = 0
+    defects: Annotated[int, Field(description="errors of its own that it has met; its log has them, as CRITICAL lines")] = 0
     tasks: list[str] = []
     leader: Annotated[bool, Field(description="it runs the refill loop")] = False
 

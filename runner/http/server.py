@@ -3,16 +3,24 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-from runner import Client, Settings
+from runner import Client, ConfigurationError, Settings, load_settings
 from runner.http.app import create_app
+from runner.http.authorization import ByKey
+from runner.http.browser_guard import BrowserGuard
+from runner.http.connections import Connections, most_connections
+from runner.http.listening import listen, listen_unix, refuse_open_door, remove_socket
+from runner.http.protocol import BoundedProtocol, check_all
 
 _GRACE_S = 5
-_BACKLOG = 2048
+_TICKS_A_SECOND = 10
+"""How often uvicorn calls `on_tick`."""
 
 
 async def serve(
@@ -21,46 +29,68 @@ async def serve(
     settings: Settings | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
+    root_path: str = "",
+    uds: str | None = None,
+    uds_mode: int = 0o660,
+    insecure: bool = False,
     on_started: Callable[[str], object] = lambda _: None,
     on_signal: Callable[[], object] = lambda: None,
     stopping: asyncio.Event | None = None,
-    build: Callable[[Callable[[], Client], asyncio.Event], FastAPI] = create_app,
+    build: Callable[..., FastAPI] = create_app,
 ) -> None:
     """Serve a queue until SIGINT, SIGTERM or `stopping`. Then answer requests that wait for a job at once, finish the others, and return.
 
-    Port 0 takes a free one; `on_started` receives the URL once requests are answered. `on_signal` is called at each signal, and
-    the second one ends requests that are under way. `build` makes the app from what opens the client and the event that stops
-    it. Raises OSError if it cannot listen there, and `ConfigurationError` if no Redis is configured or its server is unfit; a Redis
-    that is away is no error.
+    `root_path` is the prefix that a proxy strips, like "/queue": links in answers begin with it. Port 0 takes a free port;
+    `on_started` receives the URL once requests are answered. `on_signal` is called at each signal, and the second one ends requests
+    that are under way. `uds` is the path of a unix socket to listen on instead, for those whom `uds_mode` permits. `build` makes the app
+    from what opens the client, the event that stops it, and `authorize`, see `create_app`.
+
+    As long as the queue has no keys it listens on this machine only, unless `insecure`: then everybody may do everything until there
+    is a key. Raises OSError if it cannot listen there, and `ConfigurationError` if no Redis is configured, its server is unfit, or
+    strangers could call without a key; a Redis that is away is no error.
     """
     stop = stopping or asyncio.Event()
-    listener = _listen(host, port)
+    listener = listen(host, port) if uds is None else listen_unix(Path(uds), uds_mode)
     try:
+        settings = settings or load_settings()
         client = Client(queue, settings=settings)
         await client.refuse_unfit_server()
+        if uds is None and not insecure:
+            await refuse_open_door(client, host)
+        connections = Connections(most_connections())
+        app = build(lambda: client, stop, authorize=ByKey(lambda: client, strangers=insecure))
         config = uvicorn.Config(
-            build(lambda: client, stop),
+            BrowserGuard(app, (settings.allowed_hosts or "").split(",")),
             lifespan="on",
-            http="httptools",
+            http=partial(BoundedProtocol, bounds=connections),  # type: ignore[arg-type] # uvicorn only calls it
             ws="none",
             log_config=None,
             access_log=False,
+            root_path=_checked_root(root_path),
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        await _Server(config, stop, lambda: on_started(_url(listener)), on_signal).serve([listener])
+        await _Server(config, connections, stop, lambda: on_started(_url(listener)), on_signal).serve([listener])
     finally:
         listener.close()
+        if uds is not None:
+            remove_socket(Path(uds))
 
 
 class _Server(uvicorn.Server):
     """uvicorn's server. Its stop also ends the requests that wait for a job, and a signal only stops it: uvicorn would raise it again."""
 
     def __init__(
-        self, config: uvicorn.Config, stopping: asyncio.Event, on_started: Callable[[], object], on_signal: Callable[[], object]
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        stopping: asyncio.Event,
+        on_started: Callable[[], object],
+        on_signal: Callable[[], object],
     ) -> None:
         super().__init__(config)
+        self._open = connections
         self._stopping = stopping
         self._on_started = on_started
         self._on_signal = on_signal
@@ -77,6 +107,8 @@ class _Server(uvicorn.Server):
             await self.lifespan.shutdown()
 
     async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_A_SECOND == 0:
+            check_all(self._open, self._loop.time())
         return await super().on_tick(counter) or self._stopping.is_set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn calls it
@@ -93,24 +125,14 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket, made here so that a port in use is an OSError of `serve`.
-
-    It names its protocol, unlike a socket of `socket.create_server`: asyncio disables Nagle's algorithm for connections of
-    IPPROTO_TCP only, and with the algorithm each answer waits about 40 ms for an acknowledgement. uvloop disables it for all.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+def _checked_root(root_path: str) -> str:
+    if root_path and (not root_path.startswith("/") or not root_path.isascii() or set(root_path) & set("?#% ")):
+        raise ConfigurationError(f"root path {root_path!r} cannot be used: give the prefix that the proxy strips, like /queue")
+    return root_path.rstrip("/")
 
 
 def _url(listener: socket.socket) -> str:
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

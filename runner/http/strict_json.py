@@ -10,6 +10,9 @@ from runner.http.validation_errors import shortened
 MAX_DEPTH = 100
 """Deepest nesting of arrays and objects."""
 
+MAX_VALUES = 50_000
+"""Most values, counting those inside others: what is made of a body takes time and memory by their number, not by its bytes."""
+
 _LONGEST_VALUE = 40
 
 
@@ -23,6 +26,8 @@ def load(body: bytes | bytearray) -> Any:
         raise Problem("invalid-encoding", "the body begins with a byte order mark: send plain UTF-8 without it")
     if not text:
         raise Problem("invalid-json", "the body is empty: send one JSON object")
+    if len(text) > 2 * MAX_VALUES and _has_too_many_values(text):
+        raise Problem("too-many-values", f"the body has more than {MAX_VALUES} values: send fewer, or several in one text")
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -36,6 +41,18 @@ def load(body: bytes | bytearray) -> Any:
     if "\\ud" in text or "\\uD" in text:
         _check_surrogates(value)
     return value
+
+
+def _has_too_many_values(text: str) -> bool:
+    """By what stands between values, outside of texts. Takes linear time, also for what is no JSON."""
+    if text.count(",") + text.count("[") + text.count("{") <= MAX_VALUES:
+        return False
+    text = text.replace("\\\\", "").replace('\\"', "")
+    if text.count('"') > 4 * MAX_VALUES:  # each value has a key at most, and both are texts at most
+        return True
+    outside = "".join(text.split('"')[::2])
+    begun = outside.count("[") + outside.count("{") - outside.count("[]") - outside.count("{}")
+    return outside.count(",") + begun > MAX_VALUES  # a list that is not empty has one value more than commas
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

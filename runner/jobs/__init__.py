@@ -1,10 +1,14 @@
 """What a job is, from the declaration of its task to the status its caller sees. Values and pure functions: no I/O, no asyncio."""
 
-from runner.jobs.arguments import Arguments, NotJson, refuse_constants
+from runner.jobs.amendment import Amendment
+from runner.jobs.arguments import Arguments
 from runner.jobs.backoff import Backoff
+from runner.jobs.calls import Calls
 from runner.jobs.context import Attempt, JobContext, current_job, enter
+from runner.jobs.event import BEGINNING, JobEvent, check_event_id
 from runner.jobs.explain import explain
 from runner.jobs.job import (
+    FINAL,
     TICKET,
     Acceptance,
     Ending,
@@ -12,48 +16,64 @@ from runner.jobs.job import (
     JobStatus,
     Outcome,
     Priority,
+    PriorityName,
     StartedJob,
     State,
     check_job_id,
     check_queue_name,
 )
+from runner.jobs.named_arguments import NamedArguments
+from runner.jobs.results import Result, result_of
 from runner.jobs.submission import JobOptions, Submission, prepare
 from runner.jobs.summary import summary
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
-from runner.jobs.task_spec import TaskSpec
-from runner.jobs.words import frozen, overridden, paused, span
+from runner.jobs.task_spec import TaskSpec, TaskStatus
+from runner.jobs.used_arguments import kind_of_argument, opaque_arguments
+from runner.jobs.words import frozen, overridden, paused, span, was_reset
 
 __all__ = [
+    "BEGINNING",
+    "FINAL",
     "TICKET",
     "Acceptance",
+    "Amendment",
     "Arguments",
     "Attempt",
     "AttemptPolicy",
     "Backoff",
+    "Calls",
     "Ending",
     "JobContext",
     "JobError",
+    "JobEvent",
     "JobOptions",
     "JobStatus",
-    "NotJson",
+    "NamedArguments",
     "Outcome",
     "Priority",
+    "PriorityName",
+    "Result",
     "StartedJob",
     "State",
     "Submission",
     "TaskDefinition",
     "TaskOptions",
     "TaskSpec",
+    "TaskStatus",
+    "check_event_id",
     "check_job_id",
     "check_queue_name",
     "current_job",
     "enter",
     "explain",
     "frozen",
+    "kind_of_argument",
+    "opaque_arguments",
     "overridden",
     "paused",
     "prepare",
-    "refuse_constants",
+    "result_of",
     "span",
     "summary",
+    "was_reset",
 ]

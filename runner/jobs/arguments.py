@@ -1,17 +1,24 @@
 """Arguments: a task's signature as JSON, checked by pydantic at submission and again at the run; its result likewise."""
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
-from typing import Any, NotRequired, cast, get_type_hints
+from typing import Any, NotRequired, cast
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
-from typing_extensions import TypedDict
+from pydantic import TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticSerializationError, to_jsonable_python
 
 from runner.errors import ConfigurationError, InvalidArguments
-
-_PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+from runner.jobs.argument_defaults import with_defaults
+from runner.jobs.arrival import difference
+from runner.jobs.coding import CONFIG, Coding, adapter_of, has_long_number, parts_of
+from runner.jobs.declared import declared
+from runner.jobs.exactness import Exactness
+from runner.jobs.faults import explained, faults
+from runner.jobs.form_writer import form_of
+from runner.jobs.handlers import handler_of
+from runner.jobs.results import Result
+from runner.jobs.unsendable import Unsendable
 
 
 class Arguments:
@@ -19,34 +26,39 @@ class Arguments:
 
     def __init__(self, task: str, function: Callable[..., Any]) -> None:
         self._task = task
-        parameters = inspect.signature(function).parameters.values()
-        for parameter in parameters:
-            if parameter.kind not in _PLAIN:
-                raise ConfigurationError(
-                    f"task {task!r}: parameter {str(parameter)!r} has no name on the wire; use plain or keyword-only parameters"
-                )
-        try:
-            hints = get_type_hints(function, include_extras=True)
+        handler = handler_of(task, function)
+        parameters = handler.parameters()
+        with declared(f"task {task!r}: its annotations"):
+            hints = handler.hints()
             self._defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
             self._positional = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-            fields = {p.name: self._field(p, hints) for p in parameters}
-            arguments: TypeAdapter[dict[str, Any]] = TypeAdapter(_typed_dict(fields))
-            result: TypeAdapter[Any] = TypeAdapter(hints.get("return", Any), config=_result_config(hints.get("return")))
+            fields = {p.name: self._field(p, hints.get(p.name, Any)) for p in parameters}
+            arguments = adapter_of(fields)
+            self._unsure = self._checked(arguments.core_schema)
+            self._coding = Coding(arguments.core_schema)
             self.schema = self._described(arguments)
-            # Called directly: the adapters' own methods check options that are never given, and take twice as long for a small call.
-            self._arguments, self._arguments_json = arguments.validator, arguments.serializer
-            self._result, self._result_json = result.validator, result.serializer
-        except (NameError, PydanticUserError, PydanticSerializationError) as error:
-            raise ConfigurationError(f"task {task!r}: its annotations cannot be sent as JSON: {error}") from error
+            defaults = {name: to_jsonable_python(default, bytes_mode="base64", round_trip=True) for name, default in self._defaults.items()}
+            self.form = with_defaults(form_of(self._coding.schema), defaults)
+        self.result = Result(f"task {task!r}", hints.get("return", Any))
+        self.encode_result = self.result.encode
 
-    def _field(self, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
-        hint = hints.get(parameter.name, Any)
+    def _field(self, parameter: inspect.Parameter, hint: Any) -> Any:
         return NotRequired[hint] if parameter.name in self._defaults else hint
 
+    def _checked(self, arguments: CoreSchema) -> frozenset[str]:
+        """The arguments that may arrive changed, so that each has to be checked. Raises `ConfigurationError` for one that cannot arrive."""
+        root, definitions = parts_of(arguments)
+        schemas = {name: field["schema"] for name, field in root["fields"].items()}
+        unsendable, exactness = Unsendable(definitions), Exactness(definitions, CONFIG)
+        fault = next((fault for name, schema in schemas.items() for fault in unsendable.faults(schema, name)), None)
+        if fault is not None:
+            raise ConfigurationError(f"task {self._task!r}: {fault}")
+        return frozenset(name for name, schema in schemas.items() if not exactness.holds(schema))
+
     def _described(self, arguments: TypeAdapter[dict[str, Any]]) -> dict[str, Any]:
-        schema = arguments.json_schema()
+        schema = arguments.json_schema(schema_generator=_Schema)
         for name, default in self._defaults.items():
-            schema["properties"][name].setdefault("default", to_jsonable_python(default))
+            schema["properties"][name].setdefault("default", to_jsonable_python(default, bytes_mode="base64", round_trip=True))
         return schema
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
@@ -58,74 +70,37 @@ class Arguments:
             raise InvalidArguments(f"task {self._task!r}: {what}")
         values.update(kwargs)
         try:
-            valid = self._arguments.validate_python(values)
-            encoded = self._arguments_json.to_json(valid)
-            if b"null" in encoded:  # NaN becomes null where no type refuses it, and the caller would not notice
-                refuse_constants(to_json(valid, inf_nan_mode="constants", fallback=str))
-            return encoded
+            valid = self._coding.valid(values)
+            encoded = self._coding.write(valid)
         except (ValidationError, PydanticSerializationError) as error:
-            raise InvalidArguments(self._explained(error)) from error
-        except NotJson as error:
-            raise InvalidArguments(f"task {self._task!r}: {error}") from error
+            raise InvalidArguments(explained(self._task, error)) from error
+        if not self._unsure.isdisjoint(valid) or (len(encoded) > self._coding.sure_bytes and has_long_number(encoded)):
+            self._refuse_changed(valid, encoded)
+        return encoded
+
+    def _refuse_changed(self, valid: Mapping[str, Any], encoded: bytes) -> None:
+        try:
+            arrived = self._coding.read(encoded)
+        except ValidationError as error:
+            raise InvalidArguments(f"task {self._task!r}: what would be sent could not be read again: {faults(error)}") from error
+        for name in valid:
+            if name in self._unsure and (changed := difference(valid[name], arrived[name])) is not None:
+                raise InvalidArguments(f"task {self._task!r}: {changed.within(name)}")
 
     def decode(self, encoded: bytes) -> dict[str, Any]:
         """The keyword arguments of a run. Raises `InvalidArguments`."""
         try:
-            return cast("dict[str, Any]", self._arguments.validate_json(encoded))
+            return cast("dict[str, Any]", self._coding.read(encoded))
         except ValidationError as error:
-            raise InvalidArguments(self._explained(error)) from error
+            raise InvalidArguments(explained(self._task, error)) from error
 
-    def encode_result(self, value: Any) -> bytes:
-        """The JSON of a result, checked against the return annotation. Raises `InvalidArguments`."""
-        if value is None:
-            return b"null"
-        try:
-            return self._result_json.to_json(self._result.validate_python(value))
-        except (ValidationError, PydanticSerializationError) as error:
-            raise InvalidArguments(
-                f"task {self._task!r} returned {type(value).__name__}, which does not fit its annotation or cannot be JSON: {error}"
-            ) from error
-
-    def _explained(self, error: ValidationError | PydanticSerializationError) -> str:
-        if isinstance(error, PydanticSerializationError):
-            return f"task {self._task!r}: {error}"
-        faults = [
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (got {_short(fault['input'])})"
-            for fault in error.errors(include_url=False)
-        ]
-        return f"task {self._task!r}: {'; '.join(faults)}"
+    def encode_again(self, arguments: Mapping[str, Any]) -> bytes:
+        """The JSON of what `decode` returned, as the code writes it whoever wrote it before. Raises whatever a serializer raises."""
+        return self._coding.write(arguments)
 
 
-class NotJson(ValueError):
-    """NaN or an infinity, which JSON does not have."""
+class _Schema(GenerateJsonSchema):
+    """A type that only its code knows is anything in the schema, which is for people."""
 
-
-def refuse_constants(encoded: bytes) -> None:
-    """Raises `NotJson` if the text has a NaN or an infinity outside of its strings."""
-    if b"NaN" in encoded or b"Infinity" in encoded:
-        json.loads(encoded, parse_constant=_refuse)
-
-
-def _refuse(constant: str) -> None:
-    raise NotJson(f"{constant} cannot be sent as JSON: send it as text, or None")
-
-
-def _typed_dict(fields: dict[str, Any]) -> Any:
-    make: Any = TypedDict  # a type checker wants its fields written down, and they are known at run time only
-    shape = make("arguments", fields)
-    shape.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
-    return shape
-
-
-def _result_config(hint: Any) -> ConfigDict | None:
-    """The config of a plain type. Models have their own, and pydantic refuses another one for them."""
-    return (
-        None
-        if (inspect.isclass(hint) and hasattr(hint, "__pydantic_config__")) or hasattr(hint, "model_config")
-        else ConfigDict(allow_inf_nan=False)
-    )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:  # noqa: ARG002 - its place is pydantic's
+        return {}

@@ -1,10 +1,10 @@
 """How long a failed job waits before its next attempt."""
 
-import math
 import random
 from dataclasses import dataclass
 
 from runner.errors import ConfigurationError
+from runner.ranges import checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,10 @@ class Backoff:
     cap: float = 300.0
 
     def __post_init__(self) -> None:
-        if not (0 < self.base <= self.cap < math.inf and 1 <= self.factor < math.inf):
-            raise ConfigurationError(f"{self} cannot be used: base must be above 0, factor at least 1, and cap at least base")
+        for name in ("base", "factor", "cap"):
+            checked(name, getattr(self, name), of="Backoff")
+        if self.base > self.cap:
+            raise ConfigurationError(f"{self} cannot be used: its cap must be at least its base")
 
     def ceiling_s(self, retry: int) -> float:
         """Longest wait before retry number `retry` (from 1), in seconds."""

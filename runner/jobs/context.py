@@ -4,16 +4,22 @@ from contextvars import ContextVar
 
 from runner.errors import ConfigurationError
 from runner.jobs.job import StartedJob
-from runner.limits import decode_needs
+from runner.jobs.task_definition import TaskDefinition
+from runner.limits import EXACT, decode_needs
+
+_MOST_TOKENS = EXACT // 2
+"""More than that counts as that: the scripts compute with it exactly."""
 
 
 class Attempt:
     """One run of a job, as its worker and its handler share it."""
 
-    __slots__ = ("_settled", "job")
+    __slots__ = ("_settled", "job", "task")
 
     def __init__(self, job: StartedJob) -> None:
         self.job = job
+        self.task: TaskDefinition | None = None
+        """Set once the task is known."""
         self._settled: dict[str, int] | None = None
 
     def settle(self, limit: str, actual: int) -> None:
@@ -22,21 +28,25 @@ class Attempt:
             raise ValueError(f"job {self.job.id}: settled {actual!r} tokens of {limit!r}: give a whole number from 0")
         if self._settled is None:
             self._settled = {}
-        self._settled[self.bucket(limit)] = actual
+        self._settled[self.bucket(limit)] = min(actual, _MOST_TOKENS)
 
     def bucket(self, limit: str | None) -> str:
         """The bucket this job uses of a limit; of its only one, if None. Raises `ConfigurationError` if there is none."""
-        needs = {need.limit: need for need in decode_needs(self.job.limits)}
-        if limit is None and len(needs) == 1:
-            return next(iter(needs.values())).bucket
-        if limit is None or limit not in needs:
-            raise ConfigurationError(f"job {self.job.id}: it uses no limit {limit!r} (it uses: {', '.join(needs) or 'none'})")
-        return needs[limit].bucket
+        if limit is not None and not isinstance(limit, str):
+            raise ConfigurationError(f"job {self.job.id}: a limit is named by a text, and this is of type {type(limit).__name__}")
+        buckets = {need.limit: need.bucket for need in decode_needs(self.job.limits)}
+        if limit not in buckets and self.task is not None and len(self.task.limits) > len(buckets):
+            buckets = self.task.buckets(self.job.args) | buckets  # those too of which it took nothing, as its cost was 0
+        if limit is None and len(buckets) == 1:
+            return next(iter(buckets.values()))
+        if limit is None or limit not in buckets:
+            raise ConfigurationError(f"job {self.job.id}: it uses no limit {limit!r} (it uses: {', '.join(buckets) or 'none'})")
+        return buckets[limit]
 
     @property
     def settled_text(self) -> str:
-        """What the handler settled, as the store takes it."""
-        return ";".join(f"{bucket}={actual}" for bucket, actual in self._settled.items()) if self._settled else ""
+        """What the handler settled, as the store takes it. A thread that goes on past its time-out may still add to it."""
+        return ";".join(f"{bucket}={actual}" for bucket, actual in tuple(self._settled.items())) if self._settled else ""
 
 
 class JobContext:
@@ -67,6 +77,8 @@ class JobContext:
 
     def settle(self, limit: str, actual: int) -> None:
         """Say that `actual` tokens of a limit were used instead of the cost taken at the start; more goes into debt.
+
+        A token bucket has at most one capacity of debt, unless it is declared with `debt="kept"`; what is not charged is logged.
 
         Raises `ConfigurationError` for a limit this job does not use, ValueError for a negative amount.
         """

@@ -1,30 +1,61 @@
 """Why a job is where it is, in sentences with numbers, and what to do next. Pure: made of what the store answered."""
 
+import shlex
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from runner.jobs.job import JobStatus, State
-from runner.jobs.words import attempts, clock_text, frozen, last_error, overridden, paused, scheduled, span, starts_in, stopping, waits_for
+from runner.jobs.words import (
+    NO_WORKER,
+    attempts,
+    clock_text,
+    frozen,
+    last_error,
+    overridden,
+    paused,
+    scheduled,
+    span,
+    starts_in,
+    stopping,
+    waits_for,
+)
 from runner.limits import BucketStatus, LimitStatus
 
 
-def explain(status: JobStatus, limits: Sequence[LimitStatus], now_s: float) -> list[str]:
-    """Sentences for a person: where the job is, why, for how long, and the next command. `now_s` is seconds since 1970."""
+class _Commands(NamedTuple):
+    """The commands that are told, each with the options that lead it to this queue: as it is printed, it works."""
+
+    options: Sequence[str]
+
+    def line(self, *words: str) -> str:
+        return shlex.join(["python", "-m", "runner", *words, *self.options])
+
+
+def explain(status: JobStatus, limits: Sequence[LimitStatus], now_s: float, options: Sequence[str] = ()) -> list[str]:
+    """Sentences for a person: where the job is, why, for how long, and the next command. `now_s` is seconds since 1970.
+
+    `options` are those of the command line with which its commands find the queue.
+    """
+    commands = _Commands(options)
     head = f"Job {status.id} ({status.task}) {_state(status, now_s)}"
+    if status.reason == NO_WORKER:
+        return [head, *_without_worker(status, commands), *_counts(status)]
     if status.state is State.waiting:
-        return [head, *_waiting(status, limits, now_s), *_counts(status)]
+        return [head, *_waiting(status, limits, now_s, commands), *_counts(status)]
     if status.state is State.scheduled:
         return [head, f"It starts {scheduled(status)}.", *_error(status), *_counts(status)]
     if status.state is State.queued:
         return [
             head,
             "Its tokens are there, or it needs none: it starts as soon as a worker has a free slot.",
-            "See who works: python -m runner workers",
+            *_counts(status),
+            f"See who works: {commands.line('workers')}",
         ]
     if status.state is State.running:
         if note := stopping(status):
-            return [head, f"{note[0].upper()}{note[1:]}.", *_counts(status), "See whose slots are stuck: python -m runner workers"]
-        return [head, *_counts(status), f"Stop it: python -m runner cancel {status.id}"]
-    again = [] if status.state is State.succeeded else [f"Run it again: python -m runner retry {status.id}"]
+            return [head, f"{note[0].upper()}{note[1:]}.", *_counts(status), f"See whose slots are stuck: {commands.line('workers')}"]
+        return [head, *_counts(status), f"Stop it: {commands.line('cancel', status.id)}"]
+    again = [] if status.state is State.succeeded else [f"Run it again: {commands.line('retry', status.id)}"]
     return [head, *_error(status), *_counts(status), *again]
 
 
@@ -37,12 +68,13 @@ def _state(status: JobStatus, now_s: float) -> str:
     return f"is {status.state}{since}."
 
 
-def _waiting(status: JobStatus, limits: Sequence[LimitStatus], now_s: float) -> list[str]:
+def _waiting(status: JobStatus, limits: Sequence[LimitStatus], now_s: float, commands: _Commands) -> list[str]:
     name = status.limit or ""
     limit = next((limit for limit in limits if limit.name == name), None)
     if limit is None:
         return [f"It waits {waits_for(status)}: no worker has published this limit; start one whose code declares it."]
     bucket = next((bucket for bucket in limit.buckets if bucket.bucket == status.bucket), None)
+    held = _held_by(status, limit, bucket)
     numbers = f"{limit.policy.rate}, {overridden(limit, limit.override, now_s)}" if limit.override else limit.policy.rate
     ahead = (status.position or 1) - 1
     place = "it is next in line" if ahead == 0 else f"{ahead} {'job is' if ahead == 1 else 'jobs are'} ahead of it"
@@ -50,10 +82,24 @@ def _waiting(status: JobStatus, limits: Sequence[LimitStatus], now_s: float) -> 
     if status.eta_s is not None:
         when += f", at {clock_text(now_s + status.eta_s, now_s)}, if the jobs ahead of it start on time"
     return [
-        f"It waits {waits_for(status)} ({numbers}): {_why(status, limit, bucket, now_s)}.",
+        f"It waits {waits_for(status, held)} ({numbers}): {_why(status, limit, bucket, now_s)}.",
         f"Its place is {ahead + 1}: {place}; it starts {when}.",
-        _remedy(status, name),
+        _remedy(status, held, commands),
     ]
+
+
+def _without_worker(status: JobStatus, commands: _Commands) -> list[str]:
+    met = " Workers that met it are of versions that do not have it." if status.state is State.waiting else ""
+    return [
+        f"It waits {waits_for(status)}: no live worker does.{met} It starts as soon as one comes; no attempt is used meanwhile.",
+        f"See who works, and what they serve: {commands.line('workers')} and {commands.line('tasks', 'list')}",
+    ]
+
+
+def _held_by(status: JobStatus, limit: LimitStatus, bucket: BucketStatus | None) -> str:
+    """What keeps the job: its bucket, or the whole limit if that is paused, or frozen for longer than the bucket by itself."""
+    whole = status.reason == "paused" or (status.reason == "frozen" and limit.frozen_s >= (bucket.frozen_s if bucket else 0) > 0)
+    return limit.name if whole or status.bucket is None else status.bucket
 
 
 def _why(status: JobStatus, limit: LimitStatus, bucket: BucketStatus | None, now_s: float) -> str:
@@ -71,12 +117,12 @@ def _why(status: JobStatus, limit: LimitStatus, bucket: BucketStatus | None, now
     return f"{tokens} there" + (f"; the next lands in {span(next_s)}" if next_s else "")
 
 
-def _remedy(status: JobStatus, name: str) -> str:
+def _remedy(status: JobStatus, held: str, commands: _Commands) -> str:
     if status.reason == "paused":
-        return f"Let it go on: python -m runner limits resume {name}"
+        return f"Let it go on: {commands.line('limits', 'resume', held)}"
     if status.reason == "frozen":
-        return f"Release it before its time: python -m runner limits release {status.bucket}"
-    return f"See the limit: python -m runner limits show {name}"
+        return f"Release it before its time: {commands.line('limits', 'release', held)}"
+    return f"See the limit: {commands.line('limits', 'show', status.limit or '')}"
 
 
 def _counts(status: JobStatus) -> list[str]:

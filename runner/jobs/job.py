@@ -4,10 +4,12 @@ import os
 import re
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple
+from hashlib import blake2b
+from typing import Any, Literal, NamedTuple
 
 from runner.errors import ConfigurationError, InvalidJobId
 from runner.limits import limit_name
+from runner.names import fits
 
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _JOB_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -21,9 +23,12 @@ class Priority(IntEnum):
     low = 2
 
 
+PriorityName = Literal["high", "normal", "low"]
+
+
 def check_queue_name(queue: str) -> str:
     """The queue's name. Raises `ConfigurationError` for one that cannot be part of a key's hash tag."""
-    if not _QUEUE_NAME.fullmatch(queue):
+    if not fits(_QUEUE_NAME, queue):
         raise ConfigurationError(f"queue name {queue!r} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'")
     return queue
 
@@ -59,8 +64,8 @@ def new_job_id() -> str:
 
 def check_job_id(job_id: str) -> str:
     """The id. Raises `InvalidJobId` for one that cannot be part of a key."""
-    if not _JOB_ID.fullmatch(job_id) or job_id.startswith(TICKET):
-        raise InvalidJobId(f"job id {job_id[:40]!r} cannot be used: give 1 to 128 letters, digits, '.', '_', ':' or '-'")
+    if not fits(_JOB_ID, job_id) or job_id.startswith(TICKET):
+        raise InvalidJobId(f"job id {job_id!r:.42} cannot be used: give 1 to 128 letters, digits, '.', '_', ':' or '-'")
     return job_id
 
 
@@ -99,6 +104,8 @@ class StartedJob(NamedTuple):
     attempt: int
     failures: int
     limits: str = ""
+    spec: str = ""
+    """What the limits came from, as a digest; after it the digests of the versions that have amended them."""
 
 
 class Ending(StrEnum):
@@ -110,13 +117,20 @@ class Ending(StrEnum):
     throttled = "throttled"
     cancelled = "cancelled"
     returned = "returned"
+    amended = "amended"
+    """It did not begin, as it needs other buckets than it was submitted with; the payload says which."""
+    unknown = "unknown"
+    """This worker cannot run it: its version does not know the task, or not these arguments."""
+    refused = "refused"
+    """Redis refused how it ended before: a dead letter, whatever its record and its buckets are like."""
 
 
 class Outcome(NamedTuple):
     """The end of an attempt, as its worker reports it.
 
     `payload` is the result or the error as JSON; `delay_us` the wait before a retry, or the one a provider asked for; `ttl_ms` how
-    long to keep the job; `settled` the tokens really used ("bucket=tokens;..."); `freeze` the bucket to freeze.
+    long to keep the job; `settled` the tokens really used ("bucket=tokens;..."); `freeze` the bucket to freeze. `most_throttled` is
+    how often the job may be throttled before it is a dead letter with this payload; 0: as often as its provider likes.
     """
 
     job: StartedJob
@@ -126,16 +140,17 @@ class Outcome(NamedTuple):
     ttl_ms: int = 0
     settled: str = ""
     freeze: str = ""
+    most_throttled: int = 0
 
     def own(self) -> tuple[bytes, str, int, bytes]:
         """What differs from attempt to attempt, in the order of finish.lua."""
         job = self.job
         return job.entry, job.id, job.attempt, self.payload
 
-    def shared(self) -> tuple[int, str, int, int, str, str]:
+    def shared(self) -> tuple[int, str, int, int, str, str, int]:
         """What many outcomes have in common, in the order of finish.lua."""
-        job, ending, _, delay_us, ttl_ms, settled, freeze = self
-        return job.priority, ending, delay_us, ttl_ms, settled, freeze
+        job, ending, _, delay_us, ttl_ms, settled, freeze, most_throttled = self
+        return job.priority, ending, delay_us, ttl_ms, settled, freeze, most_throttled
 
 
 @dataclass(slots=True, frozen=True)
@@ -166,9 +181,10 @@ class JobError:
 class JobStatus:
     """A job as a caller sees it. Times are seconds since 1970 by Redis's clock.
 
-    For a job in `waiting`: `reason` says for what, `bucket` names the bucket ("tenant/t7") and `limit` its limit ("tenant"),
+    `reason` is "no worker" as long as no live worker serves the task: such a job is `queued`, or `waiting` once a worker has met it that
+    could not run it. For another job in `waiting`: `reason` says for what, `bucket` names the bucket ("tenant/t7") and `limit` its limit ("tenant"),
     `position` is its place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it
-    starts on time.
+    starts on time. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
     """
 
     id: str
@@ -190,6 +206,20 @@ class JobStatus:
     args: Any = None
     result: Any = None
     error: JobError | None = None
+    result_bytes: int | None = None
+
+    @property
+    def version(self) -> str:
+        """A text that is another one whenever the job has changed; `eta_s`, which counts down by itself, is no part of it.
+
+        Arguments, result and error are none either: they do not change without the attempt or the end, and may be megabytes long.
+        """
+        changing = (
+            *(self.task, str(self.state), self.reason, self.bucket, self.position, self.priority),
+            *(self.attempt, self.failures, self.crashes, self.throttled, self.cancel_requested),
+            *(self.submitted_at, self.started_at, self.finished_at),
+        )
+        return blake2b(repr(changing).encode(), digest_size=9).hexdigest()
 
     @property
     def limit(self) -> str | None:

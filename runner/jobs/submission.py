@@ -1,22 +1,29 @@
 """Submission: one job, checked and ready to be stored, and how it is made of a call and its options."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Never, Self
+
+from typing_extensions import TypeVar
 
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ExceedsCapacity, InvalidOption, StartOutOfRange, UnknownLimit
-from runner.jobs.job import Priority, check_job_id, new_job_id
+from runner.jobs.job import Priority, PriorityName, check_job_id, new_job_id
 from runner.jobs.task_spec import TaskSpec
-from runner.limits import Limit, Need, bucket_name, encode_needs, key_value
+from runner.limits import Limit, Need, bucket_name, encode_needs, key_of, key_values
+from runner.names import unknown_name
+from runner.ranges import checked
 
 LONGEST_DELAY = timedelta(days=366)
 """How far ahead a job can be scheduled."""
 _PRIORITIES = {priority.name: int(priority) for priority in Priority}
 
 
-class Submission(NamedTuple):
-    """One job on its way to Redis: arguments are encoded and checked, the buckets it needs are known.
+R_co = TypeVar("R_co", covariant=True, default=Any)
+
+
+class Submission(NamedTuple, Generic[R_co]):
+    """One job on its way to Redis: arguments are encoded and checked, the buckets it needs are known. R_co is the type of its result.
 
     A named tuple, as one is made for every job: it costs a third of a frozen dataclass to make.
     """
@@ -30,30 +37,54 @@ class Submission(NamedTuple):
     delay_us: int = 0
     max_wait_us: int = 0
     on_expiry: str = "expire"
+    spec: str = ""
+    """The digest of what its needs come from, see `Calls`."""
+    has_call: int = 0
+    """1 if `call` goes along, which only a job with an id of the caller's own has use for."""
+    call: str = ""
+    """The fingerprint of task and arguments, see `Fingerprints`."""
 
-    def own(self) -> tuple[str, bytes]:
+    def own(self) -> tuple[str | bytes, ...]:
         """What differs from job to job, in the order of submit.lua."""
-        return self[:2]
+        return (self.id, self.args, self.call) if self.has_call else self[:2]
 
-    def shared(self) -> tuple[str, str, str, int, int, int, str]:
+    def shared(self) -> tuple[str | int, ...]:
         """What many jobs of a task have in common, in the order of submit.lua."""
-        return self[2:]
+        return self[2:11]
 
 
-class JobOptions(NamedTuple):
-    """How one job is submitted.
-
-    id: with an id of your own a submission can be repeated, and is one job. priority: "high", "normal" or "low". delay: seconds
-    before the job may start; run_at: the same as an instant with a time zone. cost: tokens by limit name. max_wait: seconds, from
-    its delay on, after which a job that has not started expires.
-    """
-
+class _Options(NamedTuple):
     id: str | None = None
-    priority: str | None = None
+    priority: PriorityName | None = None
     delay: float | None = None
     run_at: datetime | None = None
     cost: Mapping[str, int] | None = None
     max_wait: float | None = None
+
+
+class JobOptions(_Options):
+    """How one job is submitted.
+
+    id: with an id of your own a submission can be repeated, and is one job. priority: "high", "normal" or "low". delay: seconds
+    before the job may start; run_at: the same as an instant with a time zone. cost: tokens by limit name. max_wait: seconds, from
+    its delay on, after which a job that has not started expires. Raises `InvalidOption` for an option that there is not.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        id: str | None = None,
+        priority: PriorityName | None = None,
+        delay: float | None = None,
+        run_at: datetime | None = None,
+        cost: Mapping[str, int] | None = None,
+        max_wait: float | None = None,
+        **unknown: Never,
+    ) -> Self:
+        if unknown:
+            raise InvalidOption(unknown_name("a submission", "option", next(iter(unknown)), cls._fields))
+        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait)
 
     def delay_us(self) -> int:
         """µs until the job may start. Raises `InvalidOption`."""
@@ -61,12 +92,14 @@ class JobOptions(NamedTuple):
             return 0
         if self.delay is not None and self.run_at is not None:
             raise InvalidOption("delay and run_at exclude each other: give one")
-        seconds = 0.0 if self.delay is None else self.delay
-        if self.run_at is not None:
-            if self.run_at.tzinfo is None:
-                raise StartOutOfRange(f"run_at {self.run_at.isoformat()} has no time zone: add one, like +00:00")
-            seconds = max(self.run_at.timestamp() - wall_us() / MICROSECONDS, 0.0)
-        if not 0 <= seconds <= LONGEST_DELAY.total_seconds():
+        if self.run_at is None:
+            return round(checked("delay", self.delay, error=StartOutOfRange) * MICROSECONDS)
+        if not isinstance(self.run_at, datetime):
+            raise StartOutOfRange(f"run_at is {self.run_at!r:.80}, and must be a datetime with a time zone")
+        if self.run_at.tzinfo is None:
+            raise StartOutOfRange(f"run_at {self.run_at.isoformat()} has no time zone: add one, like +00:00")
+        seconds = max(self.run_at.timestamp() - wall_us() / MICROSECONDS, 0.0)
+        if seconds > LONGEST_DELAY.total_seconds():
             raise StartOutOfRange(f"a job can start between now and {LONGEST_DELAY.days} days from now, not in {seconds:g} s")
         return round(seconds * MICROSECONDS)
 
@@ -76,41 +109,81 @@ def max_wait_us(spec: TaskSpec, options: JobOptions) -> int:
     seconds = spec.max_wait if options.max_wait is None else options.max_wait
     if seconds is None:
         return 0
-    if not 0 < seconds <= LONGEST_DELAY.total_seconds():
-        raise InvalidOption(f"max_wait of {seconds:g} s cannot be used: give more than 0 s and at most {LONGEST_DELAY.days} days")
-    return max(round(seconds * MICROSECONDS), 1)
+    return round(checked("max_wait", seconds, error=InvalidOption) * MICROSECONDS)
 
 
-def prepare(spec: TaskSpec, limits: Sequence[Limit], encoded: bytes, args: Mapping[str, Any] | None, options: JobOptions) -> Submission:
-    """One job, ready for the store. `args` are the JSON arguments with defaults, needed only for a task with limits.
+def check_options(options: JobOptions) -> None:
+    """Raises `InvalidOption` for what is none, and for a cost of another kind."""
+    if not isinstance(options, JobOptions):
+        raise InvalidOption(f"options are {options!r:.80}: give JobOptions(...)")
+    if options.cost is not None and not isinstance(options.cost, Mapping):
+        raise InvalidOption(f"cost is {options.cost!r:.80}, and must be tokens by limit name, like {{'pay': 3}}")
 
+
+def prepare(
+    spec: TaskSpec,
+    limits: Sequence[Limit],
+    encoded: bytes,
+    args: Mapping[str, Any],
+    options: JobOptions,
+    costs: Mapping[str, int] | None = None,
+    digest: str = "",
+    call: str = "",
+) -> Submission:
+    """One job, ready for the store.
+
+    args: the scalars that keys and shares are made of, needed only for a task with limits. costs: by limit, where the task does not fix
+    them; without them those of the options count.
     Raises a `SubmissionRefused` for a job that could never start.
     """
     unknown = options.cost and options.cost.keys() - {limit.name for limit in limits}
     if unknown:
         raise UnknownLimit(f"task {spec.name!r} has no limit {min(unknown)!r} to charge (its limits: {', '.join(spec.limits) or 'none'})")
-    text, line = _needs_and_line(spec, limits, args or {}, options.cost or {}) if limits else ("", "")
+    priority = _priority(spec.priority if options.priority is None else options.priority)
+    text = line = ""
+    if limits:
+        needs = needs_of_call(spec, limits, args, options.cost or {} if costs is None else costs)
+        text, line = encoded_needs(spec, needs, args, priority)
+    # By position: one is made for every job, and by name that takes twice as long.
     return Submission(
-        id=new_job_id() if options.id is None else check_job_id(options.id),
-        task=spec.name,
-        args=encoded,
-        limits=text,
-        line=line,
-        priority=_priority(options.priority or spec.priority),
-        delay_us=options.delay_us(),
-        max_wait_us=max_wait_us(spec, options),
-        on_expiry=spec.on_expiry,
+        new_job_id() if options.id is None else check_job_id(options.id),
+        encoded,
+        spec.name,
+        text,
+        line,
+        priority,
+        options.delay_us(),
+        max_wait_us(spec, options),
+        spec.on_expiry,
+        digest,
+        1 if call else 0,
+        call,
     )
 
 
-def _needs_and_line(spec: TaskSpec, limits: Sequence[Limit], args: Mapping[str, Any], given: Mapping[str, int]) -> tuple[str, str]:
-    """The buckets a job needs, and the line in which it waits for them."""
-    needs = [need for need in (_need(spec, limit, args, given) for limit in limits) if need.cost > 0]
-    share = "" if spec.fair_by is None else key_value(spec.name, spec.fair_by, args)
-    return encode_needs(needs, share, spec.weights.get(share, 1))
+def needs_of_call(
+    spec: TaskSpec, limits: Sequence[Limit], args: Mapping[str, Any], given: Mapping[str, int], agreed: Mapping[str, Need] | None = None
+) -> list[Need]:
+    """What a job takes of each limit, also where it takes nothing. Raises a `SubmissionRefused`.
+
+    given: costs in the place of the task's. agreed: by bucket, what stays as it is.
+    """
+    names = [bucket_name(limit.name, limit.key, args) for limit in limits]
+    known = agreed or {}
+    return [known.get(name) or _need(spec, limit, name, args, given) for limit, name in zip(limits, names, strict=True)]
 
 
-def _need(spec: TaskSpec, limit: Limit, args: Mapping[str, Any], given: Mapping[str, int]) -> Need:
+def encoded_needs(spec: TaskSpec, needs: Iterable[Need], args: Mapping[str, Any], priority: int) -> tuple[str, str]:
+    """(limits, line) of a job with these needs, as the scripts read them; see `encode_needs`."""
+    share, weight = "", 1
+    if spec.fair_by is not None:
+        share = key_of("fair_by", spec.fair_by, args)
+        if spec.weights:
+            weight = spec.weights.get(spec.fair_by.format_map(key_values("fair_by", spec.fair_by, args)), 1)
+    return encode_needs((need for need in needs if need.cost > 0), share, weight, priority)
+
+
+def _need(spec: TaskSpec, limit: Limit, bucket: str, args: Mapping[str, Any], given: Mapping[str, int]) -> Need:
     cost: Any = given.get(limit.name, spec.cost.get(limit.name, 1))
     if isinstance(cost, str):
         cost = args.get(cost)
@@ -118,11 +191,11 @@ def _need(spec: TaskSpec, limit: Limit, args: Mapping[str, Any], given: Mapping[
         raise InvalidOption(f"cost of limit {limit.name!r} is {cost!r}: give a whole number of tokens, 0 or more")
     if cost > limit.capacity:
         raise ExceedsCapacity(f"cost {cost} of limit {limit.name!r} is more than its bucket can ever hold ({limit.capacity})")
-    return Need(bucket_name(limit.name, limit.key, args), cost, limit.gives_back)
+    return Need(bucket, cost, limit.gives_back)
 
 
 def _priority(name: str) -> int:
     try:
         return _PRIORITIES[name]
-    except KeyError:
+    except (KeyError, TypeError):
         raise InvalidOption(f"priority {name!r} is unknown (known: {', '.join(p.name for p in Priority)})") from None

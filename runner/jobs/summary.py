@@ -4,13 +4,15 @@ import json
 from datetime import UTC, datetime
 
 from runner.jobs.job import JobStatus, State
-from runner.jobs.words import attempts, last_error, scheduled, starts_in, stopping, waits_for
+from runner.jobs.words import NO_WORKER, attempts, last_error, scheduled, starts_in, stopping, waits_for
 
 
 def summary(status: JobStatus) -> str:
     """Several lines, the first of which names the job and its state."""
     lines = [f"{status.id}  {status.task}  {status.state}"]
-    if status.state is State.waiting:
+    if status.reason == NO_WORKER:
+        lines.append(f"  waits     {waits_for(status)}; no live worker does")
+    elif status.state is State.waiting:
         lines.append(f"  waits     {waits_for(status)}, place {status.position}, {starts_in(status.eta_s)}")
     elif status.state is State.scheduled:
         lines.append(f"  starts    {scheduled(status)}")

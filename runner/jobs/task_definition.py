@@ -1,23 +1,25 @@
 """TaskDefinition: a task as its code declares it. Pure: it checks calls and turns them into submissions, and stores nothing."""
 
-import inspect
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 from runner.errors import ConfigurationError
+from runner.foreign import asked
 from runner.jobs.arguments import Arguments
 from runner.jobs.backoff import Backoff
-from runner.jobs.job import Priority
-from runner.jobs.submission import JobOptions, Submission, prepare
+from runner.jobs.calls import Calls
+from runner.jobs.handlers import handler_of, name_of
+from runner.jobs.job import Priority, PriorityName
+from runner.jobs.submission import JobOptions, Submission
+from runner.jobs.task_checks import check_options
 from runner.jobs.task_spec import TaskSpec
-from runner.limits import Limit, template_fields
+from runner.jobs.used_arguments import fields_of, uses_of
+from runner.limits import Limit
+from runner.ranges import checked_whole
 
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_RETRIES = 3
-HEAVIEST = 1000
-"""The largest weight of a share."""
 
 
 class TaskOptions(TypedDict, total=False):
@@ -27,13 +29,14 @@ class TaskOptions(TypedDict, total=False):
     (default 1). fair_by: a template of arguments ("{tenant_id}"); each of its values gets its share of every bucket, by
     weights if given. max_wait: a job that has not started by then ends as expired, or as a dead letter if on_expiry is
     "fail". retries: attempts after the first failed one (default 3). timeout: of one attempt (default 300, None for
-    none). backoff: the waits between retries. result_ttl: how long a finished job is kept (default: the setting's day).
+    none). backoff: the waits between retries. max_throttled: how often a job may be throttled by its provider before it is a dead
+    letter (default None: as often as the provider says wait). result_ttl: how long a finished job is kept (default: the setting's day).
     """
 
     name: str
     limits: Sequence[Limit]
     cost: Mapping[str, int | str]
-    priority: str
+    priority: PriorityName
     fair_by: str
     weights: Mapping[str, int]
     max_wait: float
@@ -41,31 +44,19 @@ class TaskOptions(TypedDict, total=False):
     retries: int
     timeout: float | None
     backoff: Backoff
+    max_throttled: int | None
     result_ttl: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptPolicy:
-    """How a worker treats an attempt. `timeout_s` None means no time-out, `result_ttl_s` None the setting's.
-
-    Raises `ConfigurationError` for numbers that cannot be used.
-    """
+    """How a worker treats an attempt. None means no time-out, no end of being throttled, the setting's time to live."""
 
     retries: int
     timeout_s: float | None
     backoff: Backoff
+    max_throttled: int | None
     result_ttl_s: float | None
-
-    def __post_init__(self) -> None:
-        if (
-            self.retries < 0
-            or (self.timeout_s is not None and self.timeout_s <= 0)
-            or (self.result_ttl_s is not None and self.result_ttl_s <= 0)
-        ):
-            raise ConfigurationError(
-                f"retries={self.retries}, timeout={self.timeout_s}, result_ttl={self.result_ttl_s} cannot be used:"
-                " retries from 0, times above 0"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +69,7 @@ class TaskDefinition:
     spec: TaskSpec
     limits: tuple[Limit, ...]
     policy: AttemptPolicy
+    calls: Calls
 
     def __post_init__(self) -> None:
         fault = next(_faults(self.spec, self.limits), None)
@@ -87,8 +79,10 @@ class TaskDefinition:
     @classmethod
     def of(cls, function: Callable[..., Any], options: TaskOptions) -> "TaskDefinition":
         """Of a function with the options of `@runner.task(...)`."""
+        name = options["name"] if "name" in options else name_of(function)
+        check_options(str(name), options, TaskOptions.__annotations__)
         limits = tuple(options.get("limits", ()))
-        name = options.get("name", function.__name__)
+        handler = handler_of(name, function)
         arguments = Arguments(name, function)
         spec = TaskSpec(
             name=name,
@@ -96,49 +90,54 @@ class TaskDefinition:
             limits=tuple(limit.name for limit in limits),
             cost=dict(options.get("cost", {})),
             priority=options.get("priority", "normal"),
-            description=inspect.cleandoc(function.__doc__ or "").partition("\n")[0],
+            description=handler.description,
             fair_by=options.get("fair_by"),
             weights=dict(options.get("weights", {})),
             max_wait=options.get("max_wait"),
             on_expiry=options.get("on_expiry", "expire"),
+            form=arguments.form,
         )
+        calls = Calls(spec, limits, by_code=True)
+        spec = replace(spec, by_code_only=calls.by_code_only)
         policy = AttemptPolicy(
             retries=options.get("retries", DEFAULT_RETRIES),
             timeout_s=options.get("timeout", DEFAULT_TIMEOUT_S),
             backoff=options.get("backoff", Backoff()),
+            max_throttled=options.get("max_throttled"),
             result_ttl_s=options.get("result_ttl"),
         )
-        return cls(function, inspect.iscoroutinefunction(function), arguments, spec, limits, policy)
+        return cls(handler.function, handler.is_async, arguments, spec, limits, policy, calls)
 
-    def prepare(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: JobOptions) -> Submission:
+    def prepare(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: JobOptions) -> Submission[Any]:
         """Check a call and make it a submission. Raises `SubmissionRefused`."""
-        encoded = self.arguments.encode(args, kwargs)
-        named = {**self.spec.defaults(), **json.loads(encoded)} if self.limits else None
-        return prepare(self.spec, self.limits, encoded, named, options)
+        return self.calls.prepare(self.arguments.encode(args, kwargs), options)
+
+    def buckets(self, encoded: bytes) -> dict[str, str]:
+        """The bucket of each limit for a job of these arguments, by the limit's name; none if they cannot be read any more."""
+        return asked(lambda: self._buckets(encoded), lambda _: {})
+
+    def _buckets(self, encoded: bytes) -> dict[str, str]:
+        """The same. Raises a `SubmissionRefused`, and whatever a validator or a serializer raises."""
+        return self.calls.buckets(self.arguments.encode_again(self.arguments.decode(encoded)))
 
 
 def _faults(spec: TaskSpec, limits: Sequence[Limit]) -> Iterator[str]:
     """What is wrong with a declaration."""
     for share, weight in spec.weights.items():
-        if type(weight) is not int or not 1 <= weight <= HEAVIEST:
-            yield f"weight of {share!r} is {weight!r}, and must be a whole number from 1 to {HEAVIEST}"
+        checked_whole("weight", weight, of=f"task {spec.name!r}: share {share!r}")
     if spec.priority not in Priority.__members__:
         yield f"priority {spec.priority!r} is unknown (known: {', '.join(Priority.__members__)})"
     for name in spec.limits:
         if spec.limits.count(name) > 1:
             yield f"limit {name!r} is given twice; give it once, and a cost to take more than one token"
-    arguments = spec.parameters.get("properties", {})
-    for name, argument in _used_arguments(spec, limits):
-        if argument not in arguments:
-            yield f"limit {name!r} uses argument {argument!r}, which it does not have (it has: {', '.join(arguments)})"
+    arguments = fields_of(spec.form)
+    for use in uses_of(spec, limits):
+        if use.argument not in arguments:
+            yield f"{use.what} uses argument {use.argument!r}, which it does not have (it has: {', '.join(arguments)})"
     unknown = spec.cost.keys() - set(spec.limits)
     if unknown:
         yield f"cost names limit {min(unknown)!r}, which it does not use (it uses: {', '.join(spec.limits) or 'none'})"
-
-
-def _used_arguments(spec: TaskSpec, limits: Sequence[Limit]) -> Iterator[tuple[str, str]]:
-    """The arguments that keys, costs and shares are made of, each with the name of what uses it."""
     for limit in limits:
-        yield from ((limit.name, argument) for argument in template_fields(limit.key or ""))
-    yield from ((limit, argument) for limit, argument in spec.cost.items() if isinstance(argument, str))
-    yield from (("fair_by", argument) for argument in template_fields(spec.fair_by or ""))
+        cost = spec.cost.get(limit.name, 1)
+        if isinstance(cost, int) and cost > limit.capacity:
+            yield f"cost {cost} of limit {limit.name!r} is more than its bucket can ever hold ({limit.capacity})"

@@ -1,4 +1,4 @@
-"""TaskSpec: what workers publish about a task in the catalog, enough to submit it by name."""
+"""TaskSpec: what workers publish about a task in the catalog, enough to submit it by name. TaskStatus: how it stands there."""
 
 import json
 from collections.abc import Mapping
@@ -20,6 +20,10 @@ class TaskSpec:
     weights: dict[str, int] = field(default_factory=dict)
     max_wait: float | None = None
     on_expiry: str = "expire"
+    form: dict[str, Any] = field(default_factory=lambda: {"k": "any"})
+    """What the arguments are, see `form`."""
+    by_code_only: tuple[str, ...] = ()
+    """Which keys, costs and shares come from arguments whose form only the code knows: with them the task cannot be submitted by name."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
@@ -28,9 +32,25 @@ class TaskSpec:
     def from_json(cls, fields: Mapping[str, Any]) -> "TaskSpec":
         """The spec without what a newer version may have added to it."""
         known = {name: value for name, value in fields.items() if name in cls.__dataclass_fields__}
-        return cls(**{**known, "limits": tuple(fields["limits"])})
+        return cls(**{**known, "limits": tuple(fields["limits"]), "by_code_only": tuple(fields.get("by_code_only", ()))})
 
     def defaults(self) -> dict[str, Any]:
         """The arguments a caller may leave out, with the values they then have."""
         properties = self.parameters.get("properties", {})
         return {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """A task of the catalog.
+
+    spec: None if its entry is damaged; `fault` says how. served: a live worker runs it. served_until: seconds since 1970 at which the
+    last one did, None if that is unknown or one does now. held: jobs that a worker has met and could not run, and that wait for another.
+    """
+
+    name: str
+    spec: TaskSpec | None
+    served: bool
+    served_until: float | None = None
+    held: int = 0
+    fault: str | None = None

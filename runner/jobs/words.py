@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from runner.jobs.job import JobStatus
-from runner.limits import LimitStatus, Override, Pause
+from runner.limits import LimitStatus, Override, Pause, Reset
 
 
 def clock_text(at_s: float, now_s: float) -> str:
@@ -26,9 +26,19 @@ def span(seconds: float) -> str:
     return f"{whole} s"
 
 
-def waits_for(status: JobStatus) -> str:
-    """What a waiting job waits for."""
-    return f"{_WAITS.get(status.reason or '', status.reason)} {_safe(status.bucket or '')}"
+NO_WORKER = "no worker"
+"""The reason of a job whose task no live worker serves."""
+_SCHEDULED = {
+    "retry": "after a failed attempt",
+    "bounced": "when a worker of another version may take it, as the one that met it cannot run it",
+}
+
+
+def waits_for(status: JobStatus, held_by: str | None = None) -> str:
+    """What a waiting job waits for: its bucket, or what else is said to hold it."""
+    if status.reason == NO_WORKER:
+        return f"for a worker that serves task {_safe(status.task)}"
+    return f"{_WAITS.get(status.reason or '', status.reason)} {_safe(held_by or status.bucket or '')}"
 
 
 _WAITS = {
@@ -48,7 +58,7 @@ def starts_in(seconds: float | None) -> str:
 
 def scheduled(status: JobStatus) -> str:
     """When and why a job starts later."""
-    why = "after a failed attempt" if status.reason == "retry" else "because it was submitted with a delay"
+    why = _SCHEDULED.get(status.reason or "", "because it was submitted with a delay")
     return f"{starts_in(status.eta_s)}, {why}"
 
 
@@ -81,6 +91,11 @@ def overridden(limit: LimitStatus, override: Override, now_s: float) -> str:
 def paused(pause: Pause, now_s: float) -> str:
     """Since when and why nothing starts under a limit."""
     return f"paused {span(now_s - pause.since.timestamp())} ago: {_given(pause.reason)}"
+
+
+def was_reset(reset: Reset, now_s: float) -> str:
+    """When and why what had been spent was forgiven."""
+    return f"{reset.bucket} reset {span(now_s - reset.at.timestamp())} ago: {_given(reset.reason)}"
 
 
 def frozen(seconds: float, reason: str | None, now_s: float) -> str:

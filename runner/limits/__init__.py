@@ -1,26 +1,31 @@
 """Limits: what a provider allows, as values with exact integer arithmetic. One file per kind; no I/O."""
 
-from runner.limits.bucket import Bucket
+from runner.limits.bucket import FAR_US, Bucket, Burst, Promise, StoredBucket
+from runner.limits.calendar import period_starts
 from runner.limits.concurrency import Concurrency
 from runner.limits.httpx_hook import raise_rate_limited
 from runner.limits.kinds import KINDS, limit_of
 from runner.limits.limit_text import LimitText
-from runner.limits.naming import Need, bucket_name, decode_needs, encode_needs, key_text_of, key_value, limit_name, need_of
-from runner.limits.policy import Limit, template_fields
-from runner.limits.quota import Quota, period_starts
+from runner.limits.naming import Need, bucket_name, decode_needs, encode_needs, key_of, key_text_of, key_values, limit_name, need_of
+from runner.limits.policy import Limit, checked_template, template_fields
+from runner.limits.quota import Quota
+from runner.limits.rate_limited import rate_limited_in
 from runner.limits.rates import EXACT
-from runner.limits.retry_after import retry_after_s
+from runner.limits.retry_after import Word, read
+from runner.limits.scalars import decimal_text, float_of, instant_text, time_text
 from runner.limits.sliding_window import SlidingWindow
-from runner.limits.status import BucketStatus, LimitStatus, Override, Pause
+from runner.limits.status import BucketStatus, LimitStatus, Override, Pause, Reset
 from runner.limits.token_bucket import BucketState, TokenBucket
 from runner.limits.usage import Taken, most_at_once
 
 __all__ = [
     "EXACT",
+    "FAR_US",
     "KINDS",
     "Bucket",
     "BucketState",
     "BucketStatus",
+    "Burst",
     "Concurrency",
     "Limit",
     "LimitStatus",
@@ -28,21 +33,32 @@ __all__ = [
     "Need",
     "Override",
     "Pause",
+    "Promise",
     "Quota",
+    "Reset",
     "SlidingWindow",
+    "StoredBucket",
     "Taken",
     "TokenBucket",
+    "Word",
     "bucket_name",
+    "checked_template",
+    "decimal_text",
     "decode_needs",
     "encode_needs",
+    "float_of",
+    "instant_text",
+    "key_of",
     "key_text_of",
-    "key_value",
+    "key_values",
     "limit_name",
     "limit_of",
     "most_at_once",
     "need_of",
     "period_starts",
     "raise_rate_limited",
-    "retry_after_s",
+    "rate_limited_in",
+    "read",
     "template_fields",
+    "time_text",
 ]

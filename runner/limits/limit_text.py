@@ -25,6 +25,8 @@ class LimitText(NamedTuple):
 def whole_number(text: str) -> int:
     """A number of tokens. Raises ValueError with the reason."""
     try:
-        return int(text)
+        if text.isascii():
+            return int(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no whole number") from None
+        pass
+    raise ValueError(f"{text!r} is no whole number")

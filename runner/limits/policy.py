@@ -1,18 +1,21 @@
 """Limit: what every kind of limit has in common: a name, a key, the most that can be taken at once, and a published form."""
 
 import copy
+import inspect
 import json
 import re
 import string
 from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any, ClassVar, Self
 
 from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
-from runner.limits.bucket import Bucket
+from runner.limits.bucket import Bucket, StoredBucket
 from runner.limits.limit_text import Form, LimitText
-from runner.limits.rates import EXACT
 from runner.limits.usage import Taken, Usage, worst_window
+from runner.names import first_unknown, fits, unknown_name
+from runner.ranges import checked, checked_whole
 
 _LIMIT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -50,11 +53,19 @@ class Limit:
     revision: int = 0
     """Of two declarations that differ the one with the higher revision wins; see `revised`."""
 
+    def __new__(cls, *_: object, **options: object) -> Self:
+        """Raises `ConfigurationError` for an option that the kind does not have, naming the one that is meant."""
+        known = _options_of(cls)  # type: ignore[arg-type] # a class is hashable
+        unknown = first_unknown(options, known) if known else None
+        if unknown is not None:
+            raise ConfigurationError(unknown_name(cls.__name__, "option", unknown, known))
+        return super().__new__(cls)
+
     def __init__(self, name: str, capacity: int, key: str | None, *, capacity_is: str = "capacity") -> None:
-        if not _LIMIT_NAME.fullmatch(name):
+        if not fits(_LIMIT_NAME, name):
             raise ConfigurationError(f"limit name {name!r} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'")
         self.name = name
-        self.key = _checked_template(name, key)
+        self.key = None if key is None else checked_template(f"limit {name!r}: key", key)
         self.capacity = self._whole(capacity_is, capacity)
 
     # What a kind says of itself
@@ -100,6 +111,10 @@ class Limit:
         """A bucket of which nothing has been taken yet, in virtual time: the arithmetic of the scripts without Redis."""
         raise NotImplementedError
 
+    def bucket_of(self, stored: StoredBucket, now_us: int) -> Bucket:
+        """The bucket that Redis holds, in virtual time."""
+        raise NotImplementedError
+
     def usage(self, taken: Sequence[Taken], first_us: int) -> Usage:
         """How near a log of one bucket came to the limit, if its first job was submitted at `first_us`."""
         span_s = (taken[-1].at_us - first_us) / MICROSECONDS
@@ -119,16 +134,18 @@ class Limit:
         """
         given = {name: value for name, value in numbers.items() if value is not None}
         strange = given.keys() - self.numbers
-        if strange or not given:
-            what = f"{min(strange)!r} is not a number of it" if strange else "no number was given"
-            known = ", ".join(sorted(self.numbers)) or "none"
-            raise ConfigurationError(f"limit {self.name!r} is a {self.kind}: {what} (it has: {known})")
+        if strange:
+            raise ConfigurationError(unknown_name(f"limit {self.name!r}, a {self.kind},", "number", min(strange), sorted(self.numbers)))
+        if not given:
+            raise ConfigurationError(
+                f"limit {self.name!r} is a {self.kind}: no number was given (it has: {', '.join(sorted(self.numbers))})"
+            )
         return self._changed(given)
 
     def revised(self, revision: int) -> Self:
         """The same limit, declared to supersede every lower revision: for rolling deploys in which old processes may start late."""
         other = copy.copy(self)
-        other.revision = revision
+        other.revision = checked_whole("revision", revision, of=f"limit {self.name!r}")
         return other
 
     def published(self) -> dict[str, Any]:
@@ -148,17 +165,11 @@ class Limit:
         return dict(_in_seconds(name, value) for name, value in shown.items())
 
     def _whole(self, field: str, value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < EXACT // 1024:
-            raise ConfigurationError(f"limit {self.name!r}: {field} is {value!r}, and must be a whole number from 1 to {EXACT // 1024 - 1}")
-        return value
+        return checked_whole(field, value, of=f"limit {self.name!r}")
 
     def _span_us(self, field: str, seconds: object) -> int:
         """A span of time, given in seconds."""
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < EXACT // 1024 / MICROSECONDS:
-            raise ConfigurationError(
-                f"limit {self.name!r}: {field} is {seconds!r}, and must be a number of seconds above 0 and below 100 days"
-            )
-        return self._whole(f"{field} (in µs)", microseconds(seconds))
+        return microseconds(checked(field, seconds, of=f"limit {self.name!r}"))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Limit) and self.to_json() == other.to_json()
@@ -167,25 +178,34 @@ class Limit:
         return hash(self.to_json())
 
 
-def template_fields(template: str) -> list[str]:
+@cache
+def _options_of(kind: type[Limit]) -> tuple[str, ...]:
+    """What the constructor of a kind takes by name; nothing if that is not told."""
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+    return tuple(parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD)
+
+
+@lru_cache(maxsize=1024)
+def template_fields(template: str) -> tuple[str, ...]:
     """The argument names that a key template uses."""
-    return [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
+    return tuple(field for _, field, _, _ in string.Formatter().parse(template) if field is not None)
 
 
 def _in_seconds(name: str, value: Any) -> tuple[str, Any]:
     return (f"{name.removesuffix('_us')}_s", value / MICROSECONDS) if name.endswith("_us") else (name, value)
 
 
-def _checked_template(name: str, template: str | None) -> str | None:
-    if template is None:
-        return None
+def checked_template(what: str, template: object) -> str:
+    """A template of arguments like "{tenant_id}". `what` it is, for the `ConfigurationError` that is raised for any other value."""
+    if not isinstance(template, str):
+        raise ConfigurationError(f'{what} is {template!r:.80}, and must be a text that names arguments, like "{{tenant_id}}"')
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
-        raise ConfigurationError(f"limit {name!r}: key {template!r} is not a template: {error}") from error
+        raise ConfigurationError(f"{what} {template!r} is not a template: {error}") from error
     fields = [field for _, field, _, _ in parts if field is not None]
     # A conversion or a format could fail on a job's arguments, long after this declaration.
     formatted = any(form or conversion for _, _, form, conversion in parts)
     if not fields or not all(field.isidentifier() for field in fields) or formatted:
-        raise ConfigurationError(f'limit {name!r}: key {template!r} must name arguments in braces, like "{{tenant_id}}"')
+        raise ConfigurationError(f'{what} {template!r} must name arguments in braces, like "{{tenant_id}}"')
     return template

@@ -1,31 +1,24 @@
 """Quota: so much per calendar period of a time zone. The scripts know no calendar: Python publishes the instants at which periods begin."""
 
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from typing_extensions import override
 
 from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
-from runner.limits.bucket import Bucket
+from runner.limits.bucket import Bucket, Burst, StoredBucket, lead_us
+from runner.limits.calendar import CUT_S, PERIODS, SHORTEST_S, Period, calendar_name, period_of, periods_touched, zone_of
 from runner.limits.limit_text import Form, LimitText, whole_number
 from runner.limits.policy import Limit
 from runner.limits.usage import Taken, Usage
 
-Period = Literal["hour", "day", "week", "month", "year"]
 OnExhausted = Literal["park", "fail"]
-PERIODS: dict[str, int] = {"hour": 24 * 60, "day": 400, "week": 60, "month": 30, "year": 5}
-"""How many periods ahead a calendar is published; it is extended long before it ends."""
 _NOMINAL_DAYS = {"hour": 1 / 24, "day": 1, "week": 7, "month": 30, "year": 365}
-_SHORTEST_S = {"hour": 3_600, "day": 82_800, "week": 601_200, "month": 2_415_600, "year": 31_532_400}
-"""With an hour that daylight saving leaves out."""
-_PAGE_US = 30 * 86_400 * MICROSECONDS
-"""Far less than the length of any published calendar, so a calendar that begins with a page covers all of it."""
+_MOST_PERIODS = 100
+_PROBE_GAP_US = MICROSECONDS
+"""How many periods ahead an instant is computed."""
 
 
 class Quota(Limit):
@@ -39,6 +32,8 @@ class Quota(Limit):
     forms = (Form("quota", "quota:1000/month@Europe/Berlin", frozenset({"on_exhausted"})),)
     resets = True
 
+    fill_us: int
+
     def __init__(
         self,
         name: str,
@@ -50,11 +45,11 @@ class Quota(Limit):
         key: str | None = None,
     ) -> None:
         super().__init__(name, capacity, key)
-        if per not in PERIODS:
+        if per not in tuple(PERIODS):
             raise ConfigurationError(f"limit {name!r}: per={per!r} is no calendar period (known: {', '.join(PERIODS)})")
         if on_exhausted not in ("park", "fail"):
             raise ConfigurationError(f"limit {name!r}: on_exhausted={on_exhausted!r} is unknown (known: park, fail)")
-        _zone(name, tz)
+        zone_of(name, tz)
         self.per, self.tz, self.on_exhausted = per, tz, on_exhausted
         self.calendar = calendar_name(per, tz)
         self.fails_when_spent = on_exhausted == "fail"
@@ -76,7 +71,7 @@ class Quota(Limit):
     @override
     def bound(self, window_s: float) -> int:
         """Most tokens that can be taken in any closed window of `window_s` seconds: one period may end and another begin in it."""
-        return self.capacity * (2 + int(window_s // _SHORTEST_S[self.per]))
+        return self.capacity * (2 + int((window_s + CUT_S[self.per]) // SHORTEST_S[self.per]))
 
     @override
     def full_bucket(self, now_us: int) -> Bucket:
@@ -84,12 +79,20 @@ class Quota(Limit):
         return _Counter(self)
 
     @override
+    def bucket_of(self, stored: StoredBucket, now_us: int) -> Bucket:
+        """The bucket that Redis holds, in virtual time."""
+        bucket = _Counter(self, [at_us for at_us, _ in stored.rows], stored.numbers.get("period", now_us))
+        bucket.take(stored.numbers["used"], now_us, "")
+        bucket.probe(bool(stored.numbers.get("probe", 0)), stored.numbers.get("resumes", 0))
+        return bucket
+
+    @override
     def usage(self, taken: Sequence[Taken], first_us: int) -> Usage:
         """By calendar periods."""
         used: Counter[tuple[int, int]] = Counter()
         for row in taken:
             used[period_of(self.per, self.tz, row.at_us)] += row.cost
-        periods = _periods_touched(self.per, self.tz, first_us, taken[-1].at_us)
+        periods = periods_touched(self.per, self.tz, first_us, taken[-1].at_us)
         return Usage(max(used.values()), used.total() / (self.capacity * periods))
 
     @override
@@ -127,108 +130,64 @@ class Quota(Limit):
 class _Counter(Bucket):
     """What was taken in the current period; lua/include/quota.lua computes the same. Its calendar never ends."""
 
-    def __init__(self, policy: Quota) -> None:
+    def __init__(self, policy: Quota, begins_us: Sequence[int] = (), period_us: int = 0) -> None:
         self._policy = policy
         self._used = 0
-        self._begins_us = self._ends_us = 0
+        self._following_us = deque(begins_us)
+        """When the next periods begin, as far as that was published."""
+        self._begins_us, self._ends_us = (period_us, begins_us[0]) if begins_us else (0, 0)
+        self._probing, self._resumes_us = False, 0
+
+    def probe(self, probing: bool, resumes_us: int) -> None:
+        """After a freeze one job starts alone, and the others from an instant on."""
+        self._probing, self._resumes_us = probing, resumes_us
 
     def _refill(self, now_us: int) -> None:
-        if not self._begins_us <= now_us < self._ends_us:
-            self._used = 0
+        if self._begins_us <= now_us < self._ends_us:
+            return
+        self._used = 0
+        self._begins_us = now_us
+        while self._following_us and self._following_us[0] <= now_us:
+            self._begins_us = self._following_us.popleft()
+        if self._following_us:
+            self._ends_us = self._following_us[0]
+        else:
             self._begins_us, self._ends_us = period_of(self._policy.per, self._policy.tz, now_us)
 
     @override
     def wait_us(self, cost: int, now_us: int, reserved: int = 0) -> int | None:
         self._refill(now_us)
         capacity = self._policy.capacity
-        return 0 if self._used + reserved + min(cost, capacity) <= capacity else self._ends_us - now_us
+        excess = self._used + reserved + min(cost, capacity) - capacity
+        if excess <= 0:
+            return _PROBE_GAP_US if self._probing and reserved > 0 else max(self._resumes_us - now_us, 0)
+        ends_us = self._ends_us
+        for _ in range(min(-(-excess // capacity), _MOST_PERIODS) - 1):
+            _, ends_us = period_of(self._policy.per, self._policy.tz, ends_us)
+        return ends_us - now_us
 
     @override
     def take(self, cost: int, now_us: int, holder: str) -> None:
         self._refill(now_us)
         self._used += cost
+        if self._probing:
+            self._probing, self._resumes_us = False, now_us + _PROBE_GAP_US
 
     @override
     def give_back(self, holder: str, now_us: int) -> None:
         """What is spent stays spent until the period ends."""
 
+    @override
+    def felt_us(self, due_us: int, now_us: int) -> int:
+        self._refill(now_us)
+        return due_us - (self._ends_us if due_us >= self._ends_us else self._begins_us)
 
-def calendar_name(per: str, tz: str) -> str:
-    """The part of a key that names a calendar: limits of equal periods and zone share one."""
-    return f"{per}:{tz}"
+    @override
+    def each_us(self, cost: int, now_us: int) -> float:
+        self._refill(now_us)
+        return (self._ends_us - self._begins_us) * cost / self._policy.capacity
 
-
-def period_starts(per: str, tz: str, now_us: int) -> list[int]:
-    """Instants (µs) at which periods begin: the one `now_us` is in, and `PERIODS[per]` after it."""
-    zone = _zone(f"calendar {per}", tz)
-    first = _floor(datetime.fromtimestamp(now_us / MICROSECONDS, zone), per)
-    starts = _following(first, per)
-    return [round(next(starts).timestamp()) * MICROSECONDS for _ in range(PERIODS[per] + 1)]
-
-
-def period_of(per: str, tz: str, now_us: int) -> tuple[int, int]:
-    """(begin, end) in µs of the period that `now_us` is in; a begin belongs to its period, an end to the next."""
-    starts = _calendar(per, tz, now_us // _PAGE_US)
-    following = bisect_right(starts, now_us)
-    return starts[following - 1], starts[following]
-
-
-def _periods_touched(per: str, tz: str, from_us: int, to_us: int) -> int:
-    count, (_, end_us) = 1, period_of(per, tz, from_us)
-    while end_us <= to_us:
-        count, (_, end_us) = count + 1, period_of(per, tz, end_us)
-    return count
-
-
-@lru_cache(maxsize=64)
-def _calendar(per: str, tz: str, page: int) -> list[int]:
-    return period_starts(per, tz, page * _PAGE_US)
-
-
-def _floor(moment: datetime, per: str) -> datetime:
-    if per == "hour":
-        # In UTC steps: an hour that daylight saving repeats is two hours.
-        return (
-            moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-            if _whole_hours(moment)
-            else moment.replace(minute=0, second=0, microsecond=0)
-        )
-    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    if per == "week":
-        return midnight - timedelta(days=midnight.weekday())
-    if per == "month":
-        return midnight.replace(day=1)
-    if per == "year":
-        return midnight.replace(month=1, day=1)
-    return midnight
-
-
-def _following(first: datetime, per: str) -> Iterator[datetime]:
-    """Wall-clock steps: a day is from midnight to midnight, whether it has 23, 24 or 25 hours."""
-    moment = first
-    while True:
-        yield moment
-        if per == "hour":
-            moment = (moment.astimezone(UTC) + timedelta(hours=1)).astimezone(moment.tzinfo)
-        elif per == "day":
-            moment += timedelta(days=1)
-        elif per == "week":
-            moment += timedelta(days=7)
-        elif per == "month":
-            moment = moment.replace(year=moment.year + moment.month // 12, month=moment.month % 12 + 1)
-        else:
-            moment = moment.replace(year=moment.year + 1)
-
-
-def _whole_hours(moment: datetime) -> bool:
-    offset = moment.utcoffset() or timedelta()
-    return offset % timedelta(hours=1) == timedelta()
-
-
-def _zone(name: str, tz: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(tz)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigurationError(
-            f"limit {name!r}: time zone {tz!r} is unknown; write one like 'Europe/Berlin' (on a slim system install the tzdata package)"
-        ) from error
+    @override
+    def burst(self, cost: int, now_us: int, reserved: int) -> Burst | None:
+        self._refill(now_us)
+        return Burst(self._ends_us - lead_us(self._ends_us - self._begins_us), self._ends_us)

@@ -4,11 +4,12 @@ import re
 
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
+from runner.names import fits
 
 EXACT = 2**53
 """Integers below this are exact in Lua's doubles."""
 
-_RATE = re.compile(r"\s*(\d{1,16})\s*/\s*(\d{0,16})\s*([a-z]+)\s*")
+_RATE = re.compile(r"\s*([0-9]{1,16})\s*/\s*([0-9]{0,16})\s*([a-z]+)\s*")
 _UNITS_US = {
     "ms": 1_000,
     "s": MICROSECONDS,
@@ -26,7 +27,7 @@ _UNITS_US = {
 
 def parse_rate(rate: str) -> tuple[int, int]:
     """(tokens, µs) of a rate in words: "10/s", "100/min", "5/10s", "1000/day". Raises `ConfigurationError`."""
-    match = _RATE.fullmatch(rate)
+    match = _RATE.fullmatch(rate) if fits(_RATE, rate) else None
     if match is None or match[3] not in _UNITS_US:
         raise ConfigurationError(f'rate {rate!r} is not understood: write tokens per time, like "10/s", "100/min", "5/10s" or "1000/day"')
     tokens, every_us = int(match[1]), int(match[2] or 1) * _UNITS_US[match[3]]

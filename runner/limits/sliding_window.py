@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
-from runner.limits.bucket import Bucket
+from runner.limits.bucket import Bucket, Burst, StoredBucket
 from runner.limits.limit_text import Form, LimitText
 from runner.limits.policy import Limit
 from runner.limits.rates import duration_in_words, parse_rate
@@ -58,7 +58,16 @@ class SlidingWindow(Limit):
     @override
     def full_bucket(self, now_us: int) -> Bucket:
         """A bucket of which nothing has been taken yet, in virtual time."""
-        return _Starts(self.capacity, self.window_us)
+        return _Starts(self)
+
+    @override
+    def bucket_of(self, stored: StoredBucket, now_us: int) -> Bucket:
+        """The bucket that Redis holds, in virtual time."""
+        bucket = _Starts(self)
+        for at_us, cost in stored.rows:
+            bucket.take(cost, at_us, "")
+        bucket.pace(stored.numbers["next_at"], stored.numbers["paced_until"])
+        return bucket
 
     @override
     def fields(self) -> dict[str, Any]:
@@ -95,11 +104,17 @@ class _Starts(Bucket):
     What was taken at t can be taken again from t + window + 1 µs on: a closed window of that length never holds both.
     """
 
-    def __init__(self, capacity: int, window_us: int) -> None:
-        self._capacity = capacity
-        self._window_us = window_us
+    def __init__(self, policy: SlidingWindow) -> None:
+        self._capacity = policy.capacity
+        self._window_us = policy.window_us
+        self._period_us = policy.period_us
+        self._next_us = self._paced_until_us = 0
         self._taken: deque[tuple[int, int]] = deque()
         self._used = 0
+
+    def pace(self, next_us: int, until_us: int) -> None:
+        """After a freeze starts are spread: none before `next_us`, and then one a period, up to `until_us`."""
+        self._next_us, self._paced_until_us = next_us, until_us
 
     def _refill(self, now_us: int) -> None:
         while self._taken and self._taken[0][0] < now_us - self._window_us:
@@ -110,7 +125,7 @@ class _Starts(Bucket):
         self._refill(now_us)
         excess = self._used + reserved + min(cost, self._capacity) - self._capacity
         if excess <= 0:
-            return 0
+            return 0 if now_us >= self._paced_until_us else self._paced_us(now_us, reserved)
         # After one whole window of starts (more, if the capacity was lowered) each further one waits for the same place in the next.
         windows = max(-((max(self._used, self._capacity) - excess) // self._capacity), 0)
         excess -= windows * self._capacity
@@ -127,7 +142,29 @@ class _Starts(Bucket):
             self._refill(now_us)
             self._taken.append((now_us, cost))
             self._used += cost
+            if now_us < self._paced_until_us:
+                self._next_us = max(self._next_us, now_us) + cost * self._period_us
+
+    def _paced_us(self, now_us: int, reserved: int) -> int:
+        return min(max(self._next_us - now_us, 0) + reserved * self._period_us, self._paced_until_us - now_us)
 
     @override
     def give_back(self, holder: str, now_us: int) -> None:
         """A start stays in its window whenever it ends."""
+
+    @override
+    def felt_us(self, due_us: int, now_us: int) -> int:
+        return self._window_us
+
+    @override
+    def each_us(self, cost: int, now_us: int) -> float:
+        return self._window_us * cost / self._capacity
+
+    @override
+    def burst(self, cost: int, now_us: int, reserved: int) -> Burst | None:
+        """Nothing is lost at an instant: a quarter of the window is long enough. Without tokens for two jobs there is no burst."""
+        self._refill(now_us)
+        if self._capacity - self._used - reserved < 2 * cost:
+            return None
+        quarter_us = -(-self._window_us // 4)
+        return Burst((now_us // quarter_us + 1) * quarter_us)

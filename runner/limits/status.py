@@ -21,6 +21,8 @@ class BucketStatus:
     next_token_s: float | None
     frozen_s: float
     frozen_reason: str | None = None
+    waiting_is_estimate: bool = False
+    """More lines wait here than are counted at once: `waiting` is told from some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,20 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """An operator forgave what had been spent of a bucket, or of all buckets of the limit if `bucket` is its name."""
+
+    at: datetime
+    bucket: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LimitStatus:
     """A limit as Redis knows it: what the code says, the override in force, why it is paused, and its live buckets.
 
-    A limit with a key shows the buckets that jobs wait for; `frozen_s` is for how long all of them are frozen together.
+    A limit with a key shows buckets that jobs wait for, those with most jobs first; `frozen_s` is for how long all of them are frozen
+    together. A job of several limits waits where its line has yet to have its turn, or keeps its tokens with a claim.
     """
 
     code: Limit
@@ -54,6 +66,19 @@ class LimitStatus:
     buckets: list[BucketStatus]
     frozen_s: float = 0.0
     frozen_reason: str | None = None
+    reset: Reset | None = None
+    """The latest."""
+    waiting_buckets: int = 0
+    """How many buckets jobs wait for, shown or not."""
+    waiting: int = 0
+    """How many jobs wait at all of them."""
+    waiting_is_estimate: bool = False
+    """More wait than are counted at once: `waiting` is told from some of them, and another bucket can be the one with most jobs."""
+
+    @property
+    def buckets_not_shown(self) -> int:
+        """How many more buckets jobs wait for than `buckets` shows."""
+        return max(self.waiting_buckets - sum(bucket.waiting > 0 for bucket in self.buckets), 0)
 
     @property
     def name(self) -> str:
@@ -67,7 +92,7 @@ class LimitStatus:
 
     def document(self) -> dict[str, Any]:
         """The limit as JSON: what the API and `--json` show. Times are seconds, instants are texts of ISO 8601."""
-        override, paused = self.override, self.paused
+        override, paused, reset = self.override, self.paused, self.reset
         return {
             "name": self.name,
             "policy": self.policy.document(),
@@ -80,8 +105,13 @@ class LimitStatus:
                 "reason": override.reason,
             },
             "paused": paused and {"since": _text(paused.since), "reason": paused.reason},
+            "reset": reset and {"at": _text(reset.at), "bucket": reset.bucket, "reason": reset.reason},
             "frozen_s": self.frozen_s,
             "frozen_reason": self.frozen_reason,
+            "waiting_buckets": self.waiting_buckets,
+            "waiting": self.waiting,
+            "waiting_is_estimate": self.waiting_is_estimate,
+            "buckets_not_shown": self.buckets_not_shown,
             "buckets": [asdict(bucket) for bucket in self.buckets],
         }
 

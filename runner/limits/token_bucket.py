@@ -1,18 +1,21 @@
 """TokenBucket: interval and smooth, in whole credits. No I/O; lua/include/token_bucket.lua computes the same numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from typing import Any, Literal, Self
 
 from typing_extensions import override
 
 from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
-from runner.limits.bucket import Bucket
+from runner.limits.bucket import Bucket, Burst, StoredBucket, lead_us
 from runner.limits.limit_text import Form, LimitText, whole_number
 from runner.limits.policy import Limit
 from runner.limits.rates import EXACT, duration_in_words, parse_rate
+
+Debt = Literal["capped", "kept"]
 
 
 class TokenBucket(Limit):
@@ -21,6 +24,8 @@ class TokenBucket(Limit):
     Give either `rate` ("10/s", smooth: each token comes back by itself, `burst` is the capacity and defaults to the rate's
     tokens) or `capacity`, `refill` and `every` (seconds: `refill` tokens come back together at the end of each interval).
     `key` makes one bucket per value of the arguments it names: `key="{tenant_id}"`.
+    What a job settles beyond its cost makes a debt of at most one capacity, so that a wrong number closes no bucket for years; with
+    `debt="kept"` all of it is charged.
 
     In any window of W seconds at most `bound(W)` tokens are taken. Raises `ConfigurationError` for a bucket that cannot work.
     """
@@ -43,6 +48,7 @@ class TokenBucket(Limit):
         refill: int | None = None,
         every: float | None = None,
         key: str | None = None,
+        debt: Debt = "capped",
     ) -> None:
         if rate is not None and capacity is None and refill is None and every is None:
             tokens, every_us = parse_rate(rate)
@@ -54,6 +60,9 @@ class TokenBucket(Limit):
             self.every_us, self.smooth = self._span_us("every", every), False
         else:
             raise ConfigurationError(f"limit {name!r}: give either rate (and burst), or capacity, refill and every")
+        if debt not in ("capped", "kept"):
+            raise ConfigurationError(f"limit {name!r}: debt={debt!r} is unknown (known: capped, kept)")
+        self.debt: Debt = debt
         self.window_us = self.every_us
         self.fill_us = -(-self.capacity * self.every_us // self.refill)
         self._set_steps()
@@ -103,6 +112,15 @@ class TokenBucket(Limit):
         return _Credits(self, BucketState(0, now_us))
 
     @override
+    def bucket_of(self, stored: StoredBucket, now_us: int) -> Bucket:
+        """The bucket that Redis holds, in virtual time."""
+        state, thaws_us = BucketState(stored.numbers["deficit"], stored.numbers["time"]), stored.numbers.get("thaws", 0)
+        if thaws_us > now_us:  # one token is there at the end of a freeze, however much has refilled until then
+            state = state.refilled(self, thaws_us)
+            state = BucketState(max(state.deficit, (self.capacity - 1) * self.credits_a_token), max(state.time_us, thaws_us))
+        return _Credits(self, state)
+
+    @override
     def fields(self) -> dict[str, Any]:
         """The rate as it was declared, and in the steps and credits of the scripts."""
         return {
@@ -112,16 +130,17 @@ class TokenBucket(Limit):
             "step_us": self.step_us,
             "credits_a_step": self.credits_a_step,
             "credits_a_token": self.credits_a_token,
+            "debt": self.debt,
         }
 
     @classmethod
     @override
     def from_policy(cls, policy: Mapping[str, Any]) -> Self:
         """The limit that was published with these fields."""
-        name, key, capacity = policy["name"], policy["key"], policy["capacity"]
+        name, key, capacity, debt = policy["name"], policy["key"], policy["capacity"], policy["debt"]
         if policy["smooth"]:
-            return cls(name, rate=policy["rate"], burst=capacity, key=key)
-        return cls(name, capacity=capacity, refill=policy["refill"], every=policy["every_us"] / MICROSECONDS, key=key)
+            return cls(name, rate=policy["rate"], burst=capacity, key=key, debt=debt)
+        return cls(name, capacity=capacity, refill=policy["refill"], every=policy["every_us"] / MICROSECONDS, key=key, debt=debt)
 
     @classmethod
     @override
@@ -140,17 +159,28 @@ class TokenBucket(Limit):
 
     @override
     def _changed(self, given: Mapping[str, Any]) -> Self:
-        """A rate makes any bucket smooth. Without one, `burst` and `capacity` mean the same: the size of the bucket."""
-        make = type(self)
+        """A rate makes any bucket smooth, and `capacity`, `refill` and `every` make it one of intervals.
+
+        Otherwise `burst` and `capacity` mean the same: the size of the bucket.
+        """
+        make = partial(type(self), self.name, key=self.key, debt=self.debt)
+        interval = given.keys() & {"refill", "every"}
+        if {"burst", "capacity"} <= given.keys():
+            raise ConfigurationError(f"limit {self.name!r}: burst and capacity are both the size of its bucket; give one")
+        if self.smooth and interval and given.keys() != {"capacity", "refill", "every"}:
+            remedy = "give capacity, refill and every to refill it in intervals"
+            raise ConfigurationError(
+                f"limit {self.name!r} is smooth, and has no {' or '.join(sorted(interval))} (it has: rate, burst); {remedy}"
+            )
         if "rate" in given or ("burst" in given and self.smooth):
             if {"capacity", "refill", "every"} & given.keys():
                 raise ConfigurationError(f"limit {self.name!r}: give rate and burst, or capacity, refill and every")
-            return make(self.name, rate=given.get("rate", self.rate), burst=given.get("burst", self.capacity), key=self.key)
+            return make(rate=given.get("rate", self.rate), burst=given.get("burst", self.capacity))
         capacity = given.get("capacity", given.get("burst", self.capacity))
-        if self.smooth:
-            return make(self.name, rate=self.rate, burst=capacity, key=self.key)
+        if self.smooth and not interval:
+            return make(rate=self.rate, burst=capacity)
         every = given.get("every", self.every_us / MICROSECONDS)
-        return make(self.name, capacity=capacity, refill=given.get("refill", self.refill), every=every, key=self.key)
+        return make(capacity=capacity, refill=given.get("refill", self.refill), every=every)
 
     def __repr__(self) -> str:
         pace = (
@@ -158,7 +188,8 @@ class TokenBucket(Limit):
             if self.smooth
             else f"capacity={self.capacity}, refill={self.refill}, every={self.every_us / MICROSECONDS:g}"
         )
-        return f"TokenBucket({self.name!r}, {pace}" + (f", key={self.key!r})" if self.key else ")")
+        key = f", key={self.key!r}" if self.key else ""
+        return f"TokenBucket({self.name!r}, {pace}{key}" + (f", debt={self.debt!r})" if self.debt != "capped" else ")")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,5 +244,36 @@ class _Credits(Bucket):
         self._state = self._state.refilled(self._policy, now_us).taken(self._policy, cost)
 
     @override
+    def last_start_us(self, costs: Sequence[int], from_us: int) -> int | None:
+        """A smooth bucket that jobs wait for is never full for a whole microsecond, so only the sum of the costs counts."""
+        if not self._policy.smooth or not costs:
+            return super().last_start_us(costs, from_us)
+        return from_us + (self.wait_us(costs[-1], from_us, sum(costs[:-1])) or 0)
+
+    @override
     def give_back(self, holder: str, now_us: int) -> None:
         """A token comes back with time alone."""
+
+    @override
+    def felt_us(self, due_us: int, now_us: int) -> int:
+        """Until the bucket would have been full again without it."""
+        policy = self._policy
+        self._state = self._state.refilled(policy, now_us)
+        steps = -(-policy.capacity * policy.credits_a_token // policy.credits_a_step)
+        if steps == 1 and due_us > self._state.time_us:
+            return (due_us - self._state.time_us) % policy.step_us  # since the last refill before it
+        return steps * policy.step_us + max(policy.step_us, policy.period_us)
+
+    @override
+    def each_us(self, cost: int, now_us: int) -> float:
+        return self._policy.period_us * cost
+
+    @override
+    def burst(self, cost: int, now_us: int, reserved: int) -> Burst | None:
+        """Shortly before the next step of an interval that brings several at once."""
+        policy = self._policy
+        if policy.credits_a_step < 2 * policy.credits_a_token:
+            return None
+        self._state = self._state.refilled(policy, now_us)
+        refills_us = self._state.time_us + policy.step_us
+        return Burst(refills_us - lead_us(policy.step_us), refills_us)

@@ -1,6 +1,26 @@
 """The engine in virtual time: when every job of a plan would start. The arithmetic and the order of the scripts, without Redis or a clock."""
 
 from runner.simulation.drain import JobGroup, simulate
+from runner.simulation.foresee import foresee
+from runner.simulation.order import GOLDEN, class_and_tag, class_owed
 from runner.simulation.report import Drain, LimitReport, TenantReport
+from runner.simulation.snapshot import BucketSnapshot, Foreseen, LineSnapshot, NeedSnapshot, Snapshot
+from runner.simulation.work import LineName
 
-__all__ = ["Drain", "JobGroup", "LimitReport", "TenantReport", "simulate"]
+__all__ = [
+    "GOLDEN",
+    "BucketSnapshot",
+    "Drain",
+    "Foreseen",
+    "JobGroup",
+    "LimitReport",
+    "LineName",
+    "LineSnapshot",
+    "NeedSnapshot",
+    "Snapshot",
+    "TenantReport",
+    "class_and_tag",
+    "class_owed",
+    "foresee",
+    "simulate",
+]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from runner.errors import ConfigurationError
 from runner.jobs import JobOptions, TaskSpec, prepare
 from runner.limits import Limit, decode_needs, template_fields
-from runner.simulation.lines import Job, Lines, Work
+from runner.simulation.lines import Lines
 from runner.simulation.report import Drain, Start, drain_of
+from runner.simulation.work import Job, Work
 
 MOST_JOBS = 1_000_000
 
@@ -57,9 +58,8 @@ def _jobs(spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], s
             )
         args = {**dict.fromkeys(named, group.tenant), **group.args}
         submission = prepare(spec, limits, b"{}", args, JobOptions(id="simulated", cost=group.cost))
-        weight = submission.line.rpartition("*")[2] if "*" in submission.line else "1"
         needs = tuple(decode_needs(submission.limits))
-        work = Work(group.tenant, start_us + group.at_us, group.duration_us, needs, submission.line, 1 / int(weight))
+        work = Work(group.tenant, start_us + group.at_us, group.duration_us, needs, submission.line)
         planned.append((group.count, work))
     total = sum(count for count, _ in planned)
     if total > MOST_JOBS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from runner.limits import Limit, Taken, most_at_once
-from runner.simulation.lines import Work
+from runner.simulation.work import Work
 
 
 class Start(NamedTuple):

@@ -1,49 +1,91 @@
 """The state machine of one queue: each transition is one script in lua/ and one method here. No other room sees a key or a reply.
 
 An actor holds the role it needs: `Submissions` and `Jobs` (producers, operators), `Claims` (a worker, with `LeaseStore` in its
-heartbeat's thread), `Duties` (the leader), `Limits` (catalog, tokens, control). `JobStore` is all of them.
+heartbeat's thread), `Duties` (the leader), `Declarations` (the catalog), `Limits` (tokens, control), `Access` (keys, audit).
+`JobStore` is all of them.
 """
 
-from runner.store.answers import CancelAnswer, FinishAnswer, TakeAnswer
-from runner.store.claims import ClaimRequest, Claims, Look
+from runner.store.access import Access, KeyAnswer
+from runner.store.answers import CancelAnswer, FinishAnswer, ForgetAnswer, TakeAnswer
+from runner.store.catalog_check import examine_catalog
+from runner.store.claimed import Claimed, HeldEntry
+from runner.store.claims import ClaimRequest, Claims, Declined, Look, fitting_outcomes
 from runner.store.data_format import FORMAT
+from runner.store.declarations import Declarations
 from runner.store.doctor import examine, refuse_unfit_server
-from runner.store.duties import Duties
+from runner.store.duties import Duties, Nudge
 from runner.store.failpoints import around_attempt
 from runner.store.finding import Finding, Level
+from runner.store.job_findings import throttled_often
 from runner.store.job_store import JobStore
 from runner.store.jobs import Jobs
 from runner.store.lease import LeaseStore
 from runner.store.limits import Limits
-from runner.store.queue import MOST_PER_CALL, QueueStore, fitting
-from runner.store.replies import Claimed, Decision, HeldEntry
-from runner.store.submissions import Submissions
+from runner.store.portions import MOST_LIMITS, MOST_NAMES, MOST_PER_CALL, MOST_READ, MOST_SMALL, MOST_STATUSES, MOST_TICKETS, portions
+from runner.store.published import Entry, Known, Published, Role, spec_fields
+from runner.store.queue import QueueStore
+from runner.store.replies import Decision, FinishAnswers, Tended, Throttled
+from runner.store.scripts import load_scripts
+from runner.store.statuses import Depth, Heavy, StoredResult
+from runner.store.submissions import Submissions, fitting_jobs
+from runner.store.text import decoded
+from runner.store.worker_findings import examine_workers
 from runner.store.worker_status import WorkerStatus
 
 __all__ = [
     "FORMAT",
+    "MOST_LIMITS",
+    "MOST_NAMES",
     "MOST_PER_CALL",
+    "MOST_READ",
+    "MOST_SMALL",
+    "MOST_STATUSES",
+    "MOST_TICKETS",
+    "Access",
     "CancelAnswer",
     "ClaimRequest",
     "Claimed",
     "Claims",
     "Decision",
+    "Declarations",
+    "Declined",
+    "Depth",
     "Duties",
+    "Entry",
     "Finding",
     "FinishAnswer",
+    "FinishAnswers",
+    "ForgetAnswer",
+    "Heavy",
     "HeldEntry",
     "JobStore",
     "Jobs",
+    "KeyAnswer",
+    "Known",
     "LeaseStore",
     "Level",
     "Limits",
     "Look",
+    "Nudge",
+    "Published",
     "QueueStore",
+    "Role",
+    "StoredResult",
     "Submissions",
     "TakeAnswer",
+    "Tended",
+    "Throttled",
     "WorkerStatus",
     "around_attempt",
+    "decoded",
     "examine",
-    "fitting",
+    "examine_catalog",
+    "examine_workers",
+    "fitting_jobs",
+    "fitting_outcomes",
+    "load_scripts",
+    "portions",
     "refuse_unfit_server",
+    "spec_fields",
+    "throttled_often",
 ]

@@ -28,6 +28,8 @@ class FinishAnswer(StrEnum):
     """It was recorded before: this call repeats one whose reply was lost."""
     stale = "stale"
     """Another attempt runs, or the job has ended: the worker had lost the attempt."""
+    refused = "refused"
+    """It cannot be recorded, because of what it says or of what the job's record or its buckets hold."""
 
 
 class TakeAnswer(StrEnum):
@@ -36,3 +38,12 @@ class TakeAnswer(StrEnum):
     taken = "taken"
     waiting = "waiting"
     refused = "refused"
+
+
+class ForgetAnswer(StrEnum):
+    """What the removal of a task came to."""
+
+    removed = "removed"
+    unknown = "unknown"
+    served = "served"
+    """A live worker serves it."""

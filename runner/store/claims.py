@@ -1,14 +1,18 @@
 """Claims: what a worker does with jobs: it claims them, brings back what its attempts came to, and gives back what it does not run."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
 from runner.clock import microseconds, milliseconds
-from runner.jobs import Outcome, Priority, StartedJob
+from runner.connection import command, longest_s, translated_errors
+from runner.jobs import Amendment, Ending, Outcome, Priority, StartedJob
 from runner.store import replies, scripts
-from runner.store.answers import FinishAnswer
+from runner.store.claimed import Claimed, HeldEntry, claimed, held_entries
 from runner.store.keys import GROUP
+from runner.store.portions import MOST_LET_GO, MOST_PER_CALL, MOST_READ, fitting, portions, weights_of
+from runner.store.published import digest_of
 from runner.store.queue import QueueStore, run_length_encoded
 
 
@@ -26,63 +30,149 @@ class ClaimRequest(NamedTuple):
 
     First with the `held` entries, which Redis has delivered to this worker already; then, with `read_more`, with what is on the
     streams: `owed` jobs of priority normal and low come before the order of priorities. `alone` says that the worker runs nothing:
-    only then does the claim start a job that has lost all but the last of `max_crashes` workers.
+    only then does the claim start a job that has lost all but the last of `max_crashes` workers. `unserved`: tasks that the worker has met
+    and does not have, each on a line between two line ends ("" if there are none); their jobs are not started, and take no tokens.
     """
 
     free: int
-    held: Sequence[replies.HeldEntry] = ()
+    held: Sequence[HeldEntry] = ()
     owed: tuple[int, int] = (0, 0)
     look: Look = Look.yes
     read_more: bool = False
     alone: bool = False
+    unserved: str = ""
+
+
+class Declined(NamedTuple):
+    """An entry that a worker holds and does not start.
+
+    error: JSON; the job is a dead letter, as nobody can start it. Without one another worker is to run it.
+    """
+
+    held: HeldEntry
+    error: bytes = b""
 
 
 class Claims(QueueStore):
     """The role of a worker under its lease."""
 
-    async def enlist(self, worker: str, details: str) -> None:
-        """Make a worker known: it holds a lease from now on. `details` is JSON for people."""
-        await self._run("heartbeat", worker=worker, lease_us=microseconds(self.settings.lease_s), enlist=1, details=details, stuck=0)
+    async def enlist(self, worker: str, details: str, serves: Sequence[str] = ()) -> None:
+        """Make a worker known: it holds a lease from now on. `details` is JSON for people.
 
-    async def claim(self, worker: str, request: ClaimRequest) -> replies.Claimed:
+        serves: "t:<task>", "v:<task>:<its version>" and "l:<limit>" for all that its app declares; all workers of one version say the same.
+        """
+        lease_us, digest = microseconds(self.settings.lease_s), ""
+        if serves:
+            digest = digest_of(sorted(serves))
+            for part in portions(sorted(serves)):
+                await self._run("serve", part, digest=digest, lease_us=lease_us)
+        told: dict[str, scripts.Argument] = {"details": details, "serves": digest, "stuck": 0, "defects": 0}
+        await self._run("heartbeat", force=False, is_large=False, worker=worker, lease_us=lease_us, enlist=1, cancelled_from=-1, **told)
+
+    async def claim(self, worker: str, request: ClaimRequest) -> Claimed:
         """Start jobs with their tokens taken, as many as there are slots for. Raises `LeaseLost`."""
         held: list[scripts.Argument] = [part for entry in request.held for part in entry]
-        return replies.claimed(worker, await self._run("claim", held, force=False, **_claim_arguments(worker, request)))
+        return claimed(worker, await self._run("claim", held, force=False, is_large=False, **_claim_arguments(worker, request)))
 
     async def wait_and_claim(
         self, worker: str, request: ClaimRequest, seen: Sequence[bytes], *, block_s: float
-    ) -> tuple[list[replies.HeldEntry], replies.Claimed]:
+    ) -> tuple[list[HeldEntry], Claimed]:
         """Wait up to `block_s` for ready jobs and start them in one round trip: the entries that the read returned, and what was started.
 
         The request is sent before the read has replied, so it holds no entries and starts no suspect. It passes `seen`, for each stream
         the latest entry that this worker has seen, and claims everything pending after it.
         """
         # COUNT counts for each stream, so the read asks each for a third of the free slots.
-        count = max(request.free // len(Priority), 1)
+        count = min(max(request.free // len(Priority), 1), MOST_READ)
         read: list[scripts.Argument] = ["XREADGROUP", "GROUP", GROUP, worker, "COUNT", count, "BLOCK", milliseconds(block_s)]
         read += ["STREAMS", *self._streams, ">", ">", ">"]
         arguments = _claim_arguments(worker, request, seen=b" ".join(seen))
         entries, answer = await self._read_and_run(read, "claim", **arguments)
-        held = replies.held_entries(entries, self._priority_of)
+        held = held_entries(entries, self._priority_of)
         if answer is None:
             look = Look.yes if request.look is Look.yes or not held else Look.no
             return held, await self.claim(worker, request._replace(held=held, look=look, read_more=len(held) > 1))
-        return held, replies.claimed(worker, answer)
+        return held, claimed(worker, answer)
 
-    async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> list[FinishAnswer]:
-        """Record what attempts came to, at most 500."""
+    async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> replies.FinishAnswers:
+        """Record what attempts came to, as many as `fitting_outcomes` says."""
         words = run_length_encoded(outcomes, Outcome.shared, Outcome.own)
-        return replies.finish_answers(await self._run("finish", words, worker=worker))
+        return replies.finish_answers(await self._run("finish", words, worker=worker), len(outcomes))
+
+    def longest_s(self, outcome: Outcome) -> float:
+        """Seconds after which sending one outcome has succeeded or failed, however slow the way to Redis is."""
+        return longest_s(len(outcome.payload), self.settings.command_timeout_s)
+
+    async def decline(self, worker: str, entries: Sequence[Declined]) -> replies.FinishAnswers:
+        """Give back entries that this worker holds and does not start, whatever their records and their ids are like."""
+        answers = replies.FinishAnswers(())
+        for part in portions(entries, MOST_LET_GO):
+            words: list[scripts.Argument] = []
+            for (priority, entry, job_id), error in part:
+                ending = Ending.refused if error else Ending.unknown
+                words += [1, priority, ending, 0, self.settings.failed_ttl_ms, "", "", 0, entry, job_id, "", error]
+            here = replies.finish_answers(await self._run("finish", words, worker=worker), len(part))
+            answers.refusals.update({len(answers) + place: why for place, why in here.refusals.items()})
+            answers += here
+        return answers
+
+    async def held(self, worker: str) -> list[HeldEntry]:
+        """All entries that Redis has delivered to this worker and that have not been dealt with, by priority and age."""
+        found: list[HeldEntry] = []
+        for stream in self._streams:
+            after = b"0-0"
+            while after:
+                with translated_errors():
+                    reply = await command(
+                        self.redis, "XREADGROUP", "GROUP", GROUP, worker, "COUNT", MOST_PER_CALL, "STREAMS", stream, after
+                    )
+                page = held_entries(reply, self._priority_of)
+                after = page[-1][1] if page else b""
+                found += page
+        return found
 
     async def reconcile(self, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:
         """Give back all that Redis thinks this worker holds except what it has in hand; how many that were. `leave` signs off."""
-        rest: list[scripts.Argument] = [part for job in in_hand for part in (job.priority, job.entry)]
-        return int(await self._run("reconcile", rest, worker=worker, leave=int(leave)))
+        held = sorted((job.priority, _entry_id(job.entry), job.entry) for job in in_hand)
+        given_back = at = priority = 0
+        after = b""
+        while True:
+            told: list[scripts.Argument] = [part for place, _, entry in held[at : at + MOST_PER_CALL] for part in (place, entry)]
+            more = int(len(held) > at + MOST_PER_CALL)
+            here, *reached = await self._run(
+                "reconcile", told, worker=worker, leave=int(leave), from_priority=priority, after=after, more=more
+            )
+            given_back += int(here)
+            if not reached:
+                return given_back
+            priority, after = reached
+            at = bisect_right(held, (priority, _entry_id(after), after))
+
+
+def fitting_outcomes(outcomes: Sequence[Outcome]) -> int:
+    """How many of these outcomes, from the first on, one call records."""
+    return fitting((len(outcome.payload) for outcome in outcomes), weights_of((_changed_buckets(outcome), "") for outcome in outcomes))
+
+
+def _changed_buckets(outcome: Outcome) -> str:
+    """The limits of an outcome after which its job waits again, or gives tokens back."""
+    limits = outcome.job.limits
+    if outcome.ending is Ending.amended:
+        return ";".join(filter(None, (limits, Amendment.read(outcome.payload).limits)))
+    if outcome.settled:
+        return ";".join(filter(None, (limits, outcome.settled)))  # of a limit whose cost was 0 the bucket is in the latter alone
+    return limits if outcome.ending in (Ending.throttled, Ending.returned, Ending.unknown) or "!" in limits else ""
+
+
+def _entry_id(entry: bytes) -> tuple[int, int]:
+    """An entry's id as numbers, which sort in the order of the stream: milliseconds and a count."""
+    milliseconds, _, number = entry.partition(b"-")
+    return int(milliseconds), int(number)
 
 
 def _claim_arguments(worker: str, request: ClaimRequest, seen: bytes = b"") -> dict[str, scripts.Argument]:
     """The request as claim.lua takes it, apart from the held entries."""
-    free, _, (normal_owed, low_owed), look, read_more, alone = request
+    free, _, (normal_owed, low_owed), look, read_more, alone, unserved = request
     return {
         "worker": worker,
         "free": free,
@@ -92,4 +182,5 @@ def _claim_arguments(worker: str, request: ClaimRequest, seen: bytes = b"") -> d
         "normal_owed": normal_owed,
         "low_owed": low_owed,
         "alone": int(alone),
+        "unserved": unserved,
     }

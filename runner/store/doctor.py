@@ -11,10 +11,12 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from runner.clock import MICROSECONDS, wall_us
 from runner.connection import Topology, command, translated_errors
-from runner.errors import ConfigurationError
+from runner.errors import ConfigurationError, IncompatibleVersion, NotPermitted
+from runner.store.data_format import FORMAT
 from runner.store.finding import Finding, Level
 from runner.store.permissions import AS_A_CLUSTER, check_access
 from runner.store.queue import QueueStore
+from runner.store.text import decoded
 
 log = logging.getLogger("runner")
 
@@ -34,18 +36,24 @@ async def examine(store: QueueStore) -> list[Finding]:
         findings = [_version(info), _role(info, store.locator.address.topology), _memory(info), _durability(info)]
         if any(finding.level is Level.error for finding in findings[:2]):
             return findings  # the other checks would fail for the same reason
-        return [*findings, await _clock(store), await check_access(store)]
+        findings += [await _clock(store), access := await check_access(store)]
+        return findings if access.level is Level.error else [*findings, await _format(store)]
 
 
 async def refuse_unfit_server(store: QueueStore) -> None:
-    """Log what an operator should look at. Raises `ConfigurationError` that names every error in one line; `StoreUnavailable`."""
+    """Log what an operator should look at. Raises `ConfigurationError` that names every error in one line; `StoreUnavailable`.
+
+    Raises `IncompatibleVersion` if nothing is wrong but the format of the queue's data.
+    """
     findings = await examine(store)
     for finding in findings:
         if finding.level in (Level.warning, Level.unknown):
             log.warning("check of Redis: %s", finding.text)
-    wrong = [finding.text for finding in findings if finding.level is Level.error]
+    wrong = [finding for finding in findings if finding.level is Level.error]
+    if [finding.check for finding in wrong] == ["format"]:
+        raise IncompatibleVersion(wrong[0].text)
     if wrong:
-        raise ConfigurationError(f"Redis cannot be used as it is: {'; '.join(wrong)}")
+        raise ConfigurationError(f"Redis cannot be used as it is: {'; '.join(finding.text for finding in wrong)}")
 
 
 def _version(info: Mapping[str, str]) -> Finding:
@@ -103,11 +111,21 @@ async def _clock(store: QueueStore) -> Finding:
     return Finding("clock", Level.ok, f"within {max(abs(ahead_s), 0.001):.3f} s of this machine's")
 
 
+async def _format(store: QueueStore) -> Finding:
+    try:
+        await store.check_format()
+    except IncompatibleVersion as error:
+        return Finding("format", Level.error, str(error))
+    except NotPermitted:
+        return _unknown("format", "which versions use the queue", "a command of the scripts")
+    return Finding("format", Level.ok, f"format {FORMAT}")
+
+
 def _unknown(check: str, what: str, needed: str) -> Finding:
     return Finding(check, Level.unknown, f"could not check {what}: this user may not call {needed}, or the server does not say")
 
 
 def _parsed(text: Any) -> dict[str, str]:
     """INFO as a mapping."""
-    lines = text.decode(errors="replace").splitlines()
+    lines = decoded(text).splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))

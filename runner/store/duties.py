@@ -1,28 +1,41 @@
 """Duties: election, and what the leader does at its time. One method per script."""
 
-from runner.clock import milliseconds
+from enum import StrEnum
+
+from runner.clock import microseconds, milliseconds
 from runner.connection import command, translated_errors
-from runner.store import replies, statuses
+from runner.store import published, replies, statuses
 from runner.store.calendars import Calendars
-from runner.store.queue import MOST_PER_CALL
+from runner.store.portions import MOST_LET_GO, MOST_LIMITS, MOST_MOVED, MOST_PER_CALL, MOST_SWEPT, MOST_TAKEN_BACK, portions
+from runner.store.text import decoded
+
+_A_PAGE = 500
+"""Keys that one look for orphans passes, of all queues of the server: Redis looks at so many in 0.1 ms."""
+
+
+class Nudge(StrEnum):
+    """Why a script interrupts the leader's timer."""
+
+    wake = "1"
+    retime = "retime"
 
 
 class Duties(Calendars):
     """The role of a leader, and of a worker that stands in for it. Each duty is safe with no leader, with one, and with two."""
 
-    async def lead(self, worker: str, term: int) -> tuple[int, str, int]:
-        """Become or stay leader: (the term led, 0 if another worker leads; the worker that leads; how many workers hold a lease)."""
-        led, leader, workers = await self._run("lead", worker=worker, term=term, ttl_ms=milliseconds(self.settings.lease_s))
-        return led, leader.decode(), workers
+    async def lead(self, worker: str, term: int) -> replies.Election:
+        """Become or stay leader, or learn who it is, and perhaps become the one that watches it."""
+        return replies.election(await self._run("lead", worker=worker, term=term, ttl_ms=milliseconds(self.settings.lease_s)))
 
     async def resign(self, worker: str, term: int) -> None:
-        """Let another worker lead at once."""
+        """Let another worker lead at once, or watch."""
         await self._run("lead", worker=worker, term=term, ttl_ms=0)
 
-    async def wait_for_nudge(self, timeout_s: float) -> bool:
-        """Wait until a script sets an earlier wake; False after `timeout_s`."""
+    async def wait_for_nudge(self, timeout_s: float) -> Nudge | None:
+        """Wait until a script sets an earlier wake, or leaves buckets to retime; None after `timeout_s`."""
         with translated_errors():
-            return await command(self._blocking, "BLPOP", self.keys.nudge, f"{timeout_s:.6f}") is not None
+            popped = await command(self._blocking, "BLPOP", self.keys.nudge, f"{timeout_s:.6f}")
+        return Nudge(decoded(popped[1])) if popped else None
 
     async def refill(self, *, check_clock: bool = True) -> tuple[int, int]:
         """Release the waiting jobs whose tokens have landed: (released, µs until the next wake, -1 if no job waits).
@@ -37,30 +50,63 @@ class Duties(Calendars):
         return await self._release(check_clock=False, watch=True)
 
     async def _release(self, *, check_clock: bool, watch: bool) -> replies.Released:
-        return replies.Released(*await self._run("refill", budget=MOST_PER_CALL, check_clock=int(check_clock), watch=int(watch)))
+        return replies.Released(*await self._run("refill", budget=MOST_MOVED, check_clock=int(check_clock), watch=int(watch)))
+
+    async def retime(self) -> bool:
+        """Make one page of the buckets due that a change of their limit concerns, or a clock that went back; whether pages are left."""
+        return bool(await self._run("retime", budget=MOST_PER_CALL))
+
+    async def rouse(self, passed: int) -> int:
+        """Look over one page of the waiting buckets, after the `passed` ones; how many are passed then, 0 at the end."""
+        return int(await self._run("rouse", passed=passed, budget=MOST_MOVED))
 
     async def promote(self) -> tuple[int, int]:
         """Enqueue the delayed jobs that are due: (promoted, µs until the next, -1 if there is none)."""
-        promoted, next_us = await self._run("promote", budget=MOST_PER_CALL)
+        promoted, next_us = await self._run("promote", budget=MOST_MOVED)
         return promoted, next_us
 
     async def expire(self) -> tuple[int, int]:
         """End the jobs that have waited longer than their max_wait: (expired, µs until the next is due, -1 if there is none)."""
-        expired, next_us = await self._run("expire", budget=MOST_PER_CALL)
+        expired, next_us = await self._run("expire", budget=MOST_MOVED)
         return expired, next_us
 
-    async def reclaim(self) -> tuple[int, int, int]:
-        """Take back what lapsed workers hold: (entries, workers removed, jobs given up as poison)."""
-        entries, workers, poisoned = await self._run("reclaim", budget=MOST_PER_CALL)
-        return entries, workers, poisoned
+    async def reclaim(self, not_after_us: int = 0) -> replies.Reclaimed:
+        """Take back what lapsed workers hold, unless the call reaches Redis after `not_after_us` by its clock (0: whenever it does)."""
+        return replies.Reclaimed(*await self._run("reclaim", budget=MOST_TAKEN_BACK, not_after_us=not_after_us))
 
-    async def trim(self) -> int:
-        """Forget dead letters older than their time to live; how many."""
-        return int(await self._run("trim"))
+    async def orphans(self, cursor: bytes) -> tuple[bytes, int]:
+        """Look through one page of all jobs for those that run and that nobody holds.
+
+        Where the next page begins (b"0" after the last), and how many were taken back.
+        """
+        with translated_errors():
+            cursor, keys = await command(self.redis, "SCAN", cursor, "MATCH", self.keys.job("*"), "COUNT", _A_PAGE)
+        ids = [key.removeprefix(self.keys.job("").encode()) for key in keys]
+        taken = at = 0
+        while at < len(ids):
+            here, looked = await self._run("orphans", ids[at : at + MOST_PER_CALL])
+            taken, at = taken + int(here), at + int(looked)
+        return cursor, taken
+
+    async def unhold(self) -> bool:
+        """Return jobs to where they belong that no worker could run, now that one can; whether there are more."""
+        _, more = await self._run("unhold", budget=MOST_LET_GO)
+        return bool(more)
+
+    async def sweep(self, cursor: int = 0) -> replies.Swept:
+        """Remove from one page of the catalog what nobody has declared for `catalog_ttl_s`; `cursor` is what the page before returned."""
+        ttl_us = microseconds(self.settings.catalog_ttl_s)
+        return replies.swept(await self._run("sweep", cursor=cursor, budget=MOST_SWEPT, ttl_us=ttl_us))
+
+    async def trim(self) -> tuple[int, bool]:
+        """Forget dead letters older than their time to live: how many, and whether there are more."""
+        forgotten, more = await self._run("trim")
+        return int(forgotten), bool(more)
 
     async def extend_calendars(self) -> None:
         """Publish the coming periods of every calendar that a limit in force uses."""
-        # Only policies are needed here, and as few buckets as the script can leave it at.
-        policies = [statuses.limit_status(row).policy for row in await self._run("limits", most_buckets=1, name="")]
+        # Only policies are needed here.
+        answers = [await self._run("limits", part, most_buckets=0, asked="") for part in portions(await self.limit_names(), MOST_LIMITS)]
+        policies = [statuses.limit_status(row).policy for rows in answers for row in rows if published.is_limit(row[0])]
         for calendar in {policy.calendar for policy in policies if policy.calendar}:
             await self.extend_calendar(calendar)

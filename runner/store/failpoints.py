@@ -25,11 +25,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ATTEMPT = "attempt"
-COMMANDS = frozenset({"blpop", "exists", "get", "hmget", "hgetall", "time", "xrange", "xreadgroup", "zrange"})
+COMMANDS = frozenset({"blpop", "exists", "get", "hmget", "scan", "time", "xrange", "xreadgroup", "xrevrange", "zrange"})
 """The commands that the store sends besides scripts."""
 _STATUS = 70
 _FAILPOINT = re.compile(
-    r"(?P<point>[a-z]+):(?P<when>before|after)=(?P<action>exit|raise|lose|pause:(?P<seconds>\d+(?:\.\d+)?))(?:@(?P<nth>[1-9]\d*))?"
+    r"(?P<point>[a-z_]+):(?P<when>before|after)=(?P<action>exit|raise|lose|pause:(?P<seconds>\d+(?:\.\d+)?))(?:@(?P<nth>[1-9]\d*))?"
 )
 _FORM = "write POINT:before or POINT:after, =exit, =raise, =lose or =pause:SECONDS, optionally @N, like claim:after=exit@3;finish:before=pause:2"
 

@@ -1,5 +1,6 @@
 """JobStore: the whole state of one queue, for whom one role is not enough."""
 
+from runner.store.access import Access
 from runner.store.claims import Claims
 from runner.store.duties import Duties
 from runner.store.jobs import Jobs
@@ -7,5 +8,5 @@ from runner.store.limits import Limits
 from runner.store.submissions import Submissions
 
 
-class JobStore(Submissions, Jobs, Claims, Duties, Limits):
+class JobStore(Submissions, Jobs, Claims, Duties, Limits, Access):
     """All roles over the same connections. Every method is one atomic transition, safe to repeat; `StoreUnavailable` means try again later."""

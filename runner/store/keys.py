@@ -34,9 +34,6 @@ class Keys:
     def lines_waiting(self, bucket: str) -> str:
         return f"{self.prefix}lines:waiting:{bucket}"
 
-    def passed(self, line: str) -> str:
-        return f"{self.prefix}pass:{line}"
-
     def bucket(self, bucket: str) -> str:
         return f"{self.prefix}bucket:{bucket}"
 
@@ -65,9 +62,12 @@ class Keys:
     def periods(self, calendar: str) -> str:
         return f"{self.prefix}periods:{calendar}"
 
+    def claims(self, bucket: str) -> str:
+        return f"{self.prefix}claims:{bucket}"
+
     @property
-    def holds(self) -> str:
-        return f"{self.prefix}holds"
+    def records(self) -> str:
+        return f"{self.prefix}records"
 
     @property
     def expiring(self) -> str:
@@ -76,6 +76,17 @@ class Keys:
     @property
     def wakes(self) -> str:
         return f"{self.prefix}wakes"
+
+    @property
+    def wakes_before(self) -> str:
+        return f"{self.prefix}wakes:before"
+
+    @property
+    def retimes(self) -> str:
+        return f"{self.prefix}retimes"
+
+    def buckets_waiting(self, limit: str) -> str:
+        return f"{self.prefix}waiting:{limit}"
 
     @property
     def scheduled(self) -> str:
@@ -90,8 +101,30 @@ class Keys:
         return f"{self.prefix}limits"
 
     @property
-    def tasks(self) -> str:
-        return f"{self.prefix}tasks"
+    def specs(self) -> str:
+        return f"{self.prefix}specs"
+
+    @property
+    def catalog(self) -> str:
+        return f"{self.prefix}catalog"
+
+    @property
+    def seen(self) -> str:
+        return f"{self.prefix}seen"
+
+    @property
+    def serving(self) -> str:
+        return f"{self.prefix}serving"
+
+    def serves(self, digest: str) -> str:
+        return f"{self.prefix}serves:{digest}"
+
+    @property
+    def unserved(self) -> str:
+        return f"{self.prefix}unserved"
+
+    def held(self, task: str) -> str:
+        return f"{self.prefix}unserved:{task}"
 
     @property
     def workers(self) -> str:
@@ -100,6 +133,10 @@ class Keys:
     @property
     def leader(self) -> str:
         return f"{self.prefix}leader"
+
+    @property
+    def watcher(self) -> str:
+        return f"{self.prefix}watcher"
 
     @property
     def nudge(self) -> str:
@@ -114,6 +151,10 @@ class Keys:
         return f"{self.prefix}failed"
 
     @property
+    def throttled(self) -> str:
+        return f"{self.prefix}throttled"
+
+    @property
     def history(self) -> str:
         return f"{self.prefix}history"
 
@@ -124,6 +165,23 @@ class Keys:
     @property
     def sequence(self) -> str:
         return f"{self.prefix}seq"
+
+    @property
+    def keys(self) -> str:
+        return f"{self.prefix}keys"
+
+    @property
+    def keys_used(self) -> str:
+        return f"{self.prefix}keys:used"
+
+    @property
+    def keys_changed(self) -> str:
+        """The channel on which the id of each key is published that was made or changed."""
+        return f"{self.prefix}keys:changed"
+
+    @property
+    def audit(self) -> str:
+        return f"{self.prefix}audit"
 
     @property
     def finished(self) -> str:

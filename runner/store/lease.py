@@ -6,11 +6,14 @@ from runner.clock import microseconds
 from runner.connection import command_in_thread, connect_in_thread, located, translated_errors
 from runner.jobs import StartedJob
 from runner.settings import Settings
-from runner.store import failpoints, replies, scripts
+from runner.store import failpoints, scripts
+from runner.store.claimed import check_lease
 from runner.store.keys import Keys
+from runner.store.portions import portions
+from runner.store.text import decoded
 
-_HEARTBEAT = scripts.load("heartbeat")
 _MARGIN_S = 1.0
+_NOT_ASKED = -1
 
 
 class LeaseStore:
@@ -21,20 +24,49 @@ class LeaseStore:
         self._settings = settings
         self._redis = connect_in_thread(located(url, self._keys.prefix), timeout_s=settings.renew_s + _MARGIN_S)
         failpoints.arm_in_thread(settings.failpoints, self._redis)
+        self._told: set[tuple[str, int]] = set()
+        """Attempts that should have stopped, as Redis knows them already."""
 
-    def renew(self, worker: str, stuck: int = 0, stopping: Sequence[StartedJob] = ()) -> list[str]:
+    def renew(self, worker: str, stuck: int = 0, stopping: Sequence[StartedJob] = (), defects: int = 0) -> list[str]:
         """Hold the lease for another `lease_s`; the ids of running jobs that were cancelled. Raises `LeaseLost`, `StoreUnavailable`.
 
         Handlers that go on though they were told to stop take `stuck` slots; `stopping` are their jobs, as far as the worker knows them.
+        defects: errors of its own that the worker has met.
         """
-        rest: list[scripts.Argument] = [part for job in stopping for part in (job.id, job.attempt)]
+        told = [(job.id, job.attempt) for job in stopping]
+        *portions_before, last = list(portions(attempt for attempt in told if attempt not in self._told)) or [()]
+        for portion in portions_before:
+            self._renew(worker, stuck, defects, portion, _NOT_ASKED)
+        cursor, cancelled = self._renew(worker, stuck, defects, last, 0)
+        self._told = set(told)
+        while cursor:
+            cursor, more = self._renew(worker, stuck, defects, (), cursor)
+            cancelled += more
+        return [decoded(job_id) for job_id in cancelled]
+
+    def _renew(
+        self, worker: str, stuck: int, defects: int, stopping: Sequence[tuple[str, int]], cancelled_from: int
+    ) -> tuple[int, list[bytes]]:
+        """One call: what the next one passes to learn of more cancelled jobs (0: it is not needed), and the ids of some."""
+        rest: list[scripts.Argument] = [part for attempt in stopping for part in attempt]
         lease_us = microseconds(self._settings.lease_s)
         with translated_errors():
-            status, *cancelled = _HEARTBEAT.run_in_thread(
-                self._redis, self._keys.prefix, rest, now_us=0, worker=worker, lease_us=lease_us, enlist=0, details="", stuck=stuck
+            status, *answer = scripts.load("heartbeat").run_in_thread(
+                self._redis,
+                self._keys.prefix,
+                rest,
+                now_us=0,
+                worker=worker,
+                lease_us=lease_us,
+                enlist=0,
+                details="",
+                serves="",
+                stuck=stuck,
+                defects=defects,
+                cancelled_from=cancelled_from,
             )
-        replies.check_lease(worker, status)
-        return [job_id.decode() for job_id in cancelled]
+        check_lease(worker, status)
+        return int(answer[0]), answer[1:]
 
     def wait_for_message(self, worker: str) -> None:
         """Wait until a running job of this worker is cancelled, or until it is time to renew."""

@@ -1,32 +1,25 @@
 """QueueStore: the connections to one queue, and how a script is called on it. The base of every role of a store."""
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate, chain, count, groupby, islice
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from itertools import chain, count, groupby
 from typing import Any, TypeVar
 
 from redis.exceptions import ResponseError
 
-from runner.connection import connect, located, pair, translated_errors
+from runner.access import actor_here
+from runner.clock import MICROSECONDS, microseconds
+from runner.connection import command, connect, located, pair, translated_errors
 from runner.jobs import Priority, check_queue_name
 from runner.settings import Settings
-from runner.store import failpoints, scripts
-from runner.store.data_format import FORMAT
+from runner.store import failpoints, replies, scripts
+from runner.store.data_format import FORMAT, OLDEST_FORMAT
 from runner.store.keys import Keys
+from runner.store.text import decoded
 
-_SCRIPTS = {name: scripts.load(name) for name in scripts.script_names()}
 _BLOCK_MARGIN_S = 1.0
 
 T = TypeVar("T")
 Half = tuple[scripts.Argument, ...]
-
-MOST_PER_CALL = 500
-_MOST_BYTES = 8_000_000
-"""Payload of one call with several payloads: Redis does nothing else meanwhile, and must answer within the time-out."""
-
-
-def fitting(sizes: Iterable[int], most_bytes: int = _MOST_BYTES) -> int:
-    """How many payloads of these sizes, from the first on, go into one call: as many as `most_bytes` allow, and always one."""
-    return max(sum(1 for size in accumulate(islice(sizes, MOST_PER_CALL)) if size <= most_bytes), 1)
 
 
 def run_length_encoded(items: Iterable[T], shared: Callable[[T], Half], own: Callable[[T], Half]) -> list[scripts.Argument]:
@@ -56,7 +49,7 @@ class QueueStore:
         self._blocking = connect(self.locator, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
         failpoints.arm(settings.failpoints, self.redis, self._blocking)
         self._now_us = now_us
-        self._defaults = _defaults(settings)
+        self._defaults = _Defaults(settings)
         self._turns = count(1)
         self._streams = [self.keys.stream(priority).encode() for priority in Priority]
         self._priority_of = {stream: int(priority) for priority, stream in zip(Priority, self._streams, strict=True)}
@@ -66,20 +59,47 @@ class QueueStore:
         await self.redis.aclose()
         await self._blocking.aclose()
 
+    def abandon(self) -> None:
+        """Close every socket, without the event loop of the connections, which was closed before them."""
+        self.redis.abandon()
+        self._blocking.abandon()
+
     async def check(self) -> None:
         """Run a script that only reads: shows that Redis answers, runs Lua, and has finished loading."""
-        await self._run("get", ["-"], watch=0)
+        await self._run("get", ["-"], depth="state", watch=0, most_bytes=0, most_result=0)
 
-    async def _run(self, name: str, rest: Sequence[scripts.Argument] = (), /, *, force: bool = False, **arguments: scripts.Argument) -> Any:
-        """Run a script. With `force` it runs also when memory is full, even if its header says that Redis may refuse it then."""
-        script = _SCRIPTS[name]
+    async def check_format(self) -> None:
+        """Raises `IncompatibleVersion` if this version cannot work on the queue, because of its data or of a worker that holds a lease."""
+        replies.check_versions(self.keys.queue, await self._run("check_format"))
+
+    async def _server_us(self) -> int:
+        """The present instant by Redis's clock."""
+        with translated_errors():
+            seconds, micros = await command(self.redis, "TIME")
+        return int(seconds) * MICROSECONDS + int(micros)
+
+    async def _run(
+        self,
+        name: str,
+        rest: Sequence[scripts.Argument] = (),
+        /,
+        *,
+        force: bool = False,
+        is_large: bool = False,
+        **arguments: scripts.Argument,
+    ) -> Any:
+        """Run a script. With `force` it runs also when memory is full, even if its header says that Redis may refuse it then.
+
+        is_large: the answer will be long, so it comes over a connection for such.
+        """
+        script = scripts.load(name)
         if force:
             script = script.forced
         command = script.call(self._prefix, rest, **self._with_defaults(name, arguments))
         with translated_errors():
             while True:
                 try:
-                    return await self.redis.execute_command(*command)
+                    return await self.redis.execute_command(*command, is_large=is_large)
                 except ResponseError as refusal:
                     again = script.call_again(command, refusal)
                     if again is None:
@@ -91,7 +111,7 @@ class QueueStore:
 
         The script's is None if it did not run and the caller is to run it by itself: Redis does not know it, or its memory is full.
         """
-        script = _SCRIPTS[name]
+        script = scripts.load(name)
         with translated_errors():
             call = script.call(self._prefix, **self._with_defaults(name, arguments))
             first, second = await pair(self._blocking, read, call)
@@ -109,23 +129,56 @@ class QueueStore:
             completed["turn"] = next(self._turns)
         if "now_us" in completed and (now_us := self._now_us()):
             completed["now_us"] = now_us
+        if "actor" in completed:
+            completed["actor"] = actor_here().to_json()
         return completed
 
+    async def _announcements(self, channel: str) -> AsyncGenerator[str | None, None]:
+        """What is published on a channel. None comes first, and whenever something may have been missed: look again then."""
+        with translated_errors():
+            async with self._blocking.pubsub() as subscription:
+                await subscription.subscribe(channel)
+                epoch = self.locator.epoch
+                pinged = False
+                while True:
+                    message = await subscription.get_message(timeout=self.settings.block_s)
+                    if epoch != self.locator.epoch and message is None:
+                        return  # the queue may be on another server now
+                    if message is None and pinged:
+                        # Only a ping shows that a server has gone without closing the connection: nothing else is sent on it.
+                        raise TimeoutError("no answer on the connection that listens")
+                    pinged = message is None
+                    if message is None:
+                        await subscription.ping()
+                    elif message["type"] == "subscribe":
+                        yield None
+                    elif message["type"] == "message":
+                        yield decoded(message["data"])
 
-def _defaults(settings: Settings) -> dict[str, dict[str, scripts.Argument]]:
-    """For each script the arguments that no caller gives."""
-    values = {
-        "window_size": settings.window,
-        "history_length": settings.history_length,
-        "failed_ttl_ms": settings.failed_ttl_ms,
-        "result_ttl_ms": settings.result_ttl_ms,
-        "max_crashes": settings.max_crashes,
-        "record_starts": int(settings.record_starts),
-        "format": FORMAT,
-        "least_share": round(settings.least_share * 1_000_000),
-        "now_us": 0,
-        "turn": 0,
-    }
-    # As text: to format the numbers for each call would take as long as to pack the rest of it.
-    texts = {name: str(value) for name, value in values.items()}
-    return {name: {argument: texts[argument] for argument in script.arguments if argument in texts} for name, script in _SCRIPTS.items()}
+
+class _Defaults(dict[str, dict[str, scripts.Argument]]):
+    """For each script the arguments that no caller gives, put together when it is called first."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        values = {
+            "window_size": settings.window,
+            "history_length": settings.history_length,
+            "failed_ttl_ms": settings.failed_ttl_ms,
+            "result_ttl_ms": settings.result_ttl_ms,
+            "longest_freeze_us": microseconds(settings.longest_freeze_s),
+            "max_crashes": settings.max_crashes,
+            "record_starts": int(settings.record_starts),
+            "format": FORMAT,
+            "oldest_format": OLDEST_FORMAT,
+            "least_share": round(settings.least_share * 1_000_000),
+            "now_us": 0,
+            "turn": 0,
+            "actor": "",
+        }
+        # As text: to format the numbers for each call would take as long as to pack the rest of it.
+        self._texts: dict[str, scripts.Argument] = {name: str(value) for name, value in values.items()}
+
+    def __missing__(self, name: str) -> dict[str, scripts.Argument]:
+        arguments = scripts.load(name).arguments
+        return self.setdefault(name, {argument: self._texts[argument] for argument in arguments if argument in self._texts})

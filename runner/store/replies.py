@@ -1,34 +1,19 @@
 """Replies of the scripts, parsed into values. Pure functions over bytes; each script's header gives the order of the fields."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
-from runner.errors import IncompatibleVersion, LeaseLost
-from runner.jobs import Acceptance, StartedJob
+from runner.errors import IncompatibleVersion
+from runner.jobs import BEGINNING, Acceptance, JobEvent, State
 from runner.store.answers import FinishAnswer, TakeAnswer
-from runner.store.data_format import too_new, too_old
+from runner.store.data_format import too_new, too_old, unreadable
+from runner.store.keys import Keys
+from runner.store.text import decoded
 
-HeldEntry = tuple[int, bytes, bytes]
-"""An entry that a blocking read returned: priority, entry id, job id. For Redis it is pending with this worker; the job is not started."""
-
-_FIELDS_A_JOB = 8
 _ACCEPTANCES = {acceptance.value.encode(): acceptance for acceptance in Acceptance}
 _FINISH_ANSWERS = {answer.value.encode(): answer for answer in FinishAnswer}
 """The members by their words: for each job, to look one up is faster than to decode its word."""
-
-
-class Claimed(NamedTuple):
-    """What a claim started.
-
-    `next_wake_us` is -1 when no job waits, or when the claim did not look. A `suspect` is a job that fails for good if it loses one
-    more worker: the worker holds its entry, and claims it once it runs nothing else. With `alone` the claim has started a suspect.
-    """
-
-    jobs: list[StartedJob]
-    next_wake_us: int
-    dropped: int
-    suspect: HeldEntry | None = None
-    alone: bool = False
 
 
 class Accepted(NamedTuple):
@@ -51,6 +36,48 @@ class Released(NamedTuple):
     lost_in_us: int
 
 
+class Tended(NamedTuple):
+    """What a look at some buckets found and did.
+
+    is_led: a worker leads the queue, and so nothing was served. served: jobs and tickets that had their turn. late_us: how overdue the
+    earliest wake of these buckets was. waits_us: for each bucket the µs until its next wake, -1 if no instant is waited for.
+    """
+
+    is_led: bool
+    served: int
+    late_us: int
+    waits_us: list[int]
+
+
+class Election(NamedTuple):
+    """Who leads: `term` is 0 if it is another worker; `workers` hold a lease.
+
+    `watches`: this worker is the one that watches the leader; `late_us` is how overdue the first job is that the leader is to wake or
+    promote, and `quiet_s` for how long it has not renewed its lock, if that was asked. `now_us` is Redis's clock.
+    """
+
+    term: int
+    leader: str
+    workers: int
+    watches: bool = False
+    late_us: int = 0
+    quiet_s: float | None = None
+    now_us: int = 0
+
+
+class Reclaimed(NamedTuple):
+    """What was taken back of lapsed workers: entries, how many of the workers were removed, jobs given up as poison."""
+
+    entries: int
+    workers: int
+    poisoned: int
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the call came too late to know who has lapsed, and did nothing."""
+        return self.entries < 0
+
+
 class RecordedStart(NamedTuple):
     """One start as `record_starts` logs it: `at_us` is the instant, by Redis's clock, at which the attempt's tokens were taken."""
 
@@ -59,42 +86,37 @@ class RecordedStart(NamedTuple):
     at_us: int
 
 
-def held_entries(reply: Any, priority_of: dict[bytes, int]) -> list[HeldEntry]:
-    """The entries of an XREADGROUP reply; one without a job id keeps an empty one, and the claim drops it."""
-    return [
-        (priority_of[stream], entry, fields[1] if fields and fields[0] == b"id" else b"")
-        for stream, rows in reply or ()
-        for entry, fields in rows
-    ]
+class Swept(NamedTuple):
+    """What a look over one page of the catalog removed, and whether there is `more`, from `cursor` on."""
+
+    more: bool
+    cursor: int
+    tasks: list[str]
+    limits: list[str]
 
 
-def check_lease(worker: str, status: bytes) -> None:
-    """Raises `LeaseLost` if claim.lua or heartbeat.lua says that the worker is unknown: its lease has lapsed."""
-    if status == b"gone":
-        raise LeaseLost(f"the lease of worker {worker} has lapsed; its jobs were given to others")
+def swept(reply: list[Any]) -> Swept:
+    """The reply of sweep.lua."""
+    more, cursor, *removed = reply
+    tasks, limits = ([decoded(name) for name in names] for names in removed)
+    return Swept(bool(more), int(cursor), tasks, limits)
 
 
-def claimed(worker: str, reply: list[Any]) -> Claimed:
-    """The reply of claim.lua. Raises `LeaseLost`."""
-    check_lease(worker, reply[0])
-    fields = iter(reply[4:])
-    jobs = [
-        StartedJob(priority, entry, job_id.decode(), task.decode(errors="replace"), args, attempt, failures, limits.decode())
-        for priority, entry, job_id, task, args, attempt, failures, limits in zip(*[fields] * _FIELDS_A_JOB, strict=True)
-    ]
-    if not reply[3]:
-        return Claimed(jobs, reply[1], reply[2])
-    priority, entry, job_id = reply[3]
-    return Claimed(jobs, reply[1], reply[2], None if not entry else (priority, entry, job_id), not entry)
+def election(reply: list[Any]) -> Election:
+    """The reply of lead.lua."""
+    term, leader, workers, watches, late_us, quiet_ms, now_us = reply
+    return Election(term, decoded(leader), workers, bool(watches), late_us, quiet_ms / 1_000 if quiet_ms >= 0 else None, now_us)
 
 
 def check_versions(queue: str, reply: list[Any]) -> None:
-    """Raises `IncompatibleVersion` if submit.lua or publish.lua refused the version of this library."""
+    """Raises `IncompatibleVersion` if submit.lua, publish.lua or check_format.lua refused the version of this library."""
     first = reply[0] if reply else None
     if first == b"outdated":
         raise IncompatibleVersion(too_old(queue, int(reply[1]), int(reply[2])))
     if first == b"early":
-        raise IncompatibleVersion(too_new(queue, reply[1].decode(), int(reply[2])))
+        raise IncompatibleVersion(too_new(queue, decoded(reply[1]), int(reply[2])))
+    if first == b"unreadable":
+        raise IncompatibleVersion(unreadable(queue, Keys(queue).prefix, int(reply[1])))
 
 
 def accepted(queue: str, reply: list[Any], count: int) -> Accepted:
@@ -104,15 +126,85 @@ def accepted(queue: str, reply: list[Any], count: int) -> Accepted:
     return Accepted([_ACCEPTANCES[answer] for answer in reply], backlog)
 
 
-def finish_answers(reply: list[bytes]) -> list[FinishAnswer]:
-    """The reply of finish.lua."""
-    return [_FINISH_ANSWERS[answer] for answer in reply]
+class NotCharged(NamedTuple):
+    """Tokens that a job has settled and that are not charged, since a bucket's debt is bounded."""
+
+    job: str
+    bucket: str
+    tokens: int
+
+
+class Throttled(NamedTuple):
+    """A freeze that a provider's word has caused, or would have if the bucket were not frozen already: then `was_frozen`.
+
+    `times`: how often this job was throttled, this time included.
+    """
+
+    job: str
+    bucket: str
+    wait_us: int
+    times: int
+    was_frozen: bool
+
+
+class FinishAnswers(list[FinishAnswer]):
+    """The answers in the order of the outcomes, what of their settlements is not charged, and the freezes of the throttled ones.
+
+    `refusals`: why outcomes are refused, by their places.
+    """
+
+    def __init__(
+        self,
+        answers: Iterable[FinishAnswer],
+        not_charged: Iterable[NotCharged] = (),
+        throttled: Iterable[Throttled] = (),
+        refusals: Mapping[int, str] | None = None,
+    ) -> None:
+        super().__init__(answers)
+        self.not_charged = list(not_charged)
+        self.throttled = list(throttled)
+        self.refusals = dict(refusals or {})
+
+
+def finish_answers(reply: list[Any], count: int) -> FinishAnswers:
+    """The reply of finish.lua for so many outcomes."""
+    rows: dict[bytes, list[Any]] = {b"not charged": [], b"throttled": []}
+    for kind, job, bucket, *numbers in reply[count:]:
+        rows[kind].append((decoded(job), decoded(bucket), *map(int, numbers)))
+    throttled = [Throttled(job, bucket, wait_us, times, bool(again)) for job, bucket, wait_us, times, again in rows[b"throttled"]]
+    answers = [_FINISH_ANSWERS.get(answer, FinishAnswer.refused) for answer in reply[:count]]
+    refusals = {place: decoded(reply[place]).partition(" ")[2] for place, answer in enumerate(answers) if answer is FinishAnswer.refused}
+    return FinishAnswers(answers, [NotCharged(*row) for row in rows[b"not charged"]], throttled, refusals)
 
 
 def recorded_starts(rows: list[Any]) -> list[RecordedStart]:
     """The log of starts, as claim.lua writes it."""
     entries = [dict(zip(flat[::2], flat[1::2], strict=True)) for _, flat in rows]
-    return [RecordedStart(fields[b"job"].decode(), int(fields[b"attempt"]), int(fields[b"now"])) for fields in entries]
+    return [RecordedStart(decoded(fields[b"job"]), int(fields[b"attempt"]), int(fields[b"now"])) for fields in entries]
+
+
+def latest_event(rows: list[Any]) -> str:
+    """The id of the last of these entries of the history."""
+    return decoded(rows[-1][0]) if rows else BEGINNING
+
+
+def begins_late(rows: list[Any], after: str) -> bool:
+    """Whether the first of these entries is not the one at this place; from the beginning on there is none."""
+    return bool(rows) and after not in ("0", BEGINNING) and decoded(rows[0][0]) != after
+
+
+def events(rows: list[Any], after: str, *, missed: bool) -> list[JobEvent]:
+    """Entries of the history, as final_state.lua writes them, without the one at this place. `missed`: some before the first are gone."""
+    found: list[JobEvent] = []
+    for entry, flat in rows:
+        event_id = decoded(entry)
+        if event_id == after:
+            continue
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        state, attempt = State(decoded(fields[b"state"])), int(fields[b"attempt"])
+        at = int(event_id.partition("-")[0]) / 1000
+        found.append(JobEvent(event_id, decoded(fields[b"job"]), decoded(fields[b"task"]), state, attempt, at, missed and not found))
+    return found
 
 
 class Decision(NamedTuple):
@@ -129,4 +221,4 @@ def decision(reply: list[Any]) -> Decision:
     """The reply of take.lua."""
     state, wait_us, bucket, reason, *left = reply
     pairs = [(tokens, max(next_us, 0) / MICROSECONDS) for tokens, next_us in zip(left[::2], left[1::2], strict=True)]
-    return Decision(TakeAnswer(state.decode()), None if wait_us < 0 else wait_us / MICROSECONDS, bucket.decode(), reason.decode(), pairs)
+    return Decision(TakeAnswer(decoded(state)), None if wait_us < 0 else wait_us / MICROSECONDS, decoded(bucket), decoded(reason), pairs)

@@ -1,42 +1,92 @@
 """Jobs and limits as they stand in Redis, parsed into the values that readers get. Pure functions over bytes."""
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
 from runner.jobs import JobError, JobStatus, Priority, State
-from runner.limits import BucketStatus, LimitStatus, Override, Pause, limit_of
+from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, decode_needs, limit_of
+from runner.outlook import Estimate, Wait
+from runner.store.text import decoded
+
+_FIELDS = (
+    *("state", "reason", "limits", "line", "task", "priority", "attempt", "failures", "crashes", "throttled", "cancel", "stopping"),
+    *("submitted", "started", "finished", "args", "error", "result"),
+)
+"""The order in which get.lua answers."""
+_WAITS = 4
+"""The parts of an answer about a job that waits."""
 
 
-def job_status(job_id: str, answer: list[Any]) -> JobStatus | None:
-    """One answer of get.lua; None if the job's record is damaged so much that it says nothing."""
+class Depth(StrEnum):
+    """How much of a job is read: where it stands; its arguments and its error too; its result too."""
+
+    state = "state"
+    status = "status"
+    full = "full"
+
+
+class Heavy(NamedTuple):
+    """In the place of a job that has so many bytes that it is to be asked for by itself."""
+
+    bytes: int
+
+
+class StoredResult(NamedTuple):
+    """The JSON of a result, and when its job ended: another end has another result."""
+
+    ended: bytes
+    data: bytes
+
+
+def waits(answers: Sequence[list[Any] | int | None]) -> dict[int, Wait]:
+    """The jobs among the answers of get.lua that wait in a line, by their place in the answer; without those whose needs are damaged."""
+    found = {}
+    for at, answer in enumerate(answers):
+        if isinstance(answer, list) and len(answer) == _WAITS:
+            with suppress(ValueError):
+                found[at] = Wait(decoded(answer[3]), answer[1], decode_needs(decoded(answer[2])))
+    return found
+
+
+def job_status(job_id: str, answer: list[Any], outlook: Estimate | None = None) -> JobStatus | None:
+    """One answer of get.lua, and when the job starts if it waits; None if its record is damaged so much that it says nothing."""
     try:
-        return _job_status(job_id, *answer)
+        return _job_status(job_id, outlook, *answer)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def _job_status(job_id: str, flat: list[bytes], *place: Any) -> JobStatus:
-    """The job's fields, then where it waits."""
-    fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
-    state = State(fields["state"].decode())
+def _job_status(job_id: str, outlook: Estimate | None, values: list[Any], *place: Any) -> JobStatus:
+    """The job's fields, then that it waits, until when it is scheduled, or that no worker can run it."""
+    fields = {name: value for name, value in zip(_FIELDS, values, strict=False) if value is not None}
+    result = fields.get("result")
+    is_left_out = isinstance(result, int)
+    state = State(decoded(fields["state"]))
     reason = bucket = position = eta_us = None
-    if place and state is State.queued:
+    if len(place) == _WAITS - 1:
         state = State.waiting
-        reason, bucket, position, eta_us = place[0].decode(), place[1].decode(), place[2], place[3]
+        if outlook is not None:
+            reason, bucket, position, eta_us = outlook
+    elif len(place) == 1:
+        reason = decoded(place[0])
+        state = State.waiting if state is State.scheduled else state
     elif place:
-        reason, eta_us = place[0].decode(), place[3]
+        reason, eta_us = decoded(place[0]), place[1]
     elif state is State.running and ("cancel" in fields or fields.get("stopping", b"") == fields.get("attempt")):
         reason = "stopping"
     return JobStatus(
         id=job_id,
-        task=fields.get("task", b"").decode(errors="replace"),
+        task=decoded(fields.get("task", b"")),
         state=state,
         reason=reason,
         bucket=bucket,
         position=position,
-        eta_s=None if eta_us is None or eta_us < 0 else eta_us / MICROSECONDS,
+        eta_s=None if eta_us is None else eta_us / MICROSECONDS,
         priority=Priority(int(fields.get("priority", 1))).name,
         attempt=int(fields.get("attempt", 0)),
         failures=int(fields.get("failures", 0)),
@@ -47,7 +97,8 @@ def _job_status(job_id: str, flat: list[bytes], *place: Any) -> JobStatus:
         started_at=_seconds(fields.get("started")),
         finished_at=_seconds(fields.get("finished")),
         args=_arguments(fields.get("args")),
-        result=_json(fields.get("result")),
+        result=None if is_left_out else _json(result),
+        result_bytes=result if is_left_out or result is None else len(result),
         error=None if state is State.succeeded or "error" not in fields else JobError.of(json.loads(fields["error"])),
     )
 
@@ -55,7 +106,7 @@ def _job_status(job_id: str, flat: list[bytes], *place: Any) -> JobStatus:
 def state(answer: bytes) -> State | None:
     """A state, or None for a job that is unknown or whose record is damaged."""
     try:
-        return State(answer.decode(errors="replace"))
+        return State(decoded(answer))
     except ValueError:
         return None
 
@@ -63,17 +114,18 @@ def state(answer: bytes) -> State | None:
 def limit_status(row: list[Any]) -> LimitStatus:
     """One row of limits.lua."""
     entry = json.loads(row[0])
-    override, pause = entry.get("override") if row[1] else None, entry.get("paused")
+    override, pause, reset = entry.get("override") if row[1] else None, entry.get("paused"), entry.get("reset")
     live = [
         BucketStatus(
-            name.decode(),
+            decoded(name),
             tokens,
             waiting,
             None if next_us < 0 else next_us / MICROSECONDS,
             frozen_us / MICROSECONDS,
-            reason.decode() or None,
+            decoded(reason) or None,
+            bool(is_estimate),
         )
-        for name, tokens, waiting, next_us, frozen_us, reason in row[3:]
+        for name, tokens, waiting, is_estimate, next_us, frozen_us, reason in row[6:]
     ]
     frozen = {"frozen_s": row[2] / MICROSECONDS, "frozen_reason": entry.get("frozen_by") or None} if row[2] else {}
     return LimitStatus(
@@ -81,6 +133,10 @@ def limit_status(row: list[Any]) -> LimitStatus:
         override=override and Override(limit_of(override), _instant(override["at_us"]), _end(override.get("until_us")), override["reason"]),
         paused=pause and Pause(_instant(pause["at_us"]), pause["reason"]),
         buckets=live,
+        waiting_buckets=row[3],
+        waiting=row[4],
+        waiting_is_estimate=bool(row[5]),
+        reset=reset and Reset(_instant(reset["at_us"]), reset["bucket"], reset["reason"]),
         **frozen,
     )
 
@@ -102,7 +158,7 @@ def _arguments(value: bytes | None) -> Any:
     try:
         return _json(value)
     except ValueError:
-        return (value or b"").decode(errors="replace")
+        return decoded(value or b"")
 
 
 def _json(value: bytes | None) -> Any:

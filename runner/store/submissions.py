@@ -6,7 +6,8 @@ from runner.connection import command, translated_errors
 from runner.errors import BacklogFull, StoreFull
 from runner.jobs import Acceptance, Submission
 from runner.store import replies
-from runner.store.queue import MOST_PER_CALL, QueueStore, fitting, run_length_encoded
+from runner.store.portions import MOST_PER_CALL, fitting, portions, weights_of
+from runner.store.queue import QueueStore, run_length_encoded
 
 MOST_WHOLE = 1_000
 """Jobs of a batch that is stored whole even if the memory of Redis fills up after its first call."""
@@ -17,22 +18,25 @@ _NO_CAP = -1
 class Submissions(QueueStore):
     """The role of a producer. Repeating a submission is safe: a job that exists is answered as such, even when there is no room for others."""
 
-    async def submit(self, jobs: Sequence[Submission]) -> list[Acceptance]:
-        """Store a batch, for each job its first state, or that it exists, or that another has its id.
+    async def submit(self, jobs: Sequence[Submission], most_backlog: int | None = None) -> list[Acceptance]:
+        """Store a batch, for each job its first state, or that it exists, or that another has its id. `most_backlog`: a lower cap than the queue's.
 
         Raises `IncompatibleVersion`. Raises `BacklogFull`: nothing new was stored. Raises `StoreFull`: of up to 1,000 jobs nothing new
         was stored; of more a first part may have been, and the same submissions can be sent again.
         """
         states: list[Acceptance] = []
+        most = self._most_backlog
+        if most_backlog is not None:
+            most = most_backlog if most == _NO_CAP else min(most, most_backlog)
         for part in _parts(jobs):
             if not states:
-                states += await self._admit_batch(part, jobs[len(part) :])
+                states += await self._admit_batch(part, jobs[len(part) :], most)
             else:
                 states += await self._store_whole(part, _NO_CAP, force=len(jobs) <= MOST_WHOLE)
         return states
 
     async def submit_each(self, jobs: Sequence[Submission]) -> list[Acceptance | StoreFull]:
-        """Store jobs of different callers: each as long as there is room, or its own refusal. At most as many as `fitting` says."""
+        """Store jobs of different callers: each as long as there is room, or its own refusal. At most as many as `fitting_jobs` says."""
         memory_full: StoreFull | None = None
         try:
             accepted = await self._call(jobs, self._most_backlog)
@@ -43,16 +47,16 @@ class Submissions(QueueStore):
         backlog = accepted.backlog
         return [self._refusal(backlog, memory_full) if state is Acceptance.full else state for state in accepted.states]
 
-    async def _admit_batch(self, first: Sequence[Submission], others: Sequence[Submission]) -> list[Acceptance]:
+    async def _admit_batch(self, first: Sequence[Submission], others: Sequence[Submission], most: int) -> list[Acceptance]:
         """Store the first part of a batch, if there is room for the `others` too: it decides for them, and they follow without a cap."""
         try:
-            return await self._store_whole(first, self._most_backlog, others=len(others))
+            return await self._store_whole(first, most, others=len(others))
         except BacklogFull:
             # The script took all others for new, which they are not if this batch was sent before.
             existing = await self._count_existing(others)
             if not existing:
                 raise
-        return await self._store_whole(first, self._most_backlog, others=len(others) - existing)
+        return await self._store_whole(first, most, others=len(others) - existing)
 
     async def _store_whole(self, jobs: Sequence[Submission], most: int, *, others: int = 0, force: bool = False) -> list[Acceptance]:
         """Store all that are new, or none: raises `BacklogFull` or `StoreFull`. `others` of the same batch need room too."""
@@ -78,10 +82,8 @@ class Submissions(QueueStore):
         return replies.accepted(self.keys.queue, reply, len(jobs))
 
     async def _count_existing(self, jobs: Sequence[Submission]) -> int:
-        if not jobs:
-            return 0
         with translated_errors():
-            return int(await command(self.redis, "EXISTS", *[self.keys.job(job.id) for job in jobs]))
+            return sum([int(await command(self.redis, "EXISTS", *map(self.keys.job, part))) for part in portions(job.id for job in jobs)])
 
     def _refusal(self, backlog: int, memory_full: StoreFull | None) -> StoreFull:
         """Why there is no room for one job. Each has an error of its own, as it is raised at another caller."""
@@ -94,11 +96,16 @@ class Submissions(QueueStore):
         return self.settings.max_backlog or _NO_CAP
 
 
+def fitting_jobs(jobs: Sequence[Submission]) -> int:
+    """How many of these jobs, from the first on, one call stores."""
+    return fitting((len(job.args) for job in jobs), weights_of((job.limits, job.line) for job in jobs))
+
+
 def _parts(jobs: Sequence[Submission]) -> Iterator[Sequence[Submission]]:
     """What goes into each call."""
     start = 0
     while start < len(jobs):
         group = jobs[start : start + MOST_PER_CALL]
-        part = group[: fitting(len(job.args) for job in group)]
+        part = group[: fitting_jobs(group)]
         start += len(part)
         yield part

@@ -17,29 +17,36 @@ class ActiveJob:
     `was_asked_to_stop`: a caller has cancelled the job. If an attempt is cancelled without it, the worker gives the job back.
     """
 
-    __slots__ = ("is_confirmed", "is_recorded", "is_running", "job", "task", "was_asked_to_stop")
+    __slots__ = ("_is_worker_cancelled", "_was_stopped", "is_confirmed", "is_recorded", "is_running", "job", "task", "was_asked_to_stop")
 
     task: asyncio.Task[None]
 
-    def __init__(self, job: StartedJob) -> None:
+    def __init__(self, job: StartedJob, is_worker_cancelled: Callable[[], bool]) -> None:
         self.job = job
+        self._is_worker_cancelled = is_worker_cancelled
         self.is_running = True
         self.is_recorded = False
         self.is_confirmed = False
         self.was_asked_to_stop = False
+        self._was_stopped = False
+
+    def was_stopped(self) -> bool:
+        """Whether its worker has cancelled it, or was cancelled with it; any other cancellation is its handler's own doing."""
+        return self._was_stopped or self._is_worker_cancelled()
 
     def stop(self) -> None:
         """Cancel the task in the next turn of the loop: cancelled before its first step, it would never reach its `finally`."""
+        self._was_stopped = True
         asyncio.get_running_loop().call_soon(self.task.cancel)
 
 
 class ActiveJobs:
     """Reconcile gives back every pending entry of this worker whose job is not listed here as unconfirmed.
 
-    `leftovers` are attempts of a lost lease that go on: each keeps its slot until it ends.
+    `leftovers` are attempts of a lost lease that go on: each keeps its slot until it ends. `defects`: those met under leases before.
     """
 
-    def __init__(self, slots: int, leftovers: Collection[asyncio.Task[None]] = ()) -> None:
+    def __init__(self, slots: int, leftovers: Collection[asyncio.Task[None]] = (), defects: int = 0) -> None:
         self.slots = slots
         self.free = slots - len(leftovers)
         self.leftover = len(leftovers)
@@ -48,7 +55,10 @@ class ActiveJobs:
         self._slot_freed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_worker_cancelled: Callable[[], bool] = lambda: False
+        """At its end `asyncio.run` cancels all tasks at once: those of attempts, and that of their worker."""
+        self.defects = defects
+        """Errors of the worker itself that it has met: attempts that one has ended, and claims that Redis has refused as a whole."""
         for task in leftovers:
             task.add_done_callback(self._end_leftover)
 
@@ -71,15 +81,19 @@ class ActiveJobs:
         self.free += slots
         self._slot_freed.set()
 
+    def rest_slot(self, seconds: float) -> None:
+        """Take one slot out of service for so long."""
+        self.free -= 1
+        asyncio.get_running_loop().call_later(seconds, self._free_slot)
+
     # The life of one attempt
 
     def begin(self, job: StartedJob, attempt: Callable[[ActiveJob], Coroutine[Any, Any, None]]) -> None:
         """Run the attempt as a task in a slot. It calls `end` when it has ended."""
         self.free -= 1
         self.running += 1
-        self._active[_place(job)] = active = ActiveJob(job)
-        active.task = task = asyncio.create_task(attempt(active))
-        task.add_done_callback(self._note_defect)
+        self._active[_place(job)] = active = ActiveJob(job, self.is_worker_cancelled)
+        active.task = asyncio.create_task(attempt(active))
         self._idle.clear()
 
     def record_once(self, job: StartedJob) -> bool:
@@ -127,11 +141,6 @@ class ActiveJobs:
     # What a worker has at this moment
 
     @property
-    def defect(self) -> asyncio.Future[None]:
-        """Fails with what an attempt's task raises. The task records what its handler raises, so this is an error of the worker itself."""
-        return self._defect
-
-    @property
     def tasks(self) -> list[asyncio.Task[None]]:
         """The tasks of the attempts that have not ended."""
         return [active.task for active in self._active.values() if active.is_running]
@@ -175,11 +184,6 @@ class ActiveJobs:
     def _free_slot(self) -> None:
         self.free += 1
         self._slot_freed.set()
-
-    def _note_defect(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not self._defect.done():
-            self._defect.set_exception(error)
 
 
 def _place(job: StartedJob) -> Place:

@@ -3,24 +3,39 @@
 import asyncio
 import logging
 
+from runner.clock import monotonic_s
 from runner.jobs import Ending, Outcome, StartedJob
+from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.settings import Settings
 from runner.store import around_attempt
 from runner.worker.active_jobs import ActiveJob, ActiveJobs
 from runner.worker.completer import Completer
-from runner.worker.executor import Executor
+from runner.worker.executor import Executor, current_task
+from runner.worker.outcomes import Outcomes
+from runner.worker.threads import NoThread
 
 log = logging.getLogger("runner")
+
+_REST_S = 30.0
+"""How long a slot takes no job after the system could start no thread for one."""
 
 
 class Attempts:
     """Between the claimer, which is granted jobs, and the completer, which delivers what they came to."""
 
     def __init__(self, executor: Executor, active_jobs: ActiveJobs, completer: Completer, settings: Settings) -> None:
+        self._executor = executor
         self._execute = around_attempt(settings.failpoints, executor.execute)
+        self._outcomes = Outcomes(settings)
         self._active_jobs = active_jobs
         self._completer = completer
         self._ttl_ms = settings.result_ttl_ms
+        self._no_thread = LogThrottle(A_MINUTE_S)
+
+    @property
+    def unserved(self) -> str:
+        """Tasks that were met and that this worker does not have, as a claim takes them."""
+        return self._executor.unserved
 
     def start(self, job: StartedJob) -> None:
         """Run the job in a slot of this worker."""
@@ -34,9 +49,26 @@ class Attempts:
 
     async def _run(self, active: ActiveJob) -> None:
         try:
-            await self._execute(active.job, self._completer.record)
+            await self._execute(active.job, self._completer.record, active.was_stopped, active.task)
         except asyncio.CancelledError:
             ending = Ending.cancelled if active.was_asked_to_stop else Ending.returned
             self._completer.record(Outcome(active.job, ending, ttl_ms=self._ttl_ms))
+        except NoThread as error:
+            self._rest(active.job, error)
+        except GeneratorExit:
+            if current_task() is not active.task:
+                raise  # the loop is closed
+        except BaseException as error:  # noqa: BLE001 - a defect costs its own job, not the worker and the jobs it runs
+            self._active_jobs.defects += 1
+            self._completer.record(self._outcomes.internal(active.job, error))
         finally:
             self._active_jobs.end(active)
+
+    def _rest(self, job: StartedJob, error: NoThread) -> None:
+        """Give the job back, and let its slot rest: another attempt here would find no thread either."""
+        if self._no_thread.is_due(monotonic_s()):
+            log.warning(
+                "no thread can be started (%s): job %s (%s) is given back, and its slot rests for %g s", error, job.id, job.task, _REST_S
+            )
+        self._active_jobs.rest_slot(_REST_S)
+        self._completer.record(Outcome(job, Ending.returned, ttl_ms=self._ttl_ms))

@@ -1,24 +1,29 @@
 """Claimer: keeps the slots busy. It claims as many jobs as slots are free, and waits on the streams when there is nothing to claim."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
 from runner.clock import monotonic_s
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.jobs import Priority
-from runner.store import Claimed, ClaimRequest, Claims, HeldEntry, Look
+from runner.store import MOST_PER_CALL, MOST_READ, Claimed, ClaimRequest, Claims, HeldEntry, Look, decoded
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.attempts import Attempts
 from runner.worker.completer import Completer
 from runner.worker.priority_shares import PriorityShares
 from runner.worker.recovery import Recovery
+from runner.worker.redis_pause import EXPECTED, RETRY_S
+from runner.worker.refused_claims import RefusedClaims
 
 log = logging.getLogger("runner")
 
 _LOOK_AT_WAKES_S = 0.1
 """While jobs come in all the time no read ever times out, so a claim looks at the wakes at least this often."""
+_REST_S = 5.0
+"""So long no claim looks at the wakes after Redis has refused one, and no entry of it was at fault: what is due there may be."""
 _LEAST_PER_CLAIM = 32
-"""Slots that one claim may fill in any case; beyond them it may fill half of the worker's."""
+"""Slots that one claim may fill in any case; beyond them it may fill half of the worker's, as far as one call of the store goes."""
 
 
 class Claimer:
@@ -31,10 +36,12 @@ class Claimer:
         self._attempts = attempts
         self._completer = completer
         self._recovery = Recovery(store, worker, active_jobs)
+        self._refused = RefusedClaims(store, worker, active_jobs, self._recovery, self._start_just)
+        self._refusal: Exception | None = None
         # While Redis starts jobs for one half of the slots, the worker runs those of the other half: neither waits for the other.
-        self._most_per_claim = max(active_jobs.slots // 2, _LEAST_PER_CLAIM)
+        self._most_per_claim = min(max(active_jobs.slots // 2, _LEAST_PER_CLAIM), MOST_PER_CALL)
         self._priority_shares = PriorityShares(store.settings.least_share)
-        self._looked_at_wakes_s = float("-inf")
+        self._looked_at_wakes_s = self._rests_until_s = float("-inf")
         self._has_stopped = False
 
     async def run(self) -> None:
@@ -42,8 +49,9 @@ class Claimer:
         try:
             more = True
             while True:
-                await self._active_jobs.wait_for_free()
                 try:
+                    await self._sort_out()
+                    await self._active_jobs.wait_for_free()
                     await self._recovery.reconcile_if_due()
                     suspects = self._recovery.suspects
                     if suspects:
@@ -52,6 +60,12 @@ class Claimer:
                 except StoreUnavailable as error:
                     log.warning("claiming waits for Redis: %s", error)
                     await self._recovery.reconcile_after_outage()
+                    more = True
+                except EXPECTED:
+                    raise
+                except Exception as error:  # noqa: BLE001 - whatever one entry makes Redis or this worker raise, the others go on
+                    self._refusal = error
+                    await asyncio.sleep(RETRY_S)
                     more = True
         finally:
             self._has_stopped = True
@@ -72,15 +86,21 @@ class Claimer:
             return None
         async with self._recovery.exclusive:
             try:
-                claimed = await self._store.claim(self._worker, ClaimRequest(free, owed=self._owed))
+                claimed = await self._store.claim(self._worker, ClaimRequest(free, owed=self._owed, unserved=self._attempts.unserved))
+                self._begin(claimed)
+                await self._refused.decline_noted()
             except StoreUnavailable:
                 self._recovery.reconcile_soon()
                 raise
             except LeaseLost:
                 return None  # the claim loop meets the same error, and ends by it
+            except EXPECTED:
+                raise
+            except Exception as error:  # noqa: BLE001 - the claim loop sorts it out
+                self._refusal = error
+                return None
             finally:
                 self._active_jobs.unreserve(free)
-            self._begin(claimed)
             return len(claimed.jobs), claimed.next_wake_us
 
     async def _fill(self, *, more: bool) -> bool:
@@ -96,17 +116,36 @@ class Claimer:
             self._active_jobs.unreserve(free)
         self._begin(claimed)
         # If more is due and this claim started nothing, other workers hold all jobs of the window: the next claim would start none either.
-        return len(claimed.jobs) >= free or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
+        is_full = len(claimed.jobs) >= (min(free, MOST_READ) if waits else free)
+        return is_full or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
 
     async def _claim(self, free: int, held: Sequence[HeldEntry] = (), *, alone: bool = False) -> Claimed:
         """Start the `held` entries; without any, read what is there and start that."""
         look = Look.yes if self._is_time_to_look(always=not held) else Look.no
-        return await self._store.claim(self._worker, ClaimRequest(free, held, self._owed, look, read_more=not held, alone=alone))
+        request = ClaimRequest(free, held, self._owed, look, read_more=not held, alone=alone, unserved=self._attempts.unserved)
+        return await self._store.claim(self._worker, request)
+
+    async def _start_just(self, held: Sequence[HeldEntry]) -> None:
+        """Claim these entries and nothing else."""
+        free = self._active_jobs.reserve(len(held))
+        try:
+            claimed = await self._store.claim(self._worker, ClaimRequest(free, held, look=Look.no, unserved=self._attempts.unserved))
+        finally:
+            self._active_jobs.unreserve(free)
+        self._begin(claimed)
+
+    async def _sort_out(self) -> None:
+        """Deal with what claims have left behind: entries to decline, and a refusal."""
+        await self._refused.decline_noted()
+        if self._refusal is not None:
+            refusal, self._refusal = self._refusal, None
+            if not await self._refused.sort_out(refusal):
+                self._rests_until_s = monotonic_s() + _REST_S
 
     async def _wait_and_claim(self, free: int) -> Claimed:
         last_seen = self._recovery.last_seen()
-        look = Look.yes if self._is_time_to_look() else Look.if_idle
-        request = ClaimRequest(free, owed=self._owed, look=look)
+        look = Look.yes if self._is_time_to_look() else Look.no if self._rests else Look.if_idle
+        request = ClaimRequest(free, owed=self._owed, look=look, unserved=self._attempts.unserved)
         seen = [entry for _, entry in last_seen]
         held, claimed = await self._store.wait_and_claim(self._worker, request, seen, block_s=self._store.settings.block_s)
         self._recovery.note_read(held, last_seen)
@@ -116,12 +155,12 @@ class Claimer:
         """Run by itself a job that several workers were lost with: jobs that run alongside would be lost too, and could be blamed."""
         log.warning(
             "job %s was lost with its workers so often that it runs by itself; %d others end first",
-            suspect[2].decode(),
+            decoded(suspect[2]),
             self._active_jobs.running,
         )
         async with self._recovery.exclusive:
             await self._active_jobs.wait_until_idle()
-            await self._completer.wait_until_delivered()
+            await self._completer.delivered.wait()
             self._begin(await self._claim(1, [suspect], alone=True))
             self._recovery.suspects.remove(suspect)
             await self._active_jobs.wait_until_idle()
@@ -129,10 +168,15 @@ class Claimer:
     def _begin(self, claimed: Claimed) -> None:
         self._priority_shares.started(claimed.jobs)
         self._recovery.note_claimed(claimed)
+        self._refused.note(claimed)
         for job in claimed.jobs:
             self._attempts.start(job)
         if claimed.dropped:
             log.error("%d stream entries belonged to no job and were dropped", claimed.dropped)
+
+    @property
+    def _rests(self) -> bool:
+        return monotonic_s() < self._rests_until_s
 
     @property
     def _owed(self) -> tuple[int, int]:
@@ -141,7 +185,7 @@ class Claimer:
     def _is_time_to_look(self, *, always: bool = False) -> bool:
         """Whether this claim looks at the wakes too. While jobs come in, now and then is enough, because the leader looks all the time."""
         now_s = monotonic_s()
-        if always or now_s - self._looked_at_wakes_s > _LOOK_AT_WAKES_S:
+        if (always or now_s - self._looked_at_wakes_s > _LOOK_AT_WAKES_S) and not self._rests:
             self._looked_at_wakes_s = now_s
             return True
         return False

@@ -5,14 +5,25 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from runner.clock import MICROSECONDS, monotonic_s
+from runner.clock import MICROSECONDS, microseconds, monotonic_s, monotonic_us
+from runner.log_throttle import LogThrottle
 from runner.store import Duties
+from runner.worker.redis_pause import EXPECTED
 
 log = logging.getLogger("runner")
 
 _TRIM_S = 60.0
+_ROUSE_S = 60.0
+_SWEEP_S = 60.0
 _CALENDARS_S = 3_600.0
+_ORPHANS_S = 5.0
+_ORPHANS_SOON_S = 0.25
+"""Pause between two pages of all jobs, and in the first round after a worker was lost: only then are there orphans, as a rule."""
 _CHECK_CLOCK_S = 1.0
+_REST_S = 5.0
+"""Pause of a duty that has failed."""
+_FAIL_AGAIN_S = 60.0
+"""So often at most a leader says of a duty that it fails, and gives way to another leader, which may do better."""
 BLOCKED_S = 0.1
 """Pause when no due job can start because the window of its bucket is full; the next claims will empty it."""
 
@@ -42,16 +53,29 @@ class DutyTable:
         self._store = store
         self._start_due = start_due
         self._settings = store.settings
+        self._redis_ahead_us = 0
+        """Redis's clock less this machine's monotonic one."""
         self._clock_checked_s = float("-inf")
         self.others_at_work = True
         """Whether due jobs are to be shared with other workers."""
         self._nudged = [Duty("refill", self._refill), Duty("promote", self._promote), Duty("expire", self._expire)]
         """What a nudge concerns: a script has set an earlier wake than the leader knows of."""
+        self._retimes = Duty("retime", self._retime)
+        self._orphans = Duty("orphans", self._look_for_orphans)
+        self._orphans_from = b"0"
+        self._expects_orphans = True
+        self._failed = LogThrottle(_FAIL_AGAIN_S)
+        self._roused = self._swept = 0
         self._rows = [
             Duty("lead", lead),
             *self._nudged,
+            self._retimes,
             Duty("reclaim", self._reclaim),
+            self._orphans,
             Duty("trim", self._trim),
+            Duty("unhold", self._unhold),
+            Duty("sweep", self._sweep),
+            Duty("rouse", self._rouse),
             Duty("calendars", self._extend_calendars),
         ]
 
@@ -60,25 +84,40 @@ class DutyTable:
         """When the next duty is due, by the monotonic clock."""
         return min(duty.due_s for duty in self._rows)
 
+    def note_clock(self, redis_us: int) -> None:
+        """What Redis's clock shows, by a reply that has just come."""
+        self._redis_ahead_us = redis_us - monotonic_us()
+
     def begin(self) -> None:
         """A worker begins to lead: every duty is due."""
         for duty in self._rows:
             # Workers whose lease lapsed while Redis was away get a moment to renew it before their jobs are taken back.
             duty.due_s = monotonic_s() + self._settings.reclaim_s if duty.name == "reclaim" else 0.0
+        # What the workers of before leave behind is theirs until their leases lapse.
+        self._expect_orphans(in_s=self._settings.lease_s)
 
-    def nudge(self) -> None:
-        """Look at the wakes at once."""
+    def nudge(self, *, retimes: bool) -> None:
+        """Look at the wakes at once, and with `retimes` turn the pages that are left of a change."""
+        if retimes:
+            self._retimes.due_s = 0.0
         for duty in self._nudged:
             duty.due_s = 0.0
 
     async def perform_due(self) -> None:
-        """Perform each duty that is due. Raises what a duty raises."""
-        now_s = monotonic_s()
+        """Perform each duty that is due. Raises `StoreUnavailable`, and now and then, once all are performed, what one of them raised."""
+        now_s, failure = monotonic_s(), None
         for duty in self._rows:
             if duty.due_s <= now_s:
-                # Counted from before the call: the reply says how long the next wake was away when Redis sent it.
-                duty.due_s = now_s + await duty.perform()
+                try:
+                    # Counted from before the call: the reply says how long the next wake was away when Redis sent it.
+                    duty.due_s = now_s + await duty.perform()
+                except EXPECTED:
+                    raise
+                except Exception as error:  # noqa: BLE001 - what makes Redis refuse one duty holds up no job of which the others take care
+                    duty.due_s, failure = now_s + _REST_S, failure or error
                 now_s = monotonic_s()
+        if failure is not None and self._failed.is_due(now_s):
+            raise failure
 
     async def _refill(self) -> float:
         check_clock = monotonic_s() - self._clock_checked_s > _CHECK_CLOCK_S
@@ -90,6 +129,13 @@ class DutyTable:
             return BLOCKED_S
         return self._seconds_until(next_us)
 
+    async def _retime(self) -> float:
+        return 0.0 if await self._store.retime() else self._settings.lease_s
+
+    async def _rouse(self) -> float:
+        self._roused = await self._store.rouse(self._roused)
+        return _ROUSE_S
+
     async def _promote(self) -> float:
         _, next_us = await self._store.promote()
         return self._seconds_until(next_us)
@@ -99,14 +145,46 @@ class DutyTable:
         return self._seconds_until(next_us)
 
     async def _reclaim(self) -> float:
-        entries, workers, poisoned = await self._store.reclaim()
+        not_after_us = monotonic_us() + self._redis_ahead_us + microseconds(self._settings.renew_s)
+        reclaimed = await self._store.reclaim(not_after_us)
+        if reclaimed.is_late:
+            log.warning("a look for lapsed workers reached Redis too late, as others' renewals may have: it took nothing back")
+            return self._settings.renew_s
+        entries, workers, poisoned = reclaimed
         if entries or workers:
             log.warning("took back %d entries of %d lapsed workers; %d jobs given up as poison", entries, workers, poisoned)
+        if workers:
+            self._expect_orphans(in_s=0.0)
         return 0.0 if entries else self._settings.reclaim_s
 
+    def _expect_orphans(self, in_s: float) -> None:
+        """Go through all jobs once, beginning now or later."""
+        self._expects_orphans, self._orphans_from = True, b"0"
+        self._orphans.due_s = monotonic_s() + in_s
+
+    async def _look_for_orphans(self) -> float:
+        self._orphans_from, found = await self._store.orphans(self._orphans_from)
+        if found:
+            log.warning("took back %d jobs that were running, and that no worker held", found)
+        if self._orphans_from == b"0":
+            self._expects_orphans = False
+        return _ORPHANS_SOON_S if self._expects_orphans else _ORPHANS_S
+
     async def _trim(self) -> float:
-        await self._store.trim()
-        return _TRIM_S
+        _, more = await self._store.trim()
+        return 0.0 if more else _TRIM_S
+
+    async def _unhold(self) -> float:
+        # The worker that comes for such jobs does this too: the leader goes on where one was lost.
+        return 0.0 if await self._store.unhold() else self._settings.lease_s
+
+    async def _sweep(self) -> float:
+        swept = await self._store.sweep(self._swept)
+        self._swept = swept.cursor
+        for what, names in (("tasks that no worker has served", swept.tasks), ("limits that nobody has declared", swept.limits)):
+            if names:
+                log.warning("removed %s for %g days: %s", what, self._settings.catalog_ttl_s / 86_400, ", ".join(names))
+        return 0.0 if swept.more else _SWEEP_S
 
     async def _extend_calendars(self) -> float:
         await self._store.extend_calendars()

@@ -7,13 +7,19 @@ from typing import Any
 
 from runner.client import Task
 from runner.deadlines import Deadlines
-from runner.errors import InvalidArguments, RateLimited
+from runner.errors import InvalidArguments
+from runner.foreign import kind_of, text_of
 from runner.jobs import Attempt, Outcome, StartedJob, TaskDefinition, enter
 from runner.settings import Settings
-from runner.worker.outcomes import Outcomes, text_of
-from runner.worker.threads import DaemonThreads, ThreadCall
+from runner.worker.needs_check import checked_needs
+from runner.worker.outcomes import Outcomes
+from runner.worker.ran import Raised, Ran, Refused, Returned, TimedOut, Unreadable
+from runner.worker.threads import DaemonThreads, NoThread, ThreadCall
 
 log = logging.getLogger("runner")
+
+_MOST_UNSERVED = 100
+"""Tasks of other versions that claims are told of: enough for a deploy, and few to compare with."""
 
 
 class Executor:
@@ -25,38 +31,67 @@ class Executor:
         self._threads = DaemonThreads()
         self._deadlines = Deadlines()
         self._waiting_for_thread: set[asyncio.Task[object]] = set()
+        self._unserved: dict[str, None] = {}
 
     @property
     def overdue(self) -> set[asyncio.Task[object]]:
         """The tasks of attempts that go on past their time-out, or whose thread goes on past a cancellation."""
         return self._deadlines.overdue | self._waiting_for_thread
 
-    async def execute(self, job: StartedJob, record: Callable[[Outcome], None]) -> None:
+    @property
+    def unserved(self) -> str:
+        """The tasks that were met and are not here: "" if there are none, else each on a line, between two line ends."""
+        names = [name for name in self._unserved if name not in self._tasks]
+        return "\n".join(("", *names, "")) if names else ""
+
+    async def execute(
+        self,
+        job: StartedJob,
+        record: Callable[[Outcome], None],
+        was_stopped: Callable[[], bool] = lambda: True,
+        own: asyncio.Task[None] | None = None,
+    ) -> None:
         """Run the attempt and hand its outcome to `record` once. Returns when the slot can be used again.
 
-        A cancellation is raised again, and nothing is recorded unless the task's time-out was over before.
+        was_stopped: whether a cancellation is the worker's. That is raised again, and nothing is recorded unless the task's time-out was
+        over before. own: the attempt's task, which is the one that calls. Raises `NoThread`, having recorded nothing.
         """
         attempt = enter(job)
         registered = self._tasks.get(job.task)
         if registered is None:
-            text = f"this worker has no task {job.task!r} (it has: {', '.join(self._tasks) or 'none'})"
-            record(self._outcomes.failed(attempt, "unknown_task", text))
+            if len(self._unserved) < _MOST_UNSERVED and "\n" not in job.task:
+                self._unserved[job.task] = None
+            record(self._outcomes.unknown(attempt))
             return
-        task = registered.definition
-        if task.is_async:
-            record(await self._perform(attempt, task, task.function))
-        else:
-            await self._execute_in_thread(attempt, task, record)
+        task = attempt.task = registered.definition
+        own = own or asyncio.current_task()
+        try:
+            if task.is_async:
+                record(self._outcomes.of(attempt, task, await self._run(attempt, task, task.function, was_stopped, own)))
+            else:
+                await self._execute_in_thread(attempt, task, record, was_stopped, own)
+        except GeneratorExit as error:
+            # A future that the handler awaits can carry one: asyncio throws it, and that closes each coroutine down to the handler's.
+            if own is not current_task():
+                raise
+            record(self._outcomes.of(attempt, task, Raised(error)))
 
     def close(self) -> None:
         """Let the threads go; a busy one ends when its function returns."""
         self._threads.close()
 
-    async def _execute_in_thread(self, attempt: Attempt, task: TaskDefinition, record: Callable[[Outcome], None]) -> None:
+    async def _execute_in_thread(
+        self,
+        attempt: Attempt,
+        task: TaskDefinition,
+        record: Callable[[Outcome], None],
+        was_stopped: Callable[[], bool],
+        own: asyncio.Task[None] | None,
+    ) -> None:
         """The same for a plain function, whose thread cannot be stopped and uses the slot as long as it runs."""
         call = ThreadCall(self._threads, task.function)
         try:
-            outcome = await self._perform(attempt, task, call)
+            outcome = self._outcomes.of(attempt, task, await self._run(attempt, task, call, was_stopped, own))
             try:
                 # Recorded while the thread goes on after a time-out, the job would run again alongside it and exceed its limits.
                 await self._until_returned(call)
@@ -69,28 +104,43 @@ class Executor:
                 call.abandon()  # the worker leaves without the thread
                 raise
 
-    async def _perform(self, attempt: Attempt, task: TaskDefinition, function: Callable[..., Awaitable[Any]]) -> Outcome:
-        """What the attempt comes to. Raises only what ends it from outside."""
-        timeout_s = task.policy.timeout_s
-        deadline = None if timeout_s is None else self._deadlines.within(timeout_s)
+    async def _run(
+        self,
+        attempt: Attempt,
+        task: TaskDefinition,
+        function: Callable[..., Awaitable[Any]],
+        was_stopped: Callable[[], bool],
+        own: asyncio.Task[None] | None,
+    ) -> Ran:
+        """Run the handler. Raises only what ends the attempt from outside, and `NoThread`."""
         try:
-            call = function(**task.arguments.decode(attempt.job.args))
-            if deadline is None:
-                value = await call
-            else:
-                with deadline:
-                    value = await call
-            return self._outcomes.succeeded(attempt, task, value)
+            arguments = task.arguments.decode(attempt.job.args)
         except InvalidArguments as error:
-            return self._outcomes.failed(attempt, type(error).__name__, str(error))
-        except RateLimited as error:
-            return self._outcomes.throttled(attempt, task, error)
+            refused = Refused(kind_of(error), text_of(error))
+            # Another version of the task was asked: its workers may read what this one cannot.
+            return Unreadable(refused) if attempt.job.spec.partition(" ")[0] not in ("", task.calls.digest) else refused
+        except BaseException as error:  # noqa: BLE001 - validators are the handler's code, and nothing was awaited: no cancellation is one
+            text = f"task {task.spec.name!r}: its arguments cannot be read: {kind_of(error)}: {text_of(error)}"
+            return Refused(InvalidArguments.__name__, text)
+        if attempt.job.spec != task.calls.digest and task.limits:
+            amended = checked_needs(attempt.job, task, arguments)
+            if amended is not None:
+                return amended
+        timeout_s = task.policy.timeout_s
+        deadline = None if timeout_s is None else self._deadlines.within(timeout_s, own)
+        try:
+            if deadline is None:
+                return Returned(await function(**arguments))
+            with deadline:
+                return Returned(await function(**arguments))
+        except NoThread:
+            raise
         except BaseException as error:
-            if _is_from_outside(error):
+            if _is_from_outside(error, own) and (was_stopped() or type(error) is GeneratorExit):
                 raise
-            if isinstance(error, TimeoutError) and deadline is not None and deadline.expired:
-                return self._outcomes.raised(attempt, task, error, f"took longer than its time-out of {timeout_s:g} s")
-            return self._outcomes.raised(attempt, task, error, text_of(error))
+            if timeout_s is not None and deadline is not None and deadline.expired and type(error) is TimeoutError:
+                return TimedOut(timeout_s, error)
+            return Raised(error)
 
     async def _until_returned(self, call: ThreadCall) -> None:
         """Wait for a thread that goes on, and show its attempt as overdue meanwhile."""
@@ -106,9 +156,19 @@ class Executor:
             self._waiting_for_thread.discard(attempt)
 
 
-def _is_from_outside(error: BaseException) -> bool:
-    """Whether this ends the attempt from outside. A handler's own `sys.exit()` or CancelledError is a failure like any other."""
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return task is None or task.cancelling() > 0
-    return isinstance(error, (KeyboardInterrupt, GeneratorExit))
+def _is_from_outside(error: BaseException, own: asyncio.Task[None] | None) -> bool:
+    """Whether this ends the attempt from outside. A handler's own `sys.exit()` or CancelledError is a failure like any other.
+
+    `own`: the attempt's task. What closes its coroutine is not a step of it.
+    """
+    if issubclass(type(error), asyncio.CancelledError):
+        return own is None or own.cancelling() > 0
+    return issubclass(type(error), GeneratorExit) and own is not current_task()
+
+
+def current_task() -> asyncio.Task[object] | None:
+    """The task whose step this is; None if it is none, as when what is left of a loop is closed."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs
+        return None

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from runner.clock import monotonic_s
 from runner.errors import LeaseLost, StoreUnavailable
+from runner.log_throttle import LogThrottle
 from runner.store import LeaseStore
 from runner.worker.active_jobs import ActiveJobs
-from runner.worker.log_throttle import LogThrottle
 from runner.worker.redis_pause import RETRY_S
 from runner.worker.stuck_attempts import StuckAttempts
 
@@ -42,7 +42,9 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                cancelled = self._lease.renew(self._worker, self._stuck_attempts.slots, self._stuck_attempts.jobs)
+                cancelled = self._lease.renew(
+                    self._worker, self._stuck_attempts.slots, self._stuck_attempts.jobs, self._active_jobs.defects
+                )
                 self._outage.is_over()
                 if cancelled:
                     self._call(self._active_jobs.cancel, cancelled)
@@ -55,6 +57,8 @@ class Heartbeat:
                     log.warning("renewal of the lease waits for Redis: %s", error)
                 self._stopping.wait(RETRY_S)
             except Exception:
+                if self._stopping.is_set():
+                    return  # `stop` closed the connections under this call, of which the library can raise a TypeError
                 # Any error: without this thread the worker would lose its jobs while it runs them.
                 log.exception("renewal of the lease failed, trying again")
                 self._stopping.wait(RETRY_S)

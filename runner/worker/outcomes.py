@@ -1,22 +1,25 @@
-"""Outcomes: decides what an attempt came to, by what its handler returned or raised and by the policy of its task. Logs failures."""
+"""Outcomes: decides what an attempt came to, by what its handler returned or raised and by the policy of its task. Logs failures.
+
+Nothing that is asked of a handler's objects here can raise: whatever happens, an attempt has one outcome.
+"""
 
 import json
 import logging
-import traceback
-from typing import Any
 
-from runner.clock import MICROSECONDS, milliseconds, wall_us
-from runner.errors import ConfigurationError, RateLimited
-from runner.jobs import Attempt, Ending, Outcome, TaskDefinition
-from runner.limits import retry_after_s
+from runner.clock import MICROSECONDS, microseconds, milliseconds, wall_us
+from runner.errors import AttemptDefeated, ConfigurationError, InternalError, InvalidResult, OutcomeError, RateLimited, ResultTooLarge
+from runner.foreign import MOST_TEXT, Indented, indented, kind_of, on_one_line, text_of, trace_of
+from runner.jobs import Amendment, Attempt, Ending, Outcome, StartedJob, TaskDefinition
+from runner.limits import Word, rate_limited_in, read
+from runner.ranges import YEAR_S
 from runner.settings import Settings
+from runner.worker.ran import Amended, Raised, Ran, Refused, Returned, TimedOut, Unreadable
 
 log = logging.getLogger("runner")
 
-_LARGEST_RESULT = 64_000_000
-"""Bytes. Redis closes the connection at a few hundred million, and then the outcome could never be delivered."""
-_LONGEST_MESSAGE = 2_000
-_DEEPEST_TRACEBACK = 20
+_LONGEST_MS = milliseconds(YEAR_S)
+_LONGEST_US = microseconds(YEAR_S)
+"""Longer times come from a mistake, and Redis refuses the longest ones."""
 
 
 class Outcomes:
@@ -27,78 +30,155 @@ class Outcomes:
         self._longest_freeze_s = settings.longest_freeze_s
         self._result_ttl_ms = settings.result_ttl_ms
         self._failed_ttl_ms = settings.failed_ttl_ms
+        self._max_result_bytes = settings.max_result_bytes
+        self._unknown: set[str] = set()
 
-    def succeeded(self, attempt: Attempt, task: TaskDefinition, value: Any) -> Outcome:
-        """The handler returned. Raises `InvalidArguments` if the value does not fit the task's annotation."""
-        payload = task.arguments.encode_result(value)
-        if len(payload) > _LARGEST_RESULT:
-            text = f"the result has {len(payload)} bytes of JSON, {_LARGEST_RESULT} at most are kept: store it elsewhere and return where"
-            return self.failed(attempt, "ResultTooLarge", text)
+    def of(self, attempt: Attempt, task: TaskDefinition, ran: Ran) -> Outcome:
+        """What a run comes to. Raises nothing."""
+        try:
+            return self._checked(attempt, self._decided(attempt, task, ran))
+        except BaseException as error:  # noqa: BLE001 - an attempt without an outcome would stay `running` for ever
+            return self.defeated(attempt, OutcomeError(f"its outcome could not be worked out: {kind_of(error)}"))
+
+    def unknown(self, attempt: Attempt) -> Outcome:
+        """This worker's version has no such task: the attempt never began, and the job waits for a worker that has it."""
+        job = attempt.job
+        if job.task not in self._unknown:
+            self._unknown.add(job.task)
+            log.warning(
+                "job %s is for task %s, which this worker does not have: it goes to one that has, or waits for one; this is said once a task",
+                *(job.id, on_one_line(job.task)),
+            )
+        return Outcome(job, Ending.unknown, ttl_ms=self._failed_ttl_ms)
+
+    def internal(self, job: StartedJob, error: BaseException) -> Outcome:
+        """A dead letter by a defect of the worker itself, which is logged with its traceback."""
+        log.critical(
+            "a defect of the worker ended an attempt at job %s (%s), which is a dead letter now; please report it:\n%s",
+            *(job.id, on_one_line(job.task), indented(trace_of(error))),
+        )
+        return self.defeated(Attempt(job), InternalError(f"a defect of the worker ended the attempt: {kind_of(error)}"))
+
+    def defeated(self, attempt: Attempt, error: AttemptDefeated) -> Outcome:
+        """A dead letter for a reason of the runner's own, made of nothing but what is certain to be there."""
+        return self._failed(attempt, type(error).__name__, str(error))
+
+    def _decided(self, attempt: Attempt, task: TaskDefinition, ran: Ran) -> Outcome:
+        match ran:
+            case Returned(value):
+                return self._succeeded(attempt, task, value)
+            case Refused(kind, text):
+                return self._failed(attempt, kind, text)
+            case Unreadable(refused):
+                return self._unreadable(attempt, refused)
+            case Amended(amendment):
+                return self._amended(attempt, amendment)
+            case TimedOut(timeout_s, error):
+                return self._raised(attempt, task, error, f"took longer than its time-out of {timeout_s:g} s")
+            case Raised(error):
+                throttled = self._throttled_by(attempt, task, error)
+                return throttled or self._raised(attempt, task, error, text_of(error))
+
+    def _succeeded(self, attempt: Attempt, task: TaskDefinition, value: object) -> Outcome:
+        try:
+            payload = task.arguments.encode_result(value)
+        except InvalidResult as error:
+            return self._failed(attempt, kind_of(error), text_of(error))
+        except BaseException as error:  # noqa: BLE001 - serializers of models are the handler's code
+            text = f"task {task.spec.name!r}: its result could not be made JSON: {kind_of(error)}: {text_of(error)}"
+            return self._failed(attempt, InvalidResult.__name__, text)
         ttl_s = task.policy.result_ttl_s
         ttl_ms = self._result_ttl_ms if ttl_s is None else milliseconds(ttl_s)
         return Outcome(attempt.job, Ending.succeeded, payload, 0, ttl_ms, attempt.settled_text)
 
-    def throttled(self, attempt: Attempt, task: TaskDefinition, error: RateLimited) -> Outcome:
-        """The provider said wait, which is no failure: the bucket is frozen for all jobs, and this one returns to its place in line."""
+    def _amended(self, attempt: Attempt, amendment: Amendment) -> Outcome:
         job = attempt.job
-        try:
-            bucket = attempt.bucket(error.limit)
-        except ConfigurationError as unknown:
-            return self.raised(attempt, task, unknown, str(unknown))
-        said_s = retry_after_s(error.retry_after, wall_us() / MICROSECONDS)
-        wait_s = min(self._freeze_s if said_s is None else said_s, self._longest_freeze_s)
-        log.warning("job %s (%s): the provider behind %s said wait, for %.3g s", job.id, job.task, bucket, wait_s)
-        return Outcome(job, Ending.throttled, b"", round(wait_s * MICROSECONDS), self._result_ttl_ms, attempt.settled_text, bucket)
+        log.info(
+            "job %s (%s) was submitted by another version of its task, and waits for what this one needs: %s, not %s",
+            *(job.id, on_one_line(job.task), amendment.limits, job.limits or "nothing"),
+        )
+        return Outcome(job, Ending.amended, amendment.payload(), 0, self._result_ttl_ms)
 
-    def raised(self, attempt: Attempt, task: TaskDefinition, error: BaseException, message: str) -> Outcome:
-        """The handler raised: a retry after the back-off, or a dead letter if no retry is left."""
-        job, kind, trace = attempt.job, type(error).__name__, _trace_of(error)
+    def _throttled(self, attempt: Attempt, task: TaskDefinition, said: RateLimited, bucket: str) -> Outcome:
+        """The provider said wait, which is no failure: the bucket is frozen for all jobs, and this one returns to its place in line."""
+        word = read(said.retry_after, wall_us() / MICROSECONDS)
+        wait_s = min(self._freeze_s if word.seconds is None else word.seconds, self._longest_freeze_s)
+        most = task.policy.max_throttled or 0
+        payload = _error("Throttled", f"the provider behind {bucket} said wait, {_for_how_long(word)}", "")
+        return Outcome(
+            attempt.job, Ending.throttled, payload, round(wait_s * MICROSECONDS), self._result_ttl_ms, attempt.settled_text, bucket, most
+        )
+
+    def _throttled_by(self, attempt: Attempt, task: TaskDefinition, error: BaseException) -> Outcome | None:
+        """What a `RateLimited` in an error makes of an attempt, the first that names a limit of the task; None if the error has none."""
+        wrong: ConfigurationError | None = None
+        for said in rate_limited_in(error):
+            try:
+                bucket = attempt.bucket(said.limit)
+            except ConfigurationError as unknown:
+                wrong = wrong or unknown
+            else:
+                return self._throttled(attempt, task, said, bucket)
+        return None if wrong is None else self._raised(attempt, task, wrong, text_of(wrong))
+
+    def _raised(self, attempt: Attempt, task: TaskDefinition, error: BaseException, message: str) -> Outcome:
+        """A retry after the back-off, or a dead letter if no retry is left."""
+        job, kind, trace = attempt.job, kind_of(error), trace_of(error)
         retry = job.failures + 1
         if retry > task.policy.retries:
-            return self.failed(attempt, kind, message, trace)
+            return self._failed(attempt, kind, message, trace)
         delay_s = task.policy.backoff.delay_s(retry)
         log.warning(
-            "job %s (%s) failed in attempt %d, retry %d of %d in %.1f s: %s: %s",
-            job.id,
-            job.task,
-            job.attempt,
-            retry,
-            task.policy.retries,
-            delay_s,
-            kind,
-            message,
+            "job %s (%s) failed in attempt %d, retry %d of %d in %.1f s: %s: %s\n%s",
+            *(job.id, on_one_line(job.task), job.attempt, retry, task.policy.retries, delay_s),
+            *(on_one_line(kind), on_one_line(message), indented(trace)),
         )
         # If the job was asked to stop, this attempt was its last: the error is then kept as long as a result.
         ttl_ms, payload = self._result_ttl_ms, _error(kind, message, trace)
         return Outcome(job, Ending.retry, payload, round(delay_s * MICROSECONDS), ttl_ms, attempt.settled_text)
 
-    def failed(self, attempt: Attempt, kind: str, message: str, trace: str = "") -> Outcome:
-        """A dead letter: no retry can help, or none is left."""
+    def _unreadable(self, attempt: Attempt, refused: Refused) -> Outcome:
+        """A worker of the job's own version runs it, if one lives; else it is a dead letter with this error."""
         job = attempt.job
-        log.error("job %s (%s) failed for good in attempt %d: %s: %s", job.id, job.task, job.attempt, kind, message)
-        return Outcome(job, Ending.failed, _error(kind, message, trace), 0, self._failed_ttl_ms, attempt.settled_text)
+        log.warning(
+            "job %s (%s) is of another version of its task, whose workers run it; if none lives, it failed for good in attempt %d: %s: %s",
+            *(job.id, on_one_line(job.task), job.attempt, on_one_line(refused.kind), on_one_line(refused.text)),
+        )
+        return Outcome(job, Ending.unknown, _error(refused.kind, refused.text, ""), 0, self._failed_ttl_ms, attempt.settled_text)
+
+    def _failed(self, attempt: Attempt, kind: str, message: str, trace: str = "") -> Outcome:
+        job = attempt.job
+        log.error(
+            "job %s (%s) failed for good in attempt %d: %s: %s%s",
+            *(job.id, on_one_line(job.task), job.attempt, on_one_line(kind), on_one_line(message)),
+            Indented(f"\n{indented(trace)}") if trace else "",
+        )
+        return Outcome(attempt.job, Ending.failed, _error(kind, message, trace), 0, self._failed_ttl_ms, attempt.settled_text)
+
+    def _checked(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        """The last gate before Redis: a payload and numbers that it can take."""
+        size, most = len(outcome.payload), self._max_result_bytes
+        if size > most:
+            error = f"the result has {size} bytes of JSON, and may have {most} (max_result_bytes): store it elsewhere and return where"
+            return self.defeated(attempt, ResultTooLarge(error))
+        if 0 < outcome.ttl_ms <= _LONGEST_MS and 0 <= outcome.delay_us <= _LONGEST_US:
+            return outcome
+        return outcome._replace(ttl_ms=min(max(outcome.ttl_ms, 1), _LONGEST_MS), delay_us=min(max(outcome.delay_us, 0), _LONGEST_US))
 
 
-def text_of(error: BaseException) -> str:
-    """The error's message, also if making it fails."""
-    try:
-        return str(error)
-    except Exception as unprintable:  # noqa: BLE001 - `__str__` is the handler's code too
-        return f"(no text: {type(unprintable).__name__})"
+def _for_how_long(word: Word) -> str:
+    if word.seconds is not None:
+        return f"for {word.seconds:.3g} s"
+    return "without saying how long" if word.unreadable is None else f"for a time that cannot be read: {word.unreadable}"
+
+
+def defeat(outcome: Outcome, ending: Ending, error: AttemptDefeated, ttl_ms: int) -> Outcome:
+    """A dead letter in the place of an outcome that does not get to Redis as it is."""
+    return Outcome(outcome.job, ending, _error(type(error).__name__, str(error)[:MOST_TEXT], ""), 0, ttl_ms)
 
 
 def _error(kind: str, message: str, trace: str) -> bytes:
-    fields = {"type": kind, "message": _sendable(message)[:_LONGEST_MESSAGE]}
+    fields = {"type": kind, "message": message}
     if trace:
-        fields["traceback"] = _sendable(trace)[-4 * _LONGEST_MESSAGE :]
+        fields["traceback"] = trace
     return json.dumps(fields).encode()
-
-
-def _sendable(text: str) -> str:
-    """The text without lone surrogates, which UTF-8 cannot encode."""
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _trace_of(error: BaseException) -> str:
-    """The handler's part of the traceback."""
-    return "".join(traceback.format_exception(error, limit=-_DEEPEST_TRACEBACK))

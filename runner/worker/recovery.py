@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from runner.clock import monotonic_s
 from runner.errors import StoreUnavailable
+from runner.foreign import indented, trace_of
 from runner.jobs import Priority, StartedJob
+from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.store import Claimed, Claims, HeldEntry
 from runner.worker.active_jobs import ActiveJobs
-from runner.worker.redis_pause import RETRY_S
+from runner.worker.redis_pause import EXPECTED, RETRY_S
 
 log = logging.getLogger("runner")
 
@@ -25,6 +27,7 @@ class Recovery:
         self._store = store
         self._worker = worker
         self._active_jobs = active_jobs
+        self._said = LogThrottle(A_MINUTE_S)
         self._last_seen: list[tuple[EntryId, bytes]] = [((0, 0), b"0-0")] * len(Priority)
         self._reconcile_due_s = monotonic_s() + store.settings.lease_s
         self.redelivered: list[HeldEntry] = []
@@ -65,7 +68,7 @@ class Recovery:
     async def reconcile_if_due(self) -> None:
         """Reconcile once in a lease: a read can be answered after its connection was given up, and after the last reconcile."""
         if monotonic_s() >= self._reconcile_due_s:
-            given_back = await self._reconcile()
+            given_back = await self.reconcile()
             if given_back:
                 log.warning("gave back %d entries that were pending for this worker and that it had never seen", given_back)
 
@@ -74,16 +77,29 @@ class Recovery:
         while True:
             await asyncio.sleep(RETRY_S)
             try:
-                given_back = await self._reconcile()
+                given_back = await self.reconcile()
             except StoreUnavailable:
                 continue
             log.info("Redis is back; %d entries of lost replies given back", given_back)
             return
 
-    async def _reconcile(self) -> int:
-        """Give back what this worker holds and does not run, also what it was about to claim."""
+    async def reconcile(self) -> int:
+        """Give back what this worker holds and does not run, also what it was about to claim; how many entries. Raises `StoreUnavailable`.
+
+        If Redis refuses it as a whole, claiming goes on all the same: the next one, a lease later, gives back what this one did not.
+        """
         async with self.exclusive:
-            given_back = await self._store.reconcile(self._worker, self._active_jobs.unconfirmed)
+            try:
+                given_back = await self._store.reconcile(self._worker, self._active_jobs.unconfirmed)
+            except EXPECTED:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one entry must not end the worker
+                self._active_jobs.defects += 1
+                given_back = 0
+                if self._said.is_due(monotonic_s()):
+                    log.critical(
+                        "Redis refuses to take back what this worker does not run; please report it:\n%s", indented(trace_of(error))
+                    )
             self._reconcile_due_s = monotonic_s() + self._store.settings.lease_s
         self.redelivered.clear()
         self.suspects.clear()

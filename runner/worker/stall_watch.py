@@ -7,6 +7,7 @@ import threading
 import traceback
 
 from runner.clock import monotonic_s
+from runner.foreign import indented
 
 log = logging.getLogger("runner")
 
@@ -49,5 +50,5 @@ class StallWatch:
                 log.warning(
                     "the event loop was blocked for over %g s; make this call async or the task a plain function:\n%s",
                     self._stall_s,
-                    stack,
+                    indented(stack),
                 )

@@ -6,23 +6,28 @@ import logging
 import os
 import platform
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from runner.client import Publication, Runner
 from runner.clock import monotonic_s
 from runner.connection import redis_url
-from runner.errors import LeaseLost, StoreUnavailable
-from runner.store import FORMAT, FinishAnswer, JobStore, LeaseStore, refuse_unfit_server
+from runner.errors import LeaseLost, NotPermitted, RunnerError, StoreUnavailable
+from runner.foreign import indented, trace_of
+from runner.log_throttle import LogThrottle
+from runner.store import FORMAT, FinishAnswer, JobStore, LeaseStore, Role, load_scripts, refuse_unfit_server
 from runner.worker.abandon import abandon
 from runner.worker.actors import Actors
 from runner.worker.executor import Executor
-from runner.worker.log_throttle import LogThrottle
 from runner.worker.stall_watch import StallWatch
+from runner.worker.uncut import uncut
 
 log = logging.getLogger("runner")
 
 _ENLIST_RETRY_S = 0.5
+_REFUSED_RETRY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ class WorkerState:
 
     `leader` is the id of the worker that led at this one's last election, empty before the first. `is_working`: it has enlisted and
     stood for election. `is_enlisted`: Redis may hold jobs for it, because it has enlisted and not signed off. `accepted` counts the
-    outcomes that Redis has accepted under the present lease.
+    outcomes that Redis has accepted under the present lease. `delivering_s`: how long large results that are on their way to Redis may
+    take at most.
     """
 
     slots: int
@@ -40,6 +46,7 @@ class WorkerState:
     is_working: bool
     is_enlisted: bool
     is_stopped: bool
+    delivering_s: float
 
 
 class Worker:
@@ -57,6 +64,7 @@ class Worker:
         self._stopped = asyncio.Event()
         self._is_enlisted = False
         self._actors: Actors | None = None
+        self._refused = LogThrottle()
 
     @property
     def state(self) -> WorkerState:
@@ -68,6 +76,7 @@ class Worker:
             is_working=self._working.is_set(),
             is_enlisted=self._is_enlisted,
             is_stopped=self._stopped.is_set(),
+            delivering_s=0.0 if self._actors is None else self._actors.completer.longest_s,
         )
 
     async def wait_until_working(self) -> None:
@@ -85,30 +94,39 @@ class Worker:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Work until `stop`. Outages of Redis do not end it, and after the loss of its lease it goes on under a new id."""
+        """Work until `stop`. Outages of Redis do not end it, and after the loss of its lease it goes on under a new id.
+
+        If it is cancelled, it gives its jobs back at once and signs off before it raises that: no failure and no crash is counted.
+        """
+        load_scripts()
         store = JobStore(self._url, self._runner.queue, self._settings)
         executor = Executor(self._runner.tasks, self._settings)
         watch = StallWatch(self._settings.stall_s)
         watch.start()
+        for name, task in self._runner.tasks.items():
+            for fact in task.definition.calls.by_code_only:
+                log.warning("task %s can be submitted by code only: %s", name, fact)
         try:
             await self._work(store, executor)
         finally:
             abandon([] if self._actors is None else self._actors.leftovers)
             watch.stop()
             executor.close()
-            await store.close()
-            self._stopped.set()
+            try:
+                await uncut(store.close)
+            finally:
+                self._stopped.set()
 
     async def _work(self, store: JobStore, executor: Executor) -> None:
-        publication = Publication(store, self._runner.tasks, self._runner.limits)
+        publication = Publication(self._runner.tasks, self._runner.limits, role=Role.worker, revision=self._runner.revision)
         is_examined, outage = False, LogThrottle()
         while not self._stopping.is_set():
             try:
                 if not is_examined:
                     await refuse_unfit_server(store)
                     is_examined = True
-                await self._enlist(store, publication)
-                await self._work_under_lease(store, executor)
+                if await self._enlist(store, publication):
+                    await self._work_under_lease(store, executor)
             except StoreUnavailable as error:
                 if outage.is_due(monotonic_s()):
                     log.warning("starting waits for Redis: %s", error)
@@ -119,12 +137,46 @@ class Worker:
                 else:
                     log.error("%s; continuing under a new id", error)
 
-    async def _enlist(self, store: JobStore, publication: Publication) -> None:
+    async def _enlist(self, store: JobStore, publication: Publication) -> bool:
+        """Whether this worker has a lease. If Redis refuses it for a reason of its own, that is tried again: the jobs are there."""
         self._is_enlisted = True  # also if the reply is lost
         self.id = f"{platform.node()[:32]}-{os.getpid()}-{secrets.token_hex(3)}"
-        await publication.publish()
-        await store.enlist(self.id, json.dumps(self._details()))
+        try:
+            await self._appear(store, publication)
+        except asyncio.CancelledError:
+            await uncut(partial(self._vanish, store))
+            raise
+        except RunnerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a damaged record of the catalog, as it were
+            if self._refused.is_due(monotonic_s()):
+                log.critical("Redis refuses this worker, which is tried again:\n%s", indented(trace_of(error)))
+            await self._pause(_REFUSED_RETRY_S)
+            return False
+        return True
+
+    async def _appear(self, store: JobStore, publication: Publication) -> None:
+        await publication.publish(store)
+        await store.enlist(self.id, json.dumps(self._details()), self._serves())
+        try:
+            while await store.unhold():
+                pass
+        except NotPermitted:
+            raise
+        except Exception as error:  # noqa: BLE001 - else the leader does it
+            log.info("jobs that no worker could run are left to the leader: %s", error)
         log.info("worker %s serves queue %s: %s", self.id, self._runner.queue, ", ".join(self._runner.tasks) or "no tasks")
+
+    async def _vanish(self, store: JobStore) -> None:
+        """Sign off what may have enlisted."""
+        with suppress(Exception):  # else its lease lapses
+            await store.reconcile(self.id, (), leave=True)
+            self._is_enlisted = False
+
+    def _serves(self) -> list[str]:
+        tasks = self._runner.tasks.items()
+        versions = [f"v:{name}:{task.definition.calls.digest}" for name, task in tasks]
+        return [*(f"t:{name}" for name, _ in tasks), *versions, *(f"l:{limit}" for limit in self._runner.limits)]
 
     def _details(self) -> dict[str, Any]:
         return {
@@ -139,14 +191,13 @@ class Worker:
     async def _work_under_lease(self, store: JobStore, executor: Executor) -> None:
         """Until the worker has stopped. Raises `LeaseLost`."""
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
-        leftovers = [] if self._actors is None else self._actors.leftovers
-        self._actors = actors = Actors(store, lease, self.id, executor, leftovers)
+        self._actors = actors = Actors(store, lease, self.id, executor, self._actors)
         electing = asyncio.create_task(self._note_election(actors))
         try:
             await actors.run(self._stopping, self._hurry)
         finally:
             electing.cancel()
-        self._is_enlisted = not actors.has_signed_off
+            self._is_enlisted = not actors.has_signed_off
 
     async def _note_election(self, actors: Actors) -> None:
         await actors.refill_loop.elected.wait()

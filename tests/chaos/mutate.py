@@ -13,7 +13,10 @@ from pathlib import Path
 from tests.chaos.guards import GUARDS, Guard
 
 ROOT = Path(__file__).parents[2]
-TREE = ("runner", "api", "examples", "bench", "tests", "docs", "pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "constraints.txt")
+TREE = (
+    *("runner", "api", "examples", "bench", "tests", "docs"),
+    *("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "constraints.txt", "constraints-lowest.txt"),
+)
 AT_ONCE = 2
 TIMEOUT_S = 240.0
 TESTS_FAILED = 1

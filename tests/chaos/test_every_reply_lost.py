@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from runner import Concurrency, Settings
+from runner import ApiKey, Concurrency, Scope, Settings
 from runner.connection.client import command
 from runner.errors import StoreUnavailable
-from runner.jobs.job import StartedJob
+from runner.jobs.job import Priority, StartedJob
 from runner.store import scripts
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
+from runner.store.keys import GROUP
 from tests.leftovers import keys_of
 from tests.proxy import Proxy
 from tests.recovery import Recovery
@@ -35,18 +36,40 @@ async def claim_again(store: JobStore, started: list[StartedJob]) -> object:
     return len((await store.claim("w", ClaimRequest(2, read_more=True))).jobs)
 
 
+async def look_for_orphans(store: JobStore, started: list[StartedJob]) -> object:
+    """The worker is lost, and so is one of its entries."""
+    await command(store.redis, "ZADD", store.keys.workers, 1, "w")
+    await command(store.redis, "XACK", store.keys.stream(Priority.normal), GROUP, started[0].entry)
+    await command(store.redis, "XDEL", store.keys.stream(Priority.normal), started[0].entry)
+    cursor, taken = await store.orphans(b"0")
+    while cursor != b"0":
+        cursor, more = await store.orphans(cursor)
+        taken += more
+    return taken
+
+
+KEY = ApiKey("abcdefgh", "billing", (Scope.jobs_read,), (("0" * 64, 0),))
+
 CALLS: dict[str, Call] = {
+    "audit": lambda store, started: store.note_refusals([("refused", "address 192.0.2.1", "9 times")]),
     "calendar": lambda store, started: store.extend_calendar("month:UTC"),
     "cancel": lambda store, started: store.cancel("j1"),
+    "change_key": lambda store, started: store.change_key(None, KEY, "key created", "observer"),
+    "check_format": lambda store, started: store.check_format(),
     "claim": claim_again,
     "expire": lambda store, started: store.expire(),
     "finish": lambda store, started: store.finish("w", [succeeded(started[0])]),
+    "forget": lambda store, started: store.forget("work"),
     "freeze": lambda store, started: store.freeze("x", 5_000_000, "somebody"),
-    "get": lambda store, started: store.get(["j0", "j4"], watch=True),
+    "get": lambda store, started: store.watch(["j0", "j4"]),
     "heartbeat": lambda store, started: store.enlist("v", "{}"),
     "hold": lambda store, started: store.hold("take:holder", "slots=1!", 0),
+    "keys": lambda store, started: store.keys_of(["abcdefgh"], used=["0" * 64]),
+    "known": lambda store, started: store.known("", ["work"]),
     "lead": lambda store, started: store.lead("w", 0),
     "limits": lambda store, started: store.limits(),
+    "orphans": look_for_orphans,
+    "outlook": lambda store, started: store.get(["brief"]),
     "override": lambda store, started: store.override("x", interval("x", capacity=5, every=30).to_json(), 0, "more"),
     "pause": lambda store, started: store.pause("x", on=True, reason="repair"),
     "promote": lambda store, started: store.promote(),
@@ -54,10 +77,19 @@ CALLS: dict[str, Call] = {
     "reclaim": lambda store, started: store.reclaim(),
     "reconcile": lambda store, started: store.reconcile("w", started[:1]),
     "refill": lambda store, started: store.refill(),
+    "refresh": lambda store, started: store.refresh({"work": "{}"}, [interval("y")]),
+    "reset": lambda store, started: store.reset("x", "paid"),
+    "retime": lambda store, started: store.retime(),
     "retry": lambda store, started: store.retry("dead"),
+    "rouse": lambda store, started: store.rouse(0),
+    "serve": lambda store, started: store.enlist("v", "{}", ["t:work", "l:x"]),
     "submit": lambda store, started: store.submit([job("limited", needs=["x"]), job("free", args=b'{"a":1}')]),
+    "sweep": lambda store, started: store.sweep(),
     "take": lambda store, started: store.take("take:other", "slots=1!", "slots", lapse_us=5_000_000, wait_us=60_000_000),
+    "tasks": lambda store, started: store.tasks(),
+    "tend": lambda store, started: store.tend(["slots"], [("take:holder", 60_000_000)]),
     "trim": lambda store, started: store.trim(),
+    "unhold": lambda store, started: store.unhold(),
 }
 
 
@@ -105,10 +137,15 @@ async def prepared(store: JobStore, clock: Clock, due_s: float) -> list[StartedJ
 
 
 async def contents(redis: Redis, store: JobStore) -> dict[str, Any]:
-    """Everything a queue holds, but for ids that the server gives to entries of streams, and how often a limit was told the same."""
+    """Everything a queue holds, but for ids that the server gives to entries of streams, and how often a limit was told the same.
+
+    The audit has a line for each time.
+    """
     found: dict[str, Any] = {}
     for key in await keys_of(redis, store.keys.queue):
         name, kind = key.removeprefix(store.keys.prefix), (await command(redis, "TYPE", key)).decode()
+        if name == "audit":
+            continue
         if name == "limits":
             found[name] = {limit: in_force(json.loads(entry)) for limit, entry in (await redis.hgetall(key)).items()}
         elif kind == "hash":
@@ -129,7 +166,7 @@ async def contents(redis: Redis, store: JobStore) -> dict[str, Any]:
 
 def in_force(entry: dict[str, Any]) -> dict[str, Any]:
     """The numbers of a limit, who changed them and when, without the versions by which changes are told apart."""
-    kept = {name: value for name, value in entry.items() if name not in {"previous", "versions"}}
+    kept = {name: value for name, value in entry.items() if name not in {"previous", "versions", "reset_version"}}
     return {name: {k: v for k, v in value.items() if k != "version"} if isinstance(value, dict) else value for name, value in kept.items()}
 
 

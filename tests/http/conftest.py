@@ -40,11 +40,12 @@ class Gate:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, queue: str) -> AsyncIterator[Service]:
-    """The service through real sockets; stopped at the end, and its error is the test's."""
+async def serving(settings: Settings, queue: str, **options: Any) -> AsyncIterator[Service]:
+    """The service through real sockets; stopped at the end, and its error is the test's. `options` are those of `serve`."""
     started = asyncio.get_running_loop().create_future()
     stopping = asyncio.Event()
-    task = asyncio.create_task(serve(queue, settings=settings, port=0, on_started=started.set_result, stopping=stopping), name="service")
+    serving = serve(queue, settings=settings, port=0, on_started=started.set_result, stopping=stopping, **options)
+    task = asyncio.create_task(serving, name="service")
     await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         await task

@@ -33,27 +33,35 @@ async def test_a_thousand_jobs_are_accepted_in_order(service: Service, redis: Re
     assert (await service.http.get("/v1/jobs/n999")).json()["args"] == {"left": 999}
 
 
-async def test_a_batch_takes_two_calls_for_a_thousand_and_one_to_describe_them(service: Service, redis: Redis) -> None:
+async def test_a_batch_takes_one_call_for_each_hundred_jobs(service: Service, redis: Redis) -> None:
     await service.submit("add", args={"left": 1})
     before = await scripts_run(redis)
     await submit(service, [add(number) for number in range(1000)])
-    assert await scripts_run(redis) - before == 2
+    assert await scripts_run(redis) - before == 10
     before = await scripts_run(redis)
     await submit(service, [add(number, delay=60) for number in range(400)])
-    assert await scripts_run(redis) - before == 2
+    assert await scripts_run(redis) - before <= 4 + 12
 
 
 async def scripts_run(redis: Redis) -> int:
     return int((await redis.info("commandstats"))["cmdstat_evalsha"]["calls"])
 
 
+async def test_arguments_beyond_their_bound_are_refused_as_too_large(service: Service, redis: Redis, queue: str) -> None:
+    answer = await submit(service, [add(1), {"task": "echo", "args": {"value": "x" * 1_048_576}}])
+
+    assert (answer.status_code, answer.json()["errors"][0]["type"]) == (413, "/problems/arguments-too-large")
+    assert await stored(redis, queue) == 0
+
+
 async def test_each_job_is_told_its_own_place(service: Service) -> None:
-    jobs = (await submit(service, [add(1), add(2, delay=60), add(3, id="x"), add(3, id="x")])).json()["jobs"]
+    await service.submit("add", args={"left": 3}, id="y")
+    jobs = (await submit(service, [add(1), add(2, delay=60), add(3, id="x"), add(3, id="y")])).json()["jobs"]
     assert [(job["state"], job["reason"], job["created"]) for job in jobs] == [
         ("queued", None, True),
         ("scheduled", "delay", True),
         ("queued", None, True),
-        ("queued", None, False),
+        ("queued", "no worker", False),
     ]
     assert 55 < jobs[1]["eta_s"] <= 60
 
@@ -92,6 +100,27 @@ async def test_of_two_bad_jobs_the_first_is_named(service: Service) -> None:
     assert answer.json()["detail"].startswith("job 1: unknown task")
 
 
+async def test_an_id_twice_in_a_batch_is_refused_and_nothing_is_stored(service: Service, redis: Redis, queue: str) -> None:
+    answer = await submit(service, [add(0), add(1, id="x"), add(2), add(1, id="x")])
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (422, "/problems/batch-invalid")
+    assert problem["detail"] == "job 3: job 1 has the id 'x' too: give each job of a batch its own"
+    assert problem["errors"][0]["pointer"] == "#/jobs/3/id"
+    assert await stored(redis, queue) == 0
+
+
+async def test_places_are_told_without_reading_what_the_jobs_carry(service: Service, redis: Redis) -> None:
+    jobs = [{"task": "echo", "args": {"value": "x" * 100_000}, "id": f"e{number}", "delay": 60} for number in range(10)]
+    before = await bytes_sent(redis)
+    answer = await submit(service, jobs)
+    assert [job["state"] for job in answer.json()["jobs"]] == ["scheduled"] * 10
+    assert await bytes_sent(redis) - before < 100_000
+
+
+async def bytes_sent(redis: Redis) -> int:
+    return int((await redis.info("stats"))["total_net_output_bytes"])
+
+
 async def test_an_empty_batch_is_refused(service: Service) -> None:
     answer = await submit(service, [])
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/validation")
@@ -99,7 +128,8 @@ async def test_an_empty_batch_is_refused(service: Service) -> None:
 
 async def test_a_taken_id_is_told_of_its_job_alone(service: Service, worker: Worker) -> None:
     await service.submit("add", args={"left": 1}, id="mine")
-    answer = await submit(service, [add(1), add(2, id="mine"), add(1, id="mine"), add(3)])
+    await service.submit("add", args={"left": 1}, id="same")
+    answer = await submit(service, [add(1), add(2, id="mine"), add(1, id="same"), add(3)])
     assert answer.status_code == 207
     first, conflict, existing, last = answer.json()["jobs"]
     assert (conflict["id"], conflict["state"], conflict["created"]) == ("mine", None, False)

@@ -37,6 +37,7 @@ async def test_the_status_of_a_finished_job_is_complete(service: Service, worker
         "result": 3,
         "error": None,
         "explanation": None,
+        "problem": None,
     }
     assert times == sorted(times)
     assert all(at.utcoffset() is not None and abs((at - before).total_seconds()) < 30 for at in times)

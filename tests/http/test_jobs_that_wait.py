@@ -34,7 +34,7 @@ async def test_a_failed_job_runs_again(service: Service, worker: Worker, mended:
     job_id = await service.submit("brittle")
     failed = await job(service, job_id, wait=10, explain=1)
     assert (failed["state"], failed["attempt"]) == ("failed", 1)
-    assert failed["explanation"][-1].endswith(f"retry {job_id}")
+    assert f"retry {job_id} --queue" in failed["explanation"][-1]
     mended.set()
     again = await service.http.post(f"/v1/jobs/{job_id}/retry")
     assert (again.status_code, again.json()["error"]) == (200, None)

@@ -26,6 +26,7 @@ async def test_a_change_reads_the_limits_once_to_show_what_came_of_it(app: Runne
         lambda: control.resume("pay"),
         lambda: control.freeze("pay", 60),
         lambda: control.release("tenant/t7"),
+        lambda: control.reset("tenant/t7"),
     ]
     await control.show("pay")
     for change in changes:
@@ -37,9 +38,13 @@ async def test_a_change_reads_the_limits_once_to_show_what_came_of_it(app: Runne
 async def test_a_limit_shows_what_the_code_says(service: Service) -> None:
     pay = await limit(service, "pay")
     expected = {"kind": "token_bucket", "rate": "1/h", "capacity": 1, "refill": 1, "every_s": 3600.0, "smooth": True, "key": None}
-    assert (pay["name"], pay["policy"], pay["code"], pay["override"], pay["paused"]) == ("pay", expected, expected, None, None)
+    expected["debt"] = "capped"
+    assert (pay["name"], pay["policy"], pay["code"]) == ("pay", expected, expected)
+    assert (pay["override"], pay["paused"], pay["reset"]) == (None, None, None)
     assert (pay["frozen_s"], pay["frozen_reason"]) == (0, None)
-    assert pay["buckets"] == [{"bucket": "pay", "tokens": 1, "waiting": 0, "next_token_s": 0, "frozen_s": 0, "frozen_reason": None}]
+    assert (pay["waiting_buckets"], pay["waiting"], pay["waiting_is_estimate"], pay["buckets_not_shown"]) == (0, 0, False, 0)
+    bucket = {"bucket": "pay", "tokens": 1, "waiting": 0, "waiting_is_estimate": False}
+    assert pay["buckets"] == [bucket | {"next_token_s": 0, "frozen_s": 0, "frozen_reason": None}]
 
 
 async def test_each_kind_has_its_own_numbers(service: Service) -> None:
@@ -128,6 +133,19 @@ async def test_a_paused_limit_starts_nothing_until_it_is_resumed(service: Servic
     assert "limits resume pay" in explanation
     await act(service, "POST", "pay/resume")
     assert (await job(service, job_id, wait=5))["state"] == "succeeded"
+
+
+async def test_a_reset_forgives_what_was_spent_and_says_when_and_why(service: Service, worker: Worker) -> None:
+    (waiting,) = await line_up(service, 1)
+    assert await states(service, [waiting]) == ["waiting"]
+
+    changed = await act(service, "POST", "pay/reset", {"reason": "a wrong number"})
+
+    assert (changed["reset"]["bucket"], changed["reset"]["reason"]) == ("pay", "a wrong number")
+    assert datetime.now(UTC) - datetime.fromisoformat(changed["reset"]["at"]) < timedelta(seconds=10)
+    assert await states(service, [waiting], wait=5) == ["succeeded"]
+    assert (await act(service, "POST", "tenant/reset", {"bucket": "tenant/t7"}))["reset"]["bucket"] == "tenant/t7"
+    assert (await act(service, "POST", "tenant/reset"))["reset"] | {"at": ""} == {"at": "", "bucket": "tenant", "reason": ""}
 
 
 async def test_a_frozen_bucket_says_why_and_until_when(service: Service, worker: Worker) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI, Response
 from redis.asyncio import Redis
 
-from runner import Limit, Quota, Runner, SlidingWindow, TokenBucket
+from runner import Limit, Quota, Runner, SlidingWindow, TokenBucket, load_settings
 from runner.asgi import Rule, by_api_key, by_client_address, by_header, by_user
 from tests.app_internals import publish, store_of
 from tests.eventually import PATIENCE_S
-from tests.http.metered import metered, passed, serving_metered, statuses
+from tests.http.metered import PATIENT_S, metered, passed, serving_metered, statuses
 from tests.http.uvicorn_server import serving
 from tests.leftovers import keys_of
 from tests.servers import Server
@@ -223,12 +224,67 @@ async def test_distinct_keys_are_bounded_and_expire(redis: Redis, redis_url: str
     async with serving_metered(redis_url, queue, [Rule(limit=limit, key=by_header("X-User"))], max_keys=10) as http:
         answers = [(await statuses(http, 1, headers={"X-User": f"{'long' * 1000}{n}"}))[0] for n in range(50)]
 
-    assert answers == [200] * 11 + [429] * 39
+    assert answers == [200] * 10 + [429] * 40
     buckets = [key for key in await keys_of(redis, queue) if ":bucket:" in key]
-    assert len(buckets) == 11
+    assert len(buckets) == 10
     assert max(map(len, buckets)) < 128
     lives_ms = [await redis.pttl(key) for key in buckets]
-    assert 0 < min(lives_ms) <= max(lives_ms) <= 3_605_100
+    assert 0 < min(lives_ms) <= max(lives_ms) <= 3_610_100
+
+
+async def test_invented_keys_take_no_place_of_those_that_the_app_knows(redis_url: str, queue: str) -> None:
+    """One address invents keys without end; callers whose keys the app accepts keep buckets of their own, those who come later too."""
+    limit = TokenBucket("user", rate="2/h", key="{user}")
+    rule = Rule(limit=limit, key=by_api_key(), path="/app/")
+    jobs = Runner(queue, settings=load_settings(redis_url=redis_url, command_timeout_s=PATIENT_S))
+    app = guarded(metered(jobs, [rule], max_keys=20, trusted_proxies=["127.0.0.1"]))
+    async with serving(app) as http:
+
+        async def ask(key: str, address: str) -> int:
+            return (await http.get("/app/", headers={"X-API-Key": key, "X-Forwarded-For": address})).status_code
+
+        assert await ask("known-0", "10.0.0.1") == 200
+        assert {await ask(f"invented-{n}", "10.6.6.6") for n in range(100)} <= {401, 429}
+        assert await ask("known-0", "10.0.0.1") == 200
+        assert await ask("known-0", "10.0.0.1") == 429
+        for number in range(1, 5):
+            assert [await ask(f"known-{number}", f"10.0.0.{number}") for _ in range(3)] == [200, 200, 429]
+
+
+def guarded(app: FastAPI) -> FastAPI:
+    """The same app, which knows the keys that begin with "known"."""
+    inner = app.router.routes[0].app  # type: ignore[attr-defined]
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        known = any(name == b"x-api-key" and value.startswith(b"known") for name, value in scope["headers"])
+        await (inner if known else Response(status_code=401))(scope, receive, send)
+
+    app.router.routes[0].app = answer  # type: ignore[attr-defined]
+    return app
+
+
+async def test_keys_that_the_app_calls_its_own_have_places_at_once_and_others_count_for_their_address(
+    redis: Redis, redis_url: str, queue: str
+) -> None:
+    limit = TokenBucket("user", rate="1/h", key="{user}")
+
+    def is_ours(scope: Any) -> bool:
+        return any(name == b"x-user" and value.startswith(b"ours") for name, value in scope["headers"])
+
+    async with serving_metered(redis_url, queue, [Rule(limit=limit, key=by_header("X-User"), valid=is_ours)]) as http:
+        strange = [(await statuses(http, 1, headers={"X-User": f"strange-{n}"}))[0] for n in range(5)]
+        ours = [(await statuses(http, 1, headers={"X-User": f"ours-{n}"}))[0] for n in range(5)]
+    assert (strange, ours) == ([200, 429, 429, 429, 429], [200] * 5)
+    assert len([key for key in await keys_of(redis, queue) if ":bucket:" in key]) == 6
+
+
+@pytest.mark.parametrize("path", ["/login%0A", "/login%0D%0A", "/%00login", "/login%7F"])
+async def test_a_path_that_rules_and_routes_could_see_differently_is_refused(redis_url: str, queue: str, path: str) -> None:
+    async with serving_metered(redis_url, queue, [Rule(limit=SCARCE, path="/login")]) as http:
+        answer = await http.get(path)
+        assert answer.status_code == 400
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "control characters" in answer.json()["detail"]
 
 
 async def test_an_override_in_force_is_what_callers_are_told(redis_url: str, queue: str) -> None:

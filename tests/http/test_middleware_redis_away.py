@@ -178,7 +178,7 @@ async def test_an_app_that_starts_without_redis_serves(private_server: Server, o
 async def test_a_defect_in_deciding_is_logged_and_fails_no_request(private_server: Server, caplog: pytest.LogCaptureFixture) -> None:
     rules = [Rule(limit=LIMIT)]
     async with connect(private_server.url) as own, serving_metered(private_server.url, "broken", rules, on_error="closed") as http:
-        await own.set("runner:{broken}:bucket:calls", "not a hash")
+        await own.set("runner:{broken}:limits", "not a hash")
         assert await statuses(http, 1) == [503]
 
     assert any(record.levelno == logging.ERROR and record.exc_info for record in caplog.records)

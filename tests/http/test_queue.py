@@ -58,3 +58,21 @@ async def test_every_kind_of_problem_is_explained(service: Service) -> None:
         assert kind.title in answer.text
     answer = await service.http.get("/problems/unheard-of")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+
+
+async def test_a_task_is_shown_as_served_and_can_be_removed_once_no_worker_serves_it(service: Service) -> None:
+    (task,) = [task for task in (await service.http.get("/v1/tasks")).json()["tasks"] if task["name"] == "echo"]
+    assert (task["served"], task["served_until"], task["held"], task["fault"]) == (False, None, 0, None)
+
+    removed = await service.http.delete("/v1/tasks/echo")
+    assert (removed.status_code, removed.json()["name"]) == (200, "echo")
+
+    again = await service.http.delete("/v1/tasks/echo")
+    assert (again.status_code, again.json()["type"]) == (404, "/problems/unknown-task")
+
+
+async def test_a_served_task_is_not_removed(service: Service, worker: object) -> None:
+    refused = await service.http.delete("/v1/tasks/echo")
+
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/task-served")
+    assert {task["name"]: task["served"] for task in (await service.http.get("/v1/tasks")).json()["tasks"]}["echo"]

@@ -16,7 +16,8 @@ import pytest
 import uvloop
 
 from runner import ConfigurationError, Runner, load_settings
-from runner.http.server import _listen, serve
+from runner.http.listening import listen
+from runner.http.server import serve
 from tests.app_internals import store_of
 from tests.eventually import PATIENCE_S, eventually
 from tests.http.conftest import Service, serving
@@ -69,7 +70,7 @@ def test_no_answer_waits_for_an_acknowledgement_on_either_loop(new_loop: Callabl
             await writer.wait_closed()
             connection.set_result(duplicate)
 
-        listener = _listen("127.0.0.1", 0)
+        listener = listen("127.0.0.1", 0)
         # What is inherited from the listening socket would hide whether the loop sets it.
         assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
         async with await asyncio.start_server(answer, sock=listener):
@@ -131,7 +132,7 @@ async def test_a_second_signal_does_not_wait_for_a_request_that_never_comes(app:
     with process(redis_url, app.queue, tmp_path / "url") as server:
         url = httpx.URL(await eventually(lambda: read(tmp_path / "url")))
         _, writer = await asyncio.open_connection(url.host, url.port)
-        writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{")
+        writer.write(b"POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{")
         async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
             await http.get("/healthz")
         os.kill(server.pid, signal.SIGTERM)

@@ -70,13 +70,15 @@ async def begin_and_leave(url: str, request: bytes, after_s: float) -> None:
 
 
 def status_of(number: int) -> bytes:
-    return f"GET /v1/jobs/job-{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    return f"GET /v1/jobs/job-{number} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def end_of(number: int) -> bytes:
-    return f"GET /v1/jobs/job-{number}?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    return f"GET /v1/jobs/job-{number}?wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def submission_of(number: int) -> bytes:
     body = json.dumps({"task": "echo", "args": {"value": number}, "id": f"job-{number}"})
-    return f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    return (
+        f"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    )

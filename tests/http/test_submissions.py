@@ -73,7 +73,7 @@ async def test_the_same_id_and_body_is_the_same_job(service: Service) -> None:
     body = {"task": "add", "args": {"left": 1}, "id": "order:17"}
     first, again = [await service.http.post("/v1/jobs", json=body) for _ in range(2)]
     assert (first.status_code, again.status_code) == (202, 200)
-    assert again.json() == first.json() | {"created": False}
+    assert again.json() == first.json() | {"created": False, "reason": "no worker"}
     assert again.headers["location"] == "/v1/jobs/order:17"
 
 
@@ -101,7 +101,7 @@ async def test_hostile_text_comes_back_as_it_was_sent(service: Service, worker: 
 async def test_a_stored_job_is_accepted_though_redis_goes_before_its_place_is_known(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> NoReturn:
+    async def away(*_: object, **__: object) -> NoReturn:
         raise StoreUnavailable("away")
 
     body = {"task": "add", "args": {"left": 1}, "delay": 60, "id": "kept"}

@@ -21,7 +21,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: Any, *, host: str = "127.0.0.1") -> AsyncIterator[httpx.AsyncClient]:
+async def serving(app: Any, *, host: str = "127.0.0.1", root_path: str = "") -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app through real sockets; stopped at the end, and the server's error is the test's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named asyncio turns off Nagle's delay: an answer of two writes would take 40 ms otherwise.
@@ -29,7 +29,7 @@ async def serving(app: Any, *, host: str = "127.0.0.1") -> AsyncIterator[httpx.A
         listener.bind((host, 0))
         listener.listen(2048)
         # proxy_headers is uvicorn's own belief in X-Forwarded-For, which it has for 127.0.0.1 by default.
-        config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, proxy_headers=False)
+        config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, proxy_headers=False, root_path=root_path)
         server = _Server(config)
         task = asyncio.create_task(server.serve([listener]), name="uvicorn")
         port = listener.getsockname()[1]

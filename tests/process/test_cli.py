@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -15,7 +16,19 @@ from typing import Any
 
 import pytest
 
-from runner import Concurrency, Quota, Runner, SlidingWindow, TokenBucket, Worker, load_settings
+from runner import (
+    CallersClient,
+    Concurrency,
+    JobOptions,
+    Principal,
+    Quota,
+    Runner,
+    Scope,
+    SlidingWindow,
+    TokenBucket,
+    Worker,
+    load_settings,
+)
 from tests.eventually import PATIENCE_S, eventually
 
 CHARGE = '{"order": "o-17", "tenant": "t7"}'
@@ -25,19 +38,29 @@ WRONG = [
     ("limits show stirpe", 3, "'stirpe'.*known: gpu, lookups, pay"),
     ("limits set stirpe --rate 1/s", 3, "'stirpe'"),
     ("limits freeze stirpe 5", 3, "'stirpe'"),
+    ("limits reset stirpe", 3, "'stirpe'"),
+    ("limits reset pay t7", 2, "no key"),
     ("limits set pay", 2, "no number was given"),
     ("limits set pay --rate often", 2, "'often' is not understood"),
     ("limits set pay --burst 0", 2, "burst is 0"),
     ("limits set pay --burst many", 2, "'--burst'"),
-    ("limits set gpu --rate 1/s", 2, "'rate' is not a number of it"),
+    ("limits set gpu --rate 1/s", 2, "has no number 'rate'"),
     ("limits set search --per nan", 2, "per is nan"),
-    ("limits set pay --rate 1/s --duration -1", 2, "-1 s"),
+    ("limits set pay --rate 1/s --duration -1", 2, "duration is -1"),
     ("limits set pay --speed 1", 2, "--speed"),
-    ("limits freeze pay inf", 2, "inf s"),
-    ("limits freeze pay -- -5", 2, "-5 s"),
+    ("limits freeze pay inf", 2, "duration is inf"),
+    ("limits freeze pay soon", 2, "'soon'"),
+    ("limits set pay --every 3", 2, "is smooth, and has no every"),
+    ("limits freeze pay -- -5", 2, "duration is -5"),
     ("limits freeze pay", 2, "'duration'"),
     ("limits freeze pay/t7 5", 2, "no key"),
     ("limits pause pay --reason \udcff", 2, "reason"),
+    ("keys revoke nobody", 3, "unknown key 'nobody'"),
+    ("keys create x --preset root", 2, "no preset 'root'"),
+    ("keys create x", 2, "give a preset"),
+    ("audit --since soon", 2, "'soon'"),
+    ("tasks remove nobody", 2, "unknown task .nobody."),
+    ("tasks remove charge", 1, "served by a live worker"),
     ("limits thaw pay", 2, "'thaw'"),
     ("explain nobody", 3, "'nobody'"),
     ("retry nobody", 3, "'nobody'"),
@@ -46,7 +69,7 @@ WRONG = [
     ("submit charge {} --cost pay", 2, "limit=tokens"),
     ("submit render {} --cost pay=1", 3, "no limit 'pay'"),
     ("submit chrage", 2, "'chrage'"),
-    ("submit render --max-wait 0", 2, "max_wait of 0 s"),
+    ("submit render --max-wait 0", 2, "max_wait is 0"),
     ("explain x --redis-url redis://127.0.0.1:1", 4, "not available"),
 ]
 """Words, the exit code, and what is said."""
@@ -165,6 +188,17 @@ async def test_limits_are_listed_in_columns(cli: Cli) -> None:
     assert listed == ["gpu", "lookups", "pay", "search", "tenant"]
 
 
+async def test_a_limit_says_how_many_wait_and_at_how_many_buckets(cli: Cli) -> None:
+    await line_up(cli, "first", "second")
+    shown = await cli.done("limits", "show", "pay")
+    assert shown.out.splitlines()[1] == "  2 jobs wait"
+    assert re.split(r"\s\s+", shown.rows["pay"].strip())[1:3] == ["0 of 2", "2"]
+    told = (await cli.done("limits", "show", "pay", "--json")).json
+    counts = (told["waiting"], told["waiting_is_estimate"], told["waiting_buckets"], told["buckets_not_shown"])
+    assert counts == (2, False, 1, 0)
+    assert told["buckets"][0]["waiting_is_estimate"] is False
+
+
 async def test_explain_names_limit_tokens_rate_place_and_eta(cli: Cli) -> None:
     await line_up(cli, "first", "second")
     told = (await cli.done("explain", "second")).out
@@ -221,6 +255,13 @@ async def test_a_paused_limit_says_why_and_goes_on_when_it_is_resumed(cli: Cli) 
     assert (await cli.done("status", "held", "--wait", "5", "--json")).json["state"] == "succeeded"
 
 
+async def test_a_reset_says_of_what_it_was_and_why(cli: Cli) -> None:
+    said = (await cli.done("limits", "reset", "pay", "--reason", "a wrong number")).out
+    assert re.search("pay reset .* ago: a wrong number", said), said
+    assert (await cli.done("limits", "reset", "tenant", "t 7", "--json")).json["reset"]["bucket"] == "tenant/t%207"
+    assert re.search("tenant/t%207 reset .* ago: no reason given", (await cli.done("limits", "show", "tenant")).out)
+
+
 async def test_a_frozen_bucket_says_why_and_until_when(cli: Cli) -> None:
     said = (await cli.done("limits", "freeze", "pay", "600", "--reason", "trouble")).out
     assert re.search(r"frozen until .*UTC, for another (10|9) min.*: trouble", said), said
@@ -233,6 +274,21 @@ async def test_a_frozen_bucket_says_why_and_until_when(cli: Cli) -> None:
     assert release == ["limits", "release", "pay"]
     await cli.done(*release)
     assert (await cli.done("status", "held", "--wait", "5", "--json")).json["state"] == "succeeded"
+
+
+async def test_a_command_that_explain_tells_ends_the_freeze_of_a_whole_limit(cli: Cli, queue: str, redis_url: str) -> None:
+    options = ["--app", "shop:jobs", "--redis-url", redis_url, "--queue", queue]
+    await cli.done("limits", "freeze", "tenant", "600", "--reason", "sale")
+    await cli.done("submit", "charge", CHARGE, "--id", "held")
+    told = (await cli.done("explain", "held", *options)).out.splitlines()
+    assert "the end of the freeze of tenant (100/s)" in told[1]
+    command = shlex.split(told[-1].partition(": ")[2])
+    assert command == ["python", "-m", "runner", "limits", "release", "tenant", *options]
+    await cli.done(*command[3:])
+    assert (await cli.done("status", "held", "--wait", "5", "--json")).json["state"] == "succeeded"
+
+
+async def test_a_freeze_says_whether_it_is_of_a_bucket_or_of_a_whole_limit(cli: Cli) -> None:
     frozen = (await cli.done("limits", "freeze", "tenant/t 7", "60", "--json")).json
     assert (frozen["name"], frozen["frozen_s"]) == ("tenant", 0)
     assert (await cli.done("limits", "freeze", "tenant", "60", "--json")).json["frozen_reason"] is None
@@ -266,7 +322,7 @@ async def test_jobs_are_cancelled_and_workers_listed(cli: Cli, jobs: Runner) -> 
     assert (await cli.done("cancel", "held", "--json")).json["state"] == "cancelled"
     assert (await cli.done("cancel", "held")).out.startswith("held  charge  cancelled")
     told = await cli.done("workers")
-    assert told.out.splitlines()[0].split() == ["WORKER", "HOST", "PID", "SLOTS", "STUCK", "LEADS"]
+    assert told.out.splitlines()[0].split() == ["WORKER", "HOST", "PID", "SLOTS", "STUCK", "DEFECTS", "LEADS"]
     (row,) = told.out.splitlines()[1:]
     assert row.split()[2:] == [str(os.getpid()), "5", "yes"]
     assert (await cli.done("workers", "--json")).json["pid"] == os.getpid()
@@ -307,3 +363,57 @@ async def test_a_folder_without_a_server_of_its_own_is_served_by_dev_and_asked_b
     async with asyncio.timeout(PATIENCE_S):
         await dev.communicate()
     assert dev.returncode == 0
+
+
+async def test_a_key_is_made_listed_rotated_and_revoked(cli: Cli) -> None:
+    assert "no keys" in (await cli.done("keys", "list")).out
+    made = await cli("keys", "create", "billing", "--preset", "producer", "--task", "charge", "--tenant", "t7", "--expires", "90d")
+    assert made.code == 0
+    secret = made.out.strip()
+    key_id = secret.split("_")[1]
+    assert secret not in made.err
+    assert key_id in made.err
+    row = re.split(r"\s\s+", (await cli.done("keys", "list")).rows[key_id])
+    assert row[:4] == [key_id, "billing", "producer", "tasks charge, tenant t7"]
+    listed = (await cli.done("keys", "list", "--json")).out
+    assert secret.split("_")[2] not in listed
+    assert "digest" not in listed
+
+    rotated = (await cli.done("keys", "rotate", key_id, "--grace", "24h", "--json")).json["secret"]
+    assert rotated != secret
+    said = await cli.done("keys", "revoke", key_id, "--reason", "leaked")
+    assert said.out == f"key {key_id} (billing) is revoked\n"
+    assert "revoked 2" in (await cli.done("keys", "list")).rows[key_id]
+
+    lines = [json.loads(line) for line in (await cli.done("audit", "--key", key_id, "--json")).out.splitlines()]
+    assert [line["action"] for line in lines] == ["key created", "key rotated", "key revoked"]
+    assert all(re.fullmatch(r"cli:.+@.+", line["by"]) for line in lines)
+    assert (await cli.done("audit", "--since", "1h")).out.count("\n") == 3
+    assert (await cli.done("audit", "--key", "nobodyyy")).out == ""
+
+
+async def test_a_key_is_checked_from_standard_input(cli: Cli, redis_url: str, queue: str, tmp_path: Path) -> None:
+    secret = (await cli.done("keys", "create", "ci", "--scope", "jobs:read", "--json")).json["secret"]
+    root = str(Path(__file__).parents[2])
+    for given, code, said in [(secret, 0, "(ci): jobs:read"), (secret[:-1], 1, "mistyped")]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "runner", "keys", "check"),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd=tmp_path,
+            env=environment(RUNNER_REDIS_URL=redis_url, RUNNER_APP="shop:jobs", PYTHONPATH=root),
+        )
+        out, err = await process.communicate(given.encode() + b"\n")
+        assert (process.returncode, said in (out + err).decode(), secret in (out + err).decode()) == (code, True, False)
+
+
+async def test_a_job_of_a_tenant_is_named_with_the_tenant(cli: Cli, jobs: Runner) -> None:
+    seven = CallersClient(jobs.client, Principal("seven", frozenset(Scope), tenant="t7"))
+    await seven.submit("charge", {"order": "o", "tenant": "t7"}, JobOptions(id="o-17", delay=60))
+
+    assert (await cli.done("status", "t7/o-17", "--json")).json["state"] == "scheduled"
+    assert (await cli("status", "o-17")).code == 3
+    assert "o-17" in (await cli.done("explain", "t7/o-17")).out
+    assert (await cli.done("cancel", "t7/o-17", "--json")).json["state"] == "cancelled"
+    assert (await cli("cancel", "t 7/o-17")).code == 2

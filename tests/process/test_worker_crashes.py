@@ -9,8 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from runner.connection.client import command
-from runner.jobs import JobError
-from runner.store.keys import Keys
+from runner.jobs import JobError, Priority
+from runner.store.keys import GROUP, Keys
 from tests import invariants
 from tests.eventually import eventually
 from tests.process.apps import DEATHS, FAST, METERED, App
@@ -41,6 +41,36 @@ async def test_jobs_of_a_killed_worker_run_again_on_another(app: App, redis: Red
         assert (status.state, status.attempt, status.crashes, status.failures) == ("succeeded", 1 + hit, hit, 0)
     await eventually(lambda: clean(app, redis, queue, ids))
     assert len(await worker_ids(redis, queue)) == 1
+
+
+@pytest.mark.fault("X06", bound_s=RECOVERY_S + 3.0)
+async def test_jobs_whose_entries_and_worker_are_lost_run_again_once(
+    app: App, redis: Redis, queue: str, crew: Crew, recovery: Recovery
+) -> None:
+    first, second = await crew.start(), await crew.start()
+    ids = await app.submit(app.nap, range(10), 2.5)
+    await eventually(lambda: app.runs().total() == 10)
+    names = await worker_ids(redis, queue)
+    records = await invariants.records_of(redis, queue, ids)
+    held = [job_id for job_id, record in records.items() if record.worker == names[first.pid]]
+    assert held
+    for job_id in ids:  # those of the worker that lives too: it knows what it runs
+        entry = await redis.hget(Keys(queue).job(job_id), "entry") or b""
+        await redis.xack(Keys(queue).stream(Priority.normal), GROUP, entry)
+        await redis.xdel(Keys(queue).stream(Priority.normal), entry)
+
+    await first.kill()
+    recovery.begins()
+    await eventually(lambda: all(app.runs()[job_id] == 2 for job_id in held))
+    recovery.ends()
+
+    await final(redis, queue, ids)
+    for job_id in ids:
+        status, hit = await app.runner.client.status(job_id), int(job_id in held)
+        assert (status.state, status.attempt, status.crashes) == ("succeeded", 1 + hit, hit)
+    assert app.runs() == {job_id: 1 + (job_id in held) for job_id in ids}
+    assert second in crew.alive
+    await eventually(lambda: clean(app, redis, queue, ids))
 
 
 @pytest.mark.every_server

@@ -1,5 +1,6 @@
 """A worker process for tests: `python -m tests.process.worker_main URL QUEUE FOLDER SETTINGS`, with SETTINGS as JSON.
 
+It runs `App`, or `WideApp` if that is the setting "app".
 Says `working` once it works and `stopped` once it has left. SIGTERM drains. It dies with the process that started it.
 """
 
@@ -15,12 +16,16 @@ from pathlib import Path
 import uvloop
 
 from runner import Worker
+from runner.worker import run_to_end
 from tests.process.apps import App
+from tests.process.wide_app import WideApp
 
 
 async def main() -> None:
-    url, queue, folder, settings = sys.argv[1:]
-    worker = Worker(App(url, queue, Path(folder), **json.loads(settings)).runner)
+    url, queue, folder, text = sys.argv[1:]
+    settings = json.loads(text)
+    kind = {"App": App, "WideApp": WideApp}[settings.pop("app", "App")]
+    worker = Worker(kind(url, queue, Path(folder), **settings).runner)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(tell(worker))
@@ -43,7 +48,7 @@ def end_with_parent() -> None:
 def start() -> None:
     logging.basicConfig(level=logging.INFO, format="%(relativeCreated)d %(levelname)s %(message)s")
     threading.Thread(target=end_with_parent, daemon=True).start()
-    uvloop.run(main())
+    run_to_end(main(), uvloop.new_event_loop)
 
 
 if __name__ == "__main__":

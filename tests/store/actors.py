@@ -5,28 +5,30 @@ from hypothesis.stateful import precondition, rule
 
 from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome, Priority
-from runner.limits import Need, SlidingWindow
+from runner.limits import Need, SlidingWindow, encode_needs
 from runner.store.claims import ClaimRequest
-from tests.store.builders import KEPT_MS, job, read
+from tests.store.builders import KEPT_MS, PLAIN_ENDINGS, job, read
 from tests.store.inside import states
-from tests.store.world import LIMITS, NEEDS, WORKERS, S, World
+from tests.store.world import LIMITS, SHARES, WORKERS, S, Ticket, World, needs
 
 
 class Producers(World):
     @rule(
-        choice=st.sampled_from(NEEDS),
+        choice=needs(),
         count=st.integers(1, 5),
         priority=st.sampled_from(Priority),
-        share=st.sampled_from(["", "", "s", "t"]),
+        share=st.sampled_from(SHARES),
     )
     def submit(self, choice: list[Need], count: int, priority: Priority, share: str) -> None:
         names = [f"j{len(self.needs) + number}" for number in range(count)]
+        if share == "new":
+            share = f"{9_999 - len(self.needs)}"
         batch = [job(name, needs=choice, priority=priority, share=share, weight=3 if share == "t" else 1) for name in names]
         self.needs.update(dict.fromkeys(names, choice))
         self.run(self.store.submit(batch))
         assert set(self.run(self.store.submit(batch))) == {"existing"}
 
-    @rule(choice=st.sampled_from(NEEDS), max_wait=st.sampled_from([0.5, 3.0]))
+    @rule(choice=needs(), max_wait=st.sampled_from([0.5, 3.0]))
     def submit_impatient(self, choice: list[Need], max_wait: float) -> None:
         name = f"j{len(self.needs)}"
         self.needs[name] = choice
@@ -43,6 +45,49 @@ class Producers(World):
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         self.run(self.store.retry(data.draw(st.sampled_from(sorted(self.needs)))))
+
+
+class Takers(World):
+    @rule(
+        choice=needs(),
+        wait=st.sampled_from([0.0, 0.0, 0.7, 4.0, 60.0]),
+        lapse=st.sampled_from([1.0, 20.0]),
+    )
+    def take(self, choice: list[Need], wait: float, lapse: float) -> None:
+        name, ticket = f"take:{len(self.asked)}", Ticket(choice, round(lapse * S))
+        self.asked.append(name)
+        limits, line = encode_needs(choice, "", 1, Priority.normal)
+        taking = self.store.take(name, limits, line, lapse_us=ticket.lapse_us, wait_us=round(wait * S))
+        state = self.run(taking).state
+        if state == "taken":
+            self.note_ticket(name, ticket)
+        elif state == "waiting":
+            self.tickets[name] = ticket
+        assert state in {"taken", "waiting" if wait else "refused"}
+
+    @precondition(lambda self: self.tickets)
+    @rule(data=st.data())
+    def leave_line(self, data: st.DataObject) -> None:
+        """A taker goes away."""
+        name = data.draw(st.sampled_from(sorted(self.tickets)))
+        assert self.run(self.store.cancel(name)) == "cancelled"
+        del self.tickets[name]
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), give_back=st.booleans())
+    def hold(self, data: st.DataObject, give_back: bool) -> None:
+        """A sign of life, or the end of what was done with a slot."""
+        name = data.draw(st.sampled_from(sorted(self.held)))
+        limits, _ = encode_needs(self.held[name].needs)
+        slots = self.books.slots_of(name)
+        held = self.run(self.store.hold(name, limits, 0 if give_back else self.held[name].lapse_us))
+        if give_back:
+            del self.held[name]
+        else:
+            assert held == sum(one.holds for one in slots)
+        for one in slots:
+            one.runs = one.runs and not give_back
+            one.lapses_us = self.clock.now_us + self.held[name].lapse_us if not give_back else one.lapses_us
 
 
 class Workers(World):
@@ -69,7 +114,10 @@ class Workers(World):
 
     @precondition(lambda self: any(self.in_hand.values()))
     @rule(
-        data=st.data(), ending=st.sampled_from([*[Ending.succeeded] * 3, *Ending]), used=st.none() | st.integers(0, 3), serve=st.booleans()
+        data=st.data(),
+        ending=st.sampled_from([*[Ending.succeeded] * 3, *PLAIN_ENDINGS]),
+        used=st.none() | st.integers(0, 3),
+        serve=st.booleans(),
     )
     def finish(self, data: st.DataObject, ending: Ending, used: int | None, serve: bool) -> None:
         if self.calm and ending is Ending.throttled:
@@ -78,14 +126,16 @@ class Workers(World):
             self.serve_all_that_can_be()
         worker = data.draw(st.sampled_from([worker for worker in WORKERS if self.in_hand[worker]]))
         one = self.in_hand[worker].pop(data.draw(st.sampled_from(sorted(self.in_hand[worker]))))
-        settled = {} if used is None else {need.bucket: used for need in self.needs[one.id] if need.bucket[0] != "c"}
+        settled = {} if used is None else {need.bucket: used for need in self.needs[one.id] if need.bucket not in {"c", "x"}}
         bucket = data.draw(st.sampled_from(self.needs[one.id])).bucket
         text = ";".join(f"{name}={tokens}" for name, tokens in settled.items())
         outcomes = [Outcome(one, ending, b"{}", 700_000, KEPT_MS, text, bucket if ending is Ending.throttled else "")]
         self.note_ended(one, settled)
-        if ending is Ending.throttled:
-            self.books.freeze(bucket, self.clock.now_us + 700_000)
-        assert set(self.run(self.store.finish(worker, outcomes))) <= {"accepted"}
+        answers = self.run(self.store.finish(worker, outcomes))
+        assert set(answers) <= {"accepted"}
+        for freeze in answers.throttled:
+            assert freeze.wait_us >= 1_000_000
+            self.books.freeze(bucket, self.clock.now_us + freeze.wait_us)
         self.last_outcomes = worker, outcomes
         if serve and not self.lost:
             self.serve_all_that_can_be()
@@ -131,8 +181,8 @@ class Workers(World):
             started = self.run(self.store.claim("w", ClaimRequest(50, read_more=True, alone=True))).jobs
             self.note_started("w", started)
             still = 0 if started or self.run(self.store.refill())[0] else still + 1
-        if self.run(command(self.store.redis, "EXISTS", self.store.keys.holds)):
-            return  # some line keeps a place of a bucket while it waits at another, and may do so
+        if self.run(command(self.store.redis, "EXISTS", self.store.keys.records)):
+            return  # a line of several limits may have tokens kept for it that it lacks elsewhere
         waiting = [
             name for name, state in zip(self.needs, self.run(states(self.store, list(self.needs))), strict=True) if state == "waiting"
         ]
@@ -148,7 +198,7 @@ class Workers(World):
 
 class Operators(World):
     @precondition(lambda self: not self.calm)
-    @rule(name=st.sampled_from(sorted(LIMITS)), choice=st.integers(0, 2), seconds=st.sampled_from([0, 0, 2]))
+    @rule(name=st.sampled_from(sorted(LIMITS)), choice=st.integers(0, 3), seconds=st.sampled_from([0, 0, 2]))
     def override(self, name: str, choice: int, seconds: int) -> None:
         policy = LIMITS[name][choice % len(LIMITS[name])]
         self.run(self.store.override(name, policy.to_json(), seconds * S, "test"))
@@ -167,7 +217,7 @@ class Operators(World):
         (self.books.paused.add if on else self.books.paused.discard)(name)
 
     @precondition(lambda self: not self.calm)
-    @rule(bucket=st.sampled_from(["b", "w", "c", "q", "k", "k/m"]), seconds=st.sampled_from([0, 1, 3]))
+    @rule(bucket=st.sampled_from(["b", "w", "c", "q", "x", "k", "k/m"]), seconds=st.sampled_from([0, 1, 3]))
     def freeze(self, bucket: str, seconds: int) -> None:
         left_us = self.run(self.store.freeze(bucket, seconds * S, "test"))
         if seconds:
@@ -188,8 +238,7 @@ class Time(World):
         self._move(max(next_us, 0))
 
     def _move(self, move_us: int) -> None:
-        self.clock.now_us += move_us
-        self.books.move_to(self.clock.now_us)
+        self.move_clock(move_us)
         self.run(self.store.promote())
         self.run(self.store.expire())
         self.run(self.store.refill())

@@ -14,10 +14,11 @@ from runner.jobs.job import Ending, Outcome, Priority, StartedJob
 from runner.jobs.submission import Submission
 from runner.limits import Limit, Need, TokenBucket, encode_needs
 from runner.settings import Settings
+from runner.store.claimed import HeldEntry, held_entries
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
-from runner.store.replies import HeldEntry, held_entries
+from runner.store.portions import portions
 from tests.leftovers import immortal_keys, keys_of
 from tests.topologies import queue_name
 
@@ -76,7 +77,7 @@ def job(
 ) -> Submission:
     """A submission; `needs` are bucket names, or (bucket name, cost); of a `Concurrency` limit `slot(name)`."""
     wanted = [Need(need, 1) if isinstance(need, str) else Need(*need) for need in needs]
-    limits, line = encode_needs(wanted, share, weight)
+    limits, line = encode_needs(wanted, share, weight, priority)
     name = f"j{next(_numbers)}" if job_id is None else job_id
     delay_us, max_wait_us = round(delay * MICROSECONDS), round(max_wait * MICROSECONDS)
     return Submission(name, args, task, limits, line, int(priority), delay_us, max_wait_us, on_expiry)
@@ -99,8 +100,7 @@ def interval(name: str = "x", capacity: int = 1, refill: int = 1, every: float =
 
 async def publish(store: JobStore, *limits: Limit) -> int:
     """Put limits into the catalog; how many changed."""
-    _, changed = await store.publish({}, limits)
-    return len(changed)
+    return len((await store.publish({}, limits)).changed)
 
 
 async def enlist(store: JobStore, *workers: str) -> None:
@@ -137,16 +137,26 @@ def succeeded(started: StartedJob, payload: bytes = b"1", ttl_ms: int = 60_000) 
 
 async def finish_all(store: JobStore, started: Sequence[StartedJob], worker: str = "w") -> None:
     """End these attempts well; every outcome must be accepted."""
-    for at in range(0, len(started), 500):
-        answers = await store.finish(worker, [succeeded(one) for one in started[at : at + 500]])
-        assert set(answers) == {"accepted"}
+    for part in portions(started):
+        assert set(await store.finish(worker, [succeeded(one) for one in part])) == {"accepted"}
+
+
+PLAIN_ENDINGS = [ending for ending in Ending if ending is not Ending.amended]
+"""An amended job goes back with other needs, which its payload has to name."""
 
 
 async def end(
-    store: JobStore, started: StartedJob, ending: Ending = Ending.succeeded, *, delay: float = 0, settled: str = "", freeze: str = ""
+    store: JobStore,
+    started: StartedJob,
+    ending: Ending = Ending.succeeded,
+    *,
+    delay: float = 0,
+    settled: str = "",
+    freeze: str = "",
+    most: int = 0,
 ) -> str:
     """End one attempt of worker `w`: its answer."""
-    outcome = Outcome(started, ending, b"{}", round(delay * MICROSECONDS), 60_000, settled, freeze)
+    outcome = Outcome(started, ending, b"{}", round(delay * MICROSECONDS), 60_000, settled, freeze, most)
     return (await store.finish("w", [outcome]))[0]
 
 

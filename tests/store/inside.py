@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from runner.connection.client import command
 from runner.jobs.job import Priority
 from runner.limits import BucketState
+from runner.limits.naming import limit_name
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
+from tests.leftovers import HELD_BY_JOBS
 from tests.store.builders import START_US
 
 
@@ -43,6 +45,14 @@ async def spoken_for(store: JobStore, bucket: str) -> tuple[int, int]:
     """(reserved credits, released jobs) of a bucket: what is on the streams, on its way to a claim."""
     reserved, released = await command(store.redis, "HMGET", store.keys.bucket(bucket), "reserved", "released")
     return int(reserved or 0), int(released or 0)
+
+
+async def promised_of(store: JobStore, bucket: str) -> int:
+    """Tokens of a bucket that released jobs have still to take, or that lines have set aside."""
+    reserved, claims = await command(store.redis, "HMGET", store.keys.bucket(bucket), "reserved", "claims")
+    _, aside, until_us = [int(word) for word in (claims or b"0 0 0").split()]
+    now_us = store._now_us()
+    return int(reserved or 0) + (aside if until_us > now_us else 0)
 
 
 EXPIRE_TIME = """
@@ -107,43 +117,98 @@ async def nudged(store: JobStore) -> bool:
 
 
 async def scores(store: JobStore, key: str) -> dict[str, int]:
-    """A sorted set: members with their scores, in order, without the fractions a pass can have."""
+    """A sorted set: members with their scores, in order."""
     flat = await command(store.redis, "ZRANGE", key, 0, -1, "WITHSCORES")
     return {member.decode(): int(float(score)) for member, score in zip(flat[::2], flat[1::2], strict=True)}
 
 
+NEVER = 2**53 - 1
+"""The wake of a bucket that only an event can make serve."""
+
+
 async def wakes(store: JobStore) -> dict[str, int]:
-    """When each bucket with waiting lines can next serve, in µs from START_US."""
+    """When each bucket with waiting lines can next serve, in µs from START_US; NEVER - START_US if that takes an event."""
     return {name: score - START_US for name, score in (await scores(store, store.keys.wakes)).items()}
 
 
 async def inconsistencies(store: JobStore) -> list[str]:
-    """What is wrong with lines, buckets and wakes: a line that is not empty stands at exactly one bucket, and that has a wake.
+    """What is wrong with lines, buckets, claims and wakes, and with the number of those that wait.
 
-    And how many wait in lines is known.
+    A line with one bucket stands there, and that has a wake. One with several stands wherever it has not had its turn, or has a claim, which
+    is looked at again. A bucket waits for an event only if it lacks what an event brings, and its limit lists it if that has a key.
     """
     keys = store.keys
     found = []
-    standing: dict[str, list[str]] = {}
-    awake = await wakes(store)
+    standing: dict[str, set[str]] = {}
+    entered: dict[str, set[str]] = {}
+    awake = await scores(store, keys.wakes) | await scores(store, keys.wakes_before)
     every_key = await all_keys(store)
+    retimes = keys.retimes in every_key
+    listed = {bucket for key in every_key if key.startswith(keys.buckets_waiting("")) for bucket in await scores(store, key)}
+    waited_for = set()
     for key in every_key:
-        if key.startswith(keys.lines_waiting("")):
-            bucket = key.removeprefix(keys.lines_waiting(""))
-            if bucket not in awake:
-                found.append(f"bucket {bucket} has lines and no wake")
-            for line in await scores(store, key):
-                standing.setdefault(line, []).append(bucket)
+        for where, prefix in ((standing, keys.lines_waiting("")), (entered, keys.claims(""))):
+            if key.startswith(prefix):
+                bucket = key.removeprefix(prefix)
+                waited_for.add(bucket)
+                if where is standing and awake.get(bucket) == NEVER and not retimes and not await _waits_for_an_event(store, bucket):
+                    found.append(f"bucket {bucket} has lines and waits for no event")
+                for line in await scores(store, key):
+                    where.setdefault(line, set()).add(bucket)
+    found += [f"bucket {bucket} has lines or claims and no wake" for bucket in sorted(waited_for - awake.keys())]
+    keyed = {bucket for bucket in waited_for if "/" in bucket}
+    found += [f"bucket {bucket} is waited for and not listed by its limit" for bucket in sorted(keyed - listed)]
+    found += [f"bucket {bucket} is listed by its limit and not waited for" for bucket in sorted(listed - keyed)]
     lines = [key.removeprefix(keys.line("")) for key in every_key if key.startswith(keys.line(""))]
+    records = await command(store.redis, "HGETALL", keys.records)
+    texts = {line.decode(): text.decode() for line, text in zip(records[::2], records[1::2], strict=True)}
     for line in lines:
-        places = standing.pop(line, [])
-        if len(places) != 1 or places[0] not in line.partition("@")[0].split(";"):
-            found.append(f"line {line} stands at {places}")
+        buckets = line.partition("|")[2].partition("@")[0].split(";")
+        stands, claims = standing.pop(line, set()), entered.pop(line, set())
+        if len(buckets) == 1:
+            found += [f"line {line} stands at {sorted(stands)}"] * (stands != set(buckets))
+        else:
+            found += misplaced(line, buckets, texts.pop(line, ""), stands, claims, has_look=f"!{line}" in awake)
+    looks = {name[1:] for name in awake if name.startswith("!")}
+    found += [f"{line} is looked at, and has no record" for line in sorted(looks - {line.decode() for line in records[::2]})]
     waiting = sum([int(await command(store.redis, "ZCARD", keys.line(line))) for line in lines])
+    impatient = list(await scores(store, keys.expiring))
+    found += [
+        f"{name} is to expire and is {state}"
+        for name, state in zip(impatient, await states(store, impatient), strict=True)
+        if state not in {"queued", "waiting", "scheduled", "unknown"}
+    ]
     counted = int(await command(store.redis, "GET", keys.waiting) or 0)
     if counted != waiting:
         found.append(f"{waiting} wait in lines and {counted} are counted")
-    return found + [f"empty line {line} stands at {places}" for line, places in standing.items()]
+    left = {"stands": standing, "has claims": entered, "has records": texts}
+    return found + [f"empty line {line} {what} at {where}" for what, lost in left.items() for line, where in lost.items()]
+
+
+def misplaced(line: str, buckets: list[str], text: str, stands: set[str], claims: set[str], *, has_look: bool) -> list[str]:
+    """What is wrong with a line of several limits, by its record."""
+    number, _, _, _, *rest = [int(word) for word in text.split()] or [0] * 4
+    marks = dict(zip(buckets, rest[::4] or [2] * len(buckets), strict=True))
+    saved = dict(zip(buckets, rest[1::4] or [0] * len(buckets), strict=True))
+    found = []
+    if stands != {bucket for bucket in buckets if marks[bucket] & 2}:
+        found.append(f"line {line} stands at {sorted(stands)}, and its record says {text}")
+    if claims != {bucket for bucket in buckets if marks[bucket] & 12}:
+        found.append(f"line {line} has claims at {sorted(claims)}, and its record says {text}")
+    if not all(marks[bucket] & 3 or saved[bucket] for bucket in buckets):
+        found.append(f"line {line} waits nowhere for a turn that it needs: {text}")
+    if (number and not (has_look or claims)) or (not number and not (stands or has_look)):
+        found.append(f"line {line} is looked at by nobody: {text}")
+    return found
+
+
+async def _waits_for_an_event(store: JobStore, bucket: str) -> bool:
+    """Whether the limit is paused or unknown, or a job holds one of the slots."""
+    found = await store.limits(limit_name(bucket))
+    if not found or found[0].paused:
+        return True
+    holders = await scores(store, store.keys.holders(bucket))
+    return found[0].policy.gives_back and max(holders.values(), default=0) >= HELD_BY_JOBS
 
 
 async def commands(store: JobStore) -> int:

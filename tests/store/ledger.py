@@ -12,13 +12,20 @@ from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 
 @dataclass
 class Taken:
-    """One start as the world saw it: when, of which cost, what it was settled to, and whether it still runs."""
+    """One start as the world saw it: when, of which cost, what it was settled to, whether it still runs, and whether it holds a slot then."""
 
     at_us: int
     cost: int
     holder: str
     used: int | None = None
     runs: bool = True
+    slot: bool = False
+    lapses_us: int | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it holds a slot, which it has taken if the limit was one of slots at its start, whatever it is now."""
+        return self.runs and self.slot
 
     @property
     def counts(self) -> int:
@@ -44,7 +51,7 @@ class Ledger:
             case Concurrency() as policy:
                 # Those of former pages run on; a job may cost more than the capacity was lowered to, and then runs alone.
                 if page and page[-1].runs:
-                    others = sum(one.cost for one in self.taken if one.runs) - page[-1].cost
+                    others = sum(one.cost for one in self.taken if one.holds) - page[-1].cost
                     if others + min(page[-1].cost, policy.capacity) > policy.capacity:
                         yield f"{others} + {page[-1].cost} held of {policy}"
             case Quota() as policy:
@@ -97,6 +104,10 @@ class Books:
     def of(self, bucket: str) -> Ledger:
         return self._ledgers.setdefault(bucket, Ledger(self.in_force[bucket.partition("/")[0]]))
 
+    def slots_of(self, holder: str) -> list[Taken]:
+        """What lapses of what this ticket took."""
+        return [one for ledger in self.ledgers for one in ledger.taken if one.holder == holder and one.slot]
+
     def override(self, name: str, policy: Limit, until_us: int | None) -> None:
         """None is until it is restored."""
         self._change(name, policy)
@@ -118,7 +129,10 @@ class Books:
         self.frozen_until_us[bucket] = 0
 
     def move_to(self, now_us: int) -> None:
-        """Overrides end by themselves."""
+        """Slots lapse, and overrides end by themselves."""
+        for ledger in self._ledgers.values():
+            for one in ledger.taken:
+                one.runs = one.runs and (one.lapses_us is None or one.lapses_us > now_us)
         for name, until_us in sorted(self._overridden_until_us.items(), key=lambda row: row[1]):
             if until_us <= now_us:
                 self.restore(name)

@@ -191,7 +191,7 @@ async def test_a_waiting_job_is_found_whatever_its_priority(store: JobStore) -> 
 
 async def test_every_end_by_cancelling_is_announced_and_in_the_history(store: JobStore) -> None:
     await store.submit([job("a")])
-    await store.get(["a"], watch=True)
+    await store.watch(["a"])
     async with store.redis.pubsub() as channel:
         await channel.subscribe(store.keys.finished)
         assert (await channel.get_message(timeout=1) or {})["type"] == "subscribe"

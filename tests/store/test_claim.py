@@ -5,12 +5,13 @@ import pytest
 from runner.connection.client import command
 from runner.errors import LeaseLost
 from runner.jobs.job import Priority
-from runner.limits import BucketState, Limit
+from runner.limits import BucketState, Concurrency, Limit
+from runner.store.claimed import Claimed
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
-from runner.store.replies import Claimed
-from tests.store.builders import START_US, Clock, claim, enlist, finish_all, ids, interval, job, jobs, make_store, publish, read
+from runner.store.portions import MOST_PER_CALL
+from tests.store.builders import START_US, Clock, claim, enlist, finish_all, ids, interval, job, jobs, make_store, publish, read, slot
 from tests.store.inside import bucket_state, line_ids, pending_count, spoken_for, states, stream_ids
 
 
@@ -158,7 +159,7 @@ async def test_garbage_takes_no_slot(store: JobStore) -> None:
     assert ids(await claim(store, free=1)) == ["real"]
 
 
-async def test_ten_thousand_cancelled_jobs_are_dropped_in_one_claim(store: JobStore) -> None:
+async def test_thousands_of_cancelled_jobs_are_dropped_in_several_claims(store: JobStore) -> None:
     await store.submit(jobs(10_000))
     for at in range(0, 10_000, 500):
         async with store.redis.pipeline(transaction=False) as pipeline:
@@ -168,7 +169,11 @@ async def test_ten_thousand_cancelled_jobs_are_dropped_in_one_claim(store: JobSt
             await pipeline.execute()
     await store.submit([job("real", priority=Priority.low)])
 
-    assert ids(await claim(store, free=20_000)) == ["real"]
+    calls = 0
+    while not (started := await claim(store, free=20_000)):
+        calls += 1
+        assert calls <= 10_000 / MOST_PER_CALL + 1
+    assert ids(started) == ["real"]
     assert await stream_ids(store) == ["real"]
 
 
@@ -242,7 +247,7 @@ async def test_a_job_whose_token_is_gone_after_all_goes_back_to_the_head_of_its_
 
     assert ids(await claim(store)) == ["j0"]
 
-    assert await line_ids(store, "x") == ["j1", "j2", "j3"]
+    assert await line_ids(store, "1|x") == ["j1", "j2", "j3"]
     assert await stream_ids(store) == ["j0"]
     clock.advance(60)
     assert ids(await claim(store)) == ["j1"]
@@ -295,3 +300,19 @@ async def test_starts_are_logged_when_asked_for(redis_url: str, queue: str, cloc
     await command(store.redis, "DEL", store.keys.starts)
     await store.close()
     assert [(start.job, start.attempt, start.at_us) for start in starts] == [("a", 1, START_US), ("b", 1, START_US)]
+
+
+async def test_a_job_whose_start_fails_is_a_dead_letter_and_the_others_start(store: JobStore) -> None:
+    """The slots of its limit are of another type, which only its start meets."""
+    await publish(store, Concurrency("c", 3))
+    await store.submit([job("a"), job("bad", needs=[slot("c")]), job("b")])
+    await command(store.redis, "SET", store.keys.holders("c"), "text")
+
+    assert ids(await claim(store)) == ["a", "b"]
+
+    (status,) = await store.get(["bad"])
+    assert status is not None
+    assert (status.state, status.error and status.error.type) == ("failed", "damaged")
+    assert status.error is not None
+    assert "WRONGTYPE" in status.error.message
+    await command(store.redis, "DEL", store.keys.holders("c"))

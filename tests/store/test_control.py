@@ -135,8 +135,8 @@ async def test_an_override_keeps_what_was_spent_and_so_does_its_end(store: JobSt
 async def test_a_bucket_made_slower_is_not_forgotten_as_full_by_its_old_pace(store: JobStore) -> None:
     await publish(store, TokenBucket("x", rate="10/s", burst=100))
     await store.submit(jobs(100, needs=["x"]))
-    for _ in range(2):
-        await finish_all(store, await claim(store, free=64))
+    while started := await claim(store, free=64):
+        await finish_all(store, started)
     assert 10_000 < (await forgotten_at(store, store.keys.bucket("x")) or 0) <= 20_000
 
     await override(store, TokenBucket("x", rate="1/min", burst=100))
@@ -206,29 +206,29 @@ async def test_a_paused_limit_can_be_overridden_and_stays_paused(store: JobStore
 
 async def test_of_two_declarations_that_differ_the_higher_revision_wins_whoever_starts_last(store: JobStore, clock: Clock) -> None:
     old, new = interval("x", capacity=2), interval("x", capacity=7).revised(1)
-    old_since, _ = await store.publish({}, [old])
+    old_since = (await store.publish({}, [old])).since_us
     clock.advance(1)
-    new_since, changed = await store.publish({}, [new])
+    new_since, changed, _ = await store.publish({}, [new])
     assert changed == ["x"]
     clock.advance(1)
 
-    assert await store.publish({}, [old], old_since) == (old_since, [])
-    assert (await store.publish({}, [old]))[1] == []  # an old process that starts again
-    assert (await store.publish({}, [new], new_since))[1] == []
+    assert await store.publish({}, [old], old_since) == (old_since, [], [("limit", "x", "revision")])
+    assert (await store.publish({}, [old])).changed == []  # an old process that starts again
+    assert (await store.publish({}, [new], new_since)).changed == []
 
     assert await in_force(store) == 7
 
 
 async def test_of_equal_revisions_the_process_that_started_last_wins_and_they_do_not_flap(store: JobStore, clock: Clock) -> None:
     old, new = interval("x", capacity=2), interval("x", capacity=7)
-    old_since, _ = await store.publish({}, [old])
+    old_since = (await store.publish({}, [old])).since_us
     clock.advance(1)
-    new_since, _ = await store.publish({}, [new])
+    new_since = (await store.publish({}, [new])).since_us
     seen = set[tuple[str, int]]()
     for _ in range(5):
         clock.advance(3)
         for limit, since in ((old, old_since), (new, new_since)):
-            assert (await store.publish({}, [limit], since))[1] == []
+            assert (await store.publish({}, [limit], since)).changed == []
             seen |= (await versions(store)).items()
 
     assert seen == {("x", 2)}

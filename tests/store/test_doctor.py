@@ -1,6 +1,7 @@
 """What is checked before the first job: each thing that is wrong is named in a line with its remedy, and nothing is left behind."""
 
 import asyncio
+import os
 import re
 import sys
 from asyncio.subprocess import PIPE
@@ -71,7 +72,7 @@ async def test_a_good_server_is_found_well_and_left_as_it_was(server: Server) ->
     found = await findings(server.url)
 
     assert {level for level, _ in found.values()} == {Level.ok}
-    assert list(found) == ["version", "role", "memory", "durability", "clock", "access"]
+    assert list(found) == ["version", "role", "memory", "durability", "clock", "access", "format"]
     assert server.ask("DBSIZE") == 0
 
 
@@ -119,7 +120,10 @@ async def test_who_is_refused_is_told_so_and_not_that_redis_is_away(server: Serv
                 with pytest.raises(error, match=f"^{said}$"):
                     await asking
         answer = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "runner", "status", "any", "--queue", QUEUE, "--redis-url", url, stdout=PIPE, stderr=PIPE
+            *(sys.executable, "-m", "runner", "status", "any", "--queue", QUEUE),
+            env=os.environ | {"RUNNER_REDIS_URL": url},
+            stdout=PIPE,
+            stderr=PIPE,
         )
         out, err = await answer.communicate()
         assert (answer.returncode, out) == (2, b"")

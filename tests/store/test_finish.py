@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from redis.exceptions import ResponseError
 
 from runner.connection.client import command
 from runner.jobs.job import Ending, JobError, Outcome, Priority, StartedJob
 from runner.limits import Concurrency, Need
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
+from runner.store.portions import MOST_PER_CALL
 from tests.store.builders import START_US, Clock, claim, enlist, ids, interval, job, jobs, make_store, publish, slot, succeeded
 from tests.store.inside import bucket_state, nudged, pending_count, scores, spoken_for, states, stream_ids
 
@@ -215,17 +217,19 @@ async def test_outcomes_of_many_priorities_and_endings_go_in_one_call(store: Job
     assert await stream_ids(store) == []
 
 
-async def test_five_hundred_outcomes_go_in_one_call(store: JobStore) -> None:
-    await store.submit(jobs(500))
-    started = await claim(store, free=500)
+async def test_a_call_records_so_many_outcomes_and_refuses_more(store: JobStore) -> None:
+    await store.submit(jobs(MOST_PER_CALL + 1))
+    started = await claim(store, free=MOST_PER_CALL) + await claim(store, free=1)
 
-    assert await store.finish("w", [succeeded(one) for one in started]) == ["accepted"] * 500
+    with pytest.raises(ResponseError, match=f"at most {MOST_PER_CALL} entries, and this one has {MOST_PER_CALL + 1}"):
+        await store.finish("w", [succeeded(one) for one in started])
+    assert await store.finish("w", [succeeded(one) for one in started[:-1]]) == ["accepted"] * MOST_PER_CALL
 
 
 async def test_the_end_of_a_watched_job_is_announced_once(store: JobStore) -> None:
     await store.submit([job("watched"), job("ignored")])
     started = await claim(store)
-    await store.get(["watched"], watch=True)
+    await store.watch(["watched"])
 
     async with store.redis.pubsub() as channel:
         await channel.subscribe(store.keys.finished)
@@ -239,7 +243,8 @@ async def test_the_end_of_a_watched_job_is_announced_once(store: JobStore) -> No
 async def test_each_end_is_one_entry_of_the_history_and_the_history_is_kept_short(redis_url: str, queue: str, clock: Clock) -> None:
     store = make_store(redis_url, queue, clock, history_length=10)
     await store.submit(jobs(500))
-    await store.finish("w", [succeeded(one) for one in await claim(store, free=500)])
+    for _ in range(500 // 100):
+        await store.finish("w", [succeeded(one) for one in await claim(store, free=100)])
 
     rows = await command(store.redis, "XRANGE", store.keys.history, "-", "+")
     await store.close()

@@ -2,9 +2,12 @@
 
 import pytest
 
-from runner.jobs.job import Ending, StartedJob
+from runner.jobs.job import Ending, JobError, Outcome, StartedJob
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
+from runner.store.finding import Level
+from runner.store.job_findings import throttled_often
 from runner.store.job_store import JobStore
+from runner.store.replies import Throttled
 from tests.store.builders import Clock, claim, end, finish_all, ids, interval, job, jobs, publish
 from tests.store.inside import bucket_state, field, forgotten_at, states
 
@@ -17,8 +20,13 @@ LIMITS = [
 KINDS: list[Limit] = [*LIMITS, Concurrency("x", 6), Quota("x", 6, per="day")]
 
 
-async def throttle(store: JobStore, one: StartedJob, seconds: float, bucket: str = "x") -> None:
-    assert await end(store, one, Ending.throttled, delay=seconds, freeze=bucket) == "accepted"
+async def throttle(store: JobStore, one: StartedJob, seconds: float, bucket: str = "x", *, most: int = 0) -> Throttled:
+    """The provider of a job said wait: what came of it."""
+    payload = b'{"type":"Throttled","message":"wait"}'
+    answers = await store.finish("w", [Outcome(one, Ending.throttled, payload, round(seconds * S), 60_000, "", bucket, most)])
+    assert answers == ["accepted"]
+    (freeze,) = answers.throttled
+    return freeze
 
 
 async def serve_for(store: JobStore, clock: Clock, seconds: float) -> list[int]:
@@ -266,3 +274,84 @@ async def test_a_freeze_leaves_no_more_than_it_says(store: JobStore, clock: Cloc
     await throttle(store, one, 10)
 
     assert await field(store, "x", "deficit") == 6  # a debt is no smaller for a freeze
+
+
+@pytest.mark.parametrize("said_s", [0, 0.5, 5])
+async def test_a_job_that_is_throttled_again_and_again_freezes_for_a_second_and_then_twice_as_long_each_time(
+    store: JobStore, clock: Clock, said_s: float
+) -> None:
+    await publish(store, TokenBucket("x", rate="10/s", burst=5))
+    await store.submit(jobs(1, needs=["x"]))
+
+    for times, floor_s in enumerate([1, 2, 4, 8, 16, 32, 60, 60], 1):
+        (one,) = await claim(store)
+        wait_s = max(floor_s, said_s)
+        assert await throttle(store, one, said_s) == Throttled("j0", "x", round(wait_s * S), times, was_frozen=False)
+        clock.advance_us(round(wait_s * S) - 1)
+        assert await claim(store) == []
+        clock.advance_us(1)
+
+
+async def test_no_freeze_is_longer_than_the_setting_and_only_the_first_word_begins_it(store: JobStore) -> None:
+    await publish(store, TokenBucket("x", rate="10/s", burst=5))
+    await store.submit(jobs(3, needs=["x"]))
+    one, other, third = await claim(store)
+
+    assert await throttle(store, one, 1e9) == Throttled("j0", "x", 3_600 * S, 1, was_frozen=False)
+    assert await throttle(store, other, 1) == Throttled("j1", "x", 1 * S, 1, was_frozen=True)
+    await store.freeze("x", 0, "")
+    assert (await throttle(store, third, 1)).was_frozen is False
+
+
+async def test_a_job_that_is_throttled_more_often_than_its_task_allows_is_a_dead_letter_with_the_last_word(
+    store: JobStore, clock: Clock
+) -> None:
+    await publish(store, TokenBucket("x", rate="10/s", burst=5))
+    await store.submit(jobs(1, needs=["x"]))
+
+    for _ in range(3):
+        one, *_ = await claim(store)
+        await throttle(store, one, 100, most=2)
+        clock.advance(100)
+
+    (status,) = await store.get(["j0"])
+    assert status is not None
+    assert (status.state, status.throttled, status.failures, status.error) == ("failed", 3, 0, JobError("Throttled", "wait"))
+    assert await end(store, one, Ending.throttled, delay=100, freeze="x", most=2) == "repeated"
+    assert await store.retry("j0") == "queued"
+    (status,) = await store.get(["j0"])
+    assert status is not None
+    assert status.throttled == 0
+
+
+async def test_a_cancelled_job_is_cancelled_however_often_it_was_throttled(store: JobStore) -> None:
+    await publish(store, TokenBucket("x", rate="10/s", burst=5))
+    await store.submit(jobs(1, needs=["x"]))
+    (one,) = await claim(store)
+    await store.cancel("j0")
+    await store.redis.hset(store.keys.job("j0"), "throttled", 9)
+
+    await throttle(store, one, 100, most=2)
+
+    assert await states(store, ["j0"]) == ["cancelled"]
+
+
+async def test_doctor_names_the_jobs_that_are_throttled_for_ever(store: JobStore, clock: Clock) -> None:
+    await publish(store, TokenBucket("x", rate="10/s", burst=5))
+    await store.submit(jobs(2, needs=["x"]))
+    assert (await throttled_often(store)).level is Level.ok
+    for name, before in (("j0", 99), ("j1", 311)):
+        await store.redis.hset(store.keys.job(name), "throttled", before)
+    one, other = await claim(store)
+    await throttle(store, one, 1)
+    await throttle(store, other, 1)
+
+    finding = await throttled_often(store)
+    assert finding.level is Level.warning
+    assert finding.text == "the provider said wait to job j1 (work) 312 times: cancel it, or bound it with max_throttled or max_wait"
+    clock.advance(60)
+    await throttle(store, (await claim(store))[0], 1)
+    assert "j1 (work) 312 times, job j0 (work) 101 times" in (await throttled_often(store)).text
+    await store.cancel("j0")
+    await store.cancel("j1")
+    assert (await throttled_often(store)).level is Level.ok

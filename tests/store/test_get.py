@@ -3,9 +3,10 @@
 import pytest
 
 from runner.connection.client import command
-from runner.jobs.job import State
+from runner.jobs.job import Ending, JobStatus, Outcome, State
 from runner.limits import TokenBucket
 from runner.store.job_store import JobStore
+from runner.store.statuses import Depth, Heavy, StoredResult
 from tests.store.builders import START_US, Clock, claim, fail_all, finish_all, interval, job, jobs, publish
 from tests.store.inside import all_keys
 
@@ -20,9 +21,91 @@ async def place(store: JobStore, job_id: str) -> tuple[State, str | None, str | 
 async def test_an_unknown_job_is_none_and_watching_it_makes_nothing(store: JobStore) -> None:
     await store.submit([job("a")])
 
-    assert [status and status.id for status in await store.get(["x", "a", "y"], watch=True)] == [None, "a", None]
+    assert [isinstance(status, JobStatus) and status.id for status in await store.watch(["x", "a", "y"])] == [False, "a", False]
     assert store.keys.job("x") not in await all_keys(store)
     assert await store.get([]) == []
+
+
+async def test_each_depth_tells_more(store: JobStore) -> None:
+    await store.submit([job("good", args=b'{"n": 1}'), job("bad", args=b'{"n": 2}'), job("waits", args=b'{"n": 3}', needs=["x"])])
+    good, bad = await claim(store)
+    await finish_all(store, [good])
+    await fail_all(store, [bad])
+
+    told = {depth: await store.get(["good", "bad", "waits"], depth) for depth in Depth}
+
+    assert [[status.args for status in statuses if status] for statuses in told.values()] == [
+        [None] * 3,
+        *[[{"n": n} for n in (1, 2, 3)]] * 2,
+    ]
+    assert [[status.error is not None for status in statuses if status] for statuses in told.values()] == [
+        [False] * 3,
+        *[[False, True, False]] * 2,
+    ]
+    assert [statuses[0].result for statuses in told.values() if statuses[0]] == [None, None, 1]
+    assert {statuses[2].position for statuses in told.values() if statuses[2]} == {1}
+
+
+async def test_watching_tells_the_state_of_what_goes_on_and_all_of_what_has_ended(store: JobStore) -> None:
+    await store.submit(jobs(2))
+    (first, _) = await claim(store)
+    await finish_all(store, [first])
+
+    ended, going = await store.watch(["j0", "j1"])
+
+    assert isinstance(ended, JobStatus)
+    assert isinstance(going, JobStatus)
+    assert (ended.state, ended.result) == ("succeeded", 1)
+    assert (going.state, going.args) == ("running", None)
+
+
+async def test_what_is_large_is_told_by_its_size_and_comes_when_it_is_asked_for_alone(store: JobStore) -> None:
+    large = [b'{"text": "' + b"x" * size + b'"}' for size in (100_000, 3_000_000, 3_000_000, 5_000_000)]
+    await store.submit([job(f"j{number}", args=args) for number, args in enumerate([b"{}", *large, b'{"n": 5}'])])
+    ids = [f"j{number}" for number in range(6)]
+
+    told = await store.get_light(ids)
+    found = await store.get([*ids, "j1", "nobody"])
+
+    assert [status.bytes if isinstance(status, Heavy) else status and status.args for status in told] == [{}, *map(len, large), {"n": 5}]
+    assert [status and len(str(status.args)) for status in found] == [2, *(len(args) for args in large), 8, len(large[0]), None]
+    assert len(str((await store.get_heavy("j4")).args)) == len(large[3])  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("most", [0, 999, 1_000, None])
+async def test_a_result_larger_than_is_taken_is_left_out_and_told_by_its_size(store: JobStore, most: int | None) -> None:
+    await store.submit([job("large", args=b'{"n": 1}')])
+    (one,) = await claim(store)
+    await store.finish("w", [Outcome(one, Ending.succeeded, b'"' + b"x" * 998 + b'"', ttl_ms=60_000)])
+
+    status = await store.get_heavy("large", most)
+
+    assert status is not None
+    assert (status.state, status.args) == ("succeeded", {"n": 1})
+    assert (status.result, status.result_bytes) == ("x" * 998 if most in (1_000, None) else None, 1_000)
+
+
+async def test_an_error_is_told_whatever_is_taken_of_a_result(store: JobStore) -> None:
+    await store.submit([job("bad")])
+    await fail_all(store, await claim(store))
+
+    status = await store.get_heavy("bad", 0)
+
+    assert status is not None
+    assert status.error is not None
+    assert status.result_bytes is None
+
+
+async def test_a_result_is_told_as_it_is_stored_with_its_end(store: JobStore) -> None:
+    await store.submit([job("a"), job("b"), job("c")])
+    one, two = (await claim(store))[:2]
+    await store.finish("w", [Outcome(one, Ending.succeeded, b'{"n":  1.0}', ttl_ms=60_000)])
+    await fail_all(store, [two])
+    await command(store.redis, "SET", store.keys.job("other"), "no hash")
+
+    assert await store.stored_result("a") == StoredResult(str(START_US).encode(), b'{"n":  1.0}')
+    assert [await store.stored_result(name) for name in ("b", "c", "nobody", "other")] == ["failed", "running", None, None]
+    await command(store.redis, "DEL", store.keys.job("other"))
 
 
 async def test_asking_changes_nothing(store: JobStore, clock: Clock) -> None:
@@ -40,6 +123,7 @@ async def test_asking_changes_nothing(store: JobStore, clock: Clock) -> None:
 
 async def test_a_job_on_the_stream_is_queued_and_one_in_line_is_waiting(store: JobStore) -> None:
     await publish(store, interval("x", every=10))
+    await store.enlist("w", "{}", ["t:work"])
     await store.submit(jobs(3, needs=["x"]))
 
     assert await place(store, "j0") == ("queued", None, None, None, None)
@@ -90,7 +174,7 @@ async def test_lines_that_share_a_bucket_are_counted_as_taking_turns(store: JobS
     await store.submit([*jobs(5, "a", needs=["x"]), *jobs(2, "b", needs=["x", "y"])])
 
     assert (await place(store, "a0"))[3] == 1
-    assert (await place(store, "b1"))[3] == 3
+    assert (await place(store, "b1"))[3] == 4
     assert (await place(store, "a4"))[3] == 7
 
 
@@ -136,9 +220,9 @@ async def test_watching_a_job_that_has_ended_leaves_it_as_it_is(store: JobStore)
     await finish_all(store, await claim(store))
     before = await command(store.redis, "HGETALL", store.keys.job("a"))
 
-    (status,) = await store.get(["a"], watch=True)
+    (status,) = await store.watch(["a"])
 
-    assert status is not None
+    assert isinstance(status, JobStatus)
     assert status.state.is_final
     assert await command(store.redis, "HGETALL", store.keys.job("a")) == before
 
@@ -199,3 +283,12 @@ async def test_only_so_many_buckets_of_a_keyed_limit_are_shown(store: JobStore) 
     (limit,) = await store.limits(most_buckets=3)
 
     assert len(limit.buckets) == 3
+
+
+async def test_the_bucket_that_is_asked_for_is_shown_however_many_wait(store: JobStore) -> None:
+    await publish(store, interval("t", every=10, key="{k}"))
+    await store.submit([job(needs=[f"t/{number // 2}"]) for number in range(20)])
+
+    shown = [[b.bucket for b in (await store.limits("t", most_buckets=3, bucket=f"t/{number}"))[0].buckets] for number in range(10)]
+
+    assert [names.count(f"t/{number}") for number, names in enumerate(shown)] == [1] * 10

@@ -1,6 +1,7 @@
 """heartbeat and lead: a lease is renewed until it is taken back; one worker leads until it resigns or is silent."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -12,6 +13,7 @@ from runner.store import WorkerStatus
 from runner.store.job_store import JobStore
 from runner.store.keys import Keys
 from runner.store.lease import LeaseStore
+from runner.store.portions import MOST_PER_CALL
 from tests.store.builders import START_US, Clock, claim, enlist, job, jobs, read
 from tests.store.inside import consumers, scores
 
@@ -19,7 +21,10 @@ from tests.store.inside import consumers, scores
 async def renew(store: JobStore, worker: str = "w") -> list[str]:
     """What the heartbeat thread sends, at the test's time: 'ok' or 'gone', then the jobs to stop."""
     lease_us = round(store.settings.lease_s * 1e6)
-    return [part.decode() for part in await store._run("heartbeat", worker=worker, lease_us=lease_us, enlist=0, details="", stuck=0)]
+    status, *answer = await store._run(
+        "heartbeat", worker=worker, lease_us=lease_us, enlist=0, details="", serves="", stuck=0, defects=0, cancelled_from=0
+    )
+    return [status.decode(), *(part.decode() for part in answer[1:])]
 
 
 async def test_an_enlisted_worker_holds_a_lease_and_is_shown(store: JobStore) -> None:
@@ -87,22 +92,65 @@ async def test_a_renewal_tells_which_running_jobs_to_stop_until_they_have_ended(
     assert await renew(store) == ["ok", "j2"]
 
 
-async def test_ten_thousand_jobs_can_be_stopped_at_once(store: JobStore) -> None:
+async def test_ten_thousand_jobs_are_stopped_in_calls_that_follow_each_other(redis_url: str, queue: str, store: JobStore) -> None:
+    lease = LeaseStore(redis_url, queue, Settings())
     await enlist(store, "w")
     await command(store.redis, "SADD", store.keys.cancels("w"), *(f"j{number}" for number in range(10_000)))
+    async with store.redis.pipeline(transaction=False) as pipeline:
+        for number in range(10_000):
+            pipeline.hset(store.keys.job(f"j{number}"), mapping={"state": "running", "worker": "w"})
+        await pipeline.execute()
 
-    assert len(await renew(store)) == 10_001
+    assert len(await renew(store)) < 1_000
+    assert sorted(await asyncio.to_thread(lease.renew, "w")) == sorted(f"j{number}" for number in range(10_000))
+    lease.close()
+
+
+async def test_a_request_to_stop_what_another_worker_runs_by_now_is_forgotten(store: JobStore, clock: Clock) -> None:
+    await store.submit(jobs(2))
+    await claim(store)
+    for name in ("j0", "j1"):
+        await store.cancel(name)
+    await command(store.redis, "HSET", store.keys.job("j0"), "worker", "other")
+
+    assert await renew(store) == ["ok", "j1"]
+    assert await command(store.redis, "SMEMBERS", store.keys.cancels("w")) in ([b"j1"], {b"j1"})
+
+
+async def test_thousands_of_attempts_that_should_have_stopped_are_told_once(
+    redis_url: str, queue: str, store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = LeaseStore(redis_url, queue, Settings())
+    await store.submit(jobs(2 * MOST_PER_CALL + 1))
+    started = [one for _ in range(4) for one in await claim(store, free=MOST_PER_CALL)]
+    told: list[int] = []
+    renew_once = lease._renew
+
+    def noting(worker: str, stuck: int, defects: int, stopping: Sequence[tuple[str, int]], cancelled_from: int) -> tuple[int, list[bytes]]:
+        told.append(len(stopping))
+        return renew_once(worker, stuck, defects, stopping, cancelled_from)
+
+    monkeypatch.setattr(lease, "_renew", noting)
+    for _ in range(2):
+        await asyncio.to_thread(lease.renew, "w", len(started), started)
+
+    for one in (started[0], started[-1]):
+        assert await command(store.redis, "HGET", store.keys.job(one.id), "stopping") == b"1"
+    assert told == [MOST_PER_CALL, MOST_PER_CALL, 1, 0]
+    lease.close()
 
 
 async def test_the_blocking_client_renews_and_learns_that_the_lease_is_gone(redis_url: str, queue: str, store: JobStore) -> None:
     lease = LeaseStore(redis_url, queue, Settings())
     with pytest.raises(LeaseLost, match="the lease of worker w has lapsed"):
         await asyncio.to_thread(lease.renew, "w")
-    await store.submit([job("a")])
+    await store.submit([job("a"), job("b")])
     await claim(store)
     await store.cancel("a")
 
     assert await asyncio.to_thread(lease.renew, "w") == ["a"]
+    assert await command(store.redis, "EXISTS", store.keys.inbox("w")) == 0  # it would only tell the same again
+    await store.cancel("b")
     await asyncio.to_thread(lease.wait_for_message, "w")  # returns at once: the cancellation is in the inbox
     lease.close()
 
@@ -118,7 +166,7 @@ async def test_the_record_of_a_worker_outlives_it_by_a_few_leases_only(store: Jo
 
 
 async def lead(store: JobStore, worker: str, term: int) -> tuple[int, str]:
-    term, leader, _ = await store.lead(worker, term)
+    term, leader, *_ = await store.lead(worker, term)
     return term, leader
 
 
@@ -202,4 +250,15 @@ async def test_terms_are_taken_from_the_sequence_of_jobs_without_disturbing_it(s
     await lead(store, "a", 0)
     await store.submit(jobs(2, "k", needs=["nobody-published-it"]))
 
-    assert list(await scores(store, store.keys.line("nobody-published-it"))) == ["j0", "j1", "k0", "k1"]
+    assert list(await scores(store, store.keys.line("1|nobody-published-it"))) == ["j0", "j1", "k0", "k1"]
+
+
+async def test_a_renewal_tells_how_many_defects_the_worker_has_met(redis_url: str, queue: str, store: JobStore) -> None:
+    await enlist(store, "w")
+    lease = LeaseStore(redis_url, queue, Settings())
+    assert [worker.defects for worker in await store.workers()] == [0]
+
+    await asyncio.to_thread(lease.renew, "w", 0, (), 3)
+
+    assert [worker.defects for worker in await store.workers()] == [3]
+    lease.close()

@@ -83,7 +83,7 @@ async def test_a_second_outcome_is_found(store: JobStore, redis: Redis, queue: s
         ("ZADD {p}line:x 1 j0", "line:x is not empty"),
         ("ZADD {p}lines:waiting:x 1 x", "lines:waiting:x is not empty"),
         ("ZADD {p}scheduled 1 j0", "scheduled is not empty"),
-        ("HSET {p}holds x y=1", "holds is not empty"),
+        ("HSET {p}records 1|x;y 1", "records is not empty"),
         ("HSET {p}bucket:x reserved 5 released 1", "bucket:x has 1 jobs with 5 credits reserved"),
         ("PERSIST {p}job:j0", "{p}job:j0 has no time to live"),
         ("PERSIST {p}worker:w", "{p}worker:w has no time to live"),

@@ -8,7 +8,23 @@ from runner.jobs.submission import Submission
 from runner.limits import Concurrency, TokenBucket
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
-from tests.store.builders import Clock, claim, crash, end, enlist, finish_all, fresh_store, ids, interval, job, jobs, publish, read, slot
+from tests.store.builders import (
+    PLAIN_ENDINGS,
+    Clock,
+    claim,
+    crash,
+    end,
+    enlist,
+    finish_all,
+    fresh_store,
+    ids,
+    interval,
+    job,
+    jobs,
+    publish,
+    read,
+    slot,
+)
 from tests.store.inside import field, forgotten_at, scores, states
 
 TWO = Concurrency("x", 2)
@@ -37,7 +53,7 @@ async def test_never_more_than_the_capacity_hold_at_once(store: JobStore) -> Non
     assert (status.state, status.reason, status.limit, status.position, status.eta_s) == ("waiting", "concurrency", "x", 3, None)
 
 
-@pytest.mark.parametrize("ending", list(Ending))
+@pytest.mark.parametrize("ending", PLAIN_ENDINGS)
 async def test_every_ending_gives_back_once(store: JobStore, ending: Ending) -> None:
     await publish(store, Concurrency("x", 3))
     await store.submit(holding(3))

@@ -28,6 +28,9 @@ def at(clock: Clock, text: str, tz: str = "UTC") -> None:
         ("2097-10-27T00:00:00", "Europe/Berlin", 25),  # and back
         ("2097-06-01T00:00:00", "Europe/Berlin", 24),
         ("2097-06-01T00:00:00", "Asia/Kathmandu", 24),
+        ("2097-10-27T00:00:00", "Atlantic/Azores", 25),  # midnight comes twice
+        ("2097-03-31T00:00:00", "Africa/Cairo", 24),
+        ("2097-03-10T01:00:00", "America/Havana", 23),  # there is no midnight
     ],
 )
 async def test_a_day_is_from_midnight_to_midnight(store: JobStore, clock: Clock, now: str, tz: str, hours: int) -> None:
@@ -186,6 +189,20 @@ async def test_without_a_calendar_nothing_passes_and_with_one_it_goes_on(store: 
     clock.advance(1)
 
     assert len(await claim(store)) == 2
+
+
+async def test_a_calendar_replaces_the_one_before_as_the_tz_database_may_have_changed(store: JobStore, clock: Clock) -> None:
+    at(clock, "2097-05-01T12:00:00")
+    await publish(store, Quota("x", 1, per="day"))
+    former_us = clock.now_us + 3_600 * 1_000_000
+    await command(store.redis, "ZADD", store.keys.periods("day:UTC"), former_us, former_us)
+
+    await store.extend_calendar("day:UTC")
+
+    await store.submit(jobs(2, needs=["x"]))
+    assert len(await claim(store)) == 1
+    clock.advance(3_601)
+    assert await claim(store) == []
 
 
 async def test_the_counter_is_forgotten_after_its_period_and_the_calendar_after_its_last(store: JobStore, clock: Clock) -> None:

@@ -151,7 +151,20 @@ async def test_drained_lines_leave_only_what_expires_or_is_meant_to_stay(store: 
     await store.refill()
 
     lasting = [key for key in await all_keys(store) if await command(store.redis, "PTTL", key) == -1]
-    named = ["format", "history", "limits", "nudge", "seq", "stream:high", "stream:low", "stream:normal", "waiting", "workers"]
+    named = [
+        "catalog",
+        "format",
+        "history",
+        "limits",
+        "nudge",
+        "seen",
+        "seq",
+        "stream:high",
+        "stream:low",
+        "stream:normal",
+        "waiting",
+        "workers",
+    ]
     assert sorted(lasting) == [store.keys.prefix + name for name in named]
 
 
@@ -160,4 +173,4 @@ async def test_jobs_whose_buckets_are_named_in_another_order_share_a_line(store:
     await store.submit([job("a", needs=["x", "y"]), job("b", needs=["y", "x"]), job("c", needs=["x", "y"])])
 
     assert await states(store, ["a", "b", "c"]) == ["queued", "waiting", "waiting"]
-    assert await line_ids(store, "x;y") == ["b", "c"]
+    assert await line_ids(store, "1|x;y") == ["b", "c"]

@@ -2,9 +2,9 @@
 
 import pytest
 
+from runner.store.claimed import Claimed
 from runner.store.claims import ClaimRequest, Look
 from runner.store.job_store import JobStore
-from runner.store.replies import Claimed
 from tests.store.builders import Clock, enlist, finish_all, ids, interval, job, publish, read
 from tests.store.inside import spoken_for, states, stream_ids
 

@@ -6,19 +6,38 @@ from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome
-from runner.limits import Concurrency
+from runner.limits import Concurrency, Limit, Need, SlidingWindow, TokenBucket, encode_needs
+from runner.limits.naming import limit_name
 from runner.store.claims import ClaimRequest
 from tests.conftest import connect
 from tests.leftovers import immortal_keys
-from tests.store.actors import Operators, Producers, Time, Workers
+from tests.store.actors import Operators, Producers, Takers, Time, Workers
 from tests.store.builders import KEPT_MS
-from tests.store.inside import all_keys, inconsistencies, scores, states, stream_ids
+from tests.store.inside import all_keys, bucket_state, field, inconsistencies, promised_of, scores, states, stream_ids
 from tests.store.world import LIMITS, WORKERS
 
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 
 
-class Machine(Producers, Workers, Operators, Time):
+GONE_AT_REST = ("line:", "lines:", "holders:", "claims:", "records", "wakes", "waiting:", "retimes", "expiring", "scheduled")
+"""Keys of which nothing is left once nobody waits and nothing runs."""
+LONGEST_US = 30_000_000
+"""Longer than a freeze, an override, a retry's delay and the life of a slot together, as the actors choose them."""
+NEVER_US = 2**62
+
+
+def slowest_us(need: Need) -> int:
+    """How long one job takes of a bucket under the slowest of its policies."""
+    longest = 0
+    for policy in LIMITS[need.limit]:
+        if isinstance(policy, TokenBucket):
+            longest = max(longest, policy.every_us * -(-need.cost // policy.refill))
+        elif isinstance(policy, SlidingWindow):
+            longest = max(longest, policy.window_us or 0)
+    return longest
+
+
+class Machine(Producers, Takers, Workers, Operators, Time):
     """All of them upon one queue, what must be true after each step, and at the end: every job ends, and nothing is left."""
 
     @invariant()
@@ -33,14 +52,37 @@ class Machine(Producers, Workers, Operators, Time):
         self.run(self._check_holders())
 
     async def _check_holders(self) -> None:
-        held = await scores(self.store, self.store.keys.holders("c"))
-        used = int(await command(self.store.redis, "HGET", self.store.keys.bucket("c"), "used") or 0)
-        assert used == sum(int(member.partition(":")[0]) for member in held)
-        if not self.lost:
-            assert {member.partition(":")[2] for member in held} == {taken.holder for taken in self.books.of("c").taken if taken.runs}
+        await self.note_tickets()
+        for name in ("c", "x"):
+            held = await scores(self.store, self.store.keys.holders(name))
+            kind = await command(self.store.redis, "HGET", self.store.keys.bucket(name), "kind")
+            used = await field(self.store, name, "used" if kind == b"concurrency" else "concurrency.used")
+            assert used == sum(int(member.partition(":")[0]) for member in held)
+            if not self.lost:
+                still = [member for member, lapses_us in held.items() if lapses_us > self.clock.now_us]
+                assert {member.partition(":")[2] for member in still} == {one.holder for one in self.books.of(name).taken if one.holds}
         taken = await scores(self.store, self.store.keys.taken("w"))
         summed = int(await command(self.store.redis, "HGET", self.store.keys.bucket("w"), "used") or 0)
         assert summed == sum(int(member.partition(":")[0]) for member in taken)
+
+    @invariant()
+    def nothing_is_promised_twice(self) -> None:
+        """What is taken, what released jobs are to take and what lines have set aside fit into each bucket, as long as nobody changes it."""
+        if self.calm and not self.overdrawn:
+            for bucket in ("b", "w", "c", "k/m"):
+                policy = self.books.in_force[limit_name(bucket)]
+                promised = self.run(promised_of(self.store, bucket))
+                used = self.run(self._used(bucket, policy))
+                assert used + promised <= policy.capacity, f"{used} of {policy} are used and {promised} promised"
+
+    async def _used(self, bucket: str, policy: Limit) -> int:
+        taken = self.books.of(bucket).taken
+        if isinstance(policy, TokenBucket):
+            state = (await bucket_state(self.store, bucket)).refilled(policy, self.clock.now_us)
+            return -(-state.deficit // policy.credits_a_token)
+        if isinstance(policy, SlidingWindow):
+            return sum(one.counts for one in taken if one.at_us >= self.clock.now_us - (policy.window_us or 0))
+        return sum(one.cost for one in taken if one.holds)
 
     async def close(self) -> None:
         try:
@@ -55,6 +97,7 @@ class Machine(Producers, Workers, Operators, Time):
             await self.store.reconcile(worker, list(self.in_hand[worker].values()))
         for name in LIMITS:
             await self.store.pause(name, on=False, reason="")
+        soon, by_us = await self._due_soon()
         for _ in range(600):
             moved = 0
             for worker in WORKERS:
@@ -67,21 +110,42 @@ class Machine(Producers, Workers, Operators, Time):
                 for one in held:
                     self.note_ended(one)
             released, next_us = await self.store.refill()
-            if moved or released:
+            await self.note_tickets()
+            if moved or released or await self.store.retime():
                 continue
             waits = [next_us, (await self.store.promote())[1], (await self.store.expire())[1]]
             waits = [wait_us for wait_us in waits if wait_us >= 0]
             if not waits and not await stream_ids(self.store):
                 return
-            self.clock.advance_us(min(waits, default=0))
+            wait_us = min(waits, default=0)
+            if self.clock.now_us + wait_us > by_us:
+                late = [name for name, state in zip(soon, await states(self.store, soon), strict=True) if state not in ENDED]
+                assert not late, f"{late} could have started by now"
+                by_us = NEVER_US
+            self.move_clock(wait_us)
         raise AssertionError(f"stranded: {await states(self.store, list(self.needs))}")
+
+    async def _due_soon(self) -> tuple[list[str], int]:
+        """The jobs that need not wait for another day, and the instant by which they have started even if all were served one by one."""
+        names = list(self.needs)
+        waiting = [name for name, state in zip(names, await states(self.store, names), strict=True) if state not in ENDED]
+        needs = [need for name in waiting for need in self.needs[name]]
+        needs += [need for ticket in self.tickets.values() for need in ticket.needs]
+        soon = [name for name in waiting if all(need.bucket != "q" for need in self.needs[name])]
+        return soon, self.clock.now_us + LONGEST_US + sum(slowest_us(need) for need in needs if need.bucket != "q")
 
     async def _check_end(self) -> None:
         assert set(await states(self.store, list(self.needs))) <= ENDED
+        assert not self.tickets
+        for name, ticket in self.held.items():
+            await self.store.hold(name, encode_needs(ticket.needs)[0], 0)
         async with connect(self.url) as redis:
             assert await immortal_keys(redis, self.store.keys.queue) == []
         left = [key.removeprefix(self.store.keys.prefix) for key in await all_keys(self.store)]
-        assert [name for name in left if name.startswith(("line:", "lines:", "holders:")) or name in {"holds", "wakes"}] == []
+        assert [name for name in left if name.startswith(GONE_AT_REST)] == []
+        for name in left:
+            if name.startswith("bucket:"):
+                assert await promised_of(self.store, name.removeprefix("bucket:")) == 0, name
 
 
 def play(direct_url: str, examples: int, steps: int, *, derandomize: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
+from runner import ApiKey, Scope
 from runner.connection.client import command
 from runner.connection.error_translation import is_full, is_transient
 from runner.errors import StoreFull
@@ -15,6 +16,7 @@ from runner.settings import Settings
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.lease import LeaseStore
+from runner.store.portions import MOST_PER_CALL
 from runner.store.scripts import load, script_names
 from tests.servers import Server
 from tests.store.builders import Clock, enlist, interval, job, jobs, make_store, publish, read, slot, succeeded
@@ -64,12 +66,12 @@ async def test_a_larger_batch_that_was_stored_in_part_can_be_sent_again(store: J
     fill_after_first_part(store, monkeypatch)
     with pytest.raises(StoreFull):
         await store.submit(jobs(1_001))
-    assert len(await stream_ids(store)) == 500
+    assert len(await stream_ids(store)) == MOST_PER_CALL
 
     monkeypatch.undo()
     await set_full(store, full=False)
 
-    assert await store.submit(jobs(1_001)) == ["existing"] * 500 + ["queued"] * 501
+    assert await store.submit(jobs(1_001)) == ["existing"] * MOST_PER_CALL + ["queued"] * (1_001 - MOST_PER_CALL)
 
 
 async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +93,8 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert {one.id for one in started} == {"a", "b", "c1", "q1", "stop", "gone", "x0", "l0", "l1", "l2"}
     by_id = {one.id: one for one in started}
     assert await store.cancel("stop") == "stopping"
-    (watched,) = await store.get(["a"], watch=True)
+    (watched,) = await store.watch(["a"])
+    await store.get(["x1", "x2"])  # in line: where they are is worked out
     assert watched is not None
     lease = LeaseStore(private_server.url, "full", Settings())
     await store.enlist("w2", '{"name":"w2"}')
@@ -114,14 +117,32 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert (await store.take("take:t", "q=1", "q")).state == "taken"
     assert (await store.take("take:s", "c=1!", "c", lapse_us=5_000_000, wait_us=1_000_000)).state == "taken"
     assert await store.hold("take:s", "c=1!", 5_000_000) == 1
+    assert (await store.tend(["x", "c"], [("take:s", 5_000_000)])).is_led
     await store.pause("x", on=True, reason="")
     await store.pause("x", on=False, reason="")
     await store.freeze("x", 10, "by")
     await store.override("x", interval("x", capacity=3).to_json(), 0, "")
-    await store.publish({"new": "{}"}, [interval("y"), Quota("r", 1, per="month")])
+    declared = {"new": "{}"}, [interval("y"), Quota("r", 1, per="month")]
+    await store.publish(*declared)
+    assert await store.refresh(*declared)
+    assert (await store.known("", ["new"])).tasks
+    assert await store.tasks()
+    await store.enlist("v", "{}", ["t:work"])
+    assert await store.forget("new") == "removed"
+    assert not (await store.sweep()).more
+    assert not await store.unhold()
     await store.reconcile("w", [by_id["x0"]])
     await store.trim()
     await store.limits()
+    await store.check_format()
+    assert await store.reset("x", "paid")
+    key = ApiKey("abcdefgh", "billing", (Scope.jobs_read,), (("0" * 64, 0),))
+    assert await store.change_key(None, key, "key created", "observer")
+    assert (await store.keys_of([key.id], used=["0" * 64])).has_keys
+    await store.note_refusals([("refused", "address 192.0.2.1", "9 times")])
+    assert not await store.retime()
+    assert await store.rouse(0) == 0
+    assert (await store.orphans(b"0"))[1] == 0
     assert (await store.reclaim())[0] > 0
 
     assert set(scripts_run) == set(script_names()) - {"submit"}

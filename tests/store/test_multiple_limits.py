@@ -90,7 +90,7 @@ async def test_a_place_that_is_held_is_used_or_given_up_but_never_lost(store: Jo
         clock.advance_us(max(next_us, 0))
 
     assert set(await states(store, [f"{name}{number}" for name in ("x", "y", "both") for number in range(10)])) == {"succeeded"}
-    assert await store.redis.exists(store.keys.holds) == 0
+    assert await store.redis.exists(store.keys.records) == 0
     assert await spoken_for(store, "x") == await spoken_for(store, "y") == (0, 0)
 
 

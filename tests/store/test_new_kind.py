@@ -91,6 +91,14 @@ class _Gap(Bucket):
     @override
     def give_back(self, holder: str, now_us: int) -> None: ...
 
+    @override
+    def felt_us(self, due_us: int, now_us: int) -> int:
+        return self._gap_us
+
+    @override
+    def each_us(self, cost: int, now_us: int) -> float:
+        return self._gap_us
+
 
 LIMIT = Spaced("x", per=5)
 
@@ -104,14 +112,14 @@ def row(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("row")
 async def test_it_is_published_overridden_and_shown(store: JobStore) -> None:
     await store.publish({}, [LIMIT])
-    control = Control(store)
+    control = Control(lambda: store)
 
     status = await control.override("x", per=2, duration=60, reason="sale")
 
     assert (status.code, status.policy) == (LIMIT, Spaced("x", per=2))
     assert status.document()["policy"] == {"kind": "spaced", "rate": "1 each 2 s", "capacity": 1, "key": None, "gap_s": 2.0}
     assert status.policy.words == "1 each 2 s"
-    with pytest.raises(ConfigurationError, match=r"'rate' is not a number of it \(it has: per\)"):
+    with pytest.raises(ConfigurationError, match=r"has no number 'rate' \(it has: per\)"):
         await control.override("x", rate="1/s")
     assert (await control.pause("x", "repair")).paused is not None
 
@@ -155,7 +163,7 @@ async def test_a_version_without_the_row_shows_it_and_submits_its_jobs(store: Jo
     assert status.document()["code"] == LIMIT.document()
     assert PublishedTask(TaskSpec("work", {}, ("x",)), {"x": status.policy}).prepare({}, JobOptions()).limits == "x=1"
     with pytest.raises(ConfigurationError, match="it has: none"):
-        await Control(store).override("x", per=2)
+        await Control(lambda: store).override("x", per=2)
 
 
 @pytest.mark.usefixtures("row")

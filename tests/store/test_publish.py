@@ -1,7 +1,9 @@
 """publish and trim: the catalog of tasks and limits, versions, and what a changed limit means for those who wait."""
 
+from runner.jobs.task_spec import TaskSpec
 from runner.limits import TokenBucket
 from runner.store.job_store import JobStore
+from runner.store.portions import MOST_LIMITS, MOST_PER_CALL
 from tests.store.builders import Clock, claim, fail_all, ids, interval, job, jobs, publish
 from tests.store.inside import nudged, scores, versions, wakes
 
@@ -26,19 +28,19 @@ async def test_each_change_is_the_next_version(store: JobStore) -> None:
 
 async def test_the_catalog_holds_what_was_published(store: JobStore) -> None:
     limit = TokenBucket("x", rate="10/min", burst=3, key="{tenant}")
-    await store.publish({"b": '{"name":"b"}', "a": '{"name":"a"}'}, [limit])
+    await store.publish({name: TaskSpec(name, {}).to_json() for name in "ba"}, [limit])
 
-    assert await store.tasks() == {"a": {"name": "a"}, "b": {"name": "b"}}
+    assert [(task.name, task.served) for task in await store.tasks()] == [("a", False), ("b", False)]
     assert await store.policies() == {"x": limit}
     assert await store.code_of("x") == limit
     assert await store.code_of("y") is None
 
 
 async def test_a_task_published_again_is_replaced(store: JobStore) -> None:
-    await store.publish({"a": '{"name":"a","priority":"low"}'}, [])
-    await store.publish({"a": '{"name":"a"}'}, [])
+    await store.publish({"a": TaskSpec("a", {}, priority="low").to_json()}, [])
+    await store.publish({"a": TaskSpec("a", {}).to_json()}, [])
 
-    assert await store.tasks() == {"a": {"name": "a"}}
+    assert [task.spec for task in await store.tasks()] == [TaskSpec("a", {})]
 
 
 async def test_a_faster_limit_serves_its_waiters_at_once(store: JobStore, clock: Clock) -> None:
@@ -95,6 +97,29 @@ async def test_trim_forgets_dead_letters_once_their_time_is_over(store: JobStore
     await fail_all(store, await claim(store))
     clock.advance(store.settings.failed_ttl_s - 10)
 
-    assert await store.trim() == 1
+    assert await store.trim() == (1, False)
     assert list(await scores(store, store.keys.failed)) == ["young"]
-    assert await store.trim() == 0
+    assert await store.trim() == (0, False)
+
+
+async def test_hundreds_of_tasks_and_limits_are_published_and_shown_in_calls_that_follow_each_other(store: JobStore) -> None:
+    limits = [interval(f"limit-{number:03}") for number in range(3 * MOST_LIMITS + 1)]
+    tasks = {f"task-{number}": '{"limits":[]}' for number in range(MOST_PER_CALL + 1)}
+
+    since_us, changed, outdone = await store.publish(tasks, limits)
+
+    assert await store.publish(tasks, limits, since_us) == (since_us, [], outdone)
+    assert outdone == []
+    assert sorted(changed) == [limit.name for limit in limits]
+    assert [task.name for task in await store.tasks()] == sorted(tasks)
+    assert [status.name for status in await store.limits()] == [limit.name for limit in limits]
+    assert [status.name for status in await store.limits("limit-007")] == ["limit-007"]
+    assert await store.limits("unknown") == []
+
+
+async def test_of_many_lines_at_a_bucket_some_stand_for_all(store: JobStore) -> None:
+    await store.submit([job(needs=["x"], share=f"t{number}") for number in range(300) for _ in range(2)])
+    await publish(store, interval("x"))
+
+    (shown,) = await store.limits("x")
+    assert shown.buckets[0].waiting == 600

@@ -10,6 +10,7 @@ from runner.jobs.job import JobError, Priority, StartedJob
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
+from runner.store.portions import MOST_TAKEN_BACK
 from tests.store.builders import Clock, claim, enlist, ids, interval, job, jobs, make_store, publish, read, succeeded
 from tests.store.inside import all_keys, bucket_state, consumers, line_ids, pending_count, scores, spoken_for, states, stream_ids
 
@@ -49,6 +50,17 @@ async def test_reclaiming_again_takes_nothing_back_twice(store: JobStore, clock:
     assert await store.reclaim() == (0, 0, 0)
 
     assert await stream_ids(store) == ["j0", "j1"]
+
+
+async def test_a_call_that_comes_too_late_takes_nothing_back(store: JobStore, clock: Clock) -> None:
+    await store.submit(jobs(2))
+    await crash(store, clock)
+
+    late = await store.reclaim(not_after_us=clock.now_us - 1)
+
+    assert late.is_late
+    assert await states(store, ["j0", "j1"]) == ["running", "running"]
+    assert await store.reclaim(not_after_us=clock.now_us) == (2, 1, 0)
 
 
 async def test_nothing_of_a_lapsed_worker_remains(store: JobStore, clock: Clock) -> None:
@@ -101,14 +113,14 @@ async def test_a_lost_attempt_keeps_its_charge(store: JobStore, clock: Clock) ->
     await store.reclaim()
 
     assert await claim(store, worker="v") == []
-    assert await line_ids(store, "x") == ["j0", "j1"]
+    assert await line_ids(store, "1|x") == ["j0", "j1"]
     clock.advance(3600)
     assert ids(await claim(store, worker="v")) == ["j0"]
 
 
 async def test_a_job_that_loses_its_worker_too_often_is_given_up_as_poison(store: JobStore, clock: Clock) -> None:
     await store.submit([job("bad"), job("good", priority=Priority.low)])
-    await store.get(["bad"], watch=True)
+    await store.watch(["bad"])
     for _ in range(2):
         assert ids(await crash(store, clock, free=1)) == ["bad"]
         assert await store.reclaim() == (1, 1, 0)
@@ -201,27 +213,32 @@ async def test_a_job_asked_to_stop_ends_cancelled_with_its_worker(store: JobStor
 
 
 async def test_thousands_of_entries_come_back_in_several_calls_and_the_worker_stays_condemned(store: JobStore, clock: Clock) -> None:
-    await store.submit(jobs(1203))
-    await crash(store, clock, free=1203)
+    count = 2 * MOST_TAKEN_BACK + 3
+    await store.submit(jobs(count))
+    await crash(store, clock, free=count)
 
-    assert await store.reclaim() == (500, 0, 0)
+    assert await store.reclaim() == (MOST_TAKEN_BACK, 0, 0)
     with pytest.raises(LeaseLost):
         await store.claim("w", ClaimRequest(1, read_more=True))
-    assert await store._run("heartbeat", worker="w", lease_us=10_000_000, enlist=0, details="", stuck=0) == [b"gone"]
+    assert await store._run(
+        "heartbeat", worker="w", lease_us=10_000_000, enlist=0, details="", serves="", stuck=0, defects=0, cancelled_from=0
+    ) == [b"gone"]
     assert await consumers(store) == {"w"}
-    assert [await store.reclaim() for _ in range(3)] == [(500, 0, 0), (203, 1, 0), (0, 0, 0)]
+    assert [await store.reclaim() for _ in range(3)] == [(MOST_TAKEN_BACK, 0, 0), (3, 1, 0), (0, 0, 0)]
 
-    assert sorted(await stream_ids(store)) == sorted(f"j{number}" for number in range(1203))
-    assert await states(store, ["j0", "j1202"]) == ["queued", "queued"]
+    assert sorted(await stream_ids(store)) == sorted(f"j{number}" for number in range(count))
+    assert await states(store, ["j0", f"j{count - 1}"]) == ["queued", "queued"]
 
 
 async def test_the_budget_is_for_all_lapsed_workers_together(store: JobStore, clock: Clock) -> None:
-    await store.submit(jobs(900))
-    for number in range(9):
-        await claim(store, free=100, worker=f"w{number}")
+    await store.submit(jobs(24))
+    for number in range(8):
+        await claim(store, free=3, worker=f"w{number}")
     clock.advance(11)
 
-    assert [await store.reclaim() for _ in range(3)] == [(500, 4, 0), (400, 5, 0), (0, 0, 0)]
+    first = await store.reclaim()
+    assert first == (MOST_TAKEN_BACK, (MOST_TAKEN_BACK - 1) // 3, 0)
+    assert [await store.reclaim() for _ in range(2)] == [(24 - MOST_TAKEN_BACK, 8 - first[1], 0), (0, 0, 0)]
 
 
 async def test_more_lapsed_workers_than_one_call_removes_are_all_removed(store: JobStore, clock: Clock) -> None:
@@ -300,4 +317,4 @@ async def test_a_job_taken_back_returns_to_its_place_in_line(store: JobStore, cl
 
     await store.reclaim()
 
-    assert await line_ids(store, "x") == ["j0", "j1", "j2", "j3"]
+    assert await line_ids(store, "1|x") == ["j0", "j1", "j2", "j3"]

@@ -1,11 +1,14 @@
 """reconcile: whatever a worker does not have in hand goes back, with what it had taken, and no limit is exceeded by that."""
 
+from typing import Any
+
 import pytest
 
 from runner.connection.client import command
 from runner.jobs.job import Priority
 from runner.limits import BucketState, TokenBucket
 from runner.store.job_store import JobStore
+from runner.store.portions import MOST_PER_CALL
 from tests.starts import Starts
 from tests.store.builders import START_US, Clock, claim, enlist, finish_all, ids, interval, job, jobs, publish, read, succeeded
 from tests.store.inside import all_keys, bucket_state, consumers, nudged, pending_count, spoken_for, states, stream_ids
@@ -31,6 +34,42 @@ async def test_what_is_in_hand_stays_in_hand(store: JobStore, clock: Clock) -> N
 
     assert await states(store, ["j0", "j1", "j2"]) == ["running", "queued", "queued"]
     assert await store.finish("w", [succeeded(first)]) == ["accepted"]
+
+
+async def test_thousands_of_entries_are_compared_in_calls_that_follow_each_other(
+    store: JobStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three priorities; what is in hand stays wherever the calls meet, and so do entries with the same id on two streams."""
+    count = 3 * MOST_PER_CALL
+    for priority in Priority:
+        await store.submit(jobs(count, f"{priority.name}-", priority=priority))
+    started = [one for _ in range(9) for one in await claim(store, free=MOST_PER_CALL)]
+    lost = set(ids(started[::7]))
+    run, calls = store._run, []
+
+    async def noting(name: str, /, *args: Any, **arguments: Any) -> Any:
+        calls.append(name)
+        return await run(name, *args, **arguments)
+
+    monkeypatch.setattr(store, "_run", noting)
+    assert await store.reconcile("w", [one for one in started if one.id not in lost]) == len(lost)
+
+    assert 3 * count / MOST_PER_CALL <= len(calls) <= 3 * count / MOST_PER_CALL + len(lost) / 20
+    again = [one for _ in range(2) for one in await claim(store, free=MOST_PER_CALL)]
+    assert sorted(ids(again)) == sorted(lost)
+    await store.reconcile("w", [one for one in started if one.id not in lost])
+    assert await pending_count(store, "w") == 3 * count - len(lost)
+
+
+async def test_a_worker_that_signs_off_gives_everything_back_before_it_is_removed(store: JobStore, clock: Clock) -> None:
+    await store.submit(jobs(2 * MOST_PER_CALL))
+    for _ in range(2):
+        await claim(store, free=MOST_PER_CALL)
+
+    assert await store.reconcile("w", [], leave=True) == 2 * MOST_PER_CALL
+
+    assert await consumers(store) == set()
+    assert len(await stream_ids(store)) == 2 * MOST_PER_CALL
 
 
 async def test_reconciling_twice_gives_back_once(store: JobStore, clock: Clock) -> None:

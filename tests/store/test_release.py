@@ -17,7 +17,7 @@ async def test_a_line_gives_as_many_as_there_are_tokens_in_its_order(store: JobS
         now = await claim(store, 50)
         started += ids(now)
         assert len(now) == min(burst, 20 - len(started) + len(now))
-        assert await command(store.redis, "ZCARD", store.keys.line("x")) == 20 - len(started)
+        assert await command(store.redis, "ZCARD", store.keys.line("1|x")) == 20 - len(started)
         await finish_all(store, now)
         clock.advance(1)
 
@@ -40,7 +40,7 @@ async def test_jobs_that_are_gone_or_no_jobs_any_more_are_passed_over(store: Job
 
     assert ids(await claim(store, 50)) == ["j1", "j3", "j4"]
     await command(store.redis, "DEL", store.keys.job("j2"))
-    assert await command(store.redis, "EXISTS", store.keys.line("x")) == 0
+    assert await command(store.redis, "EXISTS", store.keys.line("1|x")) == 0
 
 
 async def test_a_dear_job_at_the_head_keeps_its_place_and_those_before_it_leave(store: JobStore, clock: Clock) -> None:
@@ -56,4 +56,4 @@ async def test_a_dear_job_at_the_head_keeps_its_place_and_those_before_it_leave(
     second = await claim(store, 50)
 
     assert (ids(first), ids(second)) == (["a"], ["dear"])
-    assert await command(store.redis, "ZRANGE", store.keys.line("x"), 0, -1) == [b"b"]
+    assert await command(store.redis, "ZRANGE", store.keys.line("1|x"), 0, -1) == [b"b"]

@@ -6,6 +6,7 @@ import re
 import pytest
 from redis.asyncio import Redis
 
+from runner.access import ApiKey, Scope
 from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome, Priority
 from runner.limits import Concurrency, Quota, SlidingWindow
@@ -55,11 +56,11 @@ def patterns_of_keys(queue: str) -> list[str]:
     """Every key Keys can name, as a regular expression; a variable part is anything. Not the channel."""
     keys = Keys(queue)
     names = [keys.stream(priority) for priority in Priority]
-    names += [keys.wakes, keys.scheduled, keys.limits, keys.tasks, keys.workers, keys.leader, keys.nudge]
-    names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock, keys.expiring, keys.format, keys.waiting]
-    variable = [keys.job, keys.line, keys.lines_waiting, keys.passed, keys.bucket, keys.worker, keys.inbox, keys.cancels]
-    variable += [keys.taken, keys.holders, keys.periods]
-    # Lines that hold a scarce bucket (keys.holds) are what test_multiple_limits is about.
+    names += [keys.wakes, keys.scheduled, keys.limits, keys.specs, keys.catalog, keys.seen, keys.workers, keys.leader, keys.nudge]
+    names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock, keys.expiring, keys.format, keys.waiting, keys.records]
+    names += [keys.keys, keys.keys_used, keys.audit]
+    variable = [keys.job, keys.line, keys.lines_waiting, keys.bucket, keys.worker, keys.inbox, keys.cancels]
+    variable += [keys.taken, keys.holders, keys.periods, keys.claims, keys.buckets_waiting]
     return [re.escape(name) for name in names] + [f"{re.escape(name(''))}.+" for name in variable]
 
 
@@ -79,7 +80,8 @@ async def test_every_key_the_scripts_make_is_one_that_keys_can_name(redis_url: s
         [
             job(needs=["x"]),
             *jobs(3, "a", needs=["x"]),
-            job("b", needs=["x", "t/:weird"]),
+            *jobs(2, "b", needs=["x", "t/:weird"], max_wait=1000),
+            *jobs(2, "t", needs=["t/:weird"]),
             job("k", needs=["s", "c", "q"])._replace(limits="c=1!;q=1;s=1", max_wait_us=10**9),
         ]
     )
@@ -87,6 +89,9 @@ async def test_every_key_the_scripts_make_is_one_that_keys_can_name(redis_url: s
     await store.lead("w", 0)
     first, *rest = await claim(store)
     await store.cancel(rest[0].id)
+    key = ApiKey("abcdefgh", "billing", (Scope.jobs_read,), (("0" * 64, 0),))
+    await store.change_key(None, key, "key created", "observer")
+    await store.keys_of([key.id], used=["0" * 64])
     await store.finish("w", [Outcome(first, Ending.failed, b"{}", 0, 60_000)])
     made = set(await all_keys(store))
     for _ in range(4):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from runner.jobs.job import Ending, StartedJob
-from runner.limits import Limit, SlidingWindow, TokenBucket
+from runner.limits import Limit, Quota, SlidingWindow, TokenBucket
 from runner.store.job_store import JobStore
 from tests.starts import Starts
 from tests.store.builders import Clock, claim, crash, end, fresh_store, ids, interval, job, jobs, publish
@@ -72,7 +72,7 @@ async def test_a_lost_attempt_settles_nothing(store: JobStore, limit: Limit) -> 
     assert again.attempt == 2
 
 
-async def test_only_what_the_job_has_taken_can_be_settled(store: JobStore) -> None:
+async def test_of_a_bucket_of_which_nothing_was_taken_nothing_goes_back(store: JobStore) -> None:
     await publish(store, interval("x", capacity=5), interval("y", capacity=5))
     await store.submit([job("other", needs=[("y", 3)])])
     await claim(store)
@@ -242,7 +242,7 @@ async def test_what_is_really_used_stays_within_the_bound_of_every_window(
 async def test_a_debt_is_paid_by_the_rate_to_the_microsecond(redis: Redis, redis_url: str, costs: list[tuple[int, int]]) -> None:
     clock, rate, burst = Clock(), Fraction(7, 3_000_000), 6
     async with fresh_store(redis, redis_url, clock) as store:
-        await publish(store, TokenBucket("x", rate="7/3s", burst=burst))
+        await publish(store, TokenBucket("x", rate="7/3s", burst=burst, debt="kept"))
         spent, told_us = Fraction(0), clock.now_us
         for number, (cost, actual) in enumerate(costs):
             await store.submit([job(f"j{number}", needs=[("x", cost)])])
@@ -254,3 +254,20 @@ async def test_a_debt_is_paid_by_the_rate_to_the_microsecond(redis: Redis, redis
             told_us = clock.now_us
             spent += max(actual, cost)
             await end(store, started[0], settled=f"x={max(actual, cost)}")
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [interval("free", capacity=10, every=60), SlidingWindow("free", 10, per=60), Quota("free", 10, per="day")],
+    ids=lambda limit: limit.kind,
+)
+@pytest.mark.parametrize("needs", [[], ["x"]], ids=["no limits", "another limit"])
+async def test_a_bucket_of_which_nothing_was_taken_is_charged_what_was_used(store: JobStore, limit: Limit, needs: list[str]) -> None:
+    await publish(store, limit, interval("x", capacity=10, every=60))
+    await store.submit([job("a", needs=needs)])
+    (one,) = await claim(store)
+
+    assert [await end(store, one, settled="free=4") for _ in range(2)] == ["accepted", "repeated"]
+
+    await store.submit(jobs(10, "after", needs=["free"]))
+    assert len(await claim(store)) == 6

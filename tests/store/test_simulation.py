@@ -2,13 +2,13 @@
 
 import heapq
 from collections.abc import Sequence
+from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from runner.clock import MICROSECONDS
-from runner.connection.client import command
 from runner.jobs.job import StartedJob
 from runner.jobs.submission import JobOptions, Submission, prepare
 from runner.jobs.task_spec import TaskSpec
@@ -17,7 +17,6 @@ from runner.simulation import JobGroup, simulate
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from tests.store.builders import START_US, Clock, finish_all, fresh_store
-from tests.store.inside import all_keys
 
 S = MICROSECONDS
 
@@ -40,20 +39,12 @@ class Engine:
             events = [START_US + upcoming[0][0].at_us] if upcoming else []
             events += [self.running[0][0]] if self.running else []
             events += [self.wake_us] if self.wake_us is not None else []
-            await self._move_to(max(min(events), self.clock.now_us))
+            self.clock.now_us = max(min(events), self.clock.now_us)
             await self._end_due()
             while upcoming and START_US + upcoming[0][0].at_us <= self.clock.now_us:
                 await self.store.submit(upcoming.pop(0)[1])
             await self._start(tenants)
         return self.starts
-
-    async def _move_to(self, now_us: int) -> None:
-        """Passes are forgotten after a minute by Redis's own clock, which does not move with this one."""
-        if now_us - self.clock.now_us > 60 * S:
-            for key in await all_keys(self.store):
-                if key.startswith(f"{self.store.keys.prefix}pass:"):
-                    await command(self.store.redis, "DEL", key)
-        self.clock.now_us = now_us
 
     async def _end_due(self) -> None:
         ended = []
@@ -141,9 +132,56 @@ windows = st.sampled_from([6, 64])
 """At least as many as there are slots, as in production: a claim of more slots would release more at once than the leader does."""
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+COMPARED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@COMPARED
+@given(
+    limit=choices.flatmap(st.sampled_from),
+    groups=plans,
+    slots=st.integers(1, 6),
+    window=windows,
+    fair=st.booleans(),
+    weight=st.integers(1, 3),
+)
+async def test_a_plan_under_one_limit_takes_the_course_that_was_simulated(
+    redis: Redis, redis_url: str, limit: Limit, groups: list[JobGroup], slots: int, window: int, fair: bool, weight: int
+) -> None:
+    spec = TaskSpec("t", {}, (limit.name,), fair_by="{tenant}" if fair else None, weights={"a": weight})
+    groups = [replace(group, cost={name: cost for name, cost in group.cost.items() if name == limit.name}) for group in groups]
+
+    simulated = simulate(spec, [limit], groups, slots=slots, window=window, start_us=START_US)
+
+    assert await engine_starts(redis, redis_url, spec, [limit], groups, slots, window) == list(simulated.starts)
+
+
+ASIDE = [JobGroup("a"), JobGroup("a"), JobGroup("a"), JobGroup("a", 4, cost={"hour": 3}), JobGroup("a", 5, cost={"many": 0})]
+"""Tokens of an hour that a line has set aside, and that are used shortly before the hour ends."""
+ALL_KINDS = (
+    TokenBucket("bucket", rate="3/s", burst=4),
+    SlidingWindow("window", 3, per=1),
+    Concurrency("many", 2),
+    Quota("hour", 10, per="hour"),
+)
+OWN_PACE = (
+    TokenBucket("bucket", rate="3/s", burst=4, key="{tenant}"),
+    SlidingWindow("window", 3, per=1, key="{tenant}"),
+    Concurrency("many", 2),
+    Quota("hour", 10, per="hour"),
+)
+NO_TIME = [JobGroup("a", at_us=S // 10), JobGroup("a", 4, duration_us=S, cost={"bucket": 2}), *[JobGroup("a")] * 3, JobGroup("b", 4)]
+"""Slots that are held for no time at all, in the mean of those that were held for long."""
+HOUR_OF_EACH = (*ALL_KINDS[:3], Quota("hour", 10, per="hour", key="{tenant}"))
+LATER = [JobGroup("a"), JobGroup("a", at_us=S // 10), JobGroup("a", 2, at_us=S // 10), JobGroup("b", 5)]
+"""A line has had its turn at an hour of its own, with nothing set aside: it stands there again only shortly before the next hour."""
+
+
+@COMPARED
+@example(limits=OWN_PACE, groups=NO_TIME, slots=2, window=6, fair=False, weight=1)
+@example(limits=HOUR_OF_EACH, groups=LATER, slots=1, window=6, fair=False, weight=1)
+@example(limits=ALL_KINDS, groups=ASIDE, slots=1, window=6, fair=False, weight=1)
 @given(limits=choices, groups=plans, slots=st.integers(1, 6), window=windows, fair=st.booleans(), weight=st.integers(1, 3))
-async def test_a_plan_takes_the_course_that_was_simulated(
+async def test_a_plan_under_several_limits_takes_the_course_that_was_simulated(
     redis: Redis, redis_url: str, limits: tuple[Limit, ...], groups: list[JobGroup], slots: int, window: int, fair: bool, weight: int
 ) -> None:
     spec = TaskSpec("t", {}, tuple(limit.name for limit in limits), fair_by="{tenant}" if fair else None, weights={"a": weight})

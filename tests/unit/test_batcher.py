@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import accumulate
 
 import pytest
 
@@ -32,9 +33,14 @@ def called() -> Called:
     return Called()
 
 
+def fitting(questions: Sequence[str]) -> int:
+    """Fifty questions, or a million letters."""
+    return max(sum(letters <= 1_000_000 for letters in accumulate(map(len, questions[:50]))), 1)
+
+
 @pytest.fixture
 def batcher(called: Called) -> Batcher[str, str]:
-    return Batcher(called, most=50, size_of=len)
+    return Batcher(called, fitting=fitting)
 
 
 def start(batcher: Batcher[str, str], *questions: str) -> list[asyncio.Task[str]]:

@@ -13,6 +13,8 @@ from bench.redis_load import CommandUse, RedisLoad
 from bench.results import CaseResult, Report, newest, number, save, spreads
 from bench.run import Conditions, report
 from bench.scenario import Repetition, Scenario, percentiles
+from bench.script_time.workshop import WORST_CASES
+from runner.store.scripts import script_names
 
 ROOT = Path(__file__).parents[2]
 PLACE = Environment(2, "a processor", 8, 0.5, "Linux 6", "3.11", "1", "8", "3", "none", "redis 7", "none", "abc1234")
@@ -120,6 +122,15 @@ def test_the_document_names_every_scenario_with_its_cases() -> None:
     for name, known in SCENARIOS.items():
         assert known.cases.keys() - documented[name] == set(), name
         assert all(known.chosen([], known.quick))
+
+
+def test_every_script_has_worst_cases_and_the_document_says_what_they_are() -> None:
+    written = (ROOT / "docs" / "benchmarks.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (.*_ms`.*) \|$", written, re.MULTILINE)
+    documented = {script: re.findall(r"`(\w+)_ms`", text) for script, text in rows}
+
+    assert documented.keys() == set(script_names())
+    assert documented == {script: list(cases) for script, cases in WORST_CASES.items()}
 
 
 @pytest.mark.parametrize(

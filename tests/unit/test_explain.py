@@ -89,6 +89,40 @@ def test_each_reason_has_its_sentence(status: JobStatus, limit: LimitStatus, sai
     assert [part for part in said if part not in text] == [], text
 
 
+TENANT = TokenBucket("tenant", rate="10/s", key="{tenant}")
+
+
+@pytest.mark.parametrize(
+    ("bucket_s", "whole_s", "released"),
+    [(30.0, 0.0, "tenant/t0"), (30.0, 30.0, "tenant"), (60.0, 30.0, "tenant/t0"), (0.0, 0.0, "tenant/t0")],
+)
+def test_a_freeze_is_released_where_it_was_made(bucket_s: float, whole_s: float, released: str) -> None:
+    bucket = BucketStatus("tenant/t0", 0, 1, None, bucket_s)
+    limit = LimitStatus(TENANT, None, None, [bucket], frozen_s=whole_s)
+    text = told(waiting("tenant/t0", "frozen"), limit)
+    assert f"for the end of the freeze of {released} (" in text
+    assert text.endswith(f"python -m runner limits release {released}")
+
+
+@pytest.mark.parametrize(
+    ("status", "command"),
+    [
+        (waiting("tenant/t0", "tokens"), "limits show tenant"),
+        (waiting("tenant/t0", "paused"), "limits resume tenant"),
+        (waiting("tenant/t 0", "frozen"), "limits release 'tenant/t 0'"),
+        (JobStatus("j1", "charge", State.queued), "workers"),
+        (JobStatus("j1", "charge", State.running, reason="stopping"), "workers"),
+        (JobStatus("j1", "charge", State.running), "cancel j1"),
+        (JobStatus("j1", "charge", State.failed), "retry j1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_command_that_is_told_has_the_options_that_were_given(status: JobStatus, command: str) -> None:
+    limit = LimitStatus(TENANT, None, None, [])
+    sentences = explain(status, [limit], NOW_S, ["--app", "shop:app", "--redis-url", "redis://localhost/0?x=1&y=2"])
+    assert sentences[-1].partition(": ")[2] == f"python -m runner {command} --app shop:app --redis-url 'redis://localhost/0?x=1&y=2'"
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [

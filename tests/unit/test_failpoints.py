@@ -17,7 +17,7 @@ from runner.store import failpoints, scripts
 
 REDIS_RING = [
     Path(failpoints.__file__).with_name(name)
-    for name in ("calendars.py", "claims.py", "duties.py", "jobs.py", "lease.py", "limits.py", "submissions.py")
+    for name in ("calendars.py", "claims.py", "duties.py", "jobs.py", "lease.py", "limits.py", "queue.py", "submissions.py")
 ]
 
 
@@ -206,7 +206,7 @@ def test_a_malformed_failpoint_is_refused_with_its_form(spec: str) -> None:
 
 
 def test_an_unknown_point_is_refused_and_the_known_ones_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"'chaim:after=exit' names no point \(known: attempt, blpop, calendar, cancel, "):
+    with pytest.raises(ConfigurationError, match=r"'chaim:after=exit' names no point \(known: attempt, audit, blpop, calendar, cancel, "):
         failpoints.failpoints("claim:before=exit;chaim:after=exit")
 
 

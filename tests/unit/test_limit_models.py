@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.clock import MICROSECONDS
-from runner.limits import Bucket, Concurrency, Limit, Quota, SlidingWindow, TokenBucket, period_starts
-from runner.limits.quota import PERIODS, period_of
+from runner.limits import Bucket, BucketState, Concurrency, Limit, Quota, SlidingWindow, StoredBucket, TokenBucket, period_starts
+from runner.limits.calendar import PERIODS, period_of
 
 NOW_US = 1_774_742_400 * MICROSECONDS  # 2026-03-29 00:00 UTC: an hour before Europe puts its clocks forward
 
@@ -142,10 +142,10 @@ def test_a_quota_is_kept_in_every_calendar_period_and_spent_before_anybody_waits
 
 
 def period(limit: Quota, at_us: int) -> tuple[object, ...]:
-    """What a calendar on the wall of that zone shows; an hour that is repeated shows another offset."""
+    """What a clock on the wall of that zone shows."""
     local = datetime.fromtimestamp(at_us // MICROSECONDS, ZoneInfo(limit.tz))
-    shown = (local.year, local.month, local.day, local.hour, local.utcoffset())
-    return shown[: {"month": 2, "day": 3, "hour": 5}[limit.per]]
+    shown = (local.year, local.month, local.day, local.hour)
+    return shown[: {"month": 2, "day": 3, "hour": 4}[limit.per]]
 
 
 @given(capacities, st.lists(st.tuples(st.integers(0, 9), st.integers(1, 12), st.integers(0, 50)), min_size=1, max_size=40))
@@ -193,6 +193,80 @@ def taken_one_by_one(bucket: Bucket, count: int, now_us: int) -> Iterator[int]:
         now_us += waited(bucket, 1, now_us)
         bucket.take(1, now_us, f"other {number}")
         yield now_us
+
+
+def stored(limit: Limit, starts: list[Start], now_us: int) -> StoredBucket:
+    """What Redis would hold after these starts."""
+    if isinstance(limit, TokenBucket):
+        state = BucketState(0, NOW_US)
+        for start in starts:
+            state = state.refilled(limit, start.at_us).taken(limit, start.cost)
+        return StoredBucket({"deficit": state.deficit, "time": state.time_us})
+    if isinstance(limit, SlidingWindow):
+        return StoredBucket({"next_at": 0, "paced_until": 0}, [(start.at_us, start.cost) for start in starts])
+    assert isinstance(limit, Quota)
+    spent = sum(start.cost for start in starts if period(limit, start.at_us) == period(limit, now_us))
+    return StoredBucket({"used": spent})
+
+
+@given(st.one_of(smooth, interval, window, quota), asks, st.lists(st.integers(1, 12), min_size=1, max_size=60), st.integers(0, 3_000))
+def test_jobs_start_one_after_the_other_as_if_each_were_asked_for_by_itself(
+    limit: Limit, wishes: list[Ask], costs: list[int], gap: int
+) -> None:
+    starts = started(limit, wishes)
+    from_us = starts[-1].at_us + gap * limit.period_us // 1_000
+    one_by_one = limit.bucket_of(stored(limit, starts, from_us), from_us)
+    now_us, costs = from_us, [min(cost, limit.capacity) for cost in costs]
+    for number, cost in enumerate(costs):
+        now_us += waited(one_by_one, cost, now_us)
+        one_by_one.take(cost, now_us, f"job {number}")
+
+    last_us = limit.bucket_of(stored(limit, starts, from_us), from_us).last_start_us(costs, from_us)
+    assert last_us is not None
+    rounded_us = (
+        len(costs) if isinstance(limit, TokenBucket) and limit.smooth else 0
+    )  # a start that needs a full bucket loses less than a microsecond
+    assert now_us - rounded_us <= last_us <= now_us
+
+
+@given(capacities, st.integers(1, 50), st.lists(st.integers(1, 12), min_size=1, max_size=40), st.integers(0, 12))
+def test_slots_that_are_held_equally_long_come_back_in_the_order_of_the_starts(
+    capacity: int, held_us: int, costs: list[int], running: int
+) -> None:
+    rows = [(NOW_US - min(number, held_us - 1), 1) for number in range(min(running, capacity))]
+    held = [(at_us + held_us, cost) for at_us, cost in rows]
+    now_us, costs = NOW_US, [min(cost, capacity) for cost in costs]
+    for cost in costs:
+        while sum(tokens for _, tokens in held) + cost > capacity:
+            now_us = max(now_us, min(held)[0])
+            held.remove(min(held))
+        held.append((now_us + held_us, cost))
+
+    numbers = {"held_us": held_us, "probe": 0}
+    bucket = Concurrency("x", capacity).bucket_of(StoredBucket(numbers, rows), NOW_US)
+    assert bucket.last_start_us(costs, NOW_US) == now_us
+
+
+def test_slots_are_waited_for_as_long_as_they_were_held_lately() -> None:
+    slots = Concurrency("x", 2)
+    unknown = StoredBucket({"held_us": 0, "probe": 0}, [(NOW_US, 1)])
+    assert slots.bucket_of(unknown, NOW_US).last_start_us([1], NOW_US) == NOW_US
+    assert slots.bucket_of(unknown, NOW_US).last_start_us([1, 1], NOW_US) is None
+    overdue = StoredBucket({"held_us": 10, "probe": 0}, [(NOW_US - 15, 1), (NOW_US - 3, 1)])
+    assert [slots.bucket_of(overdue, NOW_US).last_start_us([1] * count, NOW_US) for count in (1, 2, 3)] == [
+        NOW_US + 5,
+        NOW_US + 7,
+        NOW_US + 15,
+    ]
+    probed = StoredBucket({"held_us": 10, "probe": 1})
+    assert [slots.bucket_of(probed, NOW_US).last_start_us([1] * count, NOW_US) for count in (1, 2, 3)] == [NOW_US, NOW_US + 10, NOW_US + 10]
+
+
+def test_a_window_that_was_frozen_is_paced() -> None:
+    window = SlidingWindow("x", 10, per=10)
+    paced = StoredBucket({"next_at": NOW_US + 500_000, "paced_until": NOW_US + 3_000_000})
+    starts = [window.bucket_of(paced, NOW_US).last_start_us([1] * count, NOW_US) for count in (1, 2, 3, 4, 5)]
+    assert starts == [NOW_US + after for after in (500_000, 1_500_000, 2_500_000, 3_000_000, 3_000_000)]
 
 
 @given(st.sampled_from(sorted(PERIODS)), zones, st.integers(1_500_000_000, 2_200_000_000), st.integers(0, MICROSECONDS - 1))

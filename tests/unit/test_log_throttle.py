@@ -1,6 +1,6 @@
 """A warning that stays true is said when it begins, now and then while it lasts, and at once when it begins again."""
 
-from runner.worker.log_throttle import LogThrottle
+from runner.log_throttle import LogThrottle
 
 
 def test_a_warning_that_lasts_is_said_every_ten_seconds() -> None:

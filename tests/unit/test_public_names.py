@@ -8,12 +8,31 @@ from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_t
 import pytest
 
 import runner
-from runner import Control, JobContext, JobHandle, Limit, Runner, Task
+from runner import (
+    ApiKeys,
+    BlockingApiKeys,
+    BlockingClient,
+    BlockingControl,
+    BlockingHandle,
+    BlockingRawResult,
+    BlockingRunner,
+    BlockingTask,
+    Control,
+    JobContext,
+    JobHandle,
+    Limit,
+    RawResult,
+    Runner,
+    Task,
+)
 from tests.unit.test_architecture import PUBLIC_ROOMS, public_names
 
-MADE_BY_THE_LIBRARY = (Control, JobContext, JobHandle, Task)
+MADE_BY_THE_LIBRARY = (
+    *(ApiKeys, BlockingApiKeys, BlockingClient, BlockingControl, BlockingHandle, BlockingRunner, BlockingTask),
+    *(BlockingRawResult, Control, JobContext, JobHandle, RawResult, Task),
+)
 """Users get these from a method, and never call their constructors."""
-OF_A_KIND = {"forms", "from_text", "full_bucket", "usage"}
+OF_A_KIND = {"bucket_of", "forms", "from_text", "full_bucket", "usage"}
 """What every kind of limit has for the scripts, the simulation and the command line."""
 VARIABLES = (TypeVar, ParamSpec)
 DUNDERS = ("__init__", "__call__")

@@ -11,7 +11,7 @@ from runner.asgi.request_limiter import verdict_of
 from runner.asgi.response_fields import problem_document, rate_limit_fields
 from runner.asgi.verdict import Standing, Verdict
 from runner.limits import Limit, Need
-from runner.limits.retry_after import retry_after_s
+from runner.limits.retry_after import read
 from runner.store.answers import TakeAnswer
 from runner.store.replies import Decision
 
@@ -126,5 +126,5 @@ def test_what_is_not_the_callers_fault_is_reduced_capacity(reason: str, wait_s: 
 def test_a_handler_of_this_library_understands_them() -> None:
     fields = told(decided("refused", 13.2, "user/ada"))
 
-    assert retry_after_s(fields, 0.0) == 14
-    assert retry_after_s({"RateLimit": '"a";r=0;t=9'}, 0.0) == 9
+    assert read(fields, 0.0).seconds == 14
+    assert read({"RateLimit": '"a";r=0;t=9'}, 0.0).seconds == 9

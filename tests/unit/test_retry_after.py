@@ -1,88 +1,113 @@
-"""What a provider says about when to come back, in every form, and in none that can be read."""
+"""What a provider says about when to come back: every form that providers use, and what nobody can read."""
 
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from collections.abc import Iterator
+from datetime import timedelta, timezone
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.limits.retry_after import retry_after_s
+from runner.limits.retry_after import Word, read
+from runner.limits.spoken_time import LONGEST_S
+from tests.named import named
+from tests.unit.provider_answers import HOSTILE, NOW_S, READABLE, SILENT, SILENT_HEADERS, UNREADABLE, Plain, TelegramError
 
-NOW_S = 1_800_000_000.0
+NOTHING = Word(None)
 
 
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"Retry-After": "120"}, 120),
-        ({"RETRY-AFTER": " 1.5 "}, 1.5),
-        ({"Retry-After": "0"}, 0),
-        ({"Retry-After": "-3"}, 0),
-        ({"Retry-After": format_datetime(datetime.fromtimestamp(NOW_S + 90, UTC), usegmt=True)}, 90),
-        ({"Retry-After": format_datetime(datetime.fromtimestamp(NOW_S - 90, UTC), usegmt=True)}, 0),
-        ({"Retry-After": datetime.fromtimestamp(NOW_S + 60, UTC).strftime("%A, %d-%b-%y %H:%M:%S GMT")}, 60),
-        ({"Retry-After": "2m30s"}, 150),
-        ({"retry-after-ms": "1500"}, 1.5),
-        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
-        ({"retry-after-ms": "soon", "retry-after": "2"}, 2),
-        ({"RateLimit": '"default";r=0;t=30'}, 30),
-        ({"RateLimit": '"burst";r=0;t=5, "day";r=0;t=300'}, 300),
-        ({"RateLimit": '"burst";r=0;t=5, "day";r=40;t=300'}, 5),
-        ({"RateLimit": '"default";r=3;t=30'}, None),
-        ({"RateLimit": '"default";t=30'}, 30),
-        ({"x-ratelimit-reset": "17"}, 17),
-        ({"x-ratelimit-reset": str(NOW_S + 17)}, 17),
-        ({"x-ratelimit-reset": str(int(NOW_S + 17) * 1000)}, 17),
-        ({"x-ratelimit-reset": datetime.fromtimestamp(NOW_S + 17, UTC).isoformat()}, 17),
-        ({"x-ratelimit-reset-requests": "6m0s"}, 360),
-        ({"x-ratelimit-reset-requests": "12ms"}, 0.012),
-        ({"x-ratelimit-reset-requests": "1h2m3.5s"}, 3_723.5),
-        ({"x-ratelimit-reset-requests": "1s", "x-ratelimit-remaining-requests": "5", "x-ratelimit-reset-tokens": "9s"}, 9),
-        ({"x-ratelimit-reset-requests": "1s", "x-ratelimit-remaining-requests": "0"}, 1),
-        ({"x-ratelimit-reset": "17", "x-ratelimit-remaining": "3"}, None),
-        ({"retry-after": "5", "x-ratelimit-reset": "17"}, 5),
-        ({}, None),
-        ({"content-type": "text/html"}, None),
-    ],
-)
-def test_every_form_that_providers_use(headers: dict[str, str], seconds: float | None) -> None:
-    expected = None if seconds is None else pytest.approx(seconds, abs=1e-3)
+@pytest.mark.parametrize(("said", "seconds"), READABLE, ids=named)
+def test_every_form_that_providers_use(said: object, seconds: float) -> None:
+    word = read(said, NOW_S)
 
-    assert retry_after_s(headers, NOW_S) == expected
-    assert retry_after_s(httpx.Response(429, headers=headers), NOW_S) == expected
+    assert word.seconds == pytest.approx(seconds, abs=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
-    [(3, 3.0), (0.25, 0.25), (-1, 0.0), (timedelta(minutes=2), 120.0), (timedelta(seconds=-1), 0.0), (None, None), (True, None)],
+    "headers",
+    SILENT_HEADERS,
+    ids=named,
 )
-def test_a_number_and_a_timedelta_speak_for_themselves(said: object, seconds: float | None) -> None:
-    assert retry_after_s(said, NOW_S) == seconds
+def test_headers_that_do_not_say_it_say_nothing(headers: dict[str, str]) -> None:
+    assert read(headers, NOW_S) == read(httpx.Response(429, headers=headers), NOW_S) == NOTHING
 
 
-@pytest.mark.parametrize("said", [float("nan"), float("inf"), "12", b"12", object(), [], {"retry-after": None}, {1: 2}])
+@pytest.mark.parametrize(
+    "said",
+    SILENT,
+    ids=named,
+)
 def test_what_says_nothing_is_nothing(said: object) -> None:
-    assert retry_after_s(said, NOW_S) is None
+    assert read(said, NOW_S) == NOTHING
+
+
+def rings() -> Iterator[object]:
+    body: dict[str, object] = {}
+    body["error"] = body
+    yield body
+    error = RuntimeError("x")
+    error.__cause__ = error
+    yield error
+
+
+@pytest.mark.parametrize("said", list(rings()), ids=["a body", "an error"])
+def test_what_holds_itself_is_read_to_a_depth(said: object) -> None:
+    assert read(said, NOW_S) == NOTHING
 
 
 @pytest.mark.parametrize(
-    "value", ["", "soon", "nan", "inf", "-inf", "1e999", "Wed, 99 Foo 2026", "99999999999999999999d", "ss", "12x", "\x00"]
+    ("said", "shown"),
+    UNREADABLE,
+    ids=named,
 )
-@pytest.mark.parametrize("name", ["retry-after", "retry-after-ms", "ratelimit", "x-ratelimit-reset", "x-ratelimit-reset-tokens"])
-def test_garbage_is_no_wait_and_no_error(name: str, value: str) -> None:
-    seconds = retry_after_s({name: value}, NOW_S)
-
-    assert seconds is None or seconds >= 0
+def test_what_cannot_be_read_is_shown_as_it_was_said(said: object, shown: str) -> None:
+    assert read(said, NOW_S) == Word(None, shown)
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(["retry-after", "retry-after-ms", "ratelimit", "x-ratelimit-reset", "x-ratelimit-reset-requests"]), st.text()
-    )
+@pytest.mark.parametrize("said", HOSTILE, ids=type)
+def test_an_object_of_somebody_else_is_unreadable_whatever_it_does(said: object) -> None:
+    word = read(said, NOW_S)
+
+    assert word.seconds is None
+    assert word.unreadable is None if isinstance(said, Plain) else word.unreadable
+
+
+def test_a_field_that_cannot_be_read_is_remembered_beside_one_that_can() -> None:
+    assert read({"retry-after-ms": "x", "retry-after": "5"}, NOW_S) == Word(5, "'x'")
+
+
+def test_only_the_first_two_hundred_headers_are_read() -> None:
+    headers = [(f"x-{number}", "1") for number in range(200)]
+
+    assert read([*headers, ("retry-after", "5")], NOW_S) == NOTHING
+    assert read([*headers[1:], ("retry-after", "5")], NOW_S) == Word(5)
+
+
+NAMES = ["retry-after", "retry-after-ms", "ratelimit", "x-ratelimit-reset", "x-ratelimit-reset-tokens", "x-ratelimit-remaining", "error"]
+VALUES = st.one_of(
+    st.text(),
+    st.binary(),
+    st.none(),
+    st.floats(),
+    st.integers(),
+    st.decimals(),
+    st.datetimes(timezones=st.none() | st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)),
+    st.timedeltas(),
+    st.text(alphabet="0123456789:;=,. +-smhdTZGMrt", max_size=40),
 )
-def test_whatever_a_header_says_the_answer_is_finite_and_not_negative(headers: dict[str, str]) -> None:
-    seconds = retry_after_s(headers, NOW_S)
 
-    assert seconds is None or 0 <= seconds < float("inf")
+
+@given(st.recursive(VALUES, lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(NAMES), inner), max_leaves=8))
+def test_whatever_is_said_the_answer_is_from_none_to_366_days(said: object) -> None:
+    for shape in (said, [("retry-after", said)], Plain(said), TelegramError(said)):
+        seconds, unreadable = read(shape, NOW_S)
+
+        assert seconds is None or 0 <= seconds <= LONGEST_S
+        assert unreadable is None or unreadable.isprintable()
+
+
+@given(st.text(alphabet='0123456789.:, -+eEsmhdTZPGMTJanFeb"', max_size=600))
+def test_no_text_takes_more_than_a_look(text: str) -> None:
+    seconds, _ = read({"retry-after": text, "ratelimit": text, "x-ratelimit-reset": text}, NOW_S)
+
+    assert seconds is None or 0 <= seconds <= LONGEST_S

@@ -1,11 +1,16 @@
 """Which requests a rule speaks of, and which rules could never work."""
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.routing import compile_path
 
 from runner import Concurrency, ConfigurationError, Limit, TokenBucket
 from runner.asgi import Rule, by_client_address, by_header
+from runner.asgi.middleware import _CONTROL
 
 FREE = TokenBucket("free", rate="10/s")
 KEYED = TokenBucket("keyed", rate="10/s", key="{user}")
@@ -23,6 +28,7 @@ def scope(path: str, method: str = "GET", root_path: str = "") -> dict[str, Any]
         ("/v1/jobs", ["/v1/jobs"], ["/v1/jobs/", "/v1/jobs/7", "/v1/jobs7", "/v1/jobs\n"]),
         ("/users/{id}/orders", ["/users/7/orders", "/users/a.b/orders"], ["/users//orders", "/users/7/8/orders", "/users/7/orders/9"]),
         ("/users/{id}/", ["/users/7/", "/users/7/orders"], ["/users/7", "/users/"]),
+        ("/files/{name:path}", ["/files/a", "/files/a/b.txt", "/files/"], ["/files", "/file/a"]),
         ("/a.b", ["/a.b"], ["/aXb"]),
     ],
 )
@@ -40,6 +46,18 @@ def test_the_path_is_that_of_the_apps_own_routes() -> None:
     assert rule.matches(scope("/api/v1/jobs", root_path="/api/"))
     assert not rule.matches(scope("/apiv1/jobs", root_path="/api"))
     assert Rule(limit=FREE).matches(scope("/api", root_path="/api"))
+
+
+ROUTES = ["/", "/login", "/v1/{id}", "/v1/{id:int}/x", "/files/{name:path}", "/a.b", "/ä", "/a b"]
+
+
+@given(st.sampled_from(ROUTES), st.text(st.sampled_from("/aäl.7 \n\x85\u2028Ablogin%+")), st.booleans())
+def test_what_is_routed_is_ruled(route: str, noise: str, is_appended: bool) -> None:
+    """By the expression that a router makes of the same text; the middleware refuses paths with control characters."""
+    plain = re.sub(r"\{\w+(:\w+)?\}", "7", route)
+    path = plain + noise if is_appended else f"/{noise}"
+    routed = compile_path(route)[0].match(path) is not None
+    assert not routed or _CONTROL.search(path) or Rule(limit=FREE, path=route).matches(scope(path))
 
 
 def test_methods_choose_and_get_means_head_too() -> None:
@@ -69,6 +87,7 @@ def test_a_handshake_of_a_websocket_is_a_get() -> None:
         ({"limit": FREE, "methods": ["post"]}, "methods="),
         ({"limit": FREE, "key": by_header("X-User")}, r'key="\{client\}"'),
         ({"limit": KEYED}, "by_client_address"),
+        ({"limit": FREE, "valid": bool}, "no key"),
         ({"limit": TokenBucket("two", rate="1/s", key="{a}-{b}"), "key": by_client_address}, "several values"),
     ],
 )

@@ -1,7 +1,7 @@
 """The loader of scripts: names of a header become variables, includes are pasted in, and a header it cannot read is refused."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
@@ -13,16 +13,22 @@ Loader = Callable[..., Script]
 
 
 @pytest.fixture
-def load_text(monkeypatch: pytest.MonkeyPatch) -> Loader:
+def load_text(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loader]:
     """Load a script from its text, with includes by name."""
+
+    def forget() -> None:
+        scripts._file.cache_clear()
+        scripts._after_its_includes.cache_clear()
 
     def load_it(text: str, **includes: str) -> Script:
         monkeypatch.setattr(
             scripts, "_read", {"it": text, **{f"include/{name}": include for name, include in includes.items()}}.__getitem__
         )
+        forget()
         return load.__wrapped__("it")
 
-    return load_it
+    yield load_it
+    forget()
 
 
 HEADER = "-- it: does it\n-- KEYS: prefix\n-- ARGV: {}\n-- Returns: nothing\n-- include: {}\n"

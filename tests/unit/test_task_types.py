@@ -4,7 +4,7 @@ from typing import assert_type
 
 import pytest
 
-from runner import JobHandle, Runner, Submission, Task
+from runner import BlockingHandle, Client, JobHandle, JobStatus, LimitStatus, Runner, Submission, Task
 from runner.errors import InvalidArguments
 
 jobs = Runner("types")
@@ -29,8 +29,28 @@ async def handles() -> None:
     await count.submit()  # type: ignore[call-arg]
 
 
+def blocking_handles(client: Client) -> None:
+    """Never run."""
+    assert_type(greet.blocking.submit("a", times=2), BlockingHandle[str])
+    assert_type(greet.blocking.submit("a").result(timeout=1), str)
+    assert_type(count.with_options(delay=1).blocking.submit("a").result(), int)
+    assert_type(greet.blocking.submit("a").wait(timeout=1), JobStatus)
+    assert_type(client.blocking.limits(), list[LimitStatus])
+    assert_type(client.blocking.wait("id", timeout=1), JobStatus)
+    assert_type(client.blocking.control.pause("stripe", reason="x"), LimitStatus)
+    assert_type(jobs.blocking.submit_many([greet.prepare("a")]), list[BlockingHandle[str]])
+    assert_type(jobs.blocking.take("stripe", cost=2, wait=None), None)
+    with jobs.blocking.slot("gpu", wait=1):
+        pass
+    greet.blocking.submit(1)  # type: ignore[arg-type]
+    count.blocking.submit()  # type: ignore[call-arg]
+    client.blocking.wait(1)  # type: ignore[arg-type]
+    client.blocking.status()  # type: ignore[call-arg]
+    jobs.blocking.take("stripe", cots=2)  # type: ignore[call-arg]
+
+
 def test_a_task_has_the_types_of_its_function() -> None:
-    assert_type(greet.prepare("a"), Submission)
+    assert_type(greet.prepare("a"), Submission[str])
 
     assert isinstance(greet, Task)
     assert isinstance(count, Task)

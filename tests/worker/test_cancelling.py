@@ -19,7 +19,7 @@ NEVER = TokenBucket("never", capacity=1, refill=1, every=3600)
 
 
 async def test_a_running_handler_sees_its_cancellation_at_once_though_renewals_are_far_apart(make_app: MakeApp, crew: Crew) -> None:
-    app, seen = make_app(lease_s=60, renew_s=20), asyncio.Event()
+    app, seen = make_app(lease_s=5 * PATIENCE_S, renew_s=2 * PATIENCE_S), asyncio.Event()
     begun = asyncio.Event()
 
     @app.task

@@ -12,12 +12,14 @@ from runner.connection.client import command
 from runner.store import scripts
 from runner.store.job_store import JobStore
 from runner.store.keys import Keys
+from runner.store.lease import LeaseStore
+from runner.store.replies import Election, Reclaimed
 from tests import invariants
 from tests.eventually import eventually
 from tests.pace import Pace
 from tests.proxy import Proxy
 from tests.recovery import Recovery
-from tests.worker.conftest import Crew, MakeApp, a_crew
+from tests.worker.conftest import Crew, MakeApp, a_crew, short_settings
 
 LIMIT = TokenBucket("paced", rate="20/s", burst=2)
 
@@ -28,8 +30,8 @@ async def test_two_leaders_promote_each_job_once_and_keep_the_limit(
 ) -> None:
     runs = Counter[int]()
 
-    async def always_elected(store: JobStore, worker: str, term: int) -> tuple[int, str, int]:
-        return 1, worker, 2
+    async def always_elected(store: JobStore, worker: str, term: int) -> Election:
+        return Election(1, worker, 2)
 
     @app.task(limits=[LIMIT])
     async def call(number: int) -> None:
@@ -78,8 +80,8 @@ async def test_a_lock_that_is_handed_to_and_fro_promotes_each_job_once_and_keeps
 async def test_without_any_leader_waiting_jobs_start_and_soon_on_time(
     make_app: MakeApp, redis: Redis, queue: str, crew: Crew, pace: Pace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never_elected(store: JobStore, worker: str, term: int) -> tuple[int, str, int]:
-        return 0, "nobody", 1
+    async def never_elected(store: JobStore, worker: str, term: int) -> Election:
+        return Election(0, "nobody", 1, watches=True)
 
     monkeypatch.setattr(JobStore, "lead", never_elected)
     app, limit = make_app(block_s=2), TokenBucket("paced", rate="5/s", burst=1)
@@ -129,11 +131,11 @@ async def test_a_leader_whose_duty_fails_resigns_and_another_one_leads(
 ) -> None:
     reclaim, failing = JobStore.reclaim, list[JobStore]()
 
-    async def fails_for_the_first_leader(store: JobStore) -> tuple[int, int, int]:
+    async def fails_for_the_first_leader(store: JobStore, not_after_us: int) -> Reclaimed:
         failing.append(store)
         if store is failing[0]:
             raise RuntimeError("no room on the disk")
-        return await reclaim(store)
+        return await reclaim(store, not_after_us)
 
     @app.task
     async def work() -> None: ...
@@ -148,6 +150,33 @@ async def test_a_leader_whose_duty_fails_resigns_and_another_one_leads(
     recovery.ends()
     await done([await work.with_options(delay=0.1).submit()])
     assert not first.state.is_stopped
+
+
+async def test_a_leader_that_is_lost_between_two_pages_of_a_change_is_followed_by_one_that_turns_the_rest(
+    app: Runner, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, lost = JobStore.retime, list[JobStore]()
+
+    async def is_lost_after_a_page(store: JobStore) -> bool:
+        has_more = await turn(store)
+        if has_more and not lost:
+            lost.append(store)
+            raise RuntimeError("the machine is gone")
+        return has_more
+
+    @app.task(limits=[TokenBucket("tenant", rate="10/s", burst=5, key="{tenant}")])
+    async def call(tenant: int) -> None: ...
+
+    monkeypatch.setattr(JobStore, "retime", is_lost_after_a_page)
+    for _ in range(2):
+        await crew.start(app)
+    await app.client.control.pause("tenant")
+    jobs = await app.submit_many([call.prepare(tenant) for tenant in range(1_250)])
+
+    await app.client.control.resume("tenant")
+
+    await eventually(lambda: lost)
+    await done(jobs)
 
 
 async def test_cut_connections_do_not_cost_the_leader_its_office(make_app: MakeApp, direct_url: str, queue: str, redis: Redis) -> None:
@@ -216,3 +245,25 @@ async def done(jobs: list[JobHandle[None]]) -> None:
 async def leads(redis: Redis, queue: str, worker: str) -> bool:
     leader = await command(redis, "GET", Keys(queue).leader)
     return bool(leader) and leader.startswith(f"{worker}:".encode())
+
+
+async def test_a_look_for_lapsed_workers_that_was_held_up_with_all_renewals_takes_nothing_back(
+    make_app: MakeApp, direct_url: str, queue: str, crew: Crew
+) -> None:
+    """As when one command keeps Redis busy for longer than a lease: what others sent meanwhile, and what the leader did, come all at once."""
+    async with Proxy(direct_url) as proxy:
+        await crew.start(make_app(redis_url=proxy.url, command_timeout_s=30))
+        other = JobStore(direct_url, queue, short_settings(direct_url))
+        proxy.hold("EVALSHA", scripts.load("reclaim").sha)
+        await eventually(lambda: proxy.held_commands)
+        await other.enlist("other", "{}")
+        await asyncio.sleep(other.settings.lease_s + 0.2)
+
+        proxy.release()
+        await asyncio.sleep(0.1)  # it has come, and the next one has not
+        lease = LeaseStore(direct_url, queue, short_settings(direct_url))
+        await asyncio.to_thread(lease.renew, "other")
+        lease.close()
+
+        assert "other" in {worker.id for worker in await other.workers()}
+        await other.close()

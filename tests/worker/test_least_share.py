@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from runner import Runner, TokenBucket
-from runner.jobs.job import Priority, StartedJob
+from runner.jobs.job import Priority, PriorityName, StartedJob
 from runner.worker.priority_shares import PriorityShares
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, MakeApp
@@ -21,7 +21,7 @@ async def order_of(app: Runner, crew: Crew, task_limits: list[TokenBucket]) -> l
     async def work(priority: str) -> None:
         order.append(priority)
 
-    numbers = {"high": 900, "normal": 100, "low": 100}
+    numbers: dict[PriorityName, int] = {"high": 900, "normal": 100, "low": 100}
     await app.submit_many([work.with_options(priority=name).prepare(name) for name, count in numbers.items() for _ in range(count)])
     await crew.start(app)
     await eventually(lambda: len(order) == 1100)

@@ -286,3 +286,47 @@ async def test_a_slot_cannot_be_taken_without_being_given_back(app: Runner) -> N
             with pytest.raises(TakeRefused):
                 async with app.slot(limit, wait=0):
                     raise AssertionError("two hold it")
+
+
+async def test_a_wrong_number_of_tokens_ends_no_worker_and_its_log_says_what_is_not_charged(
+    app: Runner, crew: Crew, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task(limits=[TokenBucket("wrong", rate="1/s", burst=5)])
+    async def call(used: int) -> int:
+        current_job().settle("wrong", used)
+        return used % 7
+
+    await crew.start(app)
+    handle = await call.submit(10**30)
+
+    assert await handle.result(timeout=5) == 10**30 % 7
+    await eventually(lambda: f"job {handle.id} has settled" in caplog.text)
+    assert "tokens more than the debt that bucket wrong may have" in caplog.text
+    await app.client.control.reset("wrong", "a wrong number")
+    assert await (await call.submit(1)).result(timeout=5) == 1
+
+
+async def test_a_limit_of_cost_nothing_is_settled_and_frozen_like_any_other(app: Runner, crew: Crew) -> None:
+    tokens = TokenBucket("tokens", capacity=10, refill=10, every=3600, key="{tenant}")
+    throttled: list[str] = []
+
+    @app.task(limits=[tokens], cost={"tokens": 0}, retries=0)
+    async def counts(tenant: str) -> None:
+        current_job().settle("tokens", 4)
+
+    @app.task(limits=[tokens], cost={"tokens": 0}, retries=0)
+    async def told_to_wait(tenant: str) -> None:
+        throttled.append(tenant)
+        if len(throttled) == 1:
+            raise RateLimited(retry_after=0.1)
+
+    await crew.start(app)
+    await (await counts.submit("t")).result(10)
+    told = await told_to_wait.submit("u")
+    await told.result(10)
+
+    assert throttled == ["u", "u"]
+    assert (await told.status()).throttled == 1
+    with pytest.raises(TakeRefused):
+        await app.take("tokens", {"tenant": "t"}, cost=7)
+    await app.take("tokens", {"tenant": "t"}, cost=6)

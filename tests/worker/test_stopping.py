@@ -13,6 +13,7 @@ from runner import Runner, StoreUnavailable, TokenBucket, Worker
 from runner.jobs.job import Priority, StartedJob
 from runner.store.job_store import JobStore
 from runner.store.keys import Keys
+from runner.store.lease import LeaseStore
 from runner.worker.attempts import Attempts
 from tests import invariants
 from tests.eventually import eventually
@@ -67,6 +68,30 @@ async def test_a_lease_lost_while_draining_stops_the_jobs_that_others_run_now(
     assert await job.result(timeout=10) == 2
     assert "has lapsed while it was stopping; others run its jobs" in caplog.text
     assert "going on" not in caplog.text
+
+
+async def test_a_heartbeat_whose_connections_are_closed_under_its_call_says_nothing_of_it(
+    app: Runner, crew: Crew, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_waiting, is_closed, close = threading.Event(), threading.Event(), LeaseStore.close
+
+    def closed_meanwhile(_: LeaseStore, __: str) -> None:
+        is_waiting.set()
+        is_closed.wait()
+        raise TypeError("argument must be an int, or have a fileno() method")  # what a poll makes of a socket that is gone
+
+    def closed(lease: LeaseStore) -> None:
+        close(lease)
+        is_closed.set()
+
+    monkeypatch.setattr(LeaseStore, "wait_for_message", closed_meanwhile)
+    monkeypatch.setattr(LeaseStore, "close", closed)
+    worker = await crew.start(app)
+    await eventually(is_waiting.is_set)
+    await crew.stop(worker)
+
+    await eventually(lambda: "runner-heartbeat" not in {thread.name for thread in threading.enumerate()})
+    assert "renewal of the lease" not in caplog.text
 
 
 @pytest.mark.parametrize("hurry", [True, False], ids=["stopped twice", "out of time"])
@@ -270,7 +295,7 @@ async def test_a_worker_told_to_stop_before_it_has_started_never_works(app: Runn
     await worker.run()
 
     assert worker.state.is_stopped
-    assert await redis.exists(Keys(queue).tasks) == 0
+    assert await redis.exists(Keys(queue).specs) == 0
 
 
 async def test_a_worker_that_is_cancelled_leaves_its_jobs_to_its_lease(make_app: MakeApp, crew: Crew) -> None:
@@ -340,7 +365,7 @@ async def test_a_worker_told_to_stop_while_its_server_is_away_leaves_soon(privat
 async def test_a_renewal_during_the_sign_off_is_no_lost_lease(
     make_app: MakeApp, crew: Crew, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    renew_s = 0.05
+    renew_s = 0.1
     worker = await crew.start(make_app(lease_s=2.0, renew_s=renew_s))
     reconcile, signed_off = JobStore.reconcile, list[int]()
 

@@ -3,16 +3,17 @@
 import asyncio
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from runner import JobHandle, Runner, StoreUnavailable
 from runner.client import Task, session_of
-from runner.errors import BacklogFull, JobIdConflict
+from runner.errors import BacklogFull, InvalidArguments, JobIdConflict
 from runner.jobs.job import Priority
 from runner.store.keys import Keys
+from runner.store.portions import MOST_PER_CALL
 from tests.app_internals import publish, store_of
-from tests.worker.conftest import MakeApp
+from tests.worker.conftest import Crew, MakeApp
 
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -51,7 +52,7 @@ async def test_they_are_stored_in_their_order_by_few_calls(redis: Redis, queue: 
     assert await outcomes(*start(noop(app), *ids)) == ["queued"] * 200
 
     assert await stored(redis, queue) == ids
-    assert sent == [1, 199]
+    assert sent == [1, MOST_PER_CALL, 199 - MOST_PER_CALL]
 
 
 async def test_each_has_its_own_refusal(redis: Redis, queue: str, make_app: MakeApp) -> None:
@@ -65,7 +66,7 @@ async def test_each_has_its_own_refusal(redis: Redis, queue: str, make_app: Make
     submitted = start(task, "a", "b", "taken", "c", "damaged", "d", "a")
 
     answers = await asyncio.gather(*submitted, return_exceptions=True)
-    assert [type(answers[index]) for index in (2, 4, 5)] == [JobIdConflict, ResponseError, BacklogFull]
+    assert [type(answers[index]) for index in (2, 4, 5)] == [JobIdConflict, JobIdConflict, BacklogFull]
     assert str(answers[5]).endswith("no room for 1 more, submit again later")
     assert await stored(redis, queue) == ["taken", "a", "b", "c"]
     handles = [answers[index] for index in (0, 1, 3, 6)]
@@ -92,8 +93,36 @@ async def test_one_that_is_cancelled_leaves_the_others_alone(redis: Redis, queue
 
 async def test_every_caller_gets_an_error_while_redis_is_away(make_app: MakeApp) -> None:
     app = make_app(redis_url=NOBODY)
-    app._publication._published_s = float("inf")
+    app._publication._refresh_s = float("inf")
+    app._publication._declared = 1
 
     answers = await asyncio.gather(*start(noop(app), *(f"n{number}" for number in range(20))), return_exceptions=True)
 
     assert [type(answer) for answer in answers] == [StoreUnavailable] * 20
+
+
+async def test_arguments_beyond_the_setting_are_refused_and_the_place_of_the_job_is_told(make_app: MakeApp) -> None:
+    app = make_app(max_args_bytes=1_000)
+
+    @app.task
+    async def keep(text: str) -> None: ...
+
+    await keep.submit("x" * 900)
+    with pytest.raises(InvalidArguments, match=r"have 1011 bytes of JSON, and may have 1000 \(max_args_bytes\)"):
+        await keep.submit("x" * 1_000)
+    with pytest.raises(InvalidArguments) as refused:
+        await app.submit_many([keep.prepare("x"), keep.prepare("x" * 1_000)])
+    assert refused.value.index == 1
+
+
+async def test_a_result_beyond_the_setting_is_a_dead_letter(make_app: MakeApp, crew: Crew) -> None:
+    app = make_app(max_result_bytes=1_000)
+
+    @app.task(retries=0)
+    async def long(length: int) -> str:
+        return "x" * length
+
+    await crew.start(app)
+    assert await (await long.submit(998)).result(timeout=20) == "x" * 998
+    status = await (await long.submit(999)).wait(timeout=20)
+    assert (status.state, status.error and status.error.type) == ("failed", "ResultTooLarge")

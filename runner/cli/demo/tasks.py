@@ -5,9 +5,11 @@ import os
 import ssl
 from typing import Any
 
-import httpx
-
 from runner import Runner, TokenBucket
+from runner.extras import needed_by
+
+with needed_by("the demonstration"):
+    import httpx
 
 METERED = TokenBucket("metered", capacity=10, refill=2, every=0.5)
 

@@ -1,21 +1,23 @@
-"""One job: its status, now or at its end, its cancellation, and another run."""
+"""One job: its status and its result, now or at its end, its cancellation, and another run."""
 
-import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Path, Query, Request
 from fastapi.responses import Response
 
-from runner import JobStatus
+from runner import JobStatus, Scope
 from runner.http import routing
+from runner.http.authorization import needs
 from runner.http.bodies import no_body
 from runner.http.dependencies import Service, service_of
+from runner.http.large_results import is_too_large, left_out, most_result, too_large
 from runner.http.problem_kinds import BODY_PROBLEMS
-from runner.http.problems import responses
+from runner.http.problems import Problem, responses
+from runner.http.raw_answer import RawAnswer
 from runner.http.routing import DirectRoute
 from runner.http.schemas import Job, job_answer
-
-MAX_WAIT_S = 60
+from runner.http.versions import ETAG, IF_NONE_MATCH, versioned
+from runner.http.waiting import APPLIED, MAX_WAIT_S, PREFER, applied, awaited, preferred_s
 
 router = routing.group("jobs", "/v1", route_class=DirectRoute)
 
@@ -24,9 +26,15 @@ JobId = Annotated[str, Path(description="the job's id")]
 
 @router.get(
     "/jobs/{id}",
+    dependencies=[needs(Scope.jobs_read)],
     response_model=Job,
     summary="The status of a job",
-    responses=responses("not-found", "validation", "invalid-id", "store-unavailable"),
+    responses=responses("not-found", "validation", "invalid-id", "no-result", "result-too-large", "busy", "store-unavailable")
+    | {
+        200: {"description": "The job; with `result=raw` the JSON of its result alone", "headers": ETAG | APPLIED},
+        304: {"description": "Nothing but eta_s has changed since the answer with the ETag in If-None-Match"},
+    },
+    openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
 )
 async def status(
     id: JobId,
@@ -38,26 +46,44 @@ async def status(
         ),
     ] = 0,
     explain: Annotated[bool, Query(description="explain in sentences why the job is in its state, and what to do")] = False,
+    result: Annotated[
+        Literal["raw"] | None, Query(description="answer with the result alone, however large: the JSON that the task returned")
+    ] = None,
 ) -> Response:
-    """The job as it is now; with `wait` as it is at its end, or when the time is up. A request that waits does not poll Redis."""
+    """The job as it is now; with `wait` as it is at its end, or when the time is up. A request that waits does not poll Redis.
+
+    A job whose result is too large for this answer is a problem that says so. With `result=raw` the answer is that result alone.
+    """
     service = service_of(request)
-    found = await _awaited(service, request, id, wait)
-    return job_answer(found, await service.client.explain(found) if explain else None)
+    preferred = 0 if wait else preferred_s(request)
+    if result is not None:
+        return await _raw(service, request, id, wait or preferred, explain=explain)
+    found = await awaited(service, request, id, wait or preferred, most_result(service))
+    if is_too_large(found, service):
+        raise too_large(found, service, request)
+    # An explanation has times in it, so that no two are the same.
+    answer = job_answer(found, await service.client.explain(found)) if explain else versioned(request, found)
+    if preferred:
+        answer.headers.update(applied(preferred))
+    return answer
 
 
 @router.delete(
     "/jobs/{id}",
+    dependencies=[needs(Scope.jobs_cancel)],
     response_model=Job,
     summary="Cancel a job",
     responses=responses("not-found", "invalid-id", "already-finished", "store-unavailable"),
 )
 async def cancel(id: JobId, request: Request) -> Response:
     """Stop a job. One that is not running is `cancelled` at once, a running one is asked to stop. A second call has the same answer."""
-    return job_answer(await service_of(request).client.cancel(id))
+    service = service_of(request)
+    return _changed(await service.client.cancel(id, most_result=most_result(service)), service, request)
 
 
 @router.post(
     "/jobs/{id}/retry",
+    dependencies=[needs(Scope.jobs_cancel)],
     response_model=Job,
     summary="Run a job again",
     responses=responses(*BODY_PROBLEMS, "not-found", "invalid-id", "cannot-retry", "store-unavailable"),
@@ -65,28 +91,19 @@ async def cancel(id: JobId, request: Request) -> Response:
 async def retry(id: JobId, request: Request) -> Response:
     """Run a job again that failed, expired or was cancelled: as its next attempt, at the end of its line."""
     await no_body(request)
-    return job_answer(await service_of(request).client.retry(id))
+    service = service_of(request)
+    return _changed(await service.client.retry(id, most_result=most_result(service)), service, request)
 
 
-async def _awaited(service: Service, request: Request, job_id: str, wait_s: float) -> JobStatus:
-    """The job at its end, or when the time is up, the service stops or the caller disconnects."""
-    job = service.client.job(job_id)
-    # The first status answers at once if the job is unknown or Redis is away.
-    known = await job.status()
-    if known.state.is_final or wait_s == 0:
-        return known
-    end = asyncio.create_task(job.wait(wait_s))
-    others = [asyncio.create_task(service.stopping.wait()), asyncio.create_task(_gone(request))]
-    try:
-        await asyncio.wait([end, *others], return_when=asyncio.FIRST_COMPLETED)
-        return end.result() if end.done() else await job.status()
-    finally:
-        for waiting in (end, *others):
-            waiting.cancel()
-        await asyncio.gather(end, *others, return_exceptions=True)
+def _changed(status: JobStatus, service: Service, request: Request) -> Response:
+    """A job after a change of it. Should it have ended meanwhile, a result that is too large is left out: the change was made."""
+    return job_answer(status, problem=left_out(status, service, request))
 
 
-async def _gone(request: Request) -> None:
-    """Return once the caller has closed the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+async def _raw(service: Service, request: Request, job_id: str, wait_s: float, *, explain: bool) -> Response:
+    """The result of a job, at its end if that comes within the time. Raises `NoResult`."""
+    if explain:
+        raise Problem("validation", "explain: with result=raw the answer is the result alone; ask for one of both")
+    if wait_s > 0:
+        await awaited(service, request, job_id, wait_s, 0)
+    return RawAnswer(await service.client.job(job_id).raw_result())

@@ -1,44 +1,49 @@
 -- claim: start ready jobs for a worker, each with its tokens: all of them or none, taken in the same step that makes the job running.
 -- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed.
 -- KEYS: prefix
--- ARGV: worker, turn, free (slots), read_more (0 or 1), look (0, 1 or 2), seen, normal_owed, low_owed, alone (1: the worker runs nothing), max_crashes, record_starts (0 or 1), held...
+-- ARGV: worker, turn, free (slots; one call fills a part of many), read_more (0 or 1), look (0, 1 or 2), seen, normal_owed, low_owed, alone (1: the worker runs nothing), unserved, max_crashes, held...
 --   read_more: 0 starts what is held, and reads from the streams only if more than one job is held
 --   look: whether a wake can be due: 0 no, 1 yes, 2 only if nothing is held
 --   seen: '' or, if a blocking read was sent right before this call, the last entry of each stream that the worker has seen
 --   ('high normal low'): every pending entry of this worker after those is what that read returned
 --   normal_owed, low_owed: jobs of these priorities that come before all others
+--   unserved: "" or "\n<task>\n<task>\n": tasks that this worker has met and does not have; their jobs take no tokens here
 --   held: for each entry of a blocking read: priority (0..2), entry, job id
 -- Returns: 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none),
 --   entries dropped as garbage, the suspect ('' or {priority, entry, id}: to be claimed again once the worker runs nothing; its
 --   entry is empty if it was started: it must run alone), then for each started job: priority, entry, id, task, args, attempt,
---   failures, limits
--- include: base, worker_turn
+--   failures, limits, and what these came from: spec, and after it the specs that have amended them; and at last, only if there are
+--   any, a list of what is not started here as its task is unserved, for each priority, entry, id: the worker holds these still
+-- include: base, worker_turn, start_log
 
-local refusal = refusal_of(worker, turn)
-if refusal then return { refusal == 'late' and 'ok' or refusal, -1, 0, '' } end
+do -- a script can have 200 local variables at a time: what is over is none any more
+  local refusal = refusal_of(worker, turn)
+  if refusal then return { refusal == 'late' and 'ok' or refusal, -1, 0, '' } end
+end
 
-local slots = tonumber(free)
+local slots = math.min(tonumber(free), MOST_ENTRIES)
 local NEXT_WAKE, GARBAGE, SUSPECT = 2, 3, 4
 local reply = { 'ok', -1, 0, '' }
-local started, started_at = 0, int(now)
+local started, started_at, passed = 0, int(now), nil
 
 -- A job's fields, its limits first; none if its key holds something else.
 local function fields_of(id)
-  return redis.pcall('HMGET', job_key(id), 'limits', 'state', 'task', 'args', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes')
+  return redis.pcall('HMGET', job_key(id), 'limits', 'state', 'task', 'args', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes', 'spec', 'amended')
 end
 
-local function next_attempt(latest) return (tonumber(latest) or 0) + 1 end
+local function next_attempt(latest) return (number_in(latest) or 0) + 1 end
 
-local function run(priority, entry, id, task, args, attempt, failures, limits)
+local function run(priority, entry, id, task, args, attempt, failures, limits, spec)
   redis.call('HSET', job_key(id), 'state', 'running', 'attempt', attempt, 'worker', worker, 'entry', entry, 'started', started_at)
-  if record_starts == '1' then
-    redis.call('XADD', prefix .. 'starts', '*', 'job', id, 'limits', limits or '', 'attempt', attempt, 'now', started_at)
-  end
+  log_start(id, limits, attempt)
   local n = #reply
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = priority, entry, id, task
-  reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = args, attempt, tonumber(failures) or 0, limits or ''
+  reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = args, attempt, number_in(failures) or 0, limits or ''
+  reply[n + 9] = spec or ''
   started = started + 1
 end
+
+check_count((#ARGV - held_at + 1) / 3)
 
 -- The pending entries to start: priority, entry, id (nil: garbage).
 local pending = {}
@@ -59,18 +64,21 @@ local read_before = {}
 
 -- An idle worker gets one job as a rule. If that needs no tokens it starts here: most of what follows is for other jobs.
 local held = #pending
-if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0' then
+if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0' and unserved == '' then
   local priority, entry, id = unpack(pending[1])
   local f = fields_of(id)
-  local limits, state, task, args, _, _, latest, failures, _, _, expires, crashes = unpack(f)
+  local limits, state, task, args, _, _, latest, failures, _, _, expires, crashes, spec = unpack(f)
   if state == 'queued' and task and args and not (limits or expires or crashes) then
-    run(priority, entry, id, task, args, next_attempt(latest), failures)
+    run(priority, entry, id, task, args, next_attempt(latest), failures, nil, spec)
     return reply
   end
   read_before[id] = f
 end
 
 -- include from here on: engine, release
+
+-- Entries dealt with: how much one takes is known only once it is read.
+local done = 0
 
 local done_with = { {}, {}, {} } -- entries that leave the streams
 
@@ -91,25 +99,26 @@ limits_of = function(id)
 end
 
 -- A job that cannot run ends here, and its reservation goes to others.
-local function end_damaged(priority, entry, id, task, latest, limits)
+local function end_damaged(priority, entry, id, task, latest, limits, problem)
   if limits then free_reservation(needs_of(limits)) end
-  local text = cjson.encode({ type = 'damaged', message = 'its record in Redis lacks what it takes to run it' })
+  local text = cjson.encode({ type = 'damaged', message = problem or 'its record in Redis lacks what it takes to run it' })
   conclude(id, task or '', 'failed', 'error', text, latest, redis.call('HGET', job_key(id), 'watched'), failed_ttl_ms)
   drop(priority, entry)
 end
 
 local function end_expired(priority, entry, id, task, latest, limits)
   if limits then free_reservation(needs_of(limits)) end
+  redis.call('ZREM', EXPIRING, id)
   expire(id, task, latest, read_job(id, 'watched', 'on_expiry'))
   drop(priority, entry)
 end
 
 -- Half of a full window has started: a wake now makes room for several at once, which is cheaper than one by one.
-local half_window = math.floor(window_limit / 2)
 local function make_room(needs)
+  local half_window = math.floor(window_limit / 2)
   for i = 1, #needs do
     local b = load_bucket(needs[i].bucket)
-    if b.released == half_window and redis.call('EXISTS', lines_waiting_key(b.name)) == 1 then
+    if b.released == half_window and is_waited_for(b.name) then
       redis.call('ZADD', WAKES, 'LT', int(now), b.name)
       reply[NEXT_WAKE] = 0
     end
@@ -130,7 +139,7 @@ local function take_tokens(id, attempt, limits)
 end
 
 local function start(priority, entry, id)
-  local limits, state, task, args, line, rank, latest, failures, runs_at, runs_as, expires, crashes = unpack(read_before[id] or fields_of(id))
+  local limits, state, task, args, line, rank, latest, failures, runs_at, runs_as, expires, crashes, spec, amended = unpack(read_before[id] or fields_of(id))
   read_before[id] = nil
   if state == 'running' then
     -- An entry is delivered again if its group was destroyed: it goes to the worker that runs the job. Not if the job runs under another
@@ -140,25 +149,37 @@ local function start(priority, entry, id)
     end
     -- The job is marked running, but its worker never received it (the reply was lost): release any slot it was counted for.
     if limits and give_back_all(needs_of(limits), holder_of(id, latest)) then wake_waiters(needs_of(limits)) end
+    redis.call('HSET', job_key(id), 'state', 'queued')
+    begin_wait(id, expires)
   elseif not state then
     return drop_garbage(priority, entry)
   elseif FINAL[state] or state == 'scheduled' then
     leave_stream(id, limits and needs_of(limits))
     return drop(priority, entry)
   end
-  if not (task and args and (not limits or (line and rank))) then return end_damaged(priority, entry, id, task, latest, limits) end
-  if expires and tonumber(expires) <= now then return end_expired(priority, entry, id, task, latest, limits) end
+  if not (task and args and (not limits or (line and rank and #needs_of(limits) > 0))) then
+    end_wait(id, expires)
+    return end_damaged(priority, entry, id, task, latest, limits)
+  end
+  if expires and (number_in(expires) or NEVER) <= now then return end_expired(priority, entry, id, task, latest, limits) end
+  if unserved ~= '' and string.find(unserved, '\n' .. task .. '\n', 1, true) then
+    passed = passed or {}
+    local n = #passed
+    passed[n + 1], passed[n + 2], passed[n + 3] = priority, entry, id
+    return
+  end
   -- One more lost worker condemns this job. So it runs alone: then no other job can be what the worker dies of.
-  local suspect = crashes and tonumber(crashes) + 1 >= tonumber(max_crashes)
+  local suspect = crashes and (number_in(crashes) or 0) + 1 >= tonumber(max_crashes)
   if suspect and started < slots and (alone ~= '1' or started > 0) then
     reply[SUSPECT], slots = { priority, entry, id }, started
     return
   end
+  done = done + #args / 4096 -- four kilobytes take as long as an entry
   local attempt = next_attempt(latest)
   local taken = limits and take_tokens(id, attempt, limits)
   if limits and not taken then
     drop(priority, entry)
-    enqueue(id, priority, limits, line, tonumber(rank))
+    enqueue(id, priority, limits, line, number_in(rank))
     -- Its wake was computed while other released jobs had tokens reserved; those that fail like this one do not take them.
     return wake_waiters(needs_of(limits))
   end
@@ -167,33 +188,64 @@ local function start(priority, entry, id)
     drop(priority, entry)
     return add_to_stream(priority, id)
   end
-  run(priority, entry, id, task, args, attempt, failures, taken)
+  end_wait(id, expires)
+  run(priority, entry, id, task, args, attempt, failures, taken, amended and spec .. ' ' .. amended or spec)
   if suspect then reply[SUSPECT], slots = { priority, '', id }, started end
 end
 
 local function start_entry(priority, entry, id)
-  if id then start(priority, entry, id) else drop_garbage(priority, entry) end
+  done = done + 1
+  if not id then return drop_garbage(priority, entry) end
+  local stands, problem = pcall(start, priority, entry, id)
+  if stands then return end
+  -- Its record makes this fail, or Redis refuses to write: then it refuses the next line too, and nothing has happened.
+  redis.call('HSET', job_key(id), 'state', 'queued')
+  end_damaged(priority, entry, id, read_job(id, 'task'), read_job(id, 'attempt'), nil, type(problem) == 'table' and problem.err or problem)
 end
 
-local function read(priority, count)
-  local stream = STREAMS[priority + 1]
-  local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
-  if answer and answer.err then
-    -- Any other error comes again, in Redis's own words.
-    if string.find(answer.err, 'NOGROUP', 1, true) then redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
-    answer = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
+local read
+do
+  local function read_some(priority, count)
+    local stream = STREAMS[priority + 1]
+    local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
+    if answer and answer.err then
+      -- Any other error comes again, in Redis's own words.
+      if string.find(answer.err, 'NOGROUP', 1, true) then redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
+      answer = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
+    end
+    if not answer then return 0 end
+    local rows = answer[1][2]
+    for _, row in ipairs(rows) do start_entry(priority, row[1], id_in(row[2])) end
+    return #rows
   end
-  if answer then
-    for _, row in ipairs(answer[1][2]) do start_entry(priority, row[1], id_in(row[2])) end
+
+  -- A few, in any case, as releasing them may have been enough; then as many as the call can do if they take as long as these.
+  local FIRST = MOST_ENTRIES / 8
+  local seen_here, before = 0, nil
+  read = function(priority, count)
+    while count > 0 and started < slots do
+      local enough, part = is_enough(done)
+      before = before or part
+      if seen_here > 0 and enough then return end
+      local each = seen_here > 0 and math.max(part - before, 0.001) / seen_here
+      local asked = math.max(math.floor(math.min(count, each and (1 - part) / each + 0.5 or FIRST)), 1)
+      local found = read_some(priority, asked)
+      count, seen_here = count - found, seen_here + found
+      if found < asked then return end
+    end
   end
 end
 
-for _, entry in ipairs(pending) do start_entry(entry[1], entry[2], entry[3]) end
-if slots > window_limit then window_limit = slots end
-local released = 0
-if look == '1' or (look == '2' and held == 0) then released, reply[NEXT_WAKE] = release(window_limit) end
-local reads_all = read_more == '1' or held > 1
-if reads_all or released > 0 then
+-- What was started has taken its tokens, also if the rest fails: the worker gives it back, and what comes back must have been taken.
+local stands, problem = pcall(function()
+  for _, entry in ipairs(pending) do start_entry(entry[1], entry[2], entry[3]) end
+  if slots > window_limit then window_limit = slots end
+  local released = 0
+  if look == '1' or (look == '2' and held == 0) then
+    released, reply[NEXT_WAKE] = release(math.min(window_limit, MOST_ENTRIES))
+  end
+  local reads_all = read_more == '1' or held > 1
+  if not reads_all and released == 0 then return end
   -- Strict order, except for what the lower priorities are owed: endless jobs of a higher one must not keep them out.
   for priority, owed in pairs({ tonumber(normal_owed), tonumber(low_owed) }) do
     if owed > 0 and started < slots and (reads_all or added[priority + 1] > 0) then read(priority, math.min(owed, slots - started)) end
@@ -201,9 +253,10 @@ if reads_all or released > 0 then
   for priority = 0, 2 do
     if started < slots and (reads_all or added[priority + 1] > 0) then read(priority, slots - started) end
   end
-end
-
+end)
 for priority = 1, 3 do delete_entries(STREAMS[priority], done_with[priority]) end
-flush_buckets()
+flush()
 nudge_leader()
+if not stands then error(problem, 0) end
+if passed then reply[#reply + 1] = passed end
 return reply

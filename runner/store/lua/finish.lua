@@ -1,145 +1,318 @@
--- finish: record what attempts came to. running -> succeeded, failed, cancelled, scheduled (retry) or queued (given back, or
--- throttled: the provider said wait, so the bucket is frozen for all jobs and the attempt does not count).
+-- finish: record what attempts came to. running -> succeeded, failed, cancelled, scheduled (retry, or another worker is to run it), waiting
+-- (no worker can) or queued (given back; amended: it needs other buckets, as its worker found before it began; or throttled: the provider
+-- said wait, so the bucket is frozen for all jobs and the attempt does not count; a dead letter once that was said more often than its task
+-- allows).
 -- Only the attempt that is running can record an outcome: any other is stale. Repeatable: a second call changes nothing.
+-- Each outcome stands alone: one that Redis refuses, because of its record or its numbers, changes nothing, keeps its entry, and all others
+-- are recorded. Its worker sends it again with the ending `refused`, which is a dead letter whatever its record and its buckets are like.
+-- A worker says so too of an entry that it holds and does not start: `unknown` if another one is to run the job, which has taken no tokens
+-- then, and `refused` if no claim can start it.
 -- KEYS: prefix
--- ARGV: worker, runs...
+-- ARGV: worker, longest_freeze_us, runs...
 --   runs: successive outcomes that differ only in job and payload: how many, then once for all of them priority,
---   ending (succeeded, failed, retry, throttled, cancelled, returned), delay_us (retry, throttled), ttl_ms (final states),
---   settled ("bucket=tokens;..." actually used, or ""), bucket (throttled: the one to freeze), then for each entry, id, attempt,
---   payload (JSON)
--- Returns: for each outcome 'accepted', 'repeated' or 'stale'
+--   ending (succeeded, failed, retry, throttled, cancelled, returned, amended, unknown, refused), delay_us (retry, throttled), ttl_ms (final
+--   states), settled ("bucket=tokens;..." actually used, or ""), bucket (throttled: the one to freeze), most_throttled (0: no end), then
+--   for each entry, id, attempt ('' of one that is only held), payload (JSON; amended: spec, limits and line, each on a line)
+-- Returns: for each outcome 'accepted', 'repeated', 'stale' or 'refused' and why; then for each settlement of which a part is not charged
+--   'not charged', job id, bucket, tokens not charged; and for each throttled outcome 'throttled', job id, bucket, µs of the freeze, how
+--   often this job was throttled, 1 if the bucket was frozen before
 -- include: base, final_state, due_instants
 
-local HEAD, AN_OUTCOME = 7, 4
-local PRIORITY, ENDING, DELAY, TTL, SETTLED, BUCKET = 1, 2, 3, 4, 5, 6 -- places after the start of a run
+local HEAD, AN_OUTCOME = 8, 4
+local PRIORITY, ENDING, DELAY, TTL, SETTLED, BUCKET, MOST_THROTTLED = 1, 2, 3, 4, 5, 6, 7 -- places after the start of a run
 local ID, ATTEMPT, PAYLOAD = 1, 2, 3 -- places after an entry
 local last = #ARGV
 local answers = {}
-local with_buckets, met = {}, {} -- outcomes that are recorded in the second pass, and their jobs
+local with_buckets, held_only = {}, {} -- outcomes that are recorded in the second pass; entries that are only held
 
--- Free memory first: Redis allows this even when memory is full, and it makes room.
-local entries = { {}, {}, {} }
+-- Once a script has written, Redis lets it go on when memory is full. What it frees, it frees at its end: the entries of outcomes that stand.
+redis.pcall('XDEL', STREAMS[1], '0-1')
+
+local count = 0
 local run = runs_at
 while run <= last do
-  local list = entries[ARGV[run + PRIORITY] + 1]
-  local next_run = run + HEAD + ARGV[run] * AN_OUTCOME
-  for at = run + HEAD, next_run - 1, AN_OUTCOME do list[#list + 1] = ARGV[at] end
-  run = next_run
+  count = count + ARGV[run]
+  run = run + HEAD + ARGV[run] * AN_OUTCOME
 end
-for priority = 1, 3 do delete_entries(STREAMS[priority], entries[priority]) end
+check_count(count)
+
+local refused = {} -- by the place of an outcome in ARGV
+local AS_BEFORE = 'running'
+
+-- Take back what an attempt's outcome has changed before Redis refused it: its worker says so, and ends it in another way.
+local function refuse(at, id, problem)
+  redis.call('HSET', job_key(id), 'state', AS_BEFORE)
+  redis.call('HDEL', job_key(id), 'result', 'finished')
+  redis.call('PERSIST', job_key(id))
+  redis.call('ZREM', prefix .. 'scheduled', id)
+  refused[at] = true
+  return 'refused ' .. (type(problem) == 'table' and problem.err or tostring(problem))
+end
+
+local function free_entries()
+  local entries = { {}, {}, {} }
+  run = runs_at
+  while run <= last do
+    local list = entries[ARGV[run + PRIORITY] + 1]
+    local next_run = run + HEAD + ARGV[run] * AN_OUTCOME
+    for at = run + HEAD, next_run - 1, AN_OUTCOME do
+      if not refused[at] then list[#list + 1] = ARGV[at] end
+    end
+    run = next_run
+  end
+  for priority = 1, 3 do delete_entries(STREAMS[priority], entries[priority]) end
+end
+
+-- Endings that count although `cancel` had asked for another one.
+local STANDS = { succeeded = true, failed = true, refused = true }
 
 -- The state that shows that this ending was recorded before; none for endings that leave a job queued, as reclaim does too.
-local function state_after(ending, cancelled)
-  if cancelled and ending ~= 'succeeded' and ending ~= 'failed' then return 'cancelled' end
-  if ending == 'retry' then return 'scheduled' end
+local function state_after(run, cancelled)
+  local ending = ARGV[run + ENDING]
+  if cancelled and not STANDS[ending] then return 'cancelled' end
+  if ending == 'retry' or ending == 'unknown' then return 'scheduled' end
+  if ending == 'refused' or ending == 'throttled' and ARGV[run + MOST_THROTTLED] ~= '0' then return 'failed' end
   return FINAL[ending] and ending
 end
 
 -- Whether an outcome changes buckets, or returns the job to a place where it can wait for tokens.
 local function needs_buckets(run, limits)
   local ending = ARGV[run + ENDING]
-  if ending == 'throttled' or ending == 'returned' then return true end
-  return limits and (ARGV[run + SETTLED] ~= '' or string.find(limits, '!', 1, true))
+  if ending == 'throttled' or ending == 'returned' or ending == 'amended' or ending == 'unknown' then return true end
+  return ARGV[run + SETTLED] ~= '' or limits and string.find(limits, '!', 1, true)
 end
 
 -- End the job, or schedule its retry. Returns false if it is to be put back instead.
-local function record(run, id, payload, task, attempt, watched, cancelled)
+local function record(run, id, payload, task, attempt, watched, cancelled, expires)
   local ending = ARGV[run + ENDING]
   if cancelled then
     redis.call('SREM', cancels_key(worker), id)
-    if ending ~= 'succeeded' and ending ~= 'failed' then ending = 'cancelled' end
+    if not STANDS[ending] then ending = 'cancelled' end
   end
   if ending == 'succeeded' then
     conclude(id, task, 'succeeded', 'result', payload, attempt, watched, ARGV[run + TTL])
   elseif ending == 'failed' then
     conclude(id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL])
+  elseif ending == 'refused' then
+    pcall(conclude, id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL])
   elseif ending == 'cancelled' then
     conclude(id, task, 'cancelled', nil, nil, attempt, watched, ARGV[run + TTL])
   elseif ending == 'retry' then
-    local due = now + tonumber(ARGV[run + DELAY])
-    redis.call('HSET', job_key(id), 'state', 'scheduled', 'reason', 'retry', 'error', payload)
+    local due = now + math.min(tonumber(ARGV[run + DELAY]), YEAR_US)
     redis.call('HINCRBY', job_key(id), 'failures', 1)
+    begin_wait(id, expires)
     note_due(due, prefix .. 'scheduled')
     redis.call('ZADD', prefix .. 'scheduled', int(due), id)
+    redis.call('HSET', job_key(id), 'state', 'scheduled', 'reason', 'retry', 'error', payload)
   else
     return false
   end
   return true
 end
 
-run = runs_at
-while run <= last do
-  local next_run = run + HEAD + ARGV[run] * AN_OUTCOME
-  for at = run + HEAD, next_run - 1, AN_OUTCOME do
-    local id, attempt, payload = ARGV[at + ID], ARGV[at + ATTEMPT], ARGV[at + PAYLOAD]
-    local state, latest, task, watched, cancelled, limits, started =
-      read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started')
-    local answer = 'accepted'
-    if latest ~= attempt or state ~= 'running' then
-      answer = (latest == attempt and state == state_after(ARGV[run + ENDING], cancelled)) and 'repeated' or 'stale'
-    elseif met[id] then
-      answer = 'repeated'
-    elseif needs_buckets(run, limits) then
-      with_buckets[#with_buckets + 1] = { run, id, payload, task, attempt, watched, cancelled, limits, started }
-      met[id] = true
-    else
-      record(run, id, payload, task, attempt, watched, cancelled)
+do
+  local here, met = nil, {} -- the place of the outcome that is being recorded; jobs of the second pass
+  local function record_from(run, first, next_run)
+    for at = first, next_run - 1, AN_OUTCOME do
+      here = at
+      local id, attempt, payload = ARGV[at + ID], ARGV[at + ATTEMPT], ARGV[at + PAYLOAD]
+      local state, latest, task, watched, cancelled, limits, started, expires =
+        read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started', 'expires')
+      local answer = 'accepted'
+      if latest ~= attempt or state ~= 'running' then
+        answer = (latest == attempt and state == state_after(run, cancelled)) and 'repeated' or 'stale'
+        if attempt == '' then held_only[#held_only + 1] = { at, #answers + 1, run, id, payload } end
+      elseif met[id] then
+        answer = 'repeated'
+      elseif needs_buckets(run, limits) then
+        with_buckets[#with_buckets + 1] = { at, #answers + 1, run, id, payload, task, attempt, watched, cancelled, limits, started, expires }
+        met[id] = true
+      else
+        record(run, id, payload, task, attempt, watched, cancelled, expires)
+      end
+      answers[#answers + 1] = answer
     end
-    answers[#answers + 1] = answer
   end
-  run = next_run
+
+  run = runs_at
+  while run <= last do
+    local next_run = run + HEAD + ARGV[run] * AN_OUTCOME
+    local first = run + HEAD
+    while first < next_run do
+      local stands, problem = pcall(record_from, run, first, next_run)
+      if stands then break end
+      answers[#answers + 1] = refuse(here, ARGV[here + ID], problem)
+      first = here + AN_OUTCOME
+    end
+    run = next_run
+  end
 end
-if #with_buckets == 0 then
+
+if #with_buckets + #held_only == 0 then
+  free_entries()
   nudge_leader()
   return answers
 end
 
--- include from here on: engine
+-- include from here on: engine, held, refunds
 
-local function settle(needs, settled, holder, started)
+local MOST_ACTUAL = 4503599627370496 -- 2^52: beyond that a number of tokens is not exact
+local rows = {}
+
+-- A bucket of which the job took nothing, since its cost was 0, is charged what was used.
+local function settle(needs, settled, id, attempt, started)
+  local holder = holder_of(id, attempt)
   for bucket, actual in string.gmatch(settled, '([^=;]+)=(%d+)') do
+    local b, cost = load_bucket(bucket), 0
     for i = 1, #needs do
-      local need = needs[i]
-      local b = need.bucket == bucket and load_bucket(bucket)
-      if b and b.kind then
-        b.kind.settle(b, need.cost, tonumber(actual), holder, started)
-        b.taken = true
-      end
+      if needs[i].bucket == bucket then cost = needs[i].cost end
+    end
+    if b.kind and has_taken(b, started) then
+      local cut = b.kind.settle(b, cost, math.min(tonumber(actual), MOST_ACTUAL), holder, started)
+      if cut and cut > 0 then rows[#rows + 1] = { 'not charged', id, bucket, int(cut) } end
+      b.taken = true
     end
   end
 end
 
--- Nothing starts until the instant that the provider named. A shorter wait never shortens a longer one.
-local function freeze(bucket, wait_us, id)
-  local b = load_bucket(bucket)
-  if not b.kind or now + wait_us <= b.frozen_until then return end
-  b.frozen_until, b.taken = now + wait_us, true
-  b.kind.freeze(b, b.frozen_until)
-  redis.call('HSET', bucket_key(bucket), 'frozen_by', 'the provider of job ' .. id .. ' said wait')
+local throttle -- a script can have 200 local variables at a time: what one function uses is its own
+do
+  -- Nothing starts until the instant that the provider named. A shorter wait never shortens a longer one. Whether it was frozen before.
+  local function freeze(bucket, wait_us, id)
+    local b = load_bucket(bucket)
+    if not b.kind then return false end
+    local was_frozen = frozen_until(b) > now
+    if now + wait_us > b.frozen_until then
+      b.frozen_until, b.taken = now + wait_us, true
+      b.kind.freeze(b, b.frozen_until)
+      redis.call('HSET', bucket_key(bucket), 'frozen_by', 'the provider of job ' .. id .. ' said wait')
+    end
+    return was_frozen
+  end
+
+  local FLOOR_US, LONGEST_FLOOR_US = 1000000, 60000000 -- the least freeze: it doubles each time the same job is throttled
+  local OFTEN, MOST_NAMED, NAMED_MS = 100, 1000, 604800000 -- jobs that are throttled more often are named by doctor
+
+  -- The provider of a job said wait. Returns whether it has said so more often than the job's task allows.
+  function throttle(run, id)
+    local bucket, times = ARGV[run + BUCKET], redis.call('HINCRBY', job_key(id), 'throttled', 1)
+    local floor_us = math.min(FLOOR_US * 2 ^ math.min(times - 1, 60), LONGEST_FLOOR_US)
+    local wait_us = math.min(math.max(tonumber(ARGV[run + DELAY]), floor_us), tonumber(longest_freeze_us))
+    local was_frozen = freeze(bucket, wait_us, id)
+    if times > OFTEN then
+      local often = prefix .. 'throttled'
+      redis.call('ZADD', often, times, id)
+      redis.call('ZREMRANGEBYRANK', often, 0, -MOST_NAMED - 1)
+      redis.call('PEXPIRE', often, NAMED_MS)
+    end
+    rows[#rows + 1] = { 'throttled', id, bucket, int(wait_us), times, was_frozen and 1 or 0 }
+    local most = tonumber(ARGV[run + MOST_THROTTLED])
+    return most > 0 and times > most
+  end
 end
 
 -- Return a job to its stream, or to its old place in its line.
-local function put_back(id)
-  redis.call('HSET', job_key(id), 'state', 'queued')
+local function put_back(id, expires)
+  begin_wait(id, expires)
   local priority, limits, line, rank = read_job(id, 'priority', 'limits', 'line', 'rank')
-  enqueue(id, tonumber(priority), limits, line, tonumber(rank))
+  redis.call('HSET', job_key(id), 'state', 'queued')
+  enqueue(id, number_in(priority), limits, line, number_in(rank))
+end
+
+-- Settle what was used, and give back what is held.
+local function release(run, limits, id, attempt, started)
+  if ARGV[run + SETTLED] == '' and not (limits and string.find(limits, '!', 1, true)) then return end
+  local needs = limits and needs_of(limits) or {}
+  settle(needs, ARGV[run + SETTLED], id, attempt, number_in(started))
+  give_back_all(needs, holder_of(id, attempt))
+  wake_waiters(needs)
+end
+
+-- This version of the task needs other buckets: what was taken goes back as if the attempt had never begun, and the job waits for the
+-- right ones at its old place, or as the latest if it had none.
+local function amend(id, payload, limits, attempt, started)
+  local spec, right, line = string.match(payload, '^(%x+)\n(%S+)\n(%S+)$')
+  if not spec then error('its needs cannot be read') end
+  if limits then
+    refunds.undo_start(id, attempt, needs_of(limits), number_in(started))
+    refunds.complete()
+  end
+  local rank, amended = read_job(id, 'rank', 'amended')
+  local sequence = rank and math.floor(number_in(rank) / RANK) or redis.call('INCR', prefix .. 'seq')
+  redis.call('HSET', job_key(id), 'limits', right, 'line', line, 'rank', int(rank_of(sequence, right)), 'spec', spec,
+    'amended', amended and amended .. ' ' .. spec or spec)
+end
+
+local function record_with_buckets(run, id, payload, task, attempt, watched, cancelled, limits, started, expires)
+  local is_unknown = ARGV[run + ENDING] == 'unknown'
+  if is_unknown and (cancelled or held.is_for_another(id, task, payload)) then
+    if limits then refunds.undo_start(id, attempt, needs_of(limits), number_in(started)) end
+    if not cancelled then return held.leave_to_another(id, task, payload, expires) end
+    return record(run, id, payload, task, attempt, watched, cancelled, expires)
+  end
+  if ARGV[run + ENDING] == 'refused' then
+    pcall(release, run, limits, id, attempt, started)
+  elseif ARGV[run + ENDING] == 'amended' then
+    amend(id, payload, limits, attempt, started)
+  else
+    release(run, limits, id, attempt, started)
+  end
+  if is_unknown then return conclude(id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL]) end
+  if ARGV[run + ENDING] == 'throttled' and throttle(run, id) and not cancelled then
+    conclude(id, task, 'failed', 'error', payload, attempt, watched, failed_ttl_ms)
+  elseif not record(run, id, payload, task, attempt, watched, cancelled, expires) then put_back(id, expires) end
 end
 
 for _, outcome in ipairs(with_buckets) do
-  local its_run, id, payload, task, attempt, watched, cancelled, limits, started = unpack(outcome)
-  if limits and (ARGV[its_run + SETTLED] ~= '' or string.find(limits, '!', 1, true)) then
-    local needs, holder = needs_of(limits), holder_of(id, attempt)
-    settle(needs, ARGV[its_run + SETTLED], holder, tonumber(started))
-    give_back_all(needs, holder)
-    wake_waiters(needs)
+  local at, place = outcome[1], outcome[2]
+  local stands, problem = pcall(record_with_buckets, unpack(outcome, 3))
+  if not stands then answers[place] = refuse(at, outcome[4], problem) end
+end
+refunds.complete()
+
+do -- what is local to a function does not count among the variables of the script
+  local function decline_all()
+    -- Whether this worker holds the entry: not if this was said before, or if it was given back meanwhile.
+    local function is_held(run, entry)
+      local rows = redis.pcall('XPENDING', STREAMS[ARGV[run + PRIORITY] + 1], GROUP, entry, entry, 1, worker)
+      return not rows.err and #rows > 0
+    end
+
+    -- What a released job has reserved is free for others, and so is what a claim took for it that could not be read.
+    local function let_go(id, state, attempt, needs)
+      if state ~= 'running' then free_reservation(needs) elseif give_back_all(needs, holder_of(id, attempt)) then wake_waiters(needs) end
+    end
+
+    local function decline(run, id, payload)
+      local state, task, runs_at, attempt, watched, limits, expires =
+        read_job(id, 'state', 'task', 'worker', 'attempt', 'watched', 'limits', 'expires')
+      local needs = limits and needs_of(limits)
+      if FINAL[state] then return leave_stream(id, needs) end
+      if state ~= 'queued' and not (state == 'running' and runs_at == worker) then return end
+      if ARGV[run + ENDING] == 'unknown' and state == 'queued' then
+        if needs then free_reservation(needs) end
+        return held.leave_to_another(id, task, payload, expires)
+      end
+      pcall(end_wait, id, expires)
+      if needs then pcall(let_go, id, state, attempt, needs) end
+      pcall(conclude, id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL])
+    end
+
+    for _, entry in ipairs(held_only) do
+      local at, place, run, id, payload = unpack(entry)
+      local stands, problem = false, nil
+      if is_held(run, ARGV[at]) then
+        stands, problem = pcall(decline, run, id, payload)
+        answers[place] = stands and 'accepted' or 'refused ' .. (type(problem) == 'table' and problem.err or tostring(problem))
+      end
+      refused[at] = not stands
+    end
   end
-  if ARGV[its_run + ENDING] == 'throttled' then
-    freeze(ARGV[its_run + BUCKET], tonumber(ARGV[its_run + DELAY]), id)
-    redis.call('HINCRBY', job_key(id), 'throttled', 1)
-  end
-  if not record(its_run, id, payload, task, attempt, watched, cancelled) then put_back(id) end
+  decline_all()
 end
 
-flush_buckets()
+flush()
+free_entries()
 nudge_leader()
+for i = 1, #rows do answers[#answers + 1] = rows[i] end
 return answers

@@ -3,12 +3,13 @@
 -- KEYS: prefix
 -- ARGV: bucket, duration_us (0 releases), reason
 -- Returns: µs for which it is frozen now; nil for an unknown limit
--- include: engine, catalog
+-- include: engine, catalog, audit_line
 
-local duration = tonumber(duration_us)
+local duration = math.min(tonumber(duration_us), YEAR_US)
 local policy = policy_of(bucket)
 if not policy then return false end
 local name = string.match(bucket, '^[^/]+')
+audit(duration > 0 and 'freeze' or 'release', 'bucket ' .. bucket, '', duration > 0 and int(duration / 1000000) .. ' s: ' .. reason or '')
 if policy.key ~= cjson.null and name == bucket then
   local entry = read_entry(name)
   local frozen_until = tonumber(entry.frozen_until_us or 0)
@@ -20,6 +21,7 @@ if policy.key ~= cjson.null and name == bucket then
     duration = frozen_until - now
   end
   write_entry(name, entry)
+  retime(name)
 else
   local b = load_bucket(bucket)
   b.taken = true
@@ -31,13 +33,12 @@ else
     b.kind.freeze(b, b.frozen_until)
   else
     b.frozen_until = 0
-    if b.thaws and b.thaws > now then b.thaws = now end
-    if b.paced_until then b.paced_until = math.min(b.paced_until, now + b.policy.window_us) end
-    if b.notes == 'probe' then b.notes = '' end
+    b.kind.thaw(b)
     redis.call('HDEL', bucket_key(bucket), 'frozen_by')
   end
   duration = math.max(b.frozen_until - now, 0)
-  flush_buckets()
+  flush()
+  wake_waiting(bucket)
 end
-retime(name)
+nudge_leader()
 return duration

@@ -1,38 +1,74 @@
--- get: jobs as they are. With `watch` their end is announced on the `finished` channel, unless they have ended already.
+-- get: jobs as they are: where they stand (depth `state`), their arguments and error too (`status`), their result too (`full`). With `watch`
+-- the end of those that go on is announced on the `finished` channel, and of these nothing but the state is told.
 -- KEYS: prefix
--- ARGV: watch (0 or 1), ids...
--- Returns: for each id nil, or {fields as a flat list, reason, bucket, position, µs until its tokens have landed; for a
---   scheduled job µs until it is due; else nothing}
--- include: base
+-- ARGV: depth (state, status or full), watch (0 or 1), most_bytes, most_result (bytes), ids...
+-- Returns: for each id nil; or its bytes, if with those of the jobs before it they are more than most_bytes: ask for it in another call;
+--   or {FIELDS, then args, error and result as far as the depth tells them, each nil if it is not there, and in the place of a result of
+--   more than most_result bytes their number}; of a waiting job also its place in
+--   its line (0 is the head), its limits and its line, of a scheduled one its reason and µs until it is due, of one that no live
+--   worker can run the reason alone
+-- include: base, specs
+
+local STATE, REASON, LIMITS, LINE, TASK = 1, 2, 3, 4, 5
+local FIELDS = {
+  'state', 'reason', 'limits', 'line', 'task', 'priority', 'attempt', 'failures', 'crashes', 'throttled', 'cancel', 'stopping',
+  'submitted', 'started', 'finished',
+}
+local PAYLOADS = ({ state = {}, status = { 'args', 'error' }, full = { 'args', 'error', 'result' } })[depth]
+
+check_count(#ARGV - ids_at + 1)
+local bytes = 0
+
+-- Of a job that has not ended only its arguments can be large. A text is measured before it is read: a call may name many large ones. How
+-- many bytes are to be read, and how many a result has that is not.
+local function measured(key, is_final)
+  local size, left_out = redis.call('HSTRLEN', key, 'args'), nil
+  for i = 2, is_final and #PAYLOADS or 0 do
+    local length = redis.call('HSTRLEN', key, PAYLOADS[i])
+    if PAYLOADS[i] == 'result' and length > tonumber(most_result) then left_out = length else size = size + length end
+  end
+  return size, left_out
+end
+
+local NO_WORKER = 'no worker'
+local served = {}
+local function is_served(task)
+  if served[task] == nil then served[task] = specs.is_served('t:' .. task) end
+  return served[task]
+end
+
+local function place_of(id, f)
+  if f[STATE] == 'queued' then
+    local rank = f[LIMITS] and f[LINE] and redis.call('ZRANK', line_key(f[LINE]), id)
+    if rank then return { f, rank, f[LIMITS], f[LINE] } end
+    if not is_served(f[TASK] or '') then return { f, NO_WORKER } end
+  elseif f[STATE] == 'scheduled' then
+    if f[REASON] == NO_WORKER then return { f, NO_WORKER } end
+    local due = redis.call('ZSCORE', prefix .. 'scheduled', id)
+    return { f, f[REASON] or 'delay', due and math.max(tonumber(due) - now, 0) or 0 }
+  end
+  return { f }
+end
+
+local function answer_of(id)
+  local key = job_key(id)
+  local f = redis.pcall('HMGET', key, unpack(FIELDS)) -- a key of another type is not a job
+  if f.err or not f[STATE] then return false end
+  local is_final = FINAL[f[STATE]]
+  if watch == '1' and not is_final then
+    redis.call('HSET', key, 'watched', 1)
+    return { f }
+  end
+  if #PAYLOADS > 0 then
+    local size, left_out = measured(key, is_final)
+    if bytes + size > tonumber(most_bytes) then return size end
+    bytes = bytes + size
+    local payloads = redis.call('HMGET', key, unpack(PAYLOADS, 1, left_out and #PAYLOADS - 1 or #PAYLOADS))
+    for i = 1, #PAYLOADS do f[#FIELDS + i] = payloads[i] or left_out or false end
+  end
+  return place_of(id, f)
+end
 
 local answers = {}
-local waiting = {}
-for at = ids_at, #ARGV do
-  local n, id = at - ids_at + 1, ARGV[at]
-  local key = job_key(id)
-  local flat = redis.pcall('HGETALL', key) -- a key of another type is not a job
-  if #flat == 0 then
-    answers[n] = false
-  else
-    local f = {}
-    for i = 1, #flat, 2 do f[flat[i]] = flat[i + 1] end
-    answers[n] = { flat }
-    if f.state == 'queued' and f.limits and f.line then
-      local rank = redis.call('ZRANK', line_key(f.line), id)
-      if rank then waiting[#waiting + 1] = { n, flat, rank, f.limits, f.line } end
-    elseif f.state == 'scheduled' then
-      local due = redis.call('ZSCORE', prefix .. 'scheduled', id)
-      answers[n] = { flat, f.reason or 'delay', '', 0, due and math.max(tonumber(due) - now, 0) or 0 }
-    end
-    if watch == '1' and not FINAL[f.state] then redis.call('HSET', key, 'watched', 1) end
-  end
-end
-if #waiting == 0 then return answers end
-
--- include from here on: engine, waiting_status
-
-for _, job in ipairs(waiting) do
-  local n, flat, rank, limits, line = job[1], job[2], job[3], job[4], job[5]
-  answers[n] = { flat, waiting_for(rank, limits, line) }
-end
+for at = ids_at, #ARGV do answers[at - ids_at + 1] = answer_of(ARGV[at]) end
 return answers

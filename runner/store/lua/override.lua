@@ -2,21 +2,26 @@
 -- KEYS: prefix
 -- ARGV: name, policy (JSON, or "" to go back), duration_us (0: until changed), reason
 -- Returns: the entry as JSON; nil for an unknown limit
--- include: engine, catalog
+-- include: engine, catalog, audit_line
 
 local entry = read_entry(name)
 if not entry then return false end
+local former = in_force(entry)
+local before = cjson.encode(former)
 end_override(entry)
 if policy ~= '' then
   end_policy(entry, entry.code, now)
   local override = cjson.decode(policy)
   override.version = next_version(entry)
   override.at_us, override.reason = int(now), reason
-  if duration_us ~= '0' then override.until_us = int(now + tonumber(duration_us)) end
+  if duration_us ~= '0' then override.until_us = int(now + math.min(tonumber(duration_us), YEAR_US)) end
   entry.override = override
 end
 write_entry(name, entry)
+audit(policy == '' and 'restore' or 'override', 'limit ' .. name, before, cjson.encode(in_force(entry)))
+keep_longer(name, former, in_force(entry))
 convert_bucket(name)
 retime(name)
-flush_buckets()
+flush()
+nudge_leader()
 return cjson.encode(entry)

@@ -2,15 +2,18 @@
 -- KEYS: prefix
 -- ARGV: name, on (1 pauses, 0 resumes), reason
 -- Returns: the entry as JSON; nil for an unknown limit
--- include: engine, catalog
+-- include: engine, catalog, audit_line
 
 local entry = read_entry(name)
 if not entry then return false end
+local before = entry.paused and 'paused' or 'open'
 if on == '1' then
   entry.paused = { at_us = int(now), reason = reason }
 else
   entry.paused = nil
 end
 write_entry(name, entry)
-retime(name)
+audit(on == '1' and 'pause' or 'resume', 'limit ' .. name, before, on == '1' and 'paused: ' .. reason or 'open')
+if on == '0' then retime(name) end -- its wakes find a paused limit as they come
+nudge_leader()
 return cjson.encode(entry)

@@ -5,16 +5,18 @@
 -- include: engine
 
 local SCHEDULED = prefix .. 'scheduled'
-local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', int(now), 'LIMIT', 0, budget)
-for _, id in ipairs(due) do
+local promoted = 0
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', int(now), 'LIMIT', 0, budget)) do
+  if is_enough(promoted) then break end
+  promoted = promoted + 1
   redis.call('ZREM', SCHEDULED, id)
   local state, priority, limits, line, rank = read_job(id, 'state', 'priority', 'limits', 'line', 'rank')
   if state == 'scheduled' then
     redis.call('HSET', job_key(id), 'state', 'queued')
-    enqueue(id, tonumber(priority), limits, line, tonumber(rank))
+    enqueue(id, number_in(priority), limits, line, number_in(rank))
   end
 end
-flush_buckets()
+flush()
 nudge_leader()
 local first = redis.call('ZRANGE', SCHEDULED, 0, 0, 'WITHSCORES')
-return { #due, first[2] and math.max(tonumber(first[2]) - now, 0) or -1 }
+return { promoted, first[2] and math.max(tonumber(first[2]) - now, 0) or -1 }

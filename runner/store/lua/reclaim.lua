@@ -2,43 +2,42 @@
 -- while they ran the job, and the last of them ran nothing else, so no job fails for what ran alongside it). A job that a worker had
 -- read but not started goes back without a crash counted. Only an empty consumer is removed: removing one with pending entries would
 -- orphan them. A lapsed worker is condemned first (score 0), so it cannot renew its lease between two calls.
+-- A call that comes after `not_after_us` does nothing: it stood in the server's queue, and so did the renewals of those that seem lapsed.
 -- KEYS: prefix
--- ARGV: budget (entries), max_crashes, result_ttl_ms
--- Returns: entries taken back, workers removed, jobs given up as poison
--- include: engine, worker_turn, pending_entries
+-- ARGV: budget (entries), not_after_us (0: whenever it comes)
+-- Returns: entries taken back (-1: it came too late), workers removed, jobs given up as poison
+-- include: engine, worker_turn, pending_entries, take_back
+
+if tonumber(not_after_us) > 0 and now > tonumber(not_after_us) then return { -1, 0, 0 } end
 
 local WORKERS = prefix .. 'workers'
-local left, removed, poisoned = tonumber(budget), 0, 0
+local left, removed = tonumber(budget), 0
 
 -- Consumers without a record (it was deleted by hand) count as lapsed too.
 for _, stream in ipairs(STREAMS) do
   local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, GROUP)
   if not consumers.err then
-    for _, row in ipairs(consumers) do redis.call('ZADD', WORKERS, 'NX', 0, row[2]) end
+    local words = {}
+    for _, row in ipairs(consumers) do words[#words + 1], words[#words + 2] = 0, row[2] end
+    for at = 1, #words, MOST_UNPACKED do
+      redis.call('ZADD', WORKERS, 'NX', unpack(words, at, math.min(at + MOST_UNPACKED - 1, #words)))
+    end
   end
 end
 
 local function take_back(lapsed, priority, id, alone)
-  local state, worker, task, attempt, watched, cancelled, limits, line, rank =
-    read_job(id, 'state', 'worker', 'task', 'attempt', 'watched', 'cancel', 'limits', 'line', 'rank')
+  local state, worker, task, attempt, watched, cancelled, limits, line, rank, expires =
+    read_job(id, 'state', 'worker', 'task', 'attempt', 'watched', 'cancel', 'limits', 'line', 'rank', 'expires')
   local needs = limits and needs_of(limits)
   if state == 'queued' or FINAL[state] then
     if state ~= 'queued' then return leave_stream(id, needs) end
     if needs then free_reservation(needs) end
   elseif state == 'running' and worker == lapsed then
-    if needs and give_back_all(needs, holder_of(id, attempt)) then wake_waiters(needs) end
-    local crashes = redis.call('HINCRBY', job_key(id), 'crashes', 1)
-    if cancelled then return conclude(id, task, 'cancelled', nil, nil, attempt, watched, result_ttl_ms) end
-    if alone and crashes >= tonumber(max_crashes) then
-      poisoned = poisoned + 1
-      local text = cjson.encode({ type = 'poison', message = 'its worker was lost ' .. crashes .. ' times while it ran, the last time with no other job' })
-      return conclude(id, task, 'failed', 'error', text, attempt, watched, failed_ttl_ms)
-    end
-    redis.call('HSET', job_key(id), 'state', 'queued')
+    if not end_lost_attempt(id, task, attempt, watched, cancelled, needs, expires, alone) then return end
   else
     return
   end
-  enqueue(id, priority, limits, line, tonumber(rank))
+  enqueue(id, priority, limits, line, number_in(rank))
 end
 
 for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', int(now), 'LIMIT', 0, 100)) do
@@ -52,7 +51,7 @@ for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', int(now), '
         local id = take_entry(priority, row[1])
         if id then
           taken[#taken + 1] = { priority, id }
-          if redis.call('HGET', job_key(id), 'state') == 'running' then ran = ran + 1 end
+          if read_job(id, 'state') == 'running' then ran = ran + 1 end
         end
         left = left - 1
       end
@@ -64,6 +63,6 @@ for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', int(now), '
   removed = removed + 1
 end
 
-flush_buckets()
+flush()
 nudge_leader()
 return { tonumber(budget) - left, removed, poisoned }

@@ -1,70 +1,78 @@
 -- reconcile: a worker lists the entries it has in hand; every other pending entry goes back, as after a lost reply. running -> queued,
 -- waiting or cancelled. Those attempts never began: their tokens go back too, as far as the limits allow, and a job that was asked to
 -- stop is cancelled.
+-- One call looks at a part of the entries: those after `after`, in the order of priority and id, up to the last in hand if there are more.
 -- With `leave` the worker signs off: its consumer and its record are removed.
 -- KEYS: prefix
--- ARGV: worker, turn, leave (0 or 1), result_ttl_ms, in_hand...
---   in_hand: for each attempt that the worker runs or has an outcome of: priority, entry (ids of two streams can be the same)
--- Returns: entries given back
--- include: engine, worker_turn, pending_entries
+-- ARGV: worker, turn, leave (0 or 1), result_ttl_ms, from_priority, after ('': the first), more (0 or 1), in_hand...
+--   from_priority, after: priority and entry up to which earlier calls have looked
+--   more: 1 if more is in hand than fits into this call
+--   in_hand: for each attempt after `after` that the worker runs or has an outcome of: priority, entry (ids of two streams can be the same)
+-- Returns: entries given back, then priority and entry up to which this call has looked; nothing further if it has seen all
+-- include: engine, worker_turn, pending_entries, refunds
 
-if not redis.call('ZSCORE', prefix .. 'workers', worker) or refusal_of(worker, turn) then return 0 end
+check_count((#ARGV - in_hand_at + 1) / 2)
+if not redis.call('ZSCORE', prefix .. 'workers', worker) or refusal_of(worker, turn) then return { 0 } end
 redis.call('HSET', worker_key(worker), 'turn', turn)
 
 local kept = { {}, {}, {} }
 for at = in_hand_at, #ARGV, 2 do kept[ARGV[at] + 1][ARGV[at + 1]] = true end
 local back = {} -- jobs that go back to a stream or a line, once all tokens are back
-local refunded = {}
-
--- An attempt that never began is not a start: where starts are logged, as in tests, it is removed from the log.
-local function strike_from_log(id, attempt)
-  for _, row in ipairs(redis.call('XREVRANGE', prefix .. 'starts', '+', '-', 'COUNT', 1000)) do
-    if row[2][2] == id and row[2][6] == attempt then redis.call('XDEL', prefix .. 'starts', row[1]) end
-  end
-end
 
 local function give_back(id, priority)
-  local state, runs_at, limits, line, rank, started, cancelled, task, attempt, watched =
-    read_job(id, 'state', 'worker', 'limits', 'line', 'rank', 'started', 'cancel', 'task', 'attempt', 'watched')
+  local state, runs_at, limits, line, rank, started, cancelled, task, attempt, watched, expires =
+    read_job(id, 'state', 'worker', 'limits', 'line', 'rank', 'started', 'cancel', 'task', 'attempt', 'watched', 'expires')
   local needs = limits and needs_of(limits)
   if state == 'running' and runs_at == worker then
-    if needs then
-      refund_all(needs, holder_of(id, attempt), tonumber(started))
-      refunded[#refunded + 1] = needs
-      strike_from_log(id, attempt)
-    end
+    if needs then refunds.undo_start(id, attempt, needs, number_in(started)) end
     if cancelled then
       redis.call('SREM', cancels_key(worker), id)
       return conclude(id, task, 'cancelled', nil, nil, attempt, watched, result_ttl_ms)
     end
     redis.call('HSET', job_key(id), 'state', 'queued')
+    begin_wait(id, expires)
   elseif state == 'queued' or FINAL[state] then
     if state ~= 'queued' then return leave_stream(id, needs) end
     if needs then free_reservation(needs) end
   else
     return
   end
-  back[#back + 1] = { id = id, priority = priority, limits = limits, line = line, rank = tonumber(rank) }
+  back[#back + 1] = { id = id, priority = priority, limits = limits, line = line, rank = number_in(rank) }
 end
 
-for priority = 0, 2 do
-  for _, row in ipairs(pending_of(priority, worker, 100000)) do
-    if not kept[priority + 1][row[1]] then
-      local id = take_entry(priority, row[1])
+local looked, reached = 0, nil
+
+-- Give back what is pending on one stream, in this range; where to go on if the call has done enough before its end.
+local function look_through(priority, first, last)
+  for _, row in ipairs(pending_of(priority, worker, MOST_ENTRIES, first, last)) do
+    local entry = row[1]
+    looked = looked + 1
+    if not kept[priority + 1][entry] then
+      local id = take_entry(priority, entry)
       if id then give_back(id, priority) end
+      looked = looked + 4 -- to move a job takes as long as so many entries
     end
+    if is_enough(looked) then return { priority, entry } end
   end
 end
-complete_refunds()
-for _, needs in ipairs(refunded) do wake_waiters(needs) end
+
+local last_priority, last_entry = 2, '+'
+if more == '1' then last_priority, last_entry = tonumber(ARGV[#ARGV - 1]), ARGV[#ARGV] end
+for priority = tonumber(from_priority), last_priority do
+  local first = priority == tonumber(from_priority) and after ~= '' and '(' .. after or '-'
+  reached = look_through(priority, first, priority == last_priority and last_entry or '+')
+  if reached then break end
+end
+if not reached and more == '1' then reached = { last_priority, last_entry } end
+refunds.complete()
 for _, job in ipairs(back) do enqueue(job.id, job.priority, job.limits, job.line, job.rank) end
 
-if leave == '1' then
+if leave == '1' and not reached then
   local held = 0
   for priority = 0, 2 do held = held + #pending_of(priority, worker, 1) end
   if held == 0 then dismiss(worker) end
 end
 
-flush_buckets()
+flush()
 nudge_leader()
-return #back
+return { #back, unpack(reached or {}) }

@@ -1,23 +1,27 @@
 -- submit: accept jobs. (new) -> queued, waiting or scheduled. Repeatable: the same id with the same task and arguments is the
--- existing job; with others it is a conflict, and only that job is not stored.
+-- existing job; with others it is a conflict, and only that job is not stored. Arguments are the same if the fingerprints of the
+-- two calls are, however they were spelled; without fingerprints if their JSON is.
 -- KEYS: prefix
 -- ARGV: most_backlog (-1: no cap), whole (0 or 1), following (jobs), count (jobs), runs...
 --   whole: 1 stores all new jobs or, if they do not fit under the cap, none; 0 stores each as long as there is room
 --   following: new jobs of the same batch in later calls
 --   runs: successive jobs that differ only in id and arguments: how many, then once for all of them task,
 --   limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us, max_wait_us (0: for ever),
---   on_expiry ('expire' or 'fail'), then for each id, args (JSON)
+--   on_expiry ('expire' or 'fail'), spec (what the limits come from, as a digest), has_call (0 or 1), then for each id, args (JSON) and
+--   with has_call the fingerprint of the call
 -- Returns: for each job its first state ('queued', 'waiting', 'scheduled' or 'failed'), or 'existing', 'conflict' or 'full': no room for
---   it; at the end, only if there was not room for all, how many jobs there are. A caller too old for this queue gets 'outdated',
---   the newest format in use, the oldest allowed
+--   it; at the end, only if there was not room for all, how many jobs there are. A caller that cannot work here gets why:
+--   see `unfit` in include/format
 -- full: refused
--- include: base, due_instants, format
+-- include: base, due_instants, format, held
 
-local refused = outdated()
+local refused = unfit()
 if refused then return refused end
 
-local HEAD, A_JOB = 8, 2
+local HEAD = 10
+local SPEC, HAS_CALL = 8, 9 -- places after the start of a run
 local jobs = tonumber(count)
+check_count(jobs)
 local answers = {}
 local sequence
 local submitted = int(now)
@@ -26,15 +30,17 @@ local lined = {} -- the first job that needs tokens and all after it: whether th
 local unended
 local room = math.huge
 if most_backlog ~= '-1' then
-  -- Jobs that have not ended: scheduled, waiting in a line, or on a stream.
+  -- Jobs that have not ended: scheduled, waiting in a line, on a stream, or waiting for a worker that can run them.
   unended = redis.call('ZCARD', prefix .. 'scheduled') + math.max(tonumber(redis.call('GET', prefix .. 'waiting') or 0), 0)
   for _, stream in ipairs(STREAMS) do unended = unended + redis.call('XLEN', stream) end
+  unended = unended + held.count()
   room = tonumber(most_backlog) - unended
   if whole == '1' and room < tonumber(following) + jobs then
     local new, at = tonumber(following) + jobs, runs_at
     while at <= #ARGV do
-      local next_run = at + HEAD + ARGV[at] * A_JOB
-      for id_at = at + HEAD, next_run - 1, A_JOB do new = new - redis.call('EXISTS', job_key(ARGV[id_at])) end
+      local width = 2 + ARGV[at + HAS_CALL]
+      local next_run = at + HEAD + ARGV[at] * width
+      for id_at = at + HEAD, next_run - 1, width do new = new - redis.call('EXISTS', job_key(ARGV[id_at])) end
       at = next_run
     end
     if new > room then
@@ -47,16 +53,21 @@ end
 local n, at = 0, runs_at
 while at <= #ARGV do
   local task, limits, priority = ARGV[at + 1], ARGV[at + 2], ARGV[at + 4]
-  local delay_us, max_wait_us = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
+  local delay_us, max_wait_us = math.min(tonumber(ARGV[at + 5]), YEAR_US), math.min(tonumber(ARGV[at + 6]), YEAR_US)
+  local code = limits ~= '' and cost_code(limits)
   local state = delay_us > 0 and 'scheduled' or 'queued'
-  local next_run = at + HEAD + ARGV[at] * A_JOB
-  for id_at = at + HEAD, next_run - 1, A_JOB do
+  local spec, width = ARGV[at + SPEC], 2 + ARGV[at + HAS_CALL]
+  local next_run = at + HEAD + ARGV[at] * width
+  for id_at = at + HEAD, next_run - 1, width do
     local id, args = ARGV[id_at], ARGV[id_at + 1]
+    local call = width == 3 and ARGV[id_at + 2]
     local key = job_key(id)
     n = n + 1
     if redis.call('EXISTS', key) == 1 then
-      local known_task, known_args = read_job(id, 'task', 'args')
-      answers[n] = (known_task == task and known_args == args) and 'existing' or 'conflict'
+      local known_task, known_args, known_call = read_job(id, 'task', 'args', 'call')
+      local is_same = known_task == task and known_args == args
+      if call and known_call then is_same = known_call == call end
+      answers[n] = is_same and 'existing' or 'conflict'
     elseif room <= 0 then
       answers[n] = 'full'
       answers[jobs + 1] = unended
@@ -64,14 +75,16 @@ while at <= #ARGV do
       local rank
       room = room - 1
       if limits == '' then
-        redis.call('HSET', key, 'task', task, 'args', args, 'state', state, 'priority', priority, 'submitted', submitted)
+        redis.call('HSET', key, 'task', task, 'args', args, 'state', state, 'priority', priority, 'submitted', submitted,
+          'spec', spec)
       else
         if not sequence then sequence = redis.call('INCRBY', prefix .. 'seq', jobs) - jobs end
         sequence = sequence + 1
-        rank = priority * STEP + sequence
+        rank = sequence * RANK + code
         redis.call('HSET', key, 'task', task, 'args', args, 'state', state, 'priority', priority, 'submitted', submitted,
-          'limits', limits, 'line', ARGV[at + 3], 'rank', int(rank))
+          'spec', spec, 'limits', limits, 'line', ARGV[at + 3], 'rank', int(rank))
       end
+      if call then redis.call('HSET', key, 'call', call) end
       if max_wait_us > 0 then
         local expires = now + delay_us + max_wait_us
         redis.call('HSET', key, 'expires', int(expires), 'on_expiry', ARGV[at + 7])
@@ -102,6 +115,6 @@ for _, job in ipairs(lined) do
   local place, run_at, id, rank = unpack(job, 1, 4)
   answers[place] = enqueue(id, tonumber(ARGV[run_at + 4]), rank and ARGV[run_at + 2], ARGV[run_at + 3], rank)
 end
-flush_buckets()
+flush()
 nudge_leader()
 return answers

@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos.campaign.campaign import Plan, prepared
+from tests.chaos.campaign.plan import Plan
+from tests.chaos.campaign.preparation import prepared
 from tests.chaos.campaign.report import Report
 from tests.servers import REDIS, VALKEY
 
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--server", choices=[VALKEY, REDIS], default=VALKEY)
     parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--takers", type=int, default=2, help="processes that take tokens and slots without a worker")
     parser.add_argument("--rate", type=float, default=130.0, help="jobs submitted a second")
     parser.add_argument("--pause", type=float, default=5.0, help="seconds from one fault to the next, about")
     parser.add_argument("--api", action="store_true", help="submit a tenth over HTTP, and kill the API too")
@@ -37,6 +39,7 @@ def main() -> int:
         folder,
         kind=options.server,
         workers=options.workers,
+        takers=options.takers,
         rate=options.rate,
         pause_s=options.pause,
         with_api=options.api,

@@ -1,58 +1,75 @@
 """The ledger of a campaign: what was accepted, begun and ended, read bit by bit from what the scripts and the workers wrote down."""
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from redis.asyncio import Redis
 
 from runner.connection.client import command
+from runner.jobs import TICKET
 from runner.limits import Limit
 from runner.store.keys import Keys
-from tests.chaos.campaign.workload import BEGAN, QUEUE, STOPPED
-from tests.starts import Starts
+from tests.chaos.campaign.calls import QUEUE, Call
+from tests.chaos.campaign.dead_letters import DeadLetters
+from tests.chaos.campaign.doors import Doors
+from tests.chaos.campaign.notes import BEGAN, ENDED, STOPPED
+from tests.chaos.campaign.takes import Takes
+from tests.chaos.campaign.tokens import Taker, Tokens, costs_of
+from tests.chaos.campaign.versions import Versions
+from tests.chaos.campaign.words import Words
 
 PAGE = 2_000
 RECENT = 300
 SHOWN = 20
 """Most findings of a kind that are told; the rest is counted."""
+STARVED_S = 60.0
+"""No job may wait so long for its first start, unless its priority is low: after a fault those before it get all but the least share."""
 KEYS = Keys(QUEUE)
 
 
 @dataclass(frozen=True)
-class Spell:
-    """A time in which less was permitted: `most` tokens of a limit between two instants."""
+class Submitted:
+    """A job that the producer is about to submit."""
 
-    limit: str
-    from_us: int
-    until_us: int
-    most: int
+    task: str
+    priority: str
+    at_us: int
 
 
-@dataclass
-class _Taken:
-    """What was taken of one bucket, and by which attempt."""
+class Wait(NamedTuple):
+    """The time from a job's submission to its first start."""
 
-    at_us: list[int] = field(default_factory=list)
-    costs: list[int] = field(default_factory=list)
-    attempts: list[tuple[int, int]] = field(default_factory=list)
+    number: int
+    task: str
+    priority: str
+    started_us: int
+    seconds: float
 
 
 class Ledger:
-    """Everything that is known of the jobs, by number. Nothing is asked of memory in Redis, which forgets ended jobs meanwhile."""
+    """Everything that is known of the jobs, by number. Nothing is asked of memory in Redis, which forgets ended jobs meanwhile.
 
-    def __init__(self, notes: Path) -> None:
+    `call_of` tells what the job of a number is.
+    """
+
+    def __init__(self, notes: Path, lease_s: float, call_of: Callable[[int], Call]) -> None:
         self._notes = notes
         self._read_bytes: dict[Path, int] = {}
         self._history_at = self._starts_at = "-"
-        self._taken: dict[str, _Taken] = defaultdict(_Taken)
         self._begun: set[tuple[int, int]] = set()
         self._twice: list[tuple[int, int]] = []
         self._stopped = Counter[int]()
         self._again: set[int] = set()
+        self._failed: dict[int, int] = {}
         self._allowed: dict[int, int] = {}
         self._ended_ms: dict[tuple[int, int], int] = {}
+        self.takes = Takes(round(lease_s * 1_000_000))
+        self.tokens = Tokens()
+        self.submitted: dict[int, Submitted] = {}
+        self.waits: list[Wait] = []
         self.accepted: set[int] = set()
         self.outcomes = Counter[int]()
         self.states = Counter[str]()
@@ -60,7 +77,10 @@ class Ledger:
         self.crashes = 0
         self.retried = Counter[int]()
         self.failed_lately: deque[int] = deque(maxlen=RECENT)
-        self.spells: list[Spell] = []
+        self.versions = Versions(call_of)
+        self.doors = Doors(self.accepted, self.versions.note_submission)
+        self.words = Words(call_of)
+        self.dead_letters = DeadLetters(call_of, self.versions.is_excused, self.words)
 
     @property
     def unfinished(self) -> list[int]:
@@ -75,7 +95,7 @@ class Ledger:
         while await self._read_starts(redis):
             pass
 
-    def findings(self, limits: Iterable[Limit]) -> dict[str, list[str]]:
+    def findings(self, limits: Iterable[Limit], starved_s: float = STARVED_S) -> dict[str, list[str]]:
         """What is wrong, by kind; called at the end, when every accepted job should have ended."""
         policies = {limit.name: limit for limit in limits}
         return {
@@ -91,34 +111,27 @@ class Ledger:
                 for number, runs in self.runs.items()
                 if runs > self._allowed.get(number, 1) + self._stopped[number] and number not in self.retried
             ],
-            "over a limit": self._over_limit(policies),
+            "over a limit": self.tokens.over_limit(policies, self._held_until_us),
+            "starved": [
+                f"job c{wait.number} ({wait.priority} {wait.task}) waited {wait.seconds:.1f} s for its first start"
+                for wait in self.waits
+                if wait.seconds > starved_s and wait.priority != "low"
+            ],
+            **self.takes.findings(),
+            **self.versions.findings(starved_s),
+            **self.doors.findings(),
+            **self.dead_letters.findings(),
+            **self.words.findings(),
         }
 
-    def _over_limit(self, policies: dict[str, Limit]) -> list[str]:
-        wrong = []
-        for bucket, taken in self._taken.items():
-            starts = Starts()
-            for at_us, cost, attempt in zip(taken.at_us, taken.costs, taken.attempts, strict=True):
-                if attempt in self._begun:
-                    starts.add(at_us, cost, max(self._ended_ms.get(attempt, 0) * 1000, at_us))
-            if (excess := starts.excess(policies[bucket.partition("/")[0]])) > 0:
-                wrong.append(f"{excess} tokens of {bucket} too many in some window")
-            for spell in self.spells:
-                if spell.limit == bucket.partition("/")[0]:
-                    inside = [
-                        cost for at_us, cost in zip(starts.at_us, starts.costs, strict=True) if spell.from_us <= at_us <= spell.until_us
-                    ]
-                    if sum(inside) > spell.most:
-                        wrong.append(f"{sum(inside)} tokens of {bucket} taken where {spell.most} were permitted: {spell}")
-        return wrong
-
-    @property
-    def starts(self) -> int:
-        """Starts under a limit."""
-        return sum(len(taken.at_us) for taken in self._taken.values())
+    def _held_until_us(self, taker: Taker, at_us: int) -> int | None:
+        """Until when what was taken was used at least; None if its run never began."""
+        if isinstance(taker, str):
+            return self.takes.held_until_us(taker, at_us)
+        return max(self._ended_ms.get(taker, 0) * 1000, at_us) if taker in self._begun else None
 
     def _read_notes(self) -> None:
-        for path in self._notes.glob("runs-*"):
+        for path in self._notes.glob("notes-*"):
             with path.open("rb") as file:
                 file.seek(self._read_bytes.get(path, 0))
                 whole, _, _ = file.read().rpartition(b"\n")
@@ -128,13 +141,17 @@ class Ledger:
                     self._take_note(line)
 
     def _take_note(self, line: str) -> None:
-        what, number, attempt = line.split()
-        run = int(number), int(attempt)
+        what, *words = line.split()
+        if what not in (BEGAN, ENDED, STOPPED):
+            (self.doors if what in Doors.WORDS else self.takes).note(what, words)
+            return
+        run = int(words[0]), int(words[1])
         if what == BEGAN:
             if run in self._begun:
                 self._twice.append(run)
             self._begun.add(run)
             self.runs[run[0]] += 1
+            self.versions.note_run(run, int(words[2]))
         elif what == STOPPED:
             self._stopped[run[0]] += 1
 
@@ -148,11 +165,15 @@ class Ledger:
             self._ended_ms[number, attempt] = int(entry.partition(b"-")[0])
             if state == "failed":
                 self.failed_lately.append(number)
+                self._failed[number] = self._ended_ms[number, attempt] * 1000
             if attempt > 1:
                 self._again.add(number)
             self._history_at = f"({entry.decode()}"
         if rows:
             await command(redis, "XTRIM", KEYS.history, "MINID", "~", rows[-1][0])
+        for number, at_us in list(self._failed.items()):  # apart from the above, which must not be read twice if Redis goes away
+            self.dead_letters.note(number, await command(redis, "HGET", KEYS.job(f"c{number}"), "error"), at_us)
+            del self._failed[number]
         for number in list(self._again):  # at once: the hash lives a short time only
             counts = await command(redis, "HMGET", KEYS.job(f"c{number}"), "failures", "crashes", "throttled")
             failures, crashes, throttled = (int(count or 0) for count in counts)
@@ -165,17 +186,25 @@ class Ledger:
         rows = await command(redis, "XRANGE", KEYS.starts, self._starts_at, "+", "COUNT", PAGE)
         for entry, fields in rows:
             said = _named(fields)
-            for need in said["limits"].split(";"):
-                if need:
-                    bucket, _, cost = need.partition("=")
-                    taken = self._taken[bucket]
-                    taken.at_us.append(int(said["now"]))
-                    taken.costs.append(int(cost.rstrip("!")))
-                    taken.attempts.append((int(said["job"][1:]), int(said["attempt"])))
+            taker = self._taker(said["job"], int(said["attempt"]), int(said["now"]))
+            costs = costs_of(said["limits"])
+            self.tokens.note(taker, int(said["now"]), costs)
+            if not isinstance(taker, str):
+                self.versions.note_start(taker, int(said["now"]), costs)
             self._starts_at = f"({entry.decode()}"
         if rows:
             await command(redis, "XTRIM", KEYS.starts, "MINID", "~", rows[-1][0])
         return len(rows) == PAGE
+
+    def _taker(self, name: str, attempt: int, at_us: int) -> Taker:
+        """Who took: an attempt of a job, or a ticket. Notes how long the job had waited."""
+        if name.startswith(TICKET):
+            self.takes.logged.add(name)
+            return name
+        number = int(name[1:])
+        if attempt == 1 and (submitted := self.submitted.pop(number, None)) is not None:
+            self.waits.append(Wait(number, submitted.task, submitted.priority, at_us, (at_us - submitted.at_us) / 1_000_000))
+        return number, attempt
 
 
 def _named(fields: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -1,12 +1,11 @@
-"""The processes of a campaign: worker posts, each behind a proxy of its own, and an API; killed, stopped and started at will."""
+"""The processes of a campaign: workers, takers and producers, each behind a proxy of its own, and an API; killed and started at will."""
 
 import asyncio
-import json
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,61 +16,85 @@ from redis.asyncio import Redis
 from runner.connection.client import command
 from runner.jobs.job import Priority
 from runner.store.keys import GROUP, Keys
-from tests.chaos.campaign.workload import QUEUE
+from tests.chaos.campaign.calls import OLD, QUEUE
+from tests.chaos.campaign.orders import Orders
 from tests.process.crew import WorkerProcess
 from tests.proxy import Proxy
 from tests.servers import free_port
 
 KEYS = Keys(QUEUE)
+WORKER = "tests.chaos.campaign.worker"
+TAKER = "tests.chaos.campaign.taker"
+BY_NAME = "tests.chaos.campaign.by_name"
+IN_PLAIN_CODE = "tests.chaos.campaign.in_plain_code"
 _LOG_TAIL = 3_000
 _API_START_S = 20.0
 
 
-class Post:
-    """A place for a worker: the processes that stand there one after another reach the server through the same proxy."""
+def _first_defect(log: str) -> str:
+    """An error that nobody expects, with what follows, or nothing; tracebacks of failed attempts are indented, and none is critical."""
+    found = re.search(r"^Traceback|^.* CRITICAL ", log, re.MULTILINE)
+    return log[found.start() :][:_LOG_TAIL] if found else ""
 
-    def __init__(self, number: int, proxy: Proxy, folder: Path, settings: Mapping[str, Any]) -> None:
-        self.number = number
+
+class Post:
+    """A place for a process: those that stand there one after another reach the server through the same proxy."""
+
+    def __init__(
+        self, name: str, proxy: Proxy, folder: Path, settings: dict[str, Any], module: str = WORKER, seed: int = 0, version: int = OLD
+    ) -> None:
+        self.name = name
         self.proxy = proxy
+        self.version = version
+        """Of the application; the next process that starts here is of it."""
+        self._module = module
         self._folder = folder
-        self._settings = json.dumps(settings)
+        self.settings = settings
+        self._seed = seed
         self._launches = count()
+        self._is_told_to_end = False
         self.process: WorkerProcess | None = None
+        self.versions: dict[int, int] = {}
+        """The version of each process that stood here, by its id."""
         self.tracebacks: list[str] = []
 
     @property
     def pid(self) -> int:
         return 0 if self.process is None else self.process.pid
 
+    @property
+    def has_left_by_itself(self) -> bool:
+        """Whether the process has ended, and nobody had told it to."""
+        return self.process is not None and not self.process.runs and not self._is_told_to_end
+
     async def start(self) -> None:
-        """A worker that works stands here afterwards; what its forerunner logged is looked through."""
+        """One that works stands here afterwards; what its forerunner logged is looked through."""
         await self.clear()
-        name = f"{self.number}-{next(self._launches)}"
-        log = self._folder / f"worker-{name}.log"
+        launch = next(self._launches)
+        name = f"{self.name}-{launch}"
+        orders = Orders(self.proxy.url, self._folder / f"notes-{name}", self.settings, self._seed, self.version, launch)
+        log = self._folder / f"{name}.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "tests.chaos.campaign.worker",
-                self.proxy.url,
-                str(self._folder / f"runs-{name}"),
-                self._settings,
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=output,
+                sys.executable, "-m", self._module, *orders.arguments(), stdin=PIPE, stdout=PIPE, stderr=output
             )
+        self._is_told_to_end = False
         self.process = WorkerProcess(process, log)
+        self.versions[process.pid] = self.version
         await self.process.says("working")
 
     async def clear(self) -> None:
         """Nobody stands here afterwards."""
         if self.process is not None:
+            if self.has_left_by_itself:
+                self.tracebacks.append(f"{self.name} {self.pid} left by itself: {self.process.log[-_LOG_TAIL:]}")
             await self.process.end()
             self._look_through(self.process)
             self.process = None
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
+        self._is_told_to_end |= number in (signal.SIGTERM, signal.SIGKILL)
         self.process.signal(number)
 
     async def ended(self) -> int:
@@ -83,10 +106,8 @@ class Post:
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def _look_through(self, process: WorkerProcess) -> None:
-        log = process.log
-        if "Traceback" in log:
-            at = log.index("Traceback")
-            self.tracebacks.append(f"worker {process.pid}: {log[at : at + _LOG_TAIL]}")
+        if unexpected := _first_defect(process.log):
+            self.tracebacks.append(f"{self.name} {process.pid}: {unexpected}")
 
 
 class Api:
@@ -97,7 +118,7 @@ class Api:
         self._folder = folder
         self._port = free_port()
         self._process: asyncio.subprocess.Process | None = None
-        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", trust_env=False, timeout=5.0)
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", trust_env=False, timeout=15.0)
 
     async def start(self) -> None:
         """It answers afterwards."""
@@ -125,8 +146,7 @@ class Api:
     def traceback(self) -> str:
         """The first one it logged, or nothing."""
         log = self._folder / "api.log"
-        text = log.read_text() if log.exists() else ""
-        return text[text.index("Traceback") :][:_LOG_TAIL] if "Traceback" in text else ""
+        return _first_defect(log.read_text() if log.exists() else "")
 
     async def _lives(self) -> bool:
         try:

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
@@ -13,9 +14,11 @@ from redis.exceptions import RedisError
 from runner import Concurrency, Limit, RunnerError, SlidingWindow, StoreUnavailable, Submission, TokenBucket
 from runner.connection.client import command
 from tests.app_internals import store_of
-from tests.chaos.campaign.ledger import Ledger, Spell
+from tests.chaos.campaign.calls import LIMITED, Call, call
+from tests.chaos.campaign.ledger import Ledger, Submitted
 from tests.chaos.campaign.posts import Api
-from tests.chaos.campaign.schedule import Call, call, deeds
+from tests.chaos.campaign.schedule import deeds
+from tests.chaos.campaign.tokens import Spell
 from tests.chaos.campaign.workload import METERED, SLOTS, STEPPED, WINDOWED, Workload
 
 T = TypeVar("T")
@@ -23,8 +26,6 @@ T = TypeVar("T")
 _TICK_S = 0.1
 _AGAIN_S = 0.05
 _MOST_AT_ONCE = 500
-_BY_API = 10
-"""Every tenth batch goes over HTTP, if there is an API."""
 
 _LOWERED: tuple[tuple[Limit, dict[str, Any], Limit], ...] = (
     (METERED, {"rate": "15/s", "burst": 5}, TokenBucket("metered", rate="15/s", burst=5)),
@@ -44,11 +45,16 @@ async def until_answered(ask: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(_AGAIN_S)
 
 
-class Producer:
-    """Submits the jobs of the schedule in order, each again under its id until it is answered."""
+def prepared(work: Workload, number: int, job: Call) -> Submission:
+    """The submission of a job by the code of a version."""
+    return work.task(job.task).with_options(id=f"c{number}", **job.options).prepare(**job.args)
 
-    def __init__(self, work: Workload, api: Api | None, ledger: Ledger, seed: int, rate: float) -> None:
-        self._work = work
+
+class Producer:
+    """Submits the jobs of the schedule in order, by the code of both versions and over HTTP, each again under its id until it is answered."""
+
+    def __init__(self, works: Mapping[int, Workload], api: Api | None, ledger: Ledger, seed: int, rate: float) -> None:
+        self._works = works
         self._api = api
         self._ledger = ledger
         self._seed = seed
@@ -62,32 +68,43 @@ class Producer:
     async def run(self, until_s: float) -> None:
         """Submit at the rate until the time is up; what could not be submitted in time follows."""
         began_s = time.monotonic()
-        batches = 0
         while (passed_s := time.monotonic() - began_s) < until_s or self._next < int(until_s * self._rate):
             due = min(int(min(passed_s, until_s) * self._rate) - self._next, _MOST_AT_ONCE)
             if due <= 0:
                 await asyncio.sleep(_TICK_S)
                 continue
-            numbers = range(self._next, self._next + due)
-            calls = [call(self._seed, number) for number in numbers]
-            batches += 1
-            if self._api is not None and batches % _BY_API == 0:
-                await self._submit_by_api(self._api, numbers, calls)
-            else:
-                jobs = [self.prepared(number, job) for number, job in zip(numbers, calls, strict=True)]
-                await until_answered(lambda jobs=jobs: self._work.runner.submit_many(jobs))  # type: ignore[misc]
-            self._ledger.accepted.update(numbers)
+            jobs = {number: call(self._seed, number) for number in range(self._next, self._next + due)}
+            self._note_submitted(jobs)
+            await self._submit(jobs)
+            self._ledger.accepted.update(jobs)
             self._next += due
 
-    def prepared(self, number: int, job: Call) -> Submission:
-        task = self._work.task(job.task).with_options(id=f"c{number}", **job.options)
-        return task.prepare(**job.args)
+    def _note_submitted(self, jobs: Mapping[int, Call]) -> None:
+        now_us = time.time_ns() // 1000
+        for number, job in jobs.items():
+            if job.task in LIMITED:
+                self._ledger.submitted[number] = Submitted(job.task, job.options["priority"], now_us)
+            self._ledger.versions.note_submission(number, now_us)
 
-    async def _submit_by_api(self, api: Api, numbers: range, calls: list[Call]) -> None:
-        jobs = [{"id": f"c{number}", "task": job.task, "args": job.args, **job.options} for number, job in zip(numbers, calls, strict=True)]
+    async def _submit(self, jobs: Mapping[int, Call]) -> None:
+        """In one batch for each door that they come by."""
+        for version, work in self._works.items():
+            batch = [
+                prepared(work, number, job) for number, job in jobs.items() if job.version == version and not self._goes_over_http(job)
+            ]
+            if batch:
+                await until_answered(partial(work.runner.submit_many, batch))
+        if self._api is not None and (others := {number: job for number, job in jobs.items() if job.by_http}):
+            await self._submit_by_api(self._api, others)
+
+    def _goes_over_http(self, job: Call) -> bool:
+        return self._api is not None and job.by_http
+
+    async def _submit_by_api(self, api: Api, jobs: Mapping[int, Call]) -> None:
+        body = {"jobs": [{"id": f"c{number}", "task": job.task, "args": job.args, **job.options} for number, job in jobs.items()]}
         while True:
             try:
-                answer = await api.http.post("/v1/jobs/batch", json={"jobs": jobs})
+                answer = await api.http.post("/v1/jobs/batch", json=body)
             except httpx.HTTPError:
                 await asyncio.sleep(_AGAIN_S)
                 continue
@@ -152,7 +169,7 @@ class People:
             await self._asked(lambda: self._client.control.release(limit.name))
         if not isinstance(limit, Concurrency) or how != "lower":
             most = lowered.bound((until_us - from_us) / 1_000_000) if how == "lower" else 0
-            self._ledger.spells.append(Spell(limit.name, from_us, until_us, most))
+            self._ledger.tokens.spells.append(Spell(limit.name, from_us, until_us, most))
 
     async def _asked(self, ask: Callable[[], Awaitable[object]]) -> None:
         try:

@@ -2,11 +2,14 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from tests.chaos.campaign.calls import NEW, OLD, SEVERAL
 from tests.chaos.campaign.ledger import SHOWN, Ledger
+from tests.chaos.campaign.notes import LATE, RIGHT
 
 MIB = 1024 * 1024
 FEWEST_SAMPLES = 4
@@ -21,6 +24,21 @@ class Recovery(NamedTuple):
     bound_s: float
 
 
+class Waits(NamedTuple):
+    """How long the jobs of a task, or takers, waited in line for their first start."""
+
+    task: str
+    times: int
+    p50_s: float
+    p99_s: float
+    max_s: float
+
+    @classmethod
+    def of(cls, task: str, waits_s: Sequence[float]) -> Self:
+        """Of times in order, at least one."""
+        return cls(task, len(waits_s), median(waits_s), waits_s[len(waits_s) * 99 // 100], waits_s[-1])
+
+
 @dataclass
 class Report:
     """What a campaign came to. Without `findings` it is well."""
@@ -28,12 +46,27 @@ class Report:
     seed: int
     server: str
     workers: int
+    takers: int = 0
     seconds: float = 0.0
     jobs: int = 0
+    jobs_of_several_limits: int = 0
     runs: int = 0
     starts_under_a_limit: int = 0
+    takes: int = 0
     workers_lost_under_a_job: int = 0
+    runs_by_old: int = 0
+    runs_by_new: int = 0
+    amended: int = 0
+    runs_by_name: int = 0
+    results_told: int = 0
+    results_late: int = 0
+    answers_told: dict[str, int] = field(default_factory=dict)
+    dead_letters: dict[str, int] = field(default_factory=dict)
+    dead_letters_excused: int = 0
+    run_again: int = 0
     ended: dict[str, int] = field(default_factory=dict)
+    takes_ended: dict[str, int] = field(default_factory=dict)
+    waits: list[Waits] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
     worker_bytes: list[int] = field(default_factory=list)
     server_bytes: list[int] = field(default_factory=list)
@@ -58,8 +91,22 @@ class Report:
     def account(self, ledger: Ledger) -> None:
         """Take over the sums."""
         self.jobs, self.runs = len(ledger.accepted), ledger.runs.total()
-        self.starts_under_a_limit, self.workers_lost_under_a_job = ledger.starts, ledger.crashes
+        self.starts_under_a_limit, self.workers_lost_under_a_job = ledger.tokens.times, ledger.crashes
         self.ended = dict(ledger.states)
+        self.takes, self.takes_ended = len(ledger.takes.logged), dict(ledger.takes.ends)
+        versions, doors = ledger.versions, ledger.doors
+        self.runs_by_old, self.runs_by_new = versions.begun_by(OLD), versions.begun_by(NEW)
+        self.amended, self.runs_by_name = ledger.words.amended, versions.by_name
+        self.results_told, self.results_late = doors.counts[RIGHT], doors.counts[LATE]
+        self.answers_told = dict(ledger.words.says)
+        self.dead_letters, self.dead_letters_excused = dict(ledger.dead_letters.kinds), len(ledger.dead_letters.excused)
+        waits: dict[str, list[float]] = defaultdict(list)
+        for wait in ledger.waits:
+            waits[wait.task].append(wait.seconds)
+            waits[f"all of {wait.priority} priority"].append(wait.seconds)
+        waits["takers"] = ledger.takes.waits_s
+        self.waits = [Waits.of(what, sorted(waits[what])) for what in sorted(waits) if waits[what]]
+        self.jobs_of_several_limits = sum(waits.times for waits in self.waits if waits.task in SEVERAL)
 
     def to_json(self) -> str:
         """Everything, the recoveries of each kind summed up too."""
@@ -71,10 +118,25 @@ class Report:
         """The report for people."""
         told = [f"seed {self.seed}, {self.server}, {self.workers} workers, {self.seconds / 60:.1f} minutes"]
         told.append(
-            f"{len(self.recoveries)} injections, {self.jobs} jobs, {self.runs} runs, {self.starts_under_a_limit} starts under a limit, "
+            f"{len(self.recoveries)} injections, {self.jobs} jobs, {self.runs} runs, {self.starts_under_a_limit} times tokens of a limit taken, "
             f"{self.workers_lost_under_a_job} times a worker was lost under a job"
         )
-        told.append("ended: " + ", ".join(f"{count} {state}" for state, count in sorted(self.ended.items())))
+        told.append(f"{self.jobs_of_several_limits} jobs of several limits started; {self.takers} takers took {self.takes} times")
+        told.append(
+            f"of the tasks that are watched {self.runs_by_old} runs by the old version, {self.runs_by_new} by the new one, {self.runs_by_name} of jobs"
+            f" by name; {self.amended} jobs got other buckets; plain code got {self.results_told} results, {self.results_late} not in time"
+        )
+        ends_of = {
+            "jobs ended": self.ended,
+            "takes told": self.takes_ended,
+            "answers told": self.answers_told,
+            "dead letters": self.dead_letters,
+        }
+        for what, ends in ends_of.items():
+            told.append(f"{what}: " + ", ".join(f"{count} {end}" for end, count in sorted(ends.items())))
+        told.append(
+            f"dead letters of a new argument that no live worker could read: {self.dead_letters_excused}, of which {self.run_again} ran again"
+        )
         told.append(", ".join(f"{what} {self.counts.get(what, 0)}" for what in ("lost", "accepted twice", "over a limit")))
         if self.server_bytes:
             first, last, most = (self._mib(self.server_bytes, pick) for pick in (0, -1, None))
@@ -82,6 +144,8 @@ class Report:
             told[-1] += f" {self._mib(self.worker_bytes, None)} MiB"
         told += ["", f"{'fault':48} {'times':>5} {'p50 s':>7} {'max s':>7} {'bound s':>8}"]
         told += [f"{name:48} {times:5} {p50:7.2f} {most:7.2f} {bound:8.1f}" for name, times, p50, most, bound in self._kinds()]
+        told += ["", f"{'in line for the first start':48} {'times':>5} {'p50 s':>7} {'p99 s':>7} {'max s':>8}"]
+        told += [f"{task:48} {times:5} {p50:7.2f} {p99:7.2f} {most:8.2f}" for task, times, p50, p99, most in self.waits]
         for what, found in self.findings.items():
             told += ["", f"WRONG, {what}: {self.counts[what]}", *(f"  {one}" for one in found)]
         return told

@@ -1,23 +1,21 @@
-"""A worker process of a campaign: `python -m tests.chaos.campaign.worker URL NOTES SETTINGS`, as tests.process.worker_main is for tests."""
+"""A worker process of a campaign: `python -m tests.chaos.campaign.worker` and its `Orders`."""
 
 import asyncio
-import json
 import logging
 import signal
-import sys
 import threading
-from pathlib import Path
 
 import uvloop
 
 from runner import Worker
+from tests.chaos.campaign.orders import Orders
 from tests.chaos.campaign.workload import Workload
 from tests.process.worker_main import end_with_parent, tell
 
 
 async def main() -> None:
-    url, notes, settings = sys.argv[1:]
-    worker = Worker(Workload(url, Path(notes), **json.loads(settings)).runner)
+    orders = Orders.given()
+    worker = Worker(Workload(orders.url, orders.notes, orders.version, **orders.settings).runner)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(tell(worker))

@@ -6,22 +6,44 @@ if now == 0 then
   now = time[1] * 1000000 + time[2]
 end
 
+-- No caller may ask for a longer time (runner/ranges.py). What a mistake makes longer is cut to it: Redis refuses the largest instants in the
+-- middle of a script.
+local YEAR_US = 31622400000000
+
 local STREAMS = { prefix .. 'stream:high', prefix .. 'stream:normal', prefix .. 'stream:low' }
 local GROUP = 'workers'
-local STEP = 1099511627776 -- 2^40: a rank is priority * STEP + sequence
+local GOLDEN = 0.6180339887498949 -- the golden ratio: multiples of it lie at uneven distances, yet are spread evenly
 local FINAL = { succeeded = true, failed = true, cancelled = true, expired = true }
 
+local RECORDS = prefix .. 'records'
 local function job_key(id) return prefix .. 'job:' .. id end
 local function line_key(line) return prefix .. 'line:' .. line end
 local function lines_waiting_key(bucket) return prefix .. 'lines:waiting:' .. bucket end
-local function pass_key(line) return prefix .. 'pass:' .. line end
+local function buckets_waiting_key(limit) return prefix .. 'waiting:' .. limit end
+local function claims_key(bucket) return prefix .. 'claims:' .. bucket end
+-- Whether a line stands in the order of a bucket, or has a claim there.
+local function is_waited_for(bucket) return redis.call('EXISTS', lines_waiting_key(bucket), claims_key(bucket)) > 0 end
 local function bucket_key(bucket) return prefix .. 'bucket:' .. bucket end
 local function worker_key(worker) return prefix .. 'worker:' .. worker end
 local function inbox_key(worker) return prefix .. 'inbox:' .. worker end
 local function cancels_key(worker) return prefix .. 'cancels:' .. worker end
 
--- Fields of a job's hash, in the order of their names; false for one that it does not have.
-local function read_job(id, ...) return unpack(redis.call('HMGET', job_key(id), ...)) end
+-- Fields of a job's hash, in the order of their names; false for one that it does not have, nothing if its key holds something else.
+local function read_job(id, ...)
+  local fields = redis.pcall('HMGET', job_key(id), ...)
+  if not fields.err then return unpack(fields) end
+end
+
+-- A number of a record, exact in Lua; nil if the field holds none, as when it was damaged by hand.
+local function number_in(text)
+  local number = tonumber(text or nil)
+  if number and number > -9007199254740992 and number < 9007199254740992 then return number end
+end
+
+-- A call carries so many entries at most; a caller that has more calls again.
+local function check_count(entries)
+  if entries > MOST_ENTRIES then error('a call carries at most ' .. MOST_ENTRIES .. ' entries, and this one has ' .. entries) end
+end
 
 -- unpack passes a few thousand arguments at most, and a script can have more entries than that to delete.
 local MOST_UNPACKED = 1000
@@ -36,10 +58,30 @@ end
 -- Lua prints large numbers as 1.8e+15; keys, scores and fields need all the digits.
 local function int(number) return string.format('%.0f', number) end
 
--- A job that is ready goes to the end of its priority's stream. `added` counts those of this call.
+-- A rank orders the jobs of a line: sequence * RANK + the code of the largest cost. Of cost 1 nothing more is stored anywhere, and whoever
+-- reads the ranks of a line knows what its jobs cost: exactly below 64, and then within 2 %.
+local RANK, EXACT_COSTS = 1024, 32
+local function code_of(cost)
+  local exponent = 0
+  while cost >= 2 * EXACT_COSTS and exponent < 30 do
+    cost, exponent = cost / 2, exponent + 1
+  end
+  return math.min(exponent * EXACT_COSTS + math.floor(cost + 0.5), RANK - 1)
+end
+
+local function cost_code(limits)
+  local most = 1
+  for cost in string.gmatch(limits, '=(%d+)') do most = math.max(most, tonumber(cost)) end
+  return code_of(most)
+end
+
+local function rank_of(sequence, limits) return sequence * RANK + cost_code(limits) end
+
+-- A job that is ready goes to the end of its priority's stream, that of normal if its record names none. `added` counts those of this call.
 local added = { 0, 0, 0 }
 local function add_to_stream(priority, id)
   local at = (priority or 1) + 1
+  if not added[at] then at = 2 end
   added[at] = added[at] + 1
   redis.call('XADD', STREAMS[at], '*', 'id', id)
 end

@@ -1,56 +1,44 @@
--- bucket: the state of every bucket that this call uses: read once, changed in memory, written once by flush_buckets.
+-- bucket: the state of every bucket that this call uses: read once, changed in memory, written once by flush.
 -- `released` jobs are on a stream and not yet claimed; `reserved` tokens are theirs, but not yet taken.
 -- A kind of limit is one include that adds a row to `kinds`:
 --   reason               the reason why a job waits, as its status shows it
 --   gives_back           whether a job's tokens come back at its end
 --   fields               its own numbers in the bucket's hash; `notes` is a text for its own use, absent unless it sets it
 --   refill(b)            bring the bucket to `now`
---   wait(b, cost, reserved)   µs until `cost` tokens can be taken, after `reserved` tokens have gone to other jobs
+--   wait(b, cost, reserved)   µs until `cost` tokens can be taken, after `reserved` tokens have gone to other jobs; NEVER if no time
+--   brings them, but an event that wakes the bucket
 --   take(b, cost, holder)
 --   refund(b, cost, holder, since)   of a start at `since` that never happened
 --   refund_counted(b)    all refunds of this call have been counted (optional)
---   settle(b, cost, actual, holder, since)   the start at `since` has used `actual` tokens instead
---   give_back(b, cost, holder)   the job has ended (only kinds that give back)
+--   settle(b, cost, actual, holder, since)   the start at `since` has used `actual` tokens instead; returns how many tokens of that are
+--                        not charged, if any
+--   give_back(b, cost, holder)   the job has ended; returns whether it held something. Only kinds that give back, and also of a bucket
+--                        that is of another kind by now; held_until(b) says until when such a bucket counts what is held: 0 for nothing,
+--                        nil as long as a job holds it
 --   freeze(b, until_us)  nothing until then, then one probe, then the normal rate
---   convert(b, old, ended)   the policy has changed since the bucket was written (optional)
+--   thaw(b)              an operator ends the freeze
+--   reset(b)             an operator forgives what was spent; what running jobs hold stays held
+--   convert(b, old, ended)   the policy has changed since the bucket was written; `old` is of the same kind, or nil (optional)
 --   expires_at(b)        the instant at which the bucket equals an absent one; nil: never by itself
---   second_key(b)        a key that lives exactly as long as the bucket's hash (optional)
+--   second_key(b)        a key that lives exactly as long as the bucket's hash (optional); a kind that adds to it when it may be absent
+--                        sets b.renewed
+--   is_spent(b, cost)    whether no wait within the period brings so many tokens (optional: a kind that can fail jobs has it)
 --   full_in(b)           µs until it holds all it can (optional: a kind that loses nothing by waiting has none)
---   available(b), next_token(b)   whole tokens now, and µs until the next one, as the status of a limit shows them
-local kinds = {}
-local policies = {}
+--   felt(b, due)         for how many µs before `due` a start here can still be felt then
+--   each(b, cost)        µs between two starts of this cost in the long run
+--   burst_ends(b, cost)  a kind that gives many tokens at once: the instant at which what is set aside now ends, and that of the next
+--                        burst, if it comes all at once; nil if nothing can be set aside
+--   expected_wait(b, cost, claims, take)   a kind that gives back: its wait by the mean time that a job holds its tokens
+--   available(b), next_token(b)   whole tokens that can be taken one after the other now, and µs until the next one lands
 local buckets = {}
 local waiting_more = 0 -- jobs and tickets that joined a line in this call, less those that left one
 local RESERVATION_US = 60000000
 local KEPT_LONGER_US = 5000000
-local PAUSED_US = 3600000000
 local UNKNOWN_US = 1000000
-
--- The policy in force: an override while it lasts, else that of the code. Its entry holds the earlier policies.
-local function policy_of(bucket_name)
-  local name = string.match(bucket_name, '^[^/]+')
-  if policies[name] == nil then
-    local json = redis.call('HGET', prefix .. 'limits', name)
-    local policy = false
-    if json then
-      local entry = cjson.decode(json)
-      local override = entry.override
-      policy = (override and (not override.until_us or now < tonumber(override.until_us))) and override or entry.code
-      policy.entry = entry
-    end
-    policies[name] = policy
-  end
-  return policies[name]
-end
-
--- The policy of an earlier version, and the instant at which it ended; nil if it is forgotten.
-local function policy_of_version(entry, version)
-  for _, old in ipairs(entry.previous or {}) do
-    if old.version == version then return old, tonumber(old.ended_us) end
-  end
-  local override = entry.override
-  if override and override.version == version and override.until_us then return override, tonumber(override.until_us) end
-end
+local NEVER = 9007199254740991 -- a wait that only an event ends: the script of that event wakes the bucket
+local LONGEST_US = 3000000000000000 -- some 95 years: no kind lets wait longer, so that the instant is always one that Redis can take
+local LAST_US = 9007199254740991
+local MOST_COUNTED = 4503599627370496 -- 2^52: numbers of tokens and credits stay exact in sums of two
 
 -- Until when nothing starts: a bucket can be frozen by itself, or with all the buckets of its limit.
 local function frozen_until(b)
@@ -58,64 +46,163 @@ local function frozen_until(b)
   return whole and math.max(b.frozen_until, tonumber(whole)) or b.frozen_until
 end
 
--- A freeze of the whole limit is applied to a bucket when the bucket is next loaded, even if the freeze is over by then.
-local function note_whole_freeze(b)
-  local whole = tonumber(b.policy.entry.frozen_until_us or 0)
-  if whole <= b.noted or now >= whole + math.max(b.policy.period_us * b.policy.capacity, 1000000) then return end
-  b.kind.freeze(b, whole)
-  b.noted, b.taken = whole, true
-end
+local write_changes, load_bucket, is_enough
 
--- The fields of every bucket, apart from `version` and `notes`; those of its kind follow.
-local COMMON_FIELDS = { 'frozen_until', 'reserved', 'released', 'reserved_at', 'noted', 'expires', 'turns' }
-local function stored_fields(kind)
-  if not kind.stored_fields then
-    kind.stored_fields = { unpack(COMMON_FIELDS) }
-    for _, field in ipairs(kind.fields) do table.insert(kind.stored_fields, field) end
+do
+  -- A freeze of the whole limit is applied to a bucket when the bucket is next loaded, even if the freeze is over by then.
+  local function note_whole_freeze(b)
+    local whole = tonumber(b.policy.entry.frozen_until_us or 0)
+    if whole <= b.noted or now >= whole + math.max(b.policy.period_us * b.policy.capacity, 1000000) then return end
+    b.kind.freeze(b, whole)
+    b.noted, b.taken = whole, true
   end
-  return kind.stored_fields
-end
 
-local function load_bucket(name)
-  local b = buckets[name]
-  if b then return b end
-  local policy = policy_of(name)
-  local kind = policy and kinds[policy.kind]
-  b = { name = name, policy = policy, kind = kind, reserved = 0, released = 0, frozen_until = 0, reserved_at = 0, noted = 0, expires = 0, turns = 0 }
-  buckets[name] = b
-  if not kind then return b end
-  local fields = stored_fields(kind)
-  local f = redis.call('HMGET', bucket_key(name), 'version', 'notes', unpack(fields))
-  local version = tonumber(f[1])
-  b.stored = version ~= nil
-  b.notes = f[2] or nil
-  -- What Redis holds: a kind that writes a field before the end of the call changes it here too.
-  b.was = { version = version, notes = b.notes }
-  for i, field in ipairs(fields) do
-    local number = tonumber(f[2 + i]) or 0
-    b[field], b.was[field] = number, number
+  -- The numbers of every bucket, apart from `version`, and its texts; those of its kind follow. `order`: the clocks of its lines. `claims`:
+  -- how many claims are in its book, the tokens that lines have set aside here, and until when.
+  local COMMON_FIELDS = { 'frozen_until', 'reserved', 'released', 'reserved_at', 'noted', 'expires', 'turns', 'kept_until' }
+  for _, field in ipairs(COMMON_FIELDS) do IS_COMMON[field] = true end
+  local TEXTS = { 'notes', 'order', 'claims' }
+  local function stored_fields(kind)
+    if not kind.stored_fields then
+      kind.stored_fields = { unpack(COMMON_FIELDS) }
+      for _, field in ipairs(kind.fields) do table.insert(kind.stored_fields, field) end
+    end
+    return kind.stored_fields
   end
-  -- A reservation that no claim has used for so long was lost with its job.
-  if b.reserved > 0 and now - b.reserved_at > RESERVATION_US then b.reserved, b.released = 0, 0 end
-  if b.stored and version ~= policy.version then
-    local old, ended = policy_of_version(policy.entry, version)
-    if kind.convert then kind.convert(b, old, ended) end
+
+  function write_changes(b)
+    local words, n = {}, 0
+    for _, field in ipairs(stored_fields(b.kind)) do
+      if not b.stored or b[field] ~= b.was[field] then
+        words[n + 1], words[n + 2] = field, int(b[field])
+        n = n + 2
+      end
+    end
+    if b.policy.version ~= b.was.version then
+      words[n + 1], words[n + 2] = 'version', int(b.policy.version)
+      n = n + 2
+    end
+    if b.policy.kind ~= b.was.kind then
+      words[n + 1], words[n + 2] = 'kind', b.policy.kind
+      n = n + 2
+    end
+    for _, text in ipairs(TEXTS) do
+      if b[text] and b[text] ~= b.was[text] then
+        words[n + 1], words[n + 2] = text, b[text]
+        n = n + 2
+      end
+    end
+    if n > 0 then redis.call('HSET', bucket_key(b.name), unpack(words)) end
+  end
+
+  local PUT_AWAY_US = 86400000000
+
+  -- The limit is of another kind than when the bucket was written.
+  local function change_kind(b, former)
+    local back = put_away(b, former)
+    -- A hash without a time to live was kept for slots, or for those who wait: what else was in it is kept for a while.
+    local old = kinds[former]
+    local kept = b.expires > 0 and b.expires or now + (old and old.gives_back and 0 or PUT_AWAY_US)
+    b.kept_until = math.max(b.kept_until, kept, now)
+    if b.claims and old and old.second_key and not old.gives_back then redis.call('PEXPIREAT', old.second_key(b), int(kept / 1000)) end
+    for _, field in ipairs(b.kind.fields) do b[field] = tonumber(back[field]) or 0 end
+    b.notes = back.notes
+    b.was = { notes = b.notes, order = b.order, claims = b.claims }
+    -- The second key lives by itself while its kind is away.
+    if b.used and b.used > 0 and b.kind.second_key and redis.call('EXISTS', b.kind.second_key(b)) == 0 then b.used = 0 end
+    if frozen_until(b) > now then b.kind.freeze(b, frozen_until(b)) end
+    b.taken = true
+    return tonumber(back.version) or b.policy.version
+  end
+
+  -- The version it was written under is not the one in force.
+  local function change_version(b, version)
+    local entry = b.policy.entry
+    local old, ended = policy_of_version(entry, version)
+    if b.kind.convert then b.kind.convert(b, old and old.kind == b.policy.kind and old or nil, ended) end
+    if entry.reset_version and version < entry.reset_version then b.kind.reset(b) end
     b.taken = true -- with the new numbers it can take longer until the bucket can be forgotten
   end
-  note_whole_freeze(b)
-  kind.refill(b)
-  return b
+
+  -- Whether a call has done enough: it has dealt with so many entries, and looked at buckets besides. What is left is for the next call.
+  -- Returns also the part of a call that this was.
+  local looked_at = 0
+  function is_enough(entries)
+    local part = (entries + BUCKET_ENTRIES * looked_at) / MOST_ENTRIES
+    return part >= 1, part
+  end
+
+  function load_bucket(name)
+    local b = buckets[name]
+    if b then return b end
+    looked_at = looked_at + 1
+    redis.sent = redis.sent + 2 -- by flush, as a rule
+    local policy = policy_of(name)
+    local kind = policy and kinds[policy.kind]
+    b = { name = name, policy = policy, kind = kind, reserved = 0, released = 0, frozen_until = 0, reserved_at = 0, noted = 0, expires = 0, turns = 0 }
+    buckets[name] = b
+    if not kind then return b end
+    local fields = stored_fields(kind)
+    local f = redis.pcall('HMGET', bucket_key(name), 'version', 'kind', 'notes', 'order', 'claims', unpack(fields))
+    if f.err then -- its key holds something else: it serves nobody until somebody deletes that, and holds up nobody else
+      b.kind = nil
+      return b
+    end
+    local version, former = tonumber(f[1]), f[2]
+    b.stored = version ~= nil
+    b.notes = f[3] or nil
+    -- What Redis holds: a kind that writes a field before the end of the call changes it here too.
+    b.order, b.claims = f[4] or nil, f[5] or nil
+    b.was = { version = version, kind = former, notes = b.notes, order = b.order, claims = b.claims }
+    for i, field in ipairs(fields) do
+      local number = tonumber(f[5 + i]) or 0
+      b[field], b.was[field] = number, number
+    end
+    -- A reservation that no claim has used for so long was lost with its job.
+    if b.reserved > 0 and now - b.reserved_at > RESERVATION_US then b.reserved, b.released = 0, 0 end
+    local is_changed = b.stored and former and former ~= policy.kind
+    if is_changed then version = change_kind(b, former) end
+    if b.stored and version ~= policy.version then change_version(b, version) end
+    note_whole_freeze(b)
+    kind.refill(b)
+    if is_changed then write_changes(b) end -- now, as a call that only looks at it does not flush it
+    return b
+  end
 end
 
--- A limit that no process has published lets nothing through; it is looked at again each second.
-local function wait_of(b, cost, with_reserved)
-  if not b.kind then return UNKNOWN_US end
+-- What is set aside of a burst is free again so long before the burst ends, so that others can still use it.
+local function ends_early(period_us) return math.min(math.floor(period_us / 8), 2000000) end
+
+local function plans_of(b)
+  if not b.plans then
+    local claims, aside, until_us = string.match(b.claims or '', '(%d+) (%d+) (%d+)')
+    b.plans = { claims = tonumber(claims) or 0, aside = tonumber(aside) or 0, until_us = tonumber(until_us) or 0 }
+    if b.plans.until_us <= now then b.plans.aside = 0 end
+  end
+  return b.plans
+end
+
+-- So many claims and tokens set aside more, or fewer.
+local function change_plans(b, claims, aside)
+  local plans = plans_of(b)
+  plans.claims, plans.aside = math.max(plans.claims + claims, 0), math.max(plans.aside + aside, 0)
+  b.claims = int(plans.claims) .. ' ' .. int(plans.aside) .. ' ' .. int(plans.until_us)
+  b.taken = true
+end
+
+-- µs until a job of this cost can go, once released jobs (`with_reserved`) have taken their tokens, and `ahead` tokens more are gone.
+-- NEVER for a limit that is paused, or that no process has published: resuming and publishing wake its buckets. One of a kind that
+-- only newer workers know is looked at again each second, by one of them if it comes first.
+local function wait_of(b, cost, with_reserved, ahead)
+  if not b.kind then return b.policy and UNKNOWN_US or NEVER end
   local entry = b.policy.entry
-  if entry.paused then return PAUSED_US end
+  if entry.paused then return NEVER end
   -- A released job can cost more than the capacity, if that was lowered since: never more than all of it counts as reserved.
   local reserved = with_reserved and math.min(b.reserved, b.policy.capacity) or 0
-  local wait = math.max(b.kind.wait(b, cost, reserved), frozen_until(b) - now)
-  -- The end of an override wakes no line by itself, so none waits longer than until then.
+  if with_reserved and b.claims then reserved = reserved + plans_of(b).aside end
+  local wait = math.max(b.kind.wait(b, cost, math.max(reserved + (ahead or 0), 0)), frozen_until(b) - now)
+  -- A reservation that is forgotten wakes no line by itself, nor does the end of an override: none waits longer than until then.
+  if wait == NEVER and reserved > 0 then wait = math.max(b.reserved_at + RESERVATION_US + 1 - now, 1) end
   if entry.override == b.policy and b.policy.until_us then wait = math.min(wait, tonumber(b.policy.until_us) - now) end
   return wait
 end
@@ -141,23 +228,32 @@ local function lacking(needs, with_reserved)
   return worst, longest
 end
 
-local function take_all(needs, holder)
+-- `lapses`: the instant at which a slot lapses that is taken without a job; nil for a job, which gives it back.
+local function take_all(needs, holder, lapses)
   for i = 1, #needs do
     local need = needs[i]
     local b = load_bucket(need.bucket)
-    b.kind.take(b, need.cost, holder)
+    b.kind.take(b, need.cost, holder, lapses)
     b.taken = true
   end
+end
+
+-- Whether a start has taken its tokens of the bucket as it is now: not if the limit was of another kind then, or was reset since.
+local function has_taken(b, since)
+  if not since or since <= kind_began(b.policy) or since <= (b.forgiven or 0) then return false end
+  return since > tonumber(b.policy.entry.reset_us or 0)
 end
 
 local function refund_all(needs, holder, since)
   for i = 1, #needs do
     local need = needs[i]
     local b = load_bucket(need.bucket)
-    if b.kind then
+    if b.kind and b.kind.gives_back then
       b.kind.refund(b, need.cost, holder, since)
-      b.taken = true
+    elseif not (need.given_back and give_back_slot(b, need, holder)) and b.kind and has_taken(b, since) then
+      b.kind.refund(b, need.cost, holder, since)
     end
+    b.taken = true
   end
 end
 
@@ -168,18 +264,13 @@ local function complete_refunds()
   end
 end
 
--- An attempt is over: tokens of kinds that give back come back. Returns whether there were any.
+-- An attempt is over: what it held comes back, whatever kind the limit is of by now. Returns whether that was anything.
 local function give_back_all(needs, holder)
   local any = false
   for i = 1, #needs do
     local need = needs[i]
-    if need.given_back then
-      local b = load_bucket(need.bucket)
-      if b.kind and b.kind.give_back then
-        b.kind.give_back(b, need.cost, holder)
-        b.taken, any = true, true
-      end
-    end
+    local b = need.given_back and load_bucket(need.bucket)
+    if b and give_back_slot(b, need, holder) then b.taken, any = true, true end
   end
   return any
 end
@@ -205,96 +296,4 @@ local function unreserve_all(needs)
       b.changed = true
     end
   end
-end
-
--- When the bucket's keys must expire: an instant, FOR_EVER, or nil if the time to live that Redis holds can stay.
-local FOR_EVER = 0
-local function next_expiry(b)
-  -- A release alone changes no instant: the stored bucket expires when it is full.
-  if b.stored and not b.taken then return nil end
-  local expires = b.kind.expires_at(b)
-  if not expires then
-    b.expires = FOR_EVER
-    return (b.stored or b.kind.second_key) and FOR_EVER or nil
-  end
-  expires = math.max(expires, b.frozen_until)
-  if b.reserved > 0 then expires = math.max(expires, now + RESERVATION_US) end
-  -- Kept a little longer than it must live, so that not every start moves the instant; but not much longer.
-  local is_off = expires > b.expires or b.expires - expires > 2 * KEPT_LONGER_US
-  if not (is_off or expires <= now or not b.stored or b.kind.second_key) then return nil end
-  b.expires = expires > now and expires + KEPT_LONGER_US or expires
-  return b.expires
-end
-
-local function write_changes(b)
-  local words, n = {}, 0
-  for _, field in ipairs(stored_fields(b.kind)) do
-    if not b.stored or b[field] ~= b.was[field] then
-      words[n + 1], words[n + 2] = field, int(b[field])
-      n = n + 2
-    end
-  end
-  if b.policy.version ~= b.was.version then
-    words[n + 1], words[n + 2] = 'version', int(b.policy.version)
-    n = n + 2
-  end
-  if b.notes and b.notes ~= b.was.notes then
-    words[n + 1], words[n + 2] = 'notes', b.notes
-    n = n + 2
-  end
-  if n > 0 then redis.call('HSET', bucket_key(b.name), unpack(words)) end
-end
-
-local function write_expiry(b, expiry)
-  local at = int(math.ceil(expiry / 1000))
-  for _, key in ipairs({ bucket_key(b.name), b.kind.second_key and b.kind.second_key(b) }) do
-    if expiry == FOR_EVER then redis.call('PERSIST', key) else redis.call('PEXPIREAT', key, at) end
-  end
-end
-
-local function flush_buckets()
-  if waiting_more ~= 0 then redis.call('INCRBY', prefix .. 'waiting', waiting_more) end
-  for _, b in pairs(buckets) do
-    if b.kind and (b.changed or b.taken) then
-      local expiry = next_expiry(b)
-      write_changes(b)
-      if expiry then write_expiry(b, expiry) end
-    end
-  end
-end
-
--- "bucket=cost;bucket=cost!" as a list, parsed once for each distinct text; "!" marks tokens that come back when the job ends.
-local parsed_needs = {}
-local function needs_of(limits)
-  local needs = parsed_needs[limits]
-  if not needs then
-    needs = {}
-    for bucket, cost, mark in string.gmatch(limits, '([^=;]+)=(%d+)(!?)') do
-      needs[#needs + 1] = { bucket = bucket, cost = tonumber(cost), given_back = mark == '!' }
-    end
-    parsed_needs[limits] = needs
-  end
-  return needs
-end
-
--- The holder of an attempt's tokens: a second attempt of the same job is another holder.
-local function holder_of(id, attempt) return id .. '#' .. attempt end
-
--- The limits of a job that takes their tokens now, with the marks of today: a limit can have become one of a kind that gives back
--- since the job was submitted.
-local function marked(limits, needs)
-  local parts
-  for i = 1, #needs do
-    local need = needs[i]
-    local b = load_bucket(need.bucket)
-    if b.kind and b.kind.gives_back and not need.given_back then parts = {} end
-  end
-  if not parts then return limits end
-  for i = 1, #needs do
-    local need = needs[i]
-    local b = load_bucket(need.bucket)
-    local mark = need.given_back or (b.kind and b.kind.gives_back)
-    parts[i] = need.bucket .. '=' .. int(need.cost) .. (mark and '!' or '')
-  end
-  return table.concat(parts, ';')
 end

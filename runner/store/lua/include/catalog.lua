@@ -1,11 +1,13 @@
 -- catalog: the entry of a limit in the catalog: the policy of the code, an override, and the policies before.
 -- Instants are text there, because the JSON encoder rounds numbers to 14 digits.
+-- include: retimes
 local MOST_PREVIOUS = 8
-local MOST_RETIMED = 5000
 
+-- nil for an unknown limit, and for one whose entry was damaged by hand: publishing makes it anew.
 local function read_entry(name)
   local json = redis.call('HGET', prefix .. 'limits', name)
-  return json and cjson.decode(json)
+  local is_read, entry = pcall(cjson.decode, json or '')
+  return is_read and type(entry) == 'table' and entry.code and entry or nil
 end
 
 local function write_entry(name, entry) redis.call('HSET', prefix .. 'limits', name, cjson.encode(entry)) end
@@ -34,6 +36,8 @@ local function is_overridden(entry)
   return entry.override and (not entry.override.until_us or now < tonumber(entry.override.until_us))
 end
 
+local function in_force(entry) return is_overridden(entry) and entry.override or entry.code end
+
 local function replace_code(entry, policy)
   if not is_overridden(entry) then end_policy(entry, entry.code, now) end
   policy.version = next_version(entry)
@@ -49,24 +53,17 @@ local function end_override(entry)
   entry.code.version = next_version(entry)
 end
 
+-- The same numbers, as new versions: every bucket that was written before this instant is of an older one.
+local function renew_versions(entry)
+  end_policy(entry, in_force(entry), now)
+  entry.code = copy_of(entry.code)
+  entry.code.version = next_version(entry)
+  if entry.override then entry.override.version = next_version(entry) end
+end
+
 -- Convert the bucket of a limit without a key to the new numbers at once: by the old ones it could expire too early. Buckets of a
 -- limit with a key are converted when they are next loaded.
 local function convert_bucket(name)
   policies[name] = nil
   if policy_of(name).key == cjson.null then load_bucket(name) end
-end
-
--- All jobs that wait at this limit are looked at again at once.
-local function retime(name)
-  local touched = 0
-  for _, bucket in ipairs(redis.call('ZRANGE', prefix .. 'wakes', 0, MOST_RETIMED - 1)) do
-    if string.match(bucket, '^[^/]+') == name then
-      redis.call('ZADD', prefix .. 'wakes', int(now), bucket)
-      touched = touched + 1
-    end
-  end
-  if touched > 0 then
-    redis.call('LPUSH', prefix .. 'nudge', '1')
-    redis.call('LTRIM', prefix .. 'nudge', 0, 0)
-  end
 end

@@ -1,23 +1,40 @@
 -- final_state: bring a job to its final state, keep it for its time to live, announce its end to the clients that watch it.
 
 -- A ticket waits in a line like a job, for code that takes tokens without a job. Only that code reads it.
-local TICKET_MS = 60000
 local function is_ticket(id) return string.sub(id, 1, 5) == 'take:' end
 
-local finished = int(now)
-local function conclude(id, task, state, field, payload, attempt, watched, ttl_ms)
-  local key = job_key(id)
-  if field then
-    redis.call('HSET', key, 'state', state, 'finished', finished, field, payload)
-  else
-    redis.call('HSET', key, 'state', state, 'finished', finished)
+local conclude
+do
+  local TICKET_MS, MOST_MS = 60000, YEAR_US / 1000 -- a minute, a year
+  local finished = int(now)
+
+  -- A time to live that Redis takes, and that does not delete the key at once. One call ends many jobs with the same.
+  local asked, answer
+  local function lifetime(ttl_ms)
+    if ttl_ms ~= asked then
+      asked, answer = ttl_ms, int(math.max(math.min(tonumber(ttl_ms) or MOST_MS, MOST_MS), 1))
+    end
+    return answer
   end
-  local ticket = is_ticket(id)
-  redis.call('PEXPIRE', key, ticket and TICKET_MS or ttl_ms)
-  if watched then redis.call('PUBLISH', prefix .. 'finished', id) end
-  if ticket then return end -- only jobs are counted as dead letters and kept in the history
-  if state == 'failed' then redis.call('ZADD', prefix .. 'failed', finished, id) end
-  redis.call('XADD', prefix .. 'history', 'MAXLEN', '~', history_length, '*', 'job', id, 'task', task, 'state', state, 'attempt', attempt or 0)
+
+  function conclude(id, task, state, field, payload, attempt, watched, ttl_ms)
+    local key = job_key(id)
+    local ticket = is_ticket(id)
+    redis.call('PEXPIRE', key, ticket and TICKET_MS or lifetime(ttl_ms))
+    if field then
+      redis.call('HSET', key, 'state', state, 'finished', finished, field, payload)
+    else
+      redis.call('HSET', key, 'state', state, 'finished', finished)
+    end
+    if watched then redis.call('PUBLISH', prefix .. 'finished', id) end
+    if ticket then -- only jobs are counted as dead letters and kept in the history
+      redis.call('ZREM', prefix .. 'expiring', id)
+      return
+    end
+    -- These two are for people: a key of theirs that was damaged may not refuse what a job came to.
+    if state == 'failed' then redis.pcall('ZADD', prefix .. 'failed', finished, id) end
+    redis.pcall('XADD', prefix .. 'history', 'MAXLEN', '~', history_length, '*', 'job', id, 'task', task or '', 'state', state, 'attempt', attempt or 0)
+  end
 end
 
 -- End a job that waited longer than its max_wait: expired, or a dead letter if its options say so.

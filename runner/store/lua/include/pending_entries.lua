@@ -1,7 +1,7 @@
 -- pending_entries: return a worker's pending entries. The entry leaves its stream first, and the job goes back only if it did: two
 -- callers that return the same entry put one job back.
-local function pending_of(priority, worker, count)
-  local answer = redis.pcall('XPENDING', STREAMS[priority + 1], GROUP, '-', '+', count, worker)
+local function pending_of(priority, worker, count, first, last)
+  local answer = redis.pcall('XPENDING', STREAMS[priority + 1], GROUP, first or '-', last or '+', count, worker)
   if answer.err then return {} end
   return answer
 end

@@ -1,11 +1,13 @@
 -- token_bucket: interval and smooth token buckets in whole credits. The same arithmetic as BucketState in limits/token_bucket.py.
 -- deficit: credits spent and not yet refilled; time: the last whole step applied. Nothing stored is a full bucket.
 -- thaws: the end of a current freeze (0: none); at that instant one token is there, however much has refilled until then.
-do
+kinds.token_bucket = lazily(function()
   local function steps_until(b, excess)
     if excess <= 0 then return 0 end
-    return b.time + math.ceil(excess / b.policy.credits_a_step) * b.policy.step_us - now
+    return math.min(b.time + math.ceil(excess / b.policy.credits_a_step) * b.policy.step_us - now, LONGEST_US)
   end
+
+  local function full_at(b, p) return b.time + math.ceil(b.deficit / p.credits_a_step) * p.step_us end
 
   local function refill_until(b, p, instant)
     if b.deficit <= 0 then
@@ -104,9 +106,20 @@ do
     write_notes(b, notes)
   end
 
-  kinds.token_bucket = {
+  -- What was used beyond the estimate makes a debt of one capacity at most, so that a wrong number does not close the bucket for years;
+  -- with debt "kept" all of it is charged. Returns the tokens that are not.
+  local function charge(b, tokens)
+    local p = b.policy
+    local most = p.debt == 'kept' and MOST_COUNTED or 2 * p.capacity * p.credits_a_token
+    local charged = b.deficit + tokens * p.credits_a_token
+    local deficit = math.max(b.deficit, math.min(charged, most))
+    b.deficit = deficit
+    return math.ceil((charged - deficit) / p.credits_a_token)
+  end
+
+  return {
     reason = 'tokens',
-    fields = { 'deficit', 'time', 'unit', 'thaws' },
+    fields = { 'deficit', 'time', 'unit', 'thaws', 'forgiven' },
 
     refill = function(b)
       b.unit = b.policy.credits_a_token
@@ -128,7 +141,8 @@ do
       return math.max(steps_until(later, later.deficit - (p.capacity - need - reserved) * p.credits_a_token), 0)
     end,
 
-    take = function(b, cost) b.deficit = b.deficit + cost * b.policy.credits_a_token end,
+    -- All that a job costs, even if that is more than the capacity by now: what starts is never less than what is counted.
+    take = function(b, cost) b.deficit = math.min(b.deficit + cost * b.policy.credits_a_token, MOST_COUNTED) end,
 
     -- Refunds of starts at the same instant are counted together, as their tokens were taken together.
     refund = function(b, cost, _, since)
@@ -142,23 +156,26 @@ do
     end,
 
     settle = function(b, cost, actual, _, since)
-      if actual >= cost then
-        b.deficit = b.deficit + (actual - cost) * b.policy.credits_a_token
-      else
-        give_credits_back(b, (cost - actual) * b.policy.credits_a_token, since)
-      end
+      if actual >= cost then return charge(b, actual - cost) end
+      give_credits_back(b, (cost - actual) * b.policy.credits_a_token, since)
     end,
 
     freeze = function(b, until_us) b.thaws = math.max(b.thaws, until_us) end,
 
+    thaw = function(b)
+      if b.thaws > now then b.thaws = now end
+    end,
+
+    reset = function(b)
+      b.deficit, b.time, b.forgiven = 0, now, now
+    end,
+
     -- Refill at the old rate until that policy ended, then express the deficit in the new credits, rounded up.
     convert = function(b, old, ended)
-      if old and old.kind == 'token_bucket' then
-        refill_until(b, old, math.min(ended, now))
-      end
+      if old then refill_until(b, old, math.min(ended, now)) end
       if b.unit > 0 and b.unit ~= b.policy.credits_a_token then
         local tokens, rest = math.floor(b.deficit / b.unit), b.deficit % b.unit
-        b.deficit = tokens * b.policy.credits_a_token + math.ceil(rest * b.policy.credits_a_token / b.unit)
+        b.deficit = math.min(tokens * b.policy.credits_a_token + math.ceil(rest * b.policy.credits_a_token / b.unit), MOST_COUNTED)
       end
       b.time = math.max(b.time, math.min(ended or now, now))
       if b.notes then begin_notes(b) end
@@ -167,12 +184,37 @@ do
     expires_at = function(b)
       local later = thawed(b)
       if later.deficit <= 0 then return now end
-      return later.time + math.ceil(later.deficit / b.policy.credits_a_step) * b.policy.step_us
+      local full = full_at(later, b.policy)
+      -- After an override that ends by itself the code's rate refills the bucket.
+      local until_us, code = tonumber(b.policy.until_us), b.policy.entry.code
+      if until_us and full > until_us and code.kind == b.policy.kind then
+        local tokens = math.ceil(later.deficit / b.policy.credits_a_token)
+        full = math.max(full, until_us + full_at({ time = 0, deficit = tokens * code.credits_a_token }, code))
+      end
+      return full
     end,
 
     full_in = function(b)
       if b.deficit <= 0 then return 0 end
       return math.max(steps_until(b, b.deficit), b.frozen_until - now)
+    end,
+
+    -- A start is felt until its tokens are back: with an interval that fills the bucket, since the last refill before the date.
+    felt = function(b, due)
+      local p = b.policy
+      local steps = math.ceil(p.capacity * p.credits_a_token / p.credits_a_step)
+      if steps == 1 and due > b.time then return (due - b.time) % p.step_us end
+      return steps * p.step_us + math.max(p.step_us, p.period_us)
+    end,
+
+    each = function(b, cost) return b.policy.period_us * cost end,
+
+    -- An interval bucket that gets several tokens at once loses what is left of them at the next interval.
+    burst_ends = function(b)
+      local p = b.policy
+      if p.credits_a_step < 2 * p.credits_a_token then return nil end
+      local refills_at = (b.deficit > 0 and b.time or now) + p.step_us
+      return refills_at - ends_early(p.step_us), refills_at
     end,
 
     available = function(b) return math.floor((b.policy.capacity * b.policy.credits_a_token - b.deficit) / b.policy.credits_a_token) end,
@@ -186,4 +228,4 @@ do
       return math.max(steps_until(b, math.floor(debt / p.credits_a_token) * p.credits_a_token + lacks), 0)
     end,
   }
-end
+end)

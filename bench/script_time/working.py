@@ -1,0 +1,146 @@
+"""The worst that a worker can ask for, with as many slots as there is a lot of."""
+
+import asyncio
+
+from bench.script_time.stopwatch import Act
+from bench.script_time.workshop import WORKER, Workshop, worst_case
+from runner.jobs import Ending, Outcome
+from runner.limits import Concurrency, TokenBucket
+from runner.store import MOST_PER_CALL, fitting_outcomes
+from tests.store.builders import job, slot, succeeded
+
+
+async def _finish(at: Workshop, outcomes: list[Outcome]) -> object:
+    """As a worker delivers them."""
+    count = 0
+    while rest := outcomes[count:]:
+        count += len(await at.store.finish(WORKER, rest[: fitting_outcomes(rest)]))
+    return count
+
+
+@worst_case("finish", "succeeded")
+async def _(at: Workshop) -> Act:
+    await at.ready(at.size, limits=0)
+    await at.enlist()
+
+    async def act() -> object:
+        return await _finish(at, [succeeded(one) for one in await at.claim(MOST_PER_CALL)])
+
+    return act
+
+
+@worst_case("finish", "three_limits")
+async def _(at: Workshop) -> Act:
+    """Each gives two slots back and settles a third limit, all of its own key, where another job waits."""
+    await at.publish(Concurrency("a", 1, key="{k}"), Concurrency("b", 1, key="{k}"), TokenBucket("c", rate="1000/s", burst=10, key="{k}"))
+    await at.enlist()
+
+    async def act() -> object:
+        numbers = [at.number() for _ in range(MOST_PER_CALL)]
+        for part in ("x", "y"):
+            await at.submit([job(f"{part}{n}", needs=[slot(f"a/{n}"), slot(f"b/{n}"), (f"c/{n}", 2)]) for n in numbers])
+        started = [one for _ in range(20) for one in await at.claim(MOST_PER_CALL)]
+        outcomes = [Outcome(one, Ending.succeeded, b"1", 0, 60_000, f"{one.limits.rpartition(';')[2][:-2]}=1") for one in started]
+        return await _finish(at, outcomes)
+
+    return act
+
+
+@worst_case("finish", "put_back")
+async def _(at: Workshop) -> Act:
+    """The provider said wait: each job goes back to a line, and freezes its bucket."""
+    await at.ready(at.size // 5, limits=3)
+    await at.enlist()
+
+    async def act() -> object:
+        started = await at.claim(MOST_PER_CALL)
+        return await _finish(
+            at, [Outcome(one, Ending.throttled, b"{}", 3_600_000_000, 60_000, freeze=one.limits.partition("=")[0]) for one in started]
+        )
+
+    return act
+
+
+@worst_case("finish", "pairs")
+async def _(at: Workshop) -> Act:
+    """Each gives a slot of its own key and one of a shared limit back, where many lines wait for both."""
+    await at.publish(Concurrency("own", 1, key="{k}"), Concurrency("shared", MOST_PER_CALL, key="{k}"))
+    await at.enlist()
+
+    async def act() -> object:
+        shared, numbers = f"shared/{at.number()}", [at.number() for _ in range(MOST_PER_CALL)]
+        for part in ("x", "y"):
+            await at.submit([job(f"{part}{n}", needs=[slot(f"own/{n}"), slot(shared)]) for n in numbers])
+        started = [one for _ in range(20) for one in await at.claim(MOST_PER_CALL)]
+        return await _finish(at, [succeeded(one) for one in started])
+
+    return act
+
+
+@worst_case("finish", "payloads")
+async def _(at: Workshop) -> Act:
+    await at.ready(at.size // 5, limits=0)
+    await at.enlist()
+    payload = b'"' + b"x" * (8_000_000 // MOST_PER_CALL) + b'"'
+
+    async def act() -> object:
+        return await _finish(at, [succeeded(one, payload) for one in await at.claim(MOST_PER_CALL)])
+
+    return act
+
+
+@worst_case("heartbeat", "stopping")
+async def _(at: Workshop) -> Act:
+    """All slots are taken by attempts that should have stopped."""
+    started = await at.running(at.size, limits=0)
+
+    async def act() -> object:
+        lease = at.lease()  # another one would tell nothing twice
+        await asyncio.to_thread(lease.renew, WORKER, len(started), started)
+        lease.close()
+        return len(started)
+
+    return act
+
+
+@worst_case("heartbeat", "cancelled")
+async def _(at: Workshop) -> Act:
+    """The jobs of all slots were asked to stop."""
+    await at.enlist()
+    ids = [f"job-{n}" for n in range(at.size)]
+    await at.redis.sadd(at.store.keys.cancels(WORKER), *ids)
+    async with at.redis.pipeline(transaction=False) as pipeline:
+        for one in ids:
+            pipeline.hset(at.store.keys.job(one), mapping={"state": "running", "worker": WORKER})
+        await pipeline.execute()
+    lease = at.lease()
+
+    async def act() -> object:
+        return len(await asyncio.to_thread(lease.renew, WORKER))
+
+    return act
+
+
+@worst_case("reconcile", "in_hand")
+async def _(at: Workshop) -> Act:
+    """The worker runs all that Redis says."""
+    started = await at.running(at.size, limits=0)
+
+    async def act() -> object:
+        return await at.store.reconcile(WORKER, started)
+
+    return act
+
+
+@worst_case("reconcile", "lost")
+async def _(at: Workshop) -> Act:
+    """The worker knows of none of what it holds: each goes back with three limits of its own."""
+    await at.ready(at.size // 5, limits=3)
+    await at.enlist()
+
+    async def act() -> object:
+        for _ in range(4):
+            await at.claim(MOST_PER_CALL)
+        return await at.store.reconcile(WORKER, [])
+
+    return act

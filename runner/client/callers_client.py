@@ -1,0 +1,128 @@
+"""CallersClient: a client within what one caller of a service may do. Whatever a route asks it for, others stay unseen."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from typing import Any
+
+from runner.access import Principal
+from runner.client.catalog import PublishedTask
+from runner.client.client import Client, JobRequest, sessions_of
+from runner.client.handle import JobHandle
+from runner.client.view import View
+from runner.errors import InvalidArguments, UnknownJob
+from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, Submission, TaskStatus, check_job_id, result_of
+from runner.limits import LimitStatus
+from runner.store import Depth
+
+TENANT_ARGUMENT = "tenant_id"
+
+
+class CallersClient(Client):
+    """The verbs of another client, on its connections. Of limits a tenant sees its own buckets only; changes of limits are no verb of its.
+
+    argument: a task that has one of this name gets the tenant by it. before_more: called with their number before more than one job is
+    submitted at once, with that of those after the first; what it raises is raised.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        principal: Principal,
+        *,
+        argument: str = TENANT_ARGUMENT,
+        before_more: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
+        self._sessions = sessions_of(client)
+        self._principal = principal
+        self._argument = argument
+        self._before_more = before_more
+        self._most_backlog = principal.max_backlog
+        self._view = View(principal, client.queue)
+
+    def _prepare(self, published: PublishedTask, args: Mapping[str, Any], options: JobOptions) -> Submission:
+        self._view.check_task(published.spec.name)
+        tenant = self._principal.tenant
+        if tenant is not None:
+            if args.get(self._argument, tenant) != tenant:
+                said = args[self._argument]
+                raise InvalidArguments(f"argument {self._argument!r} is {said!r:.60}, and the key is of another tenant: leave it out")
+            if self._argument in published.spec.parameters.get("properties", {}):
+                args = {**args, self._argument: tenant}
+        job = published.prepare(args, options)
+        return job if tenant is None else job._replace(id=self._view.stored(job.id))
+
+    async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
+        """Submit many jobs by name, see `Client.submit_many`."""
+        if self._before_more is not None and len(requests) > 1:
+            await self._before_more(len(requests) - 1)
+        return await super().submit_many(requests, return_conflicts=return_conflicts)
+
+    def _handle(self, stored_id: str, state: Acceptance) -> JobHandle[Any]:
+        return JobHandle(self._sessions, self._view.shown(stored_id), state, view=self._view)
+
+    def job(self, job_id: str, *, result: Any = Any) -> JobHandle[Any]:
+        """A handle on a job of the caller, see `Client.job`."""
+        kind = None if result is Any else result_of(result)
+        return JobHandle(self._sessions, check_job_id(job_id), kind=kind, view=self._view)
+
+    async def status(self, job_id: str) -> JobStatus:
+        """The job as it is now. Raises `UnknownJob`."""
+        return await self.job(job_id).status()
+
+    async def statuses(self, job_ids: Sequence[str], *, payloads: bool = True) -> list[JobStatus | None]:
+        """Many jobs of the caller, see `Client.statuses`."""
+        found = await self._session.store.get([self._view.stored(job_id) for job_id in job_ids], Depth.full if payloads else Depth.state)
+        return [None if status is None else self._seen(status) for status in found]
+
+    async def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
+        """The job once it is final, see `Client.wait`."""
+        return await self.job(job_id).wait(timeout)
+
+    async def result(self, job_id: str, timeout: float | None = None) -> Any:
+        """The job's result, see `Client.result`."""
+        return await self.job(job_id).result(timeout)
+
+    def events(self, after: str | None = None) -> AsyncGenerator[JobEvent, None]:
+        """The ends of the caller's jobs, see `Client.events`."""
+        return self._own_events(super().events(after))
+
+    async def _own_events(self, all_events: AsyncGenerator[JobEvent, None]) -> AsyncGenerator[JobEvent, None]:
+        missed = False
+        async with aclosing(all_events) as events:
+            async for event in events:
+                missed = missed or event.missed
+                own = self._view.event(event)
+                if own is not None:
+                    yield replace(own, missed=missed)
+                    missed = False
+
+    async def latest_event(self) -> str:
+        """A place from which to read what comes from now on. Not that of the latest event, which may be of others: when it was is theirs."""
+        return await self._session.events.now()
+
+    async def tasks(self) -> list[TaskStatus]:
+        """The tasks that the caller may submit."""
+        return [task for task in await super().tasks() if self._principal.allows_task(task.name)]
+
+    async def limits(self) -> list[LimitStatus]:
+        """Every limit; for a tenant, of those with a key its own bucket: what others do shows nowhere."""
+        if self._principal.tenant is None:
+            return await super().limits()
+        return [await self._own(status, self._principal.tenant) for status in await self._session.store.limits(most_buckets=0)]
+
+    async def _own(self, status: LimitStatus, tenant: str) -> LimitStatus:
+        buckets = []
+        if status.code.key is not None:
+            name = f"{status.name}/{tenant}"
+            for shown in await self._session.store.limits(status.name, most_buckets=0, bucket=name):
+                buckets = [bucket for bucket in shown.buckets if bucket.bucket == name]
+        waiting = sum(bucket.waiting for bucket in buckets)
+        return replace(
+            status, buckets=buckets, waiting=waiting, waiting_buckets=int(waiting > 0), waiting_is_estimate=False, frozen_reason=None
+        )
+
+    def _seen(self, status: JobStatus) -> JobStatus | None:
+        with suppress(UnknownJob):
+            return self._view.seen(status)
+        return None

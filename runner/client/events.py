@@ -1,0 +1,90 @@
+"""Events: what happens on a queue, for those who listen. It is read from what Redis keeps anyway, so nothing is written for it.
+
+All listeners of an event loop look at the same time, and share the calls.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from runner.client.batcher import Batcher
+from runner.client.lookups import Lookups
+from runner.jobs import JobEvent, JobStatus
+from runner.store import Jobs
+
+LOOK_S = 0.5
+"""The pause between two looks: events are told so late at most."""
+MOST_EVENTS = 500
+"""Events of one call: 50 kB."""
+
+
+class _Pulse:
+    """Wakes all who wait for it at once. Without them there is no timer."""
+
+    def __init__(self) -> None:
+        self._next: asyncio.Future[None] | None = None
+
+    async def beat(self) -> None:
+        if self._next is None:
+            loop = asyncio.get_running_loop()
+            self._next = loop.create_future()
+            loop.call_later(LOOK_S, self._wake)
+        await asyncio.shield(self._next)  # who leaves takes it from nobody
+
+    def _wake(self) -> None:
+        if self._next is not None:
+            self._next.set_result(None)
+            self._next = None
+
+
+class Events:
+    """The listeners of one session."""
+
+    def __init__(self, store: Jobs, lookups: Lookups) -> None:
+        self._store = store
+        self._lookups = lookups
+        self._pulse = _Pulse()
+        self._pages = Batcher(self._page_each, fitting=len)
+
+    async def now(self) -> str:
+        """A place in the history that tells nothing of what is in it: just before now, by Redis's clock."""
+        return await self._store.event_place()
+
+    async def latest(self) -> str:
+        """The id of the latest event."""
+        return await self._store.latest_event()
+
+    async def after(self, event_id: str | None) -> AsyncGenerator[JobEvent, None]:
+        """Every event after the one with this id, from now on without one; it never ends. Raises `StoreUnavailable`."""
+        place = await self.latest() if event_id is None else event_id
+        while True:
+            events = await self._pages.ask(place)
+            for event in events:
+                yield event
+                place = event.id
+            if len(events) < MOST_EVENTS:
+                await self._pulse.beat()
+
+    async def changes(self, job_id: str) -> AsyncGenerator[JobStatus | None, None]:
+        """A job as it is now, and whenever that has changed, without what it carries, until it has ended; None at last if it is unknown.
+
+        Changes that follow each other between two looks are told as one. Raises `StoreUnavailable`.
+        """
+        told = None
+        while True:
+            status = await self._lookups.place(job_id)
+            version = None if status is None else status.version
+            if status is None or version != told:
+                told = version
+                yield status
+            if status is None or status.state.is_final:
+                return
+            await self._pulse.beat()
+
+    async def close(self) -> None:
+        """Wait for the calls that are under way."""
+        await self._pages.close()
+
+    async def _page_each(self, places: Sequence[str]) -> list[list[JobEvent]]:
+        """Those who have heard all so far are at the same place, and share one call."""
+        pages = {place: await self._store.events(place, MOST_EVENTS) for place in dict.fromkeys(places)}
+        return [pages[place] for place in places]

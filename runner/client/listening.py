@@ -1,0 +1,24 @@
+"""Listening: the verbs of a client for those who follow what happens."""
+
+from collections.abc import AsyncGenerator
+
+from runner.client.sessions import Sessions
+from runner.jobs import JobEvent, check_event_id
+
+
+class Listening:
+    """A part of `Client`."""
+
+    _sessions: Sessions
+
+    def events(self, after: str | None = None) -> AsyncGenerator[JobEvent, None]:
+        """The end of every job from now on, in order, half a second late at most; `after` an event's id, or "0" for all that are kept.
+
+        They are read from the history of the queue, so who goes on with the id of the last one gets each once: `missed` says if some
+        are no longer known. It never ends; leave it by `break`. Raises `InvalidOption`, `StoreUnavailable`: go on with the last id.
+        """
+        return self._sessions.here.events.after(after if after is None else check_event_id(after))
+
+    async def latest_event(self) -> str:
+        """The id of the latest event: what comes from now on is after it. Raises `StoreUnavailable`."""
+        return await self._sessions.here.events.latest()

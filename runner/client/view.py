@@ -1,0 +1,79 @@
+"""View: which jobs a caller sees, under which ids, and what of them. Everything that a restricted client tells of jobs goes through it."""
+
+from dataclasses import replace
+from typing import Any
+
+from runner.access import ANYONE, Principal, Scope
+from runner.errors import Forbidden, UnknownJob
+from runner.jobs import JobEvent, JobStatus
+
+
+class View:
+    """The jobs of a tenant, and of the tasks that a key is for. In Redis the id of a tenant's job begins with the tenant and a slash.
+
+    A job of others is told of as one that never was: the id that is asked leads to no job of another tenant, and the rest is one error.
+    """
+
+    def __init__(self, principal: Principal, queue: str) -> None:
+        self._principal = principal
+        self._queue = queue
+        self._prefix = "" if principal.tenant is None else f"{principal.tenant}/"
+        self.is_by_task = bool(principal.tasks)
+        """Whether a job has to be looked at to know if it may be changed."""
+
+    def stored(self, job_id: str) -> str:
+        """The id in Redis of the job that the caller means. Raises `UnknownJob` for one that no caller can have."""
+        if "/" in job_id:
+            raise self._unknown(job_id)
+        return self._prefix + job_id
+
+    def shown(self, stored_id: str) -> str:
+        """The id of the caller's job that has this one in Redis."""
+        return stored_id.removeprefix(self._prefix)
+
+    def seen(self, status: JobStatus) -> JobStatus:
+        """What the caller sees of a job. Raises `UnknownJob` for one of a task that is not theirs."""
+        job_id = self.shown(status.id)
+        if not self._principal.allows_task(status.task):
+            raise self._unknown(job_id)
+        hidden: dict[str, Any] = {} if self._principal.shows_args else {"args": None, "result": None, "result_bytes": None}
+        if status.error is not None and status.error.traceback and Scope.jobs_debug not in self._principal.scopes:
+            hidden["error"] = replace(status.error, traceback="")
+        return replace(status, id=job_id, **hidden) if hidden or self._prefix else status
+
+    def event(self, event: JobEvent) -> JobEvent | None:
+        """What the caller sees of an event, None of one that is not theirs."""
+        job_id = self.shown(event.job_id)
+        is_own = event.job_id.startswith(self._prefix) and "/" not in job_id and self._principal.allows_task(event.task)
+        return replace(event, job_id=job_id) if is_own else None
+
+    def check_task(self, task: str) -> None:
+        """Raises `Forbidden` for a task that the caller may not submit."""
+        if not self._principal.allows_task(task):
+            raise Forbidden(f"{self._principal.label} may submit {', '.join(self._principal.tasks)} only, not {task!r:.80}")
+
+    def check_result(self) -> None:
+        """Raises `Forbidden` if no results are shown to the caller."""
+        if not self._principal.shows_args:
+            raise Forbidden(f"{self._principal.label} sees no arguments and results")
+
+    def _unknown(self, job_id: str) -> UnknownJob:
+        return UnknownJob(f"no job {job_id!r} on queue {self._queue!r}: never submitted, or its result has expired")
+
+
+class Everything(View):
+    """The view of who has Redis: every job under its id there."""
+
+    def __init__(self) -> None:
+        super().__init__(ANYONE, "")
+
+    def stored(self, job_id: str) -> str:
+        """The id itself: of a tenant's job with the tenant."""
+        return job_id
+
+    def seen(self, status: JobStatus) -> JobStatus:
+        """The job itself."""
+        return status
+
+
+EVERYTHING = Everything()

@@ -1,0 +1,76 @@
+"""Foreign: what objects and functions of other people's code answer. Whatever that raises when asked is caught here, and nowhere else."""
+
+import traceback
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+MOST_TEXT = 2_000
+"""Characters kept of an error's text."""
+MOST_TRACE = 8_000
+_DEEPEST_TRACEBACK = 20
+_CONSTANT: dict[type[BaseException], str] = {MemoryError: "no memory was left", RecursionError: "its calls went too deep"}
+"""Errors in whose company nothing more is asked for."""
+
+_name_of: Callable[[type], str] = type.__dict__["__name__"].__get__  # a metaclass can hide the plain way to it
+
+
+def asked(ask: Callable[[], T], otherwise: Callable[[BaseException], T]) -> T:
+    """What foreign code answers, or what `otherwise` makes of an error that it raises: SystemExit, KeyboardInterrupt and CancelledError too.
+
+    Nothing is awaited in it, so no cancellation of the task that asks is among them.
+    """
+    try:
+        return ask()
+    except BaseException as error:  # noqa: BLE001 - the code that is asked may exit
+        return otherwise(error)
+
+
+def kind_of(value: object) -> str:
+    """The name of its class."""
+    return _plain(_name_of(type(value)), MOST_TEXT)
+
+
+def shown(value: object, most: int) -> str:
+    """The value for people, in so many characters; its class, if it cannot be shown."""
+    text = asked(lambda: _plain(repr(value), most + 1), lambda _: f"an object of type {kind_of(value)}")
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def text_of(error: BaseException) -> str:
+    """The error's message; a constant if it gives none."""
+    if type(error) in _CONSTANT:
+        return _CONSTANT[type(error)]
+    return asked(lambda: _plain(str(error), MOST_TEXT), lambda unprintable: f"(no text: {kind_of(unprintable)})")
+
+
+def trace_of(error: BaseException) -> str:
+    """The end of its traceback, which is the handler's part; nothing if it cannot be made."""
+
+    def trace() -> str:
+        text = "".join(traceback.format_exception(error, limit=-_DEEPEST_TRACEBACK))
+        return _plain(text[-MOST_TRACE:], MOST_TRACE)
+
+    return asked(trace, lambda _: "")
+
+
+def on_one_line(text: str) -> str:
+    """The text as a log shows it: no control character of it can imitate a line, or move a terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+class Indented(str):
+    """Lines of which each is indented and shows its control characters: a log may write them as they are."""
+
+    __slots__ = ()
+
+
+def indented(text: str) -> Indented:
+    """Several lines for a log, none of which can be taken for one of the log's own."""
+    return Indented("\n".join(f"    {on_one_line(line)}" for line in text.splitlines()))
+
+
+def _plain(text: str, most: int) -> str:
+    """So much of a text, as a real str without lone surrogates, which UTF-8 cannot encode."""
+    return str.__getitem__(text, slice(most)).encode(errors="backslashreplace").decode()[:most]

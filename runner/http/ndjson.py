@@ -1,0 +1,122 @@
+"""NDJSON: a body of lines, each a JSON value, that is read while its answers are written; in memory there are a few portions of it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import NamedTuple
+
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from runner.http.large_bodies import LARGE_BYTES
+from runner.http.problems import Problem
+from runner.http.stops import stopped
+
+MEDIA_TYPE = "application/x-ndjson"
+MOST_LINES = 100
+"""Lines of one portion."""
+MOST_LINE_BYTES = LARGE_BYTES
+"""A line is read at once, by the event loop, and none of it is more than what a connection buffers anyway."""
+LONGEST_SEND_S = 30.0
+_MOST_PORTIONS = 32
+"""Answers that wait to be read by the caller: about 4 MB at most. Many clients send all before they read anything."""
+
+
+class Line(NamedTuple):
+    """One line: its number, from 1, and its text; None for one that is too long."""
+
+    number: int
+    text: bytearray | None
+
+
+def is_ndjson(request: Request) -> bool:
+    """Whether a body of lines is announced. Raises `Problem` if it is compressed."""
+    if request.headers.get("content-type", "")[:200].partition(";")[0].strip().lower() != MEDIA_TYPE:
+        return False
+    encodings = ", ".join(request.headers.getlist("content-encoding")).lower()
+    if encodings not in ("", "identity"):
+        raise Problem("unsupported-media-type", f"Content-Encoding is {encodings[:80]!r}: send the body uncompressed")
+    return True
+
+
+async def portions(request: Request, stop: asyncio.Task[None]) -> AsyncIterator[list[Line]]:
+    """The lines as they come, without empty ones, `MOST_LINES` at most at a time; until the body, the connection or the service ends."""
+    buffer, number, is_skipping, more = bytearray(), 0, False, True
+    while more:
+        receiving = asyncio.ensure_future(request.receive())
+        await asyncio.wait([receiving, stop], return_when=asyncio.FIRST_COMPLETED)
+        if not receiving.done():
+            receiving.cancel()
+            return
+        message = receiving.result()
+        if message["type"] == "http.disconnect":
+            return
+        more = message.get("more_body", False)
+        buffer += message.get("body", b"")
+        *whole, buffer = buffer.split(b"\n")
+        if not more:
+            whole.append(buffer)
+        lines: list[Line] = []
+        for text in whole:
+            number += 1
+            if is_skipping:
+                is_skipping = False
+            elif len(text) > MOST_LINE_BYTES:
+                lines.append(Line(number, None))
+            elif text.strip():
+                lines.append(Line(number, text))
+        if more and (is_skipping or len(buffer) > MOST_LINE_BYTES):
+            lines += [] if is_skipping else [Line(number + 1, None)]
+            is_skipping, buffer = True, bytearray()
+        for at in range(0, len(lines), MOST_LINES):
+            if stop.done():
+                return
+            yield lines[at : at + MOST_LINES]
+
+
+class LinesAnswer(Response):
+    """An answer in lines, written while the request is read. A caller who does not read it for half a minute is given up."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, answers: AsyncGenerator[bytes, None]) -> None:
+        super().__init__()
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the answers read the request
+        await send({"type": "http.response.start", "status": 200, "headers": self._head})
+        waiting: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_PORTIONS)
+        reads, writes = asyncio.create_task(self._read(waiting)), asyncio.create_task(_write(waiting, send))
+        try:
+            await asyncio.wait([reads, writes], return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in (reads, writes):
+                task.cancel()
+            outcomes = await asyncio.gather(reads, writes, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception) and not isinstance(outcome, TimeoutError):
+                raise outcome
+
+    @property
+    def _head(self) -> list[tuple[bytes, bytes]]:
+        return [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+
+    async def _read(self, waiting: "asyncio.Queue[bytes | None]") -> None:
+        async for answer in self._answers:
+            await waiting.put(answer)
+        await waiting.put(None)
+
+
+async def _write(waiting: "asyncio.Queue[bytes | None]", send: Send) -> None:
+    """Raises TimeoutError if the caller does not read."""
+    more = True
+    while more:
+        answer = await waiting.get()
+        more = answer is not None
+        async with asyncio.timeout(LONGEST_SEND_S):
+            await send({"type": "http.response.body", "body": answer or b"", "more_body": more})
+
+
+def stop_of(stopping: asyncio.Event | None) -> asyncio.Task[None]:
+    """A task that ends when the service stops."""
+    return asyncio.create_task(stopped(stopping))

@@ -1,0 +1,140 @@
+"""What happens, as server-sent events: to one job until its end, and the ends of all jobs."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Header, Path, Query, Request
+from fastapi.responses import Response
+
+from runner import Client, JobEvent, JobStatus, Scope, State, StoreUnavailable, UnknownJob
+from runner.http import routing
+from runner.http.authorization import needs
+from runner.http.dependencies import service_of
+from runner.http.event_stream import MEDIA_TYPE, EventStream, frame
+from runner.http.problem_kinds import STORE_UNAVAILABLE
+from runner.http.problems import Problem, responses
+from runner.http.schemas import job_document
+
+router = routing.group("events", "/v1")
+
+_AWAY_S = 1.0
+"""The pause between two looks while Redis is away."""
+_AWAY = frame("away", {"detail": STORE_UNAVAILABLE})
+_CARRIED = ("args", "result", "error", "explanation")
+"""What a job carries may be megabytes long: it is told by its status."""
+
+LastEventId = Annotated[
+    str | None,
+    Header(description="the id of the last event that was received: what came after it is told; browsers send it when they connect again"),
+]
+
+
+def _stream(description: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"description": description, "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
+
+
+@router.get(
+    "/jobs/{id}/events",
+    dependencies=[needs(Scope.jobs_read)],
+    response_class=Response,
+    summary="Follow a job",
+    responses=responses("not-found", "invalid-id", "validation", "too-many-streams", "busy", "store-unavailable")
+    | _stream("`state`: the job as it is now, and again whenever it has changed; `away`: Redis cannot be asked just now")
+    | {204: {"description": "It has ended, and the caller has seen that: do not connect again"}},
+)
+async def job_events(id: Annotated[str, Path(description="the job's id")], request: Request, last_event_id: LastEventId = None) -> Response:
+    """Server-sent events of one job, without its arguments, result and error. The last one is its end, and then the stream ends.
+
+    Changes within half a second may be told as one. The ids of events are versions, as in ETag.
+    """
+    service = service_of(request)
+    service.client.job(id)  # refuses what can be no id
+    (found,) = await service.client.statuses([id], payloads=False)
+    if found is None:
+        raise Problem("not-found", f"no job {id!r} on queue {service.client.queue!r}: never submitted, or its result has expired")
+    if found.state.is_final and found.version == last_event_id:
+        return Response(status_code=204)
+    return EventStream(_changes(service.client, id, last_event_id), service, Scope.jobs_read)
+
+
+@router.get(
+    "/events",
+    dependencies=[needs(Scope.jobs_read)],
+    response_class=Response,
+    summary="Follow the ends of all jobs",
+    responses=responses("validation", "too-many-streams", "busy", "store-unavailable")
+    | _stream("`open`: from here on; `end`: a job has ended; `away`: Redis cannot be asked just now"),
+)
+async def events(
+    request: Request,
+    last_event_id: LastEventId = None,
+    task: Annotated[list[str] | None, Query(max_length=50, description="only jobs of these tasks")] = None,
+    state: Annotated[list[State] | None, Query(max_length=4, description="only ends in these states")] = None,
+) -> Response:
+    """Server-sent events of a queue: each job that ends, in order, half a second late at most.
+
+    They come from the history, which keeps so many ends as RUNNER_HISTORY_LENGTH says: who connects again with the id of the last event
+    misses none of those. `missed` is true if there were more. `Last-Event-ID: 0` begins with the oldest that is kept.
+    """
+    service = service_of(request)
+    if last_event_id is not None:
+        await service.client.events(last_event_id).aclose()  # refuses what can be no id
+    place = last_event_id or await service.client.latest_event()
+    return EventStream(_ends(service.client, place, task or (), state or ()), service, Scope.jobs_read)
+
+
+async def _changes(client: Client, job_id: str, told: str | None) -> AsyncGenerator[bytes, None]:
+    is_away = False
+    while True:
+        try:
+            async with aclosing(client.job(job_id).changes()) as changes:
+                async for status in changes:
+                    if is_away or status.version != told:
+                        yield frame("state", _without_payloads(status), status.version)
+                    is_away, told = False, status.version
+            return
+        except UnknownJob:
+            return  # it has ended, and what it came to has expired
+        except StoreUnavailable:
+            if not is_away:
+                yield _AWAY
+            is_away = True
+        await asyncio.sleep(_AWAY_S)
+
+
+async def _ends(client: Client, place: str, tasks: Sequence[str], states: Sequence[State]) -> AsyncGenerator[bytes, None]:
+    is_away, is_open = False, False
+    while True:
+        try:
+            await client.latest_event()  # raises as long as Redis is away
+            if not is_open:
+                yield frame("open", {}, place)
+            is_away, is_open = False, True
+            async with aclosing(client.events(place)) as ends:
+                async for end in ends:
+                    place = end.id
+                    if end.missed or ((not tasks or end.task in tasks) and (not states or end.state in states)):
+                        yield frame("end", _end_document(end), end.id)
+        except StoreUnavailable:
+            if not is_away:
+                yield _AWAY
+            is_away, is_open = True, False
+        await asyncio.sleep(_AWAY_S)
+
+
+def _without_payloads(status: JobStatus) -> dict[str, Any]:
+    return {name: value for name, value in job_document(status).items() if name not in _CARRIED}
+
+
+def _end_document(end: JobEvent) -> dict[str, Any]:
+    return {
+        "id": end.job_id,
+        "task": end.task,
+        "state": end.state,
+        "attempt": end.attempt,
+        "at": datetime.fromtimestamp(end.at, UTC),
+        "missed": end.missed,
+    }

@@ -1,0 +1,63 @@
+"""What the options of a task must be, before anything is made of them."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from runner.errors import ConfigurationError
+from runner.jobs.backoff import Backoff
+from runner.jobs.job import Priority
+from runner.limits import Limit, checked_template
+from runner.names import first_unknown, unknown_name
+from runner.ranges import checked, checked_whole
+
+_SECONDS = ("max_wait", "timeout", "result_ttl")
+_WHOLE = ("retries", "max_throttled")
+_MAY_BE_NONE = frozenset({"max_wait", "timeout", "result_ttl", "max_throttled", "fair_by"})
+_LONGEST_NAME = 200
+_ON_EXPIRY = ("expire", "fail")
+
+
+def check_options(task: str, options: Mapping[str, object], known: Collection[str]) -> None:
+    """Raises `ConfigurationError` for an option that there is not, naming the one that is meant, and for a value of the wrong kind."""
+    whose = f"task {task!r}"
+    unknown = first_unknown(options, known)
+    if unknown is not None:
+        raise ConfigurationError(unknown_name(whose, "option", unknown, known))
+    given = {name: value for name, value in options.items() if value is not None or name not in _MAY_BE_NONE}
+    for name in _SECONDS:
+        if name in given:
+            checked(name, given[name], of=whose)
+    for name in _WHOLE:
+        if name in given:
+            checked_whole(name, given[name], of=whose)
+    if "fair_by" in given:
+        checked_template(f"{whose}: fair_by", given["fair_by"])
+    for name, wanted, is_right in (
+        ("name", f"a text of 1 to {_LONGEST_NAME} characters that can be printed", _is_name),
+        ("priority", f"one of {', '.join(Priority.__members__)}", _is_text),
+        ("on_expiry", f"one of {', '.join(_ON_EXPIRY)}", _ON_EXPIRY.__contains__),
+        ("backoff", "a Backoff", lambda value: isinstance(value, Backoff)),
+        ("limits", "a list of limits, like [TokenBucket(...)]", _are_limits),
+        ("cost", "tokens by limit name, like {'pay': 3}, each a whole number or the name of an argument", _is_cost),
+        ("weights", "whole numbers by the value of fair_by, like {'gold': 3}", lambda value: isinstance(value, Mapping)),
+    ):
+        if name in given and not is_right(given[name]):
+            raise ConfigurationError(f"{whose[:80]}: {name} is {given[name]!r:.80}, and must be {wanted}")
+
+
+def _is_name(value: object) -> bool:
+    """Names are lines of the catalog and of logs, and keys of Redis: a control character would split them, half a pair cannot be encoded."""
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable()
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _are_limits(value: object) -> bool:
+    return isinstance(value, Sequence) and all(isinstance(limit, Limit) for limit in value)
+
+
+def _is_cost(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(cost, str) or (isinstance(cost, int) and not isinstance(cost, bool) and cost >= 0) for cost in value.values()
+    )

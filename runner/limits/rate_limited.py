@@ -1,0 +1,33 @@
+"""Looks for the provider's "wait" in whatever a handler raised. Pure and total."""
+
+from runner.errors import RateLimited
+from runner.foreign import asked
+
+_MOST_ERRORS = 1_000
+
+
+def rate_limited_in(error: BaseException) -> list[RateLimited]:
+    """Every `RateLimited` of an error: the error itself, the members of a group at any depth (a TaskGroup raises one), then the causes.
+
+    An error that cannot be looked at, because an attribute of its class raises, has none besides those found before.
+    """
+    found: list[RateLimited] = []
+    asked(lambda: _search(error, found), lambda _: None)
+    return found
+
+
+def _search(error: BaseException, found: list[RateLimited]) -> None:
+    level, seen = [error], 0
+    while level and seen < _MOST_ERRORS:
+        causes: list[BaseException] = []
+        members = level[::-1]
+        while members and seen < _MOST_ERRORS:
+            one, seen = members.pop(), seen + 1
+            # An error's `__class__` can be the handler's code, so isinstance is not asked.
+            if issubclass(type(one), RateLimited):
+                found.append(one)  # type: ignore[arg-type] # it is one, see above
+            elif issubclass(type(one), BaseExceptionGroup):
+                members += one.exceptions[::-1]  # type: ignore[attr-defined] # as above
+            if one.__cause__ is not None:
+                causes.append(one.__cause__)
+        level = causes

@@ -1,0 +1,33 @@
+"""Names that people write and read: whether one has its form, which one an unknown one was meant to be, and the first of many."""
+
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
+from re import Pattern
+
+
+def unknown_name(whose: str, kind: str, name: object, known: Iterable[str]) -> str:
+    """`task 'x' has no option 'limit'; did you mean 'limits'?`, or with all that are known if none is near."""
+    names = list(known)
+    near = get_close_matches(str(name), names, n=1)
+    return f"{whose} has no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else f" (it has: {', '.join(names) or 'none'})")
+
+
+def near_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name of which this one is a slip of the pen; None if it is a name of its own."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.9)), None)
+
+
+def fits(form: Pattern[str], name: object) -> bool:
+    """Whether a name is a text of this form, whatever it was declared to be."""
+    return isinstance(name, str) and form.fullmatch(name) is not None
+
+
+def first_unknown(given: Iterable[object], known: Collection[str]) -> object | None:
+    """The first of the given names that is not known."""
+    return next((name for name in given if name not in known), None)
+
+
+def first_of(names: Sequence[str], most: int, *, joint: str = ", ", rest: str = " and") -> str:
+    """`a, b and 7 more`: as many as people read, and how many there are besides."""
+    more = f"{rest} {len(names) - most} more" if len(names) > most else ""
+    return joint.join(names[:most]) + more

@@ -1,0 +1,86 @@
+"""What a claim answers, and what a worker holds. Pure functions over bytes; the header of claim.lua gives the order of the fields."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from runner.errors import LeaseLost
+from runner.jobs import StartedJob
+
+HeldEntry = tuple[int, bytes, bytes]
+"""An entry that Redis has delivered to a worker: priority, entry id, job id. It is pending with this worker."""
+
+_HEADER = 4
+_FIELDS_A_JOB = 9
+
+
+class Claimed(NamedTuple):
+    """What a claim started.
+
+    `next_wake_us` is -1 when no job waits, or when the claim did not look. A `suspect` is a job that fails for good if it loses one
+    more worker: the worker holds its entry, and claims it once it runs nothing else. With `alone` the claim has started a suspect.
+    `unserved` are entries of tasks that the worker has said it does not have; `unreadable` those that were started, and whose job's id is
+    no text, as none that this library gives. The worker holds both.
+    """
+
+    jobs: list[StartedJob]
+    next_wake_us: int
+    dropped: int
+    suspect: HeldEntry | None = None
+    alone: bool = False
+    unserved: Sequence[HeldEntry] = ()
+    unreadable: Sequence[HeldEntry] = ()
+
+
+def held_entries(reply: Any, priority_of: dict[bytes, int]) -> list[HeldEntry]:
+    """The entries of an XREADGROUP reply; one without a job id keeps an empty one, and the claim drops it."""
+    return [
+        (priority_of[stream], entry, fields[1] if fields and fields[0] == b"id" else b"")
+        for stream, rows in reply or ()
+        for entry, fields in rows
+    ]
+
+
+def check_lease(worker: str, status: bytes) -> None:
+    """Raises `LeaseLost` if claim.lua or heartbeat.lua says that the worker is unknown: its lease has lapsed."""
+    if status == b"gone":
+        raise LeaseLost(f"the lease of worker {worker} has lapsed; its jobs were given to others")
+
+
+def claimed(worker: str, reply: list[Any]) -> Claimed:
+    """The reply of claim.lua. Raises `LeaseLost`."""
+    check_lease(worker, reply[0])
+    passed = iter(reply.pop() if len(reply) % _FIELDS_A_JOB == _HEADER + 1 else ())
+    unserved = tuple(zip(passed, passed, passed, strict=True))
+    unreadable: tuple[HeldEntry, ...] = ()
+    try:
+        jobs = _started(reply[_HEADER:])
+    except UnicodeDecodeError:
+        jobs = []
+        for at in range(_HEADER, len(reply), _FIELDS_A_JOB):
+            try:
+                jobs += _started(reply[at : at + _FIELDS_A_JOB])
+            except UnicodeDecodeError:
+                unreadable += ((reply[at], reply[at + 1], reply[at + 2]),)
+    if not reply[3]:
+        return Claimed(jobs, reply[1], reply[2], unserved=unserved, unreadable=unreadable)
+    priority, entry, job_id = reply[3]
+    return Claimed(jobs, reply[1], reply[2], None if not entry else (priority, entry, job_id), not entry, unserved, unreadable)
+
+
+def _started(flat: list[Any]) -> list[StartedJob]:
+    """The started jobs in a reply of claim.lua. Raises UnicodeDecodeError for an id that is no text: what is asked by another finds no job."""
+    fields = iter(flat)
+    return [
+        StartedJob(
+            priority,
+            entry,
+            job_id.decode(),
+            task.decode(errors="backslashreplace"),
+            args,
+            attempt,
+            failures,
+            limits.decode(errors="backslashreplace"),
+            spec.decode(errors="backslashreplace"),
+        )
+        for priority, entry, job_id, task, args, attempt, failures, limits, spec in zip(*[fields] * _FIELDS_A_JOB, strict=True)
+    ]

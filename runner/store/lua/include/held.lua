@@ -1,0 +1,60 @@
+-- held: jobs that no worker of today can run. They are in no stream, line or schedule until a worker comes that serves their task.
+-- include: specs
+local held = {}
+
+do
+  local UNSERVED = prefix .. 'unserved'
+  local FIRST_US, LONGEST_US = 50000, 2000000
+  local function jobs_key(task) return prefix .. 'unserved:' .. task end
+
+  -- Another live worker can run the job: it comes to a stream again soon, for whoever reads that next. Workers read in turns of a fixed
+  -- length: without a part of chance the same one could meet the job each time.
+  function held.bounce(id)
+    local bounced = redis.call('HINCRBY', job_key(id), 'bounced', 1)
+    local wait = math.min(FIRST_US * 2 ^ math.min(bounced - 1, 10), LONGEST_US)
+    local due = now + math.floor(wait * (0.5 + (now % 1000000) * GOLDEN % 1 / 2))
+    redis.call('HSET', job_key(id), 'state', 'scheduled', 'reason', 'bounced')
+    note_due(due, prefix .. 'scheduled')
+    redis.call('ZADD', prefix .. 'scheduled', int(due), id)
+  end
+
+  function held.add(id, task)
+    redis.call('HSET', job_key(id), 'state', 'scheduled', 'held', 'worker', 'reason', 'no worker')
+    redis.call('ZADD', jobs_key(task), int(now), id)
+    redis.call('ZADD', UNSERVED, 'NX', int(now), task)
+  end
+
+  -- A worker cannot run a job: it does not know the task or, with a payload, its arguments are not those of the worker's version. For the
+  -- first any other worker will do that lives or will come, for the second one of the job's own version that lives.
+  function held.is_for_another(id, task, payload)
+    return payload == '' or specs.is_served('v:' .. task .. ':' .. (read_job(id, 'spec') or ''))
+  end
+
+  -- The job goes where another worker finds it.
+  function held.leave_to_another(id, task, payload, expires)
+    begin_wait(id, expires)
+    if payload ~= '' or specs.is_served('t:' .. task) then held.bounce(id) else held.add(id, task) end
+  end
+
+  -- Take a job out of where it waits for a time or for a worker.
+  function held.remove(id, task)
+    if redis.call('ZREM', prefix .. 'scheduled', id) == 1 or not task then return end
+    redis.call('ZREM', jobs_key(task), id)
+    held.forget_empty(task)
+  end
+
+  function held.forget_empty(task)
+    if redis.call('EXISTS', jobs_key(task)) == 0 then redis.call('ZREM', UNSERVED, task) end
+  end
+
+  -- Tasks that have such jobs: those first that were not looked at for longest.
+  function held.tasks(most) return redis.call('ZRANGE', UNSERVED, 0, most - 1) end
+  function held.looked_at(task) redis.call('ZADD', UNSERVED, 'XX', int(now), task) end
+  function held.some(task, most) return redis.call('ZRANGE', jobs_key(task), 0, most - 1) end
+
+  function held.count()
+    local count = 0
+    for _, task in ipairs(held.tasks(MOST_ENTRIES)) do count = count + redis.call('ZCARD', jobs_key(task)) end
+    return count
+  end
+end

@@ -1,0 +1,137 @@
+"""What the type checkers of users see of tasks: never run, read by mypy and pyright in strict mode. An ignore is an error they must find."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple, ParamSpec, TypedDict, TypeVar, assert_type
+
+from runner import AsyncTask, BlockingHandle, Client, JobHandle, JobOptions, PlainTask, Runner, Submission, Task, TokenBucket
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+jobs = Runner("typing")
+
+
+@dataclass
+class Point:
+    x: float
+
+
+class Pair(NamedTuple):
+    left: int
+    right: Decimal
+
+
+class Options(TypedDict):
+    day: datetime
+
+
+def timed(function: Callable[P, T]) -> Callable[P, T]:
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+class Charges:
+    async def charge(self, order: str) -> Decimal:
+        return Decimal(order)
+
+    def __call__(self, order: str) -> int:
+        return len(order)
+
+
+@jobs.task
+async def greet(name: str, times: int = 1) -> str:
+    return f"hello {name} " * times
+
+
+@jobs.task(retries=1, limits=[TokenBucket("stripe", rate="10/s", burst=20)], priority="low")
+def locate(text: str, *, options: Options | None = None) -> Point:
+    return Point(len(text))
+
+
+@jobs.task
+@timed
+async def paired(left: int) -> Pair:
+    return Pair(left, Decimal(0))
+
+
+@jobs.task(name="listed")
+async def listed() -> list[Point] | None:
+    return None
+
+
+@jobs.task
+def promised(number: int) -> Awaitable[bytes]:
+    raise NotImplementedError
+
+
+method = jobs.task(Charges().charge)
+called = jobs.task(name="called")(Charges())
+bound = jobs.task(name="bound")(functools.partial(greet.definition.function, "you"))
+
+
+async def declared() -> None:
+    task: AsyncTask[..., str] = greet
+    assert_type(task.name, str)
+    assert_type(await greet("a"), str)
+    assert_type(locate("a"), Point)
+    assert_type(await paired(1), Pair)
+    assert_type(await promised(1), bytes)
+    assert_type(await method("o"), Decimal)
+    assert_type(called("o"), int)
+
+
+async def submitted() -> None:
+    assert_type(await greet.submit("a", times=2), JobHandle[str])
+    assert_type(await (await greet.submit("a")).result(timeout=1), str)
+    assert_type(await (await locate.submit("a", options={"day": datetime(2026, 1, 1, tzinfo=UTC)})).result(), Point)
+    assert_type(await (await paired.submit(1)).result(), Pair)
+    assert_type(await (await listed.submit()).result(), list[Point] | None)
+    assert_type(await (await promised.submit(1)).result(), bytes)
+    assert_type(await (await method.submit("o")).result(), Decimal)
+    assert_type(await (await called.submit("o")).result(), int)
+    await greet.submit(1)  # type: ignore[arg-type]
+    await locate.submit()  # type: ignore[call-arg]
+    await locate.submit("a", unknown=1)  # type: ignore[call-arg]
+
+
+async def with_options() -> None:
+    assert_type(await (await locate.with_options(delay=1, priority="high").submit("a")).result(), Point)
+    assert_type(await greet.with_options(id="x")("a"), str)
+    greet.with_options(priority="hihg")  # type: ignore[arg-type]
+    greet.with_options(retry=3)  # type: ignore[arg-type]
+    JobOptions(priority="hihg")  # type: ignore[arg-type]
+    jobs.task(priority="hihg")  # type: ignore[call-overload]
+
+
+async def many() -> None:
+    assert_type(greet.prepare("a"), Submission[str])
+    assert_type(await jobs.submit_many([greet.prepare("a"), greet.prepare("b")]), list[JobHandle[str]])
+    handles = await jobs.submit_many([locate.prepare("a")])
+    assert_type(await handles[0].result(), Point)
+
+
+async def by_name(client: Client) -> None:
+    assert_type(await client.submit("greet", {"name": "a"}), JobHandle[Any])
+    assert_type(client.job("id"), JobHandle[Any])
+    assert_type(client.job("id", result=Point), JobHandle[Point])
+    assert_type(client.job("id", result=list[Point]), JobHandle[list[Point]])
+    assert_type(await client.job("id", result=datetime).result(), datetime)
+
+
+def blocking(client: Client) -> None:
+    assert_type(greet.blocking.submit("a"), BlockingHandle[str])
+    assert_type(locate.blocking.submit("a").result(timeout=1), Point)
+    assert_type(jobs.blocking.submit_many([greet.prepare("a")]), list[BlockingHandle[str]])
+    assert_type(client.blocking.job("id", result=Point), BlockingHandle[Point])
+    greet.blocking.submit(1)  # type: ignore[arg-type]
+
+
+def taken(task: Task[[str], Point], plain: PlainTask[[str], Point]) -> tuple[Task[..., Any], Task[..., Any]]:
+    return task, plain

@@ -1,0 +1,28 @@
+"""Words of the command line that name an app or a server, and what is said of those that are wrong or not wise."""
+
+import pytest
+
+from runner.cli.app import main
+from runner.client.app_loading import load_app
+from runner.errors import ConfigurationError
+
+
+@pytest.mark.parametrize("path", ["..:x", ".x:y", "a..b:c", ":x", "a b:c", "a-b:c", "x", "x:", "1a:b"])
+def test_an_app_that_no_module_can_be_is_a_wrong_setting(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not understood: write module:object"):
+        load_app(path)
+
+
+@pytest.mark.parametrize(
+    ("url", "warns"),
+    [("redis://me:s3cr3t@127.0.0.1:1", True), ("redis://127.0.0.1:1?password=s3cr3t", True), ("redis://127.0.0.1:1", False)],
+)
+def test_a_password_among_the_words_of_a_command_is_warned_of_and_not_said(
+    url: str, warns: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["status", "x", "--app", "runner.cli.demo.tasks:jobs", "--redis-url", url])
+    said = capsys.readouterr()
+    assert ended.value.code == 4
+    assert ("RUNNER_REDIS_URL_FILE" in said.err) == warns
+    assert "s3cr3t" not in said.out + said.err

@@ -1,0 +1,102 @@
+"""RefillLoop: a worker that does not lead looks only if it watches, and stands in only for a leader that is not at work."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, cast
+
+from runner.settings import Settings
+from runner.store.replies import Election, Released
+from runner.worker.refill_loop import RefillLoop
+
+LATE = Released(jobs=1, next_wake_us=10_000, late_us=30_000, lost_in_us=10_000)
+ON_TIME = Released(jobs=0, next_wake_us=10_000, late_us=0, lost_in_us=10_000)
+
+
+class Store:
+    """A store whose elections and looks are told: the last one again and again."""
+
+    def __init__(self, elections: Sequence[Election], looks: Sequence[Released]) -> None:
+        self.settings = Settings(renew_s=0.5)
+        self.calls = Counter[str]()
+        self._elections, self._looks = list(elections), list(looks)
+
+    async def lead(self, worker: str, term: int) -> Election:
+        self.calls["lead"] += 1
+        return self._elections.pop(0) if len(self._elections) > 1 else self._elections[0]
+
+    async def refill_and_watch(self) -> Released:
+        self.calls["look"] += 1
+        return self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
+
+    async def promote(self) -> tuple[int, int]:
+        self.calls["promote"] += 1
+        return 0, -1
+
+    async def retime(self) -> bool:
+        self.calls["retime"] += 1
+        return False
+
+    async def resign(self, worker: str, term: int) -> None:
+        self.calls["resign"] += 1
+
+
+async def stand_by(store: Store, seconds: float) -> Counter[str]:
+    """What a worker sends in this time, before it stops."""
+
+    async def start_due(*, others: bool) -> None: ...
+
+    loop = asyncio.create_task(RefillLoop(cast("Any", store), "w", start_due).run())
+    await asyncio.sleep(seconds)
+    sent = store.calls.copy()
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    return sent
+
+
+async def test_who_neither_leads_nor_watches_only_asks_who_leads() -> None:
+    store = Store([Election(0, "other", 3)], [LATE])
+
+    assert set(await stand_by(store, 0.7)) == {"lead"}
+    assert "resign" not in store.calls
+
+
+async def test_the_watcher_looks_a_few_times_a_second_and_resigns_as_it_stops() -> None:
+    store = Store([Election(0, "other", 3, watches=True)], [ON_TIME])
+
+    sent = await stand_by(store, 0.7)
+
+    assert 3 <= sent["look"] <= 6
+    assert sent["retime"] == 0
+    assert store.calls["resign"] == 1
+
+
+async def test_what_is_late_once_is_looked_at_again_and_not_taken_over() -> None:
+    sent = await stand_by(Store([Election(0, "other", 3, watches=True)], [LATE, ON_TIME]), 0.5)
+
+    assert sent["look"] <= 4
+    assert sent["retime"] == 0
+
+
+async def test_what_is_late_twice_is_taken_over() -> None:
+    sent = await stand_by(Store([Election(0, "other", 3, watches=True, quiet_s=9)], [LATE, LATE, ON_TIME]), 1.0)
+
+    assert sent["look"] > 30
+    assert sent["look"] - 1 <= sent["retime"] <= sent["look"]
+
+
+async def test_who_stands_in_stops_once_the_leader_has_renewed_its_lock() -> None:
+    elections = [Election(0, "other", 3, watches=True, quiet_s=9), Election(0, "other", 3, watches=True, quiet_s=0)]
+    store = Store(elections, [LATE, LATE, ON_TIME])
+    first = await stand_by(store, 0.45)
+    assert first["look"] > 15
+
+    later = await stand_by(Store(elections, [LATE, LATE, ON_TIME]), 1.45)
+
+    assert later["look"] - first["look"] < 20
+
+
+async def test_who_does_not_watch_looks_once_everything_is_long_overdue_and_then_stands_in() -> None:
+    sent = await stand_by(Store([Election(0, "other", 3, late_us=300_000), Election(0, "other", 3)], [LATE, LATE, ON_TIME]), 1.0)
+
+    assert sent["look"] > 30
