@@ -188,9 +188,11 @@ class Lines:
         """The turn of a line of one need: how many jobs started, whether the next turn can follow, and if not, after which time."""
         needs = line.jobs[0].work.needs
         cost = needs[0].cost
-        wait_us = bucket.wait_us(cost, self.now_us)
+        wait_us = bucket.wait_us(1, self.now_us)  # a job needs one token at least: until then its cost is not asked for
         if self.buckets.is_full(bucket):
             return 0, False, None if wait_us is None else max(wait_us, FULL_US)
+        if wait_us == 0 or self.buckets.are_spent(needs):
+            wait_us = bucket.wait_us(cost, self.now_us)
         if wait_us == 0:
             wait_us = self.claims.delay_us(bucket, cost) or 0
         if wait_us == 0:

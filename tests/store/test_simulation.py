@@ -171,6 +171,14 @@ OWN_PACE = (
 )
 NO_TIME = [JobGroup("a", at_us=S // 10), JobGroup("a", 4, duration_us=S, cost={"bucket": 2}), *[JobGroup("a")] * 3, JobGroup("b", 4)]
 """Slots that are held for no time at all, in the mean of those that were held for long."""
+BEHIND = [
+    *[JobGroup("a")] * 2,
+    JobGroup("a", at_us=S // 10),
+    JobGroup("a", cost={"bucket": 4}),
+    JobGroup("a", cost={"window": 0}),
+    JobGroup("a", cost={"bucket": 2, "hour": 0, "many": 0, "window": 0}),
+]
+"""A claim whose token lands with the first of two that the line of the bucket itself lacks."""
 HOUR_OF_EACH = (*ALL_KINDS[:3], Quota("hour", 10, per="hour", key="{tenant}"))
 LATER = [JobGroup("a"), JobGroup("a", at_us=S // 10), JobGroup("a", 2, at_us=S // 10), JobGroup("b", 5)]
 """A line has had its turn at an hour of its own, with nothing set aside: it stands there again only shortly before the next hour."""
@@ -178,6 +186,7 @@ LATER = [JobGroup("a"), JobGroup("a", at_us=S // 10), JobGroup("a", 2, at_us=S /
 
 @COMPARED
 @example(limits=OWN_PACE, groups=NO_TIME, slots=2, window=6, fair=False, weight=1)
+@example(limits=ALL_KINDS, groups=BEHIND, slots=1, window=6, fair=False, weight=1)
 @example(limits=HOUR_OF_EACH, groups=LATER, slots=1, window=6, fair=False, weight=1)
 @example(limits=ALL_KINDS, groups=ASIDE, slots=1, window=6, fair=False, weight=1)
 @given(limits=choices, groups=plans, slots=st.integers(1, 6), window=windows, fair=st.booleans(), weight=st.integers(1, 3))
