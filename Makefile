@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-topologies faults chaos mutate-guards check types pyright test-unit format openapi bench sbom hashes clean
+.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-generated test-topologies faults chaos mutate-guards check types pyright test-unit format openapi bench sbom hashes clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,6 +45,9 @@ test-pythons: $(READY) ## The tests of units, workers and the service on each ot
 
 test-lowest: $(READY) ## The same on this Python with the lowest versions of all dependencies
 	$(BIN)/python -m tests.pythons --lowest $(TESTER)
+
+test-generated: $(READY) ## The tests with generated examples, with examples that nobody has tried yet
+	$(BOTH) $(BIN)/python -m pytest -n auto -m hypothesis --hypothesis-profile=new tests/unit tests/store
 
 test-topologies: $(READY) ## The tests of scripts, workers and processes on Sentinel, on a cluster and behind TLS
 	RUNNER_TEST_SERVER=valkey-sentinel,valkey-cluster,redis-sentinel,redis-cluster,redis-tls \

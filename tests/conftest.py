@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -21,6 +22,11 @@ from tests.started_servers import AnyServer, StartedServers
 from tests.topologies import TOPOLOGIES, queue_name
 
 MOST_PROCESSES = 8
+
+# Each run tries the same generated examples, so that a change is judged by what it changed; `make test-generated` looks for new ones.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("new")
+settings.load_profile("same")
 
 # RUNNER_TEST_SERVER: a comma-separated choice of `valkey`, `redis`, `redis62`, the names in TOPOLOGIES, and URLs of servers
 # that already run. All that touches Redis runs once on each.
