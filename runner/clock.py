@@ -27,7 +27,7 @@ def monotonic_us() -> int:
 
 
 def wall_us() -> int:
-    """Microseconds since 1970 by this machine's clock: for display and for turning a caller's `run_at` into a delay."""
+    """Microseconds since 1970 by this machine's clock: for display, and for a first look at a caller's `run_at`."""
     return time.time_ns() // 1000
 
 

@@ -35,6 +35,7 @@ class Submission(NamedTuple, Generic[R_co]):
     line: str = ""
     priority: int = int(Priority.normal)
     delay_us: int = 0
+    """µs from its acceptance on; a negative number is an instant, in µs since 1970, that Redis compares with its own clock."""
     max_wait_us: int = 0
     on_expiry: str = "expire"
     spec: str = ""
@@ -87,7 +88,7 @@ class JobOptions(_Options):
         return super().__new__(cls, id, priority, delay, run_at, cost, max_wait)
 
     def delay_us(self) -> int:
-        """µs until the job may start. Raises `InvalidOption`."""
+        """µs until the job may start, or the instant as a negative number, see `Submission`. Raises `InvalidOption`."""
         if self.delay is None and self.run_at is None:
             return 0
         if self.delay is not None and self.run_at is not None:
@@ -98,10 +99,11 @@ class JobOptions(_Options):
             raise StartOutOfRange(f"run_at is {self.run_at!r:.80}, and must be a datetime with a time zone")
         if self.run_at.tzinfo is None:
             raise StartOutOfRange(f"run_at {self.run_at.isoformat()} has no time zone: add one, like +00:00")
-        seconds = max(self.run_at.timestamp() - wall_us() / MICROSECONDS, 0.0)
+        at_us = round(self.run_at.timestamp() * MICROSECONDS)
+        seconds = (at_us - wall_us()) / MICROSECONDS
         if seconds > LONGEST_DELAY.total_seconds():
             raise StartOutOfRange(f"a job can start between now and {LONGEST_DELAY.days} days from now, not in {seconds:g} s")
-        return round(seconds * MICROSECONDS)
+        return -at_us if at_us > 0 else 0
 
 
 def max_wait_us(spec: TaskSpec, options: JobOptions) -> int:

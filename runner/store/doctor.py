@@ -107,7 +107,7 @@ async def _clock(store: QueueStore) -> Finding:
     ahead_s = int(seconds) + int(micros) / MICROSECONDS - wall_us() / MICROSECONDS
     if abs(ahead_s) > _MOST_CLOCK_OFFSET_S:
         how = f"{abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} that of this machine"
-        return Finding("clock", Level.warning, f"its clock is {how}: times given as run_at are off by as much; set one of them right")
+        return Finding("clock", Level.warning, f"its clock is {how}, and run_at is an instant by Redis's; set one of them right")
     return Finding("clock", Level.ok, f"within {max(abs(ahead_s), 0.001):.3f} s of this machine's")
 
 

@@ -1638,6 +1638,13 @@ GUARDS = (
         "tests/http/test_quotas.py::test_an_address_that_fails_too_often_stays_away_and_its_known_key_does_not",
     ),
     Guard(
+        "an instant to start at is compared with Redis's clock",
+        "runner/store/lua/submit.lua",
+        "  if delay_us < 0 then delay_us = math.max(-delay_us - now, 0) end\n",
+        "",
+        "tests/store/test_submit.py::test_an_instant_is_compared_with_the_clock_of_redis",
+    ),
+    Guard(
         "a change has its line in the audit",
         "runner/store/lua/cancel.lua",
         "if not is_ticket(id) then audit('cancel', 'job ' .. id, state, 'cancelled') end\n",

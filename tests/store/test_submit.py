@@ -121,6 +121,14 @@ async def test_a_batch_of_any_size_keeps_its_order(store: JobStore) -> None:
     assert await line_ids(store, "1|x") == [f"j{number}" for number in range(1, 1203)]
 
 
+async def test_an_instant_is_compared_with_the_clock_of_redis(store: JobStore) -> None:
+    future, past = job("future")._replace(delay_us=-(START_US + 7)), job("past")._replace(delay_us=-(START_US - 7))
+
+    assert await store.submit([future, past, job("present")._replace(delay_us=-START_US)]) == ["scheduled", "queued", "queued"]
+
+    assert await scores(store, store.keys.scheduled) == {"future": START_US + 7}
+
+
 async def test_a_delayed_job_is_scheduled_and_wakes_the_leader_only_if_it_is_the_first(store: JobStore) -> None:
     assert await store.submit([job("later", delay=9)]) == ["scheduled"]
     assert await nudged(store)

@@ -6,7 +6,7 @@
 --   whole: 1 stores all new jobs or, if they do not fit under the cap, none; 0 stores each as long as there is room
 --   following: new jobs of the same batch in later calls
 --   runs: successive jobs that differ only in id and arguments: how many, then once for all of them task,
---   limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us, max_wait_us (0: for ever),
+--   limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us (negative: an instant), max_wait_us (0: for ever),
 --   on_expiry ('expire' or 'fail'), spec (what the limits come from, as a digest), has_call (0 or 1), then for each id, args (JSON) and
 --   with has_call the fingerprint of the call
 -- Returns: for each job its first state ('queued', 'waiting', 'scheduled' or 'failed'), or 'existing', 'conflict' or 'full': no room for
@@ -53,7 +53,9 @@ end
 local n, at = 0, runs_at
 while at <= #ARGV do
   local task, limits, priority = ARGV[at + 1], ARGV[at + 2], ARGV[at + 4]
-  local delay_us, max_wait_us = math.min(tonumber(ARGV[at + 5]), YEAR_US), math.min(tonumber(ARGV[at + 6]), YEAR_US)
+  local delay_us, max_wait_us = tonumber(ARGV[at + 5]), math.min(tonumber(ARGV[at + 6]), YEAR_US)
+  if delay_us < 0 then delay_us = math.max(-delay_us - now, 0) end
+  delay_us = math.min(delay_us, YEAR_US)
   local code = limits ~= '' and cost_code(limits)
   local state = delay_us > 0 and 'scheduled' or 'queued'
   local spec, width = ARGV[at + SPEC], 2 + ARGV[at + HAS_CALL]
