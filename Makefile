@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-generated test-topologies faults chaos mutate-guards check types pyright test-unit format openapi bench sbom hashes clean
+.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-generated test-celery test-topologies faults chaos mutate-guards check types pyright test-unit format openapi bench sbom hashes clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -52,6 +52,11 @@ test-generated: $(READY) ## The tests with generated examples, with examples tha
 test-topologies: $(READY) ## The tests of scripts, workers and processes on Sentinel, on a cluster and behind TLS
 	RUNNER_TEST_SERVER=valkey-sentinel,valkey-cluster,redis-sentinel,redis-cluster,redis-tls \
 		$(BIN)/python -m $(TESTER) -n auto tests/store tests/worker tests/process/test_worker_crashes.py tests/process/test_cli.py
+
+test-celery: $(READY) ## The example that docs/migrating.md begins with, on Celery in an environment of its own
+	test -x build/celery/bin/python || $(PYTHON) -m venv build/celery
+	build/celery/bin/python -m pip install --quiet --disable-pip-version-check 'celery[redis]==5.7.0' fastapi uvicorn
+	CELERY_PYTHON=$(CURDIR)/build/celery/bin/python $(BIN)/python -m pytest -q tests/process/test_moving_from_celery.py
 
 faults: $(READY) ## Every fault of docs/reliability.md, and the table of how long recovery took
 	@mkdir -p build && rm -f build/faults.jsonl

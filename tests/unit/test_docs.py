@@ -295,6 +295,15 @@ def test_each_promise_has_its_tests() -> None:
         assert [words for words in row.code(2) if not any(words in name for name in tests)] == []
 
 
+def test_each_feature_of_the_comparison_has_its_tests() -> None:
+    places = [path.stem for path in (ROOT / "tests").rglob("test_*.py")]
+    tests = [name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)\(", path.read_text())]
+
+    for row in table((DOCS / "comparison.md").read_text(), ""):
+        assert bool(row.code(2)) == row.cells[1].startswith("yes"), row
+        assert [words for words in row.code(2) if not any(words in name for name in [*tests, *places])] == []
+
+
 def test_each_decision_is_short_and_has_its_three_parts() -> None:
     numbers = [path.name[:4] for path in DECISIONS]
     assert len(set(numbers)) == len(numbers)

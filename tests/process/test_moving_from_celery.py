@@ -1,0 +1,80 @@
+"""The example on Celery really runs, so that the comparison in docs/migrating.md is one of two programs that work."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import DEVNULL
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.eventually import eventually
+from tests.servers import VALKEY, Server, free_port
+
+FOLDER = Path(__file__).parents[2] / "examples" / "celery_before"
+PYTHON = os.environ.get("CELERY_PYTHON", "")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not PYTHON, reason="Celery has an environment of its own: make test-celery, or CELERY_PYTHON=<a python with celery[redis]>"
+    ),
+]
+
+
+@asynccontextmanager
+async def running(redis_url: str, *words: str) -> AsyncIterator[None]:
+    environment = {**os.environ, "REDIS_URL": redis_url, "PERIOD_S": "1", "WORK_S": "0.1", "PYTHONPATH": ""}
+    process = await asyncio.create_subprocess_exec(PYTHON, "-m", *words, cwd=FOLDER, stdin=DEVNULL, stdout=sys.stderr, env=environment)
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    port = free_port()
+    with Server(VALKEY, tcp=True) as server:
+        async with (
+            running(
+                server.url,
+                "celery",
+                "--app",
+                "process_queue:jobs",
+                "worker",
+                "--beat",
+                "--schedule",
+                str(tmp_path / "beat"),
+                "--concurrency",
+                "4",
+            ),
+            running(server.url, "uvicorn", "process_queue:app", "--port", str(port), "--log-level", "warning"),
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+        ):
+            await eventually(lambda: answers(http))
+            yield http
+
+
+async def answers(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/openapi.json")).is_success
+    except httpx.TransportError:
+        return False
+
+
+async def test_the_service_on_celery_and_beat_has_the_same_two_routes(service: httpx.AsyncClient) -> None:
+    submitted = [(await service.post(f"/tasks/process/{number}")).raise_for_status().json() for number in range(13)]
+    assert {answer["status"] for answer in submitted} == {"queued"}
+
+    async def results() -> list[str | None]:
+        return [(await service.get(f"/tasks/status/{answer['task_id']}")).json()["result"] for answer in submitted]
+
+    async def all_have_ended() -> bool:
+        return None not in await results()
+
+    await eventually(all_have_ended, within_s=60)
+    assert await results() == [f"Processed {number}" for number in range(13)]
