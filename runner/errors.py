@@ -192,6 +192,24 @@ class RateLimited(RunnerError):
         self.retry_after = retry_after
 
 
+class Retry(RunnerError):
+    """Raised by a handler to have its job tried again: a failed attempt, after `delay` seconds, or after the back-off without one.
+
+    It uses a retry like any failure: once none is left, the job is a dead letter. `retry_on` and `dont_retry_on` are not asked.
+    """
+
+    def __init__(self, reason: str = "the handler asked for another attempt", *, delay: float | None = None) -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class GiveUp(RunnerError):
+    """Raised by a handler that no further attempt could help: its job is a dead letter now, whatever retries are left."""
+
+    def __init__(self, reason: str = "the handler gave up") -> None:
+        super().__init__(reason)
+
+
 class TakeRefused(RunnerError):
     """The tokens are not there, and will not be within the time given.
 

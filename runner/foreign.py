@@ -10,6 +10,7 @@ MOST_TEXT = 2_000
 """Characters kept of an error's text."""
 MOST_TRACE = 8_000
 _DEEPEST_TRACEBACK = 20
+_MOST_ERRORS = 1_000
 _CONSTANT: dict[type[BaseException], str] = {MemoryError: "no memory was left", RecursionError: "its calls went too deep"}
 """Errors in whose company nothing more is asked for."""
 
@@ -53,6 +54,31 @@ def trace_of(error: BaseException) -> str:
         return _plain(text[-MOST_TRACE:], MOST_TRACE)
 
     return asked(trace, lambda _: "")
+
+
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """The errors of a group at any depth (a TaskGroup raises one), the first 1,000 in order; of another error itself alone.
+
+    One that cannot be looked at, because an attribute of its class raises, ends the list: all found before are in it.
+    """
+    found: list[BaseException] = []
+    asked(lambda: _find_leaves(error, found), lambda _: None)
+    return found or [error]
+
+
+def _find_leaves(error: BaseException, found: list[BaseException]) -> None:
+    members, seen = [error], 0
+    while members and seen < _MOST_ERRORS:
+        one, seen = members.pop(), seen + 1
+        if is_a(one, BaseExceptionGroup):
+            members += one.exceptions[::-1]  # type: ignore[attr-defined] # it is one
+        else:
+            found.append(one)
+
+
+def is_a(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether `except kind` would catch it: nothing is asked of the error's class, nor of the kind's, whose code may answer anything."""
+    return type.__subclasscheck__(kind, type(error))
 
 
 def on_one_line(text: str) -> str:

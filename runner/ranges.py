@@ -54,6 +54,8 @@ RANGES: Mapping[str, Range] = {
     "base": _seconds(_NOT_ZERO_S, YEAR_S),
     "cap": _seconds(_NOT_ZERO_S, YEAR_S),
     "factor": Range(1, 100),
+    "jitter": Range(0, 1),
+    "deadline of a job": _seconds(0.001, YEAR_S),
     # a submission
     "delay": _seconds(0, YEAR_S),
     "max_wait": _seconds(_NOT_ZERO_S, YEAR_S),

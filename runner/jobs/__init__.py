@@ -24,6 +24,7 @@ from runner.jobs.job import (
 )
 from runner.jobs.named_arguments import NamedArguments
 from runner.jobs.results import Result, result_of
+from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
 from runner.jobs.submission import JobOptions, Submission, prepare
 from runner.jobs.summary import summary
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
@@ -53,6 +54,7 @@ __all__ = [
     "Priority",
     "PriorityName",
     "Result",
+    "RetryPolicy",
     "StartedJob",
     "State",
     "Submission",
@@ -60,6 +62,8 @@ __all__ = [
     "TaskOptions",
     "TaskSpec",
     "TaskStatus",
+    "Throttle",
+    "Verdict",
     "check_event_id",
     "check_job_id",
     "check_queue_name",
@@ -75,5 +79,6 @@ __all__ = [
     "result_of",
     "span",
     "summary",
+    "verdict",
     "was_reset",
 ]

@@ -9,18 +9,19 @@ from runner.ranges import checked
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential back-off with equal jitter: the n-th retry waits between half and all of min(cap, base * factor^(n-1)) seconds.
+    """Exponential back-off: the n-th retry waits min(cap, base * factor^(n-1)) seconds, less a random part of up to `jitter` (0 to 1).
 
-    Jitter spreads the retries of jobs that failed together; half of the wait is fixed, so that no retry is immediate.
+    Jitter spreads the retries of jobs that failed together; the half of the wait that is fixed by default keeps a retry from being immediate.
     Source: Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
     """
 
     base: float = 1.0
     factor: float = 2.0
     cap: float = 300.0
+    jitter: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("base", "factor", "cap"):
+        for name in ("base", "factor", "cap", "jitter"):
             checked(name, getattr(self, name), of="Backoff")
         if self.base > self.cap:
             raise ConfigurationError(f"{self} cannot be used: its cap must be at least its base")
@@ -34,5 +35,4 @@ class Backoff:
 
     def delay_s(self, retry: int) -> float:
         """A random wait before retry number `retry` (from 1), in seconds."""
-        ceiling = self.ceiling_s(retry)
-        return ceiling / 2 + random.random() * ceiling / 2
+        return self.ceiling_s(retry) * (1 - self.jitter * random.random())

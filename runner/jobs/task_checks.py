@@ -1,8 +1,9 @@
 """What the options of a task must be, before anything is made of them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from runner.errors import ConfigurationError
+from runner.errors import ConfigurationError, GiveUp, RateLimited, Retry
 from runner.jobs.backoff import Backoff
 from runner.jobs.job import Priority
 from runner.limits import Limit, checked_template
@@ -14,6 +15,8 @@ _WHOLE = ("retries", "max_throttled")
 _MAY_BE_NONE = frozenset({"max_wait", "timeout", "result_ttl", "max_throttled", "fair_by"})
 _LONGEST_NAME = 200
 _ON_EXPIRY = ("expire", "fail")
+_ERRORS = "a list of exception classes, like (ConnectionError, TimeoutError)"
+_SPEAKERS = (Retry, GiveUp, RateLimited)
 
 
 def check_options(task: str, options: Mapping[str, object], known: Collection[str]) -> None:
@@ -35,6 +38,8 @@ def check_options(task: str, options: Mapping[str, object], known: Collection[st
         ("name", f"a text of 1 to {_LONGEST_NAME} characters that can be printed", _is_name),
         ("priority", f"one of {', '.join(Priority.__members__)}", _is_text),
         ("on_expiry", f"one of {', '.join(_ON_EXPIRY)}", _ON_EXPIRY.__contains__),
+        ("retry_on", _ERRORS, _are_errors),
+        ("dont_retry_on", _ERRORS, _are_errors),
         ("backoff", "a Backoff", lambda value: isinstance(value, Backoff)),
         ("limits", "a list of limits, like [TokenBucket(...)]", _are_limits),
         ("cost", "tokens by limit name, like {'pay': 3}, each a whole number or the name of an argument", _is_cost),
@@ -42,6 +47,23 @@ def check_options(task: str, options: Mapping[str, object], known: Collection[st
     ):
         if name in given and not is_right(given[name]):
             raise ConfigurationError(f"{whose[:80]}: {name} is {given[name]!r:.80}, and must be {wanted}")
+    _check_errors(whose, given)
+
+
+def _check_errors(whose: str, given: Mapping[str, Any]) -> None:
+    """Raises `ConfigurationError` for types of errors that could never count."""
+    kinds = [(name, kind) for name in ("retry_on", "dont_retry_on") for kind in given.get(name, ())]
+    for name, kind in kinds:
+        if issubclass(kind, _SPEAKERS):
+            raise ConfigurationError(
+                f"{whose}: {name} has {kind.__name__}, which says itself what becomes of its job; leave it out (max_throttled bounds RateLimited)"
+            )
+    for kind in given.get("retry_on", ()):
+        for refused in given.get("dont_retry_on", ()):
+            if issubclass(kind, refused):
+                raise ConfigurationError(
+                    f"{whose}: retry_on has {kind.__name__}, which is never retried, as dont_retry_on has {refused.__name__}; leave one out"
+                )
 
 
 def _is_name(value: object) -> bool:
@@ -51,6 +73,10 @@ def _is_name(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != ""
+
+
+def _are_errors(value: object) -> bool:
+    return isinstance(value, Sequence) and all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in value)
 
 
 def _are_limits(value: object) -> bool:

@@ -11,6 +11,7 @@ from runner.jobs.backoff import Backoff
 from runner.jobs.calls import Calls
 from runner.jobs.handlers import handler_of, name_of
 from runner.jobs.job import Priority, PriorityName
+from runner.jobs.retry_policy import DEFAULT_RETRIES, RetryPolicy
 from runner.jobs.submission import JobOptions, Submission
 from runner.jobs.task_checks import check_options
 from runner.jobs.task_spec import TaskSpec
@@ -19,7 +20,6 @@ from runner.limits import Limit
 from runner.ranges import checked_whole
 
 DEFAULT_TIMEOUT_S = 300.0
-DEFAULT_RETRIES = 3
 
 
 class TaskOptions(TypedDict, total=False):
@@ -29,7 +29,8 @@ class TaskOptions(TypedDict, total=False):
     (default 1). fair_by: a template of arguments ("{tenant_id}"); each of its values gets its share of every bucket, by
     weights if given. max_wait: a job that has not started by then ends as expired, or as a dead letter if on_expiry is
     "fail". retries: attempts after the first failed one (default 3). timeout: of one attempt (default 300, None for
-    none). backoff: the waits between retries. max_throttled: how often a job may be throttled by its provider before it is a dead
+    none). retry_on, dont_retry_on: types of errors that are worth a retry (default: all), and those of them that are not. backoff: the
+    waits between retries. max_throttled: how often a job may be throttled by its provider before it is a dead
     letter (default None: as often as the provider says wait). result_ttl: how long a finished job is kept (default: the setting's day).
     """
 
@@ -42,6 +43,8 @@ class TaskOptions(TypedDict, total=False):
     max_wait: float
     on_expiry: Literal["expire", "fail"]
     retries: int
+    retry_on: Sequence[type[BaseException]]
+    dont_retry_on: Sequence[type[BaseException]]
     timeout: float | None
     backoff: Backoff
     max_throttled: int | None
@@ -52,9 +55,8 @@ class TaskOptions(TypedDict, total=False):
 class AttemptPolicy:
     """How a worker treats an attempt. None means no time-out, no end of being throttled, the setting's time to live."""
 
-    retries: int
+    retry: RetryPolicy
     timeout_s: float | None
-    backoff: Backoff
     max_throttled: int | None
     result_ttl_s: float | None
 
@@ -100,9 +102,13 @@ class TaskDefinition:
         calls = Calls(spec, limits, by_code=True)
         spec = replace(spec, by_code_only=calls.by_code_only)
         policy = AttemptPolicy(
-            retries=options.get("retries", DEFAULT_RETRIES),
+            retry=RetryPolicy(
+                retries=options.get("retries", DEFAULT_RETRIES),
+                retry_on=tuple(options.get("retry_on", (BaseException,))),
+                dont_retry_on=tuple(options.get("dont_retry_on", ())),
+                backoff=options.get("backoff", Backoff()),
+            ),
             timeout_s=options.get("timeout", DEFAULT_TIMEOUT_S),
-            backoff=options.get("backoff", Backoff()),
             max_throttled=options.get("max_throttled"),
             result_ttl_s=options.get("result_ttl"),
         )

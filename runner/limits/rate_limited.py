@@ -1,7 +1,7 @@
 """Looks for the provider's "wait" in whatever a handler raised. Pure and total."""
 
 from runner.errors import RateLimited
-from runner.foreign import asked
+from runner.foreign import asked, is_a
 
 _MOST_ERRORS = 1_000
 
@@ -23,10 +23,9 @@ def _search(error: BaseException, found: list[RateLimited]) -> None:
         members = level[::-1]
         while members and seen < _MOST_ERRORS:
             one, seen = members.pop(), seen + 1
-            # An error's `__class__` can be the handler's code, so isinstance is not asked.
-            if issubclass(type(one), RateLimited):
-                found.append(one)  # type: ignore[arg-type] # it is one, see above
-            elif issubclass(type(one), BaseExceptionGroup):
+            if is_a(one, RateLimited):
+                found.append(one)  # type: ignore[arg-type] # it is one
+            elif is_a(one, BaseExceptionGroup):
                 members += one.exceptions[::-1]  # type: ignore[attr-defined] # as above
             if one.__cause__ is not None:
                 causes.append(one.__cause__)

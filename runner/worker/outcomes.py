@@ -5,12 +5,13 @@ Nothing that is asked of a handler's objects here can raise: whatever happens, a
 
 import json
 import logging
+from collections.abc import Iterable
 
 from runner.clock import MICROSECONDS, microseconds, milliseconds, wall_us
-from runner.errors import AttemptDefeated, ConfigurationError, InternalError, InvalidResult, OutcomeError, RateLimited, ResultTooLarge
+from runner.errors import AttemptDefeated, ConfigurationError, InternalError, InvalidResult, OutcomeError, ResultTooLarge
 from runner.foreign import MOST_TEXT, Indented, indented, kind_of, on_one_line, text_of, trace_of
-from runner.jobs import Amendment, Attempt, Ending, Outcome, StartedJob, TaskDefinition
-from runner.limits import Word, rate_limited_in, read
+from runner.jobs import Amendment, Attempt, Ending, Outcome, StartedJob, TaskDefinition, Throttle, Verdict, verdict
+from runner.limits import Word
 from runner.ranges import YEAR_S
 from runner.settings import Settings
 from runner.worker.ran import Amended, Raised, Ran, Refused, Returned, TimedOut, Unreadable
@@ -76,8 +77,7 @@ class Outcomes:
             case TimedOut(timeout_s, error):
                 return self._raised(attempt, task, error, f"took longer than its time-out of {timeout_s:g} s")
             case Raised(error):
-                throttled = self._throttled_by(attempt, task, error)
-                return throttled or self._raised(attempt, task, error, text_of(error))
+                return self._raised(attempt, task, error)
 
     def _succeeded(self, attempt: Attempt, task: TaskDefinition, value: object) -> Outcome:
         try:
@@ -99,9 +99,22 @@ class Outcomes:
         )
         return Outcome(job, Ending.amended, amendment.payload(), 0, self._result_ttl_ms)
 
-    def _throttled(self, attempt: Attempt, task: TaskDefinition, said: RateLimited, bucket: str) -> Outcome:
+    def _raised(self, attempt: Attempt, task: TaskDefinition, error: BaseException, message: str | None = None) -> Outcome:
+        """What an error makes of the attempt; `message` in the place of the error's own text."""
+        decided = verdict(error, task.policy.retry, attempt.job.failures, _now_s())
+        if decided.ending is Ending.throttled:
+            found = _bucket_of(attempt, decided.throttles)
+            if not isinstance(found, ConfigurationError):
+                return self._throttled(attempt, task, *found)
+            error = found
+            decided = verdict(error, task.policy.retry, attempt.job.failures, _now_s())
+        text = text_of(decided.error) if message is None or decided.error is not error else message
+        if decided.ending is Ending.failed:
+            return self._failed(attempt, kind_of(decided.error), text, trace_of(error))
+        return self._retried(attempt, task, decided, text, trace_of(error))
+
+    def _throttled(self, attempt: Attempt, task: TaskDefinition, bucket: str, word: Word) -> Outcome:
         """The provider said wait, which is no failure: the bucket is frozen for all jobs, and this one returns to its place in line."""
-        word = read(said.retry_after, wall_us() / MICROSECONDS)
         wait_s = min(self._freeze_s if word.seconds is None else word.seconds, self._longest_freeze_s)
         most = task.policy.max_throttled or 0
         payload = _error("Throttled", f"the provider behind {bucket} said wait, {_for_how_long(word)}", "")
@@ -109,33 +122,16 @@ class Outcomes:
             attempt.job, Ending.throttled, payload, round(wait_s * MICROSECONDS), self._result_ttl_ms, attempt.settled_text, bucket, most
         )
 
-    def _throttled_by(self, attempt: Attempt, task: TaskDefinition, error: BaseException) -> Outcome | None:
-        """What a `RateLimited` in an error makes of an attempt, the first that names a limit of the task; None if the error has none."""
-        wrong: ConfigurationError | None = None
-        for said in rate_limited_in(error):
-            try:
-                bucket = attempt.bucket(said.limit)
-            except ConfigurationError as unknown:
-                wrong = wrong or unknown
-            else:
-                return self._throttled(attempt, task, said, bucket)
-        return None if wrong is None else self._raised(attempt, task, wrong, text_of(wrong))
-
-    def _raised(self, attempt: Attempt, task: TaskDefinition, error: BaseException, message: str) -> Outcome:
-        """A retry after the back-off, or a dead letter if no retry is left."""
-        job, kind, trace = attempt.job, kind_of(error), trace_of(error)
-        retry = job.failures + 1
-        if retry > task.policy.retries:
-            return self._failed(attempt, kind, message, trace)
-        delay_s = task.policy.backoff.delay_s(retry)
+    def _retried(self, attempt: Attempt, task: TaskDefinition, decided: Verdict, message: str, trace: str) -> Outcome:
+        job, kind, retries = attempt.job, kind_of(decided.error), task.policy.retry.retries
         log.warning(
-            "job %s (%s) failed in attempt %d, retry %d of %d in %.1f s: %s: %s\n%s",
-            *(job.id, on_one_line(job.task), job.attempt, retry, task.policy.retries, delay_s),
+            "job %s (%s) failed in attempt %d, retry %d of %s in %.1f s: %s: %s\n%s",
+            *(job.id, on_one_line(job.task), job.attempt, job.failures + 1, "unlimited" if retries is None else retries, decided.delay_s),
             *(on_one_line(kind), on_one_line(message), indented(trace)),
         )
         # If the job was asked to stop, this attempt was its last: the error is then kept as long as a result.
         ttl_ms, payload = self._result_ttl_ms, _error(kind, message, trace)
-        return Outcome(job, Ending.retry, payload, round(delay_s * MICROSECONDS), ttl_ms, attempt.settled_text)
+        return Outcome(job, Ending.retry, payload, round(decided.delay_s * MICROSECONDS), ttl_ms, attempt.settled_text)
 
     def _unreadable(self, attempt: Attempt, refused: Refused) -> Outcome:
         """A worker of the job's own version runs it, if one lives; else it is a dead letter with this error."""
@@ -164,6 +160,22 @@ class Outcomes:
         if 0 < outcome.ttl_ms <= _LONGEST_MS and 0 <= outcome.delay_us <= _LONGEST_US:
             return outcome
         return outcome._replace(ttl_ms=min(max(outcome.ttl_ms, 1), _LONGEST_MS), delay_us=min(max(outcome.delay_us, 0), _LONGEST_US))
+
+
+def _now_s() -> float:
+    return wall_us() / MICROSECONDS
+
+
+def _bucket_of(attempt: Attempt, throttles: Iterable[Throttle]) -> tuple[str, Word] | ConfigurationError:
+    """The bucket of the first that names a limit of the task, and for how long; why there is none."""
+    wrong: ConfigurationError | None = None
+    for limit, word in throttles:
+        try:
+            return attempt.bucket(limit), word
+        except ConfigurationError as unknown:
+            wrong = wrong or unknown
+    assert wrong is not None, "who is throttled was told so"
+    return wrong
 
 
 def _for_how_long(word: Word) -> str:

@@ -7,7 +7,21 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, ParamSpec, TypedDict, TypeVar, assert_type
 
-from runner import AsyncTask, BlockingHandle, Client, JobHandle, JobOptions, PlainTask, Runner, Submission, Task, TokenBucket
+from runner import (
+    AsyncTask,
+    Backoff,
+    BlockingHandle,
+    Client,
+    GiveUp,
+    JobHandle,
+    JobOptions,
+    PlainTask,
+    Retry,
+    Runner,
+    Submission,
+    Task,
+    TokenBucket,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,7 +90,19 @@ called = jobs.task(name="called")(Charges())
 bound = jobs.task(name="bound")(functools.partial(greet.definition.function, "you"))
 
 
+@jobs.task(retries=5, retry_on=(OSError, ValueError), dont_retry_on=[ConnectionError], backoff=Backoff(base=1, jitter=0.1))
+async def retried(order: str) -> int:
+    raise Retry("later", delay=60) if order else GiveUp("no order")
+
+
+jobs.task(retry_on=OSError)  # type: ignore[call-overload]
+jobs.task(retry_on=("OSError",))  # type: ignore[arg-type]
+jobs.task(dont_retry_on=(OSError(),))  # type: ignore[arg-type]
+Retry("later", delay="60")  # type: ignore[arg-type]
+
+
 async def declared() -> None:
+    assert_type(await retried("o"), int)
     task: AsyncTask[..., str] = greet
     assert_type(task.name, str)
     assert_type(await greet("a"), str)

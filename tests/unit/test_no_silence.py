@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from runner import Backoff, Client, Concurrency, ConfigurationError, JobOptions, Quota, Runner, SlidingWindow, TokenBucket
+from runner import (
+    Backoff,
+    Client,
+    Concurrency,
+    ConfigurationError,
+    GiveUp,
+    JobOptions,
+    Quota,
+    RateLimited,
+    Runner,
+    SlidingWindow,
+    TokenBucket,
+)
 from runner.errors import ExceedsCapacity, InvalidOption, SubmissionRefused
 from runner.jobs.calls import Calls
 from runner.jobs.submission import max_wait_us
@@ -60,6 +72,19 @@ def declare(**options: Any) -> None:
         ({"fair_by": ""}, "fair_by '' must name arguments in braces"),
         ({"fair_by": "{order!r}"}, "must name arguments in braces"),
         ({"fair_by": "{order:>9}"}, "must name arguments in braces"),
+        ({"retry_on": ConnectionError}, "retry_on is <class 'ConnectionError'>, and must be a list of exception classes, like"),
+        ({"retry_on": ["ConnectionError"]}, "retry_on is .*, and must be a list of exception classes"),
+        ({"retry_on": "OSError"}, "retry_on is 'OSError', and must be a list of exception classes"),
+        ({"dont_retry_on": (ValueError("x"),)}, "dont_retry_on is .*, and must be a list of exception classes"),
+        ({"dont_retry_on": (int,)}, "dont_retry_on is .*, and must be a list of exception classes"),
+        ({"dont_retry_on": None}, "dont_retry_on is None, and must be"),
+        ({"retry_on": (GiveUp,)}, "retry_on has GiveUp, which says itself what becomes of its job; leave it out"),
+        ({"dont_retry_on": (RateLimited,)}, "dont_retry_on has RateLimited, which says itself"),
+        (
+            {"retry_on": (ConnectionResetError,), "dont_retry_on": (OSError,)},
+            "retry_on has ConnectionResetError, which is never retried, as dont_retry_on has OSError; leave one out",
+        ),
+        ({"retry_for": 3}, "has no option 'retry_for'; did you mean 'retry_on'"),
         ({"fair_by": "{order.id}"}, "must name arguments in braces"),
         ({"fair_by": "{order"}, "fair_by '{order' is not a template: expected '}'"),
         ({"name": ""}, "name is '', and must be a text of 1 to 200 characters that can be printed"),
