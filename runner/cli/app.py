@@ -10,6 +10,7 @@ import typer
 from runner.cli import jobs, keys, limits, processes, tasks
 from runner.cli.audit import audit
 from runner.cli.doctor import doctor
+from runner.cli.events import events
 from runner.cli.output import complain
 from runner.cli.simulate import simulate
 from runner.errors import (
@@ -68,6 +69,7 @@ app.command()(jobs.retry)
 app.command()(jobs.workers)
 app.command()(doctor)
 app.command()(audit)
+app.command()(events)
 app.command()(simulate)
 app.add_typer(limits.app, name="limits")
 app.add_typer(keys.app, name="keys")

@@ -5,8 +5,9 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from runner.client.blocking import Blocking, door, through
-from runner.client.client import Client, sessions_of
+from runner.client.client import Client, jobs_of
 from runner.client.handle import BlockingHandle, JobHandle
+from runner.client.job_calls import StoredJobs
 from runner.client.patience import Patience
 from runner.client.publication import Publication
 from runner.client.session import Session
@@ -41,7 +42,7 @@ class Runner:
         self.tasks: dict[str, Task[..., Any]] = {}
         self.limits: dict[str, Limit] = {}
         self._client: Client | None = None
-        self._at_hand: Sessions | None = None
+        self._at_hand: StoredJobs | None = None
         self._publication = self._new_publication()
 
     @overload
@@ -95,12 +96,16 @@ class Runner:
         return BlockingRunner(self)
 
     @property
+    def _jobs(self) -> StoredJobs:
+        """The calls of the client. Every submission asks for them, so they are kept at hand."""
+        jobs = self._at_hand
+        if jobs is None or jobs.sessions.settings is not self.settings:
+            jobs = self._at_hand = jobs_of(self._current_client())
+        return jobs
+
+    @property
     def _sessions(self) -> Sessions:
-        """Those of the client. Every submission asks for them, so they are kept at hand."""
-        sessions = self._at_hand
-        if sessions is None or sessions.settings is not self.settings:
-            sessions = self._at_hand = sessions_of(self._current_client())
-        return sessions
+        return self._jobs.sessions
 
     @property
     def _session(self) -> Session:
@@ -118,11 +123,11 @@ class Runner:
         return Publication(self.tasks, self.limits, revision=self.revision, every_s=_PUBLISH_EVERY_S)
 
     async def _submit(self, job: Submission[R]) -> JobHandle[R]:
-        sessions = self._sessions
-        session = sessions.again
+        calls = self._jobs
+        session = calls.sessions.again
         if self._publication.is_due:
             await self._publication.keep(session.store)
-        return JobHandle(sessions, job.id, await session.submit(job), self._kind_of(job))
+        return JobHandle(calls, job.id, await session.submit(job), self._kind_of(job))
 
     async def submit_many(self, jobs: Iterable[Submission[R]]) -> list[JobHandle[R]]:
         """Submit jobs made by `Task.prepare`, hundreds in one step.
@@ -136,11 +141,11 @@ class Runner:
                 raise InvalidOption(
                     f"a job is {shown(job, 80)}: give jobs made by prepare, like [charge.prepare(order) for order in orders]"
                 )
-        sessions = self._sessions
-        session = sessions.again
+        calls = self._jobs
+        session = calls.sessions.again
         await self._publication.keep(session.store)
         states = await session.submit_many(jobs)
-        return [JobHandle(sessions, job.id, state, self._kind_of(job)) for job, state in zip(jobs, states, strict=True)]
+        return [JobHandle(calls, job.id, state, self._kind_of(job)) for job, state in zip(jobs, states, strict=True)]
 
     def _kind_of(self, job: Submission[Any]) -> Result | None:
         """Of what type its result is; None for a job of a task that is declared elsewhere."""

@@ -7,9 +7,9 @@ import asyncio
 import atexit
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import CancelledError
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from functools import partial, wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -128,6 +128,28 @@ door = Door()
 atexit.register(door.close)
 
 
+_END: Any = object()
+
+
+def each(begin: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
+    """What an async generator yields, for a thread without an event loop. Who leaves the loop, or is interrupted, closes it."""
+
+    async def begun() -> AsyncGenerator[T, None]:
+        return begin()  # some look for the event loop that runs
+
+    generator = door.call(begun)
+
+    async def next_one() -> T:
+        return await anext(generator, _END)
+
+    try:
+        while (value := door.call(next_one)) is not _END:
+            yield value
+    finally:
+        with suppress(ClientClosed, ConfigurationError):  # the process ends, or this is dropped where a loop runs: that closes it then
+            door.call(generator.aclose)
+
+
 class Blocking:
     """A face for plain code of something that has async methods."""
 
@@ -151,7 +173,8 @@ class through(Generic[P, T]):  # noqa: N801 - reads as the method it makes
     def __get__(self, face: Blocking | None, kind: type[Any]) -> Any:
         if face is None:
             return self
-        method: Callable[P, Coroutine[Any, Any, T]] = partial(self._method, face._of)  # noqa: SLF001 - private to users
+        # By its name: a kind of its own may have another one, as a client that is restricted to its caller.
+        method: Callable[P, Coroutine[Any, Any, T]] = getattr(face._of, self._method.__name__)  # noqa: SLF001 - private to users
 
         @wraps(self._method)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:

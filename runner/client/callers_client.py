@@ -7,11 +7,12 @@ from typing import Any
 
 from runner.access import Principal
 from runner.client.catalog import PublishedTask
-from runner.client.client import Client, JobRequest, sessions_of
+from runner.client.client import Client, JobRequest, jobs_of
 from runner.client.handle import JobHandle
+from runner.client.job_calls import StoredJobs
 from runner.client.view import View
 from runner.errors import InvalidArguments, UnknownJob
-from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, Submission, TaskStatus, check_job_id, result_of
+from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, Submission, TaskStatus
 from runner.limits import LimitStatus
 from runner.store import Depth
 
@@ -33,12 +34,12 @@ class CallersClient(Client):
         argument: str = TENANT_ARGUMENT,
         before_more: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
-        self._sessions = sessions_of(client)
+        self._view = View(principal, client.queue)
+        self._jobs = StoredJobs(jobs_of(client).sessions, self._view)
         self._principal = principal
         self._argument = argument
         self._before_more = before_more
         self._most_backlog = principal.max_backlog
-        self._view = View(principal, client.queue)
 
     def _prepare(self, published: PublishedTask, args: Mapping[str, Any], options: JobOptions) -> Submission:
         self._view.check_task(published.spec.name)
@@ -59,29 +60,12 @@ class CallersClient(Client):
         return await super().submit_many(requests, return_conflicts=return_conflicts)
 
     def _handle(self, stored_id: str, state: Acceptance) -> JobHandle[Any]:
-        return JobHandle(self._sessions, self._view.shown(stored_id), state, view=self._view)
-
-    def job(self, job_id: str, *, result: Any = Any) -> JobHandle[Any]:
-        """A handle on a job of the caller, see `Client.job`."""
-        kind = None if result is Any else result_of(result)
-        return JobHandle(self._sessions, check_job_id(job_id), kind=kind, view=self._view)
-
-    async def status(self, job_id: str) -> JobStatus:
-        """The job as it is now. Raises `UnknownJob`."""
-        return await self.job(job_id).status()
+        return JobHandle(self._jobs, self._view.shown(stored_id), state)
 
     async def statuses(self, job_ids: Sequence[str], *, payloads: bool = True) -> list[JobStatus | None]:
         """Many jobs of the caller, see `Client.statuses`."""
         found = await self._session.store.get([self._view.stored(job_id) for job_id in job_ids], Depth.full if payloads else Depth.state)
         return [None if status is None else self._seen(status) for status in found]
-
-    async def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
-        """The job once it is final, see `Client.wait`."""
-        return await self.job(job_id).wait(timeout)
-
-    async def result(self, job_id: str, timeout: float | None = None) -> Any:
-        """The job's result, see `Client.result`."""
-        return await self.job(job_id).result(timeout)
 
     def events(self, after: str | None = None) -> AsyncGenerator[JobEvent, None]:
         """The ends of the caller's jobs, see `Client.events`."""

@@ -1,16 +1,18 @@
 """Client: submits jobs by name, asks, waits and cancels, with no code of the tasks. The HTTP API and the command line use it."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self, TypeVar, overload
 
 from runner.access import AuditLine
+from runner.client.asking import Asking
 from runner.client.audit import lines_of
-from runner.client.blocking import Blocking, door, through
+from runner.client.blocking import Blocking, door, each, through
 from runner.client.catalog import PublishedTask
 from runner.client.control import BlockingControl, Control
 from runner.client.examination import examine_queue
 from runner.client.handle import BlockingHandle, JobHandle
+from runner.client.job_calls import StoredJobs
 from runner.client.keys import ApiKeys, BlockingApiKeys
 from runner.client.listening import Listening
 from runner.client.session import Session
@@ -18,7 +20,7 @@ from runner.client.sessions import Sessions
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import InvalidOption, StoreUnavailable, SubmissionRefused, TaskServed, UnknownTask
 from runner.foreign import shown
-from runner.jobs import Acceptance, JobOptions, JobStatus, Submission, TaskStatus, check_job_id, explain, result_of
+from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, Submission, TaskStatus, explain
 from runner.limits import LimitStatus
 from runner.settings import Settings, load_settings
 from runner.store import Depth, Finding, ForgetAnswer, WorkerStatus, refuse_unfit_server
@@ -39,7 +41,7 @@ class JobRequest(NamedTuple):
 DEFAULT_QUEUE = "default"
 
 
-class Client(Listening):
+class Client(Asking, Listening):
     """A producer's connections to one queue, for any number of event loops: one after the other, at once in threads, after a fork.
 
     Each loop has connections of its own, which end with it, or before by `close` or `async with`.
@@ -47,8 +49,9 @@ class Client(Listening):
     """
 
     def __init__(self, queue: str = DEFAULT_QUEUE, *, redis_url: str | None = None, settings: Settings | None = None) -> None:
-        self._sessions = Sessions(queue, settings or load_settings(redis_url=redis_url))
+        self._jobs = StoredJobs(Sessions(queue, settings or load_settings(redis_url=redis_url)))
 
+    _jobs: StoredJobs
     _most_backlog: int | None = None
     """Unended jobs above which submissions of this client are refused, beside the cap of the settings."""
 
@@ -61,6 +64,10 @@ class Client(Listening):
     def settings(self) -> Settings:
         """The settings this client works with."""
         return self._sessions.settings
+
+    @property
+    def _sessions(self) -> Sessions:
+        return self._jobs.sessions
 
     @property
     def _session(self) -> Session:
@@ -109,7 +116,7 @@ class Client(Listening):
         return published.prepare(args, options)
 
     def _handle(self, stored_id: str, state: Acceptance) -> JobHandle[Any]:
-        return JobHandle(self._sessions, stored_id, state)
+        return JobHandle(self._jobs, stored_id, state)
 
     async def _prepared(self, requests: Iterable[JobRequest]) -> list[Submission]:
         """All requests for one task are checked against the same catalog."""
@@ -128,45 +135,9 @@ class Client(Listening):
             raise
         return jobs
 
-    @overload
-    def job(self, job_id: str) -> JobHandle[Any]: ...
-    @overload
-    def job(self, job_id: str, *, result: type[R]) -> JobHandle[R]: ...
-    @overload
-    def job(self, job_id: str, *, result: Any) -> JobHandle[Any]: ...
-    def job(self, job_id: str, *, result: Any = Any) -> JobHandle[Any]:
-        """A handle on a job submitted elsewhere; its result is JSON, or of the type given as `result`: a model, `list[Point]`, `datetime`.
-
-        Raises `InvalidJobId`, `ConfigurationError` for a type that no result can have.
-        """
-        return JobHandle(self._sessions, check_job_id(job_id), kind=None if result is Any else result_of(result))
-
-    async def status(self, job_id: str) -> JobStatus:
-        """The job as it is now. Questions that are asked at the same time share a call. Raises `UnknownJob`, `InvalidJobId`."""
-        return await self._session.status(check_job_id(job_id))
-
     async def statuses(self, job_ids: Sequence[str], *, payloads: bool = True) -> list[JobStatus | None]:
         """Many jobs, in few calls; None for an unknown one. Without `payloads` their arguments, results and errors stay in Redis."""
         return await self._session.store.get(job_ids, Depth.full if payloads else Depth.state)
-
-    async def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
-        """The job once it is final, or as it is after `timeout` seconds. Raises `UnknownJob`, `InvalidJobId`."""
-        return await self._session.wait(check_job_id(job_id), timeout)
-
-    async def result(self, job_id: str, timeout: float | None = None) -> Any:
-        """The job's result. Raises `JobFailed`, `JobCancelled`, `JobExpired`, `UnknownJob`, or TimeoutError."""
-        return await JobHandle[Any](self._sessions, job_id).result(timeout)
-
-    async def cancel(self, job_id: str, *, most_result: int | None = None) -> JobStatus:
-        """Stop a job. Cancelling twice is the same answer; raises `AlreadyFinished` if it ended otherwise, `UnknownJob`."""
-        return await self.job(job_id).cancel(most_result=most_result)
-
-    async def retry(self, job_id: str, *, most_result: int | None = None) -> JobStatus:
-        """Run a job again that failed, expired or was cancelled; one that is ready or waits already stays as it is.
-
-        most_result: see `JobHandle.status`. Raises `UnknownJob`, `CannotRetry` for any other.
-        """
-        return await self.job(job_id).retry(most_result=most_result)
 
     async def explain(self, status: JobStatus, *, options: Sequence[str] | None = None) -> list[str]:
         """Why a job is where it is, in sentences with numbers, and the next command.
@@ -236,8 +207,8 @@ class Client(Listening):
         await self._session.store.check()
 
 
-class BlockingClient(Blocking):
-    """A `Client` for code without an event loop. All of a process use one thread, which closes their connections when the process ends."""
+class BlockingVerbs(Blocking):
+    """The verbs of every client, for code without an event loop. Each is found by its name, so that a client of another kind has its own."""
 
     __slots__ = ()
     _of: Client
@@ -251,9 +222,8 @@ class BlockingClient(Blocking):
     retry = through(Client.retry)
     explain = through(Client.explain)
     latest_event = through(Client.latest_event)
-    examine = through(Client.examine)
-    refuse_unfit_server = through(Client.refuse_unfit_server)
     tasks = through(Client.tasks)
+    remove_task = through(Client.remove_task)
     limits = through(Client.limits)
     audit = through(Client.audit)
     workers = through(Client.workers)
@@ -277,10 +247,24 @@ class BlockingClient(Blocking):
         """A handle on a job submitted elsewhere, see `Client.job`."""
         return self._of.job(job_id, result=result).blocking
 
+    def events(self, after: str | None = None) -> Iterator[JobEvent]:
+        """The end of every job from now on, see `Client.events`: `for event in client.blocking.events(): ...`."""
+        return each(lambda: self._of.events(after))
+
     @property
     def control(self) -> BlockingControl:
         """Change, pause and freeze limits while everything runs."""
         return BlockingControl(self._of.control)
+
+
+class BlockingClient(BlockingVerbs):
+    """A `Client` for code without an event loop. All of a process use one thread, which closes their connections when the process ends."""
+
+    __slots__ = ()
+    _of: Client
+
+    examine = through(Client.examine)
+    refuse_unfit_server = through(Client.refuse_unfit_server)
 
     @property
     def keys(self) -> BlockingApiKeys:
@@ -288,9 +272,9 @@ class BlockingClient(Blocking):
         return BlockingApiKeys(self._of.keys)
 
 
-def sessions_of(client: Client) -> Sessions:
-    """The sessions of a client in all event loops, for the rest of this room."""
-    return client._sessions  # noqa: SLF001 - private to users, who have the client's methods
+def jobs_of(client: Client) -> StoredJobs:
+    """The calls about the jobs of a client, for the rest of this room."""
+    return client._jobs  # noqa: SLF001 - private to users, who have the client's methods
 
 
 def session_of(client: Client) -> Session:

@@ -1,14 +1,13 @@
 """JobHandle: one submitted job, for the code that asks for its status or waits for its result."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Generic, TypeVar, cast
 
-from runner.client.blocking import Blocking, door, through
+from runner.client.blocking import Blocking, door, each, through
+from runner.client.job_calls import JobCalls
 from runner.client.raw_result import BlockingRawResult, RawResult
-from runner.client.sessions import Sessions
-from runner.client.view import EVERYTHING, View
-from runner.errors import AlreadyFinished, CannotRetry, JobCancelled, JobExpired, JobFailed
+from runner.errors import JobCancelled, JobExpired, JobFailed
 from runner.jobs import Acceptance, JobError, JobStatus, Result, State
 
 R = TypeVar("R")
@@ -20,19 +19,11 @@ class JobHandle(Generic[R]):
     Its result is of the type that its task returns, if the task was submitted with its code, else JSON.
     """
 
-    __slots__ = ("_kind", "_sessions", "_view", "first_state", "id")
+    __slots__ = ("_calls", "_kind", "first_state", "id")
 
-    def __init__(
-        self,
-        sessions: Sessions,
-        job_id: str,
-        first_state: Acceptance = Acceptance.existing,
-        kind: Result | None = None,
-        view: View = EVERYTHING,
-    ) -> None:
-        self._sessions = sessions
+    def __init__(self, calls: JobCalls, job_id: str, first_state: Acceptance = Acceptance.existing, kind: Result | None = None) -> None:
+        self._calls = calls
         self._kind = kind
-        self._view = view
         self.id = job_id
         self.first_state = first_state
 
@@ -41,11 +32,11 @@ class JobHandle(Generic[R]):
 
         most_result: a result of more bytes of JSON is left out; `result_bytes` of the status tells how many there are.
         """
-        return self._view.seen(await self._sessions.here.status(self._stored_id, most_result))
+        return await self._calls.status(self.id, most_result)
 
     async def wait(self, timeout: float | None = None, *, most_result: int | None = None) -> JobStatus:
         """The job once it is final, or as it is after `timeout` seconds; see `status`. Redis is not polled meanwhile."""
-        return self._view.seen(await self._sessions.here.wait(self._stored_id, timeout, most_result))
+        return await self._calls.wait(self.id, timeout, most_result)
 
     async def changes(self) -> AsyncGenerator[JobStatus, None]:
         """The job as it is now, and again whenever it has changed, until it has ended; without its arguments, result and error.
@@ -53,9 +44,9 @@ class JobHandle(Generic[R]):
         All that is followed in this way is looked at twice a second, together: changes between two looks are told as one. Raises
         `UnknownJob`, `StoreUnavailable`: begin anew.
         """
-        async with aclosing(self._sessions.here.changes(self._stored_id)) as changes:
+        async with aclosing(self._calls.changes(self.id)) as changes:
             async for status in changes:
-                yield self._view.seen(status)
+                yield status
 
     async def result(self, timeout: float | None = None) -> R:
         """The job's result. Raises `JobFailed`, `JobCancelled` or `JobExpired` if there is none, TimeoutError after `timeout` seconds.
@@ -76,38 +67,18 @@ class JobHandle(Generic[R]):
 
     async def raw_result(self) -> RawResult:
         """The job's result as JSON, part by part: for one that is too large to be held. Raises `NoResult`, `UnknownJob`, `StoreUnavailable`."""
-        await self._check(for_result=True)
-        return await self._sessions.here.raw_result(self._stored_id)
+        return await self._calls.raw_result(self.id)
 
     async def cancel(self, *, most_result: int | None = None) -> JobStatus:
         """Stop the job; a running one ends when its handler does. Cancelling twice is the same answer. most_result: see `status`.
 
         Raises `AlreadyFinished` if it ended otherwise, `UnknownJob`.
         """
-        await self._check()
-        answer = await self._sessions.here.store.cancel(self._stored_id)
-        if answer.is_too_late:
-            raise AlreadyFinished(f"job {self.id} has already {answer}; there is nothing to cancel")
-        return await self.status(most_result=most_result)
+        return await self._calls.cancel(self.id, most_result)
 
     async def retry(self, *, most_result: int | None = None) -> JobStatus:
         """Run the job again, if it failed, expired or was cancelled. most_result: see `status`. Raises `UnknownJob`, `CannotRetry`."""
-        await self._check()
-        answer = await self._sessions.here.store.retry(self._stored_id)
-        if answer not in (None, State.queued, State.waiting, State.failed):
-            raise CannotRetry(f"job {self.id} is {answer}; only one that failed, expired or was cancelled can be run again")
-        return await self.status(most_result=most_result)
-
-    @property
-    def _stored_id(self) -> str:
-        return self._view.stored(self.id)
-
-    async def _check(self, *, for_result: bool = False) -> None:
-        """Before the job is changed or its result told past the view: is it the caller's? Raises `UnknownJob`, `Forbidden`."""
-        if self._view.is_by_task:
-            await self.status(most_result=0)
-        if for_result:
-            self._view.check_result()
+        return await self._calls.retry(self.id, most_result)
 
     @property
     def blocking(self) -> "BlockingHandle[R]":
@@ -142,6 +113,10 @@ class BlockingHandle(Blocking, Generic[R]):
     def result(self, timeout: float | None = None) -> R:
         """The job's result, see `JobHandle.result`."""
         return door.call(lambda: self._of.result(timeout))
+
+    def changes(self) -> Iterator[JobStatus]:
+        """The job as it is now, and again whenever it has changed, until it has ended, see `JobHandle.changes`."""
+        return each(self._of.changes)
 
     def raw_result(self) -> BlockingRawResult:
         """The job's result as JSON, part by part, see `JobHandle.raw_result`."""

@@ -9,7 +9,9 @@ from runner.jobs import JobEvent, check_event_id
 class Listening:
     """A part of `Client`."""
 
-    _sessions: Sessions
+    @property
+    def _sessions(self) -> Sessions:
+        raise NotImplementedError
 
     def events(self, after: str | None = None) -> AsyncGenerator[JobEvent, None]:
         """The end of every job from now on, in order, half a second late at most; `after` an event's id, or "0" for all that are kept.

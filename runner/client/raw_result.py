@@ -1,9 +1,9 @@
 """RawResult: the JSON of one result, part by part. ResultsInHand: how much of such results a process holds, however slowly they are taken."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from weakref import WeakKeyDictionary
 
-from runner.client.blocking import Blocking, door
+from runner.client.blocking import Blocking, each
 from runner.errors import UnknownJob
 from runner.jobs import State
 from runner.store import Jobs, StoredResult
@@ -21,16 +21,29 @@ class RawResult:
     Iterating raises `StoreUnavailable`, and `UnknownJob` if the job's time to live ends meanwhile.
     """
 
+    def __init__(self, job_id: str, size: int, parts: Callable[[], AsyncGenerator[bytes, None]]) -> None:
+        self._parts = parts
+        self.id = job_id
+        """The job's."""
+        self.size = size
+
+    def __aiter__(self) -> AsyncGenerator[bytes, None]:  # noqa: PYI058 - who iterates in plain code closes it
+        return self._parts()
+
+
+class HeldResult:
+    """A result that was read from Redis, for as long as its `RawResult` is used."""
+
     def __init__(self, hand: "ResultsInHand", job_id: str, stored: StoredResult) -> None:
         self._hand = hand
         self.id = job_id
-        """The job's."""
         self.size = len(stored.data)
         self.stored: StoredResult | None = stored
         """None while others need its room."""
         self.ended = stored.ended
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def parts(self) -> AsyncGenerator[bytes, None]:
+        """All of it, read again if it had to give way meanwhile."""
         length = max(_LEAST_PART, -(-self.size // _MOST_PARTS))
         try:
             for offset in range(0, self.size, length):
@@ -56,13 +69,7 @@ class BlockingRawResult(Blocking):
         return self._of.size
 
     def __iter__(self) -> Iterator[bytes]:
-        parts = aiter(self._of)
-        while part := door.call(lambda: _next(parts)):
-            yield part
-
-
-async def _next(parts: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(parts, None)
+        return each(lambda: aiter(self._of))
 
 
 class ResultsInHand:
@@ -73,18 +80,18 @@ class ResultsInHand:
 
     def __init__(self, store: Jobs) -> None:
         self._store = store
-        self._held: WeakKeyDictionary[RawResult, None] = WeakKeyDictionary()
+        self._held: WeakKeyDictionary[HeldResult, None] = WeakKeyDictionary()
 
     async def read(self, job_id: str) -> RawResult | State | None:
         """A result; the state of a job that has none, None if the job is unknown."""
         stored = await self._store.stored_result(job_id)
         if not isinstance(stored, StoredResult):
             return stored
-        raw = RawResult(self, job_id, stored)
-        self._make_room_beside(raw)
-        return raw
+        held = HeldResult(self, job_id, stored)
+        self._make_room_beside(held)
+        return RawResult(job_id, held.size, held.parts)
 
-    async def data_of(self, raw: RawResult) -> bytes:
+    async def data_of(self, raw: HeldResult) -> bytes:
         """All of a result, for the next part of it."""
         if raw.stored is None:
             stored = await self._store.stored_result(raw.id)
@@ -94,7 +101,7 @@ class ResultsInHand:
         self._make_room_beside(raw)
         return raw.stored.data
 
-    def _make_room_beside(self, raw: RawResult) -> None:
+    def _make_room_beside(self, raw: HeldResult) -> None:
         self._held.pop(raw, None)
         held = [other for other in self._held if other.stored is not None]
         room = _MOST_HELD - raw.size

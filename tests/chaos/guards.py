@@ -1625,7 +1625,7 @@ GUARDS = (
     ),
     Guard(
         "a job of a task that is not the key's is not changed",
-        "runner/client/handle.py",
+        "runner/client/job_calls.py",
         "        if self._view.is_by_task:\n",
         "        if False:\n",
         "tests/http/test_keys.py::test_a_key_for_some_tasks_sees_and_submits_those_alone",

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from runner import Client, RawResult, Runner, StoreUnavailable, load_settings
+from runner import Client, Runner, StoreUnavailable, load_settings
 from runner.client import raw_result
 from runner.http import router
 from runner.jobs import State
@@ -170,7 +170,7 @@ async def test_who_reads_slowly_holds_one_part_and_nobody_up(service: Service, m
         read.append(job_id)
         return await stored_result(store, job_id)
 
-    def measured(hand: raw_result.ResultsInHand, raw: RawResult) -> None:
+    def measured(hand: raw_result.ResultsInHand, raw: raw_result.HeldResult) -> None:
         make_room(hand, raw)
         held.append(sum(one.size for one in hand._held if one.stored is not None))
 
@@ -209,7 +209,7 @@ async def test_a_raw_result_that_cannot_be_read_to_its_end_ends_the_connection(
             await redis.delete(Keys(queue).job(job_id))
         return await stored_result(store, job_id)
 
-    async def given_way(hand: raw_result.ResultsInHand, raw: RawResult) -> bytes:
+    async def given_way(hand: raw_result.ResultsInHand, raw: raw_result.HeldResult) -> bytes:
         data = await data_of(hand, raw)
         raw.stored = None
         return data

@@ -317,6 +317,20 @@ async def test_submit_says_how_long_to_wait_and_what_it_costs(cli: Cli) -> None:
     assert (expired.code, expired.json["state"]) == (1, "expired")
 
 
+async def test_ends_are_told_as_lines_and_from_an_id_on(cli: Cli) -> None:
+    for order in ("o-1", "o-2"):
+        await cli.done("submit", "charge", CHARGE.replace("o-17", order), "--id", order, "--wait", "10")
+    await cli("submit", "brittle", "--id", "bad", "--wait", "10")
+    said = await cli.done("events", "--after", "0", "--most", "2", "--json")
+    first, second = map(json.loads, said.out.splitlines())
+    assert (first["job_id"], first["state"], second["job_id"], second["task"]) == ("o-1", "succeeded", "o-2", "charge")
+    (line,) = (await cli.done("events", "--after", first["id"], "--state", "failed", "--task", "brittle", "--most", "1")).out.splitlines()
+    assert re.search(r"^\d+-\d+  2\S+\+00:00  brittle  bad  failed, attempt 1$", line), line
+    wrong = await cli("events", "--state", "running")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "no job ends in the state 'running' (known: cancelled, expired, failed, succeeded)" in wrong.err
+
+
 async def test_jobs_are_cancelled_and_workers_listed(cli: Cli, jobs: Runner) -> None:
     await line_up(cli, "held")
     assert (await cli.done("cancel", "held", "--json")).json["state"] == "cancelled"

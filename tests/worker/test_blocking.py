@@ -11,7 +11,20 @@ from types import SimpleNamespace
 import pytest
 from redis.asyncio import Redis
 
-from runner import Client, ClientClosed, Concurrency, ConfigurationError, JobRequest, Runner, TakeRefused, TokenBucket
+from runner import (
+    CallersClient,
+    Client,
+    ClientClosed,
+    Concurrency,
+    ConfigurationError,
+    JobRequest,
+    Principal,
+    Runner,
+    Scope,
+    TakeRefused,
+    TokenBucket,
+    UnknownJob,
+)
 from runner.client.blocking import Door, door
 from runner.errors import NoResult
 from tests.eventually import eventually
@@ -80,6 +93,47 @@ async def test_a_script_reads_a_large_result_part_by_part(app: Runner, crew: Cre
         app.blocking.close()
 
     await asyncio.to_thread(script)
+
+
+async def test_a_script_follows_a_job_and_the_ends_of_a_queue(app: Runner, greet: Greet, crew: Crew) -> None:
+    await crew.start(app)
+
+    def script() -> None:
+        client = app.client.blocking
+        jobs = [greet.blocking.submit(name) for name in "abc"]
+        for job in jobs:
+            job.wait(10)
+        ends = []
+        for event in client.events("0"):
+            ends.append(event)
+            if len(ends) == 2:
+                break
+        assert {event.job_id for event in ends} < {job.id for job in jobs}
+        assert next(iter(client.events(ends[-1].id))).id == client.latest_event()
+        later = greet.with_options(delay=60).blocking.submit("d")
+        changes = later.changes()
+        assert next(changes).state == "scheduled"
+        later.cancel()
+        assert [status.state for status in changes] == ["cancelled"]
+        with pytest.raises(UnknownJob):
+            next(client.job("nothing").changes())
+        app.blocking.close()
+
+    await asyncio.to_thread(script)
+
+
+async def test_plain_code_of_a_restricted_client_stays_within_its_restriction(app: Runner, greet: Greet) -> None:
+    client = CallersClient(app.client, Principal("other", frozenset(Scope), tasks=("charge",)))
+    job = await greet.submit("a")
+
+    def script() -> None:
+        for call in (client.blocking.status, client.blocking.cancel, client.blocking.result):
+            with pytest.raises(UnknownJob):
+                call(job.id)
+        assert client.blocking.statuses([job.id]) == [None]
+
+    await asyncio.to_thread(script)
+    assert (await job.status()).state == "queued"
 
 
 async def test_where_an_event_loop_runs_it_refuses_before_anything_is_sent(app: Runner, greet: Greet, redis: Redis, queue: str) -> None:

@@ -14,7 +14,8 @@ import uvloop
 from redis.asyncio import Redis
 
 from runner import Client, JobHandle, Runner, Task, TokenBucket
-from runner.client import Session
+from runner.client import Session, sessions
+from runner.client.blocking import door
 from runner.errors import ClientClosed
 from runner.jobs import Priority
 from runner.store import JobStore
@@ -57,8 +58,16 @@ def nothing_left_open() -> Iterator[None]:
 
 
 def open_sockets() -> int:
+    """Without those of clients that are gone, whose connections the thread of plain code closes just now."""
     gc.collect()
+    door.call(closed_here)
     return sum(str(entry.readlink()).startswith("socket:") for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
+
+
+async def closed_here() -> None:
+    here = asyncio.get_running_loop()
+    while closing := [task for task in sessions._closing if task.get_loop() is here]:
+        await asyncio.wait(closing)
 
 
 def run(main: Callable[[], Main], new_loop: NewLoop = asyncio.new_event_loop) -> Any:

@@ -1,0 +1,51 @@
+"""Asking: the verbs of a client about one job by its id, wherever its queue is."""
+
+from typing import Any, TypeVar, overload
+
+from runner.client.handle import JobHandle
+from runner.client.job_calls import JobCalls
+from runner.jobs import JobStatus, check_job_id, result_of
+
+R = TypeVar("R")
+
+
+class Asking:
+    """A part of `Client`."""
+
+    _jobs: JobCalls
+
+    @overload
+    def job(self, job_id: str) -> JobHandle[Any]: ...
+    @overload
+    def job(self, job_id: str, *, result: type[R]) -> JobHandle[R]: ...
+    @overload
+    def job(self, job_id: str, *, result: Any) -> JobHandle[Any]: ...
+    def job(self, job_id: str, *, result: Any = Any) -> JobHandle[Any]:
+        """A handle on a job submitted elsewhere; its result is JSON, or of the type given as `result`: a model, `list[Point]`, `datetime`.
+
+        Raises `InvalidJobId`, `ConfigurationError` for a type that no result can have.
+        """
+        return JobHandle(self._jobs, check_job_id(job_id), kind=None if result is Any else result_of(result))
+
+    async def status(self, job_id: str) -> JobStatus:
+        """The job as it is now. Questions that are asked at the same time share a call. Raises `UnknownJob`, `InvalidJobId`."""
+        return await self._jobs.status(check_job_id(job_id))
+
+    async def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
+        """The job once it is final, or as it is after `timeout` seconds. Raises `UnknownJob`, `InvalidJobId`."""
+        return await self._jobs.wait(check_job_id(job_id), timeout)
+
+    async def result(self, job_id: str, timeout: float | None = None) -> Any:
+        """The job's result. Raises `JobFailed`, `JobCancelled`, `JobExpired`, `UnknownJob`, or TimeoutError."""
+        return await self.job(job_id).result(timeout)
+
+    async def cancel(self, job_id: str, *, most_result: int | None = None) -> JobStatus:
+        """Stop a job. Cancelling twice is the same answer; raises `AlreadyFinished` if it ended otherwise, `UnknownJob`."""
+        return await self.job(job_id).cancel(most_result=most_result)
+
+    async def retry(self, job_id: str, *, most_result: int | None = None) -> JobStatus:
+        """Run a job again that failed, expired or was cancelled; one that is ready or waits already stays as it is.
+
+        most_result: see `JobHandle.status`. Raises `UnknownJob`, `CannotRetry` for any other.
+        """
+        return await self.job(job_id).retry(most_result=most_result)
