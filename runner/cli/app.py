@@ -7,12 +7,13 @@ from typing import Any
 
 import typer
 
-from runner.cli import jobs, keys, limits, processes, tasks
+from runner.cli import jobs, keys, limits, processes, tasks, worker
 from runner.cli.audit import audit
 from runner.cli.doctor import doctor
 from runner.cli.events import events
 from runner.cli.output import complain
 from runner.cli.simulate import simulate
+from runner.cli.supervisor import INTERRUPTED
 from runner.errors import (
     AccessRefused,
     ConfigurationError,
@@ -42,10 +43,9 @@ EXIT_CODES: dict[type[Exception], int] = {
 }
 """What the library raises, and how the process then exits: the entry of the nearest base class counts."""
 USAGE_ERROR = 2
-INTERRUPTED = 130
 _CODES_IN_WORDS = (
     "Exit codes: 0 done; 1 the job, the demo or a check failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument,"
-    " or a user or password that Redis refuses; 3 no such job, limit or key; 4 Redis cannot be reached; 5 there is no room for more jobs now."
+    " or a user or password that Redis refuses; 3 no such job, limit or key; 4 Redis cannot be reached; 5 there is no room for more jobs now; 130 interrupted, a worker twice."
 )
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 
@@ -59,7 +59,7 @@ app = typer.Typer(
 )
 app.command()(processes.dev)
 app.command()(processes.demo)
-app.command()(processes.worker)
+app.command()(worker.worker)
 app.command()(processes.api)
 app.command()(jobs.submit)
 app.command()(jobs.status)

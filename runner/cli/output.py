@@ -13,12 +13,17 @@ from runner.plain_text import escape_logs, escaped
 
 def say(text: str) -> None:
     """One line for people, flushed at once. What others wrote cannot move the cursor."""
-    print(escaped(text, in_one_line=False), flush=True)
+    _write(escaped(text, in_one_line=False))
 
 
 def say_json(fields: dict[str, Any]) -> None:
     """One JSON object a line, for machines."""
-    print(json.dumps(fields, default=str), flush=True)
+    _write(json.dumps(fields, default=str))
+
+
+def _write(line: str) -> None:
+    """In one write, as several processes can share the output."""
+    print(f"{line}\n", end="", flush=True)
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

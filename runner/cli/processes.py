@@ -1,4 +1,4 @@
-"""The commands that run until stopped: worker, api and dev, and the demonstration. Each prints its queue and server at its start."""
+"""The commands that run until stopped besides worker: api, dev and the demonstration; and what all of them do at their start."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from runner.cli.loading import deferred, load, load_for_api, load_served
+from runner.cli.loading import deferred, load, load_for_api
 from runner.cli.options import App, AsJson, OwnApp, RedisUrl
 from runner.cli.output import log_to_stderr, say, say_json
 from runner.cli.signals import Signals, stoppable
@@ -30,14 +30,9 @@ _serve_api = deferred("runner.http:serve")
 _demonstrate = deferred("runner.cli.demo.show:run")
 
 Concurrency = Annotated[int | None, typer.Option("--concurrency", "-c", help="Jobs this worker runs at once (100).", show_default=False)]
-Lease = Annotated[
-    float | None, typer.Option("--lease", help="Seconds after which a silent worker has lost its jobs (10).", show_default=False)
-]
-Drain = Annotated[float | None, typer.Option("--drain", help="Seconds running jobs get to finish after SIGTERM (30).", show_default=False)]
 MaxBacklog = Annotated[
     int | None, typer.Option("--max-backlog", help="Unended jobs above which a submission is refused (no cap).", show_default=False)
 ]
-RecordStarts = Annotated[bool, typer.Option("--record-starts", help="Log every start in Redis, to measure the rate.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")]
 RootPath = Annotated[
@@ -54,31 +49,6 @@ Insecure = Annotated[
     typer.Option("--insecure-no-auth", help="Listen anywhere without keys: whoever reaches it may do everything, until there is a key."),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log informational lines, not only warnings.")]
-
-
-@stoppable()
-def worker(
-    app: OwnApp = None,
-    redis_url: RedisUrl = None,
-    concurrency: Concurrency = None,
-    lease: Lease = None,
-    drain: Drain = None,
-    record_starts: RecordStarts = False,
-    json: AsJson = False,
-    verbose: Verbose = False,
-) -> None:
-    """Run jobs until stopped. SIGTERM or Ctrl-C lets running jobs finish; a second one stops at once and gives them back."""
-    options = {
-        "redis_url": redis_url,
-        "concurrency": concurrency,
-        "drain_s": drain,
-        "record_starts": record_starts or None,
-        **_lease_options(lease),
-    }
-    runner = load_served(app, **options)
-    log_to_stderr(verbose=verbose)
-    with _server_of(runner) as server:
-        _run(_work(runner, server, as_json=json))
 
 
 @stoppable()
@@ -100,10 +70,10 @@ def api(
     """Serve the HTTP API of the app's queue. It uses only the queue's name of the app: workers publish the tasks."""
     runner = load_for_api(app, redis_url=redis_url, max_backlog=max_backlog, allowed_hosts=_joined(allowed_host))
     log_to_stderr(verbose=verbose)
-    with _server_of(runner) as server:
-        _announce("api", runner, server, as_json=json)
+    with server_of(runner) as server:
+        announce("api", runner, server, as_json=json)
         door = {"uds": uds, "uds_mode": _mode(uds_mode), "insecure": insecure_no_auth, "root_path": root_path}
-        _run(_serve_alone(runner, host, port, as_json=json, build=context.obj, **door))
+        run(_serve_alone(runner, host, port, as_json=json, build=context.obj, **door))
 
 
 @stoppable()
@@ -121,19 +91,14 @@ def dev(
     """Run embedded server, API and a worker in one process, for development."""
     runner = load(app, redis_url=redis_url, concurrency=concurrency, max_backlog=max_backlog, allowed_hosts=_joined(allowed_host))
     log_to_stderr(verbose=verbose)
-    with _server_of(runner) as server:
-        _run(_develop(runner, server, host, port, insecure=insecure_no_auth))
+    with server_of(runner) as server:
+        run(_develop(runner, server, host, port, insecure=insecure_no_auth))
 
 
 def demo() -> None:
     """Watch 60 real HTTP calls being made at exactly the permitted rate, while a worker is killed."""
     log_to_stderr(verbose=False)
-    sys.exit(_run(_demonstrate(Console())))
-
-
-def _lease_options(lease: float | None) -> dict[str, float]:
-    """A lease, and the pauses between renewals and between looks for lapsed leases in proportion to it."""
-    return {} if lease is None else {"lease_s": lease, "renew_s": lease * 0.3, "reclaim_s": min(2.0, lease * 0.2)}
+    sys.exit(run(_demonstrate(Console())))
 
 
 def _joined(hosts: list[str] | None) -> str | None:
@@ -151,21 +116,27 @@ def _mode(text: str) -> int:
     return mode
 
 
-@contextmanager
-def _server_of(runner: Runner) -> Iterator[str]:
-    """The server of the queue, in words. Without a URL, starts the embedded server of this folder or attaches to it."""
+def embedded_for(runner: Runner) -> Path | None:
+    """The folder whose embedded server the queue uses; None if it has a server of its own."""
     url = runner.settings.redis_url
     folder = Path.cwd() if url is None else embedded_folder(url)
+    return None if folder is None else folder.resolve()
+
+
+@contextmanager
+def server_of(runner: Runner) -> Iterator[str]:
+    """The server of the queue, in words. Without a URL, starts the embedded server of this folder or attaches to it."""
+    url, folder = runner.settings.redis_url, embedded_for(runner)
     if url is not None and folder is None:
         parse_address(url)
         yield shown_url(url)
         return
-    with EmbeddedServer.attach_or_start((folder or Path.cwd()).resolve()) as server:
+    with EmbeddedServer.attach_or_start(folder or Path.cwd()) as server:
         configure(runner, redis_url=server.url)
         yield f"{server.url} (embedded, {'started here' if server.owned else 'attached'})"
 
 
-def _announce(kind: str, runner: Runner, server: str, *, as_json: bool) -> None:
+def announce(kind: str, runner: Runner, server: str, *, as_json: bool) -> None:
     tasks, limits = list(runner.tasks), [str(limit) for limit in runner.limits.values()]
     if as_json:
         say_json({"event": "started", "kind": kind, "queue": runner.queue, "redis": server, "tasks": tasks, "limits": limits})
@@ -174,31 +145,6 @@ def _announce(kind: str, runner: Runner, server: str, *, as_json: bool) -> None:
     if kind != "api":
         say(f"  tasks   {', '.join(tasks) or 'none'}")
         say(f"  limits  {', '.join(limits) or 'none'}")
-
-
-async def _work(runner: Runner, server: str, *, as_json: bool) -> None:
-    _announce("worker", runner, server, as_json=as_json)
-    worker = Worker(runner)
-    with Signals(worker.stop, runner.settings.drain_s, lambda: worker.state.delivering_s):
-        leaders = asyncio.create_task(_print_leader(worker, as_json=as_json))
-        await worker.run()
-        leaders.cancel()
-    if as_json:
-        say_json({"event": "stopped", "worker": worker.id, "signed_off": not worker.state.is_enlisted})
-    else:
-        left = "other workers run its jobs once its lease lapses" if worker.state.is_enlisted else "nothing is left behind"
-        say(f"worker stopped; {left}")
-
-
-async def _print_leader(worker: Worker, *, as_json: bool) -> None:
-    """Print the id of this worker and the leader, once they are known."""
-    await worker.wait_until_working()
-    state = worker.state
-    if as_json:
-        say_json({"event": "working", "worker": worker.id, "slots": state.slots, "leader": state.leader})
-    else:
-        say(f"  worker  {worker.id}, {state.slots} slots")
-        say(f"  leader  {'this worker' if state.leader == worker.id else state.leader}")
 
 
 async def _serve_alone(runner: Runner, host: str, port: int, *, as_json: bool, build: Callable[..., Any] | None, **door: Any) -> None:
@@ -223,7 +169,7 @@ async def _serve(runner: Runner, host: str, port: int, signals: Signals, *, as_j
 
 async def _develop(runner: Runner, server: str, host: str, port: int, *, insecure: bool) -> None:
     """Run API and worker side by side. A signal stops the API and drains the worker."""
-    _announce("dev", runner, server, as_json=False)
+    announce("dev", runner, server, as_json=False)
     worker = Worker(runner)
     try:
         async with asyncio.TaskGroup() as group:
@@ -235,6 +181,6 @@ async def _develop(runner: Runner, server: str, host: str, port: int, *, insecur
         raise errors.exceptions[0] from None
 
 
-def _run(main: Any) -> Any:
+def run(main: Any) -> Any:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     return run_to_end(main, new_event_loop)

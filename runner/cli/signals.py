@@ -52,6 +52,13 @@ class Signals:
         self._deadlines: list[threading.Timer] = []
         self._is_over = False
         self._former: dict[signal.Signals, Any] = {}
+        self.interrupts = 0
+        """How often SIGINT came."""
+
+    def drain(self) -> None:
+        """Do what a first signal does, unless one has come."""
+        if not self._deadlines:
+            self.received()
 
     def received(self) -> None:
         """Do what a signal does. Code that handles the signals itself, such as a server, calls this at each."""
@@ -96,7 +103,8 @@ class Signals:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         self._former, self._deadlines = {}, []
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.interrupts += number == signal.SIGINT
         self.received()
 
 

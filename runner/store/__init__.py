@@ -24,7 +24,7 @@ from runner.store.limits import Limits
 from runner.store.portions import MOST_LIMITS, MOST_NAMES, MOST_PER_CALL, MOST_READ, MOST_SMALL, MOST_STATUSES, MOST_TICKETS, portions
 from runner.store.published import Entry, Known, Published, Role, spec_fields
 from runner.store.queue import QueueStore
-from runner.store.replies import Decision, FinishAnswers, Tended, Throttled
+from runner.store.replies import Decision, FinishAnswers, Remaining, Tended, Throttled
 from runner.store.scripts import load_scripts
 from runner.store.statuses import Depth, Heavy, StoredResult
 from runner.store.submissions import Submissions, fitting_jobs
@@ -69,6 +69,7 @@ __all__ = [
     "Nudge",
     "Published",
     "QueueStore",
+    "Remaining",
     "Role",
     "StoredResult",
     "Submissions",

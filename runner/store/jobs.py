@@ -5,6 +5,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from runner.clock import microseconds
 from runner.connection import command, translated_errors
 from runner.jobs import JobEvent, JobStatus, State
 from runner.outlook import MOST_BUCKETS, BucketView, Estimate, Wait, estimates, unknown_buckets
@@ -129,6 +130,11 @@ class Jobs(QueueStore):
     async def retry(self, job_id: str) -> State | None:
         """Run an ended job again: its new state, or the state that forbids it; None for an unknown job."""
         return statuses.state(await self._run("retry", id=job_id))
+
+    async def remaining(self, horizon_s: float, since_us: int = 0) -> replies.Remaining:
+        """What is left to do, now and within the horizon, and how many jobs have failed for good since then."""
+        answer = await self._run("remaining", horizon_us=microseconds(horizon_s), since_us=since_us)
+        return replies.Remaining(*map(int, answer))
 
     async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""

@@ -65,6 +65,21 @@ class Election(NamedTuple):
     now_us: int = 0
 
 
+class Remaining(NamedTuple):
+    """What is left to do.
+
+    Jobs that are ready, wait for tokens, run or are due `soon`; that are due `later`, the first in so many µs (-1: none); that wait for a
+    worker with their task (`unserved`). `failed`: dead letters since the instant that was asked about. `now_us` is Redis's clock.
+    """
+
+    soon: int
+    later: int
+    first_later_us: int
+    unserved: int
+    failed: int
+    now_us: int
+
+
 class Reclaimed(NamedTuple):
     """What was taken back of lapsed workers: entries, how many of the workers were removed, jobs given up as poison."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.errors import LeaseLost, StoreUnavailable
-from runner.store import JobStore, LeaseStore
+from runner.store import FinishAnswer, JobStore, LeaseStore
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.attempts import Attempts
 from runner.worker.claimer import Claimer
@@ -48,6 +48,17 @@ class Actors:
         self.leftovers: list[asyncio.Task[None]] = list(leftovers)
         """After `run`: the attempts that go on although they were stopped."""
         self.has_signed_off = False
+        self._accepted_before = 0 if before is None else before.accepted
+
+    @property
+    def running(self) -> int:
+        """How many attempts run."""
+        return self._active_jobs.running
+
+    @property
+    def accepted(self) -> int:
+        """How many outcomes Redis has accepted of the worker, in all its lives."""
+        return self._accepted_before + self.completer.counts[FinishAnswer.accepted]
 
     @property
     def defects(self) -> int:

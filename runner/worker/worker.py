@@ -17,7 +17,7 @@ from runner.connection import redis_url
 from runner.errors import LeaseLost, NotPermitted, RunnerError, StoreUnavailable
 from runner.foreign import indented, trace_of
 from runner.log_throttle import LogThrottle
-from runner.store import FORMAT, FinishAnswer, JobStore, LeaseStore, Role, load_scripts, refuse_unfit_server
+from runner.store import FORMAT, JobStore, LeaseStore, Role, load_scripts, refuse_unfit_server
 from runner.worker.abandon import abandon
 from runner.worker.actors import Actors
 from runner.worker.executor import Executor
@@ -36,11 +36,11 @@ class WorkerState:
 
     `leader` is the id of the worker that led at this one's last election, empty before the first. `is_working`: it has enlisted and
     stood for election. `is_enlisted`: Redis may hold jobs for it, because it has enlisted and not signed off. `accepted` counts the
-    outcomes that Redis has accepted under the present lease. `delivering_s`: how long large results that are on their way to Redis may
-    take at most.
+    outcomes that Redis has accepted of it. `delivering_s`: how long large results that are on their way to Redis may take at most.
     """
 
     slots: int
+    running: int
     leader: str
     accepted: int
     is_working: bool
@@ -71,8 +71,9 @@ class Worker:
         """How it is now."""
         return WorkerState(
             slots=self._settings.concurrency,
+            running=0 if self._actors is None else self._actors.running,
             leader="" if self._actors is None else self._actors.refill_loop.leader,
-            accepted=0 if self._actors is None else self._actors.completer.counts[FinishAnswer.accepted],
+            accepted=0 if self._actors is None else self._actors.accepted,
             is_working=self._working.is_set(),
             is_enlisted=self._is_enlisted,
             is_stopped=self._stopped.is_set(),
