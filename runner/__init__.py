@@ -44,6 +44,7 @@ from runner.errors import (
 from runner.jobs import (
     Acceptance,
     Backoff,
+    Depends,
     JobContext,
     JobError,
     JobEvent,
@@ -55,6 +56,7 @@ from runner.jobs import (
     TaskSpec,
     TaskStatus,
     current_job,
+    injected,
 )
 from runner.limits import (
     BucketStatus,
@@ -100,6 +102,7 @@ __all__ = [
     "Concurrency",
     "ConfigurationError",
     "Control",
+    "Depends",
     "Finding",
     "GiveUp",
     "JobContext",
@@ -144,6 +147,7 @@ __all__ = [
     "WorkerStatus",
     "acting",
     "current_job",
+    "injected",
     "load_queue",
     "load_settings",
     "raise_rate_limited",

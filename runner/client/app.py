@@ -1,6 +1,6 @@
 """Runner, the user's app object: the tasks and limits of a queue, and the way to submit to it. It runs no job."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
@@ -8,6 +8,7 @@ from runner.client.blocking import Blocking, door, through
 from runner.client.client import Client, jobs_of
 from runner.client.handle import BlockingHandle, JobHandle
 from runner.client.job_calls import StoredJobs
+from runner.client.overriding import overriding
 from runner.client.patience import Patience
 from runner.client.publication import Publication
 from runner.client.session import Session
@@ -15,7 +16,7 @@ from runner.client.sessions import Sessions
 from runner.client.task import AsyncTask, PlainTask, Task
 from runner.errors import ConfigurationError, InvalidOption, UnknownLimit
 from runner.foreign import shown
-from runner.jobs import Result, Submission, TaskDefinition, TaskOptions, check_queue_name
+from runner.jobs import JOB, RUNNER, JobContext, Overrides, Result, Submission, Surroundings, TaskDefinition, TaskOptions, check_queue_name
 from runner.limits import Limit, Need, need_of
 from runner.ranges import checked_whole
 from runner.settings import Settings, load_settings
@@ -31,12 +32,20 @@ class Runner:
 
     Without `redis_url` and RUNNER_REDIS_URL it uses the embedded server of the current folder. Of two versions of an app that declare a
     task or a limit differently, the one with the higher `revision` is published, a build number; without it RUNNER_REVISION counts.
+    dependencies: `Depends(...)` that run for every job, without a parameter for their values.
     """
 
     def __init__(
-        self, queue: str = "default", *, redis_url: str | None = None, settings: Settings | None = None, revision: int | None = None
+        self,
+        queue: str = "default",
+        *,
+        redis_url: str | None = None,
+        settings: Settings | None = None,
+        revision: int | None = None,
+        dependencies: Sequence[object] = (),
     ) -> None:
         self.queue = check_queue_name(queue)
+        self._surroundings = Surroundings(self, dependencies, {JobContext: JOB, Runner: RUNNER, type(self): RUNNER})
         self._revision = None if revision is None else checked_whole("revision", revision, of=f"queue {queue!r}")
         self.settings = settings or load_settings(redis_url=redis_url)
         self.tasks: dict[str, Task[..., Any]] = {}
@@ -61,7 +70,7 @@ class Runner:
         return lambda decorated: self._register(decorated, options)
 
     def _register(self, function: Callable[..., Any], options: TaskOptions) -> Task[..., Any]:
-        definition = TaskDefinition.of(function, options)
+        definition = TaskDefinition.of(function, options, self._surroundings)
         name = definition.spec.name
         if name in self.tasks:
             first = self.tasks[name].definition.function
@@ -78,6 +87,14 @@ class Runner:
             raise ConfigurationError(
                 f"limit {limit.name!r} is declared twice with different numbers: {known} and {limit}; share one object or rename one"
             )
+
+    def overrides(self, functions: Overrides) -> AbstractContextManager[None]:
+        """Call other functions in the place of dependencies: `with jobs.overrides({get_http: lambda: fake}): ...`, for tests.
+
+        Of any task of this app, wherever the dependency is nested, also in a worker that runs in this process. A block inside of another
+        adds to it. Raises `ConfigurationError` for a function on which no task depends, and for a replacement that cannot be called.
+        """
+        return overriding(self._surroundings, self.tasks, functions)
 
     @property
     def revision(self) -> int:

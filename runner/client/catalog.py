@@ -27,7 +27,7 @@ class PublishedTask:
 
     def __init__(self, spec: TaskSpec, policies: Mapping[str, Limit]) -> None:
         self.spec = spec
-        self._arguments = NamedArguments(spec.name, spec.form)
+        self._arguments = NamedArguments(spec.name, spec.form, spec.dependencies)
         spec = replace(spec, form=self._arguments.form)
         self._calls = Calls(spec, [policies[name] for name in spec.limits], by_code=False)
         self.on_conflict = _words_on_conflict(spec)

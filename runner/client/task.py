@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import update_wrapper
 from typing import Any, Generic, Never, ParamSpec, Self, TypeVar, cast
 
+from runner.client import direct_call
 from runner.client.blocking import Blocking, door
 from runner.client.handle import BlockingHandle, JobHandle
 from runner.jobs import JobOptions, PriorityName, Submission, TaskDefinition
@@ -31,6 +32,8 @@ class Task(Generic[P, R]):
         callable_task: Any = self  # the classes of both kinds are
         update_wrapper(callable_task, definition.function, updated=())
         vars(self).setdefault("__name__", definition.spec.name)
+        if definition.injection is not None:
+            callable_task.__signature__ = definition.injection.signature(definition.function)
         self.definition = definition
         self._submit = submit
         self._options = options
@@ -83,13 +86,13 @@ class AsyncTask(Task[P, R]):
     """The task of an async function."""
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function itself, in this process, without queue or limits."""
-        return cast("R", await self.definition.function(*args, **kwargs))
+        """Run the function itself, in this process, with its dependencies, without queue or limits."""
+        return cast("R", await direct_call.call(self.definition, args, kwargs))
 
 
 class PlainTask(Task[P, R]):
     """The task of a plain function."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function itself, in this process and thread, without queue or limits."""
-        return cast("R", self.definition.function(*args, **kwargs))
+        """Run the function itself, in this process and thread, with its dependencies, without queue or limits."""
+        return cast("R", direct_call.call_plain(self.definition, args, kwargs))

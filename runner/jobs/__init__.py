@@ -5,8 +5,11 @@ from runner.jobs.arguments import Arguments
 from runner.jobs.backoff import Backoff
 from runner.jobs.calls import Calls
 from runner.jobs.context import Attempt, JobContext, current_job, enter
+from runner.jobs.dependencies import Depends, Per, injected, name_of_function
+from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Overrides, Step
 from runner.jobs.event import BEGINNING, JobEvent, check_event_id
 from runner.jobs.explain import explain
+from runner.jobs.injection import Held, Injection, Plan, call_in_thread_with, call_with
 from runner.jobs.job import (
     FINAL,
     TICKET,
@@ -27,6 +30,7 @@ from runner.jobs.results import Result, result_of
 from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
 from runner.jobs.submission import JobOptions, Submission, prepare
 from runner.jobs.summary import summary
+from runner.jobs.surroundings import NONE, Surroundings
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
 from runner.jobs.task_spec import TaskSpec, TaskStatus
 from runner.jobs.used_arguments import kind_of_argument, opaque_arguments
@@ -35,6 +39,10 @@ from runner.jobs.words import frozen, overridden, paused, span, was_reset
 __all__ = [
     "BEGINNING",
     "FINAL",
+    "FIRST_STEP",
+    "JOB",
+    "NONE",
+    "RUNNER",
     "TICKET",
     "Acceptance",
     "Amendment",
@@ -43,7 +51,10 @@ __all__ = [
     "AttemptPolicy",
     "Backoff",
     "Calls",
+    "Depends",
     "Ending",
+    "Held",
+    "Injection",
     "JobContext",
     "JobError",
     "JobEvent",
@@ -51,19 +62,26 @@ __all__ = [
     "JobStatus",
     "NamedArguments",
     "Outcome",
+    "Overrides",
+    "Per",
+    "Plan",
     "Priority",
     "PriorityName",
     "Result",
     "RetryPolicy",
     "StartedJob",
     "State",
+    "Step",
     "Submission",
+    "Surroundings",
     "TaskDefinition",
     "TaskOptions",
     "TaskSpec",
     "TaskStatus",
     "Throttle",
     "Verdict",
+    "call_in_thread_with",
+    "call_with",
     "check_event_id",
     "check_job_id",
     "check_queue_name",
@@ -71,7 +89,9 @@ __all__ = [
     "enter",
     "explain",
     "frozen",
+    "injected",
     "kind_of_argument",
+    "name_of_function",
     "opaque_arguments",
     "overridden",
     "paused",

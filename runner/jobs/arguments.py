@@ -14,7 +14,7 @@ from runner.jobs.arrival import difference
 from runner.jobs.coding import CONFIG, Coding, adapter_of, has_long_number, parts_of
 from runner.jobs.declared import declared
 from runner.jobs.exactness import Exactness
-from runner.jobs.faults import explained, faults
+from runner.jobs.faults import explained, faults, is_a_dependency
 from runner.jobs.form_writer import form_of
 from runner.jobs.handlers import handler_of
 from runner.jobs.results import Result
@@ -22,16 +22,21 @@ from runner.jobs.unsendable import Unsendable
 
 
 class Arguments:
-    """The signature of one function. Arguments are sent as a JSON object by name, so a positional and a keyword call are the same job."""
+    """The signature of one function. Arguments are sent as a JSON object by name, so a positional and a keyword call are the same job.
 
-    def __init__(self, task: str, function: Callable[..., Any]) -> None:
+    `dependencies` are the parameters that a worker fills in: no argument, and refused if one is given.
+    """
+
+    def __init__(self, task: str, function: Callable[..., Any], dependencies: frozenset[str] = frozenset()) -> None:
         self._task = task
+        self._dependencies = dependencies
         handler = handler_of(task, function)
-        parameters = handler.parameters()
+        every = handler.parameters()
+        parameters = [p for p in every if p.name not in dependencies]
         with declared(f"task {task!r}: its annotations"):
             hints = handler.hints()
             self._defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
-            self._positional = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+            self._positional = [p.name for p in every if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
             fields = {p.name: self._field(p, hints.get(p.name, Any)) for p in parameters}
             arguments = adapter_of(fields)
             self._unsure = self._checked(arguments.core_schema)
@@ -69,6 +74,8 @@ class Arguments:
             what = f"argument {min(twice)!r} given twice" if twice else f"{len(args)} positional arguments for {len(self._positional)}"
             raise InvalidArguments(f"task {self._task!r}: {what}")
         values.update(kwargs)
+        if not self._dependencies.isdisjoint(values):
+            raise InvalidArguments(f"task {self._task!r}: {is_a_dependency(self._dependencies & values.keys())}")
         try:
             valid = self._coding.valid(values)
             encoded = self._coding.write(valid)

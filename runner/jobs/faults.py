@@ -1,5 +1,7 @@
 """Faults: what is wrong with a value, in words that name the place and show the value."""
 
+from collections.abc import Collection
+
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
@@ -21,6 +23,11 @@ def faults(error: ValidationError | PydanticSerializationError) -> str:
         _placed(".".join(map(str, fault["loc"])), f"{fault['msg']} (got {short(fault['input'])})")
         for fault in error.errors(include_url=False)
     )
+
+
+def is_a_dependency(names: Collection[str]) -> str:
+    """Why arguments with these names are refused."""
+    return f"{min(names)!r} is a dependency: leave it out, as the worker makes it"
 
 
 def _placed(place: str, text: str) -> str:

@@ -102,16 +102,16 @@ def handler_of(task: str, function: Any) -> Handler:
     if not inspect.isroutine(source):
         source = source.__call__
     handler = Handler(task, function, source, is_async=False, bound=frozenset(bound))
-    return handler._replace(is_async=_is_coroutine_function(call) or _says_it_is_awaited(source))
+    return handler._replace(is_async=is_coroutine_function(call) or says_it_is_awaited(source))
 
 
-def _is_coroutine_function(call: Any) -> bool:
+def is_coroutine_function(call: Any) -> bool:
     """Also of one that is marked so, as asyncio and asgiref do."""
     marker = getattr(asyncio.coroutines, "_is_coroutine", None)
     return inspect.iscoroutinefunction(call) or (marker is not None and getattr(call, "_is_coroutine", None) is marker)
 
 
-def _says_it_is_awaited(source: Callable[..., Any]) -> bool:
+def says_it_is_awaited(source: Callable[..., Any]) -> bool:
     """Whether a plain function is annotated to return something to await; a wrapper has the annotation of what it wraps."""
     try:
         return get_origin(get_type_hints(source).get("return")) in _AWAITED

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,7 +10,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from runner.errors import InvalidArguments
 from runner.foreign import shown
-from runner.jobs.faults import explained
+from runner.jobs.faults import explained, is_a_dependency
 from runner.jobs.form import Form
 from runner.jobs.form_codec import FormCodec, UnknownForm
 from runner.jobs.named_values import lost
@@ -23,8 +23,9 @@ _UNKNOWN: Form = {"k": "opaque", "why": "of a newer version"}
 class NamedArguments:
     """The arguments of one task by its form. If that cannot be built here it is logged, and `form` is one of which nothing is known."""
 
-    def __init__(self, task: str, form: Form) -> None:
+    def __init__(self, task: str, form: Form, dependencies: Collection[str] = ()) -> None:
         self._task = task
+        self._dependencies = frozenset(dependencies)
         self.form = form
         try:
             self._codec = FormCodec(form)
@@ -39,6 +40,8 @@ class NamedArguments:
             raise InvalidArguments(
                 f"task {self._task!r}: its arguments are {shown(args, 80)}: give them by name, like {{'order_id': 'o-17'}}"
             )
+        if self._dependencies and not self._dependencies.isdisjoint(args):
+            raise InvalidArguments(f"task {self._task!r}: {is_a_dependency(self._dependencies & args.keys())}")
         try:
             if (fault := lost(args, self.form)) is not None:
                 raise InvalidArguments(f"task {self._task!r}: {fault}")

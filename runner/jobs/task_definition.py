@@ -10,9 +10,11 @@ from runner.jobs.arguments import Arguments
 from runner.jobs.backoff import Backoff
 from runner.jobs.calls import Calls
 from runner.jobs.handlers import handler_of, name_of
+from runner.jobs.injection import Injection
 from runner.jobs.job import Priority, PriorityName
 from runner.jobs.retry_policy import DEFAULT_RETRIES, RetryPolicy
 from runner.jobs.submission import JobOptions, Submission
+from runner.jobs.surroundings import Surroundings
 from runner.jobs.task_checks import check_options
 from runner.jobs.task_spec import TaskSpec
 from runner.jobs.used_arguments import fields_of, uses_of
@@ -72,20 +74,28 @@ class TaskDefinition:
     limits: tuple[Limit, ...]
     policy: AttemptPolicy
     calls: Calls
+    injection: Injection | None = None
+    """Its dependencies; None if it has none."""
 
     def __post_init__(self) -> None:
         fault = next(_faults(self.spec, self.limits), None)
         if fault is not None:
             raise ConfigurationError(f"task {self.spec.name!r}: {fault}")
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether a run is a call of the function and nothing else."""
+        return self.injection is None
+
     @classmethod
-    def of(cls, function: Callable[..., Any], options: TaskOptions) -> "TaskDefinition":
-        """Of a function with the options of `@runner.task(...)`."""
+    def of(cls, function: Callable[..., Any], options: TaskOptions, surroundings: Surroundings | None = None) -> "TaskDefinition":
+        """Of a function with the options of `@runner.task(...)`, in the surroundings of its app."""
         name = options["name"] if "name" in options else name_of(function)
         check_options(str(name), options, TaskOptions.__annotations__)
         limits = tuple(options.get("limits", ()))
         handler = handler_of(name, function)
-        arguments = Arguments(name, function)
+        injection = Injection(handler, surroundings or Surroundings())
+        arguments = Arguments(name, function, injection.names)
         spec = TaskSpec(
             name=name,
             parameters=arguments.schema,
@@ -98,6 +108,7 @@ class TaskDefinition:
             max_wait=options.get("max_wait"),
             on_expiry=options.get("on_expiry", "expire"),
             form=arguments.form,
+            dependencies=tuple(sorted(injection.names)),
         )
         calls = Calls(spec, limits, by_code=True)
         spec = replace(spec, by_code_only=calls.by_code_only)
@@ -112,7 +123,8 @@ class TaskDefinition:
             max_throttled=options.get("max_throttled"),
             result_ttl_s=options.get("result_ttl"),
         )
-        return cls(handler.function, handler.is_async, arguments, spec, limits, policy, calls)
+        dependencies = None if injection.is_empty else injection
+        return cls(handler.function, handler.is_async, arguments, spec, limits, policy, calls, dependencies)
 
     def prepare(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: JobOptions) -> Submission[Any]:
         """Check a call and make it a submission. Raises `SubmissionRefused`."""

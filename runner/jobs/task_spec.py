@@ -25,14 +25,21 @@ class TaskSpec:
     by_code_only: tuple[str, ...] = ()
     """Which keys, costs and shares come from arguments whose form only the code knows: with them the task cannot be submitted by name."""
 
+    dependencies: tuple[str, ...] = ()
+    """Parameters that the worker fills in: they are no arguments, and a call that gives one is refused."""
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
+        fields = asdict(self)
+        if not self.dependencies:
+            del fields["dependencies"]  # so a task that has none is published as versions that know of none publish it
+        return json.dumps(fields, separators=(",", ":"), sort_keys=True)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "TaskSpec":
         """The spec without what a newer version may have added to it."""
         known = {name: value for name, value in fields.items() if name in cls.__dataclass_fields__}
-        return cls(**{**known, "limits": tuple(fields["limits"]), "by_code_only": tuple(fields.get("by_code_only", ()))})
+        several = {name: tuple(fields.get(name, ())) for name in ("by_code_only", "dependencies")}
+        return cls(**{**known, "limits": tuple(fields["limits"]), **several})
 
     def defaults(self) -> dict[str, Any]:
         """The arguments a caller may leave out, with the values they then have."""

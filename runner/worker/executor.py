@@ -14,7 +14,9 @@ from runner.settings import Settings
 from runner.worker.needs_check import checked_needs
 from runner.worker.outcomes import Outcomes
 from runner.worker.ran import Raised, Ran, Refused, Returned, TimedOut, Unreadable
+from runner.worker.surrounded import Surrounded
 from runner.worker.threads import DaemonThreads, NoThread, ThreadCall
+from runner.worker.worker_values import WorkerValues
 
 log = logging.getLogger("runner")
 
@@ -32,6 +34,8 @@ class Executor:
         self._deadlines = Deadlines()
         self._waiting_for_thread: set[asyncio.Task[object]] = set()
         self._unserved: dict[str, None] = {}
+        self.values = WorkerValues()
+        """The dependencies that are per worker."""
 
     @property
     def overdue(self) -> set[asyncio.Task[object]]:
@@ -67,7 +71,8 @@ class Executor:
         own = own or asyncio.current_task()
         try:
             if task.is_async:
-                record(self._outcomes.of(attempt, task, await self._run(attempt, task, task.function, was_stopped, own)))
+                function = task.function if task.is_bare else Surrounded(attempt, task, self.values).on_loop(task.function)
+                record(self._outcomes.of(attempt, task, await self._run(attempt, task, function, was_stopped, own)))
             else:
                 await self._execute_in_thread(attempt, task, record, was_stopped, own)
         except GeneratorExit as error:
@@ -89,9 +94,9 @@ class Executor:
         own: asyncio.Task[None] | None,
     ) -> None:
         """The same for a plain function, whose thread cannot be stopped and uses the slot as long as it runs."""
-        call = ThreadCall(self._threads, task.function)
+        call, function = self._thread_call(attempt, task)
         try:
-            outcome = self._outcomes.of(attempt, task, await self._run(attempt, task, call, was_stopped, own))
+            outcome = self._outcomes.of(attempt, task, await self._run(attempt, task, function, was_stopped, own))
             try:
                 # Recorded while the thread goes on after a time-out, the job would run again alongside it and exceed its limits.
                 await self._until_returned(call)
@@ -103,6 +108,15 @@ class Executor:
             except asyncio.CancelledError:
                 call.abandon()  # the worker leaves without the thread
                 raise
+
+    def _thread_call(self, attempt: Attempt, task: TaskDefinition) -> tuple[ThreadCall, Callable[..., Awaitable[Any]]]:
+        """The call of a plain function in a thread, and the same with what is around it."""
+        if task.is_bare:
+            bare = ThreadCall(self._threads, task.function)
+            return bare, bare
+        surrounded = Surrounded(attempt, task, self.values)
+        call = ThreadCall(self._threads, surrounded.in_thread(task.function))
+        return call, surrounded.around_thread(call, self._until_returned)
 
     async def _run(
         self,

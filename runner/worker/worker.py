@@ -110,13 +110,16 @@ class Worker:
         try:
             await self._work(store, executor)
         finally:
-            abandon([] if self._actors is None else self._actors.leftovers)
-            watch.stop()
-            executor.close()
             try:
-                await uncut(store.close)
+                await uncut(executor.values.close)
             finally:
-                self._stopped.set()
+                abandon([] if self._actors is None else self._actors.leftovers)
+                watch.stop()
+                executor.close()
+                try:
+                    await uncut(store.close)
+                finally:
+                    self._stopped.set()
 
     async def _work(self, store: JobStore, executor: Executor) -> None:
         publication = Publication(self._runner.tasks, self._runner.limits, role=Role.worker, revision=self._runner.revision)
