@@ -43,6 +43,7 @@ from runner.errors import (
 )
 from runner.jobs import (
     Acceptance,
+    AttemptRecord,
     Backoff,
     Depends,
     JobContext,
@@ -86,6 +87,7 @@ __all__ = [
     "ApiKey",
     "ApiKeys",
     "AsyncTask",
+    "AttemptRecord",
     "AuditLine",
     "Backoff",
     "BlockingApiKeys",

@@ -87,7 +87,7 @@ class JobCancelled(JobNotSuccessful):
 
 
 class JobExpired(JobNotSuccessful):
-    """The job waited longer than its `max_wait`."""
+    """The job waited longer than its `max_wait`, or until its `deadline`."""
 
 
 class StoreUnavailable(RunnerError, ConnectionError):
@@ -172,6 +172,10 @@ class OutcomeRefused(AttemptDefeated):
 
 class ResultUndeliverable(AttemptDefeated):
     """The result could not be sent to Redis, again and again, while smaller ones arrived."""
+
+
+class DeadlineExceeded(AttemptDefeated):
+    """The job's deadline passed while it ran, or its next attempt would begin after it: the message has the last error."""
 
 
 class InternalError(AttemptDefeated):

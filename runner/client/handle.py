@@ -62,7 +62,7 @@ class JobHandle(Generic[R]):
         if status.state is State.cancelled:
             raise JobCancelled(f"job {self.id} was cancelled")
         if status.state is State.expired:
-            raise JobExpired(f"job {self.id} waited longer than its max_wait")
+            raise JobExpired(f"job {self.id} waited longer than its max_wait, or until its deadline")
         raise TimeoutError(f"job {self.id} is still {status.state} after {timeout} s")
 
     async def raw_result(self) -> RawResult:

@@ -37,8 +37,11 @@ class View:
         if not self._principal.allows_task(status.task):
             raise self._unknown(job_id)
         hidden: dict[str, Any] = {} if self._principal.shows_args else {"args": None, "result": None, "result_bytes": None}
-        if status.error is not None and status.error.traceback and Scope.jobs_debug not in self._principal.scopes:
-            hidden["error"] = replace(status.error, traceback="")
+        if Scope.jobs_debug not in self._principal.scopes:
+            if status.error is not None and status.error.traceback:
+                hidden["error"] = replace(status.error, traceback="")
+            if status.attempts:
+                hidden["attempts"] = tuple(replace(one, message="") for one in status.attempts)
         return replace(status, id=job_id, **hidden) if hidden or self._prefix else status
 
     def event(self, event: JobEvent) -> JobEvent | None:

@@ -101,6 +101,17 @@ class AcceptedBatch(BaseModel):
     jobs: list[BatchItem]
 
 
+class Attempt(BaseModel):
+    """A failed attempt."""
+
+    attempt: int
+    started_at: datetime
+    ran_s: float
+    worker: str
+    type: Annotated[str, Field(description="of the error; WorkerLost: its worker died, or was cut off")]
+    message: Annotated[str, Field(description="the first 120 characters; empty without the right jobs:debug")]
+
+
 class Job(Place):
     """A job as it is now. Times are UTC by Redis's clock; null: not yet."""
 
@@ -119,6 +130,8 @@ class Job(Place):
     args: Any
     result: Any
     error: dict[str, Any] | None
+    attempts: Annotated[list[Attempt], Field(description="those that failed: the first and the last nine")]
+    deadline_at: Annotated[datetime | None, Field(description="when it ends at the latest")]
     explanation: Annotated[list[str] | None, Field(description="with explain=1: why it is where it is, and what to do, in sentences")] = (
         None
     )
@@ -171,6 +184,8 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "args": status.args,
         "result": status.result,
         "error": status.error and status.error.document(),
+        "attempts": [one.document() | {"started_at": _utc(one.started_at)} for one in status.attempts],
+        "deadline_at": _utc(status.deadline_at),
         "explanation": None,
         "problem": None,
     }

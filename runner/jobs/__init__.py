@@ -2,6 +2,7 @@
 
 from runner.jobs.amendment import Amendment
 from runner.jobs.arguments import Arguments
+from runner.jobs.attempt_record import AttemptRecord
 from runner.jobs.backoff import Backoff
 from runner.jobs.calls import Calls
 from runner.jobs.context import Attempt, JobContext, current_job, enter
@@ -49,6 +50,7 @@ __all__ = [
     "Arguments",
     "Attempt",
     "AttemptPolicy",
+    "AttemptRecord",
     "Backoff",
     "Calls",
     "Depends",

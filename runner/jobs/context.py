@@ -2,6 +2,7 @@
 
 from contextvars import ContextVar
 
+from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import ConfigurationError
 from runner.jobs.job import StartedJob
 from runner.jobs.task_definition import TaskDefinition
@@ -14,13 +15,14 @@ _MOST_TOKENS = EXACT // 2
 class Attempt:
     """One run of a job, as its worker and its handler share it."""
 
-    __slots__ = ("_settled", "job", "task")
+    __slots__ = ("_began_s", "_settled", "job", "task")
 
     def __init__(self, job: StartedJob) -> None:
         self.job = job
         self.task: TaskDefinition | None = None
         """Set once the task is known."""
         self._settled: dict[str, int] | None = None
+        self._began_s = monotonic_s() if job.deadline_us else 0.0
 
     def settle(self, limit: str, actual: int) -> None:
         """Note the tokens really used of a limit. Raises as `JobContext.settle`."""
@@ -42,6 +44,12 @@ class Attempt:
         if limit is None or limit not in buckets:
             raise ConfigurationError(f"job {self.job.id}: it uses no limit {limit!r} (it uses: {', '.join(buckets) or 'none'})")
         return buckets[limit]
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Seconds that are left until the job's deadline; None if it has none."""
+        left_us = self.job.deadline_us
+        return None if not left_us else left_us / MICROSECONDS - (monotonic_s() - self._began_s)
 
     @property
     def settled_text(self) -> str:
@@ -74,6 +82,11 @@ class JobContext:
     def failures(self) -> int:
         """How many attempts of this job have failed before."""
         return self._attempt.job.failures
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Seconds that are left until the job's deadline, negative once it has passed; None if it has none."""
+        return self._attempt.deadline_s
 
     def settle(self, limit: str, actual: int) -> None:
         """Say that `actual` tokens of a limit were used instead of the cost taken at the start; more goes into debt.

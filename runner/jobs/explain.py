@@ -9,6 +9,8 @@ from runner.jobs.words import (
     NO_WORKER,
     attempts,
     clock_text,
+    deadline,
+    failed_attempts,
     frozen,
     last_error,
     overridden,
@@ -39,24 +41,29 @@ def explain(status: JobStatus, limits: Sequence[LimitStatus], now_s: float, opti
     commands = _Commands(options)
     head = f"Job {status.id} ({status.task}) {_state(status, now_s)}"
     if status.reason == NO_WORKER:
-        return [head, *_without_worker(status, commands), *_counts(status)]
+        return [head, *_without_worker(status, commands), *_counts(status, now_s)]
     if status.state is State.waiting:
-        return [head, *_waiting(status, limits, now_s, commands), *_counts(status)]
+        return [head, *_waiting(status, limits, now_s, commands), *_counts(status, now_s)]
     if status.state is State.scheduled:
-        return [head, f"It starts {scheduled(status)}.", *_error(status), *_counts(status)]
+        return [head, f"It starts {scheduled(status)}.", *_error(status), *_counts(status, now_s)]
     if status.state is State.queued:
         return [
             head,
             "Its tokens are there, or it needs none: it starts as soon as a worker has a free slot.",
-            *_counts(status),
+            *_counts(status, now_s),
             f"See who works: {commands.line('workers')}",
         ]
     if status.state is State.running:
         if note := stopping(status):
-            return [head, f"{note[0].upper()}{note[1:]}.", *_counts(status), f"See whose slots are stuck: {commands.line('workers')}"]
-        return [head, *_counts(status), f"Stop it: {commands.line('cancel', status.id)}"]
+            return [
+                head,
+                f"{note[0].upper()}{note[1:]}.",
+                *_counts(status, now_s),
+                f"See whose slots are stuck: {commands.line('workers')}",
+            ]
+        return [head, *_counts(status, now_s), f"Stop it: {commands.line('cancel', status.id)}"]
     again = [] if status.state is State.succeeded else [f"Run it again: {commands.line('retry', status.id)}"]
-    return [head, *_error(status), *_counts(status), *again]
+    return [head, *_error(status), *_counts(status, now_s), *again]
 
 
 def _state(status: JobStatus, now_s: float) -> str:
@@ -125,8 +132,12 @@ def _remedy(status: JobStatus, held: str, commands: _Commands) -> str:
     return f"See the limit: {commands.line('limits', 'show', status.limit or '')}"
 
 
-def _counts(status: JobStatus) -> list[str]:
-    return [f"Attempts so far: {attempts(status)}."] if status.failures or status.crashes or status.throttled else []
+def _counts(status: JobStatus, now_s: float) -> list[str]:
+    """What there was of attempts, and until when there can be more."""
+    counts = [f"Attempts so far: {attempts(status)}."] if status.failures or status.crashes or status.throttled else []
+    several = failed_attempts(status, now_s) if len(status.attempts) > 1 else []
+    until = deadline(status, now_s)
+    return [*counts, *(f"Attempt {one}" for one in several), *([f"Its deadline is {until}."] if until else [])]
 
 
 def _error(status: JobStatus) -> list[str]:

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
 from runner.errors import ConfigurationError, InvalidJobId
+from runner.jobs.attempt_record import AttemptRecord
 from runner.limits import limit_name
 from runner.names import fits
 
@@ -106,6 +107,8 @@ class StartedJob(NamedTuple):
     limits: str = ""
     spec: str = ""
     """What the limits came from, as a digest; after it the digests of the versions that have amended them."""
+    deadline_us: int = 0
+    """µs that are left until the job's deadline; 0 if it has none."""
 
 
 class Ending(StrEnum):
@@ -184,7 +187,7 @@ class JobStatus:
     `reason` is "no worker" as long as no live worker serves the task: such a job is `queued`, or `waiting` once a worker has met it that
     could not run it. For another job in `waiting`: `reason` says for what, `bucket` names the bucket ("tenant/t7") and `limit` its limit ("tenant"),
     `position` is its place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it
-    starts on time. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
+    starts on time. `attempts` are those that failed: the first and the last nine. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
     """
 
     id: str
@@ -207,6 +210,8 @@ class JobStatus:
     result: Any = None
     error: JobError | None = None
     result_bytes: int | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
+    deadline_at: float | None = None
 
     @property
     def version(self) -> str:
@@ -217,7 +222,7 @@ class JobStatus:
         changing = (
             *(self.task, str(self.state), self.reason, self.bucket, self.position, self.priority),
             *(self.attempt, self.failures, self.crashes, self.throttled, self.cancel_requested),
-            *(self.submitted_at, self.started_at, self.finished_at),
+            *(self.submitted_at, self.started_at, self.finished_at, self.deadline_at),
         )
         return blake2b(repr(changing).encode(), digest_size=9).hexdigest()
 

@@ -4,7 +4,7 @@ Whatever an error of the handler's answers when asked, there is a verdict.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from runner.errors import ConfigurationError, GiveUp, RateLimited, Retry
@@ -31,6 +31,10 @@ class RetryPolicy:
     retry_on: ErrorTypes = (BaseException,)
     dont_retry_on: ErrorTypes = ()
     backoff: Backoff = field(default_factory=Backoff)
+
+    def within(self, has_deadline: bool) -> "RetryPolicy":
+        """That of one job. Without a deadline, as one has that was submitted before its task got one, retries have an end."""
+        return self if has_deadline or self.retries is not None else replace(self, retries=DEFAULT_RETRIES)
 
     def allows(self, error: BaseException) -> bool:
         """Whether an error that is no group is worth another attempt."""

@@ -38,6 +38,8 @@ class Submission(NamedTuple, Generic[R_co]):
     """µs from its acceptance on; a negative number is an instant, in µs since 1970, that Redis compares with its own clock."""
     max_wait_us: int = 0
     on_expiry: str = "expire"
+    deadline_us: int = 0
+    """µs from its acceptance on, within which all of it must happen; 0 for no deadline."""
     spec: str = ""
     """The digest of what its needs come from, see `Calls`."""
     has_call: int = 0
@@ -51,7 +53,7 @@ class Submission(NamedTuple, Generic[R_co]):
 
     def shared(self) -> tuple[str | int, ...]:
         """What many jobs of a task have in common, in the order of submit.lua."""
-        return self[2:11]
+        return self[2:12]
 
 
 class _Options(NamedTuple):
@@ -114,6 +116,18 @@ def max_wait_us(spec: TaskSpec, options: JobOptions) -> int:
     return round(checked("max_wait", seconds, error=InvalidOption) * MICROSECONDS)
 
 
+def deadline_us(spec: TaskSpec, options: JobOptions) -> int:
+    """µs after which a job has ended; 0 if it has no deadline. Raises `InvalidOption`."""
+    if spec.deadline is None:
+        return 0
+    seconds = checked("deadline of a job", spec.deadline, error=InvalidOption, of=f"task {spec.name!r}")
+    if options.delay is not None and options.delay >= seconds:
+        raise StartOutOfRange(
+            f"delay is {options.delay:g}, and jobs of task {spec.name!r} end {seconds:g} s after their submission (deadline)"
+        )
+    return round(seconds * MICROSECONDS)
+
+
 def check_options(options: JobOptions) -> None:
     """Raises `InvalidOption` for what is none, and for a cost of another kind."""
     if not isinstance(options, JobOptions):
@@ -157,6 +171,7 @@ def prepare(
         options.delay_us(),
         max_wait_us(spec, options),
         spec.on_expiry,
+        deadline_us(spec, options),
         digest,
         1 if call else 0,
         call,

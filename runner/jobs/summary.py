@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from runner.jobs.job import JobStatus, State
-from runner.jobs.words import NO_WORKER, attempts, last_error, scheduled, starts_in, stopping, waits_for
+from runner.jobs.words import NO_WORKER, attempts, failed_attempts, last_error, scheduled, starts_in, stopping, waits_for
 
 
 def summary(status: JobStatus) -> str:
@@ -22,12 +22,16 @@ def summary(status: JobStatus) -> str:
         lines.append(f"  attempts  {attempts(status)}")
     times = [
         (name, at)
-        for name, at in (("submitted", status.submitted_at), ("started", status.started_at), ("finished", status.finished_at))
+        for name, at in (
+            *(("submitted", status.submitted_at), ("started", status.started_at), ("finished", status.finished_at)),
+            ("deadline", None if status.state.is_final else status.deadline_at),
+        )
         if at
     ]
     lines += [f"  {name:<9} {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S.%f} UTC" for name, at in times]
     if status.state is State.succeeded:
         lines.append(f"  result    {json.dumps(status.result)}")
+    lines += [f"  failed    {line}" for line in failed_attempts(status, 0)] if len(status.attempts) > 1 else []
     if error := last_error(status):
         lines.append(f"  error     {error}")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from runner.ranges import checked, checked_whole
 
 _SECONDS = ("max_wait", "timeout", "result_ttl")
 _WHOLE = ("retries", "max_throttled")
-_MAY_BE_NONE = frozenset({"max_wait", "timeout", "result_ttl", "max_throttled", "fair_by"})
+_MAY_BE_NONE = frozenset({"max_wait", "timeout", "result_ttl", "max_throttled", "fair_by", "retries", "deadline"})
 _LONGEST_NAME = 200
 _ON_EXPIRY = ("expire", "fail")
 _ERRORS = "a list of exception classes, like (ConnectionError, TimeoutError)"
@@ -29,6 +29,10 @@ def check_options(task: str, options: Mapping[str, object], known: Collection[st
     for name in _SECONDS:
         if name in given:
             checked(name, given[name], of=whose)
+    if "deadline" in given:
+        checked("deadline of a job", given["deadline"], of=whose)
+    if "retries" in options and options["retries"] is None and "deadline" not in given:
+        raise ConfigurationError(f"{whose}: retries is None, for retries without end, and needs a deadline: deadline=3600 (seconds)")
     for name in _WHOLE:
         if name in given:
             checked_whole(name, given[name], of=whose)

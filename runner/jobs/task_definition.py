@@ -30,7 +30,8 @@ class TaskOptions(TypedDict, total=False):
     limits: a job starts when all of them have tokens for it. cost: tokens by limit name, a number or the name of an argument
     (default 1). fair_by: a template of arguments ("{tenant_id}"); each of its values gets its share of every bucket, by
     weights if given. max_wait: a job that has not started by then ends as expired, or as a dead letter if on_expiry is
-    "fail". retries: attempts after the first failed one (default 3). timeout: of one attempt (default 300, None for
+    "fail". deadline: from submission on, over all attempts. retries: attempts after the first failed one (default 3; None, for as many as
+    fit, with a deadline). timeout: of one attempt (default 300, None for
     none). retry_on, dont_retry_on: types of errors that are worth a retry (default: all), and those of them that are not. backoff: the
     waits between retries. max_throttled: how often a job may be throttled by its provider before it is a dead
     letter (default None: as often as the provider says wait). result_ttl: how long a finished job is kept (default: the setting's day).
@@ -44,7 +45,8 @@ class TaskOptions(TypedDict, total=False):
     weights: Mapping[str, int]
     max_wait: float
     on_expiry: Literal["expire", "fail"]
-    retries: int
+    deadline: float | None
+    retries: int | None
     retry_on: Sequence[type[BaseException]]
     dont_retry_on: Sequence[type[BaseException]]
     timeout: float | None
@@ -106,6 +108,7 @@ class TaskDefinition:
             fair_by=options.get("fair_by"),
             weights=dict(options.get("weights", {})),
             max_wait=options.get("max_wait"),
+            deadline=options.get("deadline"),
             on_expiry=options.get("on_expiry", "expire"),
             form=arguments.form,
             dependencies=tuple(sorted(injection.names)),

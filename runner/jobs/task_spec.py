@@ -19,6 +19,7 @@ class TaskSpec:
     fair_by: str | None = None
     weights: dict[str, int] = field(default_factory=dict)
     max_wait: float | None = None
+    deadline: float | None = None
     on_expiry: str = "expire"
     form: dict[str, Any] = field(default_factory=lambda: {"k": "any"})
     """What the arguments are, see `form`."""

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 
+from runner.jobs.attempt_record import AttemptRecord
 from runner.jobs.job import JobStatus
 from runner.limits import LimitStatus, Override, Pause, Reset
 
@@ -75,6 +76,25 @@ def attempts(status: JobStatus) -> str:
     counts = ((status.failures, "failed"), (status.crashes, "lost with a worker"), (status.throttled, "throttled by the provider"))
     parts = ", ".join(f"{count} {word}" for count, word in counts if count)
     return f"{status.attempt}, of these {parts}" if parts else str(status.attempt)
+
+
+def failed_attempts(status: JobStatus, now_s: float) -> list[str]:
+    """What is known of each failed attempt, if there were several: when, for how long, where, and why."""
+    return [
+        f"{one.attempt} at {clock_text(one.started_at, now_s)} for {span(one.ran_s)} on {_safe(one.worker)}: {_why_failed(one)}"
+        for one in status.attempts
+    ]
+
+
+def _why_failed(one: AttemptRecord) -> str:
+    return _safe(one.type) + (f": {_safe(one.message)}" if one.message else "")
+
+
+def deadline(status: JobStatus, now_s: float) -> str | None:
+    """Until when all of a job must have happened that has not ended; None if it may take as long as it does."""
+    if status.deadline_at is None or status.state.is_final:
+        return None
+    return f"{clock_text(status.deadline_at, now_s)}, in {span(status.deadline_at - now_s)}"
 
 
 def last_error(status: JobStatus) -> str | None:

@@ -11,6 +11,7 @@ HeldEntry = tuple[int, bytes, bytes]
 
 _HEADER = 4
 _FIELDS_A_JOB = 9
+_LISTS = 2
 
 
 class Claimed(NamedTuple):
@@ -49,16 +50,21 @@ def check_lease(worker: str, status: bytes) -> None:
 def claimed(worker: str, reply: list[Any]) -> Claimed:
     """The reply of claim.lua. Raises `LeaseLost`."""
     check_lease(worker, reply[0])
-    passed = iter(reply.pop() if len(reply) % _FIELDS_A_JOB == _HEADER + 1 else ())
-    unserved = tuple(zip(passed, passed, passed, strict=True))
+    left_us: dict[int, int] = {}
+    unserved: tuple[HeldEntry, ...] = ()
+    if len(reply) % _FIELDS_A_JOB == _HEADER + _LISTS:
+        deadlines, passed = iter(reply.pop()), iter(reply.pop())
+        left_us, unserved = dict(zip(deadlines, deadlines, strict=True)), tuple(zip(passed, passed, passed, strict=True))
     unreadable: tuple[HeldEntry, ...] = ()
     try:
         jobs = _started(reply[_HEADER:])
+        for place, left in left_us.items():
+            jobs[place] = jobs[place]._replace(deadline_us=left)
     except UnicodeDecodeError:
         jobs = []
-        for at in range(_HEADER, len(reply), _FIELDS_A_JOB):
+        for place, at in enumerate(range(_HEADER, len(reply), _FIELDS_A_JOB)):
             try:
-                jobs += _started(reply[at : at + _FIELDS_A_JOB])
+                jobs += [job._replace(deadline_us=left_us.get(place, 0)) for job in _started(reply[at : at + _FIELDS_A_JOB])]
             except UnicodeDecodeError:
                 unreadable += ((reply[at], reply[at + 1], reply[at + 2]),)
     if not reply[3]:

@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
-from runner.jobs import JobError, JobStatus, Priority, State
+from runner.jobs import AttemptRecord, JobError, JobStatus, Priority, State
 from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, decode_needs, limit_of
 from runner.outlook import Estimate, Wait
 from runner.store.text import decoded
 
 _FIELDS = (
     *("state", "reason", "limits", "line", "task", "priority", "attempt", "failures", "crashes", "throttled", "cancel", "stopping"),
-    *("submitted", "started", "finished", "args", "error", "result"),
+    *("submitted", "started", "finished", "deadline", "attempts", "args", "error", "result"),
 )
 """The order in which get.lua answers."""
 _WAITS = 4
@@ -99,6 +99,8 @@ def _job_status(job_id: str, outlook: Estimate | None, values: list[Any], *place
         args=_arguments(fields.get("args")),
         result=None if is_left_out else _json(result),
         result_bytes=result if is_left_out or result is None else len(result),
+        attempts=_attempts(fields.get("attempts")),
+        deadline_at=_seconds(fields.get("deadline")),
         error=None if state is State.succeeded or "error" not in fields else JobError.of(json.loads(fields["error"])),
     )
 
@@ -151,6 +153,15 @@ def _end(microseconds: str | None) -> datetime | None:
 
 def _seconds(value: bytes | None) -> float | None:
     return None if value is None else int(value) / MICROSECONDS
+
+
+def _attempts(value: bytes | None) -> tuple[AttemptRecord, ...]:
+    """None, if they are damaged in Redis."""
+    if value is None:
+        return ()
+    with suppress(TypeError, ValueError):
+        return tuple(map(AttemptRecord.of, json.loads(value)))
+    return ()
 
 
 def _arguments(value: bytes | None) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from runner.client import Task
+from runner.clock import MICROSECONDS
 from runner.deadlines import Deadlines
 from runner.errors import InvalidArguments
 from runner.foreign import kind_of, text_of
@@ -13,7 +14,7 @@ from runner.jobs import Attempt, Outcome, StartedJob, TaskDefinition, enter
 from runner.settings import Settings
 from runner.worker.needs_check import checked_needs
 from runner.worker.outcomes import Outcomes
-from runner.worker.ran import Raised, Ran, Refused, Returned, TimedOut, Unreadable
+from runner.worker.ran import PastDeadline, Raised, Ran, Refused, Returned, TimedOut, Unreadable
 from runner.worker.surrounded import Surrounded
 from runner.worker.threads import DaemonThreads, NoThread, ThreadCall
 from runner.worker.worker_values import WorkerValues
@@ -140,7 +141,7 @@ class Executor:
             amended = checked_needs(attempt.job, task, arguments)
             if amended is not None:
                 return amended
-        timeout_s = task.policy.timeout_s
+        timeout_s, ends_at_deadline = time_left_s(task.policy.timeout_s, attempt.job.deadline_us)
         deadline = None if timeout_s is None else self._deadlines.within(timeout_s, own)
         try:
             if deadline is None:
@@ -153,7 +154,7 @@ class Executor:
             if _is_from_outside(error, own) and (was_stopped() or type(error) is GeneratorExit):
                 raise
             if timeout_s is not None and deadline is not None and deadline.expired and type(error) is TimeoutError:
-                return TimedOut(timeout_s, error)
+                return PastDeadline(error) if ends_at_deadline else TimedOut(timeout_s, error)
             return Raised(error)
 
     async def _until_returned(self, call: ThreadCall) -> None:
@@ -168,6 +169,13 @@ class Executor:
             await call.wait()
         finally:
             self._waiting_for_thread.discard(attempt)
+
+
+def time_left_s(timeout_s: float | None, deadline_us: int) -> tuple[float | None, bool]:
+    """Seconds that an attempt may take, None for no end; whether that is because of its job's deadline. deadline_us: 0 if it has none."""
+    left_s = deadline_us / MICROSECONDS
+    ends_at_deadline = deadline_us > 0 and (timeout_s is None or left_s < timeout_s)
+    return (left_s, True) if ends_at_deadline else (timeout_s, False)
 
 
 def _is_from_outside(error: BaseException, own: asyncio.Task[None] | None) -> bool:

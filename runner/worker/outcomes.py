@@ -8,13 +8,13 @@ import logging
 from collections.abc import Iterable
 
 from runner.clock import MICROSECONDS, microseconds, milliseconds, wall_us
-from runner.errors import AttemptDefeated, ConfigurationError, InternalError, InvalidResult, OutcomeError, ResultTooLarge
+from runner.errors import AttemptDefeated, ConfigurationError, DeadlineExceeded, InternalError, InvalidResult, OutcomeError, ResultTooLarge
 from runner.foreign import MOST_TEXT, Indented, indented, kind_of, on_one_line, text_of, trace_of
 from runner.jobs import Amendment, Attempt, Ending, Outcome, StartedJob, TaskDefinition, Throttle, Verdict, verdict
 from runner.limits import Word
 from runner.ranges import YEAR_S
 from runner.settings import Settings
-from runner.worker.ran import Amended, Raised, Ran, Refused, Returned, TimedOut, Unreadable
+from runner.worker.ran import Amended, PastDeadline, Raised, Ran, Refused, Returned, TimedOut, Unreadable
 
 log = logging.getLogger("runner")
 
@@ -76,6 +76,9 @@ class Outcomes:
                 return self._amended(attempt, amendment)
             case TimedOut(timeout_s, error):
                 return self._raised(attempt, task, error, f"took longer than its time-out of {timeout_s:g} s")
+            case PastDeadline(error):
+                text = f"its deadline passed while attempt {attempt.job.attempt} ran"
+                return self._failed(attempt, DeadlineExceeded.__name__, text, trace_of(error))
             case Raised(error):
                 return self._raised(attempt, task, error)
 
@@ -101,17 +104,18 @@ class Outcomes:
 
     def _raised(self, attempt: Attempt, task: TaskDefinition, error: BaseException, message: str | None = None) -> Outcome:
         """What an error makes of the attempt; `message` in the place of the error's own text."""
-        decided = verdict(error, task.policy.retry, attempt.job.failures, _now_s())
+        policy = task.policy.retry.within(attempt.job.deadline_us > 0)
+        decided = verdict(error, policy, attempt.job.failures, _now_s())
         if decided.ending is Ending.throttled:
             found = _bucket_of(attempt, decided.throttles)
             if not isinstance(found, ConfigurationError):
                 return self._throttled(attempt, task, *found)
             error = found
-            decided = verdict(error, task.policy.retry, attempt.job.failures, _now_s())
+            decided = verdict(error, policy, attempt.job.failures, _now_s())
         text = text_of(decided.error) if message is None or decided.error is not error else message
         if decided.ending is Ending.failed:
             return self._failed(attempt, kind_of(decided.error), text, trace_of(error))
-        return self._retried(attempt, task, decided, text, trace_of(error))
+        return self._retried(attempt, decided, text, trace_of(error), policy.retries)
 
     def _throttled(self, attempt: Attempt, task: TaskDefinition, bucket: str, word: Word) -> Outcome:
         """The provider said wait, which is no failure: the bucket is frozen for all jobs, and this one returns to its place in line."""
@@ -122,8 +126,8 @@ class Outcomes:
             attempt.job, Ending.throttled, payload, round(wait_s * MICROSECONDS), self._result_ttl_ms, attempt.settled_text, bucket, most
         )
 
-    def _retried(self, attempt: Attempt, task: TaskDefinition, decided: Verdict, message: str, trace: str) -> Outcome:
-        job, kind, retries = attempt.job, kind_of(decided.error), task.policy.retry.retries
+    def _retried(self, attempt: Attempt, decided: Verdict, message: str, trace: str, retries: int | None) -> Outcome:
+        job, kind = attempt.job, kind_of(decided.error)
         log.warning(
             "job %s (%s) failed in attempt %d, retry %d of %s in %.1f s: %s: %s\n%s",
             *(job.id, on_one_line(job.task), job.attempt, job.failures + 1, "unlimited" if retries is None else retries, decided.delay_s),

@@ -24,6 +24,12 @@ class TimedOut(NamedTuple):
     error: BaseException
 
 
+class PastDeadline(NamedTuple):
+    """It was stopped at its job's deadline; `error` shows where it was."""
+
+    error: BaseException
+
+
 class Refused(NamedTuple):
     """It never ran: no other worker, and no later attempt, could do better."""
 
@@ -43,4 +49,4 @@ class Amended(NamedTuple):
     amendment: Amendment
 
 
-Ran = Returned | Raised | TimedOut | Refused | Unreadable | Amended
+Ran = Returned | Raised | TimedOut | PastDeadline | Refused | Unreadable | Amended

@@ -62,6 +62,56 @@ GUARDS = (
         "await self._next",
         "tests/http/test_events.py::test_who_leaves_takes_the_next_look_from_nobody",
     ),
+    # Retries and deadlines
+    Guard(
+        "a handler that gives up is not tried again",
+        "runner/jobs/retry_policy.py",
+        "    if given_up is not None:",
+        "    if False:",
+        "tests/unit/test_retry_policy.py::test_the_first_that_applies_decides",
+    ),
+    Guard(
+        "every member of a group must be worth a retry",
+        "runner/jobs/retry_policy.py",
+        "if is_last or not all(map(policy.allows, leaves)):",
+        "if is_last or not any(map(policy.allows, leaves)):",
+        "tests/unit/test_retry_policy.py::test_a_verdict_is_what_the_rules_say_in_their_order",
+    ),
+    Guard(
+        "retries have an end for a job without a deadline",
+        "runner/jobs/retry_policy.py",
+        "return self if has_deadline or self.retries is not None else replace(self, retries=DEFAULT_RETRIES)",
+        "return self",
+        "tests/worker/test_deadlines.py::test_a_job_of_before_its_task_had_a_deadline_has_an_end_of_retries",
+    ),
+    Guard(
+        "no retry comes after the deadline",
+        _FINISH,
+        "if due > (deadline_of(id, expires) or math.huge) then",
+        "if false then",
+        "tests/store/test_deadlines.py::test_a_retry_that_would_come_after_it_is_a_dead_letter_with_the_last_error_inside",
+    ),
+    Guard(
+        "an attempt ends at the deadline",
+        "runner/worker/executor.py",
+        "ends_at_deadline = deadline_us > 0 and",
+        "ends_at_deadline = False and",
+        "tests/worker/test_deadlines.py::test_an_attempt_is_stopped_at_the_deadline_and_is_the_last",
+    ),
+    Guard(
+        "the records of failed attempts are bounded",
+        "runner/store/lua/include/attempts.lua",
+        "if #records >= MOST then table.remove(records, 2) end",
+        "",
+        "tests/store/test_attempts.py::test_of_many_the_first_and_the_last_nine_are_kept",
+    ),
+    Guard(
+        "what a failed attempt said is for who may debug",
+        "runner/client/view.py",
+        'hidden["attempts"] = tuple(replace(one, message="") for one in status.attempts)',
+        "pass",
+        "tests/http/test_keys.py::test_what_failed_attempts_said_is_for_who_may_debug",
+    ),
     # One accepted outcome, of the attempt that runs
     Guard(
         "outcomes are fenced by the attempt's number",

@@ -36,6 +36,8 @@ async def test_the_status_of_a_finished_job_is_complete(service: Service, worker
         "args": {"left": 2},
         "result": 3,
         "error": None,
+        "attempts": [],
+        "deadline_at": None,
         "explanation": None,
         "problem": None,
     }

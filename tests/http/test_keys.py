@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -307,6 +308,18 @@ async def test_a_traceback_is_for_who_may_debug(app: Runner, service: Service, w
     assert "raise ValueError" in error["traceback"]
 
     assert (await service.http.get(f"/v1/jobs/{job}", headers=producer)).json()["error"] == {"type": "ValueError", "message": "no"}
+
+
+async def test_what_failed_attempts_said_is_for_who_may_debug(app: Runner, service: Service, worker: Worker) -> None:
+    admin, producer = await made(app), await made(app, "producer")
+    job = (await service.http.post("/v1/jobs", json={"task": "broken", "args": {"text": "no"}}, headers=admin)).json()["id"]
+
+    (whole,) = (await service.http.get(f"/v1/jobs/{job}", params={"wait": 20}, headers=admin)).json()["attempts"]
+    (part,) = (await service.http.get(f"/v1/jobs/{job}", headers=producer)).json()["attempts"]
+
+    assert (whole["attempt"], whole["type"], whole["message"]) == (1, "ValueError", "no")
+    assert datetime.fromisoformat(whole["started_at"]) <= datetime.now(UTC)
+    assert part == whole | {"message": ""}
 
 
 async def test_a_key_for_some_tasks_sees_and_submits_those_alone(app: Runner, service: Service, redis: Redis) -> None:

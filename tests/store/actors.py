@@ -28,11 +28,11 @@ class Producers(World):
         self.run(self.store.submit(batch))
         assert set(self.run(self.store.submit(batch))) == {"existing"}
 
-    @rule(choice=needs(), max_wait=st.sampled_from([0.5, 3.0]))
-    def submit_impatient(self, choice: list[Need], max_wait: float) -> None:
+    @rule(choice=needs(), max_wait=st.sampled_from([0, 0.5, 3.0]), deadline=st.sampled_from([0, 2.0, 9.0]))
+    def submit_impatient(self, choice: list[Need], max_wait: float, deadline: float) -> None:
         name = f"j{len(self.needs)}"
         self.needs[name] = choice
-        self.run(self.store.submit([job(name, needs=choice, max_wait=max_wait)]))
+        self.run(self.store.submit([job(name, needs=choice, max_wait=max_wait, deadline=deadline)]))
 
     @precondition(lambda self: self.needs)
     @rule(data=st.data())

@@ -72,6 +72,7 @@ def job(
     delay: float = 0,
     max_wait: float = 0,
     on_expiry: str = "expire",
+    deadline: float = 0,
     task: str = "work",
     args: bytes = b"{}",
 ) -> Submission:
@@ -80,7 +81,7 @@ def job(
     limits, line = encode_needs(wanted, share, weight, priority)
     name = f"j{next(_numbers)}" if job_id is None else job_id
     delay_us, max_wait_us = round(delay * MICROSECONDS), round(max_wait * MICROSECONDS)
-    return Submission(name, args, task, limits, line, int(priority), delay_us, max_wait_us, on_expiry)
+    return Submission(name, args, task, limits, line, int(priority), delay_us, max_wait_us, on_expiry, round(deadline * MICROSECONDS))
 
 
 def slot(bucket: str, cost: int = 1) -> Need:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, ParamSpec, TypedDict, TypeVar, assert_type
 
 from runner import (
     AsyncTask,
+    AttemptRecord,
     Backoff,
     BlockingHandle,
     Client,
@@ -21,6 +22,7 @@ from runner import (
     Submission,
     Task,
     TokenBucket,
+    current_job,
 )
 
 P = ParamSpec("P")
@@ -134,6 +136,16 @@ async def with_options() -> None:
     greet.with_options(retry=3)  # type: ignore[arg-type]
     JobOptions(priority="hihg")  # type: ignore[arg-type]
     jobs.task(priority="hihg")  # type: ignore[call-overload]
+
+
+async def told() -> None:
+    status = await (await retried.submit("o")).status()
+    assert_type(status.attempts, tuple[AttemptRecord, ...])
+    assert_type(status.attempts[0].ran_s, float)
+    assert_type(status.deadline_at, float | None)
+    assert_type(current_job().deadline_s, float | None)
+    jobs.task(retries=None, deadline=60)
+    jobs.task(deadline="1 h")  # type: ignore[call-overload]
 
 
 async def many() -> None:

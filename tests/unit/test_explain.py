@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Override, Pause, Quota, State, TokenBucket
-from runner.jobs import JobError, explain, summary
+from runner.jobs import AttemptRecord, JobError, explain, summary
 from runner.jobs.words import clock_text, span
 
 NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)
@@ -188,3 +188,39 @@ def test_spans_read_as_people_say_them(seconds: float, text: str) -> None:
 def test_an_instant_of_another_day_has_its_date() -> None:
     assert clock_text(NOW_S + 3600, NOW_S) == "09:00:00 UTC"
     assert clock_text(NOW_S + 86_400, NOW_S) == "2027-01-16 08:00:00 UTC"
+
+
+LOST = AttemptRecord(1, NOW_S - 3600, 0.25, "w-1", "WorkerLost", "its worker died")
+FAILED = AttemptRecord(2, NOW_S - 5, 12.0, "w-2", "ValueError", "card\x1b refused")
+
+
+def test_several_failed_attempts_are_told_one_by_one() -> None:
+    status = JobStatus(
+        "j1", "charge", State.scheduled, reason="retry", eta_s=4.0, attempt=2, failures=1, crashes=1, attempts=(LOST, FAILED)
+    )
+
+    assert told(status).splitlines()[-2:] == [
+        "Attempt 1 at 07:00:00 UTC for 0.2 s on w-1: WorkerLost: its worker died",
+        'Attempt 2 at 07:59:55 UTC for 12 s on w-2: ValueError: "card\\u001b refused"',
+    ]
+    lines = summary(status).splitlines()
+    assert [line for line in lines if line.startswith("  failed ")] == [
+        "  failed    1 at 2027-01-15 07:00:00 UTC for 0.2 s on w-1: WorkerLost: its worker died",
+        '  failed    2 at 2027-01-15 07:59:55 UTC for 12 s on w-2: ValueError: "card\\u001b refused"',
+    ]
+
+
+def test_a_single_failed_attempt_is_the_error_that_is_told_already() -> None:
+    status = JobStatus("j1", "charge", State.failed, attempt=1, attempts=(LOST,), error=JobError("ValueError", "no"))
+
+    assert "Attempt 1" not in told(status)
+    assert "  failed " not in summary(status)
+
+
+def test_a_deadline_is_told_as_long_as_it_is_ahead() -> None:
+    assert told(JobStatus("j1", "charge", State.running, deadline_at=NOW_S + 90)).splitlines()[1] == (
+        "Its deadline is 08:01:30 UTC, in 1 min 30 s."
+    )
+    assert "  deadline  2027-01-15 08:01:30" in summary(JobStatus("j1", "charge", State.queued, deadline_at=NOW_S + 90))
+    ended = JobStatus("j1", "charge", State.failed, deadline_at=NOW_S - 90)
+    assert "deadline" not in told(ended) + summary(ended)

@@ -23,7 +23,7 @@ router = routing.group("events", "/v1")
 _AWAY_S = 1.0
 """The pause between two looks while Redis is away."""
 _AWAY = frame("away", {"detail": STORE_UNAVAILABLE})
-_CARRIED = ("args", "result", "error", "explanation")
+_CARRIED = ("args", "result", "error", "attempts", "explanation")
 """What a job carries may be megabytes long: it is told by its status."""
 
 LastEventId = Annotated[

@@ -13,7 +13,8 @@
 --   entries dropped as garbage, the suspect ('' or {priority, entry, id}: to be claimed again once the worker runs nothing; its
 --   entry is empty if it was started: it must run alone), then for each started job: priority, entry, id, task, args, attempt,
 --   failures, limits, and what these came from: spec, and after it the specs that have amended them; and at last, only if there are
---   any, a list of what is not started here as its task is unserved, for each priority, entry, id: the worker holds these still
+--   any of either, two lists: of what is not started here as its task is unserved, for each priority, entry, id: the worker holds these
+--   still; and of started jobs that have a deadline, for each its place among them (0 is the first) and the µs that are left
 -- include: base, worker_turn, start_log
 
 do -- a script can have 200 local variables at a time: what is over is none any more
@@ -24,11 +25,11 @@ end
 local slots = math.min(tonumber(free), MOST_ENTRIES)
 local NEXT_WAKE, GARBAGE, SUSPECT = 2, 3, 4
 local reply = { 'ok', -1, 0, '' }
-local started, started_at, passed = 0, int(now), nil
+local started, started_at, passed, deadlines = 0, int(now), nil, nil
 
 -- A job's fields, its limits first; none if its key holds something else.
 local function fields_of(id)
-  return redis.pcall('HMGET', job_key(id), 'limits', 'state', 'task', 'args', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes', 'spec', 'amended')
+  return redis.pcall('HMGET', job_key(id), 'limits', 'state', 'task', 'args', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes', 'spec', 'amended', 'deadline')
 end
 
 local function next_attempt(latest) return (number_in(latest) or 0) + 1 end
@@ -139,7 +140,7 @@ local function take_tokens(id, attempt, limits)
 end
 
 local function start(priority, entry, id)
-  local limits, state, task, args, line, rank, latest, failures, runs_at, runs_as, expires, crashes, spec, amended = unpack(read_before[id] or fields_of(id))
+  local limits, state, task, args, line, rank, latest, failures, runs_at, runs_as, expires, crashes, spec, amended, deadline = unpack(read_before[id] or fields_of(id))
   read_before[id] = nil
   if state == 'running' then
     -- An entry is delivered again if its group was destroyed: it goes to the worker that runs the job. Not if the job runs under another
@@ -190,6 +191,10 @@ local function start(priority, entry, id)
   end
   end_wait(id, expires)
   run(priority, entry, id, task, args, attempt, failures, taken, amended and spec .. ' ' .. amended or spec)
+  if deadline then
+    deadlines = deadlines or {}
+    deadlines[#deadlines + 1], deadlines[#deadlines + 2] = started - 1, math.max((number_in(deadline) or 0) - now, 1)
+  end
   if suspect then reply[SUSPECT], slots = { priority, '', id }, started end
 end
 
@@ -258,5 +263,5 @@ for priority = 1, 3 do delete_entries(STREAMS[priority], done_with[priority]) en
 flush()
 nudge_leader()
 if not stands then error(problem, 0) end
-if passed then reply[#reply + 1] = passed end
+if passed or deadlines then reply[#reply + 1], reply[#reply + 2] = passed or {}, deadlines or {} end
 return reply

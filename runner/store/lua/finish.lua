@@ -1,7 +1,7 @@
 -- finish: record what attempts came to. running -> succeeded, failed, cancelled, scheduled (retry, or another worker is to run it), waiting
 -- (no worker can) or queued (given back; amended: it needs other buckets, as its worker found before it began; or throttled: the provider
 -- said wait, so the bucket is frozen for all jobs and the attempt does not count; a dead letter once that was said more often than its task
--- allows).
+-- allows). A retry that would come after the job's deadline is a dead letter instead, with the last error inside.
 -- Only the attempt that is running can record an outcome: any other is stale. Repeatable: a second call changes nothing.
 -- Each outcome stands alone: one that Redis refuses, because of its record or its numbers, changes nothing, keeps its entry, and all others
 -- are recorded. Its worker sends it again with the ending `refused`, which is a dead letter whatever its record and its buckets are like.
@@ -16,7 +16,7 @@
 -- Returns: for each outcome 'accepted', 'repeated', 'stale' or 'refused' and why; then for each settlement of which a part is not charged
 --   'not charged', job id, bucket, tokens not charged; and for each throttled outcome 'throttled', job id, bucket, µs of the freeze, how
 --   often this job was throttled, 1 if the bucket was frozen before
--- include: base, final_state, due_instants
+-- include: base, final_state, due_instants, attempts
 
 local HEAD, AN_OUTCOME = 8, 4
 local PRIORITY, ENDING, DELAY, TTL, SETTLED, BUCKET, MOST_THROTTLED = 1, 2, 3, 4, 5, 6, 7 -- places after the start of a run
@@ -66,11 +66,11 @@ end
 -- Endings that count although `cancel` had asked for another one.
 local STANDS = { succeeded = true, failed = true, refused = true }
 
--- The state that shows that this ending was recorded before; none for endings that leave a job queued, as reclaim does too.
+-- The state, or two, that show that this ending was recorded before; none for endings that leave a job queued, as reclaim does too.
 local function state_after(run, cancelled)
   local ending = ARGV[run + ENDING]
   if cancelled and not STANDS[ending] then return 'cancelled' end
-  if ending == 'retry' or ending == 'unknown' then return 'scheduled' end
+  if ending == 'retry' or ending == 'unknown' then return 'scheduled', ending == 'retry' and 'failed' end
   if ending == 'refused' or ending == 'throttled' and ARGV[run + MOST_THROTTLED] ~= '0' then return 'failed' end
   return FINAL[ending] and ending
 end
@@ -80,6 +80,23 @@ local function needs_buckets(run, limits)
   local ending = ARGV[run + ENDING]
   if ending == 'throttled' or ending == 'returned' or ending == 'amended' or ending == 'unknown' then return true end
   return ARGV[run + SETTLED] ~= '' or limits and string.find(limits, '!', 1, true)
+end
+
+-- The error that an outcome carries; what cannot be read has no type.
+local function error_in(payload)
+  local readable, fields = pcall(cjson.decode, payload)
+  return readable and type(fields) == 'table' and fields or {}
+end
+
+-- The deadline of a job that has one: it expires at it, so others are not looked up.
+local function deadline_of(id, expires) return expires and number_in(redis.call('HGET', job_key(id), 'deadline')) end
+
+-- In the place of a retry that would come after the deadline.
+local function end_at_deadline(id, task, payload, attempt, watched)
+  local last = error_in(payload)
+  local text = 'its next attempt would begin after its deadline; the last error was ' .. tostring(last.type) .. ': ' .. tostring(last.message)
+  last.type, last.message = 'DeadlineExceeded', text
+  conclude(id, task, 'failed', 'error', cjson.encode(last), attempt, watched, failed_ttl_ms)
 end
 
 -- End the job, or schedule its retry. Returns false if it is to be put back instead.
@@ -99,13 +116,21 @@ local function record(run, id, payload, task, attempt, watched, cancelled, expir
     conclude(id, task, 'cancelled', nil, nil, attempt, watched, ARGV[run + TTL])
   elseif ending == 'retry' then
     local due = now + math.min(tonumber(ARGV[run + DELAY]), YEAR_US)
-    redis.call('HINCRBY', job_key(id), 'failures', 1)
-    begin_wait(id, expires)
-    note_due(due, prefix .. 'scheduled')
-    redis.call('ZADD', prefix .. 'scheduled', int(due), id)
-    redis.call('HSET', job_key(id), 'state', 'scheduled', 'reason', 'retry', 'error', payload)
+    if due > (deadline_of(id, expires) or math.huge) then
+      end_at_deadline(id, task, payload, attempt, watched)
+    else
+      redis.call('HINCRBY', job_key(id), 'failures', 1)
+      begin_wait(id, expires)
+      note_due(due, prefix .. 'scheduled')
+      redis.call('ZADD', prefix .. 'scheduled', int(due), id)
+      redis.call('HSET', job_key(id), 'state', 'scheduled', 'reason', 'retry', 'error', payload)
+    end
   else
     return false
+  end
+  if ending == 'failed' or ending == 'retry' then
+    local failure = error_in(payload)
+    note_failure(id, attempt, failure.type, failure.message)
   end
   return true
 end
@@ -120,7 +145,8 @@ do
         read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started', 'expires')
       local answer = 'accepted'
       if latest ~= attempt or state ~= 'running' then
-        answer = (latest == attempt and state == state_after(run, cancelled)) and 'repeated' or 'stale'
+        local after, or_after = state_after(run, cancelled)
+        answer = latest == attempt and (state == after or state == or_after) and 'repeated' or 'stale'
         if attempt == '' then held_only[#held_only + 1] = { at, #answers + 1, run, id, payload } end
       elseif met[id] then
         answer = 'repeated'

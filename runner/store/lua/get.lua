@@ -3,7 +3,7 @@
 -- KEYS: prefix
 -- ARGV: depth (state, status or full), watch (0 or 1), most_bytes, most_result (bytes), ids...
 -- Returns: for each id nil; or its bytes, if with those of the jobs before it they are more than most_bytes: ask for it in another call;
---   or {FIELDS, then args, error and result as far as the depth tells them, each nil if it is not there, and in the place of a result of
+--   or {FIELDS, then attempts, args, error and result as far as the depth tells them, each nil if it is not there, and in the place of a result of
 --   more than most_result bytes their number}; of a waiting job also its place in
 --   its line (0 is the head), its limits and its line, of a scheduled one its reason and µs until it is due, of one that no live
 --   worker can run the reason alone
@@ -12,7 +12,7 @@
 local STATE, REASON, LIMITS, LINE, TASK = 1, 2, 3, 4, 5
 local FIELDS = {
   'state', 'reason', 'limits', 'line', 'task', 'priority', 'attempt', 'failures', 'crashes', 'throttled', 'cancel', 'stopping',
-  'submitted', 'started', 'finished',
+  'submitted', 'started', 'finished', 'deadline',
 }
 local PAYLOADS = ({ state = {}, status = { 'args', 'error' }, full = { 'args', 'error', 'result' } })[depth]
 
@@ -63,8 +63,10 @@ local function answer_of(id)
     local size, left_out = measured(key, is_final)
     if bytes + size > tonumber(most_bytes) then return size end
     bytes = bytes + size
-    local payloads = redis.call('HMGET', key, unpack(PAYLOADS, 1, left_out and #PAYLOADS - 1 or #PAYLOADS))
-    for i = 1, #PAYLOADS do f[#FIELDS + i] = payloads[i] or left_out or false end
+    local payloads = redis.call('HMGET', key, 'attempts', unpack(PAYLOADS, 1, left_out and #PAYLOADS - 1 or #PAYLOADS))
+    f[#FIELDS + 1] = payloads[1]
+    bytes = bytes + #(payloads[1] or '')
+    for i = 2, #PAYLOADS + 1 do f[#FIELDS + i] = payloads[i] or left_out or false end
   end
   return place_of(id, f)
 end

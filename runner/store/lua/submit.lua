@@ -7,8 +7,8 @@
 --   following: new jobs of the same batch in later calls
 --   runs: successive jobs that differ only in id and arguments: how many, then once for all of them task,
 --   limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us (negative: an instant), max_wait_us (0: for ever),
---   on_expiry ('expire' or 'fail'), spec (what the limits come from, as a digest), has_call (0 or 1), then for each id, args (JSON) and
---   with has_call the fingerprint of the call
+--   on_expiry ('expire' or 'fail'), deadline_us (0: none), spec (what the limits come from, as a digest), has_call (0 or 1), then for each
+--   id, args (JSON) and with has_call the fingerprint of the call
 -- Returns: for each job its first state ('queued', 'waiting', 'scheduled' or 'failed'), or 'existing', 'conflict' or 'full': no room for
 --   it; at the end, only if there was not room for all, how many jobs there are. A caller that cannot work here gets why:
 --   see `unfit` in include/format
@@ -18,8 +18,8 @@
 local refused = unfit()
 if refused then return refused end
 
-local HEAD = 10
-local SPEC, HAS_CALL = 8, 9 -- places after the start of a run
+local HEAD = 11
+local DEADLINE, SPEC, HAS_CALL = 8, 9, 10 -- places after the start of a run
 local jobs = tonumber(count)
 check_count(jobs)
 local answers = {}
@@ -56,6 +56,7 @@ while at <= #ARGV do
   local delay_us, max_wait_us = tonumber(ARGV[at + 5]), math.min(tonumber(ARGV[at + 6]), YEAR_US)
   if delay_us < 0 then delay_us = math.max(-delay_us - now, 0) end
   delay_us = math.min(delay_us, YEAR_US)
+  local deadline_us = math.min(tonumber(ARGV[at + DEADLINE]), YEAR_US)
   local code = limits ~= '' and cost_code(limits)
   local state = delay_us > 0 and 'scheduled' or 'queued'
   local spec, width = ARGV[at + SPEC], 2 + ARGV[at + HAS_CALL]
@@ -87,8 +88,12 @@ while at <= #ARGV do
           'spec', spec, 'limits', limits, 'line', ARGV[at + 3], 'rank', int(rank))
       end
       if call then redis.call('HSET', key, 'call', call) end
-      if max_wait_us > 0 then
-        local expires = now + delay_us + max_wait_us
+      if max_wait_us > 0 or deadline_us > 0 then
+        local expires = max_wait_us > 0 and now + delay_us + max_wait_us
+        if deadline_us > 0 then
+          expires = math.min(expires or math.huge, now + deadline_us)
+          redis.call('HSET', key, 'deadline', int(now + deadline_us), 'allowed_us', int(deadline_us))
+        end
         redis.call('HSET', key, 'expires', int(expires), 'on_expiry', ARGV[at + 7])
         note_due(expires, prefix .. 'expiring')
         redis.call('ZADD', prefix .. 'expiring', int(expires), id)

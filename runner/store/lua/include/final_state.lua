@@ -37,10 +37,11 @@ do
   end
 end
 
--- End a job that waited longer than its max_wait: expired, or a dead letter if its options say so.
+-- End a job that waited longer than its max_wait, or until its deadline: expired, or a dead letter if its options say so.
 local function expire(id, task, attempt, watched, on_expiry)
   if on_expiry == 'fail' then
-    local text = cjson.encode({ type = 'expired', message = 'it waited longer than its max_wait' })
+    local is_late = (number_in(redis.call('HGET', job_key(id), 'deadline')) or now + 1) <= now
+    local text = cjson.encode({ type = 'expired', message = is_late and 'it had to wait until its deadline' or 'it waited longer than its max_wait' })
     conclude(id, task, 'failed', 'error', text, attempt, watched, failed_ttl_ms)
   else
     conclude(id, task, 'expired', nil, nil, attempt, watched, failed_ttl_ms)

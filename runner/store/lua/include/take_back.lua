@@ -1,6 +1,6 @@
 -- take_back: the attempt of a lost worker ends, and its job waits again. Its tokens stay spent, what it holds comes back.
 -- ARGV: max_crashes, result_ttl_ms
--- include: engine
+-- include: engine, attempts
 local poisoned = 0
 
 -- `alone`: the worker ran nothing else, so it may have died of this job. Returns whether the job is to be put back to where it waits.
@@ -11,6 +11,7 @@ local function end_lost_attempt(id, task, attempt, watched, cancelled, needs, ex
     crashes = 1
     redis.call('HSET', job_key(id), 'crashes', crashes)
   end
+  note_failure(id, attempt, 'WorkerLost', 'its worker died, or was cut off for longer than its lease')
   if cancelled then
     conclude(id, task, 'cancelled', nil, nil, attempt, watched, result_ttl_ms)
     return false

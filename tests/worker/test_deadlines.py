@@ -1,0 +1,122 @@
+"""A job with a deadline, as its worker runs it: attempts end at it, retries go on until it, and nothing begins after it."""
+
+import asyncio
+import threading
+
+import pytest
+
+from runner import Backoff, JobFailed, Runner, current_job
+from runner.errors import StartOutOfRange
+from runner.worker.executor import time_left_s
+from tests.worker.conftest import Crew, MakeApp
+
+SOON = Backoff(base=0.05, factor=1, cap=0.05)
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "deadline_us", "left"),
+    [
+        (None, 0, (None, False)),
+        (30.0, 0, (30.0, False)),
+        (None, 2_000_000, (2.0, True)),
+        (30.0, 2_000_000, (2.0, True)),
+        (2.0, 2_000_000, (2.0, False)),
+        (1.0, 2_000_000, (1.0, False)),
+    ],
+)
+def test_an_attempt_may_take_its_time_out_or_until_the_deadline(
+    timeout_s: float | None, deadline_us: int, left: tuple[float | None, bool]
+) -> None:
+    assert time_left_s(timeout_s, deadline_us) == left
+
+
+async def test_an_attempt_is_stopped_at_the_deadline_and_is_the_last(app: Runner, crew: Crew) -> None:
+    stopped = []
+
+    @app.task(deadline=1, retries=5)
+    async def slow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(1)
+
+    await crew.start(app)
+    job = await slow.submit()
+
+    with pytest.raises(JobFailed, match="DeadlineExceeded: its deadline passed while attempt 1 ran"):
+        await job.result(timeout=10)
+    assert stopped == [1]
+    status = await job.status()
+    assert status.error is not None
+    assert "asyncio.Event().wait()" in status.error.traceback
+    assert [one.type for one in status.attempts] == ["DeadlineExceeded"]
+
+
+async def test_a_plain_function_past_the_deadline_ends_when_it_returns(app: Runner, crew: Crew) -> None:
+    @app.task(deadline=0.5)
+    def slow() -> None:
+        threading.Event().wait(1.0)
+
+    await crew.start(app)
+
+    with pytest.raises(JobFailed, match="DeadlineExceeded: its deadline passed while attempt 1 ran"):
+        await (await slow.submit()).result(timeout=10)
+
+
+async def test_without_an_end_of_retries_a_job_is_tried_until_its_deadline(app: Runner, crew: Crew) -> None:
+    @app.task(retries=None, deadline=2, backoff=SOON)
+    async def charge() -> None:
+        raise ConnectionError("away")
+
+    await crew.start(app)
+    status = await (await charge.submit()).wait(timeout=20)
+
+    assert status.state == "failed"
+    assert status.attempt > 4
+    assert status.error is not None
+    assert status.error.type == "DeadlineExceeded"
+    assert "the last error was ConnectionError: away" in status.error.message
+
+
+async def test_a_job_of_before_its_task_had_a_deadline_has_an_end_of_retries(app: Runner, crew: Crew) -> None:
+    @app.task(retries=None, deadline=3600, backoff=SOON)
+    async def charge() -> None:
+        raise ConnectionError("away")
+
+    await crew.start(app)
+    (job,) = await app.submit_many([charge.prepare()._replace(deadline_us=0)])
+    status = await job.wait(timeout=20)
+
+    assert (status.state, status.attempt, status.deadline_at) == ("failed", 4, None)
+
+
+async def test_a_job_that_is_submitted_by_name_has_it_too_and_its_handler_knows_what_is_left(app: Runner, crew: Crew) -> None:
+    left: list[float | None] = []
+
+    @app.task(deadline=60)
+    async def charge() -> None:
+        left.append(current_job().deadline_s)
+
+    @app.task
+    async def free() -> None:
+        left.append(current_job().deadline_s)
+
+    await crew.start(app)
+    status = await (await app.client.submit("charge", {})).wait(timeout=10)
+    await (await free.submit()).wait(timeout=10)
+
+    assert status.deadline_at is not None
+    assert status.submitted_at is not None
+    assert status.deadline_at - status.submitted_at == pytest.approx(60)
+    assert left[0] is not None
+    assert 50 < left[0] <= 60
+    assert left[1] is None
+
+
+async def test_a_delay_beyond_the_deadline_is_refused(make_app: MakeApp) -> None:
+    @make_app().task(deadline=60)
+    async def charge() -> None: ...
+
+    with pytest.raises(StartOutOfRange, match=r"delay is 60, and jobs of task 'charge' end 60 s after their submission \(deadline\)"):
+        charge.with_options(delay=60).prepare()
+    assert charge.with_options(delay=59).prepare().deadline_us == 60_000_000
