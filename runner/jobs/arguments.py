@@ -40,7 +40,7 @@ class Arguments:
             fields = {p.name: self._field(p, hints.get(p.name, Any)) for p in parameters}
             arguments = adapter_of(fields)
             self._unsure = self._checked(arguments.core_schema)
-            self._coding = Coding(arguments.core_schema)
+            self._coding = Coding(arguments.core_schema, is_call=True)
             self.schema = self._described(arguments)
             defaults = {name: to_jsonable_python(default, bytes_mode="base64", round_trip=True) for name, default in self._defaults.items()}
             self.form = with_defaults(form_of(self._coding.schema), defaults)

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import CoreConfig, CoreSchema, SchemaSerializer, SchemaValidator
 from typing_extensions import TypedDict
 
+from runner.jobs.one_reading import with_one_reading
 from runner.jobs.typed_dicts import rebuilt
 
 CONFIG = CoreConfig(allow_inf_nan=False, ser_json_bytes="base64", val_json_bytes="base64")
@@ -30,6 +31,8 @@ class Coding:
     `PydanticSerializationError`. Fields go by their alias, computed fields do not go; bytes are base64, except those of a model,
     which go as its own config says.
 
+    `is_call`: `valid` is given what code submits, which must be what it would be by name: `one_reading.py`.
+
     `sure_bytes` is the length of JSON up to which there is no whole number in it that is too long to be read.
     """
 
@@ -39,19 +42,24 @@ class Coding:
     write: Callable[[Any], bytes]
     read: Callable[[bytes], Any]
 
-    def __init__(self, schema: CoreSchema) -> None:
+    def __init__(self, schema: CoreSchema, *, is_call: bool = False) -> None:
         self.schema = schema = _mapped(schema, _without_made_field)
         has_long_numbers = any(node["type"] == "int" and not _is_bounded(node) for node in _nodes(schema))
         self.sure_bytes = _LONGEST_NUMBER if has_long_numbers else sys.maxsize
         # A serializer heeds the config of its root, a validator that of the nearest node that has one: it is given to both.
         validator, serializer = SchemaValidator(schema, CONFIG), SchemaSerializer(schema, CONFIG)
         self.valid, self.write, self.read = validator.validate_python, serializer.to_json, validator.validate_json
-        python = validator
-        if any(node["type"] == "bytes" for node in _nodes(schema)):
-            python = SchemaValidator(_mapped(schema, _with_bytes_of_text), CoreConfig(allow_inf_nan=False))
-            self.valid = python.validate_python
+        python, has_bytes = schema, any(node["type"] == "bytes" for node in _nodes(schema))
+        if has_bytes:
+            python = _mapped(schema, _with_bytes_of_text)
+        if is_call:
+            python = with_one_reading(python, schema, CONFIG)
+        of_python = validator
+        if has_bytes or python is not schema:
+            of_python = SchemaValidator(python, CoreConfig(allow_inf_nan=False) if has_bytes else CONFIG)
+            self.valid = of_python.validate_python
         if not all(map(_is_plain, _nodes(schema))):  # said with each call this costs 0.1 µs, which plain values need not pay
-            self.valid = lambda value: python.validate_python(value, by_alias=True, by_name=True)
+            self.valid = lambda value: of_python.validate_python(value, by_alias=True, by_name=True)
             # A model that was made without a check may hold what its type does not allow; what arrives is looked at, so no warning is due.
             self.write = lambda value: serializer.to_json(value, by_alias=True, round_trip=True, warnings=False)
             self.read = lambda encoded: validator.validate_json(encoded, by_alias=True, by_name=True)

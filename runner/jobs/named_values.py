@@ -9,18 +9,18 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from runner.jobs.arrival import Difference, difference
 from runner.jobs.coding import Coding, coding_of, parts_of
-from runner.jobs.faults import faults
+from runner.jobs.faults import faults, short
 from runner.jobs.form import Form
+from runner.jobs.json_values import ATOMS, is_json
 from runner.jobs.unsendable import Unsendable
 
-_JSON = frozenset({str, int, float, bool, type(None)})
 _ARRAYS = frozenset({list, tuple, set, frozenset})
 _UNKNOWN: Form = {"k": ""}
 
 
 def lost(args: Mapping[str, Any], form: Form) -> str | None:
     """Why the first of the arguments that would be lost on its way is, with its place; None if none would. JSON itself is never lost."""
-    if _JSON.issuperset(map(type, args.values())):
+    if ATOMS.issuperset(map(type, args.values())):
         return None
     try:
         return next((text for name, value in args.items() if (text := _lost(value, _field(form, name), name)) is not None), None)
@@ -30,7 +30,7 @@ def lost(args: Mapping[str, Any], form: Form) -> str | None:
 
 def _lost(value: Any, form: Form, path: str) -> str | None:
     kind = type(value)
-    if kind in _JSON or _is_json(value):
+    if kind in ATOMS or is_json(value):
         return None
     while form["k"] == "nullable":
         form = form["f"]
@@ -39,6 +39,9 @@ def _lost(value: Any, form: Form, path: str) -> str | None:
     if isinstance(value, (bytes, bytearray)) and _is_text(form):
         return f"{path}: {value!r:.60} would arrive as text in base64: decode it"
     if kind is dict:
+        for key in value:
+            if type(key) is not str and (text := _lost(key, _key(form), f"{path}.{short(key)}")) is not None:
+                return text
         inner = ((f"{path}.{key}", item, _field(form, key)) for key, item in value.items())
     elif kind in _ARRAYS:
         inner = ((f"{path}.{at}", item, _item(form, at)) for at, item in enumerate(value))
@@ -65,28 +68,38 @@ def _kinds(part: Any) -> Iterator[object]:
 
 def _field(form: Form, name: object) -> Form:
     """The form of what an object or a dict has under a name."""
-    if form["k"] == "defs":
+    if form["k"] in ("defs", "root"):
         return _field(form["f"], name)
     if form["k"] == "dict":
         return cast("Form", form["f"])
+    if form["k"] == "union":
+        return _one_of([_field(choice, name) for choice in form["of"]])
     fields = form["fields"] if form["k"] == "object" else ()
     return next((field["f"] for field in fields if name in (field["n"], field.get("a"))), _UNKNOWN)
 
 
+def _key(form: Form) -> Form:
+    if form["k"] in ("defs", "root"):
+        return _key(form["f"])
+    if form["k"] == "union":
+        return _one_of([_key(choice) for choice in form["of"]])
+    return cast("Form", form["keys"]) if form["k"] == "dict" else _UNKNOWN
+
+
 def _item(form: Form, at: int) -> Form:
+    if form["k"] in ("defs", "root"):
+        return _item(form["f"], at)
+    if form["k"] == "union":
+        return _one_of([_item(choice, at) for choice in form["of"]])
     if form["k"] == "tuple":
         items: list[Form] = form["items"]
         return items[at] if at < len(items) else form.get("rest", _UNKNOWN)
     return cast("Form", form["f"]) if form["k"] in ("list", "set", "frozenset") else _UNKNOWN
 
 
-def _is_json(value: Any) -> bool:
-    kind = type(value)
-    if kind is list:
-        return _JSON.issuperset(map(type, value)) or all(map(_is_json, value))
-    if kind is dict:
-        return {str}.issuperset(map(type, value)) and (_JSON.issuperset(map(type, value.values())) or all(map(_is_json, value.values())))
-    return kind in _JSON
+def _one_of(forms: list[Form]) -> Form:
+    known = [form for form in forms if form is not _UNKNOWN]
+    return {"k": "union", "of": known} if known else _UNKNOWN
 
 
 def _lost_by_its_class(value: Any, path: str) -> str | None:
