@@ -3,7 +3,8 @@
 from runner.errors import RateLimited
 from runner.foreign import asked, is_a
 
-_MOST_ERRORS = 1_000
+_MOST_ERRORS = 20_000
+"""A loop of `raise ... from last` leaves thousands. To look at so many takes some 50 ms."""
 
 
 def rate_limited_in(error: BaseException) -> list[RateLimited]:
@@ -17,12 +18,16 @@ def rate_limited_in(error: BaseException) -> list[RateLimited]:
 
 
 def _search(error: BaseException, found: list[RateLimited]) -> None:
-    level, seen = [error], 0
-    while level and seen < _MOST_ERRORS:
+    level = [error]
+    seen = set[int]()
+    while level and len(seen) < _MOST_ERRORS:
         causes: list[BaseException] = []
         members = level[::-1]
-        while members and seen < _MOST_ERRORS:
-            one, seen = members.pop(), seen + 1
+        while members and len(seen) < _MOST_ERRORS:
+            one = members.pop()
+            if id(one) in seen:
+                continue
+            seen.add(id(one))
             if is_a(one, RateLimited):
                 found.append(one)  # type: ignore[arg-type] # it is one
             elif is_a(one, BaseExceptionGroup):

@@ -58,3 +58,37 @@ def test_an_error_that_was_being_handled_is_no_cause() -> None:
     error.__context__ = A
 
     assert rate_limited_in(error) == []
+
+
+def deep(depth: int, last: BaseException) -> BaseException:
+    """As a loop of `raise ... from last` leaves it."""
+    for number in range(depth):
+        last = caused(ValueError(number), last)
+    return last
+
+
+def nested(depth: int, last: Exception) -> BaseException:
+    for _ in range(depth):
+        last = group(last)
+    return last
+
+
+@pytest.mark.parametrize("error", [deep(15_000, A), nested(15_000, A), deep(5_000, nested(5_000, A))], ids=["causes", "groups", "both"])
+def test_it_is_found_however_deep(error: BaseException) -> None:
+    assert rate_limited_in(error) == [A]
+
+
+def test_a_circle_that_hides_it_ends_and_what_is_beside_it_is_found() -> None:
+    assert rate_limited_in(group(circle(), A)) == [A]  # type: ignore[arg-type] # the circle is an Exception
+
+
+def test_the_search_is_bounded() -> None:
+    class Endless(Exception):
+        @property
+        def __cause__(self) -> BaseException:  # type: ignore[override] # that is what is tested
+            made.append(Endless())
+            return made[-1]
+
+    made = list[BaseException]()
+    assert rate_limited_in(Endless()) == []
+    assert 1_000 < len(made) < 100_000
