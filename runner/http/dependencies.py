@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
-from runner import CallersClient, Client, Principal, Runner
+from runner import CallersClient, Client, ConfigurationError, Principal, Runner
 from runner.http.connections import most_connections
 from runner.http.problems import Problem
 from runner.http.quotas import Quotas
@@ -134,6 +134,7 @@ class Opening:
         authorize: Authorize | None = None,
         most_streams: int | None = None,
     ) -> None:
+        _check(queue, stopping, authorize, most_streams)
         self._queue = queue
         self._stopping = stopping
         self._waits = Waits()
@@ -150,7 +151,7 @@ class Opening:
         if isinstance(self._queue, Runner):  # its client is another one once it was closed
             return self._of(self._queue.client)
         if self._service is None:
-            self._service = self._of(self._queue if isinstance(self._queue, Client) else self._queue())
+            self._service = self._of(self._queue if isinstance(self._queue, Client) else _opened(self._queue))
         return self._service
 
     def _of(self, client: Client) -> Service:
@@ -169,6 +170,25 @@ class Opening:
             await service.client.close()
 
 
+def _check(queue: object, stopping: object, authorize: object, most_streams: object) -> None:
+    """Raises `ConfigurationError` for what no service can be made of."""
+    if not isinstance(queue, (Client, Runner)) and (not callable(queue) or (isinstance(queue, type) and not issubclass(queue, Client))):
+        raise ConfigurationError(f"queue is {queue!r:.80}: give a Runner, a Client, or a function that opens a Client")
+    if stopping is not None and not isinstance(stopping, asyncio.Event):
+        raise ConfigurationError(f"stopping is {stopping!r:.80}: give an asyncio.Event")
+    if authorize is not None and not callable(authorize):
+        raise ConfigurationError(f"authorize is {authorize!r:.80}: give a function, see runner.http.create_app")
+    if most_streams is not None and (isinstance(most_streams, bool) or not isinstance(most_streams, int) or most_streams < 0):
+        raise ConfigurationError(f"most_streams is {most_streams!r:.80}: give a whole number of streams, or None")
+
+
+def _opened(queue: Callable[[], Client]) -> Client:
+    client: object = queue()
+    if not isinstance(client, Client):
+        raise ConfigurationError(f"the function given as queue returned {client!r:.80}: return a Client")
+    return client
+
+
 def service_of(request: Request) -> Service:
     """The service that this request reached."""
     bound = request.scope["state"].get(STATE) if "state" in request.scope else None
@@ -177,6 +197,11 @@ def service_of(request: Request) -> Service:
     # Not from the state of the lifespan: an app that is mounted in another gets that of the other.
     opening: Opening = getattr(request.scope["app"].state, STATE)
     return opening.service
+
+
+def is_our_app(request: Request) -> bool:
+    """Whether the routes are those of an app of ours, and not included in another."""
+    return hasattr(request.scope["app"].state, STATE)
 
 
 async def client_of(request: Request) -> Client:

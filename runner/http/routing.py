@@ -1,17 +1,22 @@
 """How a request finds its function: groups of routes, and routes that answer errors themselves and call their function directly."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from fastapi import APIRouter, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from runner.http.authorization import admit, right_of
+from runner.http.dependencies import is_our_app
 from runner.http.large_bodies import ended
-from runner.http.problems import ANSWERED, answer, responses
+from runner.http.problems import ANSWERED, Problem, answer, responses
+from runner.http.validation_errors import Fault, shortened, summary, unknown_parameter
+
+_LONGEST_NAME = 60
 
 
 def group(tag: str, prefix: str = "", *, route_class: type[APIRoute] | None = None, **options: Any) -> APIRouter:
@@ -23,13 +28,16 @@ def group(tag: str, prefix: str = "", *, route_class: type[APIRoute] | None = No
 
 
 class ProblemRoute(APIRoute):
-    """A route that answers errors with problem documents, whatever the app around it does with exceptions, and says which right it needs."""
+    """A route that answers errors with problem documents, whatever the app around it does with exceptions, and says which right it needs.
+
+    A parameter of the query that it does not have is refused, except in an app that includes it and may read others.
+    """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self.right = right_of(path, options.get("dependencies"))
         if self.right is not None:
             described = dict(options.get("responses") or {})
-            for status, answer in responses("unauthenticated", "forbidden", "too-many-requests", "store-unavailable").items():
+            for status, answer in responses("validation", "unauthenticated", "forbidden", "too-many-requests", "store-unavailable").items():
                 described[status] = _joined(described.get(status), answer)
             options["responses"] = described
         super().__init__(path, endpoint, **options)
@@ -39,6 +47,8 @@ class ProblemRoute(APIRoute):
 
         async def handle_or_explain(request: Request) -> Response:
             try:
+                if request.scope["query_string"] and is_our_app(request):
+                    await self._check_query(request)
                 return await handle(request)
             except ANSWERED as error:
                 return answer(request, error)
@@ -46,6 +56,26 @@ class ProblemRoute(APIRoute):
                 ended(request.scope)
 
         return handle_or_explain
+
+    async def _check_query(self, request: Request) -> None:
+        fault = self._query_fault(request)
+        if fault is None:
+            return
+        if self.right is not None:
+            await admit(request, self.right)
+        raise Problem("validation", summary([fault]), faults=[fault])
+
+    def _query_fault(self, request: Request) -> Fault | None:
+        """The first parameter that this route does not have, or that is given twice and may not be."""
+        known = dict(_parameters(self.dependant))
+        seen = set[str]()
+        for name, _ in request.query_params.multi_items():
+            if name not in known:
+                return Fault(detail=unknown_parameter(name, known), parameter=shortened(name, _LONGEST_NAME))
+            if name in seen and not known[name]:
+                return Fault(detail="is given twice: give it once", parameter=name)
+            seen.add(name)
+        return None
 
 
 class DirectRoute(ProblemRoute):
@@ -73,6 +103,18 @@ class DirectRoute(ProblemRoute):
         finally:
             ended(scope)
         await response(scope, receive, send)
+
+
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """The names of the parameters of the query, and whether each may be given several times."""
+    for field in dependant.query_params:
+        yield field.alias, _is_list(field.field_info.annotation)
+    for inner in dependant.dependencies:
+        yield from _parameters(inner)
+
+
+def _is_list(annotation: Any) -> bool:
+    return any(get_origin(part) is list for part in (annotation, *get_args(annotation)))
 
 
 def _joined(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Fault: what is wrong with one part of a request. Makes the `errors` of a problem from the errors of pydantic."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any, NotRequired
 from urllib.parse import quote
 
@@ -35,11 +36,20 @@ def faults_of(errors: Sequence[Any], known_fields: Sequence[str] = ()) -> list[F
     return [_fault(error, known_fields) for error in errors[:_MOST_FAULTS]]
 
 
+def unknown_parameter(name: str, known: Iterable[str]) -> str:
+    """What is said of a parameter that a route does not have."""
+    names = list(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.7)
+    if near:
+        return f"unknown parameter; did you mean {near[0]!r}?"
+    return f"unknown parameter; the parameters are {', '.join(names)}" if names else "unknown parameter; there are none here"
+
+
 def summary(faults: Sequence[Fault]) -> str:
     """The first fault in one sentence."""
     first = faults[0]
     more = f" (and {len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
-    place = first.get("parameter") or first.get("pointer", "#")
+    place = (first["parameter"] or "''") if "parameter" in first else first.get("pointer", "#")
     return f"{'the body' if place == '#' else place}: {first['detail']}{more}"
 
 

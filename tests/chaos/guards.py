@@ -1625,6 +1625,20 @@ GUARDS = (
         "tests/http/test_keys.py::test_once_there_is_a_key_everybody_needs_one",
     ),
     Guard(
+        "a parameter of the query that a route does not have is refused",
+        "runner/http/routing.py",
+        "                    await self._check_query(request)\n",
+        "                    pass\n",
+        "tests/http/test_query.py::test_a_parameter_that_cannot_be_meant_is_refused_by_its_name",
+    ),
+    Guard(
+        "a parameter of the query: who has no key is told that first",
+        "runner/http/routing.py",
+        "        if self.right is not None:\n            await admit(request, self.right)\n        raise Problem",
+        "        raise Problem",
+        "tests/http/test_query.py::test_who_has_no_key_is_told_that_first",
+    ),
+    Guard(
         "a key: a route without a right cannot be made",
         "runner/http/authorization.py",
         "    if len(rights) != (path not in FREE):\n",
