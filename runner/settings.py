@@ -186,6 +186,17 @@ def load_settings(**given: object) -> Settings:
     return settings
 
 
+def chosen_settings(settings: object, redis_url: object = None) -> Settings:
+    """The settings that a program has given, or else those of the environment. Raises `ConfigurationError`."""
+    if settings is None:
+        return load_settings(redis_url=redis_url)
+    if not isinstance(settings, Settings):  # its value is not shown: there may be a password in it
+        raise ConfigurationError(f"settings is {type(settings).__name__}: give a Settings, like load_settings(concurrency=20)")
+    if redis_url is not None:
+        raise ConfigurationError("redis_url and settings are both given: give the URL to the settings, load_settings(redis_url=...)")
+    return settings
+
+
 @cache
 def _warn_of_near_misses(environment: tuple[str, ...]) -> None:
     """A variable whose name is almost that of a setting is nobody's: it would be ignored without a word. Logged once."""

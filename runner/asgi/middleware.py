@@ -16,7 +16,8 @@ from runner.asgi.rule import Rule, Scope
 from runner.asgi.verdict import Verdict
 from runner.client import Runner
 from runner.clock import MICROSECONDS, monotonic_s
-from runner.foreign import asked
+from runner.errors import ConfigurationError
+from runner.foreign import asked, shown
 from runner.limits import Need, need_of
 from runner.ranges import checked, checked_whole
 
@@ -34,6 +35,14 @@ _TRY_AGAIN_LATER = 1013
 _STARTS = frozenset({"http.response.start", "websocket.accept"})
 _REFUSED = (401, 403)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _check(runner: object, rules: object) -> None:
+    if not isinstance(runner, Runner):
+        raise ConfigurationError(f"RateLimitMiddleware: runner is {shown(runner, 80)}: give the Runner whose limits these are")
+    for rule in rules if isinstance(rules, Sequence) else [rules]:
+        if not isinstance(rule, Rule):
+            raise ConfigurationError(f"RateLimitMiddleware: rules hold {shown(rule, 80)}: give a list of Rule(limit=...)")
 
 
 class RateLimitMiddleware:
@@ -62,6 +71,7 @@ class RateLimitMiddleware:
         deadline: float = 0.05,
         max_keys: int = 100_000,
     ) -> None:
+        _check(runner, rules)
         checked("deadline", deadline, of="RateLimitMiddleware")
         checked_whole("max_keys", max_keys, of="RateLimitMiddleware")
         self._app = app

@@ -19,7 +19,7 @@ from runner.foreign import shown
 from runner.jobs import JOB, RUNNER, JobContext, Overrides, Result, Submission, Surroundings, TaskDefinition, TaskOptions, check_queue_name
 from runner.limits import Limit, Need, need_of
 from runner.ranges import checked_whole
-from runner.settings import Settings, load_settings
+from runner.settings import Settings, chosen_settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,7 +47,7 @@ class Runner:
         self.queue = check_queue_name(queue)
         self._surroundings = Surroundings(self, dependencies, {JobContext: JOB, Runner: RUNNER, type(self): RUNNER})
         self._revision = None if revision is None else checked_whole("revision", revision, of=f"queue {queue!r}")
-        self.settings = settings or load_settings(redis_url=redis_url)
+        self.settings = chosen_settings(settings, redis_url)
         self.tasks: dict[str, Task[..., Any]] = {}
         self.limits: dict[str, Limit] = {}
         self._client: Client | None = None

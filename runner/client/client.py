@@ -22,7 +22,7 @@ from runner.errors import InvalidOption, StoreUnavailable, SubmissionRefused, Ta
 from runner.foreign import shown
 from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, Submission, TaskStatus, explain
 from runner.limits import LimitStatus
-from runner.settings import Settings, load_settings
+from runner.settings import Settings, chosen_settings
 from runner.store import Depth, Finding, ForgetAnswer, WorkerStatus, refuse_unfit_server
 
 R = TypeVar("R")
@@ -49,7 +49,7 @@ class Client(Asking, Listening):
     """
 
     def __init__(self, queue: str = DEFAULT_QUEUE, *, redis_url: str | None = None, settings: Settings | None = None) -> None:
-        self._jobs = StoredJobs(Sessions(queue, settings or load_settings(redis_url=redis_url)))
+        self._jobs = StoredJobs(Sessions(queue, chosen_settings(settings, redis_url)))
 
     _jobs: StoredJobs
     _most_backlog: int | None = None

@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from runner import Client, ConfigurationError, Settings, load_settings
+from runner import Client, ConfigurationError, Settings
 from runner.http.app import create_app
 from runner.http.authorization import ByKey
 from runner.http.browser_guard import BrowserGuard
@@ -52,8 +52,8 @@ async def serve(
     stop = stopping or asyncio.Event()
     listener = listen(host, port) if uds is None else listen_unix(Path(uds), uds_mode)
     try:
-        settings = settings or load_settings()
         client = Client(queue, settings=settings)
+        settings = client.settings
         await client.refuse_unfit_server()
         if uds is None and not insecure:
             await refuse_open_door(client, host)

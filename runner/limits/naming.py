@@ -10,6 +10,7 @@ from runner.errors import ExceedsCapacity, InvalidArguments, InvalidOption
 from runner.foreign import shown
 from runner.limits.policy import Limit, template_fields
 from runner.limits.scalars import of_value
+from runner.names import first_unknown, unknown_name
 
 NORMAL = 1
 """The priority of a job that names none, as the scripts number it."""
@@ -50,6 +51,9 @@ def need_of(limit: Limit, cost: int, key: Mapping[str, object]) -> Need:
         raise InvalidOption(
             f"key of limit {limit.name!r} is {key!r:.80}: give the values of its template by name, like {{'tenant_id': 't7'}}"
         )
+    fields = template_fields(limit.key or "")
+    if (extra := first_unknown(key, fields)) is not None:
+        raise InvalidOption(unknown_name(f"the key of limit {limit.name!r}", "name", extra, fields))
     if not 1 <= cost <= limit.capacity:
         raise ExceedsCapacity(f"cost {cost} of limit {limit.name!r} cannot be taken: its bucket holds 1 to {limit.capacity}")
     return Need(bucket_name(limit.name, limit.key, key), cost, limit.gives_back)

@@ -1,10 +1,7 @@
 """Looks for the provider's "wait" in whatever a handler raised. Pure and total."""
 
 from runner.errors import RateLimited
-from runner.foreign import asked, is_a
-
-_MOST_ERRORS = 20_000
-"""A loop of `raise ... from last` leaves thousands. To look at so many takes some 50 ms."""
+from runner.foreign import MOST_ERRORS, asked, is_a
 
 
 def rate_limited_in(error: BaseException) -> list[RateLimited]:
@@ -20,10 +17,10 @@ def rate_limited_in(error: BaseException) -> list[RateLimited]:
 def _search(error: BaseException, found: list[RateLimited]) -> None:
     level = [error]
     seen = set[int]()
-    while level and len(seen) < _MOST_ERRORS:
+    while level and len(seen) < MOST_ERRORS:
         causes: list[BaseException] = []
         members = level[::-1]
-        while members and len(seen) < _MOST_ERRORS:
+        while members and len(seen) < MOST_ERRORS:
             one = members.pop()
             if id(one) in seen:
                 continue

@@ -14,8 +14,8 @@ from typing import Any
 from runner.client import Publication, Runner
 from runner.clock import monotonic_s
 from runner.connection import redis_url
-from runner.errors import LeaseLost, NotPermitted, RunnerError, StoreUnavailable
-from runner.foreign import indented, trace_of
+from runner.errors import ConfigurationError, LeaseLost, NotPermitted, RunnerError, StoreUnavailable
+from runner.foreign import indented, shown, trace_of
 from runner.log_throttle import LogThrottle
 from runner.store import FORMAT, JobStore, LeaseStore, Role, load_scripts, refuse_unfit_server
 from runner.worker.abandon import abandon
@@ -53,6 +53,9 @@ class Worker:
     """Runs the jobs of one app until told to stop. Any number may run, in one process or on many machines."""
 
     def __init__(self, runner: Runner) -> None:
+        given: object = runner
+        if not isinstance(given, Runner):
+            raise ConfigurationError(f"a Worker is given {shown(given, 80)}: give the Runner whose tasks it is to run")
         self.id = ""
         """Another one after each loss of the lease; empty before the first."""
         self._runner = runner

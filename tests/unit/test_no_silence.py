@@ -17,15 +17,21 @@ from runner import (
     Quota,
     RateLimited,
     Runner,
+    Settings,
     SlidingWindow,
     TokenBucket,
+    Worker,
 )
+from runner.asgi import RateLimitMiddleware
 from runner.errors import ExceedsCapacity, InvalidOption, SubmissionRefused
+from runner.http import create_app, router
+from runner.http.dependencies import Opening
 from runner.jobs.calls import Calls
 from runner.jobs.submission import max_wait_us
 from runner.jobs.task_spec import TaskSpec
 from runner.limits import need_of
 from runner.limits.rates import parse_rate
+from tests.named import named
 
 PAY = TokenBucket("pay", rate="10/s", burst=5)
 STRANGE: list[Any] = [
@@ -211,3 +217,91 @@ async def test_a_time_to_wait_for_a_result_is_a_number_in_its_range(timeout: obj
         for wait in (client.wait, client.result, client.job("a").wait, client.job("a").result):
             with pytest.raises(InvalidOption, match=r"^timeout of a wait is .*, and must be a number of seconds from 0 to 31622400"):
                 await (wait("a", timeout=timeout) if wait in (client.wait, client.result) else wait(timeout=timeout))  # type: ignore[arg-type,call-arg]
+
+
+TENANT = TokenBucket("tenant", rate="10/s", key="{tenant_id}:{region}")
+
+
+@pytest.mark.parametrize(
+    ("limit", "key", "message"),
+    [
+        (PAY, {"tenant_id": "t7"}, r"^the key of limit 'pay' has no name 'tenant_id' \(it has: none\)$"),
+        (
+            TENANT,
+            {"tenant_id": "t7", "region": "eu", "tenant": "t8"},
+            r"^the key of limit 'tenant' has no name 'tenant'; did you mean 'tenant_id'\?$",
+        ),
+        (TENANT, {"tenantid": "t7", "region": "eu"}, r"^the key of limit 'tenant' has no name 'tenantid'; did you mean 'tenant_id'\?$"),
+        (TENANT, {"tenant_id": "t7", "region": "eu", 7: "x"}, r"^the key of limit 'tenant' has no name 7 \(it has: tenant_id, region\)$"),
+    ],
+)
+async def test_a_name_that_a_key_does_not_have_is_refused_by_every_taker(limit: TokenBucket, key: Any, message: str) -> None:
+    with pytest.raises(InvalidOption, match=message):
+        need_of(limit, 1, key)
+    jobs = Runner("q", redis_url="redis://127.0.0.1:1")
+    jobs.limit(limit)
+    with pytest.raises(InvalidOption, match=message):
+        await jobs.take(limit, key)
+    with pytest.raises(InvalidOption, match=message):
+        async with jobs.slot(limit, key):
+            pass
+
+
+@pytest.mark.parametrize("settings", [{}, {"concurrency": 5}, "redis://", 5, [], Settings, object(), b"", 0, False], ids=named)
+def test_settings_of_another_type_are_refused_and_not_shown(settings: Any) -> None:
+    words = rf"^settings is {type(settings).__name__}: give a Settings, like load_settings\(concurrency=20\)$"
+    for make in (Runner, Client):
+        with pytest.raises(ConfigurationError, match=words):
+            make("q", settings=settings)
+
+
+def test_a_url_beside_settings_is_refused_and_not_ignored() -> None:
+    for make in (Runner, Client):
+        with pytest.raises(ConfigurationError, match="redis_url and settings are both given"):
+            make("q", redis_url="redis://one", settings=Settings())
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{}, "jobs", 5, None, Runner, Client("q", redis_url="redis://127.0.0.1:1"), object()],
+    ids=[f"odd{number}" for number in range(7)],
+)
+def test_a_worker_and_a_middleware_of_no_runner_are_refused(odd: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"a Worker is given .*: give the Runner whose tasks it is to run"):
+        Worker(odd)
+    with pytest.raises(ConfigurationError, match=r"runner is .*: give the Runner whose limits these are"):
+        RateLimitMiddleware(_app, runner=odd, rules=[])
+    for rules in (odd, [odd]):
+        with pytest.raises(ConfigurationError, match=r"rules hold .*: give a list of Rule\(limit=...\)"):
+            RateLimitMiddleware(_app, runner=Runner("q"), rules=rules)
+
+
+async def _app(*_: Any) -> None: ...
+
+
+@pytest.mark.parametrize("odd", [{}, "jobs", 5, None, Runner, object(), True], ids=[f"odd{number}" for number in range(7)])
+def test_a_service_of_no_queue_is_refused(odd: Any) -> None:
+    for make in (create_app, router):
+        with pytest.raises(ConfigurationError, match=r"queue is .*: give a Runner, a Client, or a function that opens a Client"):
+            make(odd)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stopping": True}, "stopping is True: give an asyncio.Event"),
+        ({"authorize": "anyone"}, "authorize is 'anyone': give a function"),
+        ({"most_streams": "5"}, "most_streams is '5': give a whole number of streams"),
+        ({"most_streams": -1}, "most_streams is -1: give a whole number of streams"),
+        ({"most_streams": True}, "most_streams is True: give a whole number of streams"),
+    ],
+)
+def test_the_options_of_a_service_are_checked(options: dict[str, Any], message: str) -> None:
+    for make in (create_app, router):
+        with pytest.raises(ConfigurationError, match=message):
+            make(Runner("q"), **options)
+
+
+def test_a_function_that_opens_no_client_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="the function given as queue returned 5: return a Client"):
+        Opening(lambda: 5, None).open()  # type: ignore[arg-type, return-value] # that is what is tested
