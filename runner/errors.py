@@ -9,6 +9,10 @@ class ConfigurationError(RunnerError):
     """A setting, a limit or a task declaration that can never work."""
 
 
+class StartFailed(RunnerError):
+    """The lifespan of an app could not be entered: its worker never was one, and took no job. `__cause__` is what was raised there."""
+
+
 class MissingExtra(ConfigurationError, ImportError):
     """A package that this installation lacks; the message has the pip line that installs it."""
 

@@ -90,6 +90,7 @@ RANGES: Mapping[str, Range] = {
     "block_s": _seconds(0.05, 60),
     "reclaim_s": _seconds(0.1, 600),
     "drain_s": _seconds(0, _DAY_S),
+    "start_timeout_s": _seconds(0.001, _DAY_S),
     "max_crashes": _whole(1, 100),
     "result_ttl_s": _seconds(0.001, YEAR_S),
     "failed_ttl_s": _seconds(0.001, YEAR_S),

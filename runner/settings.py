@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     block_s: float = _ranged("block_s", 2.0, "longest blocking read; the fallback when there is no leader")
     reclaim_s: float = _ranged("reclaim_s", 2.0, "pause between two looks for lapsed workers")
     drain_s: float = _ranged("drain_s", 30.0, "time running jobs get to finish after SIGTERM")
+    start_timeout_s: float = _ranged(
+        "start_timeout_s", 60.0, "time that the lifespan of an app has to start; a worker ends with exit code 6 after it"
+    )
     max_crashes: int = _ranged("max_crashes", 3, "lost workers after which a job is a dead letter")
     result_ttl_s: float = _ranged("result_ttl_s", 86_400.0, "how long a finished job is kept")
     failed_ttl_s: float = _ranged("failed_ttl_s", 604_800.0, "how long a dead letter is kept")

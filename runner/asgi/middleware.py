@@ -63,7 +63,7 @@ class RateLimitMiddleware:
         self,
         app: ASGIApp,
         *,
-        runner: Runner,
+        runner: Runner[Any],
         rules: Sequence[Rule],
         on_error: OnError = "local",
         instances: int = 1,

@@ -20,6 +20,7 @@ from runner.errors import (
     IncompleteCatalog,
     NotPermitted,
     RunnerError,
+    StartFailed,
     StoreFull,
     StoreUnavailable,
     SubmissionRefused,
@@ -40,12 +41,13 @@ EXIT_CODES: dict[type[Exception], int] = {
     UnknownLimit: 3,
     StoreUnavailable: 4,
     StoreFull: 5,
+    StartFailed: 6,
 }
 """What the library raises, and how the process then exits: the entry of the nearest base class counts."""
 USAGE_ERROR = 2
 _CODES_IN_WORDS = (
     "Exit codes: 0 done; 1 the job, the demo or a check failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument,"
-    " or a user or password that Redis refuses; 3 no such job, limit or key; 4 Redis cannot be reached; 5 there is no room for more jobs now; 130 interrupted, a worker twice."
+    " or a user or password that Redis refuses; 3 no such job, limit or key; 4 Redis cannot be reached; 5 there is no room for more jobs now; 6 the lifespan of the app could not start; 130 interrupted, a worker twice."
 )
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 

@@ -2,6 +2,7 @@
 
 from runner.client.app import BlockingRunner, Runner
 from runner.client.app_loading import configure, load_app, load_queue
+from runner.client.beside import workers
 from runner.client.callers_client import CallersClient
 from runner.client.client import BlockingClient, Client, JobRequest, session_of
 from runner.client.control import BlockingControl, Control
@@ -38,4 +39,5 @@ __all__ = [
     "load_app",
     "load_queue",
     "session_of",
+    "workers",
 ]

@@ -1,22 +1,22 @@
 """Runner, the user's app object: the tasks and limits of a queue, and the way to submit to it. It runs no job."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from runner.client.blocking import Blocking, door, through
 from runner.client.client import Client, jobs_of
 from runner.client.handle import BlockingHandle, JobHandle
 from runner.client.job_calls import StoredJobs
-from runner.client.overriding import overriding
 from runner.client.patience import Patience
 from runner.client.publication import Publication
 from runner.client.session import Session
 from runner.client.sessions import Sessions
+from runner.client.surrounded import S_co, Surrounded, checked_lifespan
 from runner.client.task import AsyncTask, PlainTask, Task
 from runner.errors import ConfigurationError, InvalidOption, UnknownLimit
 from runner.foreign import shown
-from runner.jobs import JOB, RUNNER, JobContext, Overrides, Result, Submission, Surroundings, TaskDefinition, TaskOptions, check_queue_name
+from runner.jobs import JOB, RUNNER, JobContext, Result, Submission, Surroundings, TaskDefinition, TaskOptions, check_queue_name
 from runner.limits import Limit, Need, need_of
 from runner.ranges import checked_whole
 from runner.settings import Settings, chosen_settings
@@ -27,12 +27,13 @@ R = TypeVar("R")
 _PUBLISH_EVERY_S = 60.0
 
 
-class Runner:
+class Runner(Surrounded[S_co]):
     """The tasks and limits of one queue, and the way to submit to it.
 
     Without `redis_url` and RUNNER_REDIS_URL it uses the embedded server of the current folder. Of two versions of an app that declare a
     task or a limit differently, the one with the higher `revision` is published, a build number; without it RUNNER_REVISION counts.
-    dependencies: `Depends(...)` that run for every job, without a parameter for their values.
+    dependencies: `Depends(...)` that run for every job, without a parameter for their values. lifespan: an async context
+    manager of the app, like FastAPI's; a worker enters it before its first job, and what it yields is `state`.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class Runner:
         settings: Settings | None = None,
         revision: int | None = None,
         dependencies: Sequence[object] = (),
+        lifespan: Callable[["Runner[S_co]"], AbstractAsyncContextManager[S_co]] | None = None,
     ) -> None:
         self.queue = check_queue_name(queue)
         self._surroundings = Surroundings(self, dependencies, {JobContext: JOB, Runner: RUNNER, type(self): RUNNER})
+        self._lifespan = checked_lifespan(lifespan)
         self._revision = None if revision is None else checked_whole("revision", revision, of=f"queue {queue!r}")
         self.settings = chosen_settings(settings, redis_url)
         self.tasks: dict[str, Task[..., Any]] = {}
@@ -87,14 +90,6 @@ class Runner:
             raise ConfigurationError(
                 f"limit {limit.name!r} is declared twice with different numbers: {known} and {limit}; share one object or rename one"
             )
-
-    def overrides(self, functions: Overrides) -> AbstractContextManager[None]:
-        """Call other functions in the place of dependencies: `with jobs.overrides({get_http: lambda: fake}): ...`, for tests.
-
-        Of any task of this app, wherever the dependency is nested, also in a worker that runs in this process. A block inside of another
-        adds to it. Raises `ConfigurationError` for a function on which no task depends, and for a replacement that cannot be called.
-        """
-        return overriding(self._surroundings, self.tasks, functions)
 
     @property
     def revision(self) -> int:

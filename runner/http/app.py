@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -22,7 +23,7 @@ Every error is `application/problem+json` (RFC 9457); its `type` is the path of 
 
 
 def create_app(
-    queue: Client | Runner | Callable[[], Client] = Client,
+    queue: Client | Runner[Any] | Callable[[], Client] = Client,
     stopping: asyncio.Event | None = None,
     *,
     authorize: Authorize | None = None,

@@ -129,7 +129,7 @@ class Opening:
 
     def __init__(
         self,
-        queue: Client | Runner | Callable[[], Client],
+        queue: Client | Runner[Any] | Callable[[], Client],
         stopping: asyncio.Event | None,
         authorize: Authorize | None = None,
         most_streams: int | None = None,

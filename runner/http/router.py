@@ -1,6 +1,7 @@
 """router: the routes of a queue, for a FastAPI app of your own to include under any prefix."""
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter, Depends
 
@@ -10,7 +11,7 @@ from runner.http.routes import GROUPS
 
 
 def router(
-    queue: Client | Runner,
+    queue: Client | Runner[Any],
     *,
     stopping: asyncio.Event | None = None,
     authorize: Authorize | None = None,

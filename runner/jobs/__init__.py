@@ -5,7 +5,7 @@ from runner.jobs.arguments import Arguments
 from runner.jobs.attempt_record import AttemptRecord
 from runner.jobs.backoff import Backoff
 from runner.jobs.calls import Calls
-from runner.jobs.context import Attempt, JobContext, current_job, enter
+from runner.jobs.context import Attempt, JobContext, current_job, enter, enter_state, leave_state, state_of
 from runner.jobs.dependencies import Depends, Per, injected, name_of_function
 from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Overrides, Step
 from runner.jobs.event import BEGINNING, JobEvent, check_event_id
@@ -26,6 +26,7 @@ from runner.jobs.job import (
     check_job_id,
     check_queue_name,
 )
+from runner.jobs.middleware import Middleware, Next, around, checked_middleware
 from runner.jobs.named_arguments import NamedArguments
 from runner.jobs.results import Result, result_of
 from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
@@ -62,7 +63,9 @@ __all__ = [
     "JobEvent",
     "JobOptions",
     "JobStatus",
+    "Middleware",
     "NamedArguments",
+    "Next",
     "Outcome",
     "Overrides",
     "Per",
@@ -82,17 +85,21 @@ __all__ = [
     "TaskStatus",
     "Throttle",
     "Verdict",
+    "around",
     "call_in_thread_with",
     "call_with",
     "check_event_id",
     "check_job_id",
     "check_queue_name",
+    "checked_middleware",
     "current_job",
     "enter",
+    "enter_state",
     "explain",
     "frozen",
     "injected",
     "kind_of_argument",
+    "leave_state",
     "name_of_function",
     "opaque_arguments",
     "overridden",
@@ -100,6 +107,7 @@ __all__ = [
     "prepare",
     "result_of",
     "span",
+    "state_of",
     "summary",
     "verdict",
     "was_reset",

@@ -1,6 +1,7 @@
 """JobContext: what a handler may know and say about its own attempt; `current_job()` gives it, in threads too."""
 
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
+from typing import Any
 
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import ConfigurationError
@@ -88,6 +89,17 @@ class JobContext:
         """Seconds that are left until the job's deadline, negative once it has passed; None if it has none."""
         return self._attempt.deadline_s
 
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        return self._attempt.job.task
+
+    @property
+    def state(self) -> Any:
+        """What the lifespan of the app gave, see `Runner.state`. Raises `ConfigurationError` if it gave nothing."""
+        task = self._attempt.task
+        return state_of(None if task is None else task.surroundings.app)
+
     def settle(self, limit: str, actual: int) -> None:
         """Say that `actual` tokens of a limit were used instead of the cost taken at the start; more goes into debt.
 
@@ -111,6 +123,30 @@ def current_job() -> JobContext:
         return JobContext(_current.get())
     except LookupError:
         raise ConfigurationError("no job is running here: current_job() works inside a task's function, as a worker runs it") from None
+
+
+_state: ContextVar[tuple[object, Any]] = ContextVar("runner_state")
+"""The app that a worker runs, and what its lifespan gave. The attempts of the worker begin in its context, and so do their threads."""
+
+
+def enter_state(app: object, value: Any) -> Token[Any]:
+    """Make this the state of the app, for the asyncio task that calls and all that it starts."""
+    return _state.set((app, value))
+
+
+def leave_state(token: Token[Any]) -> None:
+    """Undo it."""
+    _state.reset(token)
+
+
+def state_of(app: object) -> Any:
+    """The state of the app in the worker that runs here. Raises `ConfigurationError` where none does."""
+    owner, value = _state.get((None, None))
+    if owner is None or owner is not app:
+        raise ConfigurationError(
+            "there is no state here: a worker of this app enters its lifespan, and its tasks, dependencies, middleware and hooks have it"
+        )
+    return value
 
 
 def enter(job: StartedJob) -> Attempt:

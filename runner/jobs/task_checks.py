@@ -47,6 +47,11 @@ def check_options(task: str, options: Mapping[str, object], known: Collection[st
         ("backoff", "a Backoff", lambda value: isinstance(value, Backoff)),
         ("limits", "a list of limits, like [TokenBucket(...)]", _are_limits),
         ("cost", "tokens by limit name, like {'pay': 3}, each a whole number or the name of an argument", _is_cost),
+        (
+            "middleware",
+            "a list of async functions, like [timing]",
+            lambda value: isinstance(value, Sequence) and not isinstance(value, str),
+        ),
         ("weights", "whole numbers by the value of fair_by, like {'gold': 3}", lambda value: isinstance(value, Mapping)),
     ):
         if name in given and not is_right(given[name]):

@@ -1,7 +1,7 @@
 """TaskDefinition: a task as its code declares it. Pure: it checks calls and turns them into submissions, and stores nothing."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypedDict
 
 from runner.errors import ConfigurationError
@@ -12,6 +12,7 @@ from runner.jobs.calls import Calls
 from runner.jobs.handlers import handler_of, name_of
 from runner.jobs.injection import Injection
 from runner.jobs.job import Priority, PriorityName
+from runner.jobs.middleware import Middleware, checked_middleware
 from runner.jobs.retry_policy import DEFAULT_RETRIES, RetryPolicy
 from runner.jobs.submission import JobOptions, Submission
 from runner.jobs.surroundings import Surroundings
@@ -35,6 +36,7 @@ class TaskOptions(TypedDict, total=False):
     none). retry_on, dont_retry_on: types of errors that are worth a retry (default: all), and those of them that are not. backoff: the
     waits between retries. max_throttled: how often a job may be throttled by its provider before it is a dead
     letter (default None: as often as the provider says wait). result_ttl: how long a finished job is kept (default: the setting's day).
+    middleware: async functions around each attempt, inside of those of the app.
     """
 
     name: str
@@ -52,6 +54,7 @@ class TaskOptions(TypedDict, total=False):
     timeout: float | None
     backoff: Backoff
     max_throttled: int | None
+    middleware: Sequence[Middleware]
     result_ttl: float | None
 
 
@@ -78,6 +81,9 @@ class TaskDefinition:
     calls: Calls
     injection: Injection | None = None
     """Its dependencies; None if it has none."""
+    middleware: tuple[Middleware, ...] = ()
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    """Those of its app."""
 
     def __post_init__(self) -> None:
         fault = next(_faults(self.spec, self.limits), None)
@@ -87,7 +93,7 @@ class TaskDefinition:
     @property
     def is_bare(self) -> bool:
         """Whether a run is a call of the function and nothing else."""
-        return self.injection is None
+        return self.injection is None and not (self.middleware or self.surroundings.middleware)
 
     @classmethod
     def of(cls, function: Callable[..., Any], options: TaskOptions, surroundings: Surroundings | None = None) -> "TaskDefinition":
@@ -96,7 +102,8 @@ class TaskDefinition:
         check_options(str(name), options, TaskOptions.__annotations__)
         limits = tuple(options.get("limits", ()))
         handler = handler_of(name, function)
-        injection = Injection(handler, surroundings or Surroundings())
+        surroundings = surroundings or Surroundings()
+        injection = Injection(handler, surroundings)
         arguments = Arguments(name, function, injection.names)
         spec = TaskSpec(
             name=name,
@@ -127,7 +134,8 @@ class TaskDefinition:
             result_ttl_s=options.get("result_ttl"),
         )
         dependencies = None if injection.is_empty else injection
-        return cls(handler.function, handler.is_async, arguments, spec, limits, policy, calls, dependencies)
+        middleware = tuple(checked_middleware(f"task {name!r}", function) for function in options.get("middleware", ()))
+        return cls(handler.function, handler.is_async, arguments, spec, limits, policy, calls, dependencies, middleware, surroundings)
 
     def prepare(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: JobOptions) -> Submission[Any]:
         """Check a call and make it a submission. Raises `SubmissionRefused`."""

@@ -4,23 +4,25 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from runner.jobs import Attempt, Held, JobContext, Plan, TaskDefinition, call_in_thread_with, call_with
+from runner.jobs import Attempt, Held, JobContext, Plan, TaskDefinition, around, call_in_thread_with, call_with
 from runner.worker.threads import ThreadCall
 
 
 class Surrounded:
     """The call of one attempt. Made for tasks that need it: a task without dependencies is called as it is."""
 
-    __slots__ = ("_held", "_job", "_plan", "_values")
+    __slots__ = ("_context", "_held", "_job", "_middleware", "_plan", "_values")
 
     def __init__(self, attempt: Attempt, task: TaskDefinition, held: Held) -> None:
         self._held = held
         self._job = f"job {attempt.job.id}"
+        self._context = JobContext(attempt)
+        self._middleware = (*task.surroundings.middleware, *task.middleware)
         self._plan: Plan | None = None
         self._values: list[Any] = []
         if task.injection is not None:
             self._plan = task.injection.plan
-            self._values = task.injection.values(self._plan, JobContext(attempt))
+            self._values = task.injection.values(self._plan, self._context)
 
     def in_thread(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """What a plain function's thread calls: the function, in what is made there."""
@@ -31,14 +33,20 @@ class Surrounded:
 
     @property
     def _is_called_alone(self) -> bool:
-        """Whether nothing is made on the loop."""
+        """Whether nothing is around it on the loop."""
         plan = self._plan
-        return plan is None or not (plan.outer or (plan.given and not plan.inner))
+        return not self._middleware and (plan is None or not (plan.outer or (plan.given and not plan.inner)))
 
     def on_loop(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """What the loop calls: an async function in what is made there."""
+        """What the loop calls: an async function in what is made there, in the middleware."""
+        made = self._with_dependencies(function)
+        if not self._middleware:
+            return made
+        return lambda **arguments: around(self._middleware, self._context, partial(made, **arguments))()
+
+    def _with_dependencies(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         plan = self._plan
-        if plan is None or self._is_called_alone:
+        if plan is None:
             return function
         return lambda **arguments: call_with(plan, self._values, self._held, function, arguments, self._job)
 

@@ -21,6 +21,7 @@ from runner.store import FORMAT, JobStore, LeaseStore, Role, load_scripts, refus
 from runner.worker.abandon import abandon
 from runner.worker.actors import Actors
 from runner.worker.executor import Executor
+from runner.worker.lifespan import Lifespan
 from runner.worker.stall_watch import StallWatch
 from runner.worker.uncut import uncut
 
@@ -52,7 +53,7 @@ class WorkerState:
 class Worker:
     """Runs the jobs of one app until told to stop. Any number may run, in one process or on many machines."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner[Any]) -> None:
         given: object = runner
         if not isinstance(given, Runner):
             raise ConfigurationError(f"a Worker is given {shown(given, 80)}: give the Runner whose tasks it is to run")
@@ -68,6 +69,7 @@ class Worker:
         self._is_enlisted = False
         self._actors: Actors | None = None
         self._refused = LogThrottle()
+        self._outage = LogThrottle()
 
     @property
     def state(self) -> WorkerState:
@@ -104,45 +106,64 @@ class Worker:
         """
         load_scripts()
         store = JobStore(self._url, self._runner.queue, self._settings)
-        executor = Executor(self._runner.tasks, self._settings)
+        lifespan, executor = Lifespan(self._runner), None
         watch = StallWatch(self._settings.stall_s)
         watch.start()
         for name, task in self._runner.tasks.items():
             for fact in task.definition.calls.by_code_only:
                 log.warning("task %s can be submitted by code only: %s", name, fact)
         try:
-            await self._work(store, executor)
+            if await self._examine(store) and await lifespan.enter(self._stopping):
+                executor = Executor(self._runner.tasks, self._settings)
+                await self._work(store, executor)
         finally:
             try:
-                await uncut(executor.values.close)
+                if executor is not None:
+                    await uncut(executor.values.close)
             finally:
-                abandon([] if self._actors is None else self._actors.leftovers)
-                watch.stop()
-                executor.close()
-                try:
-                    await uncut(store.close)
-                finally:
-                    self._stopped.set()
+                await self._close(store, executor, watch, lifespan)
+
+    async def _close(self, store: JobStore, executor: Executor | None, watch: StallWatch, lifespan: Lifespan) -> None:
+        abandon([] if self._actors is None else self._actors.leftovers)
+        watch.stop()
+        if executor is not None:
+            executor.close()
+        try:
+            await uncut(store.close)
+        finally:
+            try:
+                await lifespan.leave()
+            finally:
+                self._stopped.set()
+
+    async def _examine(self, store: JobStore) -> bool:
+        """Wait for a server that can be used; False if the worker is to stop before. Raises `ConfigurationError` for one that cannot."""
+        while not self._stopping.is_set():
+            try:
+                await refuse_unfit_server(store)
+                return True
+            except StoreUnavailable as error:
+                await self._wait_for_redis(error)
+        return False
 
     async def _work(self, store: JobStore, executor: Executor) -> None:
         publication = Publication(self._runner.tasks, self._runner.limits, role=Role.worker, revision=self._runner.revision)
-        is_examined, outage = False, LogThrottle()
         while not self._stopping.is_set():
             try:
-                if not is_examined:
-                    await refuse_unfit_server(store)
-                    is_examined = True
                 if await self._enlist(store, publication):
                     await self._work_under_lease(store, executor)
             except StoreUnavailable as error:
-                if outage.is_due(monotonic_s()):
-                    log.warning("starting waits for Redis: %s", error)
-                await self._pause(_ENLIST_RETRY_S)
+                await self._wait_for_redis(error)
             except LeaseLost as error:
                 if self._stopping.is_set():
                     log.warning("%s while it was stopping; others run its jobs", error)
                 else:
                     log.error("%s; continuing under a new id", error)
+
+    async def _wait_for_redis(self, error: StoreUnavailable) -> None:
+        if self._outage.is_due(monotonic_s()):
+            log.warning("starting waits for Redis: %s", error)
+        await self._pause(_ENLIST_RETRY_S)
 
     async def _enlist(self, store: JobStore, publication: Publication) -> bool:
         """Whether this worker has a lease. If Redis refuses it for a reason of its own, that is tried again: the jobs are there."""

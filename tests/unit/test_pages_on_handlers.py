@@ -26,7 +26,7 @@ def checks_in(names: dict[str, Any]) -> list[Callable[[], Any]]:
     return [value for name, value in names.items() if name.startswith("test_")]
 
 
-@pytest.mark.parametrize("page", ["dependencies.md"])
+@pytest.mark.parametrize("page", ["dependencies.md", "lifespan.md"])
 async def test_the_python_of_a_page_runs_and_its_tests_pass(page: str) -> None:
     names = run_page(page)
     assert any(isinstance(value, Runner) and value.tasks for value in names.values())

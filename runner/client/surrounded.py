@@ -1,0 +1,89 @@
+"""Surrounded: how a user's app puts something around its tasks. `Runner` is one."""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from typing import Any, Generic, Self
+
+from typing_extensions import TypeVar
+
+from runner.client.beside import beside
+from runner.client.overriding import overriding
+from runner.client.task import Task
+from runner.errors import ConfigurationError
+from runner.foreign import shown
+from runner.jobs import JobContext, Next, Overrides, Surroundings, checked_middleware, state_of
+
+S_co = TypeVar("S_co", covariant=True, default=None)
+"""What the lifespan of an app gives."""
+M = TypeVar("M", bound=Callable[[JobContext, Next], Awaitable[Any]])
+
+
+class Surrounded(Generic[S_co]):
+    """An app with what surrounds its tasks."""
+
+    queue: str
+    _lifespan: Callable[[Any], AbstractAsyncContextManager[S_co]] | None
+    tasks: dict[str, Task[..., Any]]
+    _surroundings: Surroundings
+
+    @property
+    def lifespan(self) -> Callable[[Any], AbstractAsyncContextManager[S_co]] | None:
+        """What a worker of this app enters before its first job, and leaves after its last."""
+        return self._lifespan
+
+    @property
+    def state(self) -> S_co:
+        """What the lifespan gave, in tasks, their threads, dependencies, middleware and hooks of a worker. Raises `ConfigurationError` elsewhere."""
+        value: S_co = state_of(self)
+        return value
+
+    def middleware(self, function: M) -> M:
+        """Put an async function around every attempt of this app: `async def timing(job: JobContext, call_next: Next) -> Any`.
+
+        The first that is declared is the outermost. It awaits `call_next()` once, whose value is the handler's result, and returns that or
+        another one; an error passes through it. Raises `ConfigurationError` for what is no async function.
+        """
+        self._surroundings.middleware.append(checked_middleware(f"queue {self.queue!r}", function))
+        return function
+
+    def overrides(self, functions: Overrides) -> AbstractContextManager[None]:
+        """Call other functions in the place of dependencies: `with jobs.overrides({get_http: lambda: fake}): ...`, for tests.
+
+        Of any task of this app, wherever the dependency is nested, also in a worker that runs in this process. A block inside of another
+        adds to it. Raises `ConfigurationError` for a function on which no task depends, and for a replacement that cannot be called.
+        """
+        return overriding(self._surroundings, self.tasks, functions)
+
+    @asynccontextmanager
+    async def running(self, *, worker: bool = False) -> AsyncIterator[Self]:
+        """Use this app in a block of code, as FastAPI's lifespan does: its connections of this event loop are closed at the end.
+
+        worker: also run a worker in this process, which drains at the end. Signals stay with their owner. If the worker ends by an error,
+        such as `StartFailed`, the block is cancelled and that is raised.
+        """
+        try:
+            if worker:
+                async with beside(self):
+                    yield self
+            else:
+                yield self
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connections of the running event loop."""
+        raise NotImplementedError
+
+
+L = TypeVar("L")
+
+
+def checked_lifespan(lifespan: L) -> L:
+    """The lifespan. Raises `ConfigurationError` for a generator that nobody has made a context manager."""
+    if lifespan is not None and (not callable(lifespan) or inspect.isasyncgenfunction(lifespan)):
+        raise ConfigurationError(
+            f"lifespan is {shown(lifespan, 80)}: give a function that returns an async context manager, an async generator with"
+            " contextlib's @asynccontextmanager"
+        )
+    return lifespan
