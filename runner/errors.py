@@ -110,6 +110,10 @@ class AccessRefused(StoreUnavailable):
     """Redis refuses the user or the password of its URL: correct the URL, or the user in Redis."""
 
 
+class DamagedQueue(RunnerError):
+    """A key of the queue holds something else than it should, as when somebody has written it by hand: `doctor` names it and the remedy."""
+
+
 class NotPermitted(RunnerError):
     """Redis does not permit a command that is needed to the user of its URL."""
 

@@ -1,6 +1,9 @@
 """Examination: all that the doctor looks at, once the server itself can be used."""
 
+from collections.abc import Awaitable, Callable
+
 from runner.client.call_findings import call_findings
+from runner.errors import DamagedQueue
 from runner.store import Finding, JobStore, Level, examine, examine_catalog, examine_workers, throttled_often
 
 
@@ -9,6 +12,30 @@ async def examine_queue(store: JobStore) -> list[Finding]:
     findings = await examine(store)
     if any(finding.level is Level.error for finding in findings):
         return findings
+    for check, look in _CHECKS.items():
+        try:
+            findings += await look(store)
+        except DamagedQueue:
+            findings.append(Finding(check, Level.unknown, f"could not check {check}, as a key of the queue holds something else: see keys"))
+    return findings
+
+
+async def _throttled(store: JobStore) -> list[Finding]:
+    return [await throttled_often(store)]
+
+
+async def _calls(store: JobStore) -> list[Finding]:
     specs = [task.spec for task in await store.tasks() if task.spec is not None]
-    calls = call_findings(specs, await store.declared())
-    return [*findings, *await examine_catalog(store), await throttled_often(store), calls, await examine_workers(store)]
+    return [call_findings(specs, await store.declared())]
+
+
+async def _workers(store: JobStore) -> list[Finding]:
+    return [await examine_workers(store)]
+
+
+_CHECKS: dict[str, Callable[[JobStore], Awaitable[list[Finding]]]] = {
+    "tasks": examine_catalog,
+    "throttled": _throttled,
+    "calls": _calls,
+    "workers": _workers,
+}

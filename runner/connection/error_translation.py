@@ -23,7 +23,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from runner.connection.lane import NoFreeConnection
 from runner.connection.locator import Locator
 from runner.connection.progress import TooSlow
-from runner.errors import AccessRefused, NotPermitted, StoreFull, StoreUnavailable
+from runner.errors import AccessRefused, DamagedQueue, NotPermitted, StoreFull, StoreUnavailable
 
 _LOST_CLASSES = (RedisConnectionError, RedisTimeoutError, OSError)
 _ELSEWHERE_CLASSES = (ClusterDownError, MasterDownError, ReadOnlyError)
@@ -75,6 +75,10 @@ class _TranslatedErrors:
             raise NotPermitted(
                 f"the user of Redis's URL may not do what is needed ({error}): python -m runner doctor lists all that is missing"
             ) from error
+        if _begins(error, ("WRONGTYPE",)):
+            raise DamagedQueue(
+                f"a key of the queue holds something else than it should ({error}): python -m runner doctor names it and what to do"
+            ) from error
         if is_transient(error):
             raise StoreUnavailable(f"Redis is not available right now: {str(error) or type(error).__name__}") from error
 
@@ -83,8 +87,9 @@ _TRANSLATED = _TranslatedErrors()
 
 
 def translated_errors() -> AbstractContextManager[None]:
-    """Turn errors of the client into `StoreUnavailable` where waiting helps, and into `StoreFull`, `AccessRefused` or `NotPermitted`.
+    """Turn errors of the client into those of this library.
 
+    `StoreUnavailable` where waiting helps, `StoreFull`, `AccessRefused`, `NotPermitted`, `DamagedQueue`.
     Others pass unchanged.
     """
     return _TRANSLATED

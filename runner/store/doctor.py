@@ -11,7 +11,8 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from runner.clock import MICROSECONDS, wall_us
 from runner.connection import Topology, command, translated_errors
-from runner.errors import ConfigurationError, IncompatibleVersion, NotPermitted
+from runner.errors import ConfigurationError, DamagedQueue, IncompatibleVersion, NotPermitted
+from runner.store.damaged_keys import examine_keys
 from runner.store.data_format import FORMAT
 from runner.store.finding import Finding, Level
 from runner.store.permissions import AS_A_CLUSTER, check_access
@@ -37,7 +38,7 @@ async def examine(store: QueueStore) -> list[Finding]:
         if any(finding.level is Level.error for finding in findings[:2]):
             return findings  # the other checks would fail for the same reason
         findings += [await _clock(store), access := await check_access(store)]
-        return findings if access.level is Level.error else [*findings, await _format(store)]
+        return findings if access.level is Level.error else [*findings, await examine_keys(store), await _format(store)]
 
 
 async def refuse_unfit_server(store: QueueStore) -> None:
@@ -116,6 +117,8 @@ async def _format(store: QueueStore) -> Finding:
         await store.check_format()
     except IncompatibleVersion as error:
         return Finding("format", Level.error, str(error))
+    except DamagedQueue as error:
+        return Finding("format", Level.unknown, f"could not check which versions use the queue: {error}")
     except NotPermitted:
         return _unknown("format", "which versions use the queue", "a command of the scripts")
     return Finding("format", Level.ok, f"format {FORMAT}")

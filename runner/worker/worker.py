@@ -14,7 +14,7 @@ from typing import Any
 from runner.client import Publication, Runner
 from runner.clock import monotonic_s
 from runner.connection import redis_url
-from runner.errors import ConfigurationError, LeaseLost, NotPermitted, RunnerError, StoreUnavailable
+from runner.errors import ConfigurationError, DamagedQueue, LeaseLost, NotPermitted, RunnerError, StoreUnavailable
 from runner.foreign import indented, shown, trace_of
 from runner.log_throttle import LogThrottle
 from runner.store import FORMAT, JobStore, LeaseStore, Role, load_scripts, refuse_unfit_server
@@ -174,6 +174,11 @@ class Worker:
         except asyncio.CancelledError:
             await uncut(partial(self._vanish, store))
             raise
+        except DamagedQueue as error:
+            if self._refused.is_due(monotonic_s()):
+                log.critical("this worker cannot start, and tries again until the queue is mended: %s", error)
+            await self._pause(_REFUSED_RETRY_S)
+            return False
         except RunnerError:
             raise
         except Exception as error:  # noqa: BLE001 - a damaged record of the catalog, as it were

@@ -72,7 +72,7 @@ async def test_a_good_server_is_found_well_and_left_as_it_was(server: Server) ->
     found = await findings(server.url)
 
     assert {level for level, _ in found.values()} == {Level.ok}
-    assert list(found) == ["version", "role", "memory", "durability", "clock", "access", "format"]
+    assert list(found) == ["version", "role", "memory", "durability", "clock", "access", "keys", "format"]
     assert server.ask("DBSIZE") == 0
 
 

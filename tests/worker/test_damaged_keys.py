@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from runner import Concurrency, JobHandle, Runner, SlidingWindow, TokenBucket
-from runner.errors import StoreUnavailable
-from runner.store import JobStore, scripts
+from runner.errors import RunnerError, StoreUnavailable
+from runner.store import JobStore, damaged_keys, scripts
 from runner.store.keys import Keys
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, MakeApp
@@ -97,7 +98,7 @@ async def test_a_key_of_another_type_ends_no_worker_and_holds_up_no_job_that_doe
     await redis.delete(damaged)  # what the fixtures read afterwards can be read
 
 
-@pytest.mark.parametrize("key", ["seen", "catalog", "serving"])
+@pytest.mark.parametrize("key", ["seen", "catalog", "serving", "workers", "limits", "specs"])
 async def test_a_worker_that_the_catalog_refuses_tries_again_until_it_is_mended(
     app: Runner, redis: Redis, queue: str, crew: Crew, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -107,13 +108,55 @@ async def test_a_worker_that_the_catalog_refuses_tries_again_until_it_is_mended(
     await redis.delete(damaged)
     await redis.set(damaged, "something else")
     starting = asyncio.create_task(crew.start(app))
-    await eventually(lambda: "Redis refuses this worker" in caplog.text)
+    await eventually(
+        lambda: "cannot start, and tries again until the queue is mended: a key of the queue holds something else" in caplog.text
+    )
     assert not starting.done()
 
     await redis.delete(damaged)
 
     await starting
     assert await job.result(timeout=10) == 1
+
+
+@pytest.mark.parametrize("key", damaged_keys.NAMES)
+async def test_doctor_names_each_key_of_another_type_and_its_remedy_and_callers_get_one_clear_error(
+    app: Runner, redis: Redis, queue: str, crew: Crew, key: str
+) -> None:
+    victims_of(app)
+    worker = await crew.start(app)
+    assert await (await app.tasks["fine"].submit()).result(timeout=10) == 1
+    await crew.stop(worker)
+    assert "keys hold what they should" in next(found.text for found in await app.client.examine() if found.check == "keys")
+    damaged = Keys(queue).prefix + key
+    await redis.delete(damaged)
+    await redis.lpush(damaged, "x") if key != "nudge" else await redis.set(damaged, "x")
+
+    findings = {found.check: found for found in await app.client.examine()}
+    said = await errors_of(app)
+
+    assert (findings["keys"].level, findings["keys"].text.count("(DEL ")) == ("warning", 1)
+    assert findings["keys"].text.startswith(f"key {damaged} should hold a ")
+    assert f"delete it (DEL {damaged}), then " in findings["keys"].text
+    assert {"tasks", "throttled", "calls", "workers"} <= findings.keys()
+    assert [error for error in said if not isinstance(error, RunnerError)] == []
+
+    await redis.delete(damaged)  # the remedy
+    await crew.start(app)
+    jobs = [await app.tasks[name].submit() for name in ("plain", "fine", "paced")]
+    assert {(await job.wait(timeout=10)).state for job in jobs} == {"succeeded"}
+
+
+async def errors_of(app: Runner) -> list[BaseException]:
+    """What callers are told."""
+    client = app.client
+    calls: list[Coroutine[Any, Any, object]] = [
+        app.tasks["plain"].submit(),
+        app.tasks["paced"].with_options(delay=0.1).submit(),
+        app.tasks["paced"].submit(),
+    ]
+    calls += [client.submit("fine", {}), client.limits(), client.tasks(), client.workers(), app.take("fine", wait=0.1)]
+    return [error for error in await asyncio.gather(*calls, return_exceptions=True) if isinstance(error, BaseException)]
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, names: Sequence[str]) -> None:
