@@ -4,7 +4,7 @@ import asyncio
 
 from bench.script_time.stopwatch import Act
 from bench.script_time.workshop import WORKER, Workshop, worst_case
-from runner.jobs import Ending, Outcome
+from runner.jobs import Ending, Outcome, Reported
 from runner.limits import Concurrency, TokenBucket
 from runner.store import MOST_PER_CALL, fitting_outcomes
 from tests.store.builders import job, slot, succeeded
@@ -25,6 +25,20 @@ async def _(at: Workshop) -> Act:
 
     async def act() -> object:
         return await _finish(at, [succeeded(one) for one in await at.claim(MOST_PER_CALL)])
+
+    return act
+
+
+@worst_case("progress", "many")
+async def _(at: Workshop) -> Act:
+    """All that one call takes, with notes of the longest kind."""
+    await at.ready(at.size, limits=0)
+    await at.enlist()
+    started = await at.claim(MOST_PER_CALL)
+
+    async def act() -> object:
+        await at.store.progress(WORKER, [(one.id, one.attempt, Reported(1, 2, "x" * 200).encoded(one.attempt)) for one in started])
+        return len(started)
 
     return act
 

@@ -14,6 +14,7 @@ from runner.cli.events import events
 from runner.cli.output import complain
 from runner.cli.simulate import simulate
 from runner.cli.supervisor import INTERRUPTED
+from runner.cli.watch import watch
 from runner.errors import (
     AccessRefused,
     ConfigurationError,
@@ -72,6 +73,7 @@ app.command()(jobs.workers)
 app.command()(doctor)
 app.command()(audit)
 app.command()(events)
+app.command()(watch)
 app.command()(simulate)
 app.add_typer(limits.app, name="limits")
 app.add_typer(keys.app, name="keys")

@@ -45,7 +45,7 @@ def submit(
         handle = await client.submit(task, arguments, options)
         return await (handle.status() if wait is None else handle.wait(wait))
 
-    _show(target.ask(act), as_json=target.json)
+    show(target.ask(act), as_json=target.json)
 
 
 @about_queue
@@ -53,9 +53,9 @@ def status(target: Target, job_id: JobId, wait: Wait = None) -> None:
     """Print the state of a job: what it waits for and when it will start, or how it ended. Exit code 1 if it failed."""
 
     async def act(client: Client) -> JobStatus:
-        return await _job(client, job_id).wait(wait or 0)
+        return await job_of(client, job_id).wait(wait or 0)
 
-    _show(target.ask(act), as_json=target.json)
+    show(target.ask(act), as_json=target.json)
 
 
 @about_queue
@@ -63,7 +63,7 @@ def explain(target: Target, job_id: JobId) -> None:
     """Explain in a few sentences why a job is in its state, with numbers, and what to do next."""
 
     async def ask(client: Client) -> tuple[JobStatus, list[str]]:
-        status = await _job(client, job_id).status()
+        status = await job_of(client, job_id).status()
         return status, await client.explain(status, options=target.options)
 
     status, sentences = target.ask(ask)
@@ -77,13 +77,13 @@ def explain(target: Target, job_id: JobId) -> None:
 @about_queue
 def cancel(target: Target, job_id: JobId) -> None:
     """Stop a job. A running one ends when its handler does; a second cancel has the same answer."""
-    _print(target.ask(lambda client: _job(client, job_id).cancel()), as_json=target.json)
+    _print(target.ask(lambda client: job_of(client, job_id).cancel()), as_json=target.json)
 
 
 @about_queue
 def retry(target: Target, job_id: JobId) -> None:
     """Run a job again that failed, expired or was cancelled."""
-    _print(target.ask(lambda client: _job(client, job_id).retry()), as_json=target.json)
+    _print(target.ask(lambda client: job_of(client, job_id).retry()), as_json=target.json)
 
 
 @about_queue
@@ -102,7 +102,7 @@ def workers(target: Target) -> None:
         say(line)
 
 
-def _job(client: Client, job_id: str) -> JobHandle[Any]:
+def job_of(client: Client, job_id: str) -> JobHandle[Any]:
     """The job of this id; of a tenant with the tenant before it, like t7/o-17."""
     tenant, slash, own = job_id.rpartition("/")
     if slash:
@@ -142,7 +142,8 @@ def _print(status: JobStatus, *, as_json: bool) -> None:
         say(summary(status))
 
 
-def _show(status: JobStatus, *, as_json: bool) -> None:
+def show(status: JobStatus, *, as_json: bool) -> None:
+    """Print a job. Exits with 1 if it has ended without success."""
     _print(status, as_json=as_json)
     if status.state in (State.failed, State.cancelled, State.expired):
         sys.exit(1)

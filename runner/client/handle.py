@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Generic, TypeVar, cast
 
 from runner.client.blocking import Blocking, door, each, through
 from runner.client.job_calls import JobCalls
 from runner.client.raw_result import BlockingRawResult, RawResult
 from runner.errors import JobCancelled, JobExpired, JobFailed
-from runner.jobs import Acceptance, JobError, JobStatus, Result, State
+from runner.jobs import Acceptance, JobError, JobStatus, Progress, Result, State
 
 R = TypeVar("R")
 
@@ -47,6 +48,16 @@ class JobHandle(Generic[R]):
         async with aclosing(self._calls.changes(self.id)) as changes:
             async for status in changes:
                 yield status
+
+    async def progress(self) -> AsyncGenerator[Progress, None]:
+        """What its handler says of its progress, now and whenever it says more, until the job has ended; see `changes`."""
+        told = None
+        async with aclosing(self.changes()) as changes:
+            async for status in changes:
+                said = status.progress
+                if said is not None and (told is None or replace(said, at=told.at) != told):
+                    told = said
+                    yield said
 
     async def result(self, timeout: float | None = None) -> R:
         """The job's result. Raises `JobFailed`, `JobCancelled` or `JobExpired` if there is none, TimeoutError after `timeout` seconds.
@@ -117,6 +128,10 @@ class BlockingHandle(Blocking, Generic[R]):
     def changes(self) -> Iterator[JobStatus]:
         """The job as it is now, and again whenever it has changed, until it has ended, see `JobHandle.changes`."""
         return each(self._of.changes)
+
+    def progress(self) -> Iterator[Progress]:
+        """What its handler says of its progress, until the job has ended, see `JobHandle.progress`."""
+        return each(self._of.progress)
 
     def raw_result(self) -> BlockingRawResult:
         """The job's result as JSON, part by part, see `JobHandle.raw_result`."""

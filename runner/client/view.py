@@ -37,6 +37,8 @@ class View:
         if not self._principal.allows_task(status.task):
             raise self._unknown(job_id)
         hidden: dict[str, Any] = {} if self._principal.shows_args else {"args": None, "result": None, "result_bytes": None}
+        if status.progress is not None and not self._principal.shows_args:
+            hidden["progress"] = replace(status.progress, note="")
         if Scope.jobs_debug not in self._principal.scopes:
             if status.error is not None and status.error.traceback:
                 hidden["error"] = replace(status.error, traceback="")

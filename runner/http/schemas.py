@@ -112,6 +112,15 @@ class Attempt(BaseModel):
     message: Annotated[str, Field(description="the first 120 characters; empty without the right jobs:debug")]
 
 
+class JobProgress(BaseModel):
+    """How far the latest attempt is, as its handler has said it."""
+
+    done: float
+    total: Annotated[float | None, Field(description="null: unknown")]
+    note: str
+    at: datetime
+
+
 class Job(Place):
     """A job as it is now. Times are UTC by Redis's clock; null: not yet."""
 
@@ -131,6 +140,7 @@ class Job(Place):
     result: Any
     error: dict[str, Any] | None
     attempts: Annotated[list[Attempt], Field(description="those that failed: the first and the last nine")]
+    progress: Annotated[JobProgress | None, Field(description="what its handler has said last of its progress")]
     deadline_at: Annotated[datetime | None, Field(description="when it ends at the latest")]
     explanation: Annotated[list[str] | None, Field(description="with explain=1: why it is where it is, and what to do, in sentences")] = (
         None
@@ -185,10 +195,17 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "result": status.result,
         "error": status.error and status.error.document(),
         "attempts": [one.document() | {"started_at": _utc(one.started_at)} for one in status.attempts],
+        "progress": progress_document(status),
         "deadline_at": _utc(status.deadline_at),
         "explanation": None,
         "problem": None,
     }
+
+
+def progress_document(status: JobStatus) -> dict[str, Any] | None:
+    """As `JobProgress` describes it."""
+    said = status.progress
+    return None if said is None else said.document() | {"at": _utc(said.at)}
 
 
 class Task(BaseModel):

@@ -28,10 +28,11 @@ from runner.jobs.job import (
 )
 from runner.jobs.middleware import Middleware, Next, around, checked_middleware
 from runner.jobs.named_arguments import NamedArguments
+from runner.jobs.progress import Progress, Reported, progress_of
 from runner.jobs.results import Result, result_of
 from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
 from runner.jobs.submission import JobOptions, Submission, prepare
-from runner.jobs.summary import summary
+from runner.jobs.summary import summary, watched
 from runner.jobs.surroundings import NONE, Surroundings
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
 from runner.jobs.task_spec import TaskSpec, TaskStatus
@@ -72,6 +73,8 @@ __all__ = [
     "Plan",
     "Priority",
     "PriorityName",
+    "Progress",
+    "Reported",
     "Result",
     "RetryPolicy",
     "StartedJob",
@@ -105,10 +108,12 @@ __all__ = [
     "overridden",
     "paused",
     "prepare",
+    "progress_of",
     "result_of",
     "span",
     "state_of",
     "summary",
     "verdict",
     "was_reset",
+    "watched",
 ]

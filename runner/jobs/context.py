@@ -1,11 +1,13 @@
 """JobContext: what a handler may know and say about its own attempt; `current_job()` gives it, in threads too."""
 
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
 from typing import Any
 
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import ConfigurationError
 from runner.jobs.job import StartedJob
+from runner.jobs.progress import NOTED, Reported, reported
 from runner.jobs.task_definition import TaskDefinition
 from runner.limits import EXACT, decode_needs
 
@@ -16,7 +18,7 @@ _MOST_TOKENS = EXACT // 2
 class Attempt:
     """One run of a job, as its worker and its handler share it."""
 
-    __slots__ = ("_began_s", "_settled", "job", "task")
+    __slots__ = ("_began_s", "_is_due", "_settled", "job", "progress", "report", "task")
 
     def __init__(self, job: StartedJob) -> None:
         self.job = job
@@ -24,6 +26,11 @@ class Attempt:
         """Set once the task is known."""
         self._settled: dict[str, int] | None = None
         self._began_s = monotonic_s() if job.deadline_us else 0.0
+        self.progress: Reported | None = None
+        """What the handler has said last of its progress."""
+        self.report: Callable[[Attempt], None] | None = None
+        """Called when there is something to be sent, from the handler's thread; `take_progress` gives what."""
+        self._is_due = False
 
     def settle(self, limit: str, actual: int) -> None:
         """Note the tokens really used of a limit. Raises as `JobContext.settle`."""
@@ -51,6 +58,18 @@ class Attempt:
         """Seconds that are left until the job's deadline; None if it has none."""
         left_us = self.job.deadline_us
         return None if not left_us else left_us / MICROSECONDS - (monotonic_s() - self._began_s)
+
+    def note_progress(self, progress: Reported) -> None:
+        """Note how far the handler is."""
+        self.progress = progress
+        if not self._is_due and self.report is not None:
+            self._is_due = True
+            self.report(self)
+
+    def take_progress(self) -> bytes:
+        """What was said last, as the store takes it; empty if nothing was."""
+        self._is_due = False  # first: what is said from here on is reported again
+        return self.progress.encoded(self.job.attempt) if self.progress is not None else b""
 
     @property
     def settled_text(self) -> str:
@@ -99,6 +118,15 @@ class JobContext:
         """What the lifespan of the app gave, see `Runner.state`. Raises `ConfigurationError` if it gave nothing."""
         task = self._attempt.task
         return state_of(None if task is None else task.surroundings.app)
+
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> Awaitable[None]:
+        """Say how far this attempt is: `done` of `total`, as whatever numbers, and in a `note` of up to 200 characters what it is at.
+
+        It may be called as often as you like, from threads too: the last word goes to Redis twice a second, and with the outcome. It is noted
+        when the call returns; to await it does no more. Raises ValueError for what is no number from 0 to 2^53.
+        """
+        self._attempt.note_progress(reported(done, total, note))
+        return NOTED
 
     def settle(self, limit: str, actual: int) -> None:
         """Say that `actual` tokens of a limit were used instead of the cost taken at the start; more goes into debt.

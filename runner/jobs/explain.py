@@ -15,6 +15,7 @@ from runner.jobs.words import (
     last_error,
     overridden,
     paused,
+    progress,
     scheduled,
     span,
     starts_in,
@@ -61,7 +62,7 @@ def explain(status: JobStatus, limits: Sequence[LimitStatus], now_s: float, opti
                 *_counts(status, now_s),
                 f"See whose slots are stuck: {commands.line('workers')}",
             ]
-        return [head, *_counts(status, now_s), f"Stop it: {commands.line('cancel', status.id)}"]
+        return [head, *_progress(status, now_s), *_counts(status, now_s), f"Stop it: {commands.line('cancel', status.id)}"]
     again = [] if status.state is State.succeeded else [f"Run it again: {commands.line('retry', status.id)}"]
     return [head, *_error(status), *_counts(status, now_s), *again]
 
@@ -138,6 +139,11 @@ def _counts(status: JobStatus, now_s: float) -> list[str]:
     several = failed_attempts(status, now_s) if len(status.attempts) > 1 else []
     until = deadline(status, now_s)
     return [*counts, *(f"Attempt {one}" for one in several), *([f"Its deadline is {until}."] if until else [])]
+
+
+def _progress(status: JobStatus, now_s: float) -> list[str]:
+    said = progress(status)
+    return [f"It said {span(now_s - status.progress.at)} ago how far it is: {said}."] if said and status.progress else []
 
 
 def _error(status: JobStatus) -> list[str]:

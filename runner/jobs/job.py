@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from runner.errors import ConfigurationError, InvalidJobId
 from runner.jobs.attempt_record import AttemptRecord
+from runner.jobs.progress import Progress
 from runner.limits import limit_name
 from runner.names import fits
 
@@ -144,16 +145,19 @@ class Outcome(NamedTuple):
     settled: str = ""
     freeze: str = ""
     most_throttled: int = 0
+    progress: bytes = b""
+    """What the handler has said last of its progress, as JSON; empty if it said nothing."""
 
-    def own(self) -> tuple[bytes, str, int, bytes]:
+    def own(self) -> tuple[bytes | str | int, ...]:
         """What differs from attempt to attempt, in the order of finish.lua."""
         job = self.job
-        return job.entry, job.id, job.attempt, self.payload
+        own = job.entry, job.id, job.attempt, self.payload
+        return (*own, self.progress) if self.progress else own
 
-    def shared(self) -> tuple[int, str, int, int, str, str, int]:
+    def shared(self) -> tuple[str | int, ...]:
         """What many outcomes have in common, in the order of finish.lua."""
-        job, ending, _, delay_us, ttl_ms, settled, freeze, most_throttled = self
-        return job.priority, ending, delay_us, ttl_ms, settled, freeze, most_throttled
+        job, ending, _, delay_us, ttl_ms, settled, freeze, most_throttled, progress = self
+        return job.priority, ending, delay_us, ttl_ms, settled, freeze, most_throttled, 1 if progress else 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -187,7 +191,8 @@ class JobStatus:
     `reason` is "no worker" as long as no live worker serves the task: such a job is `queued`, or `waiting` once a worker has met it that
     could not run it. For another job in `waiting`: `reason` says for what, `bucket` names the bucket ("tenant/t7") and `limit` its limit ("tenant"),
     `position` is its place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it
-    starts on time. `attempts` are those that failed: the first and the last nine. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
+    starts on time. `attempts` are those that failed: the first and the last nine. `progress` is what the
+    handler of its latest attempt has said last. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
     """
 
     id: str
@@ -212,6 +217,7 @@ class JobStatus:
     result_bytes: int | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     deadline_at: float | None = None
+    progress: Progress | None = None
 
     @property
     def version(self) -> str:
@@ -223,6 +229,7 @@ class JobStatus:
             *(self.task, str(self.state), self.reason, self.bucket, self.position, self.priority),
             *(self.attempt, self.failures, self.crashes, self.throttled, self.cancel_requested),
             *(self.submitted_at, self.started_at, self.finished_at, self.deadline_at),
+            self.progress and (self.progress.done, self.progress.total, self.progress.note),
         )
         return blake2b(repr(changing).encode(), digest_size=9).hexdigest()
 

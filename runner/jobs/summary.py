@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from runner.jobs.job import JobStatus, State
-from runner.jobs.words import NO_WORKER, attempts, failed_attempts, last_error, scheduled, starts_in, stopping, waits_for
+from runner.jobs.words import NO_WORKER, attempts, failed_attempts, last_error, progress, scheduled, starts_in, stopping, waits_for
 
 
 def summary(status: JobStatus) -> str:
@@ -20,6 +20,8 @@ def summary(status: JobStatus) -> str:
         lines.append(f"  stopping  {note}")
     if status.attempt:
         lines.append(f"  attempts  {attempts(status)}")
+    if said := progress(status):
+        lines.append(f"  progress  {said}")
     times = [
         (name, at)
         for name, at in (
@@ -35,3 +37,15 @@ def summary(status: JobStatus) -> str:
     if error := last_error(status):
         lines.append(f"  error     {error}")
     return "\n".join(lines)
+
+
+def watched(status: JobStatus) -> str:
+    """One line for who watches a job: its state, and what it waits for or how far it is."""
+    line = f"{status.id}  {status.task}  {status.state}"
+    if said := progress(status):
+        return f"{line}  {said}"
+    if status.reason == NO_WORKER:
+        return f"{line} {waits_for(status)}"
+    if status.state is State.waiting:
+        return f"{line} {waits_for(status)}, place {status.position}"
+    return f"{line} {scheduled(status)}" if status.state is State.scheduled else line

@@ -97,6 +97,16 @@ def deadline(status: JobStatus, now_s: float) -> str | None:
     return f"{clock_text(status.deadline_at, now_s)}, in {span(status.deadline_at - now_s)}"
 
 
+def progress(status: JobStatus) -> str | None:
+    """How far its latest attempt is, as its handler has said it; None if it has not."""
+    said = status.progress
+    if said is None:
+        return None
+    part = said.fraction
+    amount = f"{said.done:.15g}" if said.total is None else f"{said.done:.15g} of {said.total:.15g}"
+    return amount + ("" if part is None else f" ({part:.0%})") + (f": {_safe(said.note)}" if said.note else "")
+
+
 def last_error(status: JobStatus) -> str | None:
     """The error of the last attempt."""
     return f"{status.error.type}: {_safe(status.error.message)}" if status.error else None

@@ -99,6 +99,11 @@ class Claims(QueueStore):
         words = run_length_encoded(outcomes, Outcome.shared, Outcome.own)
         return replies.finish_answers(await self._run("finish", words, worker=worker), len(outcomes))
 
+    async def progress(self, worker: str, reports: Sequence[tuple[str, int, bytes]]) -> None:
+        """Write down what handlers say of their progress: job, attempt and `Reported.encoded` of each. Of attempts that have ended it is dropped."""
+        for part in portions(reports):
+            await self._run("progress", [word for report in part for word in report], worker=worker)
+
     def longest_s(self, outcome: Outcome) -> float:
         """Seconds after which sending one outcome has succeeded or failed, however slow the way to Redis is."""
         return longest_s(len(outcome.payload), self.settings.command_timeout_s)
@@ -110,7 +115,7 @@ class Claims(QueueStore):
             words: list[scripts.Argument] = []
             for (priority, entry, job_id), error in part:
                 ending = Ending.refused if error else Ending.unknown
-                words += [1, priority, ending, 0, self.settings.failed_ttl_ms, "", "", 0, entry, job_id, "", error]
+                words += [1, priority, ending, 0, self.settings.failed_ttl_ms, "", "", 0, 0, entry, job_id, "", error]
             here = replies.finish_answers(await self._run("finish", words, worker=worker), len(part))
             answers.refusals.update({len(answers) + place: why for place, why in here.refusals.items()})
             answers += here

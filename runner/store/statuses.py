@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
-from runner.jobs import AttemptRecord, JobError, JobStatus, Priority, State
+from runner.jobs import AttemptRecord, JobError, JobStatus, Priority, Progress, State, progress_of
 from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, decode_needs, limit_of
 from runner.outlook import Estimate, Wait
 from runner.store.text import decoded
 
 _FIELDS = (
     *("state", "reason", "limits", "line", "task", "priority", "attempt", "failures", "crashes", "throttled", "cancel", "stopping"),
-    *("submitted", "started", "finished", "deadline", "attempts", "args", "error", "result"),
+    *("submitted", "started", "finished", "deadline", "progress", "attempts", "args", "error", "result"),
 )
 """The order in which get.lua answers."""
 _WAITS = 4
@@ -101,6 +101,7 @@ def _job_status(job_id: str, outlook: Estimate | None, values: list[Any], *place
         result_bytes=result if is_left_out or result is None else len(result),
         attempts=_attempts(fields.get("attempts")),
         deadline_at=_seconds(fields.get("deadline")),
+        progress=_progress(fields.get("progress"), int(fields.get("attempt", 0))),
         error=None if state is State.succeeded or "error" not in fields else JobError.of(json.loads(fields["error"])),
     )
 
@@ -162,6 +163,15 @@ def _attempts(value: bytes | None) -> tuple[AttemptRecord, ...]:
     with suppress(TypeError, ValueError):
         return tuple(map(AttemptRecord.of, json.loads(value)))
     return ()
+
+
+def _progress(value: bytes | None, attempt: int) -> Progress | None:
+    """None, if it is damaged in Redis, or of an attempt before."""
+    if value is None:
+        return None
+    with suppress(TypeError, ValueError):
+        return progress_of(json.loads(value), attempt)
+    return None
 
 
 def _arguments(value: bytes | None) -> Any:

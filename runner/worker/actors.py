@@ -13,6 +13,7 @@ from runner.worker.claimer import Claimer
 from runner.worker.completer import Completer
 from runner.worker.executor import Executor
 from runner.worker.heartbeat import Heartbeat
+from runner.worker.progress import ProgressReports
 from runner.worker.redis_pause import EXPECTED
 from runner.worker.refill_loop import RefillLoop
 from runner.worker.stuck_attempts import StuckAttempts
@@ -39,6 +40,8 @@ class Actors:
         defects = 0 if before is None else before.defects
         self._active_jobs = ActiveJobs(settings.concurrency, leftovers, defects)
         self.completer = Completer(store, worker, self._active_jobs)
+        self._progress = ProgressReports(store, worker)
+        executor.report = self._progress.note
         self._attempts = Attempts(executor, self._active_jobs, self.completer, settings)
         self._claimer = Claimer(store, worker, self._active_jobs, self._attempts, self.completer)
         self.refill_loop = RefillLoop(store, worker, self._claimer.start_due)
@@ -77,6 +80,7 @@ class Actors:
                     group.create_task(self.completer.run(), name="completer"),
                     group.create_task(self.refill_loop.run(), name="refill loop"),
                     group.create_task(self._stuck_attempts.run(), name="stuck attempts"),
+                    group.create_task(self._progress.run(), name="progress"),
                 ]
                 self._heartbeat.start()
                 await self._claim_until(stopping)

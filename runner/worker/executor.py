@@ -37,6 +37,8 @@ class Executor:
         self._unserved: dict[str, None] = {}
         self.values = WorkerValues()
         """The dependencies that are per worker."""
+        self.report: Callable[[Attempt], None] | None = None
+        """Called when a handler has said how far it is."""
 
     @property
     def overdue(self) -> set[asyncio.Task[object]]:
@@ -69,6 +71,7 @@ class Executor:
             record(self._outcomes.unknown(attempt))
             return
         task = attempt.task = registered.definition
+        attempt.report = self.report
         own = own or asyncio.current_task()
         try:
             if task.is_async:

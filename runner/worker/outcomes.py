@@ -37,7 +37,8 @@ class Outcomes:
     def of(self, attempt: Attempt, task: TaskDefinition, ran: Ran) -> Outcome:
         """What a run comes to. Raises nothing."""
         try:
-            return self._checked(attempt, self._decided(attempt, task, ran))
+            outcome = self._checked(attempt, self._decided(attempt, task, ran))
+            return outcome if attempt.progress is None else outcome._replace(progress=attempt.take_progress())
         except BaseException as error:  # noqa: BLE001 - an attempt without an outcome would stay `running` for ever
             return self.defeated(attempt, OutcomeError(f"its outcome could not be worked out: {kind_of(error)}"))
 

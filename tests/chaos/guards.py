@@ -112,6 +112,42 @@ GUARDS = (
         "pass",
         "tests/http/test_keys.py::test_what_failed_attempts_said_is_for_who_may_debug",
     ),
+    # Progress
+    Guard(
+        "only the attempt that runs says how far it is",
+        "runner/store/lua/progress.lua",
+        "if state == 'running' and attempt == ARGV[at + 1] and runs_at == worker then",
+        "if state then",
+        "tests/store/test_progress.py::test_an_attempt_that_was_lost_is_not_heard",
+    ),
+    Guard(
+        "the progress of an earlier attempt is not that of this one",
+        "runner/jobs/progress.py",
+        "    if number != attempt:",
+        "    if False:",
+        "tests/store/test_progress.py::test_an_attempt_that_was_lost_is_not_heard",
+    ),
+    Guard(
+        "the last word on progress goes with the outcome",
+        "runner/worker/outcomes.py",
+        "return outcome if attempt.progress is None else outcome._replace(progress=attempt.take_progress())",
+        "return outcome",
+        "tests/worker/test_progress.py::test_many_words_of_many_jobs_are_a_few_calls",
+    ),
+    Guard(
+        "reports of progress are bounded in time",
+        "runner/worker/progress.py",
+        "            await asyncio.sleep(PERIOD_S)",
+        "            await asyncio.sleep(0)",
+        "tests/worker/test_progress.py::test_many_words_of_many_jobs_are_a_few_calls",
+    ),
+    Guard(
+        "what a handler says of its progress is not for who sees no arguments",
+        "runner/client/view.py",
+        'hidden["progress"] = replace(status.progress, note="")',
+        "pass",
+        "tests/http/test_keys.py::test_an_observer_sees_how_far_a_job_is_and_not_what_it_says",
+    ),
     # One accepted outcome, of the attempt that runs
     Guard(
         "outcomes are fenced by the attempt's number",
@@ -263,7 +299,7 @@ GUARDS = (
     Guard(
         "an outcome that Redis refuses holds up no other",
         _FINISH,
-        "local stands, problem = pcall(record_from, run, first, next_run)",
+        "local stands, problem = pcall(record_from, run, first, next_run, width)",
         "local stands, problem = true, record_from(run, first, next_run)",
         "tests/store/test_refused.py::test_a_damaged_job_in_a_batch_harms_no_other",
     ),

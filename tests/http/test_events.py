@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from runner import Runner, Worker
+from runner import Runner, Worker, current_job
 from runner.http import create_app, event_stream, router
 from runner.store.keys import Keys
 from tests.eventually import eventually
@@ -67,6 +67,34 @@ async def test_a_job_is_followed_from_its_line_to_its_end(service: Service, work
         assert [event async for event in events] == []
     status = await service.http.get(f"/v1/jobs/{job_id}")
     assert status.headers["etag"] == f'W/"{last.id}"'
+
+
+async def test_what_a_handler_says_of_its_progress_is_an_event_of_its_own(app: Runner, service: Service) -> None:
+    steps = [asyncio.Event() for _ in range(3)]
+
+    @app.task
+    async def stepped() -> None:
+        for done, step in enumerate(steps):
+            current_job().progress(done, 3, f"step {done}")
+            await step.wait()
+
+    async with working(app):
+        job_id = await service.submit("stepped")
+        heard = []
+        async with following(service.http, f"/v1/jobs/{job_id}/events") as events:
+            async for event in events:
+                heard.append(event)
+                progress = event.data if event.kind == "progress" else event.data["progress"]
+                if progress is not None:
+                    steps[progress["done"]].set()
+
+    kinds = [event.kind for event in heard]
+    assert kinds[0] == kinds[-1] == "state"
+    said = [event.data for event in heard if event.kind == "progress"]
+    assert [(one["done"], one["total"], one["note"]) for one in said][-2:] == [(1, 3, "step 1"), (2, 3, "step 2")]
+    assert heard[-1].data["state"] == "succeeded"
+    assert heard[-1].data["progress"]["done"] == 2
+    assert len({event.id for event in heard}) == len(heard)
 
 
 async def test_a_place_in_line_is_told_as_it_moves(service: Service, worker: Worker) -> None:

@@ -37,6 +37,7 @@ async def test_the_status_of_a_finished_job_is_complete(service: Service, worker
         "result": 3,
         "error": None,
         "attempts": [],
+        "progress": None,
         "deadline_at": None,
         "explanation": None,
         "problem": None,

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from runner import Principal, Runner, Scope, Worker
+from runner import Principal, Runner, Scope, Worker, current_job
 from runner.access import Secret, new_key_id, new_secret
 from runner.client import keyring
 from runner.errors import Forbidden
@@ -21,7 +21,7 @@ from runner.http.routes import GROUPS
 from runner.http.routing import ProblemRoute, group
 from runner.store.keys import Keys
 from tests.eventually import eventually
-from tests.http.conftest import Service, serving
+from tests.http.conftest import Service, serving, working
 from tests.http.test_openapi import ROUTES, operations
 from tests.proxy import Proxy
 
@@ -285,6 +285,21 @@ async def test_an_observer_sees_no_arguments_and_results(app: Runner, service: S
     seen = (await service.http.get(f"/v1/jobs/{job}", headers=observer)).json()
     assert (seen["state"], seen["args"], seen["result"]) == ("succeeded", None, None)
     assert (await service.http.get(f"/v1/jobs/{job}", headers=reader)).json()["args"] == {"left": 4}
+
+
+async def test_an_observer_sees_how_far_a_job_is_and_not_what_it_says(app: Runner, service: Service) -> None:
+    @app.task
+    async def said(name: str) -> None:
+        current_job().progress(1, 2, f"met {name}")
+
+    async with working(app):
+        admin, observer = await made(app), await made(app, "observer")
+        job = (await service.http.post("/v1/jobs", json={"task": "said", "args": {"name": "ann"}}, headers=admin)).json()["id"]
+        whole = (await service.http.get(f"/v1/jobs/{job}", params={"wait": 20}, headers=admin)).json()["progress"]
+        part = (await service.http.get(f"/v1/jobs/{job}", headers=observer)).json()["progress"]
+
+    assert (whole["done"], whole["total"], whole["note"]) == (1, 2, "met ann")
+    assert part == whole | {"note": ""}
 
 
 async def test_a_large_result_says_nothing_of_itself_to_an_observer(app: Runner, worker: Worker) -> None:

@@ -331,6 +331,20 @@ async def test_ends_are_told_as_lines_and_from_an_id_on(cli: Cli) -> None:
     assert "no job ends in the state 'running' (known: cancelled, expired, failed, succeeded)" in wrong.err
 
 
+async def test_a_job_is_watched_to_its_end(cli: Cli) -> None:
+    await cli("submit", "brittle", "--id", "bad", "--wait", "10")
+    watched = await cli("watch", "bad")
+    assert watched.code == 1
+    assert watched.out.splitlines()[0] == "bad  brittle  failed"
+    assert "ValueError: card declined" in watched.out
+
+    await cli.done("submit", "charge", CHARGE, "--id", "good", "--wait", "10")
+    *changes, end = map(json.loads, (await cli.done("watch", "good", "--json")).out.splitlines())
+    assert [change["state"] for change in changes] == ["succeeded"]
+    assert (end["state"], end["result"]) == ("succeeded", "charged o-17")
+    assert (await cli("watch", "nobody")).code == 3
+
+
 async def test_jobs_are_cancelled_and_workers_listed(cli: Cli, jobs: Runner) -> None:
     await line_up(cli, "held")
     assert (await cli.done("cancel", "held", "--json")).json["state"] == "cancelled"

@@ -17,6 +17,7 @@ from runner import (
     JobHandle,
     JobOptions,
     PlainTask,
+    Progress,
     Retry,
     Runner,
     Submission,
@@ -144,6 +145,14 @@ async def told() -> None:
     assert_type(status.attempts[0].ran_s, float)
     assert_type(status.deadline_at, float | None)
     assert_type(current_job().deadline_s, float | None)
+    assert_type(status.progress, Progress | None)
+    current_job().progress(1, total=2.5, note="half")
+    await current_job().progress(1)
+    current_job().progress("1")  # type: ignore[arg-type]
+    async for said in (await retried.submit("o")).progress():
+        assert_type(said.fraction, float | None)
+    for said in retried.blocking.submit("o").progress():
+        assert_type(said.total, float | None)
     jobs.task(retries=None, deadline=60)
     jobs.task(deadline="1 h")  # type: ignore[call-overload]
 

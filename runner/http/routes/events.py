@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from runner.http.dependencies import service_of
 from runner.http.event_stream import MEDIA_TYPE, EventStream, frame
 from runner.http.problem_kinds import STORE_UNAVAILABLE
 from runner.http.problems import Problem, responses
-from runner.http.schemas import job_document
+from runner.http.schemas import job_document, progress_document
 
 router = routing.group("events", "/v1")
 
@@ -42,7 +43,10 @@ def _stream(description: str) -> dict[int | str, dict[str, Any]]:
     response_class=Response,
     summary="Follow a job",
     responses=responses("not-found", "invalid-id", "validation", "too-many-streams", "busy", "store-unavailable")
-    | _stream("`state`: the job as it is now, and again whenever it has changed; `away`: Redis cannot be asked just now")
+    | _stream(
+        "`state`: the job as it is now, and again whenever it has changed; `progress`: what its handler has said of its progress since;"
+        " `away`: Redis cannot be asked just now"
+    )
     | {204: {"description": "It has ended, and the caller has seen that: do not connect again"}},
 )
 async def job_events(id: Annotated[str, Path(description="the job's id")], request: Request, last_event_id: LastEventId = None) -> Response:
@@ -87,12 +91,15 @@ async def events(
 
 
 async def _changes(client: Client, job_id: str, told: str | None) -> AsyncGenerator[bytes, None]:
-    is_away = False
+    is_away, beside = False, None
     while True:
         try:
             async with aclosing(client.job(job_id).changes()) as changes:
                 async for status in changes:
-                    if is_away or status.version != told:
+                    before, beside = beside, replace(status, progress=None).version
+                    if not is_away and before == beside and status.progress is not None:
+                        yield frame("progress", progress_document(status) or {}, status.version)
+                    elif is_away or status.version != told:
                         yield frame("state", _without_payloads(status), status.version)
                     is_away, told = False, status.version
             return

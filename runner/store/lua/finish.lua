@@ -11,16 +11,17 @@
 -- ARGV: worker, longest_freeze_us, runs...
 --   runs: successive outcomes that differ only in job and payload: how many, then once for all of them priority,
 --   ending (succeeded, failed, retry, throttled, cancelled, returned, amended, unknown, refused), delay_us (retry, throttled), ttl_ms (final
---   states), settled ("bucket=tokens;..." actually used, or ""), bucket (throttled: the one to freeze), most_throttled (0: no end), then
---   for each entry, id, attempt ('' of one that is only held), payload (JSON; amended: spec, limits and line, each on a line)
+--   states), settled ("bucket=tokens;..." actually used, or ""), bucket (throttled: the one to freeze), most_throttled (0: no end),
+--   has_progress (0 or 1), then for each entry, id, attempt ('' of one that is only held), payload (JSON; amended: spec, limits and line,
+--   each on a line) and with has_progress what its handler has said last of its progress (JSON)
 -- Returns: for each outcome 'accepted', 'repeated', 'stale' or 'refused' and why; then for each settlement of which a part is not charged
 --   'not charged', job id, bucket, tokens not charged; and for each throttled outcome 'throttled', job id, bucket, µs of the freeze, how
 --   often this job was throttled, 1 if the bucket was frozen before
--- include: base, final_state, due_instants, attempts
+-- include: base, final_state, due_instants, attempts, progress_text
 
-local HEAD, AN_OUTCOME = 8, 4
-local PRIORITY, ENDING, DELAY, TTL, SETTLED, BUCKET, MOST_THROTTLED = 1, 2, 3, 4, 5, 6, 7 -- places after the start of a run
-local ID, ATTEMPT, PAYLOAD = 1, 2, 3 -- places after an entry
+local HEAD, AN_OUTCOME = 9, 4 -- and one more with progress
+local PRIORITY, ENDING, DELAY, TTL, SETTLED, BUCKET, MOST_THROTTLED, HAS_PROGRESS = 1, 2, 3, 4, 5, 6, 7, 8 -- places after the start of a run
+local ID, ATTEMPT, PAYLOAD, PROGRESS = 1, 2, 3, 4 -- places after an entry
 local last = #ARGV
 local answers = {}
 local with_buckets, held_only = {}, {} -- outcomes that are recorded in the second pass; entries that are only held
@@ -28,11 +29,18 @@ local with_buckets, held_only = {}, {} -- outcomes that are recorded in the seco
 -- Once a script has written, Redis lets it go on when memory is full. What it frees, it frees at its end: the entries of outcomes that stand.
 redis.pcall('XDEL', STREAMS[1], '0-1')
 
+-- How many words an outcome of a run has, and where the next run begins.
+local function extent(run)
+  local width = AN_OUTCOME + ARGV[run + HAS_PROGRESS]
+  return width, run + HEAD + ARGV[run] * width
+end
+
 local count = 0
 local run = runs_at
 while run <= last do
   count = count + ARGV[run]
-  run = run + HEAD + ARGV[run] * AN_OUTCOME
+  local _, next_run = extent(run)
+  run = next_run
 end
 check_count(count)
 
@@ -54,8 +62,8 @@ local function free_entries()
   run = runs_at
   while run <= last do
     local list = entries[ARGV[run + PRIORITY] + 1]
-    local next_run = run + HEAD + ARGV[run] * AN_OUTCOME
-    for at = run + HEAD, next_run - 1, AN_OUTCOME do
+    local width, next_run = extent(run)
+    for at = run + HEAD, next_run - 1, width do
       if not refused[at] then list[#list + 1] = ARGV[at] end
     end
     run = next_run
@@ -137,8 +145,8 @@ end
 
 do
   local here, met = nil, {} -- the place of the outcome that is being recorded; jobs of the second pass
-  local function record_from(run, first, next_run)
-    for at = first, next_run - 1, AN_OUTCOME do
+  local function record_from(run, first, next_run, width)
+    for at = first, next_run - 1, width do
       here = at
       local id, attempt, payload = ARGV[at + ID], ARGV[at + ATTEMPT], ARGV[at + PAYLOAD]
       local state, latest, task, watched, cancelled, limits, started, expires =
@@ -156,19 +164,20 @@ do
       else
         record(run, id, payload, task, attempt, watched, cancelled, expires)
       end
+      if answer == 'accepted' and width > AN_OUTCOME then note_progress(id, ARGV[at + PROGRESS]) end
       answers[#answers + 1] = answer
     end
   end
 
   run = runs_at
   while run <= last do
-    local next_run = run + HEAD + ARGV[run] * AN_OUTCOME
+    local width, next_run = extent(run)
     local first = run + HEAD
     while first < next_run do
-      local stands, problem = pcall(record_from, run, first, next_run)
+      local stands, problem = pcall(record_from, run, first, next_run, width)
       if stands then break end
       answers[#answers + 1] = refuse(here, ARGV[here + ID], problem)
-      first = here + AN_OUTCOME
+      first = here + width
     end
     run = next_run
   end

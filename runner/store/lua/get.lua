@@ -12,7 +12,7 @@
 local STATE, REASON, LIMITS, LINE, TASK = 1, 2, 3, 4, 5
 local FIELDS = {
   'state', 'reason', 'limits', 'line', 'task', 'priority', 'attempt', 'failures', 'crashes', 'throttled', 'cancel', 'stopping',
-  'submitted', 'started', 'finished', 'deadline',
+  'submitted', 'started', 'finished', 'deadline', 'progress',
 }
 local PAYLOADS = ({ state = {}, status = { 'args', 'error' }, full = { 'args', 'error', 'result' } })[depth]
 
