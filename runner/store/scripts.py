@@ -6,22 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
+from itertools import chain
 from typing import Any, Protocol
 
 from redis.exceptions import NoScriptError, ResponseError
 
 from runner.connection import is_full
+from runner.store.nesting import declared, nested
 from runner.store.portions import BUCKET_ENTRIES, MOST_PER_CALL
 
 _HEADER_LINE = re.compile(r"^-- (KEYS|ARGV|include|full): (.*)$", re.MULTILINE)
 _LATE_INCLUDES = re.compile(r"^-- include from here on: (.*)$", re.MULTILINE)
 _UNIT = re.compile(r"\([^)]*\)")
 _NAME = re.compile(r"([a-z_]+)(\.\.\.)?")
-_DECLARATION = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 _WRITE_FIRST = "redis.call('DEL', KEYS[1]) -- no key has the name of the prefix\n"
 _INCLUDE = "include/"
-_ENGINE = "-- lazily:"
-"""How the first part of the engine begins that is not the base."""
 _NUMBERS = {"MOST_ENTRIES": MOST_PER_CALL, "BUCKET_ENTRIES": BUCKET_ENTRIES}
 """What a script knows of the size of a call; written in the place of the names, as a script can have 200 local variables only."""
 _NUMBER_NAMES = re.compile("|".join(_NUMBERS))
@@ -132,24 +131,17 @@ def parse(name: str, text: str) -> LuaFile:
 def assemble(script: LuaFile, includes: Sequence[LuaFile] = (), late_includes: Sequence[LuaFile] = ()) -> Script:
     """A script with its includes, and a local variable for each argument: those of includes first, in their order. Raises ValueError."""
     arguments = [argument for file in (*includes, *late_includes, script) for argument in file.arguments]
-    texts = [*(file.text for file in includes), script.text, *(file.text for file in late_includes), script.late_text]
-    _check_names(script.name, arguments, texts)
+    early = [*(file.text for file in includes), script.text]
+    late = [*(file.text for file in late_includes), script.late_text]
+    _check_names(script.name, arguments, [*early, *late])
     prelude = ["local prefix = KEYS[1]"]
     prelude += [f"local {argument} = ARGV[{index}]" for index, argument in enumerate(arguments, 1)]
     if script.rest is not None:
         prelude.append(f"local {script.rest}_at = {len(arguments) + 1}")
-    source = _NUMBER_NAMES.sub(lambda name: str(_NUMBERS[name[0]]), "\n".join([*prelude, *_nested(texts)]))
+    # What comes early is little where something comes late: there a function more would cost more than it saves.
+    whole = ["\n".join([*prelude, *early]), *late] if script.late_text else ["\n".join(prelude), *early]
+    source = _NUMBER_NAMES.sub(lambda name: str(_NUMBERS[name[0]]), "\n".join(nested(whole)))
     return Script(script.name, source, arguments, refused_when_full=script.refused_when_full)
-
-
-def _nested(texts: Sequence[str]) -> list[str]:
-    """The engine inside a function of its own, which saves a third of an empty call.
-
-    Lua looks for a name of the base among all local variables of the script, for each function that uses it, in each call. From inside
-    another function it is found at once.
-    """
-    engine = next((place for place, text in enumerate(texts) if text.startswith(_ENGINE)), len(texts))
-    return [*texts[:engine], "return (function()", *texts[engine:], "end)()"] if engine < len(texts) else list(texts)
 
 
 @cache
@@ -229,7 +221,6 @@ def _arguments(file: str, line: str) -> tuple[tuple[str, ...], str | None]:
 
 def _check_names(script: str, arguments: Iterable[str], texts: Iterable[str]) -> None:
     """A declaration with the name of an argument would hide the argument, without an error from Lua."""
-    declared = {name for text in texts for names in _DECLARATION.findall(text) for name in names.replace(" ", "").split(",")}
-    hidden = declared & set(arguments)
+    hidden = set(arguments).intersection(chain.from_iterable(map(declared, texts)))
     if hidden:
         raise ValueError(f"script {script}: argument {min(hidden)!r} is hidden by an include that declares the same name; rename one")

@@ -1501,7 +1501,7 @@ GUARDS = (
     Guard(
         "what a call reads of jobs that are gone counts as its work",
         "runner/store/lua/include/effort.lua",
-        "function redis.pcall(...)\n  redis.sent = redis.sent + 1\n",
+        "function redis.pcall(...)\n  commands_sent = commands_sent + 1\n",
         "function redis.pcall(...)\n",
         "tests/store/test_effort.py::test_a_call_passes_a_part_of_a_line_whose_jobs_were_deleted",
     ),

@@ -209,7 +209,7 @@ def states_a_script_sets(name: str) -> set[str]:
     lost_attempts = re.findall(r"end_lost_attempt\(.*, (\w+)\)", code)
     found |= {"queued", "cancelled"} if lost_attempts else set()
     found |= {"failed"} if set(lost_attempts) - {"false"} else set()  # only a worker that ran nothing else condemns its job
-    found |= {"queued"} if re.search(r"\b(release|serve_unled)\(", code) else set()
+    found |= {"queued"} if re.search(r"\b(release\.due|serve_unled)\(", code) else set()
     found |= {"expired", "failed"} if re.search(r"\bexpire\(id|\b(expire_due|serve_unled)\(", code) else set()
     found |= {"scheduled"} if re.search(r"ZADD', prefix \.\. 'scheduled'", code) else set()
     return found & set(State)

@@ -185,3 +185,34 @@ def test_a_declaration_inside_a_function_hides_nothing() -> None:
     script = LuaFile("reconcile", "the script", arguments=("worker",))
 
     assemble(script, [LuaFile("include/lines", "local function leave(line)\n  local worker = line\nend")])
+
+
+NAMES = [f"name_{'abcdefghijklmnopqrstuvwxyz'[n % 26]}{n}" for n in range(90)]
+MANY = "\n".join(f"local {name} = {n}" for n, name in enumerate(NAMES))
+
+
+def test_what_follows_many_names_is_a_function_of_its_own(load_text: Loader) -> None:
+    script = load_text(HEADER.format("id", "many") + f"return {NAMES[0]}", many=MANY)
+
+    assert script.source.index(MANY) < script.source.index("return (function()") < script.source.index("-- it: does it")
+    assert script.source.endswith("end)()")
+
+
+@pytest.mark.parametrize(("used", "levels"), [(60, 1), (61, 0)])
+def test_a_function_uses_no_more_names_from_outside_than_lua_lets_it(load_text: Loader, used: int, levels: int) -> None:
+    script = load_text(HEADER.format("none", "many") + f"return {{{', '.join(NAMES[:used])}}}", many=MANY)
+
+    assert script.source.count("return (function()") == levels
+
+
+def test_names_in_comments_and_texts_and_of_fields_are_not_used(load_text: Loader) -> None:
+    told = f"-- {NAMES[60]}\nlocal told = '{NAMES[61]}' .. x.{NAMES[62]}\n"
+    script = load_text(HEADER.format("none", "many") + f"{told}return {{{', '.join(NAMES[:60])}}}", many=MANY)
+
+    assert script.source.count("return (function()") == 1
+
+
+def test_a_name_after_two_dots_is_used(load_text: Loader) -> None:
+    script = load_text(HEADER.format("none", "many") + f"return '' ..{NAMES[60]}, {', '.join(NAMES[:60])}", many=MANY)
+
+    assert script.source.count("return (function()") == 0

@@ -29,7 +29,7 @@ local started, started_at, passed, deadlines = 0, int(now), nil, nil
 
 -- A job's fields, its limits first; none if its key holds something else.
 local function fields_of(id)
-  return redis.pcall('HMGET', job_key(id), 'limits', 'state', 'task', 'args', 'line', 'rank', 'attempt', 'failures', 'worker', 'entry', 'expires', 'crashes', 'spec', 'amended', 'deadline')
+  return redis.pcall('HMGET', job_key(id), 'limits', 'state', 'task', 'args', 'line', 'rank', 'attempt', 'failures', 'expires', 'crashes', 'spec', 'amended', 'deadline')
 end
 
 local function next_attempt(latest) return (number_in(latest) or 0) + 1 end
@@ -68,7 +68,7 @@ local held = #pending
 if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0' and unserved == '' then
   local priority, entry, id = unpack(pending[1])
   local f = fields_of(id)
-  local limits, state, task, args, _, _, latest, failures, _, _, expires, crashes, spec = unpack(f)
+  local limits, state, task, args, _, _, latest, failures, expires, crashes, spec = unpack(f)
   if state == 'queued' and task and args and not (limits or expires or crashes) then
     run(priority, entry, id, task, args, next_attempt(latest), failures, nil, spec)
     return reply
@@ -140,9 +140,10 @@ local function take_tokens(id, attempt, limits)
 end
 
 local function start(priority, entry, id)
-  local limits, state, task, args, line, rank, latest, failures, runs_at, runs_as, expires, crashes, spec, amended, deadline = unpack(read_before[id] or fields_of(id))
+  local limits, state, task, args, line, rank, latest, failures, expires, crashes, spec, amended, deadline = unpack(read_before[id] or fields_of(id))
   read_before[id] = nil
   if state == 'running' then
+    local runs_at, runs_as = read_job(id, 'worker', 'entry')
     -- An entry is delivered again if its group was destroyed: it goes to the worker that runs the job. Not if the job runs under another
     -- entry: it was started so late that its worker had returned it before, and does not know of the start.
     if runs_as == entry and redis.call('ZSCORE', prefix .. 'workers', runs_at) then
@@ -247,7 +248,7 @@ local stands, problem = pcall(function()
   if slots > window_limit then window_limit = slots end
   local released = 0
   if look == '1' or (look == '2' and held == 0) then
-    released, reply[NEXT_WAKE] = release(math.min(window_limit, MOST_ENTRIES))
+    released, reply[NEXT_WAKE] = release.due(math.min(window_limit, MOST_ENTRIES))
   end
   local reads_all = read_more == '1' or held > 1
   if not reads_all and released == 0 then return end

@@ -7,7 +7,7 @@
 --   more than most_result bytes their number}; of a waiting job also its place in
 --   its line (0 is the head), its limits and its line, of a scheduled one its reason and µs until it is due, of one that no live
 --   worker can run the reason alone
--- include: base, specs
+-- include: base, bucket_keys, specs
 
 local STATE, REASON, LIMITS, LINE, TASK = 1, 2, 3, 4, 5
 local FIELDS = {

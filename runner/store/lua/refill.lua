@@ -14,8 +14,8 @@ if check_clock == '1' then
   if not went_back or retime_all() then redis.call('SET', CLOCK, int(now), 'PX', CLOCK_MS) end
 end
 
-local released, next_wake, late, next_bucket = release(tonumber(budget))
-local lost = watch == '1' and next_bucket and lost_in(load_bucket(next_bucket), next_wake) or -1
+local released, next_wake, late, next_bucket = release.due(tonumber(budget))
+local lost = watch == '1' and next_bucket and release.lost_in(load_bucket(next_bucket), next_wake) or -1
 flush()
 nudge_leader()
 return { released, next_wake, late, lost }

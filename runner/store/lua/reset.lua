@@ -24,7 +24,7 @@ if name == bucket then
   retime(name)
 else
   local b = load_bucket(bucket)
-  forget_put_away(b)
+  former_kinds.forget_put_away(b)
   if b.kind then
     b.kind.reset(b)
     b.kept_until, b.taken = now + REMEMBERED_US, true

@@ -13,7 +13,7 @@
 --   it; at the end, only if there was not room for all, how many jobs there are. A caller that cannot work here gets why:
 --   see `unfit` in include/format
 -- full: refused
--- include: base, due_instants, format, held
+-- include: base, ranks, due_instants, format, held
 
 local refused = unfit()
 if refused then return refused end

@@ -3,7 +3,7 @@
 -- KEYS: prefix
 -- ARGV: failed_ttl_ms
 -- Returns: dead letters forgotten, whether there are more to forget (0 or 1)
--- include: base
+-- include: base, bucket_keys
 
 local MOST_COUNTED = 2000
 local function count_waiting()

@@ -17,13 +17,6 @@ local FINAL = { succeeded = true, failed = true, cancelled = true, expired = tru
 
 local RECORDS = prefix .. 'records'
 local function job_key(id) return prefix .. 'job:' .. id end
-local function line_key(line) return prefix .. 'line:' .. line end
-local function lines_waiting_key(bucket) return prefix .. 'lines:waiting:' .. bucket end
-local function buckets_waiting_key(limit) return prefix .. 'waiting:' .. limit end
-local function claims_key(bucket) return prefix .. 'claims:' .. bucket end
--- Whether a line stands in the order of a bucket, or has a claim there.
-local function is_waited_for(bucket) return redis.call('EXISTS', lines_waiting_key(bucket), claims_key(bucket)) > 0 end
-local function bucket_key(bucket) return prefix .. 'bucket:' .. bucket end
 local function worker_key(worker) return prefix .. 'worker:' .. worker end
 local function inbox_key(worker) return prefix .. 'inbox:' .. worker end
 local function cancels_key(worker) return prefix .. 'cancels:' .. worker end
@@ -57,25 +50,6 @@ end
 
 -- Lua prints large numbers as 1.8e+15; keys, scores and fields need all the digits.
 local function int(number) return string.format('%.0f', number) end
-
--- A rank orders the jobs of a line: sequence * RANK + the code of the largest cost. Of cost 1 nothing more is stored anywhere, and whoever
--- reads the ranks of a line knows what its jobs cost: exactly below 64, and then within 2 %.
-local RANK, EXACT_COSTS = 1024, 32
-local function code_of(cost)
-  local exponent = 0
-  while cost >= 2 * EXACT_COSTS and exponent < 30 do
-    cost, exponent = cost / 2, exponent + 1
-  end
-  return math.min(exponent * EXACT_COSTS + math.floor(cost + 0.5), RANK - 1)
-end
-
-local function cost_code(limits)
-  local most = 1
-  for cost in string.gmatch(limits, '=(%d+)') do most = math.max(most, tonumber(cost)) end
-  return code_of(most)
-end
-
-local function rank_of(sequence, limits) return sequence * RANK + cost_code(limits) end
 
 -- A job that is ready goes to the end of its priority's stream, that of normal if its record names none. `added` counts those of this call.
 local added = { 0, 0, 0 }

@@ -99,7 +99,7 @@ do
 
   -- The limit is of another kind than when the bucket was written.
   local function change_kind(b, former)
-    local back = put_away(b, former)
+    local back = former_kinds.put_away(b, former)
     -- A hash without a time to live was kept for slots, or for those who wait: what else was in it is kept for a while.
     local old = kinds[former]
     local kept = b.expires > 0 and b.expires or now + (old and old.gives_back and 0 or PUT_AWAY_US)
@@ -136,7 +136,7 @@ do
     local b = buckets[name]
     if b then return b end
     looked_at = looked_at + 1
-    redis.sent = redis.sent + 2 -- by flush, as a rule
+    commands_sent = commands_sent + 2 -- by flush, as a rule
     local policy = policy_of(name)
     local kind = policy and kinds[policy.kind]
     b = { name = name, policy = policy, kind = kind, reserved = 0, released = 0, frozen_until = 0, reserved_at = 0, noted = 0, expires = 0, turns = 0 }
@@ -250,7 +250,7 @@ local function refund_all(needs, holder, since)
     local b = load_bucket(need.bucket)
     if b.kind and b.kind.gives_back then
       b.kind.refund(b, need.cost, holder, since)
-    elseif not (need.given_back and give_back_slot(b, need, holder)) and b.kind and has_taken(b, since) then
+    elseif not (need.given_back and former_kinds.give_back_slot(b, need, holder)) and b.kind and has_taken(b, since) then
       b.kind.refund(b, need.cost, holder, since)
     end
     b.taken = true
@@ -270,7 +270,7 @@ local function give_back_all(needs, holder)
   for i = 1, #needs do
     local need = needs[i]
     local b = need.given_back and load_bucket(need.bucket)
-    if b and give_back_slot(b, need, holder) then b.taken, any = true, true end
+    if b and former_kinds.give_back_slot(b, need, holder) then b.taken, any = true, true end
   end
   return any
 end

@@ -1,8 +1,6 @@
 -- held: jobs that no worker of today can run. They are in no stream, line or schedule until a worker comes that serves their task.
--- include: specs
-local held = {}
-
-do
+-- include: lazily, specs
+local held = lazily(function(held)
   local UNSERVED = prefix .. 'unserved'
   local FIRST_US, LONGEST_US = 50000, 2000000
   local function jobs_key(task) return prefix .. 'unserved:' .. task end
@@ -57,4 +55,6 @@ do
     for _, task in ipairs(held.tasks(MOST_ENTRIES)) do count = count + redis.call('ZCARD', jobs_key(task)) end
     return count
   end
-end
+
+  return held
+end)

@@ -45,7 +45,7 @@ end
 
 -- Add a line to those that wait at a bucket; `due` is when the bucket can serve it, if no other line waits there.
 local function join(line, b, due)
-  redis.call('ZADD', lines_waiting_key(b.name), int(score_of(b, line)), line)
+  redis.call('ZADD', lines_waiting_key(b.name), int(order.score_of(b, line)), line)
   list_bucket(b.name)
   wake_at(b.name, due)
 end

@@ -6,14 +6,14 @@
 --   n       counts the insertions: equal tags are served in the order in which they came, whatever the lines are called. It starts again
 --           from 0 only when it is large: at each round of one class, lines of another that come later would get ahead
 -- The clocks of the three classes, n, and the classes whose tags are being lowered are one text in the bucket's hash, read when needed.
-local MOST_TURNS, class_of, score_of, note_turn, next_line, class_begins, lowered_score
-
-do
+local order = lazily(function(order)
   local CLASS, ROUND, INSERTIONS = 2251799813685248, 4096, 1048576 -- 2^51, 2^12, 2^20
   local HIGHEST_CLOCK = 1073741824 -- 2^30: from there on the tags of a class are lowered by as much, so that they stay below 2^31
   local MOST_LOWERED = 100
 
-  function class_of(line) return string.byte(line, 2) == 124 and string.byte(line, 1) - 47 or 2 end
+  local function class_of(line) return string.byte(line, 2) == 124 and string.byte(line, 1) - 47 or 2 end
+
+  order.class_of = class_of
 
   -- A line of weight 3 ("...@tenant*3") has three turns in a round.
   local strides = {}
@@ -54,7 +54,7 @@ do
   end
 
   -- While tags of a class are lowered, those that join do so above the bound, as the rest of the line of lines: the order stays.
-  function score_of(b, line)
+  function order.score_of(b, line)
     local clocks, class = clocks_of(b), class_of(line)
     clocks.n = clocks.n + 1
     keep_clocks(b, clocks)
@@ -72,7 +72,7 @@ do
   end
 
   -- The line at this score has its turn: the clock of its class moves on.
-  function note_turn(b, line, score)
+  function order.note_turn(b, line, score)
     local clocks, class = clocks_of(b), class_of(line)
     local tag = tag_in(score, class)
     if tag <= clocks[class] and clocks.lowering == 0 then return end
@@ -86,9 +86,9 @@ do
   end
 
   -- For those who only read: the lowest score of a class, and a score as it is once all tags of its class are lowered.
-  function class_begins(class) return class * CLASS end
+  function order.class_begins(class) return class * CLASS end
 
-  function lowered_score(b, score)
+  function order.lowered_score(b, score)
     local class = math.floor(score / CLASS)
     local is_high = clocks_of(b).lowering == class and score - class * CLASS >= HIGHEST_CLOCK * INSERTIONS
     return is_high and score - HIGHEST_CLOCK * INSERTIONS or score
@@ -97,8 +97,8 @@ do
   -- The line whose turn it is at a bucket, its score, and whether it is alone there; nil if no line waits there. A lower class has its turns
   -- spread by the golden ratio: evenly for each of the lines at this bucket too, as a plain every-20th would not be.
   -- `least_share` is the part of the turns that normal and low each get at least, in millionths.
-  MOST_TURNS = 1000000
-  function next_line(b, least)
+  order.MOST_TURNS = 1000000
+  function order.next_line(b, least)
     local waiting = lines_waiting_key(b.name)
     local first = redis.call('ZRANGE', waiting, 0, 1, 'WITHSCORES')
     if not first[3] then return first[1], tonumber(first[2]), true end
@@ -110,4 +110,6 @@ do
     end
     return first[1], tonumber(first[2]), false
   end
-end
+
+  return order
+end)

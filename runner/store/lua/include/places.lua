@@ -2,7 +2,7 @@
 local places = lazily(function(places)
   -- A line that leaves the order of a bucket does so at the end of the call: as a rule it takes a new place there at once.
   function places.stand(need, line, b)
-    redis.call('ZADD', lines_waiting_key(b.name), int(score_of(b, line)), line)
+    redis.call('ZADD', lines_waiting_key(b.name), int(order.score_of(b, line)), line)
     if not need.leaves then list_bucket(b.name) end
     need.stands, need.leaves = true, nil
   end

@@ -27,7 +27,7 @@ local records = lazily(function(records)
       r.needs[n], r[bucket] = need, need
     end
     known_records[line] = r
-    redis.sent = redis.sent + 1 -- by flush, as a rule
+    commands_sent = commands_sent + 1 -- by flush, as a rule
     return r
   end
 

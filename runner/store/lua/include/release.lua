@@ -1,8 +1,6 @@
 -- release: move waiting jobs whose tokens have landed from their lines to the streams.
 -- ARGV: least_share
-local lost_in, serve, release
-
-do
+local release = lazily(function(release)
   local least = tonumber(least_share) / 1000000
 
   -- How many jobs of a line may go that need one token of this bucket each, and the µs until there is one. None: the bucket serves
@@ -21,13 +19,13 @@ do
 
   -- A line with one bucket has had its turn: an emptied one leaves, one among others goes to its new place. Returns whether none is left.
   local function end_turn(line, open, bucket, score, alone)
-    if not alone then note_turn(bucket, line, score) end
+    if not alone then order.note_turn(bucket, line, score) end
     close_line(open)
     if open.at == open.known and open.ends then
       redis.call('ZREM', lines_waiting_key(bucket.name), line)
       return alone
     elseif not alone then
-      redis.call('ZADD', lines_waiting_key(bucket.name), int(score_of(bucket, line)), line)
+      redis.call('ZADD', lines_waiting_key(bucket.name), int(order.score_of(bucket, line)), line)
     end
   end
 
@@ -70,11 +68,11 @@ do
         fail_exhausted(id, spent)
         granted = 0
       elseif needs then
-        dispatch(id, class_of(line) - 1, needs)
+        dispatch(id, order.class_of(line) - 1, needs)
         released, granted = released + 1, needs[1].cost > 1 and 0 or granted - 1
-        bucket.turns = (bucket.turns + 1) % MOST_TURNS
+        bucket.turns = (bucket.turns + 1) % order.MOST_TURNS
       elseif id and not is_ticket(id) and is_still_queued(id) then
-        add_to_stream(class_of(line) - 1, id) -- its record is damaged: the claim that reads it ends it
+        add_to_stream(order.class_of(line) - 1, id) -- its record is damaged: the claim that reads it ends it
       end
       if not alone or open.at == open.known and open.ends then return released, nil, end_turn(line, open, bucket, score, alone) end
     end
@@ -132,7 +130,7 @@ do
 
   -- Release up to `budget` jobs of the lines at one bucket, in their order. Returns how many, and this bucket's next wake (nil: no line waits
   -- here any more, or for an event only).
-  function serve(bucket_name, budget)
+  function release.serve(bucket_name, budget)
     local bucket = load_bucket(bucket_name)
     local has_claims = bucket.kind and plans_of(bucket).claims > 0
     local released = has_claims and serve_book(bucket, budget) or 0
@@ -141,7 +139,7 @@ do
     while not (has_served and is_over()) do
       local line, score, alone
       has_served = true
-      if not is_empty then line, score, alone = next_line(bucket, least) end
+      if not is_empty then line, score, alone = order.next_line(bucket, least) end
       if not line then
         if plans_of(bucket).claims > 0 then redis.call('ZADD', WAKES, int(NEVER), bucket_name) else forget_bucket(bucket_name) end
         return released, nil
@@ -169,7 +167,7 @@ do
   -- Serve what is due: a bucket, or a claim at its next look.
   local function serve_member(member, budget)
     local line = looked_at_line(member)
-    if not line then return serve(member, budget) end
+    if not line then return release.serve(member, budget) end
     return turns.visit(line, budget), nil
   end
 
@@ -185,7 +183,7 @@ do
 
   -- µs until tokens of this bucket are lost, or used late, unless it is served: a full bucket holds no more.
   local GRACE_US = 50000
-  function lost_in(b, next_wake)
+  function release.lost_in(b, next_wake)
     if b.kind and b.kind.full_in then return math.max(b.kind.full_in(b), next_wake) end
     return next_wake + GRACE_US
   end
@@ -195,7 +193,7 @@ do
 
   -- Serve the buckets that are due, each in turn and none for long. Returns how many jobs were released, the µs until the next
   -- wake (-1: no line waits; 0: more is due), how late in µs the earliest one was found, and the bucket of the next wake.
-  function release(budget)
+  function release.due(budget)
     local first = redis.call('ZRANGEBYSCORE', WAKES, '-inf', '(' .. int(NEVER), 'WITHSCORES', 'LIMIT', 0, 2)
     if not first[1] then return 0, -1, 0, nil end
     local late = now - tonumber(first[2])
@@ -224,4 +222,6 @@ do
     if not again[1] then return total, -1, late, nil end
     return total, math.max(tonumber(again[2]) - now, 0), late, again[1]
   end
-end
+
+  return release
+end)

@@ -1,5 +1,6 @@
 -- specs: what is published of the tasks, and who serves them. The entry of a task is a line for the scripts (revision, role, since when
 -- its process publishes, names of its limits), and then the JSON of its spec, which no script reads.
+-- include: lazily
 local specs = {
   KEY = prefix .. 'specs',
   SEEN = prefix .. 'seen',
@@ -9,7 +10,7 @@ local specs = {
   MOST_SERVING = 100, -- versions of an app whose workers live at one time
 }
 
-do
+lazily(function()
   function specs.serves_key(digest) return prefix .. 'serves:' .. digest end
 
   -- The entry of a task; nil if there is none that can be read.
@@ -44,4 +45,6 @@ do
     end
     return false
   end
-end
+
+  return specs
+end, specs)

@@ -80,7 +80,7 @@ do
 
   -- The place of the first line of this class or a lower one.
   local function first_above(key, class, total)
-    local first = read('ZRANGEBYSCORE', key, int(class_begins(class)), '+inf', 'LIMIT', 0, 1)[1]
+    local first = read('ZRANGEBYSCORE', key, int(order.class_begins(class)), '+inf', 'LIMIT', 0, 1)[1]
     return first and read('ZRANK', key, first) or total
   end
 
@@ -89,7 +89,7 @@ do
     if total <= MOST_LINES then
       add_lines(lines, key, 0, -1)
       for _, line in ipairs(lines) do
-        local class = class_of(line[1])
+        local class = order.class_of(line[1])
         counts[class] = (counts[class] or 0) + 1
       end
       return lines
@@ -141,7 +141,7 @@ do
       if from < following then add_lines(found, key, from, math.min(from + IN_BLOCK, following) - 1) end
     end
     for _, line in ipairs(found) do
-      local row = { line[1], int(lowered_score(b, line[2])), read('ZCARD', line_key(line[1])) }
+      local row = { line[1], int(order.lowered_score(b, line[2])), read('ZCARD', line_key(line[1])) }
       local jobs = add_costs(row, 0, 0)
       local same = jobs[1] and string.find(line[1], ';', 1, true) and code_at(b, jobs[1])
       if same then row[4] = same end
@@ -152,7 +152,7 @@ do
 
   -- name, score, jobs, codes...; nil if the line has just been emptied. `same`: all its jobs cost the same here.
   local function line_row(b, line, score, most)
-    local row = { line, int(lowered_score(b, score)), 0 }
+    local row = { line, int(order.lowered_score(b, score)), 0 }
     local jobs = add_costs(row, 0, most - 1)
     row[3] = #jobs / 2
     if row[3] == 0 then return nil end

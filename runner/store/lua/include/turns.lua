@@ -23,7 +23,7 @@ local turns = lazily(function(turns)
       end
       need.had = false
     end
-    dispatch(id, class_of(r.line) - 1, needs)
+    dispatch(id, order.class_of(r.line) - 1, needs)
   end
 
   -- What keeps the first job of a line from starting: 'places' (it has to have its turn somewhere), 'room' (among the released jobs),
@@ -91,13 +91,13 @@ local turns = lazily(function(turns)
       if spent then
         fail_exhausted(id, spent)
       elseif follows then
-        dispatch(id, class_of(r.line) - 1, needs)
+        dispatch(id, order.class_of(r.line) - 1, needs)
         released, free = released + 1, free - 1
       elseif needs then
         start_first(r, id, needs)
         released, free, like = released + 1, free_for(r), needs
       elseif not is_ticket(id) and is_still_queued(id) then
-        add_to_stream(class_of(r.line) - 1, id) -- its record is damaged: the claim that reads it ends it
+        add_to_stream(order.class_of(r.line) - 1, id) -- its record is damaged: the claim that reads it ends it
       end
       take_out(open)
       left = left - 1
@@ -148,8 +148,8 @@ local turns = lazily(function(turns)
     if wait == 0 and b.released >= window_limit then return 0, FULL_US end
     if wait > 0 and needs and exhausted(needs) then return turns.advance(r, open, budget), nil end
     if wait > 0 and (r.number > 0 or not may_claim_early(r, need, b)) then return 0, wait end
-    if not alone then note_turn(b, line, score) end
-    b.turns, b.changed = (b.turns + 1) % MOST_TURNS, true
+    if not alone then order.note_turn(b, line, score) end
+    b.turns, b.changed = (b.turns + 1) % order.MOST_TURNS, true
     need.stands, need.leaves = false, alone and 'alone' or 'others'
     if wait > 0 or alone or not savings.save(r, need, b) then
       need.had = true

@@ -39,7 +39,7 @@ local function serve_unled(names)
     for _, r in ipairs({ unpack(claims.book_of(load_bucket(names[i]))) }) do
       if r.due <= now and served < MOST_UNLED then served = served + turns.visit(r.line, MOST_UNLED - served) end
     end
-    if served < MOST_UNLED and due_at(names[i]) <= now then served = served + serve(names[i], MOST_UNLED - served) end
+    if served < MOST_UNLED and due_at(names[i]) <= now then served = served + release.serve(names[i], MOST_UNLED - served) end
   end
   return served
 end
