@@ -30,6 +30,7 @@ class Calls:
         self._used = UsedArguments(spec, limits, by_code=by_code)
         self.by_code_only = self._used.by_code_only
         self.digest = _digest(spec, limits)
+        self._same_needs: dict[int, tuple[str, str]] = {}
 
     def prepare(self, encoded: bytes, options: JobOptions) -> Submission:
         """One job, from the JSON of its arguments as the task's type writes it. Raises a `SubmissionRefused` for one that could never start."""
@@ -39,7 +40,8 @@ class Calls:
         call = self._read(encoded)
         args, costs = self._used.of(call, options.cost) if self._limits else ({}, {})
         fingerprint = "" if options.id is None else self._fingerprint(call)
-        return prepare(self._spec, self._limits, encoded, args, options, costs, self.digest, fingerprint)
+        same = None if self._used.any or options.cost else self._same_needs
+        return prepare(self._spec, self._limits, encoded, args, options, costs, self.digest, fingerprint, same)
 
     def amended(self, encoded: bytes, job: StartedJob) -> Amendment | None:
         """What a job of these arguments needs by this version of its task, if that is more than it has. Costs stay as they were agreed.

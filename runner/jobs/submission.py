@@ -145,11 +145,12 @@ def prepare(
     costs: Mapping[str, int] | None = None,
     digest: str = "",
     call: str = "",
+    same_needs: dict[int, tuple[str, str]] | None = None,
 ) -> Submission:
     """One job, ready for the store.
 
     args: the scalars that keys and shares are made of, needed only for a task with limits. costs: by limit, where the task does not fix
-    them; without them those of the options count.
+    them; without them those of the options count. same_needs: by priority the limits and line of calls that all need the same, kept here.
     Raises a `SubmissionRefused` for a job that could never start.
     """
     unknown = options.cost and options.cost.keys() - {limit.name for limit in limits}
@@ -158,8 +159,13 @@ def prepare(
     priority = _priority(spec.priority if options.priority is None else options.priority)
     text = line = ""
     if limits:
-        needs = needs_of_call(spec, limits, args, options.cost or {} if costs is None else costs)
-        text, line = encoded_needs(spec, needs, args, priority)
+        found = None if same_needs is None else same_needs.get(priority)
+        if found is None:
+            needs = needs_of_call(spec, limits, args, options.cost or {} if costs is None else costs)
+            found = encoded_needs(spec, needs, args, priority)
+            if same_needs is not None:
+                same_needs[priority] = found
+        text, line = found
     # By position: one is made for every job, and by name that takes twice as long.
     return Submission(
         new_job_id() if options.id is None else check_job_id(options.id),

@@ -40,6 +40,7 @@ class UsedArguments:
         self._fields = fields_of(spec.form)
         self._others: Form = {"k": "any"} if spec.form["k"] in ("any", "object", "defs") else spec.form
         uses = list(uses_of(spec, limits))
+        self.any = bool(uses)
         unknown = [use for use in uses if self._scalar(self._form(use.argument)) is None]
         self.by_code_only = tuple(f"{use.what} takes its {use.role} from {use.argument!r} ({self._why(use)})" for use in unknown)
         self._refused = [] if by_code else unknown

@@ -175,3 +175,19 @@ def test_a_limit_given_twice_to_a_task_is_refused() -> None:
 
         @Runner("q", redis_url="redis://nowhere").task(limits=[limit, limit])
         async def work() -> None: ...
+
+
+def test_calls_that_read_no_argument_need_the_same_by_priority_and_by_their_own_costs() -> None:
+    app = Runner("needs-of-calls")
+
+    @app.task(limits=[TOKENS])
+    async def work(n: int) -> None:
+        """Nothing."""
+
+    made = [
+        work.with_options(priority=priority, cost=cost).prepare(1) for priority in ("high", "low") for cost in (None, {"tokens": 3}) * 2
+    ]
+
+    assert [(one.limits, one.line) for one in made] == [
+        (f"tokens={cost}", f"{priority}|tokens") for priority in (0, 2) for cost in (1, 3) * 2
+    ]
