@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from runner import logs
+from runner_pytest import runner_server, test_queue  # noqa: F401 - fixtures, also where the package is not installed
 from tests import pace as pacing
 from tests.leftovers import immortal_keys, keys_of, stray_tasks
 from tests.named import check_names

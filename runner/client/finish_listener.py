@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import aclosing
+from contextvars import Context
 from typing import Any
 
 from runner.client.lookups import Lookups
@@ -34,7 +35,7 @@ class _Watch:
 
 
 class FinishListener:
-    """One subscription for all waiters of a session, and one watch for each job. The first waiter starts them.
+    """One subscription for all waiters of a session, and one watch for each job. The first waiter starts them, in no context of its own.
 
     A wait goes on while Redis is away: who waits learns of it when the time of the wait is over.
     """
@@ -59,14 +60,18 @@ class FinishListener:
         self._check_open()
         if timeout_s is not None and timeout_s <= 0:
             return await self._lookups.status(job_id, most_result)
-        patience = Patience(timeout_s)
+        patience, clock = Patience(timeout_s), self._store.clock
+        until_us = None if clock is None else clock.after(timeout_s)
         while True:
             watch = self._watched(job_id)
             # An answer on its way may be older than this call, and a job that had ended may have been run again.
             older = watch.asked if watch.is_asking else 0
             watch.waiters += 1
             try:
-                await asyncio.wait({watch.task}, timeout=patience.left_s)
+                if clock is None:
+                    await asyncio.wait({watch.task}, timeout=patience.left_s)
+                else:
+                    await clock.wait(job_id, watch.task, until_us)
             finally:
                 watch.waiters -= 1
                 if not watch.waiters:
@@ -118,11 +123,11 @@ class FinishListener:
         """The watch of this job, that of others who wait for it or another one."""
         if self._task is None or self._task.done():
             self._listening.clear()
-            self._task = asyncio.create_task(self._listen(), name="finish-listener")
+            self._task = asyncio.create_task(self._listen(), name="finish-listener", context=Context())
         watch = self._watches.get(job_id)
         if watch is None or watch.task.done():
             watch = self._watches[job_id] = _Watch()
-            watch.task = asyncio.create_task(self._follow(job_id, watch, self._task), name=f"end of {job_id}")
+            watch.task = asyncio.create_task(self._follow(job_id, watch, self._task), name=f"end of {job_id}", context=Context())
             watch.task.add_done_callback(_retrieve)
         return watch
 

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 
 from runner.client.finish_listener import FinishListener
 from runner.client.line_keeper import LineKeeper, Ticket
@@ -85,7 +86,7 @@ class Limiter:
         limits, _ = encode_needs(needs)
         lease_s = self._store.settings.lease_s
         ticket = await self.take(needs, wait=wait, lapse_s=lease_s)
-        renewal = asyncio.create_task(self._renew(ticket, limits, lease_s), name=f"hold {limits}")
+        renewal = asyncio.create_task(self._renew(ticket, limits, lease_s), name=f"hold {limits}", context=Context())
         try:
             yield
         finally:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from itertools import islice
 
@@ -55,7 +56,7 @@ class LineKeeper:
         self._times.add(ticket.buckets, monotonic_s(), wait_s)
         self._woken.set()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name="line-keeper")
+            self._task = asyncio.create_task(self._run(), name="line-keeper", context=Context())  # it serves others than who came first
 
     def remove(self, ticket: Ticket) -> None:
         """A ticket has been served, or its caller waits no longer: without signs of life it leaves the line by itself."""

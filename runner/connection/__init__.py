@@ -1,7 +1,8 @@
 """From a URL to a reply: finds the one server, sends a command once, says what an error means. Knows no queue; no other room opens sockets."""
 
 from runner.connection.address import Topology, embedded_folder, parse_address
-from runner.connection.client import command, pair
+from runner.connection.client import RedisClient, command, pair
+from runner.connection.direct_client import DirectClient
 from runner.connection.embedded import EmbeddedServer
 from runner.connection.error_translation import is_full, translated_errors
 from runner.connection.locator import Locator
@@ -11,8 +12,10 @@ from runner.connection.server_process import stop_supervised, supervised
 from runner.connection.thread_client import command_in_thread
 
 __all__ = [
+    "DirectClient",
     "EmbeddedServer",
     "Locator",
+    "RedisClient",
     "Topology",
     "command",
     "command_in_thread",

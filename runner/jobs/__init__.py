@@ -5,7 +5,7 @@ from runner.jobs.arguments import Arguments
 from runner.jobs.attempt_record import AttemptRecord
 from runner.jobs.backoff import Backoff
 from runner.jobs.calls import Calls
-from runner.jobs.context import Attempt, JobContext, current_job, enter, enter_state, leave_state, state_of
+from runner.jobs.context import Attempt, JobContext, current_attempt, current_job, enter, enter_state, leave_state, state_of
 from runner.jobs.dependencies import Depends, Per, injected, name_of_function
 from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Overrides, Step
 from runner.jobs.event import BEGINNING, JobEvent, check_event_id
@@ -95,6 +95,7 @@ __all__ = [
     "check_job_id",
     "check_queue_name",
     "checked_middleware",
+    "current_attempt",
     "current_job",
     "enter",
     "enter_state",

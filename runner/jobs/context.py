@@ -153,6 +153,11 @@ def current_job() -> JobContext:
         raise ConfigurationError("no job is running here: current_job() works inside a task's function, as a worker runs it") from None
 
 
+def current_attempt() -> Attempt | None:
+    """The same for this library; None outside of an attempt."""
+    return _current.get(None)
+
+
 _state: ContextVar[tuple[object, Any]] = ContextVar("runner_state")
 """The app that a worker runs, and what its lifespan gave. The attempts of the worker begin in its context, and so do their threads."""
 

@@ -10,8 +10,12 @@ from runner.store.answers import CancelAnswer, FinishAnswer, ForgetAnswer, TakeA
 from runner.store.catalog_check import examine_catalog
 from runner.store.claimed import Claimed, HeldEntry
 from runner.store.claims import ClaimRequest, Claims, Declined, Look, fitting_outcomes
+from runner.store.clocks import QueueClock, is_sending
+from runner.store.clocks import put as put_clock
+from runner.store.clocks import remove as remove_clock
 from runner.store.data_format import FORMAT
 from runner.store.declarations import Declarations
+from runner.store.direct import DirectStore, done
 from runner.store.doctor import examine, refuse_unfit_server
 from runner.store.duties import Duties, Nudge
 from runner.store.failpoints import around_attempt
@@ -50,6 +54,7 @@ __all__ = [
     "Declarations",
     "Declined",
     "Depth",
+    "DirectStore",
     "Duties",
     "Entry",
     "Finding",
@@ -68,6 +73,7 @@ __all__ = [
     "Look",
     "Nudge",
     "Published",
+    "QueueClock",
     "QueueStore",
     "Remaining",
     "Role",
@@ -79,14 +85,18 @@ __all__ = [
     "WorkerStatus",
     "around_attempt",
     "decoded",
+    "done",
     "examine",
     "examine_catalog",
     "examine_workers",
     "fitting_jobs",
     "fitting_outcomes",
+    "is_sending",
     "load_scripts",
     "portions",
+    "put_clock",
     "refuse_unfit_server",
+    "remove_clock",
     "spec_fields",
     "throttled_often",
 ]

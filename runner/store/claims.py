@@ -9,11 +9,12 @@ from runner.clock import microseconds, milliseconds
 from runner.connection import command, longest_s, translated_errors
 from runner.jobs import Amendment, Ending, Outcome, Priority, StartedJob
 from runner.store import replies, scripts
-from runner.store.claimed import Claimed, HeldEntry, claimed, held_entries
+from runner.store.claimed import Claimed, HeldEntry, check_lease, claimed, held_entries
 from runner.store.keys import GROUP
 from runner.store.portions import MOST_LET_GO, MOST_PER_CALL, MOST_READ, fitting, portions, weights_of
 from runner.store.published import digest_of
 from runner.store.queue import QueueStore, run_length_encoded
+from runner.store.text import decoded
 
 
 class Look(IntEnum):
@@ -68,6 +69,19 @@ class Claims(QueueStore):
                 await self._run("serve", part, digest=digest, lease_us=lease_us)
         told: dict[str, scripts.Argument] = {"details": details, "serves": digest, "stuck": 0, "defects": 0}
         await self._run("heartbeat", force=False, is_large=False, worker=worker, lease_us=lease_us, enlist=1, cancelled_from=-1, **told)
+
+    async def renew(self, worker: str, lease_s: float) -> list[str]:
+        """Hold the lease for another `lease_s`; the ids of running jobs that were cancelled. For tests: a worker's heartbeat has a thread of its own.
+
+        Raises `LeaseLost`.
+        """
+        lease_us = microseconds(lease_s)
+        told: dict[str, scripts.Argument] = {"details": "", "serves": "", "stuck": 0, "defects": 0}
+        status, _, *cancelled = await self._run(
+            "heartbeat", force=False, is_large=False, worker=worker, lease_us=lease_us, enlist=0, cancelled_from=0, **told
+        )
+        check_lease(worker, status)
+        return [decoded(job_id) for job_id in cancelled]
 
     async def claim(self, worker: str, request: ClaimRequest) -> Claimed:
         """Start jobs with their tokens taken, as many as there are slots for. Raises `LeaseLost`."""

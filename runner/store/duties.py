@@ -37,6 +37,12 @@ class Duties(Calendars):
             popped = await command(self._blocking, "BLPOP", self.keys.nudge, f"{timeout_s:.6f}")
         return Nudge(decoded(popped[1])) if popped else None
 
+    async def take_nudge(self) -> Nudge | None:
+        """The nudge that is there, for a leader that waits for none."""
+        with translated_errors():
+            taken = await command(self.redis, "LPOP", self.keys.nudge)
+        return Nudge(decoded(taken)) if taken else None
+
     async def refill(self, *, check_clock: bool = True) -> tuple[int, int]:
         """Release the waiting jobs whose tokens have landed: (released, µs until the next wake, -1 if no job waits).
 

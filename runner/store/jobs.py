@@ -145,6 +145,27 @@ class Jobs(QueueStore):
         leading = decoded(leader).rpartition(":")[0] if leader else None
         return [WorkerStatus.of(worker, leading, *row) for worker, row in zip(ids, rows, strict=True) if row[0]]
 
+    async def all_keys(self) -> list[bytes]:
+        """Every key of the queue, in no order: for tests, as it goes through all keys of the server."""
+        return [key async for key in self._scanned("*")]
+
+    async def job_ids(self) -> list[str]:
+        """The ids of all jobs and tickets, in no order: for tests."""
+        prefix = self.keys.job("").encode()
+        return [decoded(key.removeprefix(prefix)) async for key in self._scanned("job:*")]
+
+    async def _scanned(self, pattern: str) -> AsyncGenerator[bytes, None]:
+        cursor, seen = b"0", set[bytes]()
+        while True:
+            with translated_errors():
+                cursor, keys = await command(self.redis, "SCAN", cursor, "MATCH", f"{self.keys.prefix}{pattern}", "COUNT", 1_000)
+            for key in keys:
+                if key not in seen:
+                    seen.add(key)
+                    yield key
+            if cursor == b"0":
+                return
+
     def finished_jobs(self) -> AsyncGenerator[str | None, None]:
         """Ids of watched jobs as they end. None comes first, and whenever announcements may have been missed: look again then."""
         return self._announcements(self.keys.finished)

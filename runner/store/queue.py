@@ -11,7 +11,7 @@ from runner.clock import MICROSECONDS, microseconds
 from runner.connection import command, connect, located, pair, translated_errors
 from runner.jobs import Priority, check_queue_name
 from runner.settings import Settings
-from runner.store import failpoints, replies, scripts
+from runner.store import clocks, failpoints, replies, scripts
 from runner.store.data_format import FORMAT, OLDEST_FORMAT
 from runner.store.keys import Keys
 from runner.store.text import decoded
@@ -37,7 +37,10 @@ def run_length_encoded(items: Iterable[T], shared: Callable[[T], Half], own: Cal
 
 
 class QueueStore:
-    """The connections to one queue of one server. `now_us` replaces Redis's clock in tests; 0 is the real one."""
+    """The connections to one queue of one server. `now_us` replaces Redis's clock in tests of a store; 0 is the real one.
+
+    `clock` is one that a test has put in the place of Redis's for all stores of the queue.
+    """
 
     def __init__(self, url: str, queue: str, settings: Settings, *, now_us: Callable[[], int] = lambda: 0) -> None:
         self.keys = Keys(check_queue_name(queue))
@@ -48,7 +51,10 @@ class QueueStore:
         # Redis replies to a blocking read only after up to `block_s`, so it has a client with a longer time-out.
         self._blocking = connect(self.locator, timeout_s=settings.block_s + _BLOCK_MARGIN_S)
         failpoints.arm(settings.failpoints, self.redis, self._blocking)
-        self._now_us = now_us
+        self.clock = clocks.clock_of(queue)
+        if self.clock is not None:
+            self.clock.arm(self.redis, self._blocking)
+        self._now_us = now_us if self.clock is None else self.clock.now_us
         self._defaults = _Defaults(settings)
         self._turns = count(1)
         self._streams = [self.keys.stream(priority).encode() for priority in Priority]

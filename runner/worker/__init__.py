@@ -5,9 +5,30 @@ delivers their outcomes, the heartbeat renews the lease, and the refill loop lea
 """
 
 from runner.client import workers
+from runner.worker.active_jobs import ActiveJobs
+from runner.worker.appearance import details_of, served_by
+from runner.worker.attempts import Attempts
+from runner.worker.completer import Completer
+from runner.worker.duties import DutyTable
+from runner.worker.executor import Executor
+from runner.worker.lifespan import Lifespan
 from runner.worker.main import run_to_end
+from runner.worker.priority_shares import PriorityShares
 from runner.worker.worker import Worker, WorkerState
 
-__all__ = ["Worker", "WorkerState", "run_to_end"]
+__all__ = [
+    "ActiveJobs",
+    "Attempts",
+    "Completer",
+    "DutyTable",
+    "Executor",
+    "Lifespan",
+    "PriorityShares",
+    "Worker",
+    "WorkerState",
+    "details_of",
+    "run_to_end",
+    "served_by",
+]
 
 workers.make = Worker

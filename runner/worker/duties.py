@@ -1,11 +1,12 @@
 """Duties: what the leader does, and when each duty is due again. Every duty is safe with no leader, one or two."""
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from runner.clock import MICROSECONDS, microseconds, monotonic_s, monotonic_us
+from runner.clock import MICROSECONDS, microseconds, monotonic_s
 from runner.log_throttle import LogThrottle
 from runner.store import Duties
 from runner.worker.redis_pause import EXPECTED
@@ -47,12 +48,28 @@ class Duty:
 
 
 class DutyTable:
-    """The leader's duties in the order in which it performs them; `lead`, which renews the leadership, is the first."""
+    """The leader's duties in the order in which it performs them; `lead`, which renews the leadership, is the first.
 
-    def __init__(self, store: Duties, start_due: StartDue, lead: Callable[[], Awaitable[float]]) -> None:
+    now_s: a clock that never goes back. idle_s: when a duty looks again for which there is no job, unless a nudge comes; a lease, if None.
+    Without `watches_workers` lapsed workers are looked for when `reclaim_now` says so, and not all the time.
+    """
+
+    def __init__(
+        self,
+        store: Duties,
+        start_due: StartDue,
+        lead: Callable[[], Awaitable[float]],
+        *,
+        now_s: Callable[[], float] = monotonic_s,
+        idle_s: float | None = None,
+        watches_workers: bool = True,
+    ) -> None:
         self._store = store
         self._start_due = start_due
+        self._now_s = now_s
         self._settings = store.settings
+        self._idle_s = store.settings.lease_s if idle_s is None else idle_s
+        self._watches_workers = watches_workers
         self._redis_ahead_us = 0
         """Redis's clock less this machine's monotonic one."""
         self._clock_checked_s = float("-inf")
@@ -61,6 +78,7 @@ class DutyTable:
         self._nudged = [Duty("refill", self._refill), Duty("promote", self._promote), Duty("expire", self._expire)]
         """What a nudge concerns: a script has set an earlier wake than the leader knows of."""
         self._retimes = Duty("retime", self._retime)
+        self._reclaims = Duty("reclaim", self._reclaim)
         self._orphans = Duty("orphans", self._look_for_orphans)
         self._orphans_from = b"0"
         self._expects_orphans = True
@@ -70,7 +88,7 @@ class DutyTable:
             Duty("lead", lead),
             *self._nudged,
             self._retimes,
-            Duty("reclaim", self._reclaim),
+            self._reclaims,
             self._orphans,
             Duty("trim", self._trim),
             Duty("unhold", self._unhold),
@@ -81,20 +99,27 @@ class DutyTable:
 
     @property
     def next_due_s(self) -> float:
-        """When the next duty is due, by the monotonic clock."""
+        """When the next duty is due, by the clock of this table, which is monotonic."""
         return min(duty.due_s for duty in self._rows)
+
+    @property
+    def next_wake_s(self) -> float:
+        """When the next duty is due for which there is a job; what is left are looks that find something after a loss only."""
+        return min(duty.due_s for duty in (*self._nudged, self._retimes))
 
     def note_clock(self, redis_us: int) -> None:
         """What Redis's clock shows, by a reply that has just come."""
-        self._redis_ahead_us = redis_us - monotonic_us()
+        self._redis_ahead_us = redis_us - microseconds(self._now_s())
 
     def begin(self) -> None:
         """A worker begins to lead: every duty is due."""
         for duty in self._rows:
             # Workers whose lease lapsed while Redis was away get a moment to renew it before their jobs are taken back.
-            duty.due_s = monotonic_s() + self._settings.reclaim_s if duty.name == "reclaim" else 0.0
+            duty.due_s = self._now_s() + self._settings.reclaim_s if duty.name == "reclaim" else 0.0
         # What the workers of before leave behind is theirs until their leases lapse.
         self._expect_orphans(in_s=self._settings.lease_s)
+        if not self._watches_workers:
+            self._reclaims.due_s = self._orphans.due_s = math.inf
 
     def nudge(self, *, retimes: bool) -> None:
         """Look at the wakes at once, and with `retimes` turn the pages that are left of a change."""
@@ -103,9 +128,13 @@ class DutyTable:
         for duty in self._nudged:
             duty.due_s = 0.0
 
+    def reclaim_now(self) -> None:
+        """Look for lapsed workers with the next duties."""
+        self._reclaims.due_s = 0.0
+
     async def perform_due(self) -> None:
         """Perform each duty that is due. Raises `StoreUnavailable`, and now and then, once all are performed, what one of them raised."""
-        now_s, failure = monotonic_s(), None
+        now_s, failure = self._now_s(), None
         for duty in self._rows:
             if duty.due_s <= now_s:
                 try:
@@ -115,22 +144,22 @@ class DutyTable:
                     raise
                 except Exception as error:  # noqa: BLE001 - what makes Redis refuse one duty holds up no job of which the others take care
                     duty.due_s, failure = now_s + _REST_S, failure or error
-                now_s = monotonic_s()
+                now_s = self._now_s()
         if failure is not None and self._failed.is_due(now_s):
             raise failure
 
     async def _refill(self) -> float:
-        check_clock = monotonic_s() - self._clock_checked_s > _CHECK_CLOCK_S
+        check_clock = self._now_s() - self._clock_checked_s > _CHECK_CLOCK_S
         started = None if check_clock else await self._start_due(others=self.others_at_work)
         released, next_us = started or await self._store.refill(check_clock=check_clock)
         if check_clock:
-            self._clock_checked_s = monotonic_s()
+            self._clock_checked_s = self._now_s()
         if next_us == 0 and not released:
             return BLOCKED_S
         return self._seconds_until(next_us)
 
     async def _retime(self) -> float:
-        return 0.0 if await self._store.retime() else self._settings.lease_s
+        return 0.0 if await self._store.retime() else self._idle_s
 
     async def _rouse(self) -> float:
         self._roused = await self._store.rouse(self._roused)
@@ -145,7 +174,7 @@ class DutyTable:
         return self._seconds_until(next_us)
 
     async def _reclaim(self) -> float:
-        not_after_us = monotonic_us() + self._redis_ahead_us + microseconds(self._settings.renew_s)
+        not_after_us = microseconds(self._now_s()) + self._redis_ahead_us + microseconds(self._settings.renew_s)
         reclaimed = await self._store.reclaim(not_after_us)
         if reclaimed.is_late:
             log.warning("a look for lapsed workers reached Redis too late, as others' renewals may have: it took nothing back")
@@ -155,12 +184,14 @@ class DutyTable:
             log.warning("took back %d entries of %d lapsed workers; %d jobs given up as poison", entries, workers, poisoned)
         if workers:
             self._expect_orphans(in_s=0.0)
-        return 0.0 if entries else self._settings.reclaim_s
+        if entries:
+            return 0.0
+        return self._settings.reclaim_s if self._watches_workers else math.inf
 
     def _expect_orphans(self, in_s: float) -> None:
         """Go through all jobs once, beginning now or later."""
         self._expects_orphans, self._orphans_from = True, b"0"
-        self._orphans.due_s = monotonic_s() + in_s
+        self._orphans.due_s = self._now_s() + in_s
 
     async def _look_for_orphans(self) -> float:
         self._orphans_from, found = await self._store.orphans(self._orphans_from)
@@ -168,7 +199,9 @@ class DutyTable:
             log.warning("took back %d jobs that were running, and that no worker held", found)
         if self._orphans_from == b"0":
             self._expects_orphans = False
-        return _ORPHANS_SOON_S if self._expects_orphans else _ORPHANS_S
+        if self._expects_orphans:
+            return _ORPHANS_SOON_S
+        return _ORPHANS_S if self._watches_workers else math.inf
 
     async def _trim(self) -> float:
         _, more = await self._store.trim()
@@ -191,5 +224,5 @@ class DutyTable:
         return _CALENDARS_S
 
     def _seconds_until(self, next_us: int) -> float:
-        """The reply's µs until the next instant; without one (-1) the duty waits for a nudge, and a lease at most."""
-        return next_us / MICROSECONDS if next_us >= 0 else self._settings.lease_s
+        """The reply's µs until the next instant; without one (-1) the duty waits for a nudge, and `idle_s` at most."""
+        return next_us / MICROSECONDS if next_us >= 0 else self._idle_s

@@ -17,9 +17,10 @@ from runner.connection import redis_url
 from runner.errors import ConfigurationError, DamagedQueue, LeaseLost, NotPermitted, RunnerError, StoreUnavailable
 from runner.foreign import indented, shown, trace_of
 from runner.log_throttle import LogThrottle
-from runner.store import FORMAT, JobStore, LeaseStore, Role, load_scripts, refuse_unfit_server
+from runner.store import JobStore, LeaseStore, Role, load_scripts, refuse_unfit_server
 from runner.worker.abandon import abandon
 from runner.worker.actors import Actors
+from runner.worker.appearance import details_of, served_by
 from runner.worker.executor import Executor
 from runner.worker.lifespan import Lifespan
 from runner.worker.stall_watch import StallWatch
@@ -106,6 +107,9 @@ class Worker:
         """
         load_scripts()
         store = JobStore(self._url, self._runner.queue, self._settings)
+        if store.clock is not None:
+            await self._rest(store)
+            return
         lifespan, executor = Lifespan(self._runner), None
         watch = StallWatch(self._settings.stall_s)
         watch.start()
@@ -145,6 +149,16 @@ class Worker:
             except StoreUnavailable as error:
                 await self._wait_for_redis(error)
         return False
+
+    async def _rest(self, store: JobStore) -> None:
+        """In the place of work, where the time stands still and a test runs the jobs itself."""
+        log.info("this worker rests, as a test runs the jobs of queue %s", self._runner.queue)
+        self._working.set()
+        try:
+            await self._stopping.wait()
+        finally:
+            self._stopped.set()
+            await store.close()
 
     async def _work(self, store: JobStore, executor: Executor) -> None:
         publication = Publication(self._runner.tasks, self._runner.limits, role=Role.worker, revision=self._runner.revision)
@@ -190,7 +204,7 @@ class Worker:
 
     async def _appear(self, store: JobStore, publication: Publication) -> None:
         await publication.publish(store)
-        await store.enlist(self.id, json.dumps(self._details()), self._serves())
+        await store.enlist(self.id, json.dumps(details_of(self._runner)), served_by(self._runner))
         try:
             while await store.unhold():
                 pass
@@ -205,21 +219,6 @@ class Worker:
         with suppress(Exception):  # else its lease lapses
             await store.reconcile(self.id, (), leave=True)
             self._is_enlisted = False
-
-    def _serves(self) -> list[str]:
-        tasks = self._runner.tasks.items()
-        versions = [f"v:{name}:{task.definition.calls.digest}" for name, task in tasks]
-        return [*(f"t:{name}" for name, _ in tasks), *versions, *(f"l:{limit}" for limit in self._runner.limits)]
-
-    def _details(self) -> dict[str, Any]:
-        return {
-            "host": platform.node(),
-            "pid": os.getpid(),
-            "slots": self._settings.concurrency,
-            "tasks": sorted(self._runner.tasks),
-            "python": platform.python_version(),
-            "format": FORMAT,
-        }
 
     async def _work_under_lease(self, store: JobStore, executor: Executor) -> None:
         """Until the worker has stopped. Raises `LeaseLost`."""

@@ -658,7 +658,7 @@ GUARDS = (
     Guard(
         "after an outage workers get a moment to renew",
         "runner/worker/duties.py",
-        'duty.due_s = monotonic_s() + self._settings.reclaim_s if duty.name == "reclaim" else 0.0',
+        'duty.due_s = self._now_s() + self._settings.reclaim_s if duty.name == "reclaim" else 0.0',
         "duty.due_s = 0.0",
         "tests/worker/test_faults.py::test_after_an_outage_longer_than_the_lease_workers_get_time_to_renew",
     ),

@@ -57,6 +57,27 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "limits": ANYTHING,
         "store": frozenset({"Finding", "Level", "WorkerStatus"}),
     },
+    "testing": {
+        "client": frozenset(
+            {
+                "Blocking",
+                "BlockingHandle",
+                "Client",
+                "JobHandle",
+                "Publication",
+                "Runner",
+                "Task",
+                "app_of",
+                "door",
+                "redirected",
+                "through",
+            }
+        ),
+        "connection": frozenset({"EmbeddedServer"}),
+        "jobs": ANYTHING,
+        "store": ANYTHING,
+        "worker": ANYTHING,
+    },
     "http": {"__init__": ANYTHING, "asgi": frozenset({"ClientAddresses", "RateLimits"})},
     "cli": dict.fromkeys(
         (
@@ -89,7 +110,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "__main__": {"cli": ANYTHING},
 }
 PUBLIC_NAMES_ONLY = {"runner/http", "api", "examples"}
-PUBLIC_ROOMS = {"runner", "runner.asgi", "runner.cli", "runner.errors", "runner.http"}
+PUBLIC_ROOMS = {"runner", "runner.asgi", "runner.cli", "runner.errors", "runner.http", "runner.testing"}
 """Where those may take names from, and users too; see `public_names`."""
 SAYS_WHAT_IS_MISSING = ("runner.extras", "needed_by")
 """What the room of an extra uses besides: it imports packages that an installation may lack."""
@@ -106,7 +127,15 @@ IMPORT_OWNERS = {
     "socket": {"connection/server_process", "http/listening", "http/server", "cli/demo"},
     "starlette": {"http"},
     "subprocess": {"connection", "cli/demo"},
-    "threading": {"client/blocking", "client/shared_call", "connection/embedded", "worker", "cli/signals", "forks"},
+    "threading": {
+        "client/blocking",
+        "client/shared_call",
+        "connection/direct_client",
+        "connection/embedded",
+        "worker",
+        "cli/signals",
+        "forks",
+    },
     "time": {"clock"},
     "typer": {"cli"},
     "uvicorn": {"http", "cli/demo"},

@@ -1,0 +1,91 @@
+"""VirtualClock: the time of a `TestQueue`. It stands until the queue has nothing to do at this instant, and then jumps to the next one."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from runner.clock import MICROSECONDS
+from runner.jobs import Attempt, current_attempt
+from runner.store import QueueClock
+
+
+def key_of(attempt: Attempt) -> tuple[str, int]:
+    """Which attempt it is: id of the job and number."""
+    return attempt.job.id, attempt.job.attempt
+
+
+class Wait:
+    """Somebody waits for the end of a job: a test, or the handler of an `attempt`. It gives up at `until_us`, if that is not None."""
+
+    def __init__(self, job_id: str, ended: asyncio.Future[Any], until_us: int | None) -> None:
+        self.job_id = job_id
+        self.ended = ended
+        self.until_us = until_us
+        self.attempt: Attempt | None = current_attempt()
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = self._loop.create_future()
+
+    async def until_over(self) -> None:
+        """Until the job has ended, or `end` was called. Raises what `end` was given."""
+        await asyncio.wait({self.ended, self._over}, return_when=asyncio.FIRST_COMPLETED)
+        if self._over.done():
+            self._over.result()
+
+    def end(self, error: Exception | None = None) -> None:
+        """From any thread: the wait is over, though its job may go on."""
+        self._loop.call_soon_threadsafe(self._end, error)
+
+    def _end(self, error: Exception | None) -> None:
+        if self._over.done():
+            return
+        if error is None:
+            self._over.set_result(None)
+        else:
+            self._over.set_exception(error)
+
+
+class VirtualClock(QueueClock):
+    """What is waited for, and until when. `on_change` is called from any thread when that has changed."""
+
+    def __init__(self, start_us: int) -> None:
+        super().__init__(start_us)
+        self.start_us = start_us
+        self.waits: set[Wait] = set()
+        self.on_change: Callable[[], None] = lambda: None
+
+    def seconds(self) -> float:
+        """How long it has run."""
+        return (self.us - self.start_us) / MICROSECONDS
+
+    async def wait(self, job_id: str, ended: asyncio.Future[Any], until_us: int | None) -> None:
+        """The same by this clock. Raises what the queue says if nothing will ever end the job."""
+        wait = Wait(job_id, ended, until_us)
+        self.waits.add(wait)
+        self.on_change()
+        try:
+            await wait.until_over()
+        finally:
+            self.waits.discard(wait)
+            self.on_change()
+
+    @property
+    def waiting(self) -> set[tuple[str, int]]:
+        """The attempts whose handlers wait: id of the job and number."""
+        return {key_of(wait.attempt) for wait in list(self.waits) if wait.attempt is not None}
+
+    @property
+    def outside(self) -> list[Wait]:
+        """The waits of the test itself."""
+        return [wait for wait in list(self.waits) if wait.attempt is None]
+
+    @property
+    def next_end_us(self) -> float:
+        """When the next wait gives up."""
+        return min((wait.until_us for wait in list(self.waits) if wait.until_us is not None), default=float("inf"))
+
+    def jump(self, us: int) -> None:
+        """Show this instant, and end the waits that give up by then."""
+        self.us = max(us, self.us)
+        for wait in list(self.waits):
+            if wait.until_us is not None and wait.until_us <= self.us:
+                wait.end()

@@ -1,0 +1,122 @@
+"""run: one call of a task as a worker would run it, at once and without a server: its arguments and its result go through JSON."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from runner.client import Task, app_of
+from runner.clock import MICROSECONDS
+from runner.errors import ConfigurationError, JobFailed
+from runner.jobs import Ending, JobError, Outcome, StartedJob, State, Submission
+from runner.settings import load_settings
+from runner.testing.lifespans import entered
+from runner.worker import Executor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_MOST_THROTTLED = 100
+"""A handler that goes on saying RateLimited is not asked for ever."""
+
+
+@dataclass(slots=True)
+class Ran(Generic[R]):
+    """What became of a call.
+
+    attempts: how often the handler was tried. delays: the seconds after which a worker would have tried again, one for each retry.
+    throttled: the seconds for which each `RateLimited` would have frozen its limit; after 100 of them the call is left `waiting`. settled: tokens really used, by bucket: "llm", "tenant/t7".
+    error: why the last attempt failed.
+    """
+
+    state: State
+    attempts: int = 0
+    delays: list[float] = field(default_factory=list)
+    throttled: list[float] = field(default_factory=list)
+    settled: dict[str, int] = field(default_factory=dict)
+    error: JobError | None = None
+    _result: R | None = None
+
+    @property
+    def result(self) -> R:
+        """What the handler returned, as a caller gets it. Raises `JobFailed` with the handler's traceback if it did not return."""
+        if self.state is State.succeeded:
+            return cast("R", self._result)
+        error = self.error or JobError("error", "")
+        raise JobFailed(f"the job {self.state} after {self.attempts} attempts: {error.type}: {error.message}\n{error.traceback}".rstrip())
+
+
+async def run(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Ran[R]:
+    """Run a call as a worker does: checked, encoded, decoded, within its time-out, by its policy of retries, which follow at once.
+
+    Limits are not asked: that is what `TestQueue` is for. Give cost, which limits without a fixed one need, by `task.with_options(cost=...)`.
+    Raises `SubmissionRefused` for a call that could not be submitted.
+    """
+    submission = task.prepare(*args, **kwargs)
+    app, executor = app_of(task), Executor({task.name: task}, load_settings())
+    async with AsyncExitStack() as stack:
+        context = copy_context() if app is None else await stack.enter_async_context(entered(app))
+        stack.callback(executor.close)
+        stack.push_async_callback(executor.values.close)
+        return await asyncio.create_task(_attempts(executor, submission, task.definition.arguments.result.read), context=context)
+
+
+def run_blocking(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Ran[R]:
+    """The same for a plain test: `ran = blocking.run(charge, "o-17", tenant_id="t7")`."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run(task, *args, **kwargs))
+    raise ConfigurationError("an event loop runs in this test: use `await run(...)` of runner.testing")
+
+
+async def _attempts(executor: Executor, submission: Submission[Any], read: Callable[[Any], Any]) -> Ran[Any]:
+    ran = Ran[Any](State.running)
+    failures = 0
+    while len(ran.throttled) < _MOST_THROTTLED:
+        ran.attempts += 1
+        outcome = await _attempt(executor.execute, submission, ran.attempts, failures)
+        for used in filter(None, outcome.settled.split(";")):
+            bucket, _, tokens = used.rpartition("=")
+            ran.settled[bucket] = int(tokens)
+        if outcome.ending is Ending.succeeded:
+            ran.state, ran._result, ran.error = State.succeeded, read(json.loads(outcome.payload)), None  # noqa: SLF001 - made here
+            return ran
+        ran.error = JobError.of(json.loads(outcome.payload or b"{}"))
+        if outcome.ending is Ending.retry:
+            failures += 1
+            ran.delays.append(outcome.delay_us / MICROSECONDS)
+        elif outcome.ending is Ending.throttled and (not outcome.most_throttled or len(ran.throttled) + 1 < outcome.most_throttled):
+            ran.throttled.append(outcome.delay_us / MICROSECONDS)
+        else:
+            ran.state = State.failed
+            return ran
+    ran.state = State.waiting
+    return ran
+
+
+async def _attempt(
+    execute: Callable[[StartedJob, Callable[[Outcome], None]], Awaitable[None]], submission: Submission[Any], number: int, failures: int
+) -> Outcome:
+    """One attempt, in a task of its own as a worker's."""
+    job = StartedJob(
+        submission.priority,
+        b"1-0",
+        submission.id,
+        submission.task,
+        submission.args,
+        number,
+        failures,
+        submission.limits,
+        submission.spec,
+    )
+    outcomes: list[Outcome] = []
+
+    async def attempt() -> None:
+        await execute(job, outcomes.append)
+
+    await asyncio.create_task(attempt())
+    return outcomes[0]

@@ -1,0 +1,27 @@
+"""What a worker says of itself when it enlists: for people, and what it serves."""
+
+import os
+import platform
+from typing import Any
+
+from runner.client import Runner
+from runner.store import FORMAT
+
+
+def details_of(runner: Runner[Any]) -> dict[str, Any]:
+    """A worker of an app in this process, as JSON for people."""
+    return {
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "slots": runner.settings.concurrency,
+        "tasks": sorted(runner.tasks),
+        "python": platform.python_version(),
+        "format": FORMAT,
+    }
+
+
+def served_by(runner: Runner[Any]) -> list[str]:
+    """What its workers serve, see `Claims.enlist`."""
+    tasks = runner.tasks.items()
+    versions = [f"v:{name}:{task.definition.calls.digest}" for name, task in tasks]
+    return [*(f"t:{name}" for name, _ in tasks), *versions, *(f"l:{limit}" for limit in runner.limits)]
