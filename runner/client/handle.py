@@ -3,7 +3,11 @@
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from runner.client.blocking import Blocking, door, each, through
 from runner.client.job_calls import JobCalls
@@ -91,6 +95,18 @@ class JobHandle(Generic[R]):
         """Run the job again, if it failed, expired or was cancelled. most_result: see `status`. Raises `UnknownJob`, `CannotRetry`."""
         return await self._calls.retry(self.id, most_result)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """As the answer of a route: `async def pay(order: str) -> JobHandle[str]` answers `{"id": ..., "state": ...}`."""
+        written = core_schema.plain_serializer_function_ser_schema(_document, return_schema=core_schema.dict_schema())
+        return core_schema.is_instance_schema(JobHandle, serialization=written)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Of that answer."""
+        properties = {"id": {"type": "string"}, "state": {"type": "string", "enum": [answer.value for answer in _TOLD]}}
+        return {"title": "Job", "type": "object", "properties": properties, "required": ["id", "state"]}
+
     @property
     def blocking(self) -> "BlockingHandle[R]":
         """The same for code without an event loop: `handle.blocking.result(timeout=60)`."""
@@ -98,6 +114,14 @@ class JobHandle(Generic[R]):
 
     def __repr__(self) -> str:
         return f"JobHandle({self.id!r})"
+
+
+_TOLD = (Acceptance.queued, Acceptance.waiting, Acceptance.scheduled, Acceptance.failed, Acceptance.existing)
+"""What the submission of a job that a handle is for can have answered."""
+
+
+def _document(job: JobHandle[Any]) -> dict[str, str]:
+    return {"id": job.id, "state": job.first_state.value}
 
 
 class BlockingHandle(Blocking, Generic[R]):

@@ -7,7 +7,8 @@ with needed_by("runner.http"):
 
     from runner.http.app import create_app
     from runner.http.authorization import Authorize, ByKey, anyone
+    from runner.http.in_your_app import lifespan, problems
     from runner.http.router import router
     from runner.http.server import serve
 
-__all__ = ["Authorize", "ByKey", "anyone", "create_app", "router", "serve"]
+__all__ = ["Authorize", "ByKey", "anyone", "create_app", "lifespan", "problems", "router", "serve"]
