@@ -1,14 +1,13 @@
 """Output of the command line: lines for people, JSON objects with --json, and errors on stderr."""
 
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from runner.jobs import JobStatus
-from runner.plain_text import escape_logs, escaped
+from runner.plain_text import escaped
 
 
 def say(text: str) -> None:
@@ -36,21 +35,6 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 def complain(text: str) -> None:
     """Why a command failed, in one line."""
     print(f"runner: {escaped(text, in_one_line=False)}", file=sys.stderr, flush=True)
-
-
-def log_to_stderr(*, verbose: bool) -> None:
-    """Send log lines to stderr: warnings, and with `verbose` informational lines too, of the app as of the library.
-
-    Called after the app is imported. An app that has configured logging itself decides where its lines go, and from which level on; with
-    `verbose` the library's own informational lines are added.
-    """
-    level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", level=level)
-    for handler in logging.getLogger().handlers:
-        escape_logs(handler)
-    library = logging.getLogger("runner")
-    if verbose and library.getEffectiveLevel() > logging.INFO:
-        library.setLevel(logging.INFO)
 
 
 def status_fields(status: JobStatus) -> dict[str, Any]:

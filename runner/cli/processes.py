@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 
 from runner.cli.loading import deferred, load, load_for_api
+from runner.cli.log_format import LogFormatOption, log_to_stderr
 from runner.cli.options import App, AsJson, OwnApp, RedisUrl
-from runner.cli.output import log_to_stderr, say, say_json
+from runner.cli.output import say, say_json
 from runner.cli.signals import Signals, stoppable
 from runner.client import Runner, configure
 from runner.connection import EmbeddedServer, embedded_folder, parse_address
@@ -66,10 +67,11 @@ def api(
     allowed_host: AllowedHost = None,
     json: AsJson = False,
     verbose: Verbose = False,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Serve the HTTP API of the app's queue. It uses only the queue's name of the app: workers publish the tasks."""
     runner = load_for_api(app, redis_url=redis_url, max_backlog=max_backlog, allowed_hosts=_joined(allowed_host))
-    log_to_stderr(verbose=verbose)
+    log_to_stderr(verbose=verbose, log_format=log_format)
     with server_of(runner) as server:
         announce("api", runner, server, as_json=json)
         door = {"uds": uds, "uds_mode": _mode(uds_mode), "insecure": insecure_no_auth, "root_path": root_path}
@@ -87,10 +89,11 @@ def dev(
     max_backlog: MaxBacklog = None,
     allowed_host: AllowedHost = None,
     verbose: Verbose = False,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Run embedded server, API and a worker in one process, for development."""
     runner = load(app, redis_url=redis_url, concurrency=concurrency, max_backlog=max_backlog, allowed_hosts=_joined(allowed_host))
-    log_to_stderr(verbose=verbose)
+    log_to_stderr(verbose=verbose, log_format=log_format)
     with server_of(runner) as server:
         run(_develop(runner, server, host, port, insecure=insecure_no_auth))
 

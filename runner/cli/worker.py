@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from runner.cli.loading import deferred, load_served
+from runner.cli.log_format import LogFormatOption, log_to_stderr
 from runner.cli.options import AsJson, OwnApp, RedisUrl
-from runner.cli.output import log_to_stderr, say, say_json
+from runner.cli.output import say, say_json
 from runner.cli.processes import Concurrency, Verbose, announce, embedded_for, run, server_of
 from runner.cli.recycling import Recycling, parse_size
 from runner.cli.signals import Signals, stoppable
@@ -74,6 +75,7 @@ def worker(
     record_starts: RecordStarts = False,
     json: AsJson = False,
     verbose: Verbose = False,
+    log_format: LogFormatOption = None,
     supervised: InSupervisor = None,
 ) -> int:
     """Run jobs until stopped. SIGTERM or Ctrl-C lets running jobs finish; a second one stops at once and gives them back.
@@ -93,6 +95,7 @@ def worker(
             "--record-starts": record_starts,
             "--json": json,
             "--verbose": verbose,
+            "--log-format": log_format,
         }
         return _supervise(given, processes or 1, reload_dir or "." if reload else None, until_idle=until_idle, as_json=json)
     recycling = Recycling(max_jobs or 0, 0 if max_memory is None else parse_size(max_memory))
@@ -105,7 +108,7 @@ def worker(
     }
     line = Supervised(supervised)
     runner = load_served(app, **options)
-    log_to_stderr(verbose=verbose)
+    log_to_stderr(verbose=verbose, log_format=log_format)
     if (folder := embedded_for(runner)) is not None:
         line.needs_server(str(folder))
     with server_of(runner) as server:

@@ -26,6 +26,7 @@ from runner.jobs.job import (
     check_job_id,
     check_queue_name,
 )
+from runner.jobs.log_context import JobLogFilter
 from runner.jobs.middleware import Middleware, Next, around, checked_middleware
 from runner.jobs.named_arguments import NamedArguments
 from runner.jobs.progress import Progress, Reported, progress_of
@@ -62,6 +63,7 @@ __all__ = [
     "JobContext",
     "JobError",
     "JobEvent",
+    "JobLogFilter",
     "JobOptions",
     "JobStatus",
     "Middleware",

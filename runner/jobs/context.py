@@ -18,10 +18,11 @@ _MOST_TOKENS = EXACT // 2
 class Attempt:
     """One run of a job, as its worker and its handler share it."""
 
-    __slots__ = ("_began_s", "_is_due", "_settled", "job", "progress", "report", "task")
+    __slots__ = ("_began_s", "_is_due", "_settled", "job", "progress", "queue", "report", "task")
 
-    def __init__(self, job: StartedJob) -> None:
+    def __init__(self, job: StartedJob, queue: str = "") -> None:
         self.job = job
+        self.queue = queue
         self.task: TaskDefinition | None = None
         """Set once the task is known."""
         self._settled: dict[str, int] | None = None
@@ -182,8 +183,13 @@ def state_of(app: object) -> Any:
     return value
 
 
-def enter(job: StartedJob) -> Attempt:
+def current_attempt() -> Attempt | None:
+    """The attempt that runs here, None outside of one."""
+    return _current.get(None)
+
+
+def enter(job: StartedJob, queue: str = "") -> Attempt:
     """Make this the current attempt of the asyncio task that calls, and of the threads it starts."""
-    attempt = Attempt(job)
+    attempt = Attempt(job, queue)
     _current.set(attempt)
     return attempt

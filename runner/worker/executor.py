@@ -28,8 +28,9 @@ _MOST_UNSERVED = 100
 class Executor:
     """The tasks of an app, ready to run. Plain functions run in threads, at most one for each slot."""
 
-    def __init__(self, tasks: Mapping[str, Task[..., Any]], settings: Settings) -> None:
+    def __init__(self, tasks: Mapping[str, Task[..., Any]], settings: Settings, queue: str = "") -> None:
         self._tasks = tasks
+        self._queue = queue
         self._outcomes = Outcomes(settings)
         self._threads = DaemonThreads()
         self._deadlines = Deadlines()
@@ -63,7 +64,7 @@ class Executor:
         was_stopped: whether a cancellation is the worker's. That is raised again, and nothing is recorded unless the task's time-out was
         over before. own: the attempt's task, which is the one that calls. Raises `NoThread`, having recorded nothing.
         """
-        attempt = enter(job)
+        attempt = enter(job, self._queue)
         registered = self._tasks.get(job.task)
         if registered is None:
             if len(self._unserved) < _MOST_UNSERVED and "\n" not in job.task:

@@ -118,7 +118,7 @@ class Worker:
                 log.warning("task %s can be submitted by code only: %s", name, fact)
         try:
             if await self._examine(store) and await lifespan.enter(self._stopping):
-                executor = Executor(self._runner.tasks, self._settings)
+                executor = Executor(self._runner.tasks, self._settings, self._runner.queue)
                 await self._work(store, executor)
         finally:
             try:

@@ -148,6 +148,13 @@ GUARDS = (
         "pass",
         "tests/http/test_keys.py::test_an_observer_sees_how_far_a_job_is_and_not_what_it_says",
     ),
+    Guard(
+        "an app's own logging is left alone",
+        "runner/cli/log_format.py",
+        "    if not root.handlers:",
+        "    if True:",
+        "tests/process/test_cli_logging.py::test_the_apps_own_logging_wins_and_verbose_shows_its_lines",
+    ),
     # One accepted outcome, of the attempt that runs
     Guard(
         "outcomes are fenced by the attempt's number",

@@ -64,10 +64,16 @@ async def said(server: Server, folder: Path, own: str, *words: str, end: str = "
     [
         (OWN, [], ["own INFO shop charging", "own WARNING shop charged"]),
         (OWN, ["-v"], ["own INFO shop charging", "own WARNING shop charged", "own INFO runner "]),
-        ("", ["-v"], [r"\d\d INFO charging", r"\d\d WARNING charged"]),
-        ("", [], [r"\d\d WARNING charged"]),
+        ("", ["-v"], [r",\d{3} INFO shop \[charge \w{20} #1\] charging", r",\d{3} WARNING shop \[charge \w{20} #1\] charged"]),
+        ("", [], [r",\d{3} WARNING shop \[charge \w{20} #1\] charged"]),
+        ("", ["--log-format", "json"], [r'"level": "WARNING", "logger": "shop", "message": "charged", "job": "\w{20}", "task": "charge"']),
+        (
+            OWN,
+            ["--log-format", "json"],
+            ["own WARNING shop charged", "configured logging itself, and keeps it: --log-format changes nothing"],
+        ),
     ],
-    ids=["own", "own and -v", "-v", "neither"],
+    ids=["own", "own and -v", "-v", "neither", "json", "own and json"],
 )
 async def test_the_apps_own_logging_wins_and_verbose_shows_its_lines(
     private_server: Server, tmp_path: Path, own: str, words: list[str], lines: list[str]
