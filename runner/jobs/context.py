@@ -183,11 +183,6 @@ def state_of(app: object) -> Any:
     return value
 
 
-def current_attempt() -> Attempt | None:
-    """The attempt that runs here, None outside of one."""
-    return _current.get(None)
-
-
 def enter(job: StartedJob, queue: str = "") -> Attempt:
     """Make this the current attempt of the asyncio task that calls, and of the threads it starts."""
     attempt = Attempt(job, queue)
