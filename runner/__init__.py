@@ -41,6 +41,7 @@ from runner.errors import (
     TakeRefused,
     UnknownJob,
 )
+from runner.http_client import BlockingHttpClient, HttpClient, HttpControl
 from runner.jobs import (
     Acceptance,
     AttemptRecord,
@@ -97,6 +98,7 @@ __all__ = [
     "BlockingClient",
     "BlockingControl",
     "BlockingHandle",
+    "BlockingHttpClient",
     "BlockingRawResult",
     "BlockingRunner",
     "BlockingTask",
@@ -110,6 +112,8 @@ __all__ = [
     "Depends",
     "Finding",
     "GiveUp",
+    "HttpClient",
+    "HttpControl",
     "JobContext",
     "JobError",
     "JobEvent",

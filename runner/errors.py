@@ -98,6 +98,19 @@ class StoreUnavailable(RunnerError, ConnectionError):
     """Redis cannot be reached, or cannot serve now; the same call may succeed later."""
 
 
+class ServiceUnavailable(StoreUnavailable):
+    """The HTTP service cannot be reached, or has no room for the request now; the same call may succeed later.
+
+    `retry_after_s`: when, if the service has said it.
+    """
+
+    retry_after_s: float | None = None
+
+
+class TooManyRequests(ServiceUnavailable):
+    """The HTTP service holds the key, or the address, to a rate that is used up."""
+
+
 class StillUnavailable(StoreUnavailable, TimeoutError):
     """The time of a wait was over while Redis was away: the job may have ended, or its turn may have come."""
 

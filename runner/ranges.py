@@ -63,6 +63,7 @@ RANGES: Mapping[str, Range] = {
     # a call
     "wait": _seconds(0, YEAR_S),
     "timeout of a wait": _seconds(0, YEAR_S),
+    "timeout of a request": _seconds(0, YEAR_S),
     "duration": _seconds(_NOT_ZERO_S, YEAR_S),
     # a key
     "expires": _seconds(1, YEAR_S),

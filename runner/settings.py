@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     redis_url: Annotated[str, AfterValidator(SecretUrl)] | None = None
     app: str | None = None
     queue: str | None = None
+    api_url: str | None = Field(default=None, description="the HTTP service that `HttpClient` and commands with `--url` ask")
+    api_key: SecretStr | None = Field(default=None, description="the key that they send to it")
     allowed_hosts: str | None = Field(
         default=None, description="names of the API besides `localhost` and addresses, with commas between them; `*` is any name"
     )

@@ -9,8 +9,7 @@ import typer
 
 from runner.access import AuditLine
 from runner.cli.output import say, say_json
-from runner.cli.queue_client import Target, about_queue
-from runner.client import Client
+from runner.cli.queue_client import AnyClient, Target, about_queue
 
 _LOOK_S = 1.0
 
@@ -44,7 +43,7 @@ def audit(
     """Print who changed limits, jobs and keys, from where, and who was refused."""
     chosen = _Filter(key, target.json)
 
-    async def ask(client: Client) -> None:
+    async def ask(client: AnyClient) -> None:
         lines = await client.audit(since=since)
         after = ""
         while lines or follow:

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from runner.cli.output import say, say_json
-from runner.cli.queue_client import Target, about_queue
-from runner.client import Client
+from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.errors import InvalidOption
 from runner.jobs import FINAL, JobEvent
 
@@ -30,7 +29,7 @@ def events(
         if name not in FINAL:
             raise InvalidOption(f"no job ends in the state {name!r} (known: {', '.join(sorted(FINAL))})")
 
-    async def ask(client: Client) -> None:
+    async def ask(client: AnyClient) -> None:
         shown = 0
         async with aclosing(client.events(after)) as ends:
             async for event in ends:

@@ -10,7 +10,7 @@ import typer
 
 from runner.access import Principal, Scope, check_tenant
 from runner.cli.output import columns, say, say_json, status_fields
-from runner.cli.queue_client import Target, about_queue
+from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.client import CallersClient, Client, JobHandle
 from runner.errors import InvalidArguments, InvalidOption
 from runner.jobs import JobOptions, JobStatus, PriorityName, State, summary
@@ -41,7 +41,7 @@ def submit(
     options = JobOptions(id=job_id, priority=cast("PriorityName | None", priority), delay=delay, max_wait=max_wait, cost=_costs(cost or []))
     arguments = _parsed(args)
 
-    async def act(client: Client) -> JobStatus:
+    async def act(client: AnyClient) -> JobStatus:
         handle = await client.submit(task, arguments, options)
         return await (handle.status() if wait is None else handle.wait(wait))
 
@@ -52,7 +52,7 @@ def submit(
 def status(target: Target, job_id: JobId, wait: Wait = None) -> None:
     """Print the state of a job: what it waits for and when it will start, or how it ended. Exit code 1 if it failed."""
 
-    async def act(client: Client) -> JobStatus:
+    async def act(client: AnyClient) -> JobStatus:
         return await job_of(client, job_id).wait(wait or 0)
 
     show(target.ask(act), as_json=target.json)
@@ -62,7 +62,7 @@ def status(target: Target, job_id: JobId, wait: Wait = None) -> None:
 def explain(target: Target, job_id: JobId) -> None:
     """Explain in a few sentences why a job is in its state, with numbers, and what to do next."""
 
-    async def ask(client: Client) -> tuple[JobStatus, list[str]]:
+    async def ask(client: AnyClient) -> tuple[JobStatus, list[str]]:
         status = await job_of(client, job_id).status()
         return status, await client.explain(status, options=target.options)
 
@@ -102,12 +102,13 @@ def workers(target: Target) -> None:
         say(line)
 
 
-def job_of(client: Client, job_id: str) -> JobHandle[Any]:
+def job_of(client: AnyClient, job_id: str) -> JobHandle[Any]:
     """The job of this id; of a tenant with the tenant before it, like t7/o-17."""
     tenant, slash, own = job_id.rpartition("/")
-    if slash:
-        client = CallersClient(client, Principal(f"operator of {check_tenant(tenant)}", frozenset(Scope), tenant=tenant))
-    return client.job(own)
+    if slash and isinstance(client, Client):
+        tenants = CallersClient(client, Principal(f"operator of {check_tenant(tenant)}", frozenset(Scope), tenant=tenant))
+        return tenants.job(own)
+    return client.job(job_id)
 
 
 def _row(worker: WorkerStatus) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import typer
 
 from runner.access import PRESETS, ApiKey, Scope
 from runner.cli.output import columns, complain, say, say_json
-from runner.cli.queue_client import Target, about_queue
+from runner.cli.queue_client import RedisTarget, about_redis
 from runner.client import NewKey
 
 app = typer.Typer(help="Keys of the HTTP service: whoever sends one gets its rights.", no_args_is_help=True, rich_markup_mode=None)
@@ -17,9 +17,9 @@ _LONGEST_SECRET = 1_000
 
 
 @app.command()
-@about_queue
+@about_redis
 def create(
-    target: Target,
+    target: RedisTarget,
     name: Annotated[str, typer.Argument(help="Whose key it is, for people: shown with every change, and in the audit.")],
     preset: Annotated[str | None, typer.Option(help=f"Its rights: {', '.join(PRESETS)}.", show_default=False)] = None,
     scope: Annotated[list[str] | None, typer.Option(help=f"One right; may be given again: {', '.join(Scope)}.", show_default=False)] = None,
@@ -38,7 +38,7 @@ def create(
     args: Annotated[bool, typer.Option("--args", help="Show arguments and results to an observer too.")] = False,
 ) -> None:
     """Make a key and print its secret, which is shown only now."""
-    made = target.ask(
+    made = target.ask_redis(
         lambda client: client.keys.create(
             name,
             preset=preset,
@@ -56,10 +56,10 @@ def create(
 
 
 @app.command("list")
-@about_queue
-def list_keys(target: Target) -> None:
+@about_redis
+def list_keys(target: RedisTarget) -> None:
     """List every key: rights, restrictions, and when it was last used. Never a secret."""
-    keys = target.ask(lambda client: client.keys.list())
+    keys = target.ask_redis(lambda client: client.keys.list())
     if target.json:
         for key in keys:
             say_json(key.document())
@@ -72,21 +72,21 @@ def list_keys(target: Target) -> None:
 
 
 @app.command()
-@about_queue
+@about_redis
 def rotate(
-    target: Target, key_id: KeyId, grace: Annotated[str, typer.Option(help="How long the former secret still holds, like 24h.")] = "0"
+    target: RedisTarget, key_id: KeyId, grace: Annotated[str, typer.Option(help="How long the former secret still holds, like 24h.")] = "0"
 ) -> None:
     """Give a key another secret and print it, which is shown only now."""
-    _show_secret(target.ask(lambda client: client.keys.rotate(key_id, grace=grace)), as_json=target.json)
+    _show_secret(target.ask_redis(lambda client: client.keys.rotate(key_id, grace=grace)), as_json=target.json)
 
 
 @app.command()
-@about_queue
+@about_redis
 def revoke(
-    target: Target, key_id: KeyId, reason: Annotated[str, typer.Option(help="Why; shown in the list and in the audit.")] = ""
+    target: RedisTarget, key_id: KeyId, reason: Annotated[str, typer.Option(help="Why; shown in the list and in the audit.")] = ""
 ) -> None:
     """Refuse a key from now on, for good: at every service at once, within 5 seconds at the latest."""
-    key = target.ask(lambda client: client.keys.revoke(key_id, reason))
+    key = target.ask_redis(lambda client: client.keys.revoke(key_id, reason))
     if target.json:
         say_json(key.document())
     else:
@@ -94,11 +94,11 @@ def revoke(
 
 
 @app.command()
-@about_queue
-def check(target: Target) -> None:
+@about_redis
+def check(target: RedisTarget) -> None:
     """Read a secret from standard input and print whose it is, or why it is refused (exit code 1)."""
     secret = sys.stdin.readline(_LONGEST_SECRET)
-    key = target.ask(lambda client: client.keys.check(secret))
+    key = target.ask_redis(lambda client: client.keys.check(secret))
     if target.json:
         say_json(key.document())
         return

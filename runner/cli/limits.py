@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from runner.cli.output import columns, say, say_json
-from runner.cli.queue_client import Target, about_queue
-from runner.client import Client
+from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.clock import MICROSECONDS, wall_us
 from runner.jobs import frozen, overridden, paused, span, was_reset
 from runner.limits import BucketStatus, LimitStatus
@@ -119,7 +118,7 @@ def release(target: Target, bucket: Bucket) -> None:
     _act(target, lambda client: client.control.release(bucket))
 
 
-def _act(target: Target, change: Callable[[Client], Awaitable[LimitStatus]]) -> None:
+def _act(target: Target, change: Callable[[AnyClient], Awaitable[LimitStatus]]) -> None:
     limit = target.ask(change)
     if target.json:
         say_json(limit.document())

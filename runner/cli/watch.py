@@ -9,8 +9,7 @@ from rich.progress import Progress as Bars
 
 from runner.cli.jobs import JobId, job_of, show
 from runner.cli.output import say, say_json, status_fields
-from runner.cli.queue_client import Target, about_queue
-from runner.client import Client
+from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.jobs import JobStatus, watched
 from runner.plain_text import escaped
 
@@ -21,7 +20,7 @@ _Show = Callable[[JobStatus], None]
 def watch(target: Target, job_id: JobId) -> None:
     """Follow a job until it has ended: what it waits for, then how far it is. Exit code 1 if it failed."""
 
-    async def follow(client: Client) -> JobStatus:
+    async def follow(client: AnyClient) -> JobStatus:
         handle = job_of(client, job_id)
         with shown(as_json=target.json) as tell:
             async for status in handle.changes():

@@ -2,22 +2,29 @@
 
 from runner.client.app import BlockingRunner, Runner
 from runner.client.app_loading import configure, load_app, load_queue
+from runner.client.asking import Asking
+from runner.client.batcher import Batcher
 from runner.client.beside import workers
 from runner.client.blocking import Blocking, door, through
 from runner.client.callers_client import CallersClient
-from runner.client.client import BlockingClient, Client, JobRequest, session_of
+from runner.client.client import BlockingClient, BlockingVerbs, Client, JobRequest, session_of
 from runner.client.control import BlockingControl, Control
 from runner.client.handle import BlockingHandle, JobHandle
+from runner.client.job_calls import JobCalls
 from runner.client.keys import ApiKeys, BlockingApiKeys, NewKey
 from runner.client.publication import Publication
 from runner.client.raw_result import BlockingRawResult, RawResult
 from runner.client.redirect import app_of, redirected
+from runner.client.said_times import seconds_said
 from runner.client.session import Session
+from runner.client.sessions import InEachLoop
 from runner.client.task import AsyncTask, BlockingTask, PlainTask, Task
 
 __all__ = [
     "ApiKeys",
+    "Asking",
     "AsyncTask",
+    "Batcher",
     "Blocking",
     "BlockingApiKeys",
     "BlockingClient",
@@ -26,9 +33,12 @@ __all__ = [
     "BlockingRawResult",
     "BlockingRunner",
     "BlockingTask",
+    "BlockingVerbs",
     "CallersClient",
     "Client",
     "Control",
+    "InEachLoop",
+    "JobCalls",
     "JobHandle",
     "JobRequest",
     "NewKey",
@@ -44,6 +54,7 @@ __all__ = [
     "load_app",
     "load_queue",
     "redirected",
+    "seconds_said",
     "session_of",
     "through",
     "workers",

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from typing import Generic, Protocol, TypeVar
 
 from runner.client.session import Session
 from runner.connection import redis_url
@@ -14,21 +15,34 @@ from runner.settings import Settings
 _closing: set[asyncio.Task[None]] = set()
 
 
-class Sessions:
-    """Connections belong to the event loop that opened them, a client to the process: each loop has its own session, and they end together.
+class OfALoop(Protocol):
+    """What belongs to one event loop, and is opened inside of it."""
 
-    May be used from any thread. Raises `ConfigurationError` for a URL that cannot be used.
+    is_closed: bool
+
+    async def close(self) -> None:
+        """Close it for good."""
+
+    def abandon(self) -> None:
+        """Close it without the event loop, which has ended."""
+
+
+S = TypeVar("S", bound=OfALoop)
+
+
+class InEachLoop(Generic[S]):
+    """Connections belong to the event loop that opened them, a client to the process: each loop has its own, and they end together.
+
+    May be used from any thread.
     """
 
-    def __init__(self, queue: str, settings: Settings) -> None:
-        self.queue = queue
-        self.settings = settings
-        self._url = redis_url(settings)
-        self._open = _Open()
+    def __init__(self, make: Callable[[], S]) -> None:
+        self._make = make
+        self._open = _Open[S]()
         weakref.finalize(self, self._open.close_soon).atexit = False
 
     @property
-    def here(self) -> Session:
+    def here(self) -> S:
         """The session of the running event loop, opened at its first use. Once it is closed it refuses every call."""
         loop = asyncio.get_running_loop()
         try:
@@ -37,7 +51,7 @@ class Sessions:
             return self._new(loop)
 
     @property
-    def again(self) -> Session:
+    def again(self) -> S:
         """The same; but if it is closed, another one."""
         loop = asyncio.get_running_loop()
         session = self._open.sessions.get(loop)
@@ -50,22 +64,32 @@ class Sessions:
             if (session := self._open.sessions.get(loop)) is not None and session.is_closed:
                 self._new(loop)
 
-    def _new(self, loop: asyncio.AbstractEventLoop) -> Session:
+    def _new(self, loop: asyncio.AbstractEventLoop) -> S:
         self._open.abandon_dead()
-        session = Session(self._url, self.queue, self.settings)
+        session = self._make()
         self._open.add(loop, session)
         return session
 
 
-class _Open:
+class Sessions(InEachLoop[Session]):
+    """The sessions of one client. Raises `ConfigurationError` for a URL that cannot be used."""
+
+    def __init__(self, queue: str, settings: Settings) -> None:
+        self.queue = queue
+        self.settings = settings
+        url = redis_url(settings)
+        super().__init__(lambda: Session(url, queue, settings))
+
+
+class _Open(Generic[S]):
     """The sessions, and for each loop the generator that ends with it. Stays when the client has gone, until they are closed."""
 
     def __init__(self) -> None:
-        self.sessions: dict[asyncio.AbstractEventLoop, Session] = {}
+        self.sessions: dict[asyncio.AbstractEventLoop, S] = {}
         self._ends: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
         forget_after_fork(self)
 
-    def add(self, loop: asyncio.AbstractEventLoop, session: Session) -> None:
+    def add(self, loop: asyncio.AbstractEventLoop, session: S) -> None:
         """Call it in the loop."""
         self.sessions[loop] = session
         if loop not in self._ends:

@@ -15,9 +15,9 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from runner.errors import BacklogFull, Forbidden, Unauthenticated
+from runner.errors import BacklogFull, Forbidden, InvalidArguments, Unauthenticated
 from runner.http.problem_kinds import ERRORS, KINDS
-from runner.http.validation_errors import Fault, faults_of, shortened, summary
+from runner.http.validation_errors import Fault, faults_of, pointer, shortened, summary
 
 MEDIA_TYPE = "application/problem+json"
 _REALM = "runner"
@@ -45,11 +45,13 @@ class Problem(Exception):
         faults: Sequence[Fault] = (),
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
+        more: Mapping[str, int | str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.kind = kind
         self.detail = shortened(detail)
         self.faults = faults
+        self.more = dict(more or {})
         self.status = status or KINDS[kind].status
         self.headers = dict(headers or {})
         if KINDS[kind].retry_after_s is not None:
@@ -58,7 +60,7 @@ class Problem(Exception):
     def document(self, base: str) -> dict[str, Any]:
         """The members of RFC 9457. `base` is the path where this service begins, see `base_of`."""
         members = {"type": type_of(self.kind, base), "title": KINDS[self.kind].title, "status": self.status, "detail": self.detail}
-        return members | ({"errors": list(self.faults)} if self.faults else {})
+        return members | self.more | ({"errors": list(self.faults)} if self.faults else {})
 
     def response(self, base: str) -> Response:
         return Response(to_json(self.document(base)), self.status, self.headers, MEDIA_TYPE)
@@ -101,7 +103,11 @@ def problem_of(error: Exception) -> Problem:
     kind = next((ERRORS[cls] for cls in type(error).__mro__ if cls in ERRORS), "internal-error")
     if isinstance(error, (Unauthenticated, Forbidden)):
         return Problem(kind, str(error), headers={"WWW-Authenticate": _challenge(error)})
-    is_for_callers = kind not in _KINDS_OF_THE_SERVICE or isinstance(error, BacklogFull)
+    if isinstance(error, BacklogFull):
+        return Problem(kind, str(error), more={"backlog": error.backlog, "max_backlog": error.most, "refused": error.refused})
+    if isinstance(error, InvalidArguments):
+        return Problem(kind, str(error), faults=[Fault(pointer=pointer("args"), detail=shortened(str(error)))])
+    is_for_callers = kind not in _KINDS_OF_THE_SERVICE
     return Problem(kind, str(error) if is_for_callers else KINDS[kind].help)
 
 

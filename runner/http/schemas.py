@@ -138,6 +138,7 @@ class Job(Place):
     finished_at: datetime | None
     args: Any
     result: Any
+    result_bytes: Annotated[int | None, Field(description="size of the result as JSON, also of one that is left out")] = None
     error: dict[str, Any] | None
     attempts: Annotated[list[Attempt], Field(description="those that failed: the first and the last nine")]
     progress: Annotated[JobProgress | None, Field(description="what its handler has said last of its progress")]
@@ -146,6 +147,12 @@ class Job(Place):
         None
     )
     problem: Annotated[ProblemDocument | None, Field(description="of a result that is left out here, as it is too large")] = None
+
+
+class FoundJobs(BaseModel):
+    """Jobs that were asked for by their ids, in that order, without arguments, results and errors; null: unknown."""
+
+    jobs: list[Job | None]
 
 
 class EndedJob(Job):
@@ -193,6 +200,7 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "finished_at": _utc(status.finished_at),
         "args": status.args,
         "result": status.result,
+        "result_bytes": status.result_bytes,
         "error": status.error and status.error.document(),
         "attempts": [one.document() | {"started_at": _utc(one.started_at)} for one in status.attempts],
         "progress": progress_document(status),
@@ -217,6 +225,11 @@ class Task(BaseModel):
     limits: list[str]
     cost: Annotated[dict[str, int | str], Field(description="tokens by limit name: a number, or the argument that holds it; default 1")]
     priority: str
+    fair_by: Annotated[str | None, Field(description="whose jobs take turns in a line, like {tenant_id}")] = None
+    max_wait: Annotated[float | None, Field(description="seconds after which a job that has not started expires")] = None
+    deadline: Annotated[float | None, Field(description="seconds after its submission at which a job ends at the latest")] = None
+    on_expiry: Annotated[str, Field(description="what becomes of it then: expire or fail")] = "expire"
+    by_code_only: Annotated[list[str], Field(description="why it cannot be submitted by name: what only its code can work out")] = []
     served: Annotated[bool, Field(description="a live worker runs it; else its jobs are accepted and wait for one")]
     served_until: Annotated[datetime | None, Field(description="when the last worker of it ended; null: unknown, or one lives")] = None
     held: Annotated[int, Field(description="jobs that wait because the workers that met them could not run them")] = 0
@@ -232,6 +245,11 @@ class Task(BaseModel):
             limits=list(spec.limits),
             cost=spec.cost,
             priority=spec.priority,
+            fair_by=spec.fair_by,
+            max_wait=spec.max_wait,
+            deadline=spec.deadline,
+            on_expiry=spec.on_expiry,
+            by_code_only=list(spec.by_code_only),
             served=task.served,
             served_until=_utc(task.served_until),
             held=task.held,
@@ -256,6 +274,8 @@ class WorkerProcess(BaseModel):
     defects: Annotated[int, Field(description="errors of its own that it has met; its log has them, as CRITICAL lines")] = 0
     tasks: list[str] = []
     leader: Annotated[bool, Field(description="it runs the refill loop")] = False
+    python: str | None = None
+    format: Annotated[int | None, Field(description="the version of the queue's data that it writes")] = None
 
 
 class Workers(BaseModel):

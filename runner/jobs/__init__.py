@@ -25,14 +25,15 @@ from runner.jobs.job import (
     State,
     check_job_id,
     check_queue_name,
+    new_job_id,
 )
 from runner.jobs.log_context import JobLogFilter
 from runner.jobs.middleware import Middleware, Next, around, checked_middleware
-from runner.jobs.named_arguments import NamedArguments
+from runner.jobs.named_arguments import NamedArguments, sent_by_name
 from runner.jobs.progress import Progress, Reported, progress_of
 from runner.jobs.results import Result, result_of
 from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
-from runner.jobs.submission import JobOptions, Submission, prepare
+from runner.jobs.submission import JobOptions, Submission, check_options, prepare
 from runner.jobs.summary import summary, watched
 from runner.jobs.surroundings import NONE, Surroundings
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
@@ -95,6 +96,7 @@ __all__ = [
     "call_with",
     "check_event_id",
     "check_job_id",
+    "check_options",
     "check_queue_name",
     "checked_middleware",
     "current_attempt",
@@ -107,12 +109,14 @@ __all__ = [
     "kind_of_argument",
     "leave_state",
     "name_of_function",
+    "new_job_id",
     "opaque_arguments",
     "overridden",
     "paused",
     "prepare",
     "progress_of",
     "result_of",
+    "sent_by_name",
     "span",
     "state_of",
     "summary",

@@ -36,22 +36,30 @@ class NamedArguments:
 
     def encode(self, args: Mapping[str, Any]) -> bytes:
         """The JSON of a call, the same that the code makes of it. Raises `InvalidArguments` naming each argument that does not fit."""
-        if not isinstance(args, Mapping):
-            raise InvalidArguments(
-                f"task {self._task!r}: its arguments are {shown(args, 80)}: give them by name, like {{'order_id': 'o-17'}}"
-            )
-        if self._dependencies and not self._dependencies.isdisjoint(args):
+        given: object = args
+        if self._dependencies and isinstance(given, Mapping) and not self._dependencies.isdisjoint(args):
             raise InvalidArguments(f"task {self._task!r}: {is_a_dependency(self._dependencies & args.keys())}")
+        sent = sent_by_name(self._task, args, self.form)
         try:
-            if (fault := lost(args, self.form)) is not None:
-                raise InvalidArguments(f"task {self._task!r}: {fault}")
-            sent = to_json(args, bytes_mode="base64", inf_nan_mode="constants", round_trip=True)
-            _refuse_constants(sent)
             return self._codec.write(self._codec.read(sent))
         except (ValidationError, PydanticSerializationError) as error:
             raise InvalidArguments(explained(self._task, error)) from error
-        except _NotJson as error:
-            raise InvalidArguments(f"task {self._task!r}: {error}") from error
+
+
+def sent_by_name(task: str, args: Mapping[str, Any], form: Form = _UNKNOWN) -> bytes:
+    """The JSON in which arguments are sent whose task is elsewhere. Raises `InvalidArguments` for what JSON would lose, as far as is known."""
+    if not isinstance(args, Mapping):
+        raise InvalidArguments(f"task {task!r}: its arguments are {shown(args, 80)}: give them by name, like {{'order_id': 'o-17'}}")
+    try:
+        if (fault := lost(args, form)) is not None:
+            raise InvalidArguments(f"task {task!r}: {fault}")
+        sent = to_json(args, bytes_mode="base64", inf_nan_mode="constants", round_trip=True)
+        _refuse_constants(sent)
+        return sent
+    except PydanticSerializationError as error:
+        raise InvalidArguments(explained(task, error)) from error
+    except _NotJson as error:
+        raise InvalidArguments(f"task {task!r}: {error}") from error
 
 
 class _NotJson(ValueError):

@@ -4,7 +4,7 @@ from runner.limits.bucket import FAR_US, Bucket, Burst, Promise, StoredBucket
 from runner.limits.calendar import period_starts
 from runner.limits.concurrency import Concurrency
 from runner.limits.httpx_hook import raise_rate_limited
-from runner.limits.kinds import KINDS, limit_of
+from runner.limits.kinds import KINDS, limit_of, limit_of_document
 from runner.limits.limit_text import LimitText
 from runner.limits.naming import Need, bucket_name, decode_needs, encode_needs, key_of, key_text_of, key_values, limit_name, need_of
 from runner.limits.policy import Limit, checked_template, template_fields
@@ -53,6 +53,7 @@ __all__ = [
     "key_values",
     "limit_name",
     "limit_of",
+    "limit_of_document",
     "most_at_once",
     "need_of",
     "period_starts",

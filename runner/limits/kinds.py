@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from typing_extensions import override
 
+from runner.clock import microseconds
 from runner.errors import ConfigurationError
 from runner.limits.concurrency import Concurrency
 from runner.limits.policy import Limit
@@ -25,6 +26,13 @@ def limit_of(policy: Mapping[str, Any]) -> Limit:
         return KINDS[policy["kind"]].from_policy(policy)
     except (KeyError, TypeError, ValueError, ConfigurationError):
         return ForeignLimit(policy)
+
+
+def limit_of_document(name: str, document: Mapping[str, Any]) -> Limit:
+    """The limit that shows itself to readers by this document, see `Limit.document`."""
+    times = {field: value for field, value in document.items() if field.endswith("_s") and isinstance(value, (int, float))}
+    others = {field: value for field, value in document.items() if field not in times}
+    return limit_of({"name": name, **others, **{f"{field.removesuffix('_s')}_us": microseconds(value) for field, value in times.items()}})
 
 
 class ForeignLimit(Limit):

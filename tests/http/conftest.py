@@ -44,7 +44,7 @@ async def serving(settings: Settings, queue: str, **options: Any) -> AsyncIterat
     """The service through real sockets; stopped at the end, and its error is the test's. `options` are those of `serve`."""
     started = asyncio.get_running_loop().create_future()
     stopping = asyncio.Event()
-    serving = serve(queue, settings=settings, port=0, on_started=started.set_result, stopping=stopping, **options)
+    serving = serve(queue, settings=settings, on_started=started.set_result, stopping=stopping, **{"port": 0, **options})
     task = asyncio.create_task(serving, name="service")
     await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():

@@ -35,6 +35,7 @@ async def test_the_status_of_a_finished_job_is_complete(service: Service, worker
         "cancel_requested": False,
         "args": {"left": 2},
         "result": 3,
+        "result_bytes": 1,
         "error": None,
         "attempts": [],
         "progress": None,
@@ -173,3 +174,38 @@ async def test_a_job_may_be_called_batch(service: Service) -> None:
 async def test_a_job_of_another_producer_is_found(service: Service, app: Runner) -> None:
     handle = await app.tasks["add"].submit(4)
     assert (await service.http.get(f"/v1/jobs/{handle.id}")).json()["args"] == {"left": 4}
+
+
+async def test_many_jobs_are_asked_for_at_once_without_what_they_carry(service: Service, worker: Worker) -> None:
+    ended, waiting = await service.submit("echo", args={"value": "x"}), await service.submit("add", args={"left": 1}, delay=60)
+    await service.http.get(f"/v1/jobs/{ended}?wait=20")
+    answer = await service.http.get("/v1/jobs", params={"id": [waiting, "nothing", ended, waiting]})
+    first, unknown, second, again = answer.json()["jobs"]
+    assert (first["state"], unknown, second["state"], again) == ("scheduled", None, "succeeded", first)
+    assert (second["args"], second["result"]) == (None, None)
+    for query in ("", "?id=a%20b", f"?{'&'.join(['id=x'] * 101)}"):
+        assert (await service.http.get(f"/v1/jobs{query}")).status_code == 422, query
+
+
+async def test_a_result_can_be_left_out_and_its_size_is_told(service: Service, worker: Worker) -> None:
+    job_id = await service.submit("echo", args={"value": "four"})
+    whole = (await service.http.get(f"/v1/jobs/{job_id}?wait=20")).json()
+    bare = (await service.http.get(f"/v1/jobs/{job_id}?result=none")).json()
+    assert (whole["result"], whole["result_bytes"]) == ("four", 6)
+    assert bare == {**whole, "result": None}
+
+
+async def test_arguments_that_do_not_fit_are_told_from_other_faults(service: Service) -> None:
+    body = {"task": "add", "args": {"left": "x"}}
+    alone = (await service.http.post("/v1/jobs", json=body)).json()
+    together = (await service.http.post("/v1/jobs/batch", json={"jobs": [body]})).json()
+    assert [fault["pointer"] for fault in (*alone["errors"], *together["errors"])] == ["#/args", "#/jobs/0/args"]
+
+
+async def test_a_reason_names_the_key_of_who_gave_it_once(app: Runner, service: Service) -> None:
+    secret = (await app.client.keys.create("night watch", preset="admin")).secret
+    headers = {"authorization": f"Bearer {secret}"}
+    for method, path, more in (("put", "", {"capacity": 3}), ("post", "/pause", {})):
+        shown = (await service.http.request(method, f"/v1/limits/slow{path}", json={"reason": "sale", **more}, headers=headers)).json()
+        reason = (shown["paused"] or shown["override"])["reason"]
+        assert (reason.count("night watch"), reason.endswith(": sale")) == (1, True)

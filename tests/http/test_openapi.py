@@ -13,6 +13,7 @@ from tests.http.test_bad_inputs import BODIES, FIELDS, PATHS
 ROUTES = {
     ("post", "/v1/jobs"),
     ("post", "/v1/jobs/batch"),
+    ("get", "/v1/jobs"),
     ("get", "/v1/jobs/{id}"),
     ("get", "/v1/jobs/{id}/events"),
     ("get", "/v1/events"),

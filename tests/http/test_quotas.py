@@ -92,5 +92,6 @@ async def test_a_key_may_leave_room_in_the_queue_for_others(app: Runner, service
     answer = await service.http.post("/v1/jobs", json=body, headers=modest)
     assert problem(answer) == (503, "overloaded")
     assert answer.headers["retry-after"]
+    assert {name: answer.json()[name] for name in ("backlog", "max_backlog", "refused")} == {"backlog": 2, "max_backlog": 2, "refused": 1}
     assert problem(await service.http.post("/v1/jobs/batch", json={"jobs": [body]}, headers=modest)) == (503, "overloaded")
     assert (await service.http.post("/v1/jobs", json=body, headers=free)).status_code == 202

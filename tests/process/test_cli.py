@@ -9,6 +9,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,6 +154,13 @@ def environment(**variables: str) -> dict[str, str]:
 @pytest.fixture
 async def cli(redis_url: str, queue: str, jobs: Runner, tmp_path: Path) -> AsyncIterator[Cli]:
     (tmp_path / "shop.py").write_text(f"from runner import Runner\njobs = Runner({queue!r})\n")
+    async with session(tmp_path, RUNNER_REDIS_URL=redis_url, RUNNER_APP="shop:jobs") as cli:
+        yield cli
+
+
+@asynccontextmanager
+async def session(folder: Path, **variables: str) -> AsyncIterator[Cli]:
+    """A process that runs commands, with these variables of the environment."""
     root = str(Path(__file__).parents[2])
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -160,8 +168,8 @@ async def cli(redis_url: str, queue: str, jobs: Runner, tmp_path: Path) -> Async
         "tests.process.cli_session",
         stdin=PIPE,
         stdout=PIPE,
-        cwd=tmp_path,
-        env=environment(RUNNER_REDIS_URL=redis_url, RUNNER_APP="shop:jobs", PYTHONPATH=root),
+        cwd=folder,
+        env=environment(PYTHONPATH=root, **variables),
     )
     yield Cli(process)
     await process.communicate(b"")

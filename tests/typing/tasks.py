@@ -14,8 +14,12 @@ from runner import (
     BlockingHandle,
     Client,
     GiveUp,
+    HttpClient,
+    JobEvent,
     JobHandle,
     JobOptions,
+    JobStatus,
+    LimitStatus,
     PlainTask,
     Progress,
     Retry,
@@ -170,6 +174,21 @@ async def by_name(client: Client) -> None:
     assert_type(client.job("id", result=Point), JobHandle[Point])
     assert_type(client.job("id", result=list[Point]), JobHandle[list[Point]])
     assert_type(await client.job("id", result=datetime).result(), datetime)
+
+
+async def over_http(client: HttpClient, either: Client | HttpClient) -> None:
+    assert_type(await client.submit("greet", {"name": "a"}), JobHandle[Any])
+    assert_type(client.job("id", result=Point), JobHandle[Point])
+    assert_type(await client.job("id", result=list[Point]).result(), list[Point])
+    assert_type(await client.status("id"), JobStatus)
+    assert_type(await client.control.pause("stripe"), LimitStatus)
+    assert_type(client.blocking.job("id", result=Point), BlockingHandle[Point])
+    assert_type(client.blocking.limits(), list[LimitStatus])
+    assert_type(await either.submit("greet", {"name": "a"}), JobHandle[Any])
+    async for event in either.events():
+        assert_type(event, JobEvent)
+    HttpClient(7)  # type: ignore[arg-type]
+    HttpClient(token="mr1_")  # type: ignore[call-arg]
 
 
 def blocking(client: Client) -> None:

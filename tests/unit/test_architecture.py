@@ -49,10 +49,21 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "connection": frozenset({"redis_url"}),
     },
     "asgi": {"client": ANYTHING, "limits": ANYTHING, "store": frozenset({"Decision", "TakeAnswer"})},
+    # What users may have of the client of Redis, and what both clients are made of; of the store the types of its answers.
+    "http_client": {
+        "access": frozenset({"AuditLine"}),
+        "client": frozenset(
+            {"Asking", "Batcher", "BlockingVerbs", "InEachLoop", "JobCalls", "JobHandle", "JobRequest", "RawResult", "seconds_said"}
+        ),
+        "jobs": ANYTHING,
+        "limits": ANYTHING,
+        "store": frozenset({"WorkerStatus"}),
+    },
     "__init__": {
         "access": frozenset({"Actor", "ApiKey", "AuditLine", "Principal", "Scope", "acting"}),
         "worker": ANYTHING,
         "client": ANYTHING,
+        "http_client": ANYTHING,
         "jobs": ANYTHING,
         "limits": ANYTHING,
         "store": frozenset({"Finding", "Level", "WorkerStatus"}),
@@ -85,6 +96,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
             "http",
             "client",
             "connection",
+            "http_client",
             "jobs",
             "limits",
             "store",
@@ -120,7 +132,10 @@ IMPORT_OWNERS = {
     "fastapi": {"http", "api"},
     "hiredis": {"connection"},
     "httptools": {"http"},
-    "importlib": {"cli/loading", "client/app_loading", "connection/server_process", "http/app", "store/scripts"},
+    "httpx": {"http_client/with_httpx", "cli/demo"},
+    "importlib": {
+        *("cli/loading", "client/app_loading", "connection/server_process", "http/app", "http_client/transport", "store/scripts"),
+    },
     "pydantic_settings": {"settings"},
     "redis": {"connection", "store"},
     "rich": {"cli"},

@@ -14,10 +14,12 @@ from runner import (
     BlockingClient,
     BlockingControl,
     BlockingHandle,
+    BlockingHttpClient,
     BlockingRawResult,
     BlockingRunner,
     BlockingTask,
     Control,
+    HttpControl,
     JobContext,
     JobHandle,
     Limit,
@@ -28,7 +30,17 @@ from runner import (
 from tests.unit.test_architecture import PUBLIC_ROOMS, public_names
 
 MADE_BY_THE_LIBRARY = (
-    *(ApiKeys, BlockingApiKeys, BlockingClient, BlockingControl, BlockingHandle, BlockingRunner, BlockingTask),
+    *(
+        ApiKeys,
+        BlockingApiKeys,
+        BlockingClient,
+        BlockingHttpClient,
+        HttpControl,
+        BlockingControl,
+        BlockingHandle,
+        BlockingRunner,
+        BlockingTask,
+    ),
     *(BlockingRawResult, Control, JobContext, JobHandle, RawResult, Task),
 )
 """Users get these from a method, and never call their constructors."""

@@ -1,5 +1,6 @@
 """One job: its status and its result, now or at its end, its cancellation, and another run."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import Path, Query, Request
@@ -15,11 +16,15 @@ from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, responses
 from runner.http.raw_answer import RawAnswer
 from runner.http.routing import DirectRoute
-from runner.http.schemas import Job, job_answer
+from runner.http.schemas import FoundJobs, Job, as_json, job_answer, job_document
+from runner.http.validation_errors import Fault
 from runner.http.versions import ETAG, IF_NONE_MATCH, versioned
 from runner.http.waiting import APPLIED, MAX_WAIT_S, PREFER, applied, awaited, preferred_s
 
 router = routing.group("jobs", "/v1", route_class=DirectRoute)
+
+MOST_IDS = 100
+"""Of one question for many jobs: its URL has a few thousand bytes."""
 
 JobId = Annotated[str, Path(description="the job's id")]
 
@@ -47,7 +52,10 @@ async def status(
     ] = 0,
     explain: Annotated[bool, Query(description="explain in sentences why the job is in its state, and what to do")] = False,
     result: Annotated[
-        Literal["raw"] | None, Query(description="answer with the result alone, however large: the JSON that the task returned")
+        Literal["raw", "none"] | None,
+        Query(
+            description="raw: answer with the result alone, however large, the JSON that the task returned; none: leave it out, however small"
+        ),
     ] = None,
 ) -> Response:
     """The job as it is now; with `wait` as it is at its end, or when the time is up. A request that waits does not poll Redis.
@@ -56,16 +64,41 @@ async def status(
     """
     service = service_of(request)
     preferred = 0 if wait else preferred_s(request)
-    if result is not None:
+    if result == "raw":
         return await _raw(service, request, id, wait or preferred, explain=explain)
-    found = await awaited(service, request, id, wait or preferred, most_result(service))
-    if is_too_large(found, service):
+    found = await awaited(service, request, id, wait or preferred, most_result(service) if result is None else 0)
+    if result == "none":
+        found = replace(found, result=None)
+    elif is_too_large(found, service):
         raise too_large(found, service, request)
     # An explanation has times in it, so that no two are the same.
     answer = job_answer(found, await service.client.explain(found)) if explain else versioned(request, found)
     if preferred:
         answer.headers.update(applied(preferred))
     return answer
+
+
+@router.get(
+    "/jobs",
+    dependencies=[needs(Scope.jobs_read)],
+    response_model=FoundJobs,
+    summary="The states of many jobs",
+    responses=responses("validation", "invalid-id", "store-unavailable"),
+)
+async def states(
+    request: Request,
+    id: Annotated[list[str] | None, Query(max_length=MOST_IDS, description="a job's id; give it once for each job")] = None,
+) -> Response:
+    """Where these jobs are, in one call: without arguments, results and errors, which the status of each has."""
+    client, once = service_of(request).client, list(dict.fromkeys(id or ()))
+    if id is None:
+        raise Problem(
+            "validation", "id: give the ids of jobs, like ?id=o-17&id=o-18", faults=[Fault(detail="a value is required", parameter="id")]
+        )
+    for one in once:
+        client.job(one)  # refuses what can be no id
+    found = dict(zip(once, await client.statuses(once, payloads=False), strict=True))
+    return Response(as_json({"jobs": [status and job_document(status) for status in map(found.get, id)]}), media_type="application/json")
 
 
 @router.delete(

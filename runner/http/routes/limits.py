@@ -53,7 +53,7 @@ async def override(name: Name, request: Request, client: TheClient) -> Limit:
     return await _seen(
         request,
         name,
-        client.control.override(name, duration=body.duration, reason=_said_by(request, _said_by(request, body.reason)), **body.numbers()),
+        client.control.override(name, duration=body.duration, reason=_said_by(request, body.reason), **body.numbers()),
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from runner import Acceptance, Client, JobHandle, JobStatus, Scope, StoreUnavailable, SubmissionRefused, UnknownJob
-from runner.errors import ArgumentsTooLarge, IncompleteCatalog, JobIdConflict
+from runner.errors import ArgumentsTooLarge, IncompleteCatalog, InvalidArguments, JobIdConflict
 from runner.http import routing
 from runner.http.acceptances import described
 from runner.http.authorization import needs
@@ -145,7 +145,8 @@ async def submit_batch(request: Request) -> Response:
         raise
     except SubmissionRefused as error:
         problem = problem_of(error)
-        fault = Fault(pointer=pointer("jobs", error.index), type=type_of(problem.kind, base), detail=problem.detail)
+        place = ("jobs", error.index, "args") if isinstance(error, InvalidArguments) else ("jobs", error.index)
+        fault = Fault(pointer=pointer(*place), type=type_of(problem.kind, base), detail=problem.detail)
         status = problem.status if isinstance(error, ArgumentsTooLarge) else None
         raise Problem("batch-invalid", f"job {error.index}: {problem.detail}", faults=[fault], status=status) from None
     items = await described(client, [job.task for job in body.jobs], handles, base)

@@ -1,0 +1,6 @@
+"""The client of a queue's HTTP service, for producers and operators who reach no Redis. It has the verbs of `Client`, and their types."""
+
+from runner.http_client.client import BlockingHttpClient, HttpClient
+from runner.http_client.control import HttpControl
+
+__all__ = ["BlockingHttpClient", "HttpClient", "HttpControl"]

@@ -1,0 +1,132 @@
+"""From the JSON of the service's answers to the values that `Client` returns."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from runner.access import AuditLine
+from runner.errors import ConfigurationError
+from runner.http_client.transport import Answer
+from runner.jobs import AttemptRecord, JobError, JobEvent, JobStatus, Progress, State, TaskSpec, TaskStatus
+from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, limit_of_document
+from runner.store import WorkerStatus
+
+Document = Mapping[str, Any]
+
+
+def json_of(answer: Answer) -> Any:
+    """The JSON of a success. Raises `ConfigurationError` for an answer that has none."""
+    try:
+        return json.loads(answer.body)
+    except ValueError:
+        said = answer.body[:80].decode(errors="replace")
+        raise ConfigurationError(f"what answers {answer.status} is no queue's service: it says {said!r}, which is no JSON") from None
+
+
+def job_of(document: Document) -> JobStatus:
+    """A job, from `Job`."""
+    error, progress, same = (
+        document.get("error"),
+        document.get("progress"),
+        dict[str, Any]({name: document[name] for name in _SAME if name in document}),
+    )
+    return JobStatus(
+        **same,
+        state=State(document["state"]),
+        submitted_at=_seconds(document.get("submitted_at")),
+        started_at=_seconds(document.get("started_at")),
+        finished_at=_seconds(document.get("finished_at")),
+        error=None if error is None else JobError.of(error),
+        attempts=tuple(AttemptRecord(**{**one, "started_at": _seconds(one["started_at"])}) for one in document.get("attempts", ())),
+        deadline_at=_seconds(document.get("deadline_at")),
+        progress=None if progress is None else Progress(**{**progress, "at": _seconds(progress["at"])}),
+    )
+
+
+_SAME = (
+    *("id", "task", "reason", "bucket", "position", "eta_s", "priority", "attempt", "failures", "crashes", "throttled"),
+    *("cancel_requested", "args", "result", "result_bytes"),
+)
+
+
+def jobs_found(answer: Answer) -> list[JobStatus | None]:
+    """Jobs that were asked for by their ids."""
+    return [None if document is None else job_of(document) for document in json_of(answer)["jobs"]]
+
+
+def event_of(event_id: str, document: Document) -> JobEvent:
+    """The end of a job."""
+    at = _seconds(document["at"])
+    assert at is not None, "every end has its time"
+    return JobEvent(
+        event_id, document["id"], document["task"], State(document["state"]), document["attempt"], at, missed=document.get("missed", False)
+    )
+
+
+def task_of(document: Document) -> TaskStatus:
+    """A task, whose spec has what the service tells of it: the form of its arguments and the weights of others are not told."""
+    fault = document.get("fault")
+    spec = TaskSpec(
+        document["name"],
+        document["parameters"],
+        tuple(document["limits"]),
+        document["cost"],
+        document["priority"],
+        document["description"],
+        fair_by=document.get("fair_by"),
+        max_wait=document.get("max_wait"),
+        deadline=document.get("deadline"),
+        on_expiry=document.get("on_expiry", "expire"),
+        by_code_only=tuple(document.get("by_code_only", ())),
+    )
+    return TaskStatus(
+        document["name"],
+        None if fault is not None else spec,
+        document["served"],
+        _seconds(document.get("served_until")),
+        document.get("held", 0),
+        fault,
+    )
+
+
+def worker_of(document: Document) -> WorkerStatus:
+    """A worker."""
+    known = {name: document[name] for name in WorkerStatus.__dataclass_fields__ if name in document}
+    return WorkerStatus(**{**known, "tasks": tuple(document.get("tasks", ()))})
+
+
+def limit_status_of(document: Document) -> LimitStatus:
+    """A limit as it stands."""
+    name, override, paused, reset = (document[field] for field in ("name", "override", "paused", "reset"))
+    return LimitStatus(
+        limit_of_document(name, document["code"]),
+        override
+        and Override(
+            limit_of_document(name, override["policy"]), _instant(override["since"]), _instant(override["until"]), override["reason"]
+        ),
+        paused and Pause(_instant(paused["since"]), paused["reason"]),
+        [
+            BucketStatus(**{field: bucket[field] for field in BucketStatus.__dataclass_fields__ if field in bucket})
+            for bucket in document["buckets"]
+        ],
+        document["frozen_s"],
+        document["frozen_reason"],
+        reset and Reset(_instant(reset["at"]), reset["bucket"], reset["reason"]),
+        document["waiting_buckets"],
+        document["waiting"],
+        document["waiting_is_estimate"],
+    )
+
+
+def audit_line_of(document: Document) -> AuditLine:
+    """A line of the audit."""
+    return AuditLine(**{name: document[name] for name in AuditLine._fields})
+
+
+def _instant(text: Any) -> Any:
+    return text and datetime.fromisoformat(text)
+
+
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else datetime.fromisoformat(text).timestamp()

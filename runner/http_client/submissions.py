@@ -1,0 +1,96 @@
+"""Submissions as the service takes them: the body of one job, and batches of many in which each job has an id."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+
+from runner.client import JobRequest
+from runner.errors import InvalidOption, SubmissionRefused, UnknownTask
+from runner.foreign import shown
+from runner.jobs import Acceptance, JobOptions, check_job_id, check_options, new_job_id, sent_by_name
+from runner.ranges import checked
+
+MOST_JOBS = 1_000
+MOST_BYTES = 7_500_000
+"""Of one batch: the service takes 8 MiB."""
+
+
+class Prepared(NamedTuple):
+    """A job on its way: its id, the body that submits it, and whether the id was made here, so that no other job can have it."""
+
+    id: str
+    body: bytes
+    is_own: bool
+
+
+def prepared(task: str, args: Any, options: JobOptions) -> Prepared:
+    """A job with an id: however often it is sent, it is one job. Raises `SubmissionRefused` for what can be seen without the task."""
+    name: object = task
+    if not isinstance(name, str):
+        raise UnknownTask(f"{shown(name, 80)} is no name of a task: give the text under which it is declared")
+    check_options(options)
+    options.delay_us()
+    if options.max_wait is not None:
+        checked("max_wait", options.max_wait, error=InvalidOption)
+    job_id = new_job_id() if options.id is None else check_job_id(options.id)
+    fields = {
+        "task": task,
+        "id": job_id,
+        "priority": options.priority,
+        "delay": options.delay,
+        "run_at": None if options.run_at is None else options.run_at.isoformat(),
+        "max_wait": options.max_wait,
+        "cost": options.cost and dict(options.cost),
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    encoded = sent_by_name(task, args)
+    return Prepared(job_id, to_json(given, fallback=repr)[:-1] + b',"args":' + encoded + b"}", options.id is None)
+
+
+def all_prepared(requests: Sequence[JobRequest]) -> list[Prepared]:
+    """Many jobs. Raises `SubmissionRefused` with the index of the first that is refused."""
+    jobs: list[Prepared] = []
+    try:
+        for request in requests:
+            given: object = request
+            if not (isinstance(given, tuple) and len(given) == len(JobRequest._fields)):
+                raise InvalidOption(f"a request is {shown(given, 80)}: give JobRequest(task, args), and options if it has any")
+            jobs.append(prepared(*request))
+    except SubmissionRefused as error:
+        error.index = len(jobs)
+        raise
+    return jobs
+
+
+def batches(jobs: Sequence[Prepared]) -> Iterator[list[Prepared]]:
+    """The jobs in parts that the service takes as one batch: of two with the same id each is in its own."""
+    part: list[Prepared] = []
+    size, ids = 0, set[str]()
+    for job in jobs:
+        if part and (len(part) == MOST_JOBS or size + len(job.body) > MOST_BYTES or job.id in ids):
+            yield part
+            part, size, ids = [], 0, set()
+        part.append(job)
+        size += len(job.body) + 1
+        ids.add(job.id)
+    if part:
+        yield part
+
+
+def batch_body(part: Sequence[Prepared]) -> bytes:
+    """The body of a batch."""
+    return b'{"jobs":[' + b",".join(job.body for job in part) + b"]}"
+
+
+def acceptance_of(document: dict[str, Any], *, is_own: bool) -> Acceptance:
+    """What the submission was answered. An id that was made here was there before only because this very job was sent twice."""
+    if document.get("problem") is not None and document.get("state") is None:
+        return Acceptance.conflict
+    if not document["created"] and not is_own:
+        return Acceptance.existing
+    state = document.get("state")
+    return Acceptance(state) if state in _FIRST else Acceptance.queued
+
+
+_FIRST = {Acceptance.queued, Acceptance.waiting, Acceptance.scheduled, Acceptance.failed}
