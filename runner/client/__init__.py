@@ -18,6 +18,7 @@ from runner.client.redirect import app_of, redirected
 from runner.client.said_times import seconds_said
 from runner.client.session import Session
 from runner.client.sessions import InEachLoop
+from runner.client.surrounded import hooks_of
 from runner.client.task import AsyncTask, BlockingTask, PlainTask, Task
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "app_of",
     "configure",
     "door",
+    "hooks_of",
     "load_app",
     "load_queue",
     "redirected",

@@ -139,6 +139,7 @@ class Runner(Surrounded[S_co]):
         session = calls.sessions.again
         if self._publication.is_due:
             await self._publication.keep(session.store)
+        job = self._hooked(job)
         return JobHandle(calls, job.id, await session.submit(job), self._kind_of(job))
 
     async def submit_many(self, jobs: Iterable[Submission[R]]) -> list[JobHandle[R]]:
@@ -156,7 +157,7 @@ class Runner(Surrounded[S_co]):
         calls = self._jobs
         session = calls.sessions.again
         await self._publication.keep(session.store)
-        states = await session.submit_many(jobs)
+        states = await session.submit_many([self._hooked(job) for job in jobs])
         return [JobHandle(calls, job.id, state, self._kind_of(job)) for job, state in zip(jobs, states, strict=True)]
 
     def _kind_of(self, job: Submission[Any]) -> Result | None:

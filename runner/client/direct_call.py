@@ -7,7 +7,7 @@ from typing import Any
 from runner.errors import ConfigurationError
 from runner.jobs import Injection, Plan, TaskDefinition, call_in_thread_with, call_with, current_job
 
-_WHOSE = "a direct call"
+_WHOSE = "(none: a direct call)"
 
 
 async def call(task: TaskDefinition, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

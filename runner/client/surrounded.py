@@ -8,24 +8,35 @@ from typing import Any, Generic, Self
 from typing_extensions import TypeVar
 
 from runner.client.beside import beside
+from runner.client.hooked import Hooked, with_metadata
 from runner.client.overriding import overriding
 from runner.client.task import Task
 from runner.errors import ConfigurationError
 from runner.foreign import shown
-from runner.jobs import JobContext, Next, Overrides, Surroundings, checked_middleware, state_of
+from runner.jobs import Hooks, JobContext, Next, Overrides, Submission, Surroundings, checked_middleware, state_of
 
+R = TypeVar("R")
 S_co = TypeVar("S_co", covariant=True, default=None)
 """What the lifespan of an app gives."""
 M = TypeVar("M", bound=Callable[[JobContext, Next], Awaitable[Any]])
 
 
-class Surrounded(Generic[S_co]):
+class Surrounded(Hooked, Generic[S_co]):
     """An app with what surrounds its tasks."""
 
     queue: str
     _lifespan: Callable[[Any], AbstractAsyncContextManager[S_co]] | None
     tasks: dict[str, Task[..., Any]]
     _surroundings: Surroundings
+
+    @property
+    def _hooks(self) -> Hooks:
+        return self._surroundings.hooks
+
+    def _hooked(self, job: Submission[R]) -> Submission[R]:
+        """The job with what the hooks of the app and of its task give it."""
+        task = self.tasks.get(job.task)
+        return with_metadata(job, self._surroundings.hooks, None if task is None else task.definition.hooks)
 
     @property
     def lifespan(self) -> Callable[[Any], AbstractAsyncContextManager[S_co]] | None:
@@ -74,6 +85,11 @@ class Surrounded(Generic[S_co]):
     async def close(self) -> None:
         """Close the connections of the running event loop."""
         raise NotImplementedError
+
+
+def hooks_of(app: Surrounded[Any]) -> Hooks:
+    """The hooks of an app, for the other rooms of this library."""
+    return app._hooks  # noqa: SLF001 - private to users, who have the decorators
 
 
 L = TypeVar("L")

@@ -8,13 +8,14 @@ from typing import Any, Generic, Never, ParamSpec, Self, TypeVar, cast
 from runner.client import direct_call
 from runner.client.blocking import Blocking, door
 from runner.client.handle import BlockingHandle, JobHandle
-from runner.jobs import JobOptions, PriorityName, Submission, TaskDefinition
+from runner.client.hooked import Hooked
+from runner.jobs import Hooks, JobOptions, PriorityName, Submission, TaskDefinition
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(Generic[P, R]):
+class Task(Hooked, Generic[P, R]):
     """A registered function. `submit` makes a job of a call; calling the task runs the function in this process, without queue or limits.
 
     It is an `AsyncTask` or a `PlainTask`, which differ in such a call alone. FastAPI's BackgroundTasks and Depends call it too.
@@ -37,6 +38,10 @@ class Task(Generic[P, R]):
         self.definition = definition
         self._submit = submit
         self._options = options
+
+    @property
+    def _hooks(self) -> Hooks:
+        return self.definition.hooks
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from runner.jobs.dependencies import Depends, Per, injected, name_of_function
 from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Overrides, Step
 from runner.jobs.event import BEGINNING, JobEvent, check_event_id
 from runner.jobs.explain import explain
+from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook, encoded_metadata
 from runner.jobs.injection import Held, Injection, Plan, call_in_thread_with, call_with
 from runner.jobs.job import (
     FINAL,
@@ -57,9 +58,14 @@ __all__ = [
     "AttemptRecord",
     "Backoff",
     "Calls",
+    "DeadLetter",
     "Depends",
     "Ending",
+    "FailedAttempt",
+    "Finished",
     "Held",
+    "Hook",
+    "Hooks",
     "Injection",
     "JobContext",
     "JobError",
@@ -69,6 +75,7 @@ __all__ = [
     "JobStatus",
     "Middleware",
     "NamedArguments",
+    "NewJob",
     "Next",
     "Outcome",
     "Overrides",
@@ -98,9 +105,11 @@ __all__ = [
     "check_job_id",
     "check_options",
     "check_queue_name",
+    "checked_hook",
     "checked_middleware",
     "current_attempt",
     "current_job",
+    "encoded_metadata",
     "enter",
     "enter_state",
     "explain",

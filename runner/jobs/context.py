@@ -6,6 +6,7 @@ from typing import Any
 
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import ConfigurationError
+from runner.jobs.hooks import metadata_in
 from runner.jobs.job import StartedJob
 from runner.jobs.progress import NOTED, Reported, reported
 from runner.jobs.task_definition import TaskDefinition
@@ -113,6 +114,12 @@ class JobContext:
     def task(self) -> str:
         """The name of its task."""
         return self._attempt.job.task
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the hooks `on_submit` of its producer gave it. A new dictionary each time."""
+        encoded = self._attempt.job.metadata
+        return metadata_in(encoded) if encoded else {}
 
     @property
     def state(self) -> Any:

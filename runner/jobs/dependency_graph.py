@@ -44,10 +44,7 @@ class Step(NamedTuple):
     needs: tuple[tuple[str, int], ...]
     place: int
     per_worker: bool
-
-    @property
-    def name(self) -> str:
-        return name_of_function(self.function)
+    name: str
 
 
 class Graph:
@@ -101,7 +98,7 @@ class Graph:
         kind = self._kind_of(function, below)
         needs = tuple(self._needs_of(function, below))
         place = self._places[function] = FIRST_STEP + len(self.steps)
-        self.steps.append(Step(kind, function, needs, place, dependency.per == "worker"))
+        self.steps.append(Step(kind, function, needs, place, dependency.per == "worker", name_of_function(function)))
         return place
 
     def _needs_of(self, function: Callable[..., Any], chain: Sequence[Dependency]) -> list[tuple[str, int]]:

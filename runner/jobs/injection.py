@@ -9,7 +9,9 @@ from runner.jobs.declared import declared
 from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Graph, Kind, Overrides, Step
 from runner.jobs.handlers import Handler
 from runner.jobs.surroundings import NONE, Surroundings
-from runner.jobs.unwinding import Open, abegin, aunwind, begin, unwind
+from runner.jobs.unwinding import Open, aunwind, begin, not_begun, unwind
+
+_PLAIN, _GENERATOR, _ASYNC_GENERATOR = Kind.plain, Kind.generator, Kind.async_generator
 
 
 class Held(Protocol):
@@ -145,19 +147,26 @@ async def call_with(
     opened: Open = []
     failed: BaseException | None = None
     try:
-        for step in plan.outer:
-            kind, made_by, needs, place, per_worker = step
-            needed = {name: values[at] for name, at in needs}
+        for kind, made_by, needs, place, per_worker, name in plan.outer:
+            needed = {name: values[at] for name, at in needs} if needs else {}
             if per_worker and held is not None:
-                values[place] = held.ready[made_by] if made_by in held.ready else await held.make(step, needed)
-            elif kind is Kind.plain:
-                values[place] = made_by(**needed)
-            elif kind is Kind.asynchronous:
-                values[place] = await made_by(**needed)
+                ready = held.ready
+                if made_by not in ready:
+                    await held.make(Step(kind, made_by, needs, place, per_worker, name), needed)
+                values[place] = ready[made_by]
+                continue
+            made = made_by(**needed)
+            if kind is _ASYNC_GENERATOR:
+                try:
+                    values[place] = await made.__anext__()
+                except StopAsyncIteration:
+                    raise not_begun(name) from None
+                opened.append((name, made, True))
+            elif kind is _GENERATOR:
+                values[place] = begin(name, made)
+                opened.append((name, made, False))
             else:
-                generator = made_by(**needed)
-                values[place] = await abegin(step.name, generator) if kind is Kind.async_generator else begin(step.name, generator)
-                opened.append((step.name, generator))
+                values[place] = made if kind is _PLAIN else await made
         if not plan.inner:
             for name, place in plan.given:
                 arguments[name] = values[place]
@@ -185,7 +194,7 @@ def call_in_thread_with(plan: Plan, values: list[Any], function: Callable[..., A
             value = step.function(**{name: values[place] for name, place in step.needs})
             if step.kind is Kind.generator:
                 generator, value = value, begin(step.name, value)
-                opened.append((step.name, generator))
+                opened.append((step.name, generator, False))
             values[step.place] = value
         for name, place in plan.given:
             arguments[name] = values[place]

@@ -110,6 +110,8 @@ class StartedJob(NamedTuple):
     """What the limits came from, as a digest; after it the digests of the versions that have amended them."""
     deadline_us: int = 0
     """µs that are left until the job's deadline; 0 if it has none."""
+    metadata: bytes = b""
+    """What hooks gave it at its submission, as JSON; empty if they gave nothing."""
 
 
 class Ending(StrEnum):

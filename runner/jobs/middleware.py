@@ -25,21 +25,24 @@ def checked_middleware(whose: str, function: Any) -> Middleware:
     return middleware
 
 
-def around(middleware: Sequence[Middleware], job: Any, call: Next) -> Next:
-    """The call with all of these around it, the first as the outermost."""
-    for function in reversed(middleware):
-        call = _around_one(function, job, call)
-    return call
+def around(middleware: Sequence[Middleware], job: Any, call: Callable[..., Awaitable[Any]], arguments: dict[str, Any]) -> Awaitable[Any]:
+    """Call with all of these around it, the first as the outermost."""
+    return _at(0, middleware, job, call, arguments)
 
 
-def _around_one(function: Middleware, job: Any, call: Next) -> Next:
+def _at(
+    place: int, middleware: Sequence[Middleware], job: Any, call: Callable[..., Awaitable[Any]], arguments: dict[str, Any]
+) -> Awaitable[Any]:
+    """From this place on."""
+    if place == len(middleware):
+        return call(**arguments)
     is_called = False
 
     def call_next() -> Awaitable[Any]:
         nonlocal is_called
         if is_called:
-            raise RuntimeError(f"middleware {function!r} called call_next twice: an attempt runs its handler once")
+            raise RuntimeError(f"middleware {middleware[place]!r} called call_next twice: an attempt runs its handler once")
         is_called = True
-        return call()
+        return _at(place + 1, middleware, job, call, arguments)
 
-    return lambda: function(job, call_next)
+    return middleware[place](job, call_next)

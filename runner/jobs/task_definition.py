@@ -10,6 +10,7 @@ from runner.jobs.arguments import Arguments
 from runner.jobs.backoff import Backoff
 from runner.jobs.calls import Calls
 from runner.jobs.handlers import handler_of, name_of
+from runner.jobs.hooks import Hooks
 from runner.jobs.injection import Injection
 from runner.jobs.job import Priority, PriorityName
 from runner.jobs.middleware import Middleware, checked_middleware
@@ -84,6 +85,8 @@ class TaskDefinition:
     middleware: tuple[Middleware, ...] = ()
     surroundings: Surroundings = field(default_factory=Surroundings)
     """Those of its app."""
+    hooks: Hooks = field(default_factory=Hooks)
+    """Its own."""
 
     def __post_init__(self) -> None:
         fault = next(_faults(self.spec, self.limits), None)

@@ -11,8 +11,8 @@ from runner.foreign import kind_of, on_one_line, text_of
 
 log = logging.getLogger("runner")
 
-Open = list[tuple[str, Any]]
-"""The generators that wait at their `yield`, with their names."""
+Open = list[tuple[str, Any, bool]]
+"""The generators that wait at their `yield`, with their names, and whether they are async."""
 
 
 def begin(name: str, generator: Generator[Any, Any, Any]) -> Any:
@@ -20,22 +20,19 @@ def begin(name: str, generator: Generator[Any, Any, Any]) -> Any:
     try:
         return next(generator)
     except StopIteration:
-        raise RuntimeError(f"{name} did not yield a value") from None
+        raise not_begun(name) from None
 
 
-async def abegin(name: str, generator: AsyncGenerator[Any, Any]) -> Any:
-    """The same for an async one."""
-    try:
-        return await anext(generator)
-    except StopAsyncIteration:
-        raise RuntimeError(f"{name} did not yield a value") from None
+def not_begun(name: str) -> RuntimeError:
+    """What is raised for a generator that ends before it yields."""
+    return RuntimeError(f"{name} did not yield a value")
 
 
 def unwind(opened: Open, error: BaseException | None, job: str) -> BaseException | None:
     """End them all. What is raised in the end: by them, or `error`, which has ended the call before; None if nothing is."""
     has_result = error is None
     while opened:
-        name, generator = opened.pop()
+        name, generator, _ = opened.pop()
         try:
             is_swallowed = end(name, generator) if error is None else throw(name, generator, error)
         except BaseException as raised:  # noqa: BLE001 - goes to those that are left
@@ -49,12 +46,18 @@ async def aunwind(opened: Open, error: BaseException | None, job: str) -> BaseEx
     """The same for generators of both kinds."""
     has_result = error is None
     while opened:
-        name, generator = opened.pop()
+        name, generator, is_async = opened.pop()
         try:
-            if isinstance(generator, Generator):
+            if not is_async:
                 is_swallowed = end(name, generator) if error is None else throw(name, generator, error)
+            elif error is None:
+                try:
+                    await generator.__anext__()
+                except StopAsyncIteration:
+                    continue  # as it is nearly always: here, as a call for it would cost as much as the end itself
+                is_swallowed = await _never_ended(name, generator)
             else:
-                is_swallowed = await (aend(name, generator) if error is None else athrow(name, generator, error))
+                is_swallowed = await athrow(name, generator, error)
         except BaseException as raised:  # noqa: BLE001 - goes to those that are left
             error = _after(raised, error)
         else:
@@ -74,12 +77,7 @@ def end(name: str, generator: Generator[Any, Any, Any]) -> bool:
         generator.close()
 
 
-async def aend(name: str, generator: AsyncGenerator[Any, Any]) -> bool:
-    """The same for an async one."""
-    try:
-        await anext(generator)
-    except StopAsyncIteration:
-        return False
+async def _never_ended(name: str, generator: AsyncGenerator[Any, Any]) -> bool:
     try:
         raise RuntimeError(f"{name} yields more than one value")
     finally:
@@ -153,7 +151,7 @@ def _what_stays(is_swallowed: bool, error: BaseException | None, name: str, job:
     if has_result:
         return None
     log.warning(
-        "%s: dependency %s swallowed %s: %s; the attempt fails with it all the same, as it has no result: raise it again there",
-        *(job, name, kind_of(error), on_one_line(text_of(error))),
+        "dependency %s of job %s swallowed %s: %s; the attempt fails with it all the same, as it has no result: raise it again there",
+        *(name, job, kind_of(error), on_one_line(text_of(error))),
     )
     return error

@@ -50,21 +50,23 @@ def check_lease(worker: str, status: bytes) -> None:
 def claimed(worker: str, reply: list[Any]) -> Claimed:
     """The reply of claim.lua. Raises `LeaseLost`."""
     check_lease(worker, reply[0])
-    left_us: dict[int, int] = {}
+    more: dict[int, tuple[int, bytes]] = {}
     unserved: tuple[HeldEntry, ...] = ()
     if len(reply) % _FIELDS_A_JOB == _HEADER + _LISTS:
-        deadlines, passed = iter(reply.pop()), iter(reply.pop())
-        left_us, unserved = dict(zip(deadlines, deadlines, strict=True)), tuple(zip(passed, passed, passed, strict=True))
+        extras, passed = iter(reply.pop()), iter(reply.pop())
+        more = {place: (left_us, metadata) for place, left_us, metadata in zip(extras, extras, extras, strict=True)}
+        unserved = tuple(zip(passed, passed, passed, strict=True))
     unreadable: tuple[HeldEntry, ...] = ()
     try:
         jobs = _started(reply[_HEADER:])
-        for place, left in left_us.items():
-            jobs[place] = jobs[place]._replace(deadline_us=left)
+        for place, (left_us, metadata) in more.items():
+            jobs[place] = jobs[place]._replace(deadline_us=left_us, metadata=metadata)
     except UnicodeDecodeError:
         jobs = []
         for place, at in enumerate(range(_HEADER, len(reply), _FIELDS_A_JOB)):
             try:
-                jobs += [job._replace(deadline_us=left_us.get(place, 0)) for job in _started(reply[at : at + _FIELDS_A_JOB])]
+                left_us, metadata = more.get(place, (0, b""))
+                jobs += [job._replace(deadline_us=left_us, metadata=metadata) for job in _started(reply[at : at + _FIELDS_A_JOB])]
             except UnicodeDecodeError:
                 unreadable += ((reply[at], reply[at + 1], reply[at + 2]),)
     if not reply[3]:

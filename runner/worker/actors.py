@@ -39,7 +39,7 @@ class Actors:
         leftovers: list[asyncio.Task[None]] = [] if before is None else before.leftovers
         defects = 0 if before is None else before.defects
         self._active_jobs = ActiveJobs(settings.concurrency, leftovers, defects)
-        self.completer = Completer(store, worker, self._active_jobs)
+        self.completer = Completer(store, worker, self._active_jobs, executor.accepted)
         self._progress = ProgressReports(store, worker)
         executor.report = self._progress.note
         self._attempts = Attempts(executor, self._active_jobs, self.completer, settings)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 
 from runner.clock import monotonic_s
 from runner.errors import ClientClosed, NotPermitted, OutcomeRefused, ResultUndeliverable, StoreUnavailable
@@ -25,9 +26,10 @@ class Completer:
     takes long to send goes beside them.
     """
 
-    def __init__(self, store: Claims, worker: str, active_jobs: ActiveJobs) -> None:
+    def __init__(self, store: Claims, worker: str, active_jobs: ActiveJobs, accepted: Callable[[Outcome], None] | None = None) -> None:
         self._store = store
         self._worker = worker
+        self._accepted = accepted
         self._active_jobs = active_jobs
         self._ttl_ms = store.settings.failed_ttl_ms
         self._pending: list[Outcome] = []
@@ -142,6 +144,8 @@ class Completer:
         self._active_jobs.confirm(outcome.job)
         self.counts[answer] += 1
         self.counts[outcome.ending] += 1
+        if answer is FinishAnswer.accepted and self._accepted is not None:
+            self._accepted(outcome)
         if answer is FinishAnswer.stale:
             log.warning("outcome of job %s attempt %d came too late and was refused", outcome.job.id, outcome.job.attempt)
         self._undelivered -= 1

@@ -10,10 +10,11 @@ from runner.clock import MICROSECONDS
 from runner.deadlines import Deadlines
 from runner.errors import InvalidArguments
 from runner.foreign import kind_of, text_of
-from runner.jobs import Attempt, Outcome, StartedJob, TaskDefinition, enter
+from runner.jobs import Attempt, Ending, Outcome, StartedJob, TaskDefinition, enter
 from runner.settings import Settings
+from runner.worker.hook_calls import HookCalls
 from runner.worker.needs_check import checked_needs
-from runner.worker.outcomes import Outcomes
+from runner.worker.outcomes import Outcomes, error_of
 from runner.worker.ran import PastDeadline, Raised, Ran, Refused, Returned, TimedOut, Unreadable
 from runner.worker.surrounded import Surrounded
 from runner.worker.threads import DaemonThreads, NoThread, ThreadCall
@@ -24,14 +25,17 @@ log = logging.getLogger("runner")
 _MOST_UNSERVED = 100
 """Tasks of other versions that claims are told of: enough for a deploy, and few to compare with."""
 
+_FAILED = frozenset({Ending.failed, Ending.retry})
+
 
 class Executor:
     """The tasks of an app, ready to run. Plain functions run in threads, at most one for each slot."""
 
-    def __init__(self, tasks: Mapping[str, Task[..., Any]], settings: Settings, queue: str = "") -> None:
+    def __init__(self, tasks: Mapping[str, Task[..., Any]], settings: Settings, queue: str = "", hooks: HookCalls | None = None) -> None:
         self._tasks = tasks
         self._queue = queue
         self._outcomes = Outcomes(settings)
+        self._hooks = hooks
         self._threads = DaemonThreads()
         self._deadlines = Deadlines()
         self._waiting_for_thread: set[asyncio.Task[object]] = set()
@@ -45,6 +49,11 @@ class Executor:
     def overdue(self) -> set[asyncio.Task[object]]:
         """The tasks of attempts that go on past their time-out, or whose thread goes on past a cancellation."""
         return self._deadlines.overdue | self._waiting_for_thread
+
+    @property
+    def accepted(self) -> Callable[[Outcome], None] | None:
+        """Who is to be told of outcomes that Redis has accepted."""
+        return None if self._hooks is None else self._hooks.accepted
 
     @property
     def unserved(self) -> str:
@@ -77,14 +86,22 @@ class Executor:
         try:
             if task.is_async:
                 function = task.function if task.is_bare else Surrounded(attempt, task, self.values).on_loop(task.function)
-                record(self._outcomes.of(attempt, task, await self._run(attempt, task, function, was_stopped, own)))
+                record(self._decided(attempt, task, await self._run(attempt, task, function, was_stopped, own)))
             else:
                 await self._execute_in_thread(attempt, task, record, was_stopped, own)
         except GeneratorExit as error:
             # A future that the handler awaits can carry one: asyncio throws it, and that closes each coroutine down to the handler's.
             if own is not current_task():
                 raise
-            record(self._outcomes.of(attempt, task, Raised(error)))
+            record(self._decided(attempt, task, Raised(error)))
+
+    def _decided(self, attempt: Attempt, task: TaskDefinition, ran: Ran) -> Outcome:
+        """What the attempt comes to; hooks are told if it has failed."""
+        outcome = self._outcomes.of(attempt, task, ran)
+        if self._hooks is not None and outcome.ending in _FAILED:
+            retry_in_s = outcome.delay_us / MICROSECONDS if outcome.ending is Ending.retry else None
+            self._hooks.attempt_failed(attempt, error_of(ran, outcome), retry_in_s)
+        return outcome
 
     def close(self) -> None:
         """Let the threads go; a busy one ends when its function returns."""
@@ -101,7 +118,7 @@ class Executor:
         """The same for a plain function, whose thread cannot be stopped and uses the slot as long as it runs."""
         call, function = self._thread_call(attempt, task)
         try:
-            outcome = self._outcomes.of(attempt, task, await self._run(attempt, task, function, was_stopped, own))
+            outcome = self._decided(attempt, task, await self._run(attempt, task, function, was_stopped, own))
             try:
                 # Recorded while the thread goes on after a time-out, the job would run again alongside it and exceed its limits.
                 await self._until_returned(call)

@@ -194,6 +194,14 @@ def defeat(outcome: Outcome, ending: Ending, error: AttemptDefeated, ttl_ms: int
     return Outcome(outcome.job, ending, _error(type(error).__name__, str(error)[:MOST_TEXT], ""), 0, ttl_ms)
 
 
+def error_of(ran: Ran, outcome: Outcome) -> BaseException:
+    """What the handler raised; what stands for it if it raised nothing."""
+    if isinstance(ran, Raised | TimedOut | PastDeadline):
+        return ran.error
+    fields = json.loads(outcome.payload)
+    return AttemptDefeated(f"{fields['type']}: {fields['message']}")
+
+
 def _error(kind: str, message: str, trace: str) -> bytes:
     fields = {"type": kind, "message": message}
     if trace:

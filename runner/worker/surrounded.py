@@ -1,23 +1,25 @@
 """Surrounded: one call of a handler with what its task needs around it, as the executor makes it."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from runner.jobs import Attempt, Held, JobContext, Plan, TaskDefinition, around, call_in_thread_with, call_with
+from runner.jobs import Attempt, Held, JobContext, Middleware, Plan, TaskDefinition, around, call_in_thread_with, call_with
 from runner.worker.threads import ThreadCall
 
 
 class Surrounded:
     """The call of one attempt. Made for tasks that need it: a task without dependencies is called as it is."""
 
+    _middleware: Sequence[Middleware]
     __slots__ = ("_context", "_held", "_job", "_middleware", "_plan", "_values")
 
     def __init__(self, attempt: Attempt, task: TaskDefinition, held: Held) -> None:
         self._held = held
-        self._job = f"job {attempt.job.id}"
+        self._job = attempt.job.id
         self._context = JobContext(attempt)
-        self._middleware = (*task.surroundings.middleware, *task.middleware)
+        of_app, own = task.surroundings.middleware, task.middleware
+        self._middleware = own if not of_app else (*of_app, *own) if own else of_app
         self._plan: Plan | None = None
         self._values: list[Any] = []
         if task.injection is not None:
@@ -42,7 +44,7 @@ class Surrounded:
         made = self._with_dependencies(function)
         if not self._middleware:
             return made
-        return lambda **arguments: around(self._middleware, self._context, partial(made, **arguments))()
+        return lambda **arguments: around(self._middleware, self._context, made, arguments)
 
     def _with_dependencies(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         plan = self._plan

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from runner.client import Publication, Runner
+from runner.client import Publication, Runner, hooks_of
 from runner.clock import monotonic_s
 from runner.connection import redis_url
 from runner.errors import ConfigurationError, DamagedQueue, LeaseLost, NotPermitted, RunnerError, StoreUnavailable
@@ -22,6 +22,7 @@ from runner.worker.abandon import abandon
 from runner.worker.actors import Actors
 from runner.worker.appearance import details_of, served_by
 from runner.worker.executor import Executor
+from runner.worker.hook_calls import HookCalls
 from runner.worker.lifespan import Lifespan
 from runner.worker.stall_watch import StallWatch
 from runner.worker.uncut import uncut
@@ -118,8 +119,12 @@ class Worker:
                 log.warning("task %s can be submitted by code only: %s", name, fact)
         try:
             if await self._examine(store) and await lifespan.enter(self._stopping):
-                executor = Executor(self._runner.tasks, self._settings, self._runner.queue)
-                await self._work(store, executor)
+                hooks = HookCalls(store, self._runner.tasks, hooks_of(self._runner))
+                executor = Executor(self._runner.tasks, self._settings, self._runner.queue, hooks)
+                try:
+                    await self._work(store, executor)
+                finally:
+                    await uncut(partial(hooks.close, at_once=self._hurry.is_set()))
         finally:
             try:
                 if executor is not None:

@@ -66,10 +66,10 @@ class _Life:
         await asyncio.wait({self._task})
 
     async def _live(self, step: Step, arguments: dict[str, Any]) -> None:
-        alone = Step(step.kind, lambda: step.function(**arguments), (), FIRST_STEP, per_worker=False)
+        alone = Step(step.kind, lambda: step.function(**arguments), (), FIRST_STEP, per_worker=False, name=step.name)
         plan = Plan((alone,), (), (("value", FIRST_STEP),), FIRST_STEP + 1)
         try:
-            await call_with(plan, [None] * plan.size, None, self._hold, {}, f"dependency {self._name}")
+            await call_with(plan, [None] * plan.size, None, self._hold, {}, "(any: it is per worker)")
         except BaseException as error:  # noqa: BLE001 - what is per worker ends no worker
             if self._made.done():
                 log.error("dependency %s, which is per worker, could not be closed:\n%s", self._name, indented(trace_of(error)))

@@ -804,9 +804,16 @@ GUARDS = (
     Guard(
         "the short way is for jobs that need no tokens",
         _CLAIM,
-        "not (limits or expires or crashes)",
-        "not (expires or crashes)",
+        "not (limits or expires or crashes or f[METADATA])",
+        "not (expires or crashes or f[METADATA])",
         "tests/store/test_lone_entry.py::test_a_job_that_needs_a_token_takes_it",
+    ),
+    Guard(
+        "the short way is for jobs without metadata, as its answer has no place for them",
+        _CLAIM,
+        "or f[METADATA]",
+        "",
+        "tests/store/test_lone_entry.py::test_a_job_with_metadata_brings_them",
     ),
     Guard(
         "no more is asked for than slots are free",

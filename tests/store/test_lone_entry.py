@@ -34,6 +34,15 @@ async def test_a_job_that_needs_nothing_starts(ready: JobStore) -> None:
     await finish_all(ready, claimed.jobs)
 
 
+async def test_a_job_with_metadata_brings_them(ready: JobStore) -> None:
+    await ready.submit([job("j")._replace(has_call=2, metadata='{"t":"1"}')])
+
+    claimed = await claim_alone(ready)
+
+    assert [started.metadata for started in claimed.jobs] == [b'{"t":"1"}']
+    await finish_all(ready, claimed.jobs)
+
+
 async def test_a_job_that_needs_a_token_takes_it(ready: JobStore) -> None:
     await publish(ready, interval("x"))
     await ready.submit([job("j", needs=["x"]), job("k", needs=["x"])])

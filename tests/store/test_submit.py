@@ -99,6 +99,19 @@ async def test_what_the_needs_came_from_is_kept_with_the_job(store: JobStore) ->
     assert records == [[b"0123abcd", None], [b"0123abcd", b"f"], [b"", None]]
 
 
+async def test_metadata_comes_with_each_attempt_and_changes_no_job(store: JobStore) -> None:
+    await publish(store, interval("x"))
+    batch = [
+        *(job("a")._replace(has_call=2, metadata='{"t":"1"}'), job("b"), job("c")._replace(has_call=2, call="f", metadata='{"t":"3"}')),
+        job("d", needs=["x"])._replace(has_call=2, metadata='{"t":"4"}', deadline_us=5_000_000),
+    ]
+    await store.submit(batch)
+
+    assert await store.submit([batch[0]._replace(metadata='{"t":"other"}'), batch[2], batch[3]._replace(has_call=0)]) == ["existing"] * 3
+    expected = [("a", b'{"t":"1"}', 0), ("b", b"", 0), ("c", b'{"t":"3"}', 0), ("d", b'{"t":"4"}', 5_000_000)]
+    assert [(started.id, started.metadata, started.deadline_us) for started in await claim(store)] == expected
+
+
 async def test_one_conflict_in_a_batch_stops_only_itself(store: JobStore) -> None:
     await store.submit([job("b", task="other")])
 

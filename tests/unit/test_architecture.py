@@ -42,7 +42,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "simulation": {"jobs": ANYTHING, "limits": ANYTHING},
     "client": {"access": ANYTHING, "store": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING, "connection": frozenset({"redis_url"})},
     "worker": {
-        "client": frozenset({"Publication", "Runner", "Task", "workers"}),
+        "client": frozenset({"Publication", "Runner", "Task", "hooks_of", "workers"}),
         "store": ANYTHING,
         "jobs": ANYTHING,
         "limits": ANYTHING,

@@ -226,11 +226,11 @@ def test_a_swallowed_error_stays_and_the_dependency_is_named(caplog: pytest.LogC
     program = [Made(True, "yield", "return", "pass on"), Made(False, "yield", "return", "swallow")]
     handler = handler_with(program, ValueError, events)
     plan = planned_of(handler)
-    kind, error = outcome(lambda: call_with(plan, [None] * plan.size, None, handler, {}, "job j-1"))
+    kind, error = outcome(lambda: call_with(plan, [None] * plan.size, None, handler, {}, "j-1"))
     assert kind == "raised"
     assert error[:2] == ("ValueError", "handler")
     assert events[-4:] == ["g1 gets ValueError", "g1 is over", "g0 gets ValueError", "g0 is over"]  # so an outer transaction rolls back
-    assert "job j-1: dependency generator_of.<locals>.plain swallowed ValueError: handler" in caplog.text
+    assert "dependency generator_of.<locals>.plain of job j-1 swallowed ValueError: handler" in caplog.text
 
 
 def test_the_result_stays_if_an_error_of_the_unwinding_is_swallowed() -> None:

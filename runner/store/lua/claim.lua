@@ -14,7 +14,8 @@
 --   entry is empty if it was started: it must run alone), then for each started job: priority, entry, id, task, args, attempt,
 --   failures, limits, and what these came from: spec, and after it the specs that have amended them; and at last, only if there are
 --   any of either, two lists: of what is not started here as its task is unserved, for each priority, entry, id: the worker holds these
---   still; and of started jobs that have a deadline, for each its place among them (0 is the first) and the µs that are left
+--   still; and of started jobs that have more, for each its place among them (0 is the first), the µs that are left until its deadline
+--   (0: it has none), and its metadata ('': none)
 -- include: base, worker_turn, start_log
 
 do -- a script can have 200 local variables at a time: what is over is none any more
@@ -23,13 +24,13 @@ do -- a script can have 200 local variables at a time: what is over is none any 
 end
 
 local slots = math.min(tonumber(free), MOST_ENTRIES)
-local NEXT_WAKE, GARBAGE, SUSPECT = 2, 3, 4
+local NEXT_WAKE, GARBAGE, SUSPECT, METADATA = 2, 3, 4, 14 -- places in the reply, and among a job's fields
 local reply = { 'ok', -1, 0, '' }
-local started, started_at, passed, deadlines = 0, int(now), nil, nil
+local started, started_at, passed, extras = 0, int(now), nil, nil
 
 -- A job's fields, its limits first; none if its key holds something else.
 local function fields_of(id)
-  return redis.pcall('HMGET', job_key(id), 'limits', 'state', 'task', 'args', 'line', 'rank', 'attempt', 'failures', 'expires', 'crashes', 'spec', 'amended', 'deadline')
+  return redis.pcall('HMGET', job_key(id), 'limits', 'state', 'task', 'args', 'line', 'rank', 'attempt', 'failures', 'expires', 'crashes', 'spec', 'amended', 'deadline', 'metadata')
 end
 
 local function next_attempt(latest) return (number_in(latest) or 0) + 1 end
@@ -69,7 +70,7 @@ if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0
   local priority, entry, id = unpack(pending[1])
   local f = fields_of(id)
   local limits, state, task, args, _, _, latest, failures, expires, crashes, spec = unpack(f)
-  if state == 'queued' and task and args and not (limits or expires or crashes) then
+  if state == 'queued' and task and args and not (limits or expires or crashes or f[METADATA]) then
     run(priority, entry, id, task, args, next_attempt(latest), failures, nil, spec)
     return reply
   end
@@ -140,7 +141,7 @@ local function take_tokens(id, attempt, limits)
 end
 
 local function start(priority, entry, id)
-  local limits, state, task, args, line, rank, latest, failures, expires, crashes, spec, amended, deadline = unpack(read_before[id] or fields_of(id))
+  local limits, state, task, args, line, rank, latest, failures, expires, crashes, spec, amended, deadline, metadata = unpack(read_before[id] or fields_of(id))
   read_before[id] = nil
   if state == 'running' then
     local runs_at, runs_as = read_job(id, 'worker', 'entry')
@@ -192,9 +193,11 @@ local function start(priority, entry, id)
   end
   end_wait(id, expires)
   run(priority, entry, id, task, args, attempt, failures, taken, amended and spec .. ' ' .. amended or spec)
-  if deadline then
-    deadlines = deadlines or {}
-    deadlines[#deadlines + 1], deadlines[#deadlines + 2] = started - 1, math.max((number_in(deadline) or 0) - now, 1)
+  if deadline or metadata then
+    extras = extras or {}
+    local m = #extras
+    extras[m + 1], extras[m + 2] = started - 1, deadline and math.max((number_in(deadline) or 0) - now, 1) or 0
+    extras[m + 3] = metadata or ''
   end
   if suspect then reply[SUSPECT], slots = { priority, '', id }, started end
 end
@@ -264,5 +267,5 @@ for priority = 1, 3 do delete_entries(STREAMS[priority], done_with[priority]) en
 flush()
 nudge_leader()
 if not stands then error(problem, 0) end
-if passed or deadlines then reply[#reply + 1], reply[#reply + 2] = passed or {}, deadlines or {} end
+if passed or extras then reply[#reply + 1], reply[#reply + 2] = passed or {}, extras or {} end
 return reply

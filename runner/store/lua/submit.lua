@@ -7,8 +7,8 @@
 --   following: new jobs of the same batch in later calls
 --   runs: successive jobs that differ only in id and arguments: how many, then once for all of them task,
 --   limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us (negative: an instant), max_wait_us (0: for ever),
---   on_expiry ('expire' or 'fail'), deadline_us (0: none), spec (what the limits come from, as a digest), has_call (0 or 1), then for each
---   id, args (JSON) and with has_call the fingerprint of the call
+--   on_expiry ('expire' or 'fail'), deadline_us (0: none), spec (what the limits come from, as a digest), has_call (0, 1 or 2), then for each
+--   id, args (JSON), with has_call the fingerprint of the call ('' if it has none), and with 2 its metadata (JSON)
 -- Returns: for each job its first state ('queued', 'waiting', 'scheduled' or 'failed'), or 'existing', 'conflict' or 'full': no room for
 --   it; at the end, only if there was not room for all, how many jobs there are. A caller that cannot work here gets why:
 --   see `unfit` in include/format
@@ -63,7 +63,7 @@ while at <= #ARGV do
   local next_run = at + HEAD + ARGV[at] * width
   for id_at = at + HEAD, next_run - 1, width do
     local id, args = ARGV[id_at], ARGV[id_at + 1]
-    local call = width == 3 and ARGV[id_at + 2]
+    local call = width > 2 and ARGV[id_at + 2] ~= '' and ARGV[id_at + 2]
     local key = job_key(id)
     n = n + 1
     if redis.call('EXISTS', key) == 1 then
@@ -88,6 +88,7 @@ while at <= #ARGV do
           'spec', spec, 'limits', limits, 'line', ARGV[at + 3], 'rank', int(rank))
       end
       if call then redis.call('HSET', key, 'call', call) end
+      if width == 4 then redis.call('HSET', key, 'metadata', ARGV[id_at + 3]) end
       if max_wait_us > 0 or deadline_us > 0 then
         local expires = max_wait_us > 0 and now + delay_us + max_wait_us
         if deadline_us > 0 then

@@ -1,0 +1,133 @@
+"""Hooks: functions that are told what becomes of jobs, and the values they get. An error in one changes nothing."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.clock import MICROSECONDS
+from runner.errors import ConfigurationError
+from runner.foreign import shown
+from runner.jobs.job import JobError, Priority, State
+from runner.jobs.submission import JobOptions, Submission
+
+MOST_METADATA = 1_000
+"""Bytes of JSON that the hooks of one job may give it in all."""
+
+
+class NewJob:
+    """A job that is about to be sent. What a hook puts into `metadata`, texts by name, travels with it as `JobContext.metadata`."""
+
+    __slots__ = ("_job", "metadata")
+
+    def __init__(self, job: Submission[Any], metadata: dict[str, str]) -> None:
+        self._job = job
+        self.metadata = metadata
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self._job.id
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        return self._job.task
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """Its arguments by name, as they are sent: JSON. A new dictionary each time."""
+        args: dict[str, Any] = json.loads(self._job.args)
+        return args
+
+    @property
+    def options(self) -> JobOptions:
+        """Its id, priority, delay and max_wait. A start at an instant is not among them."""
+        job = self._job
+        delay, max_wait = max(job.delay_us, 0) / MICROSECONDS, job.max_wait_us / MICROSECONDS
+        return JobOptions(id=job.id, priority=Priority(job.priority).name, delay=delay or None, max_wait=max_wait or None)  # type: ignore[arg-type] # its names are PriorityName
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """An attempt that has failed: not one that was throttled, cancelled or given back.
+
+    job: its context. error: what the handler raised; what stands for it, if the handler did not run or its result was refused.
+    retry_in: seconds until the next attempt, None if there is none.
+    """
+
+    job: Any
+    error: BaseException
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A job that has failed for good, as Redis has recorded it. attempts: how many it had."""
+
+    id: str
+    task: str
+    error: JobError
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job that has ended in a final state by an attempt of this worker, as Redis has recorded it.
+
+    attempt: the number of its last attempt. ran_s, waited_s: seconds of that attempt, and from the submission to its start.
+    """
+
+    id: str
+    task: str
+    state: State
+    attempt: int
+    ran_s: float
+    waited_s: float
+
+
+Hook = Callable[[Any], object]
+
+
+class Hooks:
+    """Those of an app, or of one task."""
+
+    __slots__ = ("on_dead_letter", "on_failure", "on_finish", "on_submit")
+
+    def __init__(self) -> None:
+        self.on_submit: list[Hook] = []
+        self.on_failure: list[Hook] = []
+        self.on_dead_letter: list[Hook] = []
+        self.on_finish: list[Hook] = []
+
+
+def checked_hook(name: str, hook: Any) -> Hook:
+    """The hook. Raises `ConfigurationError` for what cannot be called, and for an async `on_submit`."""
+    if not callable(hook) or inspect.isclass(hook):
+        raise ConfigurationError(f"{name} is given {shown(hook, 80)}: give a function of one parameter")
+    if name == "on_submit" and inspect.iscoroutinefunction(hook):
+        raise ConfigurationError(f"on_submit is given {shown(hook, 80)}, which is async: plain code submits too, so give a plain function")
+    function: Hook = hook
+    return function
+
+
+def encoded_metadata(metadata: Mapping[str, str]) -> str:
+    """As it is stored. Raises ValueError for what is no text, and for more than there is room for."""
+    for name, text in metadata.items():
+        values: tuple[object, object] = (name, text)
+        if not all(isinstance(value, str) for value in values):
+            raise ValueError(f"metadata {shown(name, 40)} is {shown(text, 40)}: give texts by name")
+    encoded = json.dumps(dict(metadata), separators=(",", ":"))
+    if len(encoded) > MOST_METADATA:
+        raise ValueError(f"metadata has {len(encoded)} bytes of JSON, and may have {MOST_METADATA}")
+    return encoded
+
+
+def metadata_in(encoded: bytes) -> dict[str, str]:
+    """What was stored; nothing if it is damaged."""
+    try:
+        found = json.loads(encoded)
+    except ValueError:
+        return {}
+    return {str(name): str(text) for name, text in found.items()} if isinstance(found, dict) else {}
