@@ -75,7 +75,7 @@ GUARDS = (
         "runner/jobs/retry_policy.py",
         "if is_last or not all(map(policy.allows, leaves)):",
         "if is_last or not any(map(policy.allows, leaves)):",
-        "tests/unit/test_retry_policy.py::test_a_verdict_is_what_the_rules_say_in_their_order",
+        "tests/unit/test_retry_policy.py::test_the_first_that_applies_decides",
     ),
     Guard(
         "retries have an end for a job without a deadline",
