@@ -1508,7 +1508,7 @@ GUARDS = (
     Guard(
         "a value of Python that JSON would change is refused by name",
         "runner/jobs/named_arguments.py",
-        "if (fault := lost(args, self.form)) is not None:",
+        "if (fault := lost(args, form)) is not None:",
         "if (fault := None) is not None:",
         "tests/unit/test_named_values.py::test_what_json_would_change_is_refused_with_its_place",
     ),
