@@ -29,6 +29,8 @@ from runner.client import (
     load_queue,
 )
 from runner.errors import (
+    ChildCrashed,
+    ChildError,
     ClientClosed,
     ConfigurationError,
     GiveUp,
@@ -46,6 +48,7 @@ from runner.jobs import (
     Acceptance,
     AttemptRecord,
     Backoff,
+    Children,
     DeadLetter,
     Depends,
     FailedAttempt,
@@ -108,6 +111,9 @@ __all__ = [
     "BlockingTask",
     "BucketStatus",
     "CallersClient",
+    "ChildCrashed",
+    "ChildError",
+    "Children",
     "Client",
     "ClientClosed",
     "Concurrency",

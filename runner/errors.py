@@ -235,6 +235,23 @@ class GiveUp(RunnerError):
         super().__init__(reason)
 
 
+class ChildError(RunnerError):
+    """What a task's function has raised in a child process, as its worker sees it: the name of the type, the text and the traceback.
+
+    The exception itself stays in the child. What becomes of the attempt was decided there, by the task's retry options.
+    """
+
+    def __init__(self, type: str, text: str, traceback: str = "") -> None:
+        super().__init__(f"{type}: {text}")
+        self.type = type
+        self.text = text
+        self.traceback = traceback
+
+
+class ChildCrashed(RunnerError):
+    """The child process that ran an attempt has ended instead of answering: the message has its exit code or its signal. A failed attempt."""
+
+
 class TakeRefused(RunnerError):
     """The tokens are not there, and will not be within the time given.
 

@@ -1,6 +1,5 @@
 """Every command of `python -m runner`, and what exit codes mean."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from runner.cli import jobs, keys, limits, processes, tasks, worker
 from runner.cli.audit import audit
 from runner.cli.doctor import doctor
 from runner.cli.events import events
-from runner.cli.output import complain
+from runner.cli.output import complain, discard_output
 from runner.cli.simulate import simulate
 from runner.cli.supervisor import INTERRUPTED
 from runner.cli.watch import watch
@@ -93,8 +92,7 @@ def main(words: Sequence[str] | None = None, *, build: Callable[..., Any] | None
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader has closed the pipe. The interpreter flushes at exit and would report the same error again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         sys.exit(1)
     except RunnerError as error:
         complain(str(error))

@@ -1,8 +1,10 @@
 """Output of the command line: lines for people, JSON objects with --json, and errors on stderr."""
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -23,6 +25,20 @@ def say_json(fields: dict[str, Any]) -> None:
 def _write(line: str) -> None:
     """In one write, as several processes can share the output."""
     print(f"{line}\n", end="", flush=True)
+
+
+@contextmanager
+def although_unread() -> Iterator[None]:
+    """For what works on: whoever reads the output may have gone, and then nothing more is written there."""
+    try:
+        yield
+    except OSError:
+        discard_output()
+
+
+def discard_output() -> None:
+    """The other end is closed. The interpreter flushes at its exit, and would report that then."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -99,8 +99,9 @@ class Supervisor:
             for worker in self._workers:
                 worker.drain()
         else:
-            self._report("stopping", f"stopping {len(self._workers)} workers; a second signal stops them at once")
+            count = len(self._workers)
             self._stop()
+            self._report("stopping", f"stopping {count} workers; a second signal stops them at once")
 
     def _stop(self, code: int | None = None) -> None:
         """End with this exit code, once all workers have left."""

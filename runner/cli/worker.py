@@ -13,7 +13,7 @@ import typer
 from runner.cli.loading import deferred, load_served
 from runner.cli.log_format import LogFormatOption, log_to_stderr
 from runner.cli.options import AsJson, OwnApp, RedisUrl
-from runner.cli.output import say, say_json
+from runner.cli.output import although_unread, say, say_json
 from runner.cli.processes import Concurrency, Verbose, announce, embedded_for, run, server_of
 from runner.cli.recycling import Recycling, parse_size
 from runner.cli.signals import Signals, stoppable
@@ -112,7 +112,8 @@ def worker(
     if (folder := embedded_for(runner)) is not None:
         line.needs_server(str(folder))
     with server_of(runner) as server:
-        announce("worker", runner, server, as_json=json)
+        with although_unread():
+            announce("worker", runner, server, as_json=json)
         code: int = run(_Work(runner, line, recycling, until_idle=until_idle, as_json=json).run())
         return code
 
@@ -120,6 +121,15 @@ def worker(
 def _lease_options(lease: float | None) -> dict[str, float]:
     """A lease, and the pauses between renewals and between looks for lapsed leases in proportion to it."""
     return {} if lease is None else {"lease_s": lease, "renew_s": lease * 0.3, "reclaim_s": min(2.0, lease * 0.2)}
+
+
+def _report(text: str, fields: dict[str, Any], *, as_json: bool) -> None:
+    """Say it, if anybody reads it still."""
+    with although_unread():
+        if as_json:
+            say_json(fields)
+        else:
+            say(text)
 
 
 def _supervise(given: dict[str, Any], processes: int, watched: str | None, *, until_idle: bool, as_json: bool) -> int:
@@ -135,10 +145,7 @@ def _supervise(given: dict[str, Any], processes: int, watched: str | None, *, un
         options += [option] if value is True else [option, str(value)] if value not in (None, False) else []
 
     def report(event: str, text: str, **fields: Any) -> None:
-        if as_json:
-            say_json({"event": event, "text": text, **fields})
-        else:
-            say(f"supervisor: {text}")
+        _report(f"supervisor: {text}", {"event": event, "text": text, **fields}, as_json=as_json)
 
     async def supervise() -> int:
         supervisor = Supervisor(
@@ -174,11 +181,9 @@ class _Work:
             idle = start(self._leave_when_idle(worker, signals.drain)) if self.until_idle else None
             await worker.run()
             code: int = idle.result() if idle is not None and idle.done() else 0
-        if self.as_json:
-            say_json({"event": "stopped", "worker": worker.id, "signed_off": not worker.state.is_enlisted})
-        else:
-            rest = "other workers run its jobs once its lease lapses" if worker.state.is_enlisted else "nothing is left behind"
-            say(f"worker stopped; {rest}")
+        rest = "other workers run its jobs once its lease lapses" if worker.state.is_enlisted else "nothing is left behind"
+        fields = {"event": "stopped", "worker": worker.id, "signed_off": not worker.state.is_enlisted}
+        _report(f"worker stopped; {rest}", fields, as_json=self.as_json)
         return INTERRUPTED if signals.interrupts > 1 else code
 
     async def _tell(self, worker: Worker) -> None:
@@ -186,19 +191,14 @@ class _Work:
         await worker.wait_until_working()
         self.line.works(self.runner.settings.drain_s)
         state = worker.state
-        if self.as_json:
-            say_json({"event": "working", "worker": worker.id, "slots": state.slots, "leader": state.leader})
-        else:
-            say(f"  worker  {worker.id}, {state.slots} slots")
-            say(f"  leader  {'this worker' if state.leader == worker.id else state.leader}")
+        text = f"  worker  {worker.id}, {state.slots} slots\n  leader  {'this worker' if state.leader == worker.id else state.leader}"
+        fields = {"event": "working", "worker": worker.id, "slots": state.slots, "leader": state.leader}
+        _report(text, fields, as_json=self.as_json)
 
     async def _recycle(self, worker: Worker, leave: Callable[[], None]) -> None:
         """Make room for another process once this one has done enough."""
         why = await self.recycling.until_due(lambda: worker.state.accepted, self.runner.settings.renew_s)
-        if self.as_json:
-            say_json({"event": "draining", "worker": worker.id, "text": why})
-        else:
-            say(f"worker {worker.id} drains, as {why}")
+        _report(f"worker {worker.id} drains, as {why}", {"event": "draining", "worker": worker.id, "text": why}, as_json=self.as_json)
         self.line.drains()
         leave()
 
@@ -211,10 +211,7 @@ class _Work:
             leave()
         # The worker leaves in a later turn of the loop than this ends in.
         self.line.is_idle()
-        if self.as_json:
-            say_json({"event": "idle", **remaining._asdict()})
-        else:
-            say(in_words(remaining))
+        _report(in_words(remaining), {"event": "idle", **remaining._asdict()}, as_json=self.as_json)
         return int(remaining.failed > 0)
 
 

@@ -16,7 +16,18 @@ from runner.client.surrounded import S_co, Surrounded, checked_lifespan
 from runner.client.task import AsyncTask, PlainTask, Task
 from runner.errors import ConfigurationError, InvalidOption, UnknownLimit
 from runner.foreign import shown
-from runner.jobs import JOB, RUNNER, JobContext, Result, Submission, Surroundings, TaskDefinition, TaskOptions, check_queue_name
+from runner.jobs import (
+    JOB,
+    RUNNER,
+    Children,
+    JobContext,
+    Result,
+    Submission,
+    Surroundings,
+    TaskDefinition,
+    TaskOptions,
+    check_queue_name,
+)
 from runner.limits import Limit, Need, need_of
 from runner.ranges import checked_whole
 from runner.settings import Settings, chosen_settings
@@ -33,7 +44,8 @@ class Runner(Surrounded[S_co]):
     Without `redis_url` and RUNNER_REDIS_URL it uses the embedded server of the current folder. Of two versions of an app that declare a
     task or a limit differently, the one with the higher `revision` is published, a build number; without it RUNNER_REVISION counts.
     dependencies: `Depends(...)` that run for every job, without a parameter for their values. lifespan: an async context
-    manager of the app, like FastAPI's; a worker enters it before its first job, and what it yields is `state`.
+    manager of the app, like FastAPI's; a worker enters it before its first job, and what it yields is `state`. children: the processes that a
+    worker has for tasks with `executor="process"`.
     """
 
     def __init__(
@@ -45,12 +57,14 @@ class Runner(Surrounded[S_co]):
         revision: int | None = None,
         dependencies: Sequence[object] = (),
         lifespan: Callable[["Runner[S_co]"], AbstractAsyncContextManager[S_co]] | None = None,
+        children: Children | None = None,
     ) -> None:
         self.queue = check_queue_name(queue)
         self._surroundings = Surroundings(self, dependencies, {JobContext: JOB, Runner: RUNNER, type(self): RUNNER})
         self._lifespan = checked_lifespan(lifespan)
         self._revision = None if revision is None else checked_whole("revision", revision, of=f"queue {queue!r}")
         self.settings = chosen_settings(settings, redis_url)
+        self.children = children or Children()
         self.tasks: dict[str, Task[..., Any]] = {}
         self.limits: dict[str, Limit] = {}
         self._client: Client | None = None

@@ -5,12 +5,14 @@ from runner.jobs.arguments import Arguments
 from runner.jobs.attempt_record import AttemptRecord
 from runner.jobs.backoff import Backoff
 from runner.jobs.calls import Calls
+from runner.jobs.children import Children
 from runner.jobs.context import Attempt, JobContext, current_attempt, current_job, enter, enter_state, leave_state, state_of
 from runner.jobs.dependencies import Depends, Per, injected, name_of_function
 from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Overrides, Step
 from runner.jobs.event import BEGINNING, JobEvent, check_event_id
 from runner.jobs.explain import explain
 from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook, encoded_metadata
+from runner.jobs.in_process import call_in_process
 from runner.jobs.injection import Held, Injection, Plan, call_in_thread_with, call_with
 from runner.jobs.job import (
     FINAL,
@@ -58,6 +60,7 @@ __all__ = [
     "AttemptRecord",
     "Backoff",
     "Calls",
+    "Children",
     "DeadLetter",
     "Depends",
     "Ending",
@@ -99,6 +102,7 @@ __all__ = [
     "Throttle",
     "Verdict",
     "around",
+    "call_in_process",
     "call_in_thread_with",
     "call_with",
     "check_event_id",

@@ -74,6 +74,15 @@ class Attempt:
         return self.progress.encoded(self.job.attempt) if self.progress is not None else b""
 
     @property
+    def settled(self) -> dict[str, int]:
+        """What the handler settled, by bucket."""
+        return dict(self._settled or {})
+
+    def take_over(self, settled: dict[str, int]) -> None:
+        """Note what a handler has settled that ran in another process."""
+        self._settled = settled or None
+
+    @property
     def settled_text(self) -> str:
         """What the handler settled, as the store takes it. A thread that goes on past its time-out may still add to it."""
         return ";".join(f"{bucket}={actual}" for bucket, actual in tuple(self._settled.items())) if self._settled else ""

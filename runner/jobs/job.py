@@ -127,6 +127,8 @@ class Ending(StrEnum):
     """It did not begin, as it needs other buckets than it was submitted with; the payload says which."""
     unknown = "unknown"
     """This worker cannot run it: its version does not know the task, or not these arguments."""
+    busy = "busy"
+    """It did not begin: all child processes of this worker are taken. Only of an entry that is held."""
     refused = "refused"
     """Redis refused how it ended before: a dead letter, whatever its record and its buckets are like."""
 

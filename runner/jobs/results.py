@@ -48,6 +48,10 @@ class Result:
             self._refuse_changed(valid, encoded)
         return encoded
 
+    def decode(self, encoded: bytes) -> Any:
+        """What `encode` was given. Raises pydantic's ValidationError for JSON that is of another type."""
+        return self._coding.read(encoded)
+
     def read(self, value: Any) -> Any:
         """A result as its type has it, from the JSON that a status shows. Raises `InvalidResult` for one that is of another type."""
         if self._is_json:

@@ -15,6 +15,7 @@ _WHOLE = ("retries", "max_throttled")
 _MAY_BE_NONE = frozenset({"max_wait", "timeout", "result_ttl", "max_throttled", "fair_by", "retries", "deadline"})
 _LONGEST_NAME = 200
 _ON_EXPIRY = ("expire", "fail")
+_EXECUTORS = ("thread", "process")
 _ERRORS = "a list of exception classes, like (ConnectionError, TimeoutError)"
 _SPEAKERS = (Retry, GiveUp, RateLimited)
 
@@ -42,6 +43,7 @@ def check_options(task: str, options: Mapping[str, object], known: Collection[st
         ("name", f"a text of 1 to {_LONGEST_NAME} characters that can be printed", _is_name),
         ("priority", f"one of {', '.join(Priority.__members__)}", _is_text),
         ("on_expiry", f"one of {', '.join(_ON_EXPIRY)}", _ON_EXPIRY.__contains__),
+        ("executor", f"one of {', '.join(_EXECUTORS)}", _EXECUTORS.__contains__),
         ("retry_on", _ERRORS, _are_errors),
         ("dont_retry_on", _ERRORS, _are_errors),
         ("backoff", "a Backoff", lambda value: isinstance(value, Backoff)),

@@ -38,6 +38,7 @@ class TaskOptions(TypedDict, total=False):
     waits between retries. max_throttled: how often a job may be throttled by its provider before it is a dead
     letter (default None: as often as the provider says wait). result_ttl: how long a finished job is kept (default: the setting's day).
     middleware: async functions around each attempt, inside of those of the app.
+    executor: "process" runs a plain function in a child process (default "thread"), see `Children`.
     """
 
     name: str
@@ -57,16 +58,18 @@ class TaskOptions(TypedDict, total=False):
     max_throttled: int | None
     middleware: Sequence[Middleware]
     result_ttl: float | None
+    executor: Literal["thread", "process"]
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptPolicy:
-    """How a worker treats an attempt. None means no time-out, no end of being throttled, the setting's time to live."""
+    """How a worker treats an attempt. in_process: in a child. None means no time-out, no end of being throttled, the setting's time to live."""
 
     retry: RetryPolicy
     timeout_s: float | None
     max_throttled: int | None
     result_ttl_s: float | None
+    in_process: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +138,11 @@ class TaskDefinition:
             timeout_s=options.get("timeout", DEFAULT_TIMEOUT_S),
             max_throttled=options.get("max_throttled"),
             result_ttl_s=options.get("result_ttl"),
+            in_process=options.get("executor") == "process",
         )
         dependencies = None if injection.is_empty else injection
+        if policy.in_process:
+            _check_for_process(f"task {name!r}", injection, is_async=handler.is_async)
         middleware = tuple(checked_middleware(f"task {name!r}", function) for function in options.get("middleware", ()))
         return cls(handler.function, handler.is_async, arguments, spec, limits, policy, calls, dependencies, middleware, surroundings)
 
@@ -151,6 +157,18 @@ class TaskDefinition:
     def _buckets(self, encoded: bytes) -> dict[str, str]:
         """The same. Raises a `SubmissionRefused`, and whatever a validator or a serializer raises."""
         return self.calls.buckets(self.arguments.encode_again(self.arguments.decode(encoded)))
+
+
+def _check_for_process(whose: str, injection: Injection, *, is_async: bool) -> None:
+    """Raises `ConfigurationError` for what needs an event loop, or the worker: a child has neither."""
+    if is_async:
+        raise ConfigurationError(f"{whose}: executor is 'process', and its function is async: only plain functions run there")
+    for step in (*injection.plan.outer, *injection.plan.inner):
+        if step.kind.needs_loop or step.per_worker:
+            what = "async" if step.kind.needs_loop else "per worker"
+            raise ConfigurationError(
+                f"{whose}: executor is 'process', and its dependency {step.name} is {what}: a child makes plain ones, per job"
+            )
 
 
 def _faults(spec: TaskSpec, limits: Sequence[Limit]) -> Iterator[str]:

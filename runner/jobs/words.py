@@ -31,6 +31,7 @@ NO_WORKER = "no worker"
 """The reason of a job whose task no live worker serves."""
 _SCHEDULED = {
     "retry": "after a failed attempt",
+    "slots": "when a worker may have a free child process, as that which met it had none",
     "bounced": "when a worker of another version may take it, as the one that met it cannot run it",
 }
 

@@ -19,8 +19,8 @@ class Claimed(NamedTuple):
 
     `next_wake_us` is -1 when no job waits, or when the claim did not look. A `suspect` is a job that fails for good if it loses one
     more worker: the worker holds its entry, and claims it once it runs nothing else. With `alone` the claim has started a suspect.
-    `unserved` are entries of tasks that the worker has said it does not have; `unreadable` those that were started, and whose job's id is
-    no text, as none that this library gives. The worker holds both.
+    `unserved` are entries of tasks that the worker has said it does not have, `busy` those for which it has no room; `unreadable` those that were started, and whose job's id is
+    no text, as none that this library gives. The worker holds all of them.
     """
 
     jobs: list[StartedJob]
@@ -30,6 +30,7 @@ class Claimed(NamedTuple):
     alone: bool = False
     unserved: Sequence[HeldEntry] = ()
     unreadable: Sequence[HeldEntry] = ()
+    busy: Sequence[HeldEntry] = ()
 
 
 def held_entries(reply: Any, priority_of: dict[bytes, int]) -> list[HeldEntry]:
@@ -51,11 +52,13 @@ def claimed(worker: str, reply: list[Any]) -> Claimed:
     """The reply of claim.lua. Raises `LeaseLost`."""
     check_lease(worker, reply[0])
     more: dict[int, tuple[int, bytes]] = {}
-    unserved: tuple[HeldEntry, ...] = ()
+    by_reason: dict[bytes, list[HeldEntry]] = {}
     if len(reply) % _FIELDS_A_JOB == _HEADER + _LISTS:
         extras, passed = iter(reply.pop()), iter(reply.pop())
         more = {place: (left_us, metadata) for place, left_us, metadata in zip(extras, extras, extras, strict=True)}
-        unserved = tuple(zip(passed, passed, passed, strict=True))
+        for priority, entry, job_id, why in zip(passed, passed, passed, passed, strict=True):
+            by_reason.setdefault(why, []).append((priority, entry, job_id))
+    unserved, busy = by_reason.get(b"task", ()), by_reason.get(b"room", ())
     unreadable: tuple[HeldEntry, ...] = ()
     try:
         jobs = _started(reply[_HEADER:])
@@ -70,9 +73,9 @@ def claimed(worker: str, reply: list[Any]) -> Claimed:
             except UnicodeDecodeError:
                 unreadable += ((reply[at], reply[at + 1], reply[at + 2]),)
     if not reply[3]:
-        return Claimed(jobs, reply[1], reply[2], unserved=unserved, unreadable=unreadable)
+        return Claimed(jobs, reply[1], reply[2], unserved=unserved, unreadable=unreadable, busy=busy)
     priority, entry, job_id = reply[3]
-    return Claimed(jobs, reply[1], reply[2], None if not entry else (priority, entry, job_id), not entry, unserved, unreadable)
+    return Claimed(jobs, reply[1], reply[2], None if not entry else (priority, entry, job_id), not entry, unserved, unreadable, busy)
 
 
 def _started(flat: list[Any]) -> list[StartedJob]:

@@ -33,6 +33,7 @@ class ClaimRequest(NamedTuple):
     streams: `owed` jobs of priority normal and low come before the order of priorities. `alone` says that the worker runs nothing:
     only then does the claim start a job that has lost all but the last of `max_crashes` workers. `unserved`: tasks that the worker has met
     and does not have, each on a line between two line ends ("" if there are none); their jobs are not started, and take no tokens.
+    `scarce`: tasks of which `room` jobs can be started at most, in the same form.
     """
 
     free: int
@@ -42,16 +43,19 @@ class ClaimRequest(NamedTuple):
     read_more: bool = False
     alone: bool = False
     unserved: str = ""
+    scarce: str = ""
+    room: int = 0
 
 
 class Declined(NamedTuple):
     """An entry that a worker holds and does not start.
 
-    error: JSON; the job is a dead letter, as nobody can start it. Without one another worker is to run it.
+    error: JSON; the job is a dead letter, as nobody can start it. Without one another worker is to run it, or this one later: `is_busy`.
     """
 
     held: HeldEntry
     error: bytes = b""
+    is_busy: bool = False
 
 
 class Claims(QueueStore):
@@ -127,8 +131,8 @@ class Claims(QueueStore):
         answers = replies.FinishAnswers(())
         for part in portions(entries, MOST_LET_GO):
             words: list[scripts.Argument] = []
-            for (priority, entry, job_id), error in part:
-                ending = Ending.refused if error else Ending.unknown
+            for (priority, entry, job_id), error, is_busy in part:
+                ending = Ending.refused if error else Ending.busy if is_busy else Ending.unknown
                 words += [1, priority, ending, 0, self.settings.failed_ttl_ms, "", "", 0, 0, entry, job_id, "", error]
             here = replies.finish_answers(await self._run("finish", words, worker=worker), len(part))
             answers.refusals.update({len(answers) + place: why for place, why in here.refusals.items()})
@@ -191,7 +195,7 @@ def _entry_id(entry: bytes) -> tuple[int, int]:
 
 def _claim_arguments(worker: str, request: ClaimRequest, seen: bytes = b"") -> dict[str, scripts.Argument]:
     """The request as claim.lua takes it, apart from the held entries."""
-    free, _, (normal_owed, low_owed), look, read_more, alone, unserved = request
+    free, _, (normal_owed, low_owed), look, read_more, alone, unserved, scarce, room = request
     return {
         "worker": worker,
         "free": free,
@@ -202,4 +206,6 @@ def _claim_arguments(worker: str, request: ClaimRequest, seen: bytes = b"") -> d
         "low_owed": low_owed,
         "alone": int(alone),
         "unserved": unserved,
+        "scarce": scarce,
+        "room": room,
     }

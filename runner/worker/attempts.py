@@ -31,6 +31,8 @@ class Attempts:
         self._completer = completer
         self._ttl_ms = settings.result_ttl_ms
         self._no_thread = LogThrottle(A_MINUTE_S)
+        self.children = executor.children
+        self._in_children = executor.children.tasks
 
     @property
     def unserved(self) -> str:
@@ -39,6 +41,8 @@ class Attempts:
 
     def start(self, job: StartedJob) -> None:
         """Run the job in a slot of this worker."""
+        if job.task in self._in_children:
+            self.children.begin()
         self._active_jobs.begin(job, self._run)
 
     def give_back(self) -> None:
@@ -62,6 +66,8 @@ class Attempts:
             self._active_jobs.defects += 1
             self._completer.record(self._outcomes.internal(active.job, error))
         finally:
+            if active.job.task in self._in_children:
+                self.children.end()
             self._active_jobs.end(active)
 
     def _rest(self, job: StartedJob, error: NoThread) -> None:

@@ -35,6 +35,7 @@ class Claimer:
         self._active_jobs = active_jobs
         self._attempts = attempts
         self._completer = completer
+        self._children = attempts.children
         self._recovery = Recovery(store, worker, active_jobs)
         self._refused = RefusedClaims(store, worker, active_jobs, self._recovery, self._start_just)
         self._refusal: Exception | None = None
@@ -76,7 +77,7 @@ class Claimer:
         """For the leader: start due jobs directly in slots that no claim has reserved, bypassing the streams.
 
         Returns (started, µs until the next wake, -1 if no job waits). Returns None, having done nothing, if the jobs should go to the
-        streams, where every worker can take them: this one has no free slot, or it has jobs and there are `others` to share with.
+        streams, where every worker can take them: this one has no free slot or child, or it has jobs and there are `others` to share with.
         Raises `StoreUnavailable`.
         """
         if self._has_stopped or self._recovery.exclusive.locked() or (others and self._active_jobs.has_unconfirmed):
@@ -84,9 +85,14 @@ class Claimer:
         free = self._active_jobs.reserve(self._most_per_claim)
         if not free:
             return None
+        room = self._children.reserve()
+        if self._children.scarce and not room:
+            self._active_jobs.unreserve(free)
+            return None
         async with self._recovery.exclusive:
             try:
-                claimed = await self._store.claim(self._worker, ClaimRequest(free, owed=self._owed, unserved=self._attempts.unserved))
+                request = ClaimRequest(free, owed=self._owed, unserved=self._attempts.unserved, scarce=self._children.scarce, room=room)
+                claimed = await self._store.claim(self._worker, request)
                 self._begin(claimed)
                 await self._refused.decline_noted()
             except StoreUnavailable:
@@ -101,6 +107,7 @@ class Claimer:
                 return None
             finally:
                 self._active_jobs.unreserve(free)
+                self._children.unreserve(room)
             return len(claimed.jobs), claimed.next_wake_us
 
     async def _fill(self, *, more: bool) -> bool:
@@ -110,28 +117,34 @@ class Claimer:
         # While this worker waits, the other half of its free slots is for jobs that it starts as leader.
         most = min(self._most_per_claim, (self._active_jobs.free + 1) // 2) if waits else self._most_per_claim
         free = self._active_jobs.reserve(most)
+        room = self._children.reserve(waits=waits)
         try:
-            claimed = await (self._wait_and_claim(free) if waits else self._claim(free, redelivered))
+            claimed = await (self._wait_and_claim(free, room) if waits else self._claim(free, room, redelivered))
         finally:
             self._active_jobs.unreserve(free)
+            self._children.unreserve(room)
         self._begin(claimed)
         # If more is due and this claim started nothing, other workers hold all jobs of the window: the next claim would start none either.
         is_full = len(claimed.jobs) >= (min(free, MOST_READ) if waits else free)
         return is_full or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
 
-    async def _claim(self, free: int, held: Sequence[HeldEntry] = (), *, alone: bool = False) -> Claimed:
+    async def _claim(self, free: int, room: int, held: Sequence[HeldEntry] = (), *, alone: bool = False) -> Claimed:
         """Start the `held` entries; without any, read what is there and start that."""
         look = Look.yes if self._is_time_to_look(always=not held) else Look.no
-        request = ClaimRequest(free, held, self._owed, look, read_more=not held, alone=alone, unserved=self._attempts.unserved)
+        request = ClaimRequest(free, held, self._owed, look, not held, alone, self._attempts.unserved, self._children.scarce, room)
         return await self._store.claim(self._worker, request)
 
     async def _start_just(self, held: Sequence[HeldEntry]) -> None:
         """Claim these entries and nothing else."""
-        free = self._active_jobs.reserve(len(held))
+        free, room = self._active_jobs.reserve(len(held)), self._children.reserve()
+        unserved, scarce = self._attempts.unserved, self._children.scarce
         try:
-            claimed = await self._store.claim(self._worker, ClaimRequest(free, held, look=Look.no, unserved=self._attempts.unserved))
+            claimed = await self._store.claim(
+                self._worker, ClaimRequest(free, held, look=Look.no, unserved=unserved, scarce=scarce, room=room)
+            )
         finally:
             self._active_jobs.unreserve(free)
+            self._children.unreserve(room)
         self._begin(claimed)
 
     async def _sort_out(self) -> None:
@@ -142,10 +155,10 @@ class Claimer:
             if not await self._refused.sort_out(refusal):
                 self._rests_until_s = monotonic_s() + _REST_S
 
-    async def _wait_and_claim(self, free: int) -> Claimed:
+    async def _wait_and_claim(self, free: int, room: int) -> Claimed:
         last_seen = self._recovery.last_seen()
         look = Look.yes if self._is_time_to_look() else Look.no if self._rests else Look.if_idle
-        request = ClaimRequest(free, owed=self._owed, look=look, unserved=self._attempts.unserved)
+        request = ClaimRequest(free, owed=self._owed, look=look, unserved=self._attempts.unserved, scarce=self._children.scarce, room=room)
         seen = [entry for _, entry in last_seen]
         held, claimed = await self._store.wait_and_claim(self._worker, request, seen, block_s=self._store.settings.block_s)
         self._recovery.note_read(held, last_seen)
@@ -161,7 +174,12 @@ class Claimer:
         async with self._recovery.exclusive:
             await self._active_jobs.wait_until_idle()
             await self._completer.delivered.wait()
-            self._begin(await self._claim(1, [suspect], alone=True))
+            room = self._children.reserve()
+            try:
+                claimed = await self._claim(1, room, [suspect], alone=True)
+            finally:
+                self._children.unreserve(room)
+            self._begin(claimed)
             self._recovery.suspects.remove(suspect)
             await self._active_jobs.wait_until_idle()
 

@@ -12,6 +12,8 @@ from runner.errors import InvalidArguments
 from runner.foreign import kind_of, text_of
 from runner.jobs import Attempt, Ending, Outcome, StartedJob, TaskDefinition, enter
 from runner.settings import Settings
+from runner.worker.child_call import ChildCall
+from runner.worker.child_pool import NoChildren
 from runner.worker.hook_calls import HookCalls
 from runner.worker.needs_check import checked_needs
 from runner.worker.outcomes import Outcomes, error_of
@@ -29,11 +31,19 @@ _FAILED = frozenset({Ending.failed, Ending.retry})
 
 
 class Executor:
-    """The tasks of an app, ready to run. Plain functions run in threads, at most one for each slot."""
+    """The tasks of an app, ready to run. Plain functions run in threads, at most one for each slot, or in children if there are any."""
 
-    def __init__(self, tasks: Mapping[str, Task[..., Any]], settings: Settings, queue: str = "", hooks: HookCalls | None = None) -> None:
+    def __init__(
+        self,
+        tasks: Mapping[str, Task[..., Any]],
+        settings: Settings,
+        queue: str = "",
+        hooks: HookCalls | None = None,
+        children: NoChildren | None = None,
+    ) -> None:
         self._tasks = tasks
         self._queue = queue
+        self.children = children or NoChildren()
         self._outcomes = Outcomes(settings)
         self._hooks = hooks
         self._threads = DaemonThreads()
@@ -86,6 +96,10 @@ class Executor:
         try:
             if task.is_async:
                 function = task.function if task.is_bare else Surrounded(attempt, task, self.values).on_loop(task.function)
+                record(self._decided(attempt, task, await self._run(attempt, task, function, was_stopped, own)))
+            elif job.task in self.children.tasks:
+                call = ChildCall(self.children, attempt, task)
+                function = call if task.is_bare else Surrounded(attempt, task, self.values).in_middleware(call)
                 record(self._decided(attempt, task, await self._run(attempt, task, function, was_stopped, own)))
             else:
                 await self._execute_in_thread(attempt, task, record, was_stopped, own)

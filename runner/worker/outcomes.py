@@ -14,6 +14,7 @@ from runner.jobs import Amendment, Attempt, Ending, Outcome, StartedJob, TaskDef
 from runner.limits import Word
 from runner.ranges import YEAR_S
 from runner.settings import Settings
+from runner.worker.child_errors import RaisedInChild
 from runner.worker.ran import Amended, PastDeadline, Raised, Ran, Refused, Returned, TimedOut, Unreadable
 
 log = logging.getLogger("runner")
@@ -106,17 +107,19 @@ class Outcomes:
     def _raised(self, attempt: Attempt, task: TaskDefinition, error: BaseException, message: str | None = None) -> Outcome:
         """What an error makes of the attempt; `message` in the place of the error's own text."""
         policy = task.policy.retry.within(attempt.job.deadline_us > 0)
-        decided = verdict(error, policy, attempt.job.failures, _now_s())
+        decided = error.verdict if isinstance(error, RaisedInChild) else verdict(error, policy, attempt.job.failures, _now_s())
         if decided.ending is Ending.throttled:
             found = _bucket_of(attempt, decided.throttles)
             if not isinstance(found, ConfigurationError):
                 return self._throttled(attempt, task, *found)
             error = found
             decided = verdict(error, policy, attempt.job.failures, _now_s())
-        text = text_of(decided.error) if message is None or decided.error is not error else message
+        kind, text, trace = _shown(decided.error, error)
+        if message is not None and decided.error is error:
+            text = message
         if decided.ending is Ending.failed:
-            return self._failed(attempt, kind_of(decided.error), text, trace_of(error))
-        return self._retried(attempt, decided, text, trace_of(error), policy.retries)
+            return self._failed(attempt, kind, text, trace)
+        return self._retried(attempt, decided, kind, text, trace, policy.retries)
 
     def _throttled(self, attempt: Attempt, task: TaskDefinition, bucket: str, word: Word) -> Outcome:
         """The provider said wait, which is no failure: the bucket is frozen for all jobs, and this one returns to its place in line."""
@@ -127,8 +130,8 @@ class Outcomes:
             attempt.job, Ending.throttled, payload, round(wait_s * MICROSECONDS), self._result_ttl_ms, attempt.settled_text, bucket, most
         )
 
-    def _retried(self, attempt: Attempt, decided: Verdict, message: str, trace: str, retries: int | None) -> Outcome:
-        job, kind = attempt.job, kind_of(decided.error)
+    def _retried(self, attempt: Attempt, decided: Verdict, kind: str, message: str, trace: str, retries: int | None) -> Outcome:
+        job = attempt.job
         log.warning(
             "job %s (%s) failed in attempt %d, retry %d of %s in %.1f s: %s: %s\n%s",
             *(job.id, on_one_line(job.task), job.attempt, job.failures + 1, "unlimited" if retries is None else retries, decided.delay_s),
@@ -165,6 +168,13 @@ class Outcomes:
         if 0 < outcome.ttl_ms <= _LONGEST_MS and 0 <= outcome.delay_us <= _LONGEST_US:
             return outcome
         return outcome._replace(ttl_ms=min(max(outcome.ttl_ms, 1), _LONGEST_MS), delay_us=min(max(outcome.delay_us, 0), _LONGEST_US))
+
+
+def _shown(decided: BaseException, raised: BaseException) -> tuple[str, str, str]:
+    """The type and the text of the error that decided, and the traceback of the one that was raised."""
+    if isinstance(decided, RaisedInChild):
+        return decided.type, decided.text, decided.traceback
+    return kind_of(decided), text_of(decided), trace_of(raised)
 
 
 def _now_s() -> float:

@@ -35,6 +35,7 @@ class RefusedClaims:
     def note(self, claimed: Claimed) -> None:
         """A claim has returned, with entries among others that this worker does not start."""
         self._noted += [Declined(held) for held in claimed.unserved]
+        self._noted += [Declined(held, is_busy=True) for held in claimed.busy]
         self._noted += [self._condemned(held, "its id is no text in UTF-8") for held in claimed.unreadable]
 
     async def decline_noted(self) -> None:

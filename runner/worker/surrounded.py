@@ -41,10 +41,13 @@ class Surrounded:
 
     def on_loop(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """What the loop calls: an async function in what is made there, in the middleware."""
-        made = self._with_dependencies(function)
+        return self.in_middleware(self._with_dependencies(function))
+
+    def in_middleware(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """The function in the middleware alone, as for a call in a child, which makes the dependencies itself."""
         if not self._middleware:
-            return made
-        return lambda **arguments: around(self._middleware, self._context, made, arguments)
+            return function
+        return lambda **arguments: around(self._middleware, self._context, function, arguments)
 
     def _with_dependencies(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         plan = self._plan

@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import secrets
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from runner.store import JobStore, LeaseStore, Role, load_scripts, refuse_unfit_
 from runner.worker.abandon import abandon
 from runner.worker.actors import Actors
 from runner.worker.appearance import details_of, served_by
+from runner.worker.child_pool import children_of
 from runner.worker.executor import Executor
 from runner.worker.hook_calls import HookCalls
 from runner.worker.lifespan import Lifespan
@@ -111,6 +113,7 @@ class Worker:
         if store.clock is not None:
             await self._rest(store)
             return
+        children = children_of(self._runner)
         lifespan, executor = Lifespan(self._runner), None
         watch = StallWatch(self._settings.stall_s)
         watch.start()
@@ -119,8 +122,9 @@ class Worker:
                 log.warning("task %s can be submitted by code only: %s", name, fact)
         try:
             if await self._examine(store) and await lifespan.enter(self._stopping):
+                await self._first_of(children.start())
                 hooks = HookCalls(store, self._runner.tasks, hooks_of(self._runner))
-                executor = Executor(self._runner.tasks, self._settings, self._runner.queue, hooks)
+                executor = Executor(self._runner.tasks, self._settings, self._runner.queue, hooks, children)
                 try:
                     await self._work(store, executor)
                 finally:
@@ -129,6 +133,7 @@ class Worker:
             try:
                 if executor is not None:
                     await uncut(executor.values.close)
+                await uncut(children.close)
             finally:
                 await self._close(store, executor, watch, lifespan)
 
@@ -239,6 +244,18 @@ class Worker:
     async def _note_election(self, actors: Actors) -> None:
         await actors.refill_loop.elected.wait()
         self._working.set()
+
+    async def _first_of(self, start: Coroutine[Any, Any, None]) -> None:
+        """Until that is done, or this worker is to stop. Raises what it raises."""
+        starting, stopping = asyncio.ensure_future(start), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+        finally:
+            starting.cancel()
+            stopping.cancel()
+            await asyncio.gather(starting, stopping, return_exceptions=True)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -227,6 +227,13 @@ GUARDS = (
         "tests/worker/test_unserved.py::test_an_idle_old_worker_takes_tokens_for_one_batch_at_most_however_long_the_new_one_is_busy",
     ),
     Guard(
+        "no more jobs start in child processes than there are free ones",
+        _CLAIM,
+        "if is_scarce and left <= 0 then",
+        "if false then",
+        "tests/store/test_declined.py::test_no_more_jobs_of_a_scarce_task_start_than_there_is_room_for_and_the_rest_take_no_token",
+    ),
+    Guard(
         "a bucket that cannot be read holds up no other",
         _BUCKET,
         "if f.err then -- its key holds something else",

@@ -90,6 +90,12 @@ class Supervised:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    async def hang_up(self) -> None:
+        """Close the other end of its output."""
+        transport: Any = self.process._transport  # type: ignore[attr-defined] # there is no public way to it
+        transport.get_pipe_transport(1).close()
+        await self._reading
+
     async def ended(self) -> int:
         async with asyncio.timeout(PATIENCE_S):
             await self._reading
@@ -211,6 +217,22 @@ async def test_a_signal_drains_all_workers_and_ends_the_supervisor_with_them(sta
     assert await supervised.ended() == 0
     assert {(await job.status()).state for job in jobs} == {"succeeded"}
     assert not any(map(is_alive, pids))
+
+
+async def test_it_ends_as_told_though_nobody_reads_what_it_says(start: Start, client: Client) -> None:
+    supervised = await start("--processes", "1")
+    await supervised.says("working")
+    pids = await worker_pids(client)
+    await supervised.hang_up()
+
+    supervised.signal(signal.SIGHUP)
+    await eventually(lambda: not any(map(is_alive, pids)))
+    await eventually(client.workers)
+    supervised.signal(signal.SIGTERM)
+
+    async with asyncio.timeout(PATIENCE_S):
+        assert await supervised.process.wait() == 0
+    assert await client.workers() == []
 
 
 async def test_interrupted_twice_it_gives_everything_back_at_once(start: Start, client: Client) -> None:

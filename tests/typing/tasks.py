@@ -12,6 +12,9 @@ from runner import (
     AttemptRecord,
     Backoff,
     BlockingHandle,
+    ChildCrashed,
+    ChildError,
+    Children,
     Client,
     GiveUp,
     HttpClient,
@@ -201,3 +204,24 @@ def blocking(client: Client) -> None:
 
 def taken(task: Task[[str], Point], plain: PlainTask[[str], Point]) -> tuple[Task[..., Any], Task[..., Any]]:
     return task, plain
+
+
+# Child processes
+
+
+reports = Runner("typing", children=Children(size=2, max_jobs=100, max_memory=500_000_000, start_timeout=30))
+
+
+@reports.task(executor="process", timeout=60)
+def render(report: str, pages: int = 1) -> dict[str, int]:
+    return {report: pages}
+
+
+async def children() -> None:
+    assert_type(await (await render.submit("a", pages=2)).result(), dict[str, int])
+    try:
+        render("a")
+    except ChildError as error:
+        assert_type((error.type, error.text, error.traceback), tuple[str, str, str])
+    except ChildCrashed as error:
+        assert_type(str(error), str)

@@ -42,7 +42,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "simulation": {"jobs": ANYTHING, "limits": ANYTHING},
     "client": {"access": ANYTHING, "store": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING, "connection": frozenset({"redis_url"})},
     "worker": {
-        "client": frozenset({"Publication", "Runner", "Task", "hooks_of", "workers"}),
+        "client": frozenset({"Publication", "Runner", "Task", "configure", "hooks_of", "load_app", "workers"}),
         "store": ANYTHING,
         "jobs": ANYTHING,
         "limits": ANYTHING,
@@ -139,7 +139,7 @@ IMPORT_OWNERS = {
     "pydantic_settings": {"settings"},
     "redis": {"connection", "store"},
     "rich": {"cli"},
-    "socket": {"connection/server_process", "http/listening", "http/server", "cli/demo"},
+    "socket": {"worker/child_process", "connection/server_process", "http/listening", "http/server", "cli/demo"},
     "starlette": {"http"},
     "subprocess": {"connection", "cli/demo"},
     "threading": {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import typer
@@ -15,6 +15,7 @@ from api.openapi import CONTRACT, described
 from runner.cli.app import app
 from runner.client.app import Runner
 from runner.http.app import create_app
+from runner.jobs.children import Children
 from runner.jobs.job import FINAL, Priority, State
 from runner.settings import Settings
 from runner.store.keys import Keys
@@ -361,6 +362,15 @@ def test_the_first_python_of_the_readme_declares_what_it_says() -> None:
     (runner,) = [value for value in names.values() if isinstance(value, Runner)]
     assert runner.tasks
     assert runner.limits
+
+
+def test_the_python_of_the_workers_page_declares_what_it_says() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "workers.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(block, "workers.md", "exec"), names)
+
+    assert names["render"].definition.policy.in_process
+    assert names["jobs"].children == Children(size=4, max_jobs=1_000)
 
 
 @pytest.mark.parametrize("block", python_blocks())

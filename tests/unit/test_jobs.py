@@ -32,4 +32,5 @@ def test_final_states_are_those_a_job_never_leaves() -> None:
 
 
 def test_every_ending_is_known_to_the_script_that_records_it() -> None:
-    assert set(Ending) == {"succeeded", "failed", "retry", "throttled", "cancelled", "returned", "amended", "unknown", "refused"}
+    known = {"succeeded", "failed", "retry", "throttled", "cancelled", "returned", "amended", "unknown", "busy", "refused"}
+    assert set(Ending) == known

@@ -115,7 +115,7 @@ def test_an_app_and_a_task_have_few_public_attributes() -> None:
     @app.task
     async def work() -> None: ...
 
-    assert {name for name in vars(app) if not name.startswith("_")} == {"queue", "settings", "tasks", "limits"}
+    assert {name for name in vars(app) if not name.startswith("_")} == {"queue", "settings", "children", "tasks", "limits"}
     assert {name for name in vars(work) if not name.startswith("_")} == {"definition"}
     assert {name for name in JobHandle.__slots__ if not name.startswith("_")} == {"id", "first_state"}
 

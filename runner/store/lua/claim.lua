@@ -1,21 +1,22 @@
 -- claim: start ready jobs for a worker, each with its tokens: all of them or none, taken in the same step that makes the job running.
 -- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed.
 -- KEYS: prefix
--- ARGV: worker, turn, free (slots; one call fills a part of many), read_more (0 or 1), look (0, 1 or 2), seen, normal_owed, low_owed, alone (1: the worker runs nothing), unserved, max_crashes, held...
+-- ARGV: worker, turn, free (slots; one call fills a part of many), read_more (0 or 1), look (0, 1 or 2), seen, normal_owed, low_owed, alone (1: the worker runs nothing), unserved, scarce, room, max_crashes, held...
 --   read_more: 0 starts what is held, and reads from the streams only if more than one job is held
 --   look: whether a wake can be due: 0 no, 1 yes, 2 only if nothing is held
 --   seen: '' or, if a blocking read was sent right before this call, the last entry of each stream that the worker has seen
 --   ('high normal low'): every pending entry of this worker after those is what that read returned
 --   normal_owed, low_owed: jobs of these priorities that come before all others
 --   unserved: "" or "\n<task>\n<task>\n": tasks that this worker has met and does not have; their jobs take no tokens here
+--   scarce: the same of tasks whose jobs need more than a slot of this worker, a child process, of which so many are free: `room`
 --   held: for each entry of a blocking read: priority (0..2), entry, job id
 -- Returns: 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none),
 --   entries dropped as garbage, the suspect ('' or {priority, entry, id}: to be claimed again once the worker runs nothing; its
 --   entry is empty if it was started: it must run alone), then for each started job: priority, entry, id, task, args, attempt,
 --   failures, limits, and what these came from: spec, and after it the specs that have amended them; and at last, only if there are
---   any of either, two lists: of what is not started here as its task is unserved, for each priority, entry, id: the worker holds these
---   still; and of started jobs that have more, for each its place among them (0 is the first), the µs that are left until its deadline
---   (0: it has none), and its metadata ('': none)
+--   any of either, two lists: of what is not started here, for each priority, entry, id and why: its task is unserved ('task'), or there is
+--   no more room for it ('room'): the worker holds these still; and of started jobs that have more, for each its place among them (0 is the
+--   first), the µs that are left until its deadline (0: it has none), and its metadata ('': none)
 -- include: base, worker_turn, start_log
 
 do -- a script can have 200 local variables at a time: what is over is none any more
@@ -66,7 +67,7 @@ local read_before = {}
 
 -- An idle worker gets one job as a rule. If that needs no tokens it starts here: most of what follows is for other jobs.
 local held = #pending
-if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0' and unserved == '' then
+if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0' and unserved == '' and scarce == '' then
   local priority, entry, id = unpack(pending[1])
   local f = fields_of(id)
   local limits, state, task, args, _, _, latest, failures, expires, crashes, spec = unpack(f)
@@ -140,6 +141,14 @@ local function take_tokens(id, attempt, limits)
   return now_marked
 end
 
+local left = tonumber(room)
+
+local function pass(priority, entry, id, why)
+  passed = passed or {}
+  local n = #passed
+  passed[n + 1], passed[n + 2], passed[n + 3], passed[n + 4] = priority, entry, id, why
+end
+
 local function start(priority, entry, id)
   local limits, state, task, args, line, rank, latest, failures, expires, crashes, spec, amended, deadline, metadata = unpack(read_before[id] or fields_of(id))
   read_before[id] = nil
@@ -165,12 +174,9 @@ local function start(priority, entry, id)
     return end_damaged(priority, entry, id, task, latest, limits)
   end
   if expires and (number_in(expires) or NEVER) <= now then return end_expired(priority, entry, id, task, latest, limits) end
-  if unserved ~= '' and string.find(unserved, '\n' .. task .. '\n', 1, true) then
-    passed = passed or {}
-    local n = #passed
-    passed[n + 1], passed[n + 2], passed[n + 3] = priority, entry, id
-    return
-  end
+  if unserved ~= '' and string.find(unserved, '\n' .. task .. '\n', 1, true) then return pass(priority, entry, id, 'task') end
+  local is_scarce = scarce ~= '' and string.find(scarce, '\n' .. task .. '\n', 1, true)
+  if is_scarce and left <= 0 then return pass(priority, entry, id, 'room') end
   -- One more lost worker condemns this job. So it runs alone: then no other job can be what the worker dies of.
   local suspect = crashes and (number_in(crashes) or 0) + 1 >= tonumber(max_crashes)
   if suspect and started < slots and (alone ~= '1' or started > 0) then
@@ -192,6 +198,7 @@ local function start(priority, entry, id)
     return add_to_stream(priority, id)
   end
   end_wait(id, expires)
+  if is_scarce then left = left - 1 end
   run(priority, entry, id, task, args, attempt, failures, taken, amended and spec .. ' ' .. amended or spec)
   if deadline or metadata then
     extras = extras or {}

@@ -5,12 +5,12 @@
 -- Only the attempt that is running can record an outcome: any other is stale. Repeatable: a second call changes nothing.
 -- Each outcome stands alone: one that Redis refuses, because of its record or its numbers, changes nothing, keeps its entry, and all others
 -- are recorded. Its worker sends it again with the ending `refused`, which is a dead letter whatever its record and its buckets are like.
--- A worker says so too of an entry that it holds and does not start: `unknown` if another one is to run the job, which has taken no tokens
--- then, and `refused` if no claim can start it.
+-- A worker says so too of an entry that it holds and does not start: `unknown` if another one is to run the job, `busy` if this one has no room
+-- for it now; it has taken no tokens then; and `refused` if no claim can start it.
 -- KEYS: prefix
 -- ARGV: worker, longest_freeze_us, runs...
 --   runs: successive outcomes that differ only in job and payload: how many, then once for all of them priority,
---   ending (succeeded, failed, retry, throttled, cancelled, returned, amended, unknown, refused), delay_us (retry, throttled), ttl_ms (final
+--   ending (succeeded, failed, retry, throttled, cancelled, returned, amended, unknown, busy, refused), delay_us (retry, throttled), ttl_ms (final
 --   states), settled ("bucket=tokens;..." actually used, or ""), bucket (throttled: the one to freeze), most_throttled (0: no end),
 --   has_progress (0 or 1), then for each entry, id, attempt ('' of one that is only held), payload (JSON; amended: spec, limits and line,
 --   each on a line) and with has_progress what its handler has said last of its progress (JSON)
@@ -324,8 +324,10 @@ do -- what is local to a function does not count among the variables of the scri
       local needs = limits and needs_of(limits)
       if FINAL[state] then return leave_stream(id, needs) end
       if state ~= 'queued' and not (state == 'running' and runs_at == worker) then return end
-      if ARGV[run + ENDING] == 'unknown' and state == 'queued' then
+      local ending = ARGV[run + ENDING]
+      if (ending == 'unknown' or ending == 'busy') and state == 'queued' then
         if needs then free_reservation(needs) end
+        if ending == 'busy' then return held.until_room(id, expires) end
         return held.leave_to_another(id, task, payload, expires)
       end
       pcall(end_wait, id, expires)

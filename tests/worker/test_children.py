@@ -1,0 +1,310 @@
+"""Tasks in child processes: what comes back from them, and that nothing of an attempt goes on that is over."""
+
+import asyncio
+import importlib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from runner import Children, ConfigurationError, Depends, Runner, Worker, load_settings
+from runner.connection.client import command
+from runner.jobs import JobStatus
+from runner.store.keys import Keys
+from tests.eventually import PATIENCE_S, eventually
+
+APP = """
+import os, re, signal, sys, time
+from pathlib import Path
+from typing import Annotated
+from runner import Children, Concurrency, Depends, GiveUp, RateLimited, Runner, current_job, injected
+SLOTS = Concurrency("slots", 10)
+jobs = Runner({queue!r}, children=Children({children}))
+
+def note() -> None:
+    descriptor = os.open(Path(__file__).with_suffix(".pids"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(descriptor, b"%d\\n" % os.getpid())
+    os.close(descriptor)
+
+class Odd(Exception):
+    def __init__(self, one, two):
+        super().__init__("odd")
+
+@jobs.task(executor="process", limits=[SLOTS], retries=1)
+def work(how: str = "pid", seconds: float = 0.0) -> dict[str, int | str]:
+    note()
+    time.sleep(seconds)
+    job = current_job()
+    if how == "settle":
+        job.settle("slots", 1)
+    if how == "odd":
+        raise Odd(1, 2)
+    if how == "give up":
+        raise GiveUp("no use")
+    if how == "wait":
+        raise RateLimited("slots", retry_after=60)
+    if how == "exit":
+        sys.exit(4)
+    if how == "die":
+        os._exit(3)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "wrong":
+        return 3
+    return {{"pid": os.getpid(), "id": job.id, "attempt": job.attempt, "session": os.getsid(0)}}
+
+def opened():
+    yield os.getpid()
+    note()
+
+async def opened_on_a_loop() -> int:
+    return 1
+
+async def marked(job, call_next):
+    return {{**await call_next(), "marked": job.id}}
+
+@jobs.task(executor="process", middleware=[marked])
+def surrounded(where: Annotated[int, Depends(opened)] = injected) -> dict[str, int | str]:
+    current_job().progress(3, 4, "nearly")
+    return {{"made": where, "ran": os.getpid()}}
+
+@jobs.task(executor="process", timeout=1.0, retries=0)
+def hold() -> bool:
+    note()
+    return bool(re.match("(a|aa)+$", "a" * 60 + "b"))
+
+@jobs.task(executor="process", timeout=None)
+def hold_on() -> bool:
+    note()
+    return bool(re.match("(a|aa)+$", "a" * 60 + "b"))
+
+@jobs.task
+async def quick() -> int:
+    return os.getpid()
+"""
+_numbers = count()
+
+Serve = Callable[..., Any]
+
+
+class Heavy:
+    """An app that stands in a module of its own, and the processes that its jobs ran in."""
+
+    def __init__(self, runner: Runner, file: Path) -> None:
+        self.runner = runner
+        self._pids = file.with_suffix(".pids")
+
+    @property
+    def pids(self) -> list[int]:
+        return [int(line) for line in self._pids.read_text().split("\n") if line] if self._pids.exists() else []
+
+    async def ended(self, task: str, **arguments: Any) -> JobStatus:
+        handle = await self.runner.tasks[task].submit(**arguments)
+        return await handle.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def heavy(redis_url: str, queue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
+    """Begins a worker of the app, with these children."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    @asynccontextmanager
+    async def serve(children: str = "size=1", **settings: Any) -> AsyncIterator[Heavy]:
+        name = f"heavy_{os.getpid()}_{next(_numbers)}"
+        (tmp_path / f"{name}.py").write_text(APP.format(queue=queue, children=children))
+        runner: Runner = importlib.import_module(name).jobs
+        runner.settings = load_settings(redis_url=redis_url, **{"concurrency": 20, "drain_s": 0.5, **settings})
+        worker = Worker(runner)
+        working = asyncio.create_task(worker.run())
+        try:
+            await eventually(lambda: worker.state.is_working or working.done())
+            if not working.done():
+                yield Heavy(runner, tmp_path / f"{name}.py")
+        finally:
+            worker.stop()
+            await working
+            await runner.close()
+
+    return serve
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return bool(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+async def test_a_function_runs_in_a_process_and_its_result_and_errors_come_back(heavy: Serve) -> None:
+    async with heavy() as app:
+        done = await app.ended("work")
+        settled = await app.ended("work", how="settle")
+        odd = await app.ended("work", how="odd")
+        gave_up = await app.ended("work", how="give up")
+        left = await app.ended("work", how="exit")
+        wrong = await app.ended("work", how="wrong")
+
+        assert done.result == {"pid": app.pids[0], "id": done.id, "attempt": 1, "session": app.pids[0]}
+        assert app.pids[0] != os.getpid()
+        assert settled.state == "succeeded"
+        assert odd.error is not None
+        assert (odd.state, odd.failures, odd.error.type, odd.error.message) == ("failed", 1, "Odd", "odd")
+        assert "raise Odd(1, 2)" in odd.error.traceback
+        assert gave_up.error is not None
+        assert (gave_up.failures, gave_up.error.type, gave_up.error.message) == (0, "GiveUp", "no use")
+        assert left.error is not None
+        assert (left.error.type, left.error.message) == ("SystemExit", "4")
+        assert wrong.error is not None
+        assert (wrong.failures, wrong.error.type) == (0, "InvalidResult")
+        assert set(app.pids) == {app.pids[0]}, "another child took over"
+
+
+async def test_dependencies_are_made_in_the_child_and_middleware_is_around_it_in_the_worker(heavy: Serve) -> None:
+    async with heavy() as app:
+        status = await app.ended("surrounded")
+
+        assert status.result == {"made": app.pids[0], "ran": app.pids[0], "marked": status.id}
+        assert status.progress is not None
+        assert (status.progress.done, status.progress.total, status.progress.note) == (3, 4, "nearly")
+
+
+async def test_a_provider_that_says_wait_in_a_child_freezes_its_limit(heavy: Serve) -> None:
+    async with heavy() as app:
+        job = await app.runner.tasks["work"].submit(how="wait")
+
+        async def is_throttled() -> bool:
+            return bool((await job.status()).throttled == 1)
+
+        await eventually(is_throttled)
+        status = await job.status()
+        assert (status.state, status.reason, status.failures) == ("waiting", "frozen", 0)
+        await job.cancel()
+
+
+async def test_a_time_out_ends_what_no_other_signal_would(heavy: Serve) -> None:
+    async with heavy() as app:
+        status = await app.ended("hold")
+
+        assert status.error is not None
+        assert (status.state, status.error.message) == ("failed", "took longer than its time-out of 1 s")
+        assert is_gone(app.pids[0])
+        assert (await app.ended("work")).result["pid"] == app.pids[-1] != app.pids[0]
+
+
+async def test_a_cancel_ends_it(heavy: Serve) -> None:
+    async with heavy() as app:
+        job = await app.runner.tasks["hold_on"].submit()
+        await eventually(lambda: app.pids)
+
+        await job.cancel()
+
+        assert (await job.wait(PATIENCE_S)).state == "cancelled"
+        assert is_gone(app.pids[0])
+
+
+async def test_a_drain_gives_it_back_and_ends_it(heavy: Serve) -> None:
+    async with heavy() as app:
+        job = await app.runner.tasks["hold_on"].submit()
+        await eventually(lambda: app.pids)
+    status = await app.runner.client.status(job.id)
+
+    assert (status.state, status.crashes, status.failures) == ("queued", 0, 0)
+    assert is_gone(app.pids[0])
+    await app.runner.close()
+
+
+@pytest.mark.fault("X09")
+@pytest.mark.parametrize(("how", "words"), [("die", "exit code 3"), ("kill", "signal 9 (SIGKILL, out of memory?)")])
+async def test_a_child_that_dies_is_a_failed_attempt_and_another_takes_its_place(heavy: Serve, how: str, words: str) -> None:
+    async with heavy() as app:
+        status = await app.ended("work", how=how)
+
+        assert status.error is not None
+        assert (status.state, status.failures, status.crashes) == ("failed", 1, 0)
+        assert (status.error.type, status.error.message) == ("ChildCrashed", words)
+        assert len(set(app.pids)) == 2
+        assert (await app.ended("work")).state == "succeeded"
+
+
+async def test_a_child_is_replaced_after_its_last_job(heavy: Serve) -> None:
+    async with heavy("size=1, max_jobs=2") as app:
+        pids = [(await app.ended("work")).result["pid"] for _ in range(6)]
+
+        assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [2, 2, 2]
+        await eventually(lambda: all(map(is_gone, pids[:4])))
+
+
+async def test_jobs_that_wait_for_a_child_hold_no_slot_and_others_pass_them(heavy: Serve, redis: Redis, queue: str) -> None:
+    async with heavy("size=2") as app:
+        held: list[int] = []
+        jobs = [await app.runner.tasks["work"].submit(seconds=0.3) for _ in range(8)]
+
+        async def all_have_ended() -> bool:
+            held.append(int(await command(redis, "ZCARD", Keys(queue).holders("slots"))))
+            return all([(await job.status()).state == "succeeded" for job in jobs])
+
+        first = await app.ended("quick")
+        states = {(await job.status()).reason for job in jobs}
+        await eventually(all_have_ended)
+
+        assert first.result == os.getpid()
+        assert "slots" in states
+        assert max(held) == 2
+        assert len(app.pids) == 8
+
+
+async def test_a_runner_that_no_child_can_import_is_refused_at_the_start(redis_url: str, queue: str) -> None:
+    jobs = Runner(queue, redis_url=redis_url)
+
+    @jobs.task(executor="process")
+    def work() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"child processes \(work\) need a Runner that a child can import"):
+        await Worker(jobs).run()
+
+
+async def test_a_child_that_cannot_start_ends_the_worker_before_it_takes_a_job(
+    heavy: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(globals(), "APP", APP + "\nif os.getpid() != " + str(os.getpid()) + ": raise RuntimeError('not here')\n")
+
+    with pytest.raises(ConfigurationError, match="a child process for hold, hold_on, surrounded, work cannot import the app: exit code 1"):
+        await heavy().__aenter__()
+    assert "RuntimeError: not here" in capfd.readouterr().err
+
+
+def test_an_async_function_is_no_task_for_a_process() -> None:
+    with pytest.raises(ConfigurationError, match="task 'work': executor is 'process', and its function is async"):
+
+        @Runner("q").task(executor="process")
+        async def work() -> None: ...
+
+
+async def on_a_loop() -> int:
+    return 1
+
+
+def made_once() -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("dependency", "what"), [(Depends(on_a_loop), "on_a_loop is async"), (Depends(made_once, per="worker"), "made_once is per worker")]
+)
+def test_a_dependency_that_no_child_can_make_is_refused_at_its_declaration(dependency: Any, what: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"executor is 'process', and its dependency {what}"):
+
+        @Runner("q", dependencies=[dependency]).task(executor="process")
+        def work() -> None: ...
+
+
+@pytest.mark.parametrize("options", [{"size": 0}, {"size": 2.0}, {"max_jobs": True}, {"max_memory": -1}, {"start_timeout": 0}])
+def test_children_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=f"Children: {next(iter(options))} is"):
+        Children(**options)
