@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-generated test-celery test-topologies faults chaos mutate-guards check types pyright test-unit format openapi bench sbom hashes clean
+.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-generated test-celery test-topologies faults chaos mutate-guards check types pyright outside schemathesis test-unit format openapi bench sbom hashes clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,6 +10,7 @@ BOTH := RUNNER_TEST_SERVER=valkey,redis
 TESTER ?= pytest
 READY := .venv/.ready
 TOOLS := build/tools/.ready
+OUTSIDE := build/outside/.ready
 EXTRAS := http cli embedded httpx reload
 
 help: ## List the targets
@@ -79,6 +80,17 @@ types: $(READY)
 
 pyright: $(READY) ## What pyright sees of the public types, as mypy does in `make check` (needs npx)
 	npx --yes pyright@1.1.414 --pythonpath $(BIN)/python
+
+outside: $(OUTSIDE) ## Install what `make test-slow` needs beside to let programs of others try the service; without them it skips that
+
+$(OUTSIDE): $(READY) constraints.txt tests/outside/typescript/package.json
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[outside]'
+	mkdir -p build/outside && cp tests/outside/typescript/package.json build/outside/
+	cd build/outside && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+schemathesis: $(OUTSIDE) ## Try the service by generated requests, all checks, for MINUTES=10; repeatable by SEED=...
+	$(BIN)/python -m tests.outside.schemathesis_run --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 test-unit: $(READY)
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" tests/unit

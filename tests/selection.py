@@ -9,9 +9,9 @@ from pathlib import PurePath
 
 import pytest
 
-BY_LENGTH = ("chaos", "process", "worker", "http", "store", "testing", "unit")
+BY_LENGTH = ("outside", "chaos", "process", "worker", "http", "store", "testing", "unit")
 """The folders, that with the longest tests first: the last tests of a run should be short, so that its processes end together."""
-ON_ONE_SERVER = {"chaos", "process", "http"}
+ON_ONE_SERVER = {"outside", "chaos", "process", "http"}
 
 
 def arrange(items: list[pytest.Item], others: Collection[str], groups: Collection[str]) -> None:

@@ -10,7 +10,7 @@ from runner.names import fits
 from runner.ranges import checked, checked_whole
 from runner.store import Access
 
-_LINE_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
+_LINE_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
 async def lines_of(store: Access, since: object, after: str, most: int) -> list[AuditLine]:

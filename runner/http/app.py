@@ -15,7 +15,7 @@ from runner.http.dependencies import STATE, Opening
 from runner.http.docs_page import add_docs_page
 from runner.http.guarded_app import GuardedApp
 from runner.http.problems import answer_of_app
-from runner.http.routes import GROUPS
+from runner.http.routes import GROUPS, TAGS
 
 _DESCRIPTION = """Background jobs that never break a rate limit: submit by name, see what a job waits for and when it starts, wait for its end.
 
@@ -45,7 +45,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        opening.open()
+        opening.service  # noqa: B018 - opens it: what cannot be opened is said when the app starts
         try:
             yield
         finally:
@@ -55,7 +55,9 @@ def create_app(
         title="metered-runner",
         version=version("metered-runner"),
         description=_DESCRIPTION,
+        openapi_tags=TAGS,
         lifespan=lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

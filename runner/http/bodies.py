@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from runner.http import large_bodies, strict_json
 from runner.http.media_type import check_media_type
@@ -13,6 +13,14 @@ from runner.http.validation_errors import faults_of, summary
 
 MAX_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = 8 * MAX_BYTES
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""For whole numbers as JSON has them: 5.0 is one, as some programs write it."""
 
 
 class Body(BaseModel):

@@ -1,9 +1,8 @@
 """What routes depend on: the client of the queue they serve, and the event that ends waiting requests."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, cast
@@ -11,14 +10,12 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Request
 
 from runner import CallersClient, Client, ConfigurationError, Principal, Runner
-from runner.http.connections import most_connections
-from runner.http.problems import Problem
+from runner.http.at_once import AtOnce, streams, waits, waits_of_each
 from runner.http.quotas import Quotas
 from runner.http.refusals import Refusals
 
 STATE = "runner.http.service"
 """Where the state of a request, and that of an app of ours, hold their service."""
-MOST_STREAMS = 500
 
 
 Authorize = Callable[[Mapping[str, Any], str, str | None], Awaitable[Principal]]
@@ -26,72 +23,7 @@ Authorize = Callable[[Mapping[str, Any], str, str | None], Awaitable[Principal]]
 to who asks. Raises `Unauthenticated`, `Forbidden`, `StoreUnavailable`."""
 
 
-MOST_OWN_WAITS = 50
 _MOST_SEEN = 1_000
-
-
-class Waits:
-    """Requests that wait for something to happen. They may hold half of the connections: the others are for requests that are answered."""
-
-    def __init__(self) -> None:
-        self._most = most_connections() // 2
-        self._count = 0
-        self.own: Counter[str] = Counter()
-        """How many of each caller that is known."""
-
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """Around the wait of a request. Raises `Problem` if too many wait."""
-        if self._count >= self._most:
-            raise Problem("busy", f"{self._count} requests wait at this service already: come back for the status")
-        self._count += 1
-        try:
-            yield
-        finally:
-            self._count -= 1
-
-
-class OwnWaits(Waits):
-    """Those of one caller, who may have a few at once beside all others."""
-
-    def __init__(self, of_all: Waits, who: str) -> None:
-        self._of_all = of_all
-        self._who = who
-
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """Around the wait of a request. Raises `Problem` if too many wait."""
-        own = self._of_all.own
-        if own[self._who] >= MOST_OWN_WAITS:
-            detail = f"{MOST_OWN_WAITS} requests of this key wait at this service already: ask for the status without waiting"
-            raise Problem("too-many-requests", detail, headers={"Retry-After": "1"})
-        own[self._who] += 1
-        try:
-            with self._of_all.one_more():
-                yield
-        finally:
-            own[self._who] -= 1
-            if not own[self._who]:
-                del own[self._who]
-
-
-class Streams:
-    """How many streams of events are open, and how many may be: `MOST_STREAMS`, or a quarter of the connections if those are few."""
-
-    def __init__(self, most: int | None) -> None:
-        self._most = min(MOST_STREAMS, most_connections() // 4) if most is None else most
-        self._open = 0
-
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """Around a stream. Raises `Problem` if too many are open."""
-        if self._open >= self._most:
-            raise Problem("too-many-streams", f"{self._open} event streams are open here, and there may be {self._most}")
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +32,27 @@ class Service:
 
     client: Client
     stopping: asyncio.Event | None
-    waits: Waits
-    streams: Streams
+    waits: AtOnce
+    own_waits: AtOnce
+    streams: AtOnce
     quotas: Quotas
     refusals: Refusals
     authorize: Authorize | None = None
     """None: the app guards its routes itself."""
 
+    who: str | None = None
+    """Whose requests it serves, if that is known."""
+
     seen: dict[int, tuple[Principal, Client, "Service"]] = field(default_factory=dict)
     """What each caller has of it, by the identity of who that is, which is the same for all requests of some seconds."""
+
+    def one_more_waits(self) -> ExitStack:
+        """Around the wait of a request. Raises `Problem` if too many wait."""
+        with ExitStack() as held:
+            if self.who is not None:
+                held.enter_context(self.own_waits.one_more(self.who))
+            held.enter_context(self.waits.one_more())
+            return held.pop_all()
 
     def seen_by(self, principal: Principal) -> "Service":
         """The same as one caller has it, within what it may do."""
@@ -117,7 +61,7 @@ class Service:
             return known[2]
         charge = None if principal.rate is None else partial(self.quotas.take, principal)
         client = CallersClient(self.client, principal, before_more=charge)
-        own = replace(self, client=client, waits=OwnWaits(self.waits, principal.key_id or principal.name), seen={})
+        own = replace(self, client=client, who=principal.key_id or principal.name, seen={})
         if len(self.seen) >= _MOST_SEEN:
             self.seen.clear()
         self.seen[id(principal)] = principal, self.client, own
@@ -137,8 +81,7 @@ class Opening:
         _check(queue, stopping, authorize, most_streams)
         self._queue = queue
         self._stopping = stopping
-        self._waits = Waits()
-        self._streams = Streams(most_streams)
+        self._at_once = waits(), waits_of_each(), streams(most_streams)
         self._authorize = authorize
         self._quotas = Quotas(lambda: self.service.client)
         self._refusals = Refusals(lambda: self.service.client)
@@ -147,7 +90,7 @@ class Opening:
 
     @property
     def service(self) -> Service:
-        """The service, opened at its first use."""
+        """The service, opened at its first use; what cannot be opened is said then."""
         if isinstance(self._queue, Runner):  # its client is another one once it was closed
             return self._of(self._queue.client)
         if self._service is None:
@@ -155,11 +98,7 @@ class Opening:
         return self._service
 
     def _of(self, client: Client) -> Service:
-        return Service(client, self._stopping, self._waits, self._streams, self._quotas, self._refusals, self._authorize, self._seen)
-
-    def open(self) -> Service:
-        """The same, for an app that starts: what cannot be opened is said then."""
-        return self.service
+        return Service(client, self._stopping, *self._at_once, self._quotas, self._refusals, self._authorize, seen=self._seen)
 
     async def close(self) -> None:
         """Close what was opened here. A client or a Runner that was given belongs to its giver."""

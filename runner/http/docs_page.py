@@ -1,5 +1,6 @@
 """The page /docs: the description of the service for people, from its OpenAPI document. It has no script and loads nothing, so it works offline."""
 
+import asyncio
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
@@ -8,7 +9,8 @@ from html import escape
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
+from pydantic_core import to_json
 
 from runner.http.problems import MEDIA_TYPE
 
@@ -28,12 +30,29 @@ _HEADERS = {
 
 
 def add_docs_page(app: FastAPI) -> None:
-    """Serve the page at /docs of the app. Its links are relative, so that they hold under any prefix."""
+    """Serve the page at /docs of the app, and the document that it is made of at /openapi.json.
+
+    Both are free and take a fifth of a second to make, so they are made once, and in a thread. The links of the page are relative, so that they hold under any prefix; the document names the prefix as its server.
+    """
+    made: list[tuple[str, bytes]] = []
+
+    def make() -> tuple[str, bytes]:
+        document = app.openapi()
+        made.append((page(document), to_json(document)))
+        return made[0]
 
     async def docs(_: Request) -> HTMLResponse:
-        return HTMLResponse(page(app.openapi()), headers=_HEADERS)
+        return HTMLResponse((made[0] if made else await asyncio.to_thread(make))[0], headers=_HEADERS)
+
+    async def openapi(request: Request) -> Response:
+        _, document = made[0] if made else await asyncio.to_thread(make)
+        root = request.scope.get("root_path", "").rstrip("/")
+        if root:
+            document = b'{"servers":' + to_json([{"url": root}]) + b"," + document[1:]
+        return Response(document, media_type="application/json")
 
     app.router.add_route("/docs", docs, include_in_schema=False)
+    app.router.add_route("/openapi.json", openapi, include_in_schema=False)
 
 
 def page(document: Mapping[str, Any]) -> str:

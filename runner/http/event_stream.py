@@ -52,7 +52,7 @@ class EventStream(Response):
         with ExitStack() as held:
             try:
                 held.enter_context(streams.one_more())
-                held.enter_context(self._service.waits.one_more())
+                held.enter_context(self._service.one_more_waits())
             except Problem as problem:
                 await problem.response(base_of(request))(scope, receive, send)
                 return

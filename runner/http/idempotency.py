@@ -19,8 +19,9 @@ LONGEST_KEY = 255
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
-    "schema": {"type": "string"},
-    "description": f'a text of your own in quotation marks, like "8e03978e-40d5-43dd-bc93-6894a57f9324", of 1 to {LONGEST_KEY} characters:'
+    "schema": {"type": "string", "pattern": '^"([ !#-\\[\\]-~]|\\\\["\\\\]){1,255}"$'},
+    "example": '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+    "description": f"a text of your own in quotation marks, of 1 to {LONGEST_KEY} characters:"
     " repeats with the same key, task and args have the same answer and store nothing, as long as the job is known. In place of id.",
 }
 """What OpenAPI says of the header."""

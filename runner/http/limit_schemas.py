@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field
 
 from runner import Control, LimitStatus
-from runner.http.bodies import Body
+from runner.http.bodies import WHOLE, Body
+from runner.http.forms import PERIOD_S, SPAN_S, TOKENS
 
 _EXAMPLE = {"kind": "token_bucket", "rate": "10/s", "capacity": 20, "refill": 10, "every_s": 1.0, "smooth": True, "key": None}
 
@@ -18,12 +19,20 @@ class LimitBody(Body):
     """Other numbers for a limit. A number that is not given stays as in the code; the kind of limit says which it takes."""
 
     rate: Annotated[str | None, Field(max_length=100, description='of a smooth token bucket: "10/s", "100/min", "5/10s"')] = None
-    burst: Annotated[int | None, Field(description="of a smooth token bucket: most tokens saved")] = None
-    capacity: Annotated[int | None, Field(description="most tokens, starts in a window or period, or jobs at once")] = None
-    refill: Annotated[int | None, Field(description="of an interval token bucket: tokens of each interval")] = None
-    every: Annotated[float | None, Field(description="of an interval token bucket: seconds of an interval")] = None
-    per: Annotated[float | None, Field(description="of a sliding window: its seconds")] = None
-    duration: Annotated[float | None, Field(description="seconds after which the code's numbers are back; null: until restored")] = None
+    burst: Annotated[Annotated[int, Field(**TOKENS), WHOLE] | None, Field(description="of a smooth token bucket: most tokens saved")] = None
+    capacity: Annotated[
+        Annotated[int, Field(**TOKENS), WHOLE] | None, Field(description="most tokens, starts in a window or period, or jobs at once")
+    ] = None
+    refill: Annotated[
+        Annotated[int, Field(**TOKENS), WHOLE] | None, Field(description="of an interval token bucket: tokens of each interval")
+    ] = None
+    every: Annotated[
+        Annotated[float, Field(**PERIOD_S)] | None, Field(description="of an interval token bucket: seconds of an interval")
+    ] = None
+    per: Annotated[Annotated[float, Field(**PERIOD_S)] | None, Field(description="of a sliding window: its seconds")] = None
+    duration: Annotated[
+        Annotated[float, Field(**SPAN_S)] | None, Field(description="seconds after which the code's numbers are back; null: until restored")
+    ] = None
     reason: Reason = ""
 
     def numbers(self) -> dict[str, Any]:
@@ -53,7 +62,7 @@ class FreezeBody(ReleaseBody):
     """For how long a bucket is frozen, and why."""
 
     duration: Annotated[
-        float | Annotated[str, Field(max_length=Control.LONGEST_TEXT)],
+        Annotated[float, Field(**SPAN_S)] | Annotated[str, Field(max_length=Control.LONGEST_TEXT)],
         Field(description='seconds, or as the provider said it: "6m0s", an HTTP date; a shorter freeze never shortens a longer one'),
     ]
     reason: Reason = ""

@@ -273,7 +273,6 @@ ERRORS: dict[type[Exception], str] = {
 
 ANY_REQUEST = (
     "malformed-request",
-    "invalid-path",
     "cross-site",
     "method-not-allowed",
     "request-timeout",

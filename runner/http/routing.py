@@ -35,11 +35,13 @@ class ProblemRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self.right = right_of(path, options.get("dependencies"))
-        if self.right is not None:
-            described = dict(options.get("responses") or {})
-            for status, answer in responses("validation", "unauthenticated", "forbidden", "too-many-requests", "store-unavailable").items():
-                described[status] = _joined(described.get(status), answer)
-            options["responses"] = described
+        more = ["validation"]
+        more += [] if self.right is None else ["unauthenticated", "forbidden", "too-many-requests", "store-unavailable"]
+        more += ["invalid-path"] if "{" in path else []
+        described = dict(options.get("responses") or {})
+        for status, problems in responses(*more).items():
+            described[status] = _joined(described.get(status), problems)
+        options["responses"] = described
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

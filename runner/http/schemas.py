@@ -9,7 +9,8 @@ from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import to_json
 
 from runner import JobOptions, JobRequest, JobStatus, State, TaskSpec, TaskStatus
-from runner.http.bodies import Body
+from runner.http.bodies import WHOLE, Body
+from runner.http.forms import COST, DELAY_S, JOB_ID, MAX_WAIT_S
 from runner.http.validation_errors import Fault
 
 MAX_BATCH = 1000
@@ -29,18 +30,21 @@ class JobBody(Body):
 
     task: Annotated[str, Field(description="name of a task; GET /v1/tasks lists them")]
     args: dict[str, Any] = Field(default_factory=dict, description="arguments by name; checked against the task's parameters")
-    id: Annotated[str | None, Field(description="an id of your own makes it safe to repeat the request: [A-Za-z0-9_.:-]{1,128}")] = None
+    id: Annotated[Annotated[str, Field(**JOB_ID)] | None, Field(description="an id of your own makes it safe to repeat the request")] = None
     priority: Annotated[Literal["high", "normal", "low"] | None, Field(description="default: the task's")] = None
-    delay: Annotated[float | None, Field(ge=0, description="seconds before the job may start; not together with run_at")] = None
+    delay: Annotated[
+        Annotated[float, Field(**DELAY_S)] | None, Field(description="seconds before the job may start; not together with run_at")
+    ] = None
     run_at: Annotated[
         Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=datetime)] | None,
         Field(description="instant before which the job does not start, with a time zone, at most 366 days ahead"),
     ] = None
     max_wait: Annotated[
-        float | None, Field(gt=0, description="seconds after which the job expires if it has not started; default: the task's")
+        Annotated[float, Field(**MAX_WAIT_S)] | None,
+        Field(description="seconds after which the job expires if it has not started; default: the task's"),
     ] = None
     cost: Annotated[
-        dict[str, Annotated[int, Field(ge=0)]] | None, Field(description="tokens to take by limit name; default: the task's")
+        dict[str, Annotated[int, Field(**COST), WHOLE]] | None, Field(description="tokens to take by limit name; default: the task's")
     ] = None
 
     def request(self) -> JobRequest:

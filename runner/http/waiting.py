@@ -50,7 +50,7 @@ async def awaited(service: Service, request: Request, job_id: str, wait_s: float
     end = asyncio.create_task(job.wait(wait_s, most_result=most_result))
     others: list[asyncio.Task[Any]] = [asyncio.create_task(gone(request)), asyncio.create_task(stopped(service.stopping))]
     try:
-        with service.waits.one_more():
+        with service.one_more_waits():
             await asyncio.wait([end, *others], return_when=asyncio.FIRST_COMPLETED)
         return end.result() if end.done() else await job.status(most_result=most_result)
     finally:

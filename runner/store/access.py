@@ -11,9 +11,6 @@ from runner.connection import command, translated_errors
 from runner.store.queue import QueueStore
 from runner.store.text import decoded
 
-_NO_KEY = "-"
-"""An id that no key has."""
-
 
 class KeyAnswer(NamedTuple):
     """Keys as they are kept, and Redis's clock. damaged: the ids of records that cannot be read, which let nobody in."""
@@ -29,20 +26,20 @@ class Access(QueueStore):
 
     async def has_keys(self) -> bool:
         """Whether there is any key."""
-        return (await self.keys_of([_NO_KEY])).has_keys
+        return (await self.keys_of([])).has_keys
 
     async def now_us(self) -> int:
         """The present instant by Redis's clock."""
-        return (await self.keys_of([_NO_KEY])).now_us
+        return (await self.keys_of([])).now_us
 
     async def key_ids(self) -> list[str]:
         """The id of every key."""
-        return [decoded(key_id) for key_id in (await self._run("keys"))[2:]]
+        return [decoded(key_id) for key_id in (await self._run("keys", lists=1))[2:]]
 
     async def keys_of(self, ids: Sequence[str], *, used: Sequence[str] | None = None) -> KeyAnswer:
         """The keys of these ids, as many as one call takes. `used`: for each the digest of the secret that was sent."""
         asked = [word for pair in zip(ids, used or repeat(""), strict=False) for word in pair]
-        now_us, has_keys, *rows = await self._run("keys", asked)
+        now_us, has_keys, *rows = await self._run("keys", asked, lists=0)
         keys, damaged = [], []
         for key_id, record, day in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
             try:

@@ -50,8 +50,8 @@ GUARDS = (
     ),
     Guard(
         "event streams are bounded",
-        "runner/http/dependencies.py",
-        "if self._open >= self._most:",
+        "runner/http/at_once.py",
+        "if counts[who] >= self._most:",
         "if False:",
         "tests/http/test_events.py::test_one_stream_too_many_is_refused_and_a_place_that_is_left_is_free",
     ),

@@ -6,7 +6,7 @@ import httpx
 from redis.asyncio import Redis
 
 from runner import Runner
-from runner.http.dependencies import MOST_OWN_WAITS
+from runner.http.at_once import MOST_OWN_WAITS
 from runner.http.quotas import FAILURES
 from runner.store.keys import Keys
 from tests.eventually import eventually

@@ -304,4 +304,4 @@ def test_the_options_of_a_service_are_checked(options: dict[str, Any], message: 
 
 def test_a_function_that_opens_no_client_is_named() -> None:
     with pytest.raises(ConfigurationError, match="the function given as queue returned 5: return a Client"):
-        Opening(lambda: 5, None).open()  # type: ignore[arg-type, return-value] # that is what is tested
+        _ = Opening(lambda: 5, None).service  # type: ignore[arg-type, return-value] # that is what is tested

@@ -2,6 +2,9 @@
 
 from runner.http.routes import audit, catalog, events, health, jobs, limits, problems, submissions
 
-GROUPS = (submissions.router, jobs.router, events.router, limits.router, catalog.router, audit.router, health.router, problems.router)
+_SUBJECTS = (submissions, jobs, events, limits, catalog, audit, health, problems)
+GROUPS = tuple(subject.router for subject in _SUBJECTS)
+TAGS = [{"name": str(subject.router.tags[0]), "description": subject.__doc__ or ""} for subject in _SUBJECTS]
+"""What OpenAPI says of each group."""
 
-__all__ = ["GROUPS"]
+__all__ = ["GROUPS", "TAGS"]

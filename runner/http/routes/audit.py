@@ -9,6 +9,7 @@ from runner import ConfigurationError, Scope
 from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.dependencies import TheClient
+from runner.http.forms import LINE_ID, Unset
 from runner.http.problems import Problem, responses
 
 MOST_LINES = 1000
@@ -44,8 +45,8 @@ class Lines(BaseModel):
 )
 async def audit(
     client: TheClient,
-    since: Annotated[str | None, Query(max_length=40, description='only the last of it: seconds, or like "1h"')] = None,
-    after: Annotated[str, Query(max_length=50, description="only what comes after the line of this id")] = "",
+    since: Annotated[str | Unset, Query(max_length=40, description='only the last of it: seconds, or like "1h"')] = None,
+    after: Annotated[str, Query(max_length=50, description="only what comes after the line of this id", **LINE_ID)] = "",
     most: Annotated[int, Query(ge=1, le=MOST_LINES, description="lines of the answer")] = 100,
 ) -> Lines:
     """Changes of limits, jobs, tasks and keys, and how often requests were refused by address and minute."""

@@ -10,6 +10,7 @@ from runner.errors import UnknownTask
 from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.dependencies import TheClient
+from runner.http.forms import NAME
 from runner.http.problems import Problem, responses
 from runner.http.schemas import Task, Tasks, WorkerProcess, Workers
 
@@ -28,7 +29,7 @@ async def tasks(client: TheClient) -> Tasks:
     summary="Remove a task",
     responses=responses("unknown-task", "task-served", at={"unknown-task": 404}),
 )
-async def remove_task(name: Annotated[str, Path(description="the task's name")], client: TheClient) -> Task:
+async def remove_task(name: Annotated[str, Path(description="the task's name", **NAME)], client: TheClient) -> Task:
     """Remove a task that no live worker serves, so that nobody submits it any more. Its jobs stay, and can be cancelled."""
     try:
         return Task.of(await client.remove_task(name))

@@ -15,6 +15,7 @@ from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.dependencies import service_of
 from runner.http.event_stream import MEDIA_TYPE, EventStream, frame
+from runner.http.forms import EVENT_ID, JOB_ID, Unset
 from runner.http.problem_kinds import STORE_UNAVAILABLE
 from runner.http.problems import Problem, responses
 from runner.http.schemas import job_document, progress_document
@@ -27,10 +28,7 @@ _AWAY = frame("away", {"detail": STORE_UNAVAILABLE})
 _CARRIED = ("args", "result", "error", "attempts", "explanation")
 """What a job carries may be megabytes long: it is told by its status."""
 
-LastEventId = Annotated[
-    str | None,
-    Header(description="the id of the last event that was received: what came after it is told; browsers send it when they connect again"),
-]
+_LAST = "the id of the last event that was received: what came after it is told; browsers send it when they connect again"
 
 
 def _stream(description: str) -> dict[int | str, dict[str, Any]]:
@@ -49,7 +47,11 @@ def _stream(description: str) -> dict[int | str, dict[str, Any]]:
     )
     | {204: {"description": "It has ended, and the caller has seen that: do not connect again"}},
 )
-async def job_events(id: Annotated[str, Path(description="the job's id")], request: Request, last_event_id: LastEventId = None) -> Response:
+async def job_events(
+    id: Annotated[str, Path(description="the job's id", **JOB_ID)],
+    request: Request,
+    last_event_id: Annotated[str | Unset, Header(description=_LAST)] = None,
+) -> Response:
     """Server-sent events of one job, without its arguments, result and error. The last one is its end, and then the stream ends.
 
     Changes within half a second may be told as one. The ids of events are versions, as in ETag.
@@ -74,9 +76,9 @@ async def job_events(id: Annotated[str, Path(description="the job's id")], reque
 )
 async def events(
     request: Request,
-    last_event_id: LastEventId = None,
-    task: Annotated[list[str] | None, Query(max_length=50, description="only jobs of these tasks")] = None,
-    state: Annotated[list[State] | None, Query(max_length=4, description="only ends in these states")] = None,
+    last_event_id: Annotated[str | Unset, Header(description=_LAST, **EVENT_ID)] = None,
+    task: Annotated[list[str] | Unset, Query(max_length=50, description="only jobs of these tasks")] = None,
+    state: Annotated[list[State] | Unset, Query(max_length=4, description="only ends in these states")] = None,
 ) -> Response:
     """Server-sent events of a queue: each job that ends, in order, half a second late at most.
 

@@ -11,6 +11,7 @@ from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.bodies import no_body
 from runner.http.dependencies import Service, service_of
+from runner.http.forms import JOB_ID, Unset
 from runner.http.large_results import is_too_large, left_out, most_result, too_large
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, responses
@@ -26,7 +27,7 @@ router = routing.group("jobs", "/v1", route_class=DirectRoute)
 MOST_IDS = 100
 """Of one question for many jobs: its URL has a few thousand bytes."""
 
-JobId = Annotated[str, Path(description="the job's id")]
+JobId = Annotated[str, Path(description="the job's id", **JOB_ID)]
 
 
 @router.get(
@@ -56,6 +57,7 @@ async def status(
         Query(
             description="raw: answer with the result alone, however large, the JSON that the task returned; none: leave it out, however small"
         ),
+        Literal["raw"] | Unset, Query(description="answer with the result alone, however large: the JSON that the task returned")
     ] = None,
 ) -> Response:
     """The job as it is now; with `wait` as it is at its end, or when the time is up. A request that waits does not poll Redis.

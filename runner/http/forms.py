@@ -1,0 +1,34 @@
+"""What texts and numbers of a request may be, as OpenAPI says it: options of `Field` and `Path`. A test compares them with what the client takes.
+
+The client checks them, for code and HTTP alike, with one exception: that a number of a job is negative is told here, with its place.
+"""
+
+from typing import Any
+
+from pydantic.json_schema import SkipJsonSchema
+
+_YEAR_S = 366 * 86_400
+_MOST_TOKENS = 2**43 - 1
+_LEAST_S = 1e-6
+"""A time of 0 would mean "at once" or "for ever", which is said otherwise."""
+
+
+Unset = SkipJsonSchema[None]
+"""Of a parameter that was not sent. A URL or a header has no null to send, and OpenAPI says none."""
+
+
+def _form(**keywords: Any) -> dict[str, Any]:
+    return {"json_schema_extra": keywords}
+
+
+JOB_ID = _form(pattern="^(?!take:)[A-Za-z0-9_.:-]{1,128}$")
+EVENT_ID = _form(pattern="^[0-9]{1,19}(-[0-9]{1,19})?$")
+LINE_ID = _form(pattern="^([0-9]{1,19}-[0-9]{1,19})?$")
+NAME = _form(pattern="^[^\\x00-\\x1f\\x7f]+$")
+"""In a path: one that nobody has is answered 404, and control characters are refused in any path."""
+SPAN_S = _form(minimum=_LEAST_S, maximum=_YEAR_S)
+DELAY_S = {"ge": 0} | _form(maximum=_YEAR_S)
+MAX_WAIT_S = {"gt": 0} | _form(minimum=_LEAST_S, maximum=_YEAR_S)
+COST = {"ge": 0} | _form(maximum=_MOST_TOKENS)
+PERIOD_S = _form(minimum=_LEAST_S, maximum=100 * 86_400)
+TOKENS = _form(minimum=1, maximum=_MOST_TOKENS)

@@ -1,0 +1,60 @@
+"""The description of a service made precise by what its queue has, so that a generator of requests reaches further than the first check."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"enum": ["state", "open", "end", "away"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "retry": {"type": "integer"},
+    },
+    "required": ["event", "data"],
+}
+
+
+def precise(document: dict[str, Any], tasks: Sequence[Mapping[str, Any]], *, has_keys: bool) -> dict[str, Any]:
+    """The OpenAPI document of a service with these tasks, as `GET /v1/tasks` tells them. Changes it.
+
+    A job has the arguments of its task, an answer of events is checked event by event, and a service without keys asks for none.
+    """
+    submit, batch = (document["paths"][path]["post"]["requestBody"]["content"] for path in ("/v1/jobs", "/v1/jobs/batch"))
+    job = submit["application/json"]["schema"]
+    job["oneOf"] = [_job_of(task) for task in tasks]
+    batch["application/json"]["schema"]["properties"]["jobs"]["items"]["oneOf"] = job["oneOf"]
+    for path in ("/v1/events", "/v1/jobs/{id}/events"):
+        document["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"] = {"itemSchema": _EVENT}
+    if not has_keys:
+        del document["components"]["securitySchemes"]
+        for methods in document["paths"].values():
+            for operation in methods.values():
+                operation.pop("security", None)
+    return document
+
+
+def _job_of(task: Mapping[str, Any]) -> dict[str, Any]:
+    tokens = {"type": "integer", "minimum": 0, "maximum": 2**43 - 1}
+    cost = {"type": ["object", "null"], "properties": dict.fromkeys(task["limits"], tokens), "additionalProperties": False}
+    needs_args = ["args"] if task["parameters"].get("required") else []
+    return {
+        "properties": {"task": {"const": task["name"]}, "args": _without_definitions(task["parameters"]), "cost": cost},
+        "required": ["task", *needs_args],
+    }
+
+
+def _without_definitions(schema: Mapping[str, Any]) -> Any:
+    """The schema with its `$defs` written out: where it goes, its references would lead nowhere."""
+    definitions = schema.get("$defs", {})
+
+    def whole(part: Any) -> Any:
+        if isinstance(part, list):
+            return [whole(inner) for inner in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return whole(definitions[part["$ref"].rpartition("/")[2]])
+        return {name: whole(inner) for name, inner in part.items() if name != "$defs"}
+
+    return whole(schema)
