@@ -57,7 +57,8 @@ async def status(
         Query(
             description="raw: answer with the result alone, however large, the JSON that the task returned; none: leave it out, however small"
         ),
-        Literal["raw"] | Unset, Query(description="answer with the result alone, however large: the JSON that the task returned")
+        Literal["raw"] | Unset,
+        Query(description="answer with the result alone, however large: the JSON that the task returned"),
     ] = None,
 ) -> Response:
     """The job as it is now; with `wait` as it is at its end, or when the time is up. A request that waits does not poll Redis.
