@@ -53,12 +53,10 @@ async def status(
     ] = 0,
     explain: Annotated[bool, Query(description="explain in sentences why the job is in its state, and what to do")] = False,
     result: Annotated[
-        Literal["raw", "none"] | None,
+        Literal["raw", "none"] | Unset,
         Query(
             description="raw: answer with the result alone, however large, the JSON that the task returned; none: leave it out, however small"
         ),
-        Literal["raw"] | Unset,
-        Query(description="answer with the result alone, however large: the JSON that the task returned"),
     ] = None,
 ) -> Response:
     """The job as it is now; with `wait` as it is at its end, or when the time is up. A request that waits does not poll Redis.
