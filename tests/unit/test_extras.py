@@ -16,6 +16,8 @@ from tests.unit.test_docs import table
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DEVELOPERS = "dev"
+OUTSIDE = "outside"
+"""Programs of others that try the service: no part of this one needs them."""
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -23,7 +25,7 @@ def names(requirements: list[str]) -> set[str]:
 
 
 def test_each_package_of_an_extra_is_known_by_it() -> None:
-    extras = {extra: names(found) for extra, found in PROJECT["optional-dependencies"].items() if extra not in (DEVELOPERS, "all")}
+    extras = {extra: names(found) for extra, found in PROJECT["optional-dependencies"].items() if extra not in (DEVELOPERS, OUTSIDE, "all")}
 
     assert set().union(*extras.values()) == EXTRAS.keys()
     assert [package for package, extra in EXTRAS.items() if package not in extras[extra]] == []
@@ -34,7 +36,7 @@ def test_all_is_every_extra_and_developers_have_it() -> None:
     extras = PROJECT["optional-dependencies"]
     (everything,) = extras["all"]
 
-    assert set(re.findall(r"\w+", everything.partition("[")[2])) == extras.keys() - {"all", DEVELOPERS}
+    assert set(re.findall(r"\w+", everything.partition("[")[2])) == extras.keys() - {"all", DEVELOPERS, OUTSIDE}
     assert f"{PROJECT['name']}[all]" in extras[DEVELOPERS]
     assert re.findall(r"^EXTRAS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE) == [" ".join(re.findall(r"\w+", everything)[2:])]
 
@@ -56,7 +58,7 @@ def test_a_module_of_the_users_own_that_is_missing_is_an_error_of_its_own() -> N
 
 def test_no_dependency_of_users_has_an_upper_bound() -> None:
     """One would keep a newer version out of every project that uses this one; what is known to break is excluded by its version."""
-    extras = {extra: found for extra, found in PROJECT["optional-dependencies"].items() if extra != DEVELOPERS}
+    extras = {extra: found for extra, found in PROJECT["optional-dependencies"].items() if extra not in (DEVELOPERS, OUTSIDE)}
 
     assert [
         text for found in (PROJECT["dependencies"], *extras.values()) for text in found if re.search(r"<|~=|==", text.partition(";")[0])
@@ -66,14 +68,16 @@ def test_no_dependency_of_users_has_an_upper_bound() -> None:
 def test_the_document_of_installing_has_every_extra_with_what_it_brings() -> None:
     rows = table((ROOT / "docs" / "installing.md").read_text(), "extra")
     documented = {row.code(0)[0] if row.code(0) else "": set(row.code(1)) for row in rows}
-    extras = {extra: names(found) for extra, found in PROJECT["optional-dependencies"].items() if extra != DEVELOPERS}
+    extras = {extra: names(found) for extra, found in PROJECT["optional-dependencies"].items() if extra not in (DEVELOPERS, OUTSIDE)}
 
     assert documented == extras | {"": names(PROJECT["dependencies"]), "all": set()}
 
 
 def test_each_lower_bound_is_a_version_that_is_tested() -> None:
     pins = versions(LOWEST)
-    optional = [text for extra, found in PROJECT["optional-dependencies"].items() if extra not in ("all", DEVELOPERS) for text in found]
+    optional = [
+        text for extra, found in PROJECT["optional-dependencies"].items() if extra not in ("all", DEVELOPERS, OUTSIDE) for text in found
+    ]
     for text in (*PROJECT["dependencies"], *optional):
         requirement = Requirement(text)
         (bound,) = requirement.specifier
