@@ -25,7 +25,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ATTEMPT = "attempt"
-COMMANDS = frozenset({"blpop", "exists", "get", "hmget", "scan", "time", "xrange", "xreadgroup", "xrevrange", "zrange"})
+COMMANDS = frozenset({"blpop", "exists", "get", "hmget", "lpop", "scan", "time", "xrange", "xreadgroup", "xrevrange", "zrange"})
 """The commands that the store sends besides scripts."""
 _STATUS = 70
 _FAILPOINT = re.compile(

@@ -335,7 +335,7 @@ def test_operations_explains_every_log_line() -> None:
 
 def test_the_access_list_has_every_command_that_is_sent() -> None:
     """Commands of the scripts from their source; those of the client library are named here."""
-    sent = {"auth", "ping", "select", "info", "eval", "evalsha", "subscribe", "unsubscribe", "blpop", "xreadgroup"}
+    sent = {"auth", "ping", "select", "info", "eval", "evalsha", "subscribe", "unsubscribe", "blpop", "lpop", "xreadgroup"}
     for name in script_names():
         calls = re.findall(r"redis\.p?call\('([A-Z]+)'(?:, '([A-Z]+)')?", load(name).source)
         sent |= {f"{command}|{word}" if command in ("XGROUP", "XINFO") else command for command, word in calls}
