@@ -1,6 +1,5 @@
 """Foreign: what objects and functions of other people's code answer. Whatever that raises when asked is caught here, and nowhere else."""
 
-import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -8,11 +7,9 @@ T = TypeVar("T")
 
 MOST_TEXT = 2_000
 """Characters kept of an error's text."""
-MOST_TRACE = 8_000
-_DEEPEST_TRACEBACK = 20
 MOST_ERRORS = 20_000
 """Looked at in one that a handler raised: a loop of `raise ... from last` leaves thousands. So many take some 50 ms."""
-_CONSTANT: dict[type[BaseException], str] = {MemoryError: "no memory was left", RecursionError: "its calls went too deep"}
+_CONSTANT: dict[type, str] = {MemoryError: "no memory was left", RecursionError: "its calls went too deep"}
 """Errors in whose company nothing more is asked for."""
 
 _name_of: Callable[[type], str] = type.__dict__["__name__"].__get__  # a metaclass can hide the plain way to it
@@ -31,30 +28,20 @@ def asked(ask: Callable[[], T], otherwise: Callable[[BaseException], T]) -> T:
 
 def kind_of(value: object) -> str:
     """The name of its class."""
-    return _plain(_name_of(type(value)), MOST_TEXT)
+    return plain(_name_of(type(value)), MOST_TEXT)
 
 
 def shown(value: object, most: int) -> str:
     """The value for people, in so many characters; its class, if it cannot be shown."""
-    text = asked(lambda: _plain(repr(value), most + 1), lambda _: f"an object of type {kind_of(value)}")
+    text = asked(lambda: plain(repr(value), most + 1), lambda _: f"an object of type {kind_of(value)}")
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-def text_of(error: BaseException) -> str:
-    """The error's message; a constant if it gives none."""
+def text_of(error: object, most: int = MOST_TEXT) -> str:
+    """The message of an error, or of what it carries, in so many characters; a constant if it gives none."""
     if type(error) in _CONSTANT:
         return _CONSTANT[type(error)]
-    return asked(lambda: _plain(str(error), MOST_TEXT), lambda unprintable: f"(no text: {kind_of(unprintable)})")
-
-
-def trace_of(error: BaseException) -> str:
-    """The end of its traceback, which is the handler's part; nothing if it cannot be made."""
-
-    def trace() -> str:
-        text = "".join(traceback.format_exception(error, limit=-_DEEPEST_TRACEBACK))
-        return _plain(text[-MOST_TRACE:], MOST_TRACE)
-
-    return asked(trace, lambda _: "")
+    return asked(lambda: plain(str(error), most), lambda unprintable: f"(no text: {kind_of(unprintable)})")
 
 
 def leaves_of(error: BaseException) -> list[BaseException]:
@@ -98,6 +85,6 @@ def indented(text: str) -> Indented:
     return Indented("\n".join(f"    {on_one_line(line)}" for line in text.splitlines()))
 
 
-def _plain(text: str, most: int) -> str:
+def plain(text: str, most: int | None = None) -> str:
     """So much of a text, as a real str without lone surrogates, which UTF-8 cannot encode."""
     return str.__getitem__(text, slice(most)).encode(errors="backslashreplace").decode()[:most]

@@ -6,8 +6,9 @@ import sys
 from typing import Any
 
 from runner.clock import monotonic_s
-from runner.foreign import asked, indented, kind_of, trace_of
+from runner.foreign import asked, indented, kind_of
 from runner.log_throttle import A_MINUTE_S, LogThrottle
+from runner.traces import trace_of
 
 _lost = LogThrottle(A_MINUTE_S)
 

@@ -2,11 +2,10 @@
 
 import logging
 import re
-import traceback
-from types import TracebackType
 from typing import Any
 
 from runner.foreign import Indented, asked
+from runner.traces import trace_of
 
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _UNSAFE_IN_LINE = re.compile(f"\n|{_UNSAFE.pattern}")
@@ -26,8 +25,8 @@ class Escaping(logging.Filter):
             record.args = tuple(map(_plain, record.args))
         elif isinstance(record.args, dict):
             record.args = {name: _plain(value) for name, value in record.args.items()}
-        if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None and not record.exc_text:
-            record.exc_text = _traceback(*record.exc_info)
+        if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None and not record.exc_text:
+            record.exc_text = _traceback(record.exc_info[1])
         return True
 
 
@@ -45,7 +44,6 @@ def _plain(value: Any) -> Any:
     return value if plain is text else plain
 
 
-def _traceback(kind: Any, error: BaseException | None, trace: TracebackType | None) -> str:
+def _traceback(error: BaseException) -> str:
     """The lines of a traceback, each indented: none of them can look like a line of the log."""
-    lines = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n").split("\n")
-    return "\n".join(f"  {escaped(line)}" for line in lines)
+    return "\n".join(f"  {escaped(line)}" for line in trace_of(error).split("\n"))

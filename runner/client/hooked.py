@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from runner.foreign import indented, trace_of
+from runner.foreign import indented
 from runner.jobs import DeadLetter, FailedAttempt, Finished, Hooks, NewJob, Submission, checked_hook, encoded_metadata
+from runner.traces import trace_of
 
 log = logging.getLogger("runner")
 

@@ -131,16 +131,16 @@ async def athrow(name: str, generator: AsyncGenerator[Any, Any], error: BaseExce
 def _after(raised: BaseException, before: BaseException | None) -> BaseException:
     """An error that a generator raised in the place of the one before, which it shows as its context."""
     earlier, later = _contexts(before), _contexts(raised)
-    if before is not None and not any(one is other for one in later for other in earlier):
-        later[-1].__context__ = before
+    if before is not None and earlier.keys().isdisjoint(later):
+        next(reversed(later.values())).__context__ = before
     return raised
 
 
-def _contexts(error: BaseException | None) -> list[BaseException]:
-    """The error, that in whose handling it was raised, and so on; a circle of them once."""
-    chain: list[BaseException] = []
-    while error is not None and not any(error is known for known in chain):
-        chain.append(error)
+def _contexts(error: BaseException | None) -> dict[int, BaseException]:
+    """The error, that in whose handling it was raised, and so on, by their ids; a circle of them once."""
+    chain = dict[int, BaseException]()
+    while error is not None and id(error) not in chain:
+        chain[id(error)] = error
         error = error.__context__
     return chain
 

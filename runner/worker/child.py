@@ -20,9 +20,10 @@ from typing import Any
 from runner.client import Runner, configure, load_app
 from runner.clock import MICROSECONDS, monotonic_s, wall_us
 from runner.errors import InvalidResult
-from runner.foreign import kind_of, text_of, trace_of
+from runner.foreign import kind_of, text_of
 from runner.jobs import Attempt, Ending, StartedJob, Verdict, call_in_process, enter, verdict
 from runner.plain_text import escape_logs
+from runner.traces import trace_of
 from runner.worker.app_address import MAIN
 from runner.worker.frames import Frame, read_frame_from, write_all
 

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from runner.client import Task
 from runner.clock import monotonic_s
-from runner.foreign import indented, trace_of
+from runner.foreign import indented
 from runner.jobs import Attempt, DeadLetter, Ending, FailedAttempt, Finished, Hook, Hooks, JobContext, JobStatus, Outcome, State
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.store import Depth, JobStore
+from runner.traces import trace_of
 from runner.worker.threads import DaemonThreads
 
 log = logging.getLogger("runner")

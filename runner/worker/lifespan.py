@@ -10,8 +10,9 @@ from typing import Any
 
 from runner.client import Runner
 from runner.errors import StartFailed
-from runner.foreign import indented, kind_of, on_one_line, text_of, trace_of
+from runner.foreign import indented, kind_of, on_one_line, text_of
 from runner.jobs import enter_state, leave_state, name_of_function
+from runner.traces import trace_of
 
 _PYTHONS = str(Path(asyncio.__file__).parents[1])
 """The folder of Python's own modules."""

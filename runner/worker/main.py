@@ -6,7 +6,8 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from runner.foreign import indented, kind_of, trace_of
+from runner.foreign import indented, kind_of
+from runner.traces import trace_of
 
 log = logging.getLogger("runner")
 

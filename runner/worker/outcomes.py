@@ -9,11 +9,12 @@ from collections.abc import Iterable
 
 from runner.clock import MICROSECONDS, microseconds, milliseconds, wall_us
 from runner.errors import AttemptDefeated, ConfigurationError, DeadlineExceeded, InternalError, InvalidResult, OutcomeError, ResultTooLarge
-from runner.foreign import MOST_TEXT, Indented, indented, kind_of, on_one_line, text_of, trace_of
+from runner.foreign import MOST_TEXT, Indented, indented, kind_of, on_one_line, text_of
 from runner.jobs import Amendment, Attempt, Ending, Outcome, StartedJob, TaskDefinition, Throttle, Verdict, verdict
 from runner.limits import Word
 from runner.ranges import YEAR_S
 from runner.settings import Settings
+from runner.traces import trace_of
 from runner.worker.child_errors import RaisedInChild
 from runner.worker.ran import Amended, PastDeadline, Raised, Ran, Refused, Returned, TimedOut, Unreadable
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from runner.clock import monotonic_s
 from runner.errors import StoreUnavailable
-from runner.foreign import indented, trace_of
+from runner.foreign import indented
 from runner.jobs import Priority, StartedJob
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.store import Claimed, Claims, HeldEntry
+from runner.traces import trace_of
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.redis_pause import EXPECTED, RETRY_S
 

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from runner.clock import monotonic_s
 from runner.errors import ClaimRefused
-from runner.foreign import indented, kind_of, text_of, trace_of
+from runner.foreign import indented, kind_of, text_of
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.store import Claimed, Claims, Declined, HeldEntry, decoded
+from runner.traces import trace_of
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.recovery import Recovery
 from runner.worker.redis_pause import EXPECTED

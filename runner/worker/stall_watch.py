@@ -4,10 +4,10 @@ import asyncio
 import logging
 import sys
 import threading
-import traceback
 
 from runner.clock import monotonic_s
 from runner.foreign import indented
+from runner.traces import stack_of
 
 log = logging.getLogger("runner")
 
@@ -46,7 +46,7 @@ class StallWatch:
             if monotonic_s() - tick_s > self._stall_s and tick_s != reported_tick_s:
                 reported_tick_s = tick_s
                 frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the one way to see another thread's stack
-                stack = "".join(traceback.format_stack(frame)) if frame else "(no stack)"
+                stack = stack_of(frame) if frame else "(no stack)"
                 log.warning(
                     "the event loop was blocked for over %g s; make this call async or the task a plain function:\n%s",
                     self._stall_s,

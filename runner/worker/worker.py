@@ -16,9 +16,10 @@ from runner.client import Publication, Runner, hooks_of
 from runner.clock import monotonic_s
 from runner.connection import redis_url
 from runner.errors import ConfigurationError, DamagedQueue, LeaseLost, NotPermitted, RunnerError, StoreUnavailable
-from runner.foreign import indented, shown, trace_of
+from runner.foreign import indented, shown
 from runner.log_throttle import LogThrottle
 from runner.store import JobStore, LeaseStore, Role, load_scripts, refuse_unfit_server
+from runner.traces import trace_of
 from runner.worker.abandon import abandon
 from runner.worker.actors import Actors
 from runner.worker.appearance import details_of, served_by

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from runner.foreign import indented, kind_of, text_of, trace_of
+from runner.foreign import indented, kind_of, text_of
 from runner.jobs import FIRST_STEP, Plan, Step, call_with
+from runner.traces import trace_of
 
 log = logging.getLogger("runner")
 

@@ -25,12 +25,13 @@ GROUND: dict[str, dict[str, frozenset[str]]] = {
     "extras": {"errors": ANYTHING},
     "forks": {},
     "log_throttle": {},
-    "logs": {"clock": ANYTHING, "foreign": ANYTHING, "log_throttle": ANYTHING},
+    "logs": {"clock": ANYTHING, "foreign": ANYTHING, "log_throttle": ANYTHING, "traces": ANYTHING},
     "masking": {},
     "names": {},
-    "plain_text": {"foreign": ANYTHING},
+    "plain_text": {"foreign": ANYTHING, "traces": ANYTHING},
     "ranges": {"errors": ANYTHING, "foreign": ANYTHING},
     "settings": {"errors": ANYTHING, "clock": ANYTHING, "masking": ANYTHING, "names": ANYTHING, "ranges": ANYTHING},
+    "traces": {"foreign": ANYTHING},
 }
 ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "limits": {},

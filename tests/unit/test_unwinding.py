@@ -15,6 +15,7 @@ from runner.jobs.dependencies import Depends
 from runner.jobs.handlers import handler_of
 from runner.jobs.injection import Injection, Plan, call_in_thread_with, call_with
 from runner.jobs.surroundings import Surroundings
+from runner.jobs.unwinding import _after
 
 ERRORS: list[type[BaseException]] = [
     *(ValueError, RuntimeError, StopAsyncIteration, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit, TimeoutError)
@@ -250,3 +251,19 @@ def test_an_error_of_the_unwinding_shows_the_one_before() -> None:
         asyncio.run(call_with(plan, [None] * plan.size, None, handler, {}, "job j"))
     assert isinstance(raised.value.__context__, Other)
     assert isinstance(raised.value.__context__.__context__, ValueError)
+
+
+def test_an_error_of_the_unwinding_is_joined_to_a_chain_of_any_length() -> None:
+    before: BaseException = ValueError("first")
+    for number in range(20_000):
+        error = ValueError(number)
+        error.__context__, before = before, error
+    after = KeyError("after")
+    last = after
+    for _ in range(20_000):
+        last.__context__ = last = KeyError("before")
+
+    assert _after(after, before) is after
+    assert last.__context__ is before
+    assert _after(after, before) is after  # which is joined already
+    assert last.__context__ is before
