@@ -1,7 +1,7 @@
 """Foreign: what objects and functions of other people's code answer. Whatever that raises when asked is caught here, and nowhere else."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -33,8 +33,28 @@ def kind_of(value: object) -> str:
 
 def shown(value: object, most: int) -> str:
     """The value for people, in so many characters; its class, if it cannot be shown."""
-    text = asked(lambda: plain(repr(value), most + 1), lambda _: f"an object of type {kind_of(value)}")
+    text = asked(lambda: plain(repr(_beginning(value, [most + 1])), most + 1), lambda _: f"an object of type {kind_of(value)}")
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _beginning(value: Any, left: list[int]) -> Any:
+    """As much of a value as so many characters can show: of what JSON brings, which can be large. Each item of it is a character at least."""
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return value[: left[0] + 1]
+    if kind is dict:
+        return {_beginning(key, left): _beginning(value[key], left) for key in _first(value, left)}
+    if kind is list or kind is tuple:
+        return kind(_beginning(item, left) for item in _first(value, left))
+    return value
+
+
+def _first(items: Iterable[Any], left: list[int]) -> Iterator[Any]:
+    for item in items:
+        left[0] -= 1
+        if left[0] < 0:
+            break
+        yield item
 
 
 def text_of(error: object, most: int = MOST_TEXT) -> str:

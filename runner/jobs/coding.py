@@ -47,7 +47,7 @@ class Coding:
         has_long_numbers = any(node["type"] == "int" and not _is_bounded(node) for node in _nodes(schema))
         self.sure_bytes = _LONGEST_NUMBER if has_long_numbers else sys.maxsize
         # A serializer heeds the config of its root, a validator that of the nearest node that has one: it is given to both.
-        validator, serializer = SchemaValidator(schema, CONFIG), SchemaSerializer(schema, CONFIG)
+        validator, serializer = SchemaValidator(until_one_fails(schema), CONFIG), SchemaSerializer(schema, CONFIG)
         self.valid, self.write, self.read = validator.validate_python, serializer.to_json, validator.validate_json
         python, has_bytes = schema, any(node["type"] == "bytes" for node in _nodes(schema))
         if has_bytes:
@@ -56,7 +56,7 @@ class Coding:
             python = with_one_reading(python, schema, CONFIG)
         of_python = validator
         if has_bytes or python is not schema:
-            of_python = SchemaValidator(python, CoreConfig(allow_inf_nan=False) if has_bytes else CONFIG)
+            of_python = SchemaValidator(until_one_fails(python), CoreConfig(allow_inf_nan=False) if has_bytes else CONFIG)
             self.valid = of_python.validate_python
         if not all(map(_is_plain, _nodes(schema))):  # said with each call this costs 0.1 µs, which plain values need not pay
             self.valid = lambda value: of_python.validate_python(value, by_alias=True, by_name=True)
@@ -104,6 +104,15 @@ def _mapped(part: Any, change: Callable[[Mapping[str, Any]], dict[str, Any]]) ->
 def _without_made_field(node: Mapping[str, Any]) -> dict[str, Any]:
     """What a dataclass makes itself (`init=False`) is not written: it could not be read."""
     return {"serialization_exclude": True} if node.get("type") == "dataclass-field" and node.get("init") is False else {}
+
+
+def until_one_fails(schema: CoreSchema) -> CoreSchema:
+    """A schema that reads a list up to its first item that does not fit: all faults of all items of a long one would take seconds."""
+    return cast("CoreSchema", _mapped(schema, _failing_fast))
+
+
+def _failing_fast(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {"fail_fast": True} if node.get("type") in ("list", "tuple", "set", "frozenset") else {}
 
 
 def _with_bytes_of_text(node: Mapping[str, Any]) -> dict[str, Any]:

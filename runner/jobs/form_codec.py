@@ -5,9 +5,10 @@ from contextlib import suppress
 from dataclasses import make_dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import (
+    CoreSchema,
     PydanticCustomError,
     PydanticSerializationError,
     SchemaError,
@@ -17,6 +18,7 @@ from pydantic_core import (
     to_json,
 )
 
+from runner.jobs.coding import until_one_fails
 from runner.jobs.form import CONFIG, OPTIONS, Form, parts
 
 Schema = dict[str, Any]
@@ -43,10 +45,10 @@ class FormCodec:
 
     def __init__(self, form: Form) -> None:
         try:
-            schema = _Reader(form.get("defs", {}) if form["k"] == "defs" else {}).schema(form)
+            schema = cast("CoreSchema", _Reader(form.get("defs", {}) if form["k"] == "defs" else {}).schema(form))
             config = _known(form["f"] if form["k"] == "defs" else form)
             # The serializer heeds the config of its root alone.
-            validator, serializer = SchemaValidator(schema, config), SchemaSerializer(schema, config)
+            validator, serializer = SchemaValidator(until_one_fails(schema), config), SchemaSerializer(schema, config)
         except _BUILD_ERRORS as error:
             raise UnknownForm(f"{type(error).__name__}: {error}") from error
         self.read, self.write = validator.validate_json, serializer.to_json

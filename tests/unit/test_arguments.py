@@ -1,6 +1,7 @@
 """Arguments and results as JSON: checked against the signature, by name, with a message for each fault."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,6 +15,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from runner.errors import ConfigurationError, InvalidArguments, InvalidResult
 from runner.jobs.arguments import Arguments
+from runner.jobs.named_arguments import NamedArguments
 from runner.jobs.results import result_of
 
 
@@ -118,6 +120,45 @@ def test_arguments_that_do_not_fit_are_refused_by_name(args: tuple[Any, ...], kw
         PAY.encode(args, kwargs)
 
     assert message in str(refused.value)
+
+
+class Row(BaseModel):
+    first: int
+    second: int
+
+
+def of_many(rows: list[Row] | None = None, by_name: dict[str, Row] | None = None) -> None: ...
+
+
+MANY = Arguments("of_many", of_many)
+BY_NAME = NamedArguments("of_many", MANY.form)
+FAULTY: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a long list": ({"rows": [{}] * 50_000}, "rows.0.first: Field required", "rows.0.second: Field required (got {})"),
+    "a large object": ({"by_name": {f"k{at}": {} for at in range(5_000)}}, "by_name.k0.first: Field required", "; and 9990 more"),
+    "a large value": (
+        {"rows": {"x": ["y" * 500_000] * 2}},
+        "rows: Input should be a valid ",
+        "(got {'x': ['yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy...)",
+    ),
+}
+
+
+@pytest.mark.parametrize("refused_by", ["code", "name", "worker"])
+@pytest.mark.parametrize("case", FAULTY)
+def test_arguments_of_any_size_are_refused_by_their_first_faults(case: str, refused_by: str) -> None:
+    args, first, last = FAULTY[case]
+    refuse: dict[str, Callable[[], object]] = {
+        "code": lambda: MANY.encode((), args),
+        "name": lambda: BY_NAME.encode(args),
+        "worker": lambda: MANY.decode(json.dumps(args).encode()),
+    }
+    with pytest.raises(InvalidArguments) as refused:
+        refuse[refused_by]()
+
+    told = str(refused.value)
+    assert told.startswith(f"task 'of_many': {first}")
+    assert told.endswith(last)
+    assert len(told) < 1_000
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])

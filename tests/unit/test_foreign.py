@@ -91,3 +91,31 @@ def test_a_key_function_that_exits_leaves_the_address(error: type[BaseException]
 
     assert "10.0.0.7" in need.bucket
     assert "the key function of limit 'user' failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *([], {}, (), (1,), [[[]]] * 100, ["a" * 59, "b"], {"k" * 70: 1}, [[1] * 1_000] * 1_000, list(range(100)), [""] * 30),
+        *("x" * 100, "x" * 61, "x" * 58, b"x" * 100, {1, 2}, 1.5, None, {"a": [1, 2, {"b": ("x" * 100, "y")}]}),
+    ],
+)
+def test_a_value_is_shown_by_its_beginning(value: object) -> None:
+    text = repr(value)
+    assert shown(value, 60) == (text if len(text) <= 60 else f"{text[:57]}...")
+
+
+def test_no_more_of_a_value_is_asked_than_is_shown() -> None:
+    class Item:
+        asked = 0
+
+        def __repr__(self) -> str:
+            Item.asked += 1
+            return "item"
+
+    circle: list[object] = []
+    circle += [circle, [Item()] * 1_000, {number: Item() for number in range(1_000)}]
+
+    assert shown(circle, 60).startswith("[[[[")
+    assert shown([Item()] * 100_000, 60).startswith("[item, item, ")
+    assert Item.asked <= 130
