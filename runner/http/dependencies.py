@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from runner import CallersClient, Client, ConfigurationError, Principal, Runner
 from runner.http.at_once import AtOnce, streams, waits, waits_of_each
+from runner.http.damage import Damage
 from runner.http.quotas import Quotas
 from runner.http.refusals import Refusals
 
@@ -37,6 +38,7 @@ class Service:
     streams: AtOnce
     quotas: Quotas
     refusals: Refusals
+    damage: Damage
     authorize: Authorize | None = None
     """None: the app guards its routes itself."""
 
@@ -85,6 +87,7 @@ class Opening:
         self._authorize = authorize
         self._quotas = Quotas(lambda: self.service.client)
         self._refusals = Refusals(lambda: self.service.client)
+        self._damage = Damage()
         self._service: Service | None = None
         self._seen: dict[int, tuple[Principal, Client, Service]] = {}
 
@@ -98,7 +101,8 @@ class Opening:
         return self._service
 
     def _of(self, client: Client) -> Service:
-        return Service(client, self._stopping, *self._at_once, self._quotas, self._refusals, self._authorize, seen=self._seen)
+        shared = (self._quotas, self._refusals, self._damage, self._authorize)
+        return Service(client, self._stopping, *self._at_once, *shared, seen=self._seen)
 
     async def close(self) -> None:
         """Close what was opened here. A client or a Runner that was given belongs to its giver."""

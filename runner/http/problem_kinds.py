@@ -8,6 +8,7 @@ from runner.errors import (
     ArgumentsTooLarge,
     CannotRetry,
     ClientClosed,
+    DamagedQueue,
     ExceedsCapacity,
     Forbidden,
     IncompatibleVersion,
@@ -222,6 +223,13 @@ KINDS: dict[str, Kind] = {
         " time in Retry-After.",
         retry_after_s=1,
     ),
+    "damaged-queue": Kind(
+        503,
+        "A key of the queue is damaged",
+        "In Redis a key that this request needs holds something else than it should, as when somebody has written it by hand."
+        " python -m runner doctor names the key and the remedy; then repeat the request. A submission with an id of your own is safe to repeat.",
+        retry_after_s=10,
+    ),
     "incomplete-catalog": Kind(
         503,
         "The catalog lacks a part of this task",
@@ -251,6 +259,7 @@ ERRORS: dict[type[Exception], str] = {
     ArgumentsTooLarge: "arguments-too-large",
     CannotRetry: "cannot-retry",
     ClientClosed: "store-unavailable",
+    DamagedQueue: "damaged-queue",
     ExceedsCapacity: "exceeds-capacity",
     Forbidden: "forbidden",
     IncompatibleVersion: "outdated-service",

@@ -22,7 +22,7 @@ from runner.http.validation_errors import Fault, faults_of, pointer, shortened, 
 MEDIA_TYPE = "application/problem+json"
 _REALM = "runner"
 _LONGEST_PATH = 100
-_KINDS_OF_THE_SERVICE = ("internal-error", "overloaded", "store-unavailable")
+_KINDS_OF_THE_SERVICE = ("damaged-queue", "internal-error", "overloaded", "store-unavailable")
 """Their exceptions name addresses and replies, which are no business of a caller."""
 _BY_STATUS = {
     401: "unauthenticated",

@@ -10,8 +10,9 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
+from runner.errors import DamagedQueue
 from runner.http.authorization import admit, right_of
-from runner.http.dependencies import is_our_app
+from runner.http.dependencies import is_our_app, service_of
 from runner.http.large_bodies import ended
 from runner.http.problems import ANSWERED, Problem, answer, responses
 from runner.http.validation_errors import Fault, shortened, summary, unknown_parameter
@@ -36,7 +37,7 @@ class ProblemRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self.right = right_of(path, options.get("dependencies"))
         more = ["validation"]
-        more += [] if self.right is None else ["unauthenticated", "forbidden", "too-many-requests", "store-unavailable"]
+        more += [] if self.right is None else ["unauthenticated", "forbidden", "too-many-requests", "damaged-queue", "store-unavailable"]
         more += ["invalid-path"] if "{" in path else []
         described = dict(options.get("responses") or {})
         for status, problems in responses(*more).items():
@@ -53,7 +54,7 @@ class ProblemRoute(APIRoute):
                     await self._check_query(request)
                 return await handle(request)
             except ANSWERED as error:
-                return answer(request, error)
+                return answer(request, await _explained(request, error))
             finally:
                 ended(request.scope)
 
@@ -101,10 +102,18 @@ class DirectRoute(ProblemRoute):
                 await admit(request, self.right)
             response = await self.endpoint(request=request, **scope["path_params"])
         except ANSWERED as error:
-            response = answer(request, error)
+            response = answer(request, await _explained(request, error))
         finally:
             ended(scope)
         await response(scope, receive, send)
+
+
+async def _explained(request: Request, error: Exception) -> Exception:
+    """The error that is answered: of a damaged queue one that names the key."""
+    if not isinstance(error, DamagedQueue):
+        return error
+    service = service_of(request)
+    return await service.damage.problem(service.client)
 
 
 def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:

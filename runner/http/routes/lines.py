@@ -18,7 +18,7 @@ from runner.http.ndjson import MOST_LINE_BYTES, Line, LinesAnswer, portions, sto
 from runner.http.problems import ANSWERED, Problem, base_of, problem_of
 from runner.http.schemas import JobBody
 
-_OUT_OF_ORDER = ("outdated-service", "overloaded", "store-unavailable")
+_OUT_OF_ORDER = ("damaged-queue", "outdated-service", "overloaded", "store-unavailable")
 """Problems that the next lines would have too."""
 
 
