@@ -23,6 +23,7 @@ _KEYS = {
     **{f"stream:{priority.name}": ("stream", _LOST_JOBS) for priority in Priority},
     "scheduled": ("sorted set", _LOST_JOBS),
     "expiring": ("sorted set", "jobs that wait now do so beyond their max_wait"),
+    "bounces": ("text", _STARTS_ANEW),
     "unserved": ("sorted set", _STARTS_ANEW),
     "wakes": ("sorted set", "the leader wakes every bucket that waits"),
     "wakes:before": ("sorted set", _STARTS_ANEW),

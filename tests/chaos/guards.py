@@ -62,6 +62,13 @@ GUARDS = (
         "await self._next",
         "tests/http/test_events.py::test_who_leaves_takes_the_next_look_from_nobody",
     ),
+    Guard(
+        "jobs that are declined for long move so often together at most",
+        "runner/store/lua/include/held.lua",
+        "    if bounced >= PATIENT_FROM then due = patient(due) end\n",
+        "",
+        "tests/store/test_held.py::test_jobs_that_bounce_for_long_move_so_often_together_and_many_at_a_time",
+    ),
     # Retries and deadlines
     Guard(
         "a handler that gives up is not tried again",

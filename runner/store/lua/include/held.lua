@@ -3,7 +3,18 @@
 local held = lazily(function(held)
   local UNSERVED = prefix .. 'unserved'
   local FIRST_US, LONGEST_US = 50000, 2000000
+  local BOUNCES, PATIENT_FROM, APART_US, GRID_US, MOST_AHEAD_US = prefix .. 'bounces', 10, 10000, 250000, 3600000000
   local function jobs_key(task) return prefix .. 'unserved:' .. task end
+
+  -- Jobs that have bounced for long wait for workers that are busy: all of them together move a hundred times a second at most, many at a
+  -- time, however many they are. `bounces` is the instant up to which such moves are given away.
+  local function patient(due)
+    local given = redis.pcall('GET', BOUNCES)
+    given = type(given) == 'string' and number_in(given) or 0
+    local free = math.min(math.max(given, now), now + MOST_AHEAD_US) + APART_US
+    redis.call('SET', BOUNCES, int(free), 'PX', int(math.ceil((free - now) / 1000)))
+    return math.ceil(math.max(due, free) / GRID_US) * GRID_US
+  end
 
   -- Another live worker can run the job: it comes to a stream again soon, for whoever reads that next. Workers read in turns of a fixed
   -- length: without a part of chance the same one could meet the job each time.
@@ -11,6 +22,7 @@ local held = lazily(function(held)
     local bounced = redis.call('HINCRBY', job_key(id), 'bounced', 1)
     local wait = math.min(FIRST_US * 2 ^ math.min(bounced - 1, 10), LONGEST_US)
     local due = now + math.floor(wait * (0.5 + (now % 1000000) * GOLDEN % 1 / 2))
+    if bounced >= PATIENT_FROM then due = patient(due) end
     redis.call('HSET', job_key(id), 'state', 'scheduled', 'reason', 'bounced')
     note_due(due, prefix .. 'scheduled')
     redis.call('ZADD', prefix .. 'scheduled', int(due), id)
