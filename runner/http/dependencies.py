@@ -101,8 +101,8 @@ class Opening:
         return self._service
 
     def _of(self, client: Client) -> Service:
-        shared = (self._quotas, self._refusals, self._damage, self._authorize)
-        return Service(client, self._stopping, *self._at_once, *shared, seen=self._seen)
+        at_once = self._at_once
+        return Service(client, self._stopping, *at_once, self._quotas, self._refusals, self._damage, self._authorize, seen=self._seen)
 
     async def close(self) -> None:
         """Close what was opened here. A client or a Runner that was given belongs to its giver."""

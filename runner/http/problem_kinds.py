@@ -35,6 +35,7 @@ OVERLOADED = (
     "The queue has reached its limit of unfinished jobs, or its server has no memory left; nothing new of this request was stored."
     " Existing jobs go on, and all other requests are served: repeat the submission after the time in Retry-After."
 )
+DAMAGED_QUEUE = "In Redis a key holds something else than it should: python -m runner doctor names it and the remedy. Then ask again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +224,7 @@ KINDS: dict[str, Kind] = {
         " time in Retry-After.",
         retry_after_s=1,
     ),
-    "damaged-queue": Kind(
-        503,
-        "A key of the queue is damaged",
-        "In Redis a key that this request needs holds something else than it should, as when somebody has written it by hand."
-        " python -m runner doctor names the key and the remedy; then repeat the request. A submission with an id of your own is safe to repeat.",
-        retry_after_s=10,
-    ),
+    "damaged-queue": Kind(503, "A key of the queue is damaged", DAMAGED_QUEUE, retry_after_s=10),
     "incomplete-catalog": Kind(
         503,
         "The catalog lacks a part of this task",

@@ -120,6 +120,10 @@ class Keys:
         return f"{self.prefix}serves:{digest}"
 
     @property
+    def bounces(self) -> str:
+        return f"{self.prefix}bounces"
+
+    @property
     def unserved(self) -> str:
         return f"{self.prefix}unserved"
 

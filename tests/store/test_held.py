@@ -52,12 +52,12 @@ async def test_a_job_that_another_worker_serves_comes_again_soon_and_then_later_
 
 
 @pytest.mark.parametrize(
-    ("given_s", "least_s", "most_s"), [(None, 1.0, 2.3), (60.0, 60.0, 60.5), (1e9, 3_600.0, 3_600.5), ("damaged", 1.0, 2.3)]
+    ("given_s", "least_s", "most_s"), [(None, 1.0, 2.0), (60.0, 60.0, 60.5), (1e9, 3_600.0, 3_600.5), ("damaged", 1.0, 2.0)]
 )
 async def test_jobs_that_bounce_for_long_move_so_often_together_and_many_at_a_time(
     store: JobStore, clock: Clock, given_s: float | str | None, least_s: float, most_s: float
 ) -> None:
-    bounces = f"{store.keys.prefix}bounces"
+    bounces = store.keys.bounces
     await serve(store, "v", "work")
     await store.submit([job(f"j{number}") for number in range(20)])
     for number in range(20):
@@ -73,8 +73,8 @@ async def test_jobs_that_bounce_for_long_move_so_often_together_and_many_at_a_ti
     waits_s = [(due - clock.now_us) / 1e6 for due in dues]
     assert len(waits_s) == 20
     assert all(least_s <= wait_s <= most_s for wait_s in waits_s), waits_s
-    assert {due % 250_000 for due in dues} == {0}
     if given_s == 60.0:
+        assert {due % 250_000 for due in dues} == {0}
         assert int(await store.redis.execute_command("GET", bounces)) == clock.now_us + 60_000_000 + 20 * 10_000
     await store.redis.execute_command("DEL", bounces)
 

@@ -3,7 +3,7 @@
 local held = lazily(function(held)
   local UNSERVED = prefix .. 'unserved'
   local FIRST_US, LONGEST_US = 50000, 2000000
-  local BOUNCES, PATIENT_FROM, APART_US, GRID_US, MOST_AHEAD_US = prefix .. 'bounces', 10, 10000, 250000, 3600000000
+  local BOUNCES, PATIENT_FROM, APART_US, GRID_US, MOST_AHEAD_US = prefix .. 'bounces', 4, 10000, 250000, 3600000000
   local function jobs_key(task) return prefix .. 'unserved:' .. task end
 
   -- Jobs that have bounced for long wait for workers that are busy: all of them together move a hundred times a second at most, many at a
@@ -13,7 +13,7 @@ local held = lazily(function(held)
     given = type(given) == 'string' and number_in(given) or 0
     local free = math.min(math.max(given, now), now + MOST_AHEAD_US) + APART_US
     redis.call('SET', BOUNCES, int(free), 'PX', int(math.ceil((free - now) / 1000)))
-    return math.ceil(math.max(due, free) / GRID_US) * GRID_US
+    return due >= free and due or math.ceil(free / GRID_US) * GRID_US
   end
 
   -- Another live worker can run the job: it comes to a stream again soon, for whoever reads that next. Workers read in turns of a fixed
