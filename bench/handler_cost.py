@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from time import thread_time_ns
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ JOBS = 20_000
 RUNS = 7
 
 
-async def get_session() -> AsyncIterator[int]:
+async def get_session() -> AsyncGenerator[int]:
     yield 1
 
 
@@ -28,7 +28,7 @@ async def passes(_: JobContext, call_next: Next) -> Any:
 
 
 @asynccontextmanager
-async def lifespan(_: Runner[dict[str, int]]) -> AsyncIterator[dict[str, int]]:
+async def lifespan(_: Runner[dict[str, int]]) -> AsyncGenerator[dict[str, int]]:
     yield {}
 
 

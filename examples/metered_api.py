@@ -16,7 +16,7 @@ And if Redis goes down: do all requests pass, or none? Choose: `on_error="local"
 "open" (all pass), or "closed" (503, as it is not the caller's fault). When Redis is back it is asked again within two seconds.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -36,7 +36,7 @@ def build(
     """The API: five requests in any `per` seconds, together or, with a `key`, for each of its values."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
         await jobs.close()
 

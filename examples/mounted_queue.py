@@ -15,7 +15,7 @@ The app runs the jobs too, as a worker in its lifespan. Start `python -m runner 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -65,7 +65,7 @@ def build(jobs: Runner, users: Mapping[str, str] = USERS) -> FastAPI:
     stopping = asyncio.Event()
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         worker = Worker(jobs)
         working = asyncio.create_task(worker.run())
         yield

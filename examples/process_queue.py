@@ -10,7 +10,7 @@ The first of the two starts a private server in this folder unless RUNNER_REDIS_
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, HTTPException
@@ -45,7 +45,7 @@ def build(every: float = 10, work: float = 10) -> tuple[FastAPI, Runner]:
         return f"Processed {x}"
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
         await jobs.close()
 

@@ -1,6 +1,6 @@
 """What the type checkers of users see of lifespan, state and middleware: never run, read by mypy and pyright in strict mode."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, assert_type
@@ -14,12 +14,12 @@ class State:
 
 
 @asynccontextmanager
-async def lifespan(app: Runner[State]) -> AsyncIterator[State]:
+async def lifespan(app: Runner[State]) -> AsyncGenerator[State]:
     yield State(app.queue)
 
 
 @asynccontextmanager
-async def of_any(_: object) -> AsyncIterator[dict[str, int]]:
+async def of_any(_: object) -> AsyncGenerator[dict[str, int]]:
     yield {}
 
 
