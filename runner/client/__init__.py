@@ -10,6 +10,7 @@ from runner.client.callers_client import CallersClient
 from runner.client.client import BlockingClient, BlockingVerbs, Client, JobRequest, session_of
 from runner.client.control import BlockingControl, Control
 from runner.client.handle import BlockingHandle, JobHandle
+from runner.client.hooked import with_metadata
 from runner.client.job_calls import JobCalls
 from runner.client.keys import ApiKeys, BlockingApiKeys, NewKey
 from runner.client.publication import Publication
@@ -59,5 +60,6 @@ __all__ = [
     "seconds_said",
     "session_of",
     "through",
+    "with_metadata",
     "workers",
 ]

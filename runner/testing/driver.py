@@ -55,7 +55,7 @@ class Driver:
                     self._fail(f"the clock has jumped {jumps} times, and nothing has started")
                 next_us = self._next_us
                 may_be_idle = next_us == math.inf or self._started == before  # jobs that have ended may have left a wake
-                if may_rest and may_be_idle and not (self._clock.waits or self.unended()):
+                if may_rest and may_be_idle and not (self._clock.waits or self._is_telling or self.unended()):
                     return
                 if next_us == until_us == math.inf:
                     self._fail("nothing will happen any more, and there are jobs that have not ended")
@@ -95,12 +95,16 @@ class Driver:
         return False
 
     def _is_quiet(self) -> bool:
-        if self._clock.sent:
+        if self._clock.sent or self._is_telling:
             return False
         running = {(job.id, job.attempt) for place in self._places for job in place.running}
         if running:
             return running <= self._clock.waiting | (set() if self._timers is None else self._timers.sleeping)
         return not any(place.is_busy for place in self._places)
+
+    @property
+    def _is_telling(self) -> bool:
+        return any(place.is_telling for place in self._places)
 
     def _hangs(self, quiet_s: float) -> bool:
         """Whether only a time-out can end the attempts that go on: with real time-outs they are waited for."""

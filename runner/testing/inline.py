@@ -5,16 +5,16 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from runner.client import Task, app_of
-from runner.clock import MICROSECONDS
+from runner.client import Task, app_of, with_metadata
+from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ConfigurationError, JobFailed
-from runner.jobs import Ending, JobError, Outcome, StartedJob, State, Submission
+from runner.jobs import Ending, JobError, JobStatus, Outcome, StartedJob, State, Submission
 from runner.settings import load_settings
 from runner.testing.lifespans import entered
-from runner.worker import Executor
+from runner.worker import Executor, HookCalls
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,13 +55,11 @@ async def run(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Ran[R]:
     Limits are not asked: that is what `TestQueue` is for. Give cost, which limits without a fixed one need, by `task.with_options(cost=...)`.
     Raises `SubmissionRefused` for a call that could not be submitted.
     """
-    submission = task.prepare(*args, **kwargs)
-    app, executor = app_of(task), Executor({task.name: task}, load_settings())
+    app, definition = app_of(task), task.definition
+    submission = with_metadata(task.prepare(*args, **kwargs), definition.surroundings.hooks, definition.hooks)
     async with AsyncExitStack() as stack:
         context = copy_context() if app is None else await stack.enter_async_context(entered(app))
-        stack.callback(executor.close)
-        stack.push_async_callback(executor.values.close)
-        return await asyncio.create_task(_attempts(executor, submission, task.definition.arguments.result.read), context=context)
+        return await asyncio.create_task(_in_worker(task, "" if app is None else app.queue, submission), context=context)
 
 
 def run_blocking(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Ran[R]:
@@ -73,29 +71,57 @@ def run_blocking(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Ran[
     raise ConfigurationError("an event loop runs in this test: use `await run(...)` of runner.testing")
 
 
-async def _attempts(executor: Executor, submission: Submission[Any], read: Callable[[Any], Any]) -> Ran[Any]:
+async def _in_worker(task: Task[..., R], queue: str, submission: Submission[Any]) -> Ran[R]:
+    """What a worker has around the attempts, in the context of its app's state."""
+    ended: list[JobStatus] = []
+
+    async def statuses(*_: object) -> list[JobStatus | None]:
+        return [*ended]
+
+    tasks = {task.name: task}
+    hooks = HookCalls(statuses, tasks, task.definition.surroundings.hooks)
+    executor = Executor(tasks, load_settings(), queue, hooks)
+    try:
+        submitted_at = wall_us() / MICROSECONDS
+        ran, last, began_at = await _attempts(executor, submission, task.definition.arguments.result.read)
+        if ran.state.is_final:
+            status = JobStatus(submission.id, task.name, ran.state, attempt=ran.attempts, error=ran.error)
+            ended.append(replace(status, submitted_at=submitted_at, started_at=began_at, finished_at=wall_us() / MICROSECONDS))
+            hooks.accepted(last)
+        return ran
+    finally:
+        await hooks.close(at_once=False)
+        await executor.values.close()
+        executor.close()
+
+
+async def _attempts(executor: Executor, submission: Submission[Any], read: Callable[[Any], Any]) -> tuple[Ran[Any], Outcome, float]:
+    """What became of them, and the last of them: what it came to, and when it began, in seconds since 1970."""
     ran = Ran[Any](State.running)
     failures = 0
-    while len(ran.throttled) < _MOST_THROTTLED:
+    while True:
         ran.attempts += 1
+        began_at = wall_us() / MICROSECONDS
         outcome = await _attempt(executor.execute, submission, ran.attempts, failures)
         for used in filter(None, outcome.settled.split(";")):
             bucket, _, tokens = used.rpartition("=")
             ran.settled[bucket] = int(tokens)
         if outcome.ending is Ending.succeeded:
             ran.state, ran._result, ran.error = State.succeeded, read(json.loads(outcome.payload)), None  # noqa: SLF001 - made here
-            return ran
+            break
         ran.error = JobError.of(json.loads(outcome.payload or b"{}"))
         if outcome.ending is Ending.retry:
             failures += 1
             ran.delays.append(outcome.delay_us / MICROSECONDS)
         elif outcome.ending is Ending.throttled and (not outcome.most_throttled or len(ran.throttled) + 1 < outcome.most_throttled):
             ran.throttled.append(outcome.delay_us / MICROSECONDS)
+            if len(ran.throttled) == _MOST_THROTTLED:
+                ran.state = State.waiting
+                break
         else:
             ran.state = State.failed
-            return ran
-    ran.state = State.waiting
-    return ran
+            break
+    return ran, outcome, began_at
 
 
 async def _attempt(
@@ -112,6 +138,7 @@ async def _attempt(
         failures,
         submission.limits,
         submission.spec,
+        metadata=submission.metadata.encode(),
     )
     outcomes: list[Outcome] = []
 

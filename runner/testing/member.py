@@ -8,10 +8,10 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, NamedTuple
 
-from runner.client import Runner
+from runner.client import Runner, hooks_of
 from runner.jobs import Outcome, Priority, StartedJob
 from runner.store import MOST_PER_CALL, ClaimRequest, Claims, Declined, DirectStore, Look, done
-from runner.worker import ActiveJobs, Attempts, Completer, Executor, PriorityShares, details_of, served_by
+from runner.worker import ActiveJobs, Attempts, Completer, Executor, HookCalls, PriorityShares, details_of, served_by
 
 
 class Start(NamedTuple):
@@ -46,9 +46,11 @@ class Member:
         self._store = store
         self._losing = losing
         self._on_start = on_start
-        self._executor = Executor(runner.tasks, store.settings)
+        self._hooks = HookCalls(store.get, runner.tasks, hooks_of(runner))
+        # Within the context: what is per worker is made there, and so has the state of the app.
+        self._executor = context.copy().run(Executor, runner.tasks, store.settings, runner.queue, self._hooks)
         self._active_jobs = ActiveJobs(runner.settings.concurrency)
-        self._completer = _Completer(store, self.id, self._active_jobs, self._is_lost)
+        self._completer = _Completer(store, self.id, self._active_jobs, self._executor, self._is_lost)
         self._attempts = Attempts(self._executor, self._active_jobs, self._completer, store.settings)
         self._priority_shares = PriorityShares(store.settings.least_share)
         self._delivering: asyncio.Task[None] | None = None
@@ -56,16 +58,17 @@ class Member:
     def open(self) -> None:
         """Enlist, inside the event loop that runs the handlers."""
         done(self._store.enlist(self.id, json.dumps(details_of(self.runner)), served_by(self.runner)))
-        self._delivering = asyncio.create_task(self._completer.run(), name="outcomes of a test")
+        self._delivering = asyncio.create_task(self._completer.run(), name="outcomes of a test", context=self.context.copy())
 
     async def close(self) -> None:
-        """Cancel what runs."""
+        """Cancel what runs; hooks that were called have their time."""
         tasks = self._active_jobs.tasks
         self._active_jobs.cancel_all()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._delivering is not None:
             self._delivering.cancel()
             await asyncio.gather(self._delivering, return_exceptions=True)
+        await self._hooks.close(at_once=False)
         await self._executor.values.close()
         self._executor.close()
 
@@ -101,8 +104,13 @@ class Member:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an attempt goes on, or its outcome is on its way."""
-        return self._active_jobs.running > 0 or self._completer.undelivered > 0
+        """Whether an attempt goes on, its outcome is on its way, or hooks are told of it."""
+        return self._active_jobs.running > 0 or self._completer.undelivered > 0 or self._hooks.is_telling
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether hooks are being told something."""
+        return self._hooks.is_telling
 
     @property
     def delivered(self) -> int:
@@ -124,8 +132,8 @@ class Member:
 class _Completer(Completer):
     """Delivers outcomes, except those that are lost with their worker."""
 
-    def __init__(self, store: Claims, worker: str, active_jobs: ActiveJobs, is_lost: Callable[[Outcome], bool]) -> None:
-        super().__init__(store, worker, active_jobs)
+    def __init__(self, store: Claims, worker: str, active_jobs: ActiveJobs, executor: Executor, is_lost: Callable[[Outcome], bool]) -> None:
+        super().__init__(store, worker, active_jobs, executor.accepted)
         self._is_lost = is_lost
 
     def record(self, outcome: Outcome) -> None:

@@ -93,8 +93,13 @@ class Workplace:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an attempt goes on, or its outcome is on its way."""
+        """Whether an attempt goes on, its outcome is on its way, or hooks are told of it."""
         return any(member.is_busy for member in (*self.members, *self._leaving))
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether hooks are being told something."""
+        return any(member.is_telling for member in (*self.members, *self._leaving))
 
     @property
     def _delivered(self) -> int:

@@ -11,6 +11,7 @@ from runner.worker.attempts import Attempts
 from runner.worker.completer import Completer
 from runner.worker.duties import DutyTable
 from runner.worker.executor import Executor
+from runner.worker.hook_calls import HookCalls
 from runner.worker.lifespan import Lifespan
 from runner.worker.main import run_to_end
 from runner.worker.priority_shares import PriorityShares
@@ -22,6 +23,7 @@ __all__ = [
     "Completer",
     "DutyTable",
     "Executor",
+    "HookCalls",
     "Lifespan",
     "PriorityShares",
     "Worker",

@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from runner.clock import monotonic_s
 from runner.foreign import indented
 from runner.jobs import Attempt, DeadLetter, Ending, FailedAttempt, Finished, Hook, Hooks, JobContext, JobStatus, Outcome, State
 from runner.log_throttle import A_MINUTE_S, LogThrottle
-from runner.store import Depth, JobStore
+from runner.store import Depth
 from runner.traces import trace_of
 from runner.worker.threads import DaemonThreads
 
@@ -25,14 +25,17 @@ _MOST_THREADS = 4
 _NO_END = frozenset({Ending.returned, Ending.amended})
 _NO_FAILURE = frozenset({Ending.succeeded, Ending.cancelled})
 
+Statuses = Callable[[Sequence[str], Depth], Awaitable[Sequence[JobStatus | None]]]
+"""How jobs stand now, by their ids; None for one that is not known."""
+
 Name = Literal["on_failure", "on_dead_letter", "on_finish"]
 
 
 class HookCalls:
     """Of one worker. Async hooks run as tasks, plain ones in threads, each for some seconds; what is too much is dropped and counted."""
 
-    def __init__(self, store: JobStore, tasks: Mapping[str, Task[..., Any]], of_app: Hooks) -> None:
-        self._store = store
+    def __init__(self, statuses: Statuses, tasks: Mapping[str, Task[..., Any]], of_app: Hooks) -> None:
+        self._statuses = statuses
         self._tasks = tasks
         self._of_app = of_app
         self._pending: set[asyncio.Task[None]] = set()
@@ -42,6 +45,11 @@ class HookCalls:
         self._free_threads = asyncio.Semaphore(_MOST_THREADS)
         self._dropped = 0
         self._drops = LogThrottle(A_MINUTE_S)
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether a hook is under way, or its turn is about to come."""
+        return bool(self._pending)
 
     def attempt_failed(self, attempt: Attempt, error: BaseException, retry_in_s: float | None) -> None:
         """An attempt of a task that is known here has failed. Called in its context."""
@@ -63,8 +71,9 @@ class HookCalls:
 
     async def close(self, *, at_once: bool) -> None:
         """Wait a moment for what is under way; then, or at once, end it."""
-        if self._pending and not at_once:
-            await asyncio.wait(self._pending, timeout=_LONGEST_S)
+        ends_s = monotonic_s() + (0.0 if at_once else _LONGEST_S)
+        while self._pending and (left_s := ends_s - monotonic_s()) > 0:  # what Redis says of an end begins other calls
+            await asyncio.wait(self._pending, timeout=left_s)
         pending = list(self._pending)
         for task in pending:
             task.cancel()
@@ -85,7 +94,7 @@ class HookCalls:
         failed = [outcome for outcome in ended if outcome.ending not in _NO_FAILURE]
         others = [outcome for outcome in ended if outcome.ending in _NO_FAILURE]
         for depth, part in ((Depth.status, failed), (Depth.state, others)):
-            statuses = await self._store.get([outcome.job.id for outcome in part], depth) if part else []
+            statuses = await self._statuses([outcome.job.id for outcome in part], depth) if part else []
             for outcome, status in zip(part, statuses, strict=True):
                 if status is not None and status.state.is_final and status.attempt == outcome.job.attempt:
                     self._tell_end(status)

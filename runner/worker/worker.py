@@ -124,7 +124,7 @@ class Worker:
         try:
             if await self._examine(store) and await lifespan.enter(self._stopping):
                 await self._first_of(children.start())
-                hooks = HookCalls(store, self._runner.tasks, hooks_of(self._runner))
+                hooks = HookCalls(store.get, self._runner.tasks, hooks_of(self._runner))
                 executor = Executor(self._runner.tasks, self._settings, self._runner.queue, hooks, children)
                 try:
                     await self._work(store, executor)

@@ -81,8 +81,10 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
                 "Task",
                 "app_of",
                 "door",
+                "hooks_of",
                 "redirected",
                 "through",
+                "with_metadata",
             }
         ),
         "connection": frozenset({"EmbeddedServer"}),
