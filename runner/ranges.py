@@ -63,6 +63,7 @@ RANGES: Mapping[str, Range] = {
     # a call
     "wait": _seconds(0, YEAR_S),
     "timeout of a wait": _seconds(0, YEAR_S),
+    "window of a map": _whole(1, 100_000, "items"),
     "timeout of a request": _seconds(0, YEAR_S),
     "duration": _seconds(_NOT_ZERO_S, YEAR_S),
     # a key

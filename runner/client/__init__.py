@@ -8,6 +8,7 @@ from runner.client.beside import workers
 from runner.client.blocking import Blocking, door, through
 from runner.client.callers_client import CallersClient
 from runner.client.client import BlockingClient, BlockingVerbs, Client, JobRequest, session_of
+from runner.client.completed import Completed, Done
 from runner.client.control import BlockingControl, Control
 from runner.client.handle import BlockingHandle, JobHandle
 from runner.client.hooked import with_metadata
@@ -38,7 +39,9 @@ __all__ = [
     "BlockingVerbs",
     "CallersClient",
     "Client",
+    "Completed",
     "Control",
+    "Done",
     "InEachLoop",
     "JobCalls",
     "JobHandle",

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from runner.client.blocking import Blocking, door, through
+from typing_extensions import override
+
+from runner.client.blocking import door, through
 from runner.client.client import Client, jobs_of
 from runner.client.handle import BlockingHandle, JobHandle
 from runner.client.job_calls import StoredJobs
@@ -14,6 +16,7 @@ from runner.client.session import Session
 from runner.client.sessions import Sessions
 from runner.client.surrounded import S_co, Surrounded, checked_lifespan
 from runner.client.task import AsyncTask, PlainTask, Task
+from runner.client.together import BlockingTogether, Together
 from runner.errors import ConfigurationError, InvalidOption, UnknownLimit
 from runner.foreign import shown
 from runner.jobs import (
@@ -38,7 +41,7 @@ R = TypeVar("R")
 _PUBLISH_EVERY_S = 60.0
 
 
-class Runner(Surrounded[S_co]):
+class Runner(Together, Surrounded[S_co]):
     """The tasks and limits of one queue, and the way to submit to it.
 
     Without `redis_url` and RUNNER_REDIS_URL it uses the embedded server of the current folder. Of two versions of an app that declare a
@@ -122,6 +125,7 @@ class Runner(Surrounded[S_co]):
         return BlockingRunner(self)
 
     @property
+    @override
     def _jobs(self) -> StoredJobs:
         """The calls of the client. Every submission asks for them, so they are kept at hand."""
         jobs = self._at_hand
@@ -156,6 +160,7 @@ class Runner(Surrounded[S_co]):
         job = self._hooked(job)
         return JobHandle(calls, job.id, await session.submit(job), self._kind_of(job))
 
+    @override
     async def submit_many(self, jobs: Iterable[Submission[R]]) -> list[JobHandle[R]]:
         """Submit jobs made by `Task.prepare`, hundreds in one step.
 
@@ -235,7 +240,7 @@ class Runner(Surrounded[S_co]):
             await self._client.close()
 
 
-class BlockingRunner(Blocking):
+class BlockingRunner(BlockingTogether):
     """What a `Runner` does, for code without an event loop."""
 
     __slots__ = ()

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from contextvars import Context
-from typing import Any
+from typing import Any, Protocol
 
 from runner.client.lookups import Lookups
 from runner.client.patience import RETRY_S, Patience, give_up, passes
@@ -34,6 +34,13 @@ class _Watch:
         self.task: asyncio.Task[JobStatus | Heavy | None]
 
 
+class Subscriber(Protocol):
+    """Who waits for many jobs."""
+
+    def announce(self, job_id: str | None) -> None:
+        """A job has ended, perhaps another one's; with None any may have."""
+
+
 class FinishListener:
     """One subscription for all waiters of a session, and one watch for each job. The first waiter starts them, in no context of its own.
 
@@ -44,9 +51,10 @@ class FinishListener:
         self._store = store
         self._lookups = lookups
         self._watches: dict[str, _Watch] = {}
+        self._subscribers: list[Subscriber] = []
         self._listening = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._away: StoreUnavailable | None = None
+        self.away: StoreUnavailable | None = None
         """Why Redis could not be asked when it last was; None if it could."""
         self._outage = LogThrottle(_WARN_EVERY_S)
         self._is_closed = False
@@ -57,7 +65,7 @@ class FinishListener:
         Raises `StillUnavailable` if Redis is away then, `ClientClosed`, and any error that ends the subscription, such as a permission that
         is missing.
         """
-        self._check_open()
+        self.check_open()
         if timeout_s is not None and timeout_s <= 0:
             return await self._lookups.status(job_id, most_result)
         patience, clock = Patience(timeout_s), self._store.clock
@@ -71,12 +79,12 @@ class FinishListener:
                 if clock is None:
                     await asyncio.wait({watch.task}, timeout=patience.left_s)
                 else:
-                    await clock.wait(job_id, watch.task, until_us)
+                    await clock.wait([job_id], watch.task, until_us)
             finally:
                 watch.waiters -= 1
                 if not watch.waiters:
                     self._forget(job_id, watch)
-            self._check_open()
+            self.check_open()
             if not watch.task.done() or watch.task.cancelled():
                 return await self._last_look(job_id, most_result)
             found = watch.task.result()
@@ -100,16 +108,18 @@ class FinishListener:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._announce(None)
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raises `ClientClosed`."""
         if self._is_closed:
             raise ClientClosed("the client was closed while a call waited for the end of a job or for its turn in line")
 
     async def _last_look(self, job_id: str, most_result: int | None) -> JobStatus | None:
         """The job when the time of a wait is over."""
         what = f"the wait for job {job_id}"
-        if self._away is not None:
-            give_up(what, self._away)
+        if self.away is not None:
+            give_up(what, self.away)
         try:
             return await self._lookups.status(job_id, most_result)
         except StoreUnavailable as error:
@@ -117,17 +127,37 @@ class FinishListener:
                 give_up(what, error)
             raise
 
+    # Many jobs
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Tell of every end from now on. It was `heard` before the job was looked at, or may be missed."""
+        self.check_open()
+        self._subscribers.append(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Tell of none any more."""
+        self._subscribers.remove(subscriber)
+
+    async def heard(self, timeout_s: float | None) -> None:
+        """Once ends are heard of, or when the time is over. Raises `ClientClosed`, and what ended the subscription."""
+        self.check_open()
+        task = self._started()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._listening.wait()
+        self.check_open()
+        if task.done() and not task.cancelled():
+            task.result()
+
     # One job
 
     def _watched(self, job_id: str) -> _Watch:
         """The watch of this job, that of others who wait for it or another one."""
-        if self._task is None or self._task.done():
-            self._listening.clear()
-            self._task = asyncio.create_task(self._listen(), name="finish-listener", context=Context())
+        listener = self._started()
         watch = self._watches.get(job_id)
         if watch is None or watch.task.done():
             watch = self._watches[job_id] = _Watch()
-            watch.task = asyncio.create_task(self._follow(job_id, watch, self._task), name=f"end of {job_id}", context=Context())
+            watch.task = asyncio.create_task(self._follow(job_id, watch, listener), name=f"end of {job_id}", context=Context())
             watch.task.add_done_callback(_retrieve)
         return watch
 
@@ -158,13 +188,19 @@ class FinishListener:
                 watch.is_asking = False
                 await self._wait_for_redis(error)
                 continue
-            self._away = None
+            self.away = None
             if status is None or isinstance(status, Heavy) or status.state.is_final:
                 return status
             watch.is_asking = False
             await watch.announced.wait()
 
     # All jobs
+
+    def _started(self) -> asyncio.Task[None]:
+        if self._task is None or self._task.done():
+            self._listening.clear()
+            self._task = asyncio.create_task(self._listen(), name="finish-listener", context=Context())
+        return self._task
 
     async def _listen(self) -> None:
         while True:
@@ -187,10 +223,12 @@ class FinishListener:
         """Wake the watch of one job; with None all of them, as their announcement may have been missed."""
         if not self._listening.is_set():
             self._listening.set()
-            self._away = None
+            self.away = None
             self._outage.is_over()
         for watch in self._watches.values() if job_id is None else filter(None, [self._watches.get(job_id)]):
             watch.announced.set()
+        for subscriber in self._subscribers:
+            subscriber.announce(job_id)
 
     async def _wait_for_redis(self, error: StoreUnavailable) -> None:
         """Return when it may be asked again. Raises an error that no wait makes good."""
@@ -200,7 +238,7 @@ class FinishListener:
         await asyncio.sleep(RETRY_S)
 
     def _note_outage(self, error: StoreUnavailable) -> None:
-        self._away = error
+        self.away = error
         if self._watches and self._outage.is_due(monotonic_s()):
             log.warning("%d jobs are waited for until Redis is back: %s", len(self._watches), error)
 

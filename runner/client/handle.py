@@ -11,14 +11,15 @@ from pydantic_core import CoreSchema, core_schema
 
 from runner.client.blocking import Blocking, door, each, through
 from runner.client.job_calls import JobCalls
+from runner.client.outcome import result_in
 from runner.client.raw_result import BlockingRawResult, RawResult
-from runner.errors import JobCancelled, JobExpired, JobFailed
-from runner.jobs import Acceptance, JobError, JobStatus, Progress, Result, State
+from runner.jobs import Acceptance, JobStatus, Progress, Result
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class JobHandle(Generic[R]):
+class JobHandle(Generic[R_co]):
     """One submitted job. `first_state` is what the submission answered: its first state, or that it existed.
 
     Its result is of the type that its task returns, if the task was submitted with its code, else JSON.
@@ -63,21 +64,14 @@ class JobHandle(Generic[R]):
                     told = said
                     yield said
 
-    async def result(self, timeout: float | None = None) -> R:
+    async def result(self, timeout: float | None = None) -> R_co:
         """The job's result. Raises `JobFailed`, `JobCancelled` or `JobExpired` if there is none, TimeoutError after `timeout` seconds.
 
         Raises `InvalidResult` for a result of another type, as a worker with other code may have returned; `status` has it as JSON.
         """
         status = await self.wait(timeout)
-        if status.state is State.succeeded:
-            return cast("R", status.result if self._kind is None else self._kind.read(status.result))
-        if status.state is State.failed:
-            error = status.error or JobError("error", "")
-            raise JobFailed(f"job {self.id} failed: {error.type}: {error.message}")
-        if status.state is State.cancelled:
-            raise JobCancelled(f"job {self.id} was cancelled")
-        if status.state is State.expired:
-            raise JobExpired(f"job {self.id} waited longer than its max_wait, or until its deadline")
+        if status.state.is_final:
+            return cast("R_co", result_in(status, self.id, self._kind))
         raise TimeoutError(f"job {self.id} is still {status.state} after {timeout} s")
 
     async def raw_result(self) -> RawResult:
@@ -108,7 +102,7 @@ class JobHandle(Generic[R]):
         return {"title": "Job", "type": "object", "properties": properties, "required": ["id", "state"]}
 
     @property
-    def blocking(self) -> "BlockingHandle[R]":
+    def blocking(self) -> "BlockingHandle[R_co]":
         """The same for code without an event loop: `handle.blocking.result(timeout=60)`."""
         return BlockingHandle(self)
 
@@ -120,15 +114,30 @@ _TOLD = (Acceptance.queued, Acceptance.waiting, Acceptance.scheduled, Acceptance
 """What the submission of a job that a handle is for can have answered."""
 
 
+def calls_of(job: JobHandle[Any]) -> JobCalls:
+    """Where its handle asks, for the rest of this room."""
+    return job._calls  # noqa: SLF001 - private to users
+
+
+def kind_of(job: JobHandle[Any]) -> Result | None:
+    """Of what type its result is, for the rest of this room."""
+    return job._kind  # noqa: SLF001 - private to users
+
+
+def async_of(job: "BlockingHandle[R]") -> JobHandle[R]:
+    """What a handle for plain code stands for, for the rest of this room."""
+    return job._of  # noqa: SLF001 - private to users
+
+
 def _document(job: JobHandle[Any]) -> dict[str, str]:
     return {"id": job.id, "state": job.first_state.value}
 
 
-class BlockingHandle(Blocking, Generic[R]):
+class BlockingHandle(Blocking, Generic[R_co]):
     """A `JobHandle` for code without an event loop."""
 
     __slots__ = ()
-    _of: JobHandle[R]
+    _of: JobHandle[R_co]
 
     status = through(JobHandle.status)
     wait = through(JobHandle.wait)
@@ -145,7 +154,7 @@ class BlockingHandle(Blocking, Generic[R]):
         """What the submission answered."""
         return self._of.first_state
 
-    def result(self, timeout: float | None = None) -> R:
+    def result(self, timeout: float | None = None) -> R_co:
         """The job's result, see `JobHandle.result`."""
         return door.call(lambda: self._of.result(timeout))
 

@@ -1,15 +1,16 @@
 """JobCalls: what a handle asks about its job, wherever the job is. StoredJobs: the answers of Redis, within what the caller may see."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Protocol
 
 from typing_extensions import override
 
+from runner.client.outcome import Found
 from runner.client.raw_result import RawResult
 from runner.client.sessions import Sessions
 from runner.client.view import EVERYTHING, View
-from runner.errors import AlreadyFinished, CannotRetry
+from runner.errors import AlreadyFinished, CannotRetry, UnknownJob
 from runner.jobs import JobStatus, State
 
 
@@ -58,6 +59,31 @@ class StoredJobs(JobCalls):
         async with aclosing(self.sessions.here.changes(self._view.stored(job_id))) as changes:
             async for status in changes:
                 yield self._view.seen(status)
+
+    async def ends(self, ids: Iterable[str], timeout: float | None) -> AsyncGenerator[tuple[str, Found], None]:
+        """Each of these jobs once it has ended, in that order. Raises TimeoutError, `InvalidOption`, `ClientClosed`."""
+        own: dict[str, str] = {}
+        for job_id in ids:
+            try:
+                own[self._view.stored(job_id)] = job_id
+            except UnknownJob as error:
+                yield job_id, error
+        session = self.sessions.here
+        ends = session.ends(timeout)
+        try:
+            ends.add(own)
+            ends.end()
+            while page := await ends.page():
+                for stored_id, status in page:
+                    yield own[stored_id], session.unknown(stored_id) if status is None else self._seen(status)
+        finally:
+            ends.close()
+
+    def _seen(self, status: JobStatus) -> Found:
+        try:
+            return self._view.seen(status)
+        except UnknownJob as error:
+            return error
 
     @override
     async def raw_result(self, job_id: str) -> RawResult:

@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 from runner.client.batcher import Batcher
 from runner.client.catalog import Catalog
+from runner.client.ends import Ends
 from runner.client.events import Events
 from runner.client.finish_listener import FinishListener
 from runner.client.keyring import Keyring
@@ -107,6 +108,10 @@ class Session:
             checked("timeout of a wait", timeout, error=InvalidOption)
         return self._known(job_id, await self._listener.wait(job_id, timeout, most_result))
 
+    def ends(self, timeout: float | None = None) -> Ends:
+        """Waits for many jobs at once, `timeout` seconds from now on. Raises `InvalidOption`, `ClientClosed`."""
+        return Ends(self.store, self._listener, timeout)
+
     async def changes(self, job_id: str) -> AsyncGenerator[JobStatus, None]:
         """The job as it is now, and whenever it has changed, until it has ended. Raises `UnknownJob`, `StoreUnavailable`."""
         async with aclosing(self.events.changes(job_id)) as changes:
@@ -117,17 +122,18 @@ class Session:
         """The JSON of the job's result, to be read part by part. Raises `UnknownJob`, `NoResult`, `StoreUnavailable`."""
         raw = await self._in_hand.read(job_id)
         if raw is None:
-            raise self._unknown(job_id)
+            raise self.unknown(job_id)
         if isinstance(raw, State):
             raise NoResult(f"job {_shown(job_id)!r} is {raw}: {_HAS_NONE if raw.is_final else _NOT_YET}")
         return raw
 
     def _known(self, job_id: str, status: JobStatus | None) -> JobStatus:
         if status is None:
-            raise self._unknown(job_id)
+            raise self.unknown(job_id)
         return status
 
-    def _unknown(self, job_id: str) -> UnknownJob:
+    def unknown(self, job_id: str) -> UnknownJob:
+        """That there is no such job."""
         return UnknownJob(f"no job {_shown(job_id)!r} on queue {self.queue!r}: never submitted, or its result has expired")
 
 

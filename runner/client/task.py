@@ -101,3 +101,8 @@ class PlainTask(Task[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function itself, in this process and thread, with its dependencies, without queue or limits."""
         return cast("R", direct_call.call_plain(self.definition, args, kwargs))
+
+
+def options_of(task: Task[..., Any]) -> JobOptions:
+    """The options of its next submissions, for the rest of this room."""
+    return task._options  # noqa: SLF001 - private to users, who have `with_options`

@@ -1,7 +1,7 @@
 """Clocks: by which clock a queue's scripts act. It is Redis's own, unless a test has put one in its place that it moves itself."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
@@ -45,8 +45,8 @@ class QueueClock:
         """The instant so many seconds from now; None for never."""
         return None if seconds is None else self.us + microseconds(seconds)
 
-    async def wait(self, job_id: str, ended: asyncio.Future[Any], until_us: int | None) -> None:  # noqa: ARG002 - for a clock that moves
-        """Wait for the end of a job, whose watch is `ended`; return at the latest at that instant."""
+    async def wait(self, job_ids: Sequence[str], ended: asyncio.Future[Any], until_us: int | None) -> None:  # noqa: ARG002 - for a clock that moves
+        """Wait for the end of one of these jobs, whose watch is `ended`; return at the latest at that instant."""
         await asyncio.wait({ended})
 
     def _counted(self, send: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
 """VirtualClock: the time of a `TestQueue`. It stands until the queue has nothing to do at this instant, and then jumps to the next one."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from runner.clock import MICROSECONDS
@@ -15,10 +15,10 @@ def key_of(attempt: Attempt) -> tuple[str, int]:
 
 
 class Wait:
-    """Somebody waits for the end of a job: a test, or the handler of an `attempt`. It gives up at `until_us`, if that is not None."""
+    """Somebody waits for the end of one of these jobs: a test, or the handler of an `attempt`. It gives up at `until_us`, if that is not None."""
 
-    def __init__(self, job_id: str, ended: asyncio.Future[Any], until_us: int | None) -> None:
-        self.job_id = job_id
+    def __init__(self, job_ids: Sequence[str], ended: asyncio.Future[Any], until_us: int | None) -> None:
+        self.job_ids = job_ids
         self.ended = ended
         self.until_us = until_us
         self.attempt: Attempt | None = current_attempt()
@@ -57,9 +57,9 @@ class VirtualClock(QueueClock):
         """How long it has run."""
         return (self.us - self.start_us) / MICROSECONDS
 
-    async def wait(self, job_id: str, ended: asyncio.Future[Any], until_us: int | None) -> None:
+    async def wait(self, job_ids: Sequence[str], ended: asyncio.Future[Any], until_us: int | None) -> None:
         """The same by this clock. Raises what the queue says if nothing will ever end the job."""
-        wait = Wait(job_id, ended, until_us)
+        wait = Wait(job_ids, ended, until_us)
         self.waits.add(wait)
         self.on_change()
         try:

@@ -112,7 +112,7 @@ class Driver:
 
     def _someone_wakes(self) -> bool:
         """Whether somebody who waits for a job is about to learn that it has ended: the clock must not jump meanwhile."""
-        asked = list({wait.job_id for wait in list(self._clock.waits)})
+        asked = list({job_id for wait in list(self._clock.waits) for job_id in wait.job_ids})
         for place in self._places if asked else ():
             found = done(place.store.get(asked, Depth.state))
             if any(status is not None and status.state.is_final for status in found):
@@ -168,5 +168,5 @@ class Driver:
                 told.append(" ".join(line for line in lines if "python -m runner" not in line))
         if len(left) > _MOST_SHOWN:
             told.append(f"... {len(left)} jobs in all")
-        told += [f"somebody waits for job {wait.job_id}" for wait in list(self._clock.waits)]
+        told += [f"somebody waits for job {wait.job_ids[0]}" for wait in list(self._clock.waits) if wait.job_ids]
         raise NeverIdle("\n".join(told))

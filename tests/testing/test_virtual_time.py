@@ -198,3 +198,27 @@ async def test_an_app_comes_back_as_it_was(test_queue: MakeQueue, app: Runner) -
         await queue.run_until_idle()
 
     assert vars(app) == before
+
+
+async def test_results_together_are_waited_for_by_the_clock_of_the_queue(test_queue: MakeQueue, app: Runner) -> None:
+    @app.task(limits=[TokenBucket("api", rate="1/min", burst=1)])
+    async def call(n: int) -> int:
+        return n
+
+    @app.task
+    async def total() -> int:
+        return sum(await app.gather(await app.submit_many([call.prepare(n) for n in range(3)])))
+
+    async with test_queue(app) as queue:
+        job = await total.submit()
+        await queue.run_until_idle()
+        assert await job.result() == 3
+        assert queue.seconds == pytest.approx(120, abs=0.001)
+        late = [await call.with_options(delay=600).submit(7), await call.with_options(delay=1200).submit(8)]
+        met = []
+        with pytest.raises(TimeoutError):  # noqa: PT012 - what came before it counts
+            async for one in app.as_completed(late, timeout=900):
+                met.append(one.result())  # noqa: PERF401
+        assert met == [7]
+        assert queue.seconds == pytest.approx(1020, abs=0.001)
+        assert [done.result() async for done in app.map(call, range(2), ordered=True)] == [0, 1]

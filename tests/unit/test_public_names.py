@@ -18,7 +18,9 @@ from runner import (
     BlockingRawResult,
     BlockingRunner,
     BlockingTask,
+    Completed,
     Control,
+    Done,
     HttpControl,
     JobContext,
     JobHandle,
@@ -41,7 +43,7 @@ MADE_BY_THE_LIBRARY = (
         BlockingRunner,
         BlockingTask,
     ),
-    *(BlockingRawResult, Control, JobContext, JobHandle, RawResult, Task),
+    *(BlockingRawResult, Completed, Control, Done, JobContext, JobHandle, RawResult, Task),
 )
 """Users get these from a method, and never call their constructors."""
 OF_A_KIND = {"bucket_of", "forms", "from_text", "full_bucket", "usage"}

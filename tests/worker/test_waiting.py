@@ -149,7 +149,7 @@ async def test_a_client_that_waits_for_nothing_any_more_says_nothing_of_an_outag
     listener = app._session._listener
     await eventually(listener._listening.is_set)
     private_server.kill()
-    await eventually(lambda: listener._away is not None)
+    await eventually(lambda: listener.away is not None)
 
     assert not [record for record in caplog.records if "are waited for" in record.message]
     await app.close()
