@@ -11,8 +11,8 @@ from runner import Depends, JobContext, Next, Runner, injected
 from runner.jobs import Outcome, StartedJob, enter_state
 from runner.worker.executor import Executor
 
-JOBS = 20_000
-RUNS = 7
+JOBS = 1_000
+RUNS = 50
 
 
 async def get_session() -> AsyncGenerator[int]:

@@ -148,14 +148,14 @@ async def call_with(
     failed: BaseException | None = None
     try:
         for kind, made_by, needs, place, per_worker, name in plan.outer:
-            needed = {name: values[at] for name, at in needs} if needs else {}
             if per_worker and held is not None:
                 ready = held.ready
                 if made_by not in ready:
+                    needed = {name: values[at] for name, at in needs}
                     await held.make(Step(kind, made_by, needs, place, per_worker, name), needed)
                 values[place] = ready[made_by]
                 continue
-            made = made_by(**needed)
+            made = made_by(**{name: values[at] for name, at in needs}) if needs else made_by()
             if kind is _ASYNC_GENERATOR:
                 try:
                     values[place] = await made.__anext__()

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from runner.errors import ConfigurationError
@@ -25,24 +26,22 @@ def checked_middleware(whose: str, function: Any) -> Middleware:
     return middleware
 
 
-def around(middleware: Sequence[Middleware], job: Any, call: Callable[..., Awaitable[Any]], arguments: dict[str, Any]) -> Awaitable[Any]:
+def around(middleware: Sequence[Middleware], job: Any, call: Next) -> Awaitable[Any]:
     """Call with all of these around it, the first as the outermost."""
-    return _at(0, middleware, job, call, arguments)
+    for function in reversed(middleware):
+        call = partial(function, job, _once(function, call))
+    return call()
 
 
-def _at(
-    place: int, middleware: Sequence[Middleware], job: Any, call: Callable[..., Awaitable[Any]], arguments: dict[str, Any]
-) -> Awaitable[Any]:
-    """From this place on."""
-    if place == len(middleware):
-        return call(**arguments)
+def _once(middleware: Middleware, call: Next) -> Next:
+    """The way on from a middleware."""
     is_called = False
 
     def call_next() -> Awaitable[Any]:
         nonlocal is_called
         if is_called:
-            raise RuntimeError(f"middleware {middleware[place]!r} called call_next twice: an attempt runs its handler once")
+            raise RuntimeError(f"middleware {middleware!r} called call_next twice: an attempt runs its handler once")
         is_called = True
-        return _at(place + 1, middleware, job, call, arguments)
+        return call()
 
-    return middleware[place](job, call_next)
+    return call_next

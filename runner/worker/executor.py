@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from runner.client import Task
@@ -50,6 +51,7 @@ class Executor:
         self._deadlines = Deadlines()
         self._waiting_for_thread: set[asyncio.Task[object]] = set()
         self._unserved: dict[str, None] = {}
+        self._known: dict[str, Surrounded] = {}
         self.values = WorkerValues()
         """The dependencies that are per worker."""
         self.report: Callable[[Attempt], None] | None = None
@@ -95,11 +97,11 @@ class Executor:
         own = own or asyncio.current_task()
         try:
             if task.is_async:
-                function = task.function if task.is_bare else Surrounded(attempt, task, self.values).on_loop(task.function)
+                function = task.function if task.is_bare else partial(self._surrounded(job.task, task).on_loop, attempt)
                 record(self._decided(attempt, task, await self._run(attempt, task, function, was_stopped, own)))
             elif job.task in self.children.tasks:
                 call = ChildCall(self.children, attempt, task)
-                function = call if task.is_bare else Surrounded(attempt, task, self.values).in_middleware(call)
+                function = call if task.is_bare else self._surrounded(job.task, task).in_middleware(attempt, call)
                 record(self._decided(attempt, task, await self._run(attempt, task, function, was_stopped, own)))
             else:
                 await self._execute_in_thread(attempt, task, record, was_stopped, own)
@@ -150,9 +152,16 @@ class Executor:
         if task.is_bare:
             bare = ThreadCall(self._threads, task.function)
             return bare, bare
-        surrounded = Surrounded(attempt, task, self.values)
-        call = ThreadCall(self._threads, surrounded.in_thread(task.function))
-        return call, surrounded.around_thread(call, self._until_returned)
+        in_thread = self._surrounded(attempt.job.task, task).in_thread(attempt)
+        call = ThreadCall(self._threads, in_thread.function())
+        return call, in_thread.around_thread(call, self._until_returned)
+
+    def _surrounded(self, name: str, task: TaskDefinition) -> Surrounded:
+        """What is around a task's handler. It is put together when it runs first: until then its app may be added to."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = Surrounded(task, self.values)
+        return known
 
     async def _run(
         self,
