@@ -11,6 +11,7 @@ from runner import ApiKey, Concurrency, Scope, Settings
 from runner.connection.client import command
 from runner.errors import StoreUnavailable
 from runner.jobs.job import Priority, StartedJob
+from runner.jobs.progress import Reported
 from runner.store import scripts
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
@@ -72,12 +73,16 @@ CALLS: dict[str, Call] = {
     "outlook": lambda store, started: store.get(["brief"]),
     "override": lambda store, started: store.override("x", interval("x", capacity=5, every=30).to_json(), 0, "more"),
     "pause": lambda store, started: store.pause("x", on=True, reason="repair"),
+    "progress": lambda store, started: store.progress(
+        "w", [(started[0].id, started[0].attempt, Reported(1, 2, "half").encoded(started[0].attempt))]
+    ),
     "promote": lambda store, started: store.promote(),
     "publish": lambda store, started: store.publish({"work": "{}"}, [interval("y")], 7),
     "reclaim": lambda store, started: store.reclaim(),
     "reconcile": lambda store, started: store.reconcile("w", started[:1]),
     "refill": lambda store, started: store.refill(),
     "refresh": lambda store, started: store.refresh({"work": "{}"}, [interval("y")]),
+    "remaining": lambda store, started: store.remaining(600),
     "reset": lambda store, started: store.reset("x", "paid"),
     "retime": lambda store, started: store.retime(),
     "retry": lambda store, started: store.retry("dead"),

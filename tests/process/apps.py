@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runner import Concurrency, Quota, Runner, Settings, Task, TokenBucket
+from runner import Concurrency, Quota, Runner, Settings, Task, TokenBucket, current_job
 
 METERED = TokenBucket("metered", rate="100/s", burst=5)
 SLOTS = Concurrency("slots", 3)
@@ -73,6 +73,7 @@ class App:
         @self.runner.task(limits=LIMITS)
         async def counted(number: int, seconds: float = 0.0) -> int:
             self._note(number)
+            current_job().progress(number)
             await asyncio.sleep(seconds)
             return number
 
