@@ -129,7 +129,7 @@ PATHS = [
     Bad(400, "invalid-path", "%0A", method="GET", path="/v1/jobs/%ff%00"),
     Bad(400, "invalid-path", "%0A", method="GET", path="/healthz%0A"),
     Bad(405, "method-not-allowed", "PUT", method="PUT", path="/v1/jobs"),
-    Bad(405, "method-not-allowed", "GET", method="GET", path="/v1/jobs"),
+    Bad(422, "validation", "id", method="GET", path="/v1/jobs"),
     Bad(405, "method-not-allowed", "OPTIONS", method="OPTIONS", path="/v1/jobs"),
     Bad(405, "method-not-allowed", "POST", method="POST", path="/v1/jobs/x"),
     Bad(405, "method-not-allowed", "POST", method="POST", path="/healthz"),
@@ -213,7 +213,7 @@ async def test_every_bad_path_is_its_own_problem(service: Service) -> None:
 
 
 async def test_a_method_that_is_not_allowed_is_told_the_others(service: Service) -> None:
-    for path, methods in {"/healthz": "GET", "/v1/jobs/x": "DELETE, GET", "/v1/jobs": "POST"}.items():
+    for path, methods in {"/healthz": "GET", "/v1/jobs/x": "DELETE, GET", "/v1/jobs": "GET, POST"}.items():
         assert (await service.http.put(path)).headers["allow"] == methods
 
 
