@@ -9,7 +9,7 @@ from runner.asgi.allowance import Allowance
 from runner.asgi.circuit_breaker import CircuitBreaker
 from runner.client import Client, Publication, Session, session_of
 from runner.clock import monotonic_s
-from runner.errors import RunnerError, StoreUnavailable
+from runner.errors import DamagedQueue, RunnerError, StoreUnavailable
 from runner.limits import Limit, Need
 from runner.settings import Settings
 from runner.store import Decision
@@ -144,10 +144,10 @@ class DeadlineLimiter:
         return call
 
     def _ended(self, call: asyncio.Task[Any]) -> None:
-        """Log the error of a call, since its request may be gone. An error other than that Redis is away is a defect."""
+        """Log the error of a call, since its request may be gone. Redis away is told elsewhere; any other error is a defect, or damage."""
         self._calls.discard(call)
         error = None if call.cancelled() else call.exception()
-        if error is not None and not isinstance(error, RunnerError):
+        if error is not None and (isinstance(error, DamagedQueue) or not isinstance(error, RunnerError)):
             log.error("a rate limit could not be decided", exc_info=error)
 
 
