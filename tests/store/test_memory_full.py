@@ -11,6 +11,7 @@ from runner.connection.client import command
 from runner.connection.error_translation import is_full, is_transient
 from runner.errors import StoreFull
 from runner.jobs.job import Ending, Outcome
+from runner.jobs.progress import Reported
 from runner.limits import Concurrency, Quota
 from runner.settings import Settings
 from runner.store.claims import ClaimRequest
@@ -100,6 +101,8 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     await store.enlist("w2", '{"name":"w2"}')
     lease.close()
     assert (await store.lead("w", 0))[0] > 0
+    await store.progress("w", [("a", by_id["a"].attempt, Reported(1, 2, "half").encoded(by_id["a"].attempt))])
+    assert (await store.remaining(600)).soon > 0
     outcomes = [succeeded(by_id["a"]), Outcome(by_id["b"], Ending.retry, b'{"type":"E","message":""}', 500_000, 60_000)]
     assert (
         await store.finish("w", [*outcomes, succeeded(by_id["c1"]), Outcome(by_id["gone"], Ending.failed, b"{}", 0, 60_000)])
