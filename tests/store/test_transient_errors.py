@@ -66,7 +66,7 @@ async def test_a_command_that_is_wrong_is_not_worth_repeating(private_server: Se
     await command(client, "SET", "{test}:key", "value")
 
     with pytest.raises(ResponseError) as raised, translated_errors():
-        await command(client, "LPUSH", "{test}:key", "value")
+        await command(client, "SETEX", "{test}:key", "soon", "value")
 
     assert not is_transient(raised.value)
     await client.aclose()
