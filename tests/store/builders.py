@@ -142,8 +142,8 @@ async def finish_all(store: JobStore, started: Sequence[StartedJob], worker: str
         assert set(await store.finish(worker, [succeeded(one) for one in part])) == {"accepted"}
 
 
-PLAIN_ENDINGS = [ending for ending in Ending if ending is not Ending.amended]
-"""An amended job goes back with other needs, which its payload has to name."""
+PLAIN_ENDINGS = [ending for ending in Ending if ending not in (Ending.amended, Ending.busy)]
+"""An amended job goes back with other needs, which its payload has to name; only one that was not started finds its worker busy."""
 
 
 async def end(
