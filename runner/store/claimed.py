@@ -19,8 +19,8 @@ class Claimed(NamedTuple):
 
     `next_wake_us` is -1 when no job waits, or when the claim did not look. A `suspect` is a job that fails for good if it loses one
     more worker: the worker holds its entry, and claims it once it runs nothing else. With `alone` the claim has started a suspect.
-    `unserved` are entries of tasks that the worker has said it does not have, `busy` those for which it has no room; `unreadable` those that were started, and whose job's id is
-    no text, as none that this library gives. The worker holds all of them.
+    `unserved` are entries of tasks that the worker has said it does not have, `busy` those for which it has no room; `unreadable` those
+    that were started, and whose job's id is no text, as none that this library gives. The worker holds all of them.
     """
 
     jobs: list[StartedJob]

@@ -221,7 +221,7 @@ GUARDS = (
     ),
     Guard(
         "an entry is declined by the worker that holds it",
-        _FINISH,
+        "runner/store/lua/include/declined.lua",
         "return not rows.err and #rows > 0",
         "return true",
         "tests/store/test_declined.py::test_an_entry_that_went_back_meanwhile_is_not_taken_from_who_holds_it_now",
@@ -236,7 +236,7 @@ GUARDS = (
     Guard(
         "no more jobs start in child processes than there are free ones",
         _CLAIM,
-        "if is_scarce and left <= 0 then",
+        "if is_scarce and room_left <= 0 then",
         "if false then",
         "tests/store/test_declined.py::test_no_more_jobs_of_a_scarce_task_start_than_there_is_room_for_and_the_rest_take_no_token",
     ),

@@ -141,7 +141,7 @@ local function take_tokens(id, attempt, limits)
   return now_marked
 end
 
-local left = tonumber(room)
+local room_left = tonumber(room) -- for jobs of scarce tasks
 
 local function pass(priority, entry, id, why)
   passed = passed or {}
@@ -176,7 +176,7 @@ local function start(priority, entry, id)
   if expires and (number_in(expires) or NEVER) <= now then return end_expired(priority, entry, id, task, latest, limits) end
   if unserved ~= '' and string.find(unserved, '\n' .. task .. '\n', 1, true) then return pass(priority, entry, id, 'task') end
   local is_scarce = scarce ~= '' and string.find(scarce, '\n' .. task .. '\n', 1, true)
-  if is_scarce and left <= 0 then return pass(priority, entry, id, 'room') end
+  if is_scarce and room_left <= 0 then return pass(priority, entry, id, 'room') end
   -- One more lost worker condemns this job. So it runs alone: then no other job can be what the worker dies of.
   local suspect = crashes and (number_in(crashes) or 0) + 1 >= tonumber(max_crashes)
   if suspect and started < slots and (alone ~= '1' or started > 0) then
@@ -198,7 +198,7 @@ local function start(priority, entry, id)
     return add_to_stream(priority, id)
   end
   end_wait(id, expires)
-  if is_scarce then left = left - 1 end
+  if is_scarce then room_left = room_left - 1 end
   run(priority, entry, id, task, args, attempt, failures, taken, amended and spec .. ' ' .. amended or spec)
   if deadline or metadata then
     extras = extras or {}

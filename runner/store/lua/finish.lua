@@ -45,6 +45,7 @@ end
 check_count(count)
 
 local refused = {} -- by the place of an outcome in ARGV
+local function refusal(problem) return 'refused ' .. (type(problem) == 'table' and problem.err or tostring(problem)) end
 local AS_BEFORE = 'running'
 
 -- Take back what an attempt's outcome has changed before Redis refused it: its worker says so, and ends it in another way.
@@ -54,7 +55,7 @@ local function refuse(at, id, problem)
   redis.call('PERSIST', job_key(id))
   redis.call('ZREM', prefix .. 'scheduled', id)
   refused[at] = true
-  return 'refused ' .. (type(problem) == 'table' and problem.err or tostring(problem))
+  return refusal(problem)
 end
 
 local function free_entries()
@@ -189,7 +190,7 @@ if #with_buckets + #held_only == 0 then
   return answers
 end
 
--- include from here on: engine, held, refunds
+-- include from here on: engine, held, refunds, declined
 
 local MOST_ACTUAL = 4503599627370496 -- 2^52: beyond that a number of tokens is not exact
 local rows = {}
@@ -305,48 +306,7 @@ for _, outcome in ipairs(with_buckets) do
 end
 refunds.complete()
 
-do -- what is local to a function does not count among the variables of the script
-  local function decline_all()
-    -- Whether this worker holds the entry: not if this was said before, or if it was given back meanwhile.
-    local function is_held(run, entry)
-      local rows = redis.pcall('XPENDING', STREAMS[ARGV[run + PRIORITY] + 1], GROUP, entry, entry, 1, worker)
-      return not rows.err and #rows > 0
-    end
-
-    -- What a released job has reserved is free for others, and so is what a claim took for it that could not be read.
-    local function let_go(id, state, attempt, needs)
-      if state ~= 'running' then free_reservation(needs) elseif give_back_all(needs, holder_of(id, attempt)) then wake_waiters(needs) end
-    end
-
-    local function decline(run, id, payload)
-      local state, task, runs_at, attempt, watched, limits, expires =
-        read_job(id, 'state', 'task', 'worker', 'attempt', 'watched', 'limits', 'expires')
-      local needs = limits and needs_of(limits)
-      if FINAL[state] then return leave_stream(id, needs) end
-      if state ~= 'queued' and not (state == 'running' and runs_at == worker) then return end
-      local ending = ARGV[run + ENDING]
-      if (ending == 'unknown' or ending == 'busy') and state == 'queued' then
-        if needs then free_reservation(needs) end
-        if ending == 'busy' then return held.until_room(id, expires) end
-        return held.leave_to_another(id, task, payload, expires)
-      end
-      pcall(end_wait, id, expires)
-      if needs then pcall(let_go, id, state, attempt, needs) end
-      pcall(conclude, id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL])
-    end
-
-    for _, entry in ipairs(held_only) do
-      local at, place, run, id, payload = unpack(entry)
-      local stands, problem = false, nil
-      if is_held(run, ARGV[at]) then
-        stands, problem = pcall(decline, run, id, payload)
-        answers[place] = stands and 'accepted' or 'refused ' .. (type(problem) == 'table' and problem.err or tostring(problem))
-      end
-      refused[at] = not stands
-    end
-  end
-  decline_all()
-end
+if #held_only > 0 then declined.all() end
 
 flush()
 free_entries()
