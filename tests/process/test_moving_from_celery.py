@@ -1,21 +1,19 @@
 """The example on Celery really runs, so that the comparison in docs/migrating.md is one of two programs that work."""
 
-import asyncio
 import os
-import sys
-from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.eventually import eventually
+from tests.process.modules import answers, running
 from tests.servers import VALKEY, Server, free_port
 
 FOLDER = Path(__file__).parents[2] / "examples" / "celery_before"
 PYTHON = os.environ.get("CELERY_PYTHON", "")
+CELERY = ("celery", "--app", "process_queue:jobs", "worker", "--beat", "--concurrency", "4")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
@@ -24,46 +22,18 @@ pytestmark = [
 ]
 
 
-@asynccontextmanager
-async def running(redis_url: str, *words: str) -> AsyncIterator[None]:
-    environment = {**os.environ, "REDIS_URL": redis_url, "PERIOD_S": "1", "WORK_S": "0.1", "PYTHONPATH": ""}
-    process = await asyncio.create_subprocess_exec(PYTHON, "-m", *words, cwd=FOLDER, stdin=DEVNULL, stdout=sys.stderr, env=environment)
-    try:
-        yield
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     port = free_port()
     with Server(VALKEY, tcp=True) as server:
+        variables = {"REDIS_URL": server.url, "PERIOD_S": "1", "WORK_S": "0.1", "PYTHONPATH": ""}
         async with (
-            running(
-                server.url,
-                "celery",
-                "--app",
-                "process_queue:jobs",
-                "worker",
-                "--beat",
-                "--schedule",
-                str(tmp_path / "beat"),
-                "--concurrency",
-                "4",
-            ),
-            running(server.url, "uvicorn", "process_queue:app", "--port", str(port), "--log-level", "warning"),
+            running(PYTHON, variables, *CELERY, "--schedule", str(tmp_path / "beat"), folder=FOLDER),
+            running(PYTHON, variables, "uvicorn", "process_queue:app", "--port", str(port), "--log-level", "warning", folder=FOLDER),
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
         ):
             await eventually(lambda: answers(http))
             yield http
-
-
-async def answers(http: httpx.AsyncClient) -> bool:
-    try:
-        return (await http.get("/openapi.json")).is_success
-    except httpx.TransportError:
-        return False
 
 
 async def test_the_service_on_celery_and_beat_has_the_same_two_routes(service: httpx.AsyncClient) -> None:

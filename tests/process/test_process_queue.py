@@ -1,11 +1,7 @@
 """The process queue as its users meet it: uvicorn and a worker as processes of their own, and nothing but its two routes."""
 
-import asyncio
-import os
 import sys
-from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from statistics import median
 
 import httpx
@@ -14,41 +10,24 @@ import pytest
 from runner import Client
 from tests.app_internals import store_of
 from tests.eventually import eventually
+from tests.process.modules import answers, running
 from tests.servers import Server, free_port
 
 APP = "tests.process.quick_process_queue"
 
 
-@asynccontextmanager
-async def running(redis_url: str, *words: str) -> AsyncIterator[Process]:
-    environment = {**os.environ, "RUNNER_REDIS_URL": redis_url}
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", *words, stdin=DEVNULL, stdout=DEVNULL, env=environment)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 @pytest.fixture
 async def service(private_server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    port = free_port()
+    port, redis = free_port(), {"RUNNER_REDIS_URL": private_server.url}
     async with (
-        running(private_server.url, "runner", "worker", "--app", f"{APP}:jobs", "--record-starts"),
-        running(private_server.url, "uvicorn", f"{APP}:app", "--port", str(port), "--log-level", "warning"),
+        running(sys.executable, redis, "runner", "worker", "--app", f"{APP}:jobs", "--record-starts"),
+        running(sys.executable, redis, "uvicorn", f"{APP}:app", "--port", str(port), "--log-level", "warning"),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
         Client("process-queue", redis_url=private_server.url) as client,
     ):
         await eventually(lambda: answers(http))
         await eventually(client.workers)
         yield http
-
-
-async def answers(http: httpx.AsyncClient) -> bool:
-    try:
-        return (await http.get("/openapi.json")).is_success
-    except httpx.TransportError:
-        return False
 
 
 async def status(http: httpx.AsyncClient, task_id: str) -> dict[str, str | None]:
