@@ -60,4 +60,4 @@ def with_metadata(job: Submission[R], hooks: Hooks, own: Hooks | None) -> Submis
             log.error("hook on_submit of job %s failed, and gives it nothing:\n%s", job.id, indented(trace_of(error)))
         else:
             metadata = given
-    return job._replace(has_call=2, metadata=encoded_metadata(metadata)) if metadata else job
+    return job._replace(has_call=max(job.has_call, 2), metadata=encoded_metadata(metadata)) if metadata else job

@@ -43,20 +43,22 @@ class Submission(NamedTuple, Generic[R_co]):
     spec: str = ""
     """The digest of what its needs come from, see `Calls`."""
     has_call: int = 0
-    """1 if `call` goes along, which only a job with an id of the caller's own has use for; 2 if `metadata` does too."""
+    """1 if `call` goes along, which only a job with an id of the caller's own has use for; 2 if `metadata` does too, 3 if `features` too."""
     call: str = ""
     """The fingerprint of task and arguments, see `Fingerprints`."""
     metadata: str = ""
     """What hooks gave it, as JSON."""
+    features: str = ""
+    """What it has that most jobs have not, as a JSON object that include/features.lua reads."""
 
     def own(self) -> tuple[str | bytes, ...]:
-        """What differs from job to job, in the order of submit.lua."""
+        """What differs from job to job, in the order of include/acceptance.lua."""
         if self.has_call:
-            return (self.id, self.args, self.call) if self.has_call == 1 else (self.id, self.args, self.call, self.metadata)
+            return (self.id, self.args, self.call, self.metadata, self.features)[: 2 + self.has_call]
         return self[:2]
 
     def shared(self) -> tuple[str | int, ...]:
-        """What many jobs of a task have in common, in the order of submit.lua."""
+        """What many jobs of a task have in common, in the order of include/acceptance.lua."""
         return self[2:12]
 
 

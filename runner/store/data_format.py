@@ -1,6 +1,6 @@
 """The format of the data in Redis, as a number: which versions of this library may share a queue. docs/compatibility.md has the rule."""
 
-FORMAT = 2
+FORMAT = 3
 """The format that this version writes. Each change that older code cannot work with takes the next number."""
 OLDEST_FORMAT = 2
 """The oldest format whose code may still work alongside this version."""

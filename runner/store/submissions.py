@@ -13,6 +13,7 @@ MOST_WHOLE = 1_000
 """Jobs of a batch that is stored whole even if the memory of Redis fills up after its first call."""
 
 _NO_CAP = -1
+_FEATURES_ENTRY_BYTES = 100
 
 
 class Submissions(QueueStore):
@@ -98,7 +99,15 @@ class Submissions(QueueStore):
 
 def fitting_jobs(jobs: Sequence[Submission]) -> int:
     """How many of these jobs, from the first on, one call stores."""
-    return fitting((len(job.args) for job in jobs), weights_of((job.limits, job.line) for job in jobs))
+    weights = weights_of((job.limits, job.line) for job in jobs)
+    if any(job.features for job in jobs):
+        weights = (weight + _weight_of_features(job) for weight, job in zip(weights, jobs, strict=True))
+    return fitting((len(job.args) for job in jobs), weights)
+
+
+def _weight_of_features(job: Submission) -> int:
+    """As how many entries they count: they are as long as there is to do for them."""
+    return 1 + len(job.features) // _FEATURES_ENTRY_BYTES if job.features else 0
 
 
 def _parts(jobs: Sequence[Submission]) -> Iterator[Sequence[Submission]]:

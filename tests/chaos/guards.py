@@ -756,14 +756,14 @@ GUARDS = (
     ),
     Guard(
         "a submission said again is the job that exists",
-        "runner/store/lua/submit.lua",
+        "runner/store/lua/include/acceptance.lua",
         "if redis.call('EXISTS', key) == 1 then",
         "if redis.call('EXISTS', key) == 2 then",
         "tests/store/test_submit.py::test_the_same_job_again_is_the_job_that_exists",
     ),
     Guard(
         "the same id with another body is a conflict",
-        "runner/store/lua/submit.lua",
+        "runner/store/lua/include/acceptance.lua",
         "local is_same = known_task == task and known_args == args",
         "local is_same = known_task == task",
         "tests/store/test_submit.py::test_another_job_under_a_taken_id_is_a_conflict_and_changes_nothing",
@@ -971,7 +971,7 @@ GUARDS = (
     ),
     Guard(
         "a delay beyond a year is cut",
-        "runner/store/lua/submit.lua",
+        "runner/store/lua/include/acceptance.lua",
         "  delay_us = math.min(delay_us, YEAR_US)\n",
         "",
         "tests/store/test_second_net.py::test_a_delay_and_a_wait_are_cut",
@@ -1315,7 +1315,7 @@ GUARDS = (
     # One form of a call
     Guard(
         "a call is known by its fingerprint",
-        "runner/store/lua/submit.lua",
+        "runner/store/lua/include/acceptance.lua",
         "if call and known_call then is_same = known_call == call end",
         "",
         "tests/store/test_submit.py::test_of_two_fingerprints_it_is_known_whether_the_call_is_the_same",
@@ -1795,7 +1795,7 @@ GUARDS = (
     ),
     Guard(
         "an instant to start at is compared with Redis's clock",
-        "runner/store/lua/submit.lua",
+        "runner/store/lua/include/acceptance.lua",
         "  if delay_us < 0 then delay_us = math.max(-delay_us - now, 0) end\n",
         "",
         "tests/store/test_submit.py::test_an_instant_is_compared_with_the_clock_of_redis",

@@ -32,8 +32,8 @@ def version(folder: Path, number: int, oldest: int) -> Path:
     shutil.copytree(ROOT / "runner", folder / "runner", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "tests").symlink_to(ROOT / "tests")
     (folder / "api").symlink_to(ROOT / "api")
-    edit(folder / "runner/store/data_format.py", r"^FORMAT = 2$", f"FORMAT = {number}")
-    edit(folder / "runner/store/data_format.py", r"^OLDEST_FORMAT = 2$", f"OLDEST_FORMAT = {oldest}")
+    edit(folder / "runner/store/data_format.py", rf"^FORMAT = {wire.FORMAT}$", f"FORMAT = {number}")
+    edit(folder / "runner/store/data_format.py", rf"^OLDEST_FORMAT = {wire.OLDEST_FORMAT}$", f"OLDEST_FORMAT = {oldest}")
     edit(
         folder / "runner/jobs/task_spec.py", r"^    on_expiry: str = \"expire\"$", '    on_expiry: str = "expire"\n    colour: str = "red"'
     )
@@ -50,13 +50,13 @@ def edit(path: Path, pattern: str, replacement: str) -> None:
 
 @pytest.fixture
 def next_version(tmp_path: Path) -> Path:
-    return version(tmp_path / "next", 3, 2)
+    return version(tmp_path / "next", wire.FORMAT + 1, wire.FORMAT)
 
 
 @pytest.fixture
 def later_version(tmp_path: Path) -> Path:
     """Two formats ahead: it works alongside the one before, and no longer alongside this one."""
-    return version(tmp_path / "later", 4, 3)
+    return version(tmp_path / "later", wire.FORMAT + 2, wire.FORMAT + 1)
 
 
 @pytest.fixture
@@ -122,11 +122,11 @@ async def test_a_version_too_new_for_a_worker_at_work_does_not_start(
 
     assert await refused.ended() != 0
     assert (
-        f"IncompatibleVersion: worker {old} of queue '{queue}' has format 2, and this version works alongside format 3 and newer only"
-        in refused.log
+        f"IncompatibleVersion: worker {old} of queue '{queue}' has format {wire.FORMAT}, and this version works alongside"
+        f" format {wire.FORMAT + 1} and newer only" in refused.log
     )
     crew.all.remove(refused)
-    assert await redis.hgetall(Keys(queue).format) == {b"newest": b"2", b"oldest": b"2"}
+    assert await redis.hgetall(Keys(queue).format) == {b"newest": b"%d" % wire.FORMAT, b"oldest": b"%d" % wire.OLDEST_FORMAT}
     ids = await app.submit(app.nap, range(1))
     await final(redis, queue, ids)
 
@@ -135,7 +135,7 @@ async def test_after_a_version_too_new_old_workers_and_producers_are_refused_in_
     app: App, redis: Redis, redis_url: str, queue: str, crew: Crew, later_version: Path
 ) -> None:
     await crew.start(checkout=later_version)
-    said = f"queue '{queue}' is in use by a newer version of this library (format 4), which works alongside format 3 and newer only"
+    said = f"queue '{queue}' is in use by a newer version of this library (format {wire.FORMAT + 2}), which works alongside format {wire.FORMAT + 1} and newer only"
 
     with pytest.raises(IncompatibleVersion, match=re.escape(said)):
         await app.submit(app.nap, range(1))
@@ -176,7 +176,7 @@ async def test_a_version_of_format_1_and_this_one_refuse_each_other_in_one_line(
     await crew.start()
     too_old = await crew.launch(checkout=earlier_version)
     assert await too_old.ended() != 0
-    assert f"queue '{queue}' is in use by a newer version of this library (format 2)" in too_old.log
+    assert f"queue '{queue}' is in use by a newer version of this library (format {wire.FORMAT})" in too_old.log
     for ended in (earlier, refused, refused_again, too_old):
         crew.all.remove(ended)
     ids = await app.submit(app.nap, range(1))

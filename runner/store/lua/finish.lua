@@ -84,8 +84,9 @@ local function state_after(run, cancelled)
   return FINAL[ending] and ending
 end
 
--- Whether an outcome changes buckets, or returns the job to a place where it can wait for tokens.
-local function needs_buckets(run, limits)
+-- Whether an outcome changes buckets, returns the job to a place where it can wait for tokens, or concerns more than the job.
+local function needs_buckets(run, limits, ends)
+  if ends then return true end
   local ending = ARGV[run + ENDING]
   if ending == 'throttled' or ending == 'returned' or ending == 'amended' or ending == 'unknown' then return true end
   return ARGV[run + SETTLED] ~= '' or limits and string.find(limits, '!', 1, true)
@@ -101,32 +102,32 @@ end
 local function deadline_of(id, expires) return expires and number_in(redis.call('HGET', job_key(id), 'deadline')) end
 
 -- In the place of a retry that would come after the deadline.
-local function end_at_deadline(id, task, payload, attempt, watched)
+local function end_at_deadline(id, task, payload, attempt, watched, ends)
   local last = error_in(payload)
   local text = 'its next attempt would begin after its deadline; the last error was ' .. tostring(last.type) .. ': ' .. tostring(last.message)
   last.type, last.message = 'DeadlineExceeded', text
-  conclude(id, task, 'failed', 'error', cjson.encode(last), attempt, watched, failed_ttl_ms)
+  conclude(id, task, 'failed', 'error', cjson.encode(last), attempt, watched, failed_ttl_ms, ends)
 end
 
 -- End the job, or schedule its retry. Returns false if it is to be put back instead.
-local function record(run, id, payload, task, attempt, watched, cancelled, expires)
+local function record(run, id, payload, task, attempt, watched, cancelled, expires, ends)
   local ending = ARGV[run + ENDING]
   if cancelled then
     redis.call('SREM', cancels_key(worker), id)
     if not STANDS[ending] then ending = 'cancelled' end
   end
   if ending == 'succeeded' then
-    conclude(id, task, 'succeeded', 'result', payload, attempt, watched, ARGV[run + TTL])
+    conclude(id, task, 'succeeded', 'result', payload, attempt, watched, ARGV[run + TTL], ends)
   elseif ending == 'failed' then
-    conclude(id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL])
+    conclude(id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL], ends)
   elseif ending == 'refused' then
-    pcall(conclude, id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL])
+    pcall(conclude, id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL], ends)
   elseif ending == 'cancelled' then
-    conclude(id, task, 'cancelled', nil, nil, attempt, watched, ARGV[run + TTL])
+    conclude(id, task, 'cancelled', nil, nil, attempt, watched, ARGV[run + TTL], ends)
   elseif ending == 'retry' then
     local due = now + math.min(tonumber(ARGV[run + DELAY]), YEAR_US)
     if due > (deadline_of(id, expires) or math.huge) then
-      end_at_deadline(id, task, payload, attempt, watched)
+      end_at_deadline(id, task, payload, attempt, watched, ends)
     else
       redis.call('HINCRBY', job_key(id), 'failures', 1)
       begin_wait(id, expires)
@@ -150,8 +151,8 @@ do
     for at = first, next_run - 1, width do
       here = at
       local id, attempt, payload = ARGV[at + ID], ARGV[at + ATTEMPT], ARGV[at + PAYLOAD]
-      local state, latest, task, watched, cancelled, limits, started, expires =
-        read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started', 'expires')
+      local state, latest, task, watched, cancelled, limits, started, expires, ends =
+        read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started', 'expires', 'then')
       local answer = 'accepted'
       if latest ~= attempt or state ~= 'running' then
         local after, or_after = state_after(run, cancelled)
@@ -159,11 +160,11 @@ do
         if attempt == '' then held_only[#held_only + 1] = { at, #answers + 1, run, id, payload } end
       elseif met[id] then
         answer = 'repeated'
-      elseif needs_buckets(run, limits) then
-        with_buckets[#with_buckets + 1] = { at, #answers + 1, run, id, payload, task, attempt, watched, cancelled, limits, started, expires }
+      elseif needs_buckets(run, limits, ends) then
+        with_buckets[#with_buckets + 1] = { at, #answers + 1, run, id, payload, task, attempt, watched, cancelled, limits, started, expires, ends }
         met[id] = true
       else
-        record(run, id, payload, task, attempt, watched, cancelled, expires)
+        record(run, id, payload, task, attempt, watched, cancelled, expires, ends)
       end
       if answer == 'accepted' and width > AN_OUTCOME then note_progress(id, ARGV[at + PROGRESS]) end
       answers[#answers + 1] = answer
@@ -279,12 +280,12 @@ local function amend(id, payload, limits, attempt, started)
     'amended', amended and amended .. ' ' .. spec or spec)
 end
 
-local function record_with_buckets(run, id, payload, task, attempt, watched, cancelled, limits, started, expires)
+local function record_with_buckets(run, id, payload, task, attempt, watched, cancelled, limits, started, expires, ends)
   local is_unknown = ARGV[run + ENDING] == 'unknown'
   if is_unknown and (cancelled or held.is_for_another(id, task, payload)) then
     if limits then refunds.undo_start(id, attempt, needs_of(limits), number_in(started)) end
     if not cancelled then return held.leave_to_another(id, task, payload, expires) end
-    return record(run, id, payload, task, attempt, watched, cancelled, expires)
+    return record(run, id, payload, task, attempt, watched, cancelled, expires, ends)
   end
   if ARGV[run + ENDING] == 'refused' then
     pcall(release, run, limits, id, attempt, started)
@@ -293,10 +294,10 @@ local function record_with_buckets(run, id, payload, task, attempt, watched, can
   else
     release(run, limits, id, attempt, started)
   end
-  if is_unknown then return conclude(id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL]) end
+  if is_unknown then return conclude(id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL], ends) end
   if ARGV[run + ENDING] == 'throttled' and throttle(run, id) and not cancelled then
-    conclude(id, task, 'failed', 'error', payload, attempt, watched, failed_ttl_ms)
-  elseif not record(run, id, payload, task, attempt, watched, cancelled, expires) then put_back(id, expires) end
+    conclude(id, task, 'failed', 'error', payload, attempt, watched, failed_ttl_ms, ends)
+  elseif not record(run, id, payload, task, attempt, watched, cancelled, expires, ends) then put_back(id, expires) end
 end
 
 for _, outcome in ipairs(with_buckets) do

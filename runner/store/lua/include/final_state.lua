@@ -4,6 +4,7 @@
 local function is_ticket(id) return string.sub(id, 1, 5) == 'take:' end
 
 local conclude
+local account -- see include/account
 do
   local TICKET_MS, MOST_MS = 60000, YEAR_US / 1000 -- a minute, a year
   local finished = int(now)
@@ -17,7 +18,8 @@ do
     return answer
   end
 
-  function conclude(id, task, state, field, payload, attempt, watched, ttl_ms)
+  -- `ends` is the job's field `then`, if the caller has read it.
+  function conclude(id, task, state, field, payload, attempt, watched, ttl_ms, ends)
     local key = job_key(id)
     local ticket = is_ticket(id)
     redis.call('PEXPIRE', key, ticket and TICKET_MS or lifetime(ttl_ms))
@@ -34,6 +36,9 @@ do
     -- These two are for people: a key of theirs that was damaged may not refuse what a job came to.
     if state == 'failed' then redis.pcall('ZADD', prefix .. 'failed', finished, id) end
     redis.pcall('XADD', prefix .. 'history', 'MAXLEN', '~', history_length, '*', 'job', id, 'task', task or '', 'state', state, 'attempt', attempt or 0)
+    -- Nor may what else its end concerns: a duty finds what is left undone.
+    if ends == nil then ends = redis.call('HGET', key, 'then') end
+    if ends then pcall(account, id, task, state, ends) end
   end
 end
 
