@@ -16,44 +16,46 @@ _BATCH_BYTES = 8_000_000
 _JSON = "Content-Type: application/json\r\n"
 
 
-def post(path: str, body: bytes, fields: str = _JSON, length: int | None = None) -> bytes:
+def post(path: str, body: bytes, fields: str, length: int | None = None) -> bytes:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {len(body) if length is None else length}\r\n\r\n"
     return head.encode() + body
 
 
-def get(path: str, fields: str = "") -> bytes:
+def get(path: str, fields: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode()
 
 
 def message_of(job: dict[str, Any]) -> bytes:
     """What each connection sends."""
     task, size = {"task": "noop"}, job["size"]
+    own = "".join(f"{name}: {value}\r\n" for name, value in job["headers"].items())
+    fields = own + _JSON
     match job["attack"]:
         case "large-batch":
             jobs = [{**task, "args": {"data": "x" * (size * 1_000)}}] * 1_000
-            return post("/v1/jobs/batch", json.dumps({"jobs": jobs}).encode())
+            return post("/v1/jobs/batch", json.dumps({"jobs": jobs}).encode(), fields)
         case "many-values":
             values = b"[" + b"{}," * (size - 1) + b"{}]"
-            return post("/v1/jobs", b'{"task":"anything","args":{"data":' + values + b"}}")
+            return post("/v1/jobs", b'{"task":"anything","args":{"data":' + values + b"}}", fields)
         case "empty-objects":
-            return post("/v1/jobs/batch", b'{"jobs":[' + b"{}," * (_BATCH_BYTES // 3) + b"{}]}")
+            return post("/v1/jobs/batch", b'{"jobs":[' + b"{}," * (_BATCH_BYTES // 3) + b"{}]}", fields)
         case "one-job-often":
             named = [{**task, "id": job["job_id"]}] * 100
-            return post("/v1/jobs/batch", json.dumps({"jobs": named}).encode())
+            return post("/v1/jobs/batch", json.dumps({"jobs": named}).encode(), fields)
         case "slow-bodies":
-            return post("/v1/jobs/batch", b" " * (_BATCH_BYTES // 2), length=_BATCH_BYTES)
+            return post("/v1/jobs/batch", b" " * (_BATCH_BYTES // 2), fields, _BATCH_BYTES)
         case "slow-heads":
             return b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "
         case "idle":
             return b""
         case "polls":
-            return get(f"/v1/jobs/{job['waiting_id']}?wait=60")
+            return get(f"/v1/jobs/{job['waiting_id']}?wait=60", own)
         case "large-results":
-            return get(f"/v1/jobs/{job['job_id']}")
+            return get(f"/v1/jobs/{job['job_id']}", own)
         case "heads":
-            return get("/healthz", f"X: {'x' * 60_000}\r\n" + "".join(f"Y{n}: y\r\n" for n in range(90)))
+            return get("/healthz", own + f"X: {'x' * 60_000}\r\n" + "".join(f"Y{n}: y\r\n" for n in range(90)))
         case "media-types":
-            return post("/v1/jobs", b"{}", f"Content-Type: application/json{';a=b' * 15_000}\r\n")
+            return post("/v1/jobs", b"{}", own + f"Content-Type: application/json{';a=b' * 15_000}\r\n")
     raise ValueError(job["attack"])
 
 

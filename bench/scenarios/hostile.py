@@ -24,17 +24,23 @@ _LOGGED_FROM_US = 500
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is sent over so many connections, and how large it is: thousands of bytes of a job, or values."""
+    """What is sent over so many connections, and how large it is: thousands of bytes of a job, or values. The caller has one key, and the others
+    another one; without keys everybody is a stranger."""
 
     attack: str
     connections: int = 8
     size: int = 1
     seconds: float = 10
+    keys: int = 1
 
 
 async def measure(url: str, options: Options) -> Repetition:
-    async with _served(url) as (api, app), Redis.from_url(url, protocol=2) as redis, httpx.AsyncClient(base_url=api.said) as http:
-        job = {"url": api.said, "attack": options.attack, "connections": options.connections, "size": options.size}
+    async with (
+        _served(url, options.keys) as (api, app, own, others),
+        Redis.from_url(url, protocol=2) as redis,
+        httpx.AsyncClient(base_url=api.said, headers=others) as http,
+    ):
+        job = {"url": api.said, "attack": options.attack, "connections": options.connections, "size": options.size, "headers": own}
         job |= await _jobs(app, options.size)
         pid = (await redis.info("server"))["process_id"]
         await _ask(http, min(_WARM_UP_S, options.seconds))
@@ -64,13 +70,16 @@ async def measure(url: str, options: Options) -> Repetition:
 
 
 @asynccontextmanager
-async def _served(url: str) -> AsyncIterator[tuple[Program, Runner]]:
+async def _served(url: str, keys: int) -> AsyncIterator[tuple[Program, Runner, dict[str, str], dict[str, str]]]:
+    """The service, its app, and the headers of the caller and of the others."""
     settings = Settings(redis_url=url)
     app = build(QUEUE, settings)
     try:
         await app.submit_many([])  # publishes its tasks
+        made = [(await app.client.keys.create(name, preset="producer")).secret for name in ("hostile", "others") if keys]
+        own, others = [{"Authorization": f"Bearer {secret}"} for secret in made] or [{}, {}]
         async with program("watched_service", settings=settings) as served:
-            yield served, app
+            yield served, app, own, others
     finally:
         await app.close()
 
@@ -141,6 +150,7 @@ SCENARIO = Scenario(
         "slow-heads": Options("slow-heads", connections=3_000, seconds=20),
         "idle": Options("idle", connections=3_000, seconds=20),
         "polls": Options("polls", connections=3_000),
+        "polls-without-keys": Options("polls", connections=3_000, keys=0),
         "heads": Options("heads", connections=50),
         "media-types": Options("media-types", connections=50),
     },

@@ -5,6 +5,7 @@ uvicorn bounds neither. What it cannot read it answers as plain text; here that 
 
 import asyncio
 from enum import Enum
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from runner.http.connections import Connections
 from runner.http.guarded_app import REFUSED
 from runner.http.problems import MEDIA_TYPE, Problem
+from runner.http.turns import Turns
 
 MOST_HEAD_BYTES = 64 * 1024
 MOST_FIELDS = 100
@@ -42,9 +44,9 @@ class Phase(Enum):
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. `check` is called about once a second: a timer for each connection would cost every request."""
 
-    def __init__(self, *arguments: Any, bounds: Connections, **options: Any) -> None:
+    def __init__(self, *arguments: Any, bounds: Connections, turns: Turns, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._bounds = bounds
+        self._bounds, self._turns = bounds, turns
         self._phase = Phase.head
         self._began_s = 0.0
         """When the caller's turn began; for a body, when its bytes would have been due had they come at the slowest rate."""
@@ -171,7 +173,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._served = cycle
-        super()._start_asgi_task(cycle, app)
+        self._turns.begin(partial(super()._start_asgi_task, cycle, app), is_known=self._is_known)
 
     def _leave_requests(self) -> None:
         """Nothing more is sent here. An answer that a request still gets would be written to a closed connection, which is an error."""

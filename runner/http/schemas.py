@@ -1,14 +1,11 @@
 """Jobs, tasks and workers over HTTP as pydantic models, from which OpenAPI is made: what a caller sends, and every answer."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, Field
-from pydantic_core import to_json
 
-from runner import JobOptions, JobRequest, JobStatus, State, TaskSpec, TaskStatus
+from runner import JobOptions, JobRequest, State, TaskSpec, TaskStatus
 from runner.http.bodies import WHOLE, Body
 from runner.http.forms import COST, DELAY_S, JOB_ID, MAX_WAIT_S
 from runner.http.validation_errors import Fault
@@ -165,61 +162,6 @@ class EndedJob(Job):
     created: Annotated[bool, Field(description="false: this job had been submitted before")]
 
 
-def job_answer(
-    status: JobStatus,
-    explanation: list[str] | None = None,
-    problem: dict[str, Any] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """A job as `Job` describes it."""
-    document = job_document(status)
-    document["explanation"], document["problem"] = explanation, problem
-    return Response(as_json(document), headers=headers, media_type="application/json")
-
-
-def as_json(document: object) -> bytes:
-    """What jobs carry may have been written by others: a number that JSON does not have is null."""
-    return to_json(document, inf_nan_mode="null")
-
-
-def job_document(status: JobStatus) -> dict[str, Any]:
-    """A job as `Job` describes it, without making that model: its checks would take longer than all the rest."""
-    return {
-        "id": status.id,
-        "task": status.task,
-        "state": status.state,
-        "reason": status.reason,
-        "limit": status.limit,
-        "bucket": status.bucket,
-        "position": status.position,
-        "eta_s": status.eta_s,
-        "priority": status.priority,
-        "attempt": status.attempt,
-        "failures": status.failures,
-        "crashes": status.crashes,
-        "throttled": status.throttled,
-        "cancel_requested": status.cancel_requested,
-        "submitted_at": _utc(status.submitted_at),
-        "started_at": _utc(status.started_at),
-        "finished_at": _utc(status.finished_at),
-        "args": status.args,
-        "result": status.result,
-        "result_bytes": status.result_bytes,
-        "error": status.error and status.error.document(),
-        "attempts": [one.document() | {"started_at": _utc(one.started_at)} for one in status.attempts],
-        "progress": progress_document(status),
-        "deadline_at": _utc(status.deadline_at),
-        "explanation": None,
-        "problem": None,
-    }
-
-
-def progress_document(status: JobStatus) -> dict[str, Any] | None:
-    """As `JobProgress` describes it."""
-    said = status.progress
-    return None if said is None else said.document() | {"at": _utc(said.at)}
-
-
 class Task(BaseModel):
     """A task that can be submitted."""
 
@@ -255,7 +197,7 @@ class Task(BaseModel):
             on_expiry=spec.on_expiry,
             by_code_only=list(spec.by_code_only),
             served=task.served,
-            served_until=_utc(task.served_until),
+            served_until=utc(task.served_until),
             held=task.held,
             fault=task.fault,
         )
@@ -294,5 +236,5 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-def _utc(seconds: float | None) -> datetime | None:
+def utc(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

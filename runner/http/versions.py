@@ -6,7 +6,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from runner import JobStatus
-from runner.http.schemas import job_answer
+from runner.http.job_documents import job_answer
 
 ETAG: dict[str, Any] = {
     "ETag": {"schema": {"type": "string"}, "description": "the version of this status; weak, as eta_s is no part of it"}
@@ -20,10 +20,10 @@ IF_NONE_MATCH: dict[str, Any] = {
 """What OpenAPI says of the header."""
 
 
-def versioned(request: Request, status: JobStatus) -> Response:
+def versioned(request: Request, status: JobStatus, result: bytes | None = None) -> Response:
     """The answer about a job with its ETag; 304, if the caller has that version. It may be stored, and is asked for again before use.
 
-    The tag is a weak one: `eta_s`, which counts down by itself, makes no other version.
+    The tag is a weak one: `eta_s`, which counts down by itself, makes no other version. `result` is as in `job_answer`.
     """
     tag = f'"{status.version}"'
     headers = {"ETag": f"W/{tag}", "Cache-Control": "private, no-cache"}
@@ -31,4 +31,4 @@ def versioned(request: Request, status: JobStatus) -> Response:
     for name, value in request.scope["headers"]:
         if name == b"if-none-match" and (value.strip() == b"*" or tag.encode() in value):
             return Response(status_code=304, headers=headers)
-    return job_answer(status, headers=headers)
+    return job_answer(status, None, result, headers=headers)

@@ -11,8 +11,9 @@ import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from runner import Client, Runner, StoreUnavailable, load_settings
+from runner import Client, JobHandle, RawResult, Runner, StoreUnavailable, load_settings
 from runner.client import raw_result
+from runner.errors import NoResult
 from runner.http import router
 from runner.jobs import State
 from runner.store import JobStore
@@ -75,6 +76,34 @@ async def test_a_job_with_a_result_that_is_too_large_says_its_size_and_the_way_t
     assert f"has {LARGE + 2} bytes of JSON" in answer.json()["detail"]
     assert str(MOST) in answer.json()["detail"]
     assert f"/v1/jobs/{job_id}?result=raw" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("size", [1_000, 32_000, 33_000, MOST - 2])
+@pytest.mark.parametrize("query", ["", "?wait=20", "?explain=1"])
+async def test_a_result_is_in_the_answer_whether_it_is_read_or_passed_on_as_it_is_stored(service: Service, size: int, query: str) -> None:
+    job_id = await written(service, size)
+
+    answer = await service.http.get(f"/v1/jobs/{job_id}{query}")
+
+    document = answer.json()
+    assert (document["result"], document["result_bytes"]) == ("é" * (size // 2), size + 2)
+    assert list(document).count("result") == 1
+    assert (document["id"], document["args"], document["state"]) == (job_id, {"size": size}, "succeeded")
+    if not query:
+        again = await service.http.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": answer.headers["ETag"]})
+        assert again.status_code == 304
+
+
+async def test_a_result_that_is_gone_as_the_job_runs_again_is_none(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = await written(service, 50_000)
+
+    async def none(self: JobHandle[Any]) -> RawResult:
+        raise NoResult(f"job {self.id} has no result")
+
+    monkeypatch.setattr(JobHandle, "raw_result", none)
+    answer = await service.http.get(f"/v1/jobs/{job_id}")
+
+    assert (answer.status_code, answer.json()["result"]) == (200, None)
 
 
 async def test_the_largest_result_that_is_shown_has_just_so_many_bytes(app: Runner) -> None:

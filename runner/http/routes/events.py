@@ -16,9 +16,9 @@ from runner.http.authorization import needs
 from runner.http.dependencies import service_of
 from runner.http.event_stream import MEDIA_TYPE, EventStream, frame
 from runner.http.forms import EVENT_ID, JOB_ID, Unset
+from runner.http.job_documents import job_document, progress_document
 from runner.http.problem_kinds import STORE_UNAVAILABLE
 from runner.http.problems import Problem, responses
-from runner.http.schemas import job_document, progress_document
 
 router = routing.group("events", "/v1")
 

@@ -12,12 +12,13 @@ from runner.http.authorization import needs
 from runner.http.bodies import no_body
 from runner.http.dependencies import Service, service_of
 from runner.http.forms import JOB_ID, Unset
-from runner.http.large_results import is_too_large, left_out, most_result, too_large
+from runner.http.job_documents import as_json, job_answer, job_document
+from runner.http.large_results import is_passed_on, is_too_large, left_out, most_read, most_result, too_large, with_result
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, responses
 from runner.http.raw_answer import RawAnswer
 from runner.http.routing import DirectRoute
-from runner.http.schemas import FoundJobs, Job, as_json, job_answer, job_document
+from runner.http.schemas import FoundJobs, Job
 from runner.http.validation_errors import Fault
 from runner.http.versions import ETAG, IF_NONE_MATCH, versioned
 from runner.http.waiting import APPLIED, MAX_WAIT_S, PREFER, applied, awaited, preferred_s
@@ -67,13 +68,16 @@ async def status(
     preferred = 0 if wait else preferred_s(request)
     if result == "raw":
         return await _raw(service, request, id, wait or preferred, explain=explain)
-    found = await awaited(service, request, id, wait or preferred, most_result(service) if result is None else 0)
+    found = await awaited(service, request, id, wait or preferred, most_read(service) if result is None else 0)
+    as_stored = None
     if result == "none":
         found = replace(found, result=None)
     elif is_too_large(found, service):
         raise too_large(found, service, request)
+    elif is_passed_on(found):
+        found, as_stored = await with_result(service, found)
     # An explanation has times in it, so that no two are the same.
-    answer = job_answer(found, await service.client.explain(found)) if explain else versioned(request, found)
+    answer = job_answer(found, await service.client.explain(found), as_stored) if explain else versioned(request, found, as_stored)
     if preferred:
         answer.headers.update(applied(preferred))
     return answer

@@ -16,6 +16,7 @@ from runner.http.authorization import needs
 from runner.http.bodies import MAX_BATCH_BYTES, body_of, json_body, parsed_body
 from runner.http.dependencies import Service, service_of
 from runner.http.idempotency import IDEMPOTENCY_KEY, REPLAYED, job_id_of, refuse_key
+from runner.http.job_documents import as_json, job_document
 from runner.http.large_results import left_out, most_result
 from runner.http.ndjson import MEDIA_TYPE as NDJSON
 from runner.http.ndjson import is_ndjson
@@ -23,7 +24,7 @@ from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, base_of, problem_of, responses, type_of
 from runner.http.routes.lines import lines_answer
 from runner.http.routing import DirectRoute
-from runner.http.schemas import MAX_BATCH, AcceptedBatch, AcceptedJob, BatchBody, EndedJob, JobBody, as_json, job_document
+from runner.http.schemas import MAX_BATCH, AcceptedBatch, AcceptedJob, BatchBody, EndedJob, JobBody
 from runner.http.validation_errors import Fault, faults_of, pointer, shortened, summary
 from runner.http.waiting import APPLIED, PREFER, applied, awaited, preferred_s
 

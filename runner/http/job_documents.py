@@ -1,0 +1,71 @@
+"""What is said of a job in an answer, as `Job` of the schemas describes it, without making that model: its checks would take longer than the rest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.responses import Response
+from pydantic_core import to_json
+
+from runner import JobStatus
+from runner.http.schemas import utc
+
+
+def job_answer(
+    status: JobStatus,
+    explanation: list[str] | None = None,
+    result: bytes | None = None,
+    problem: dict[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A job as `Job` describes it. `result` is the JSON of its result, if that is not in `status`."""
+    document = job_document(status)
+    document["explanation"], document["problem"] = explanation, problem
+    if result is None:
+        body = as_json(document)
+    else:
+        del document["result"]
+        body = b'%b,"result":%b}' % (as_json(document)[:-1], result)
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def as_json(document: object) -> bytes:
+    """What jobs carry may have been written by others: a number that JSON does not have is null."""
+    return to_json(document, inf_nan_mode="null")
+
+
+def job_document(status: JobStatus) -> dict[str, Any]:
+    """A job as `Job` describes it, without making that model: its checks would take longer than all the rest."""
+    return {
+        "id": status.id,
+        "task": status.task,
+        "state": status.state,
+        "reason": status.reason,
+        "limit": status.limit,
+        "bucket": status.bucket,
+        "position": status.position,
+        "eta_s": status.eta_s,
+        "priority": status.priority,
+        "attempt": status.attempt,
+        "failures": status.failures,
+        "crashes": status.crashes,
+        "throttled": status.throttled,
+        "cancel_requested": status.cancel_requested,
+        "submitted_at": utc(status.submitted_at),
+        "started_at": utc(status.started_at),
+        "finished_at": utc(status.finished_at),
+        "args": status.args,
+        "result": status.result,
+        "result_bytes": status.result_bytes,
+        "error": status.error and status.error.document(),
+        "attempts": [one.document() | {"started_at": utc(one.started_at)} for one in status.attempts],
+        "progress": progress_document(status),
+        "deadline_at": utc(status.deadline_at),
+        "explanation": None,
+        "problem": None,
+    }
+
+
+def progress_document(status: JobStatus) -> dict[str, Any] | None:
+    """As `JobProgress` describes it."""
+    said = status.progress
+    return None if said is None else said.document() | {"at": utc(said.at)}
