@@ -74,6 +74,10 @@ class CannotRetry(RunnerError):
     """A job that has not ended, or has succeeded, cannot be run again."""
 
 
+class NotEnded(RunnerError):
+    """A job that has not ended cannot be deleted: cancel it first."""
+
+
 class NoResult(RunnerError):
     """The job has no result: it has not ended, or it ended without one."""
 

@@ -140,6 +140,19 @@ async def _(at: Workshop) -> Act:
     return act
 
 
+@worst_case("delete", "beside_dead_letters")
+async def _(at: Workshop) -> Act:
+    """A dead letter of ten kilobytes, of as many."""
+    await at.redis.zadd(at.store.keys.failed, {f"dead-{number}": number for number in range(at.size)})
+
+    async def act() -> object:
+        await at.submit([job(one := f"d{at.number()}", args=b'{"a":"' + b"x" * 10_000 + b'"}')])
+        await at.store.cancel(one)
+        return await at.store.delete(one)
+
+    return act
+
+
 async def _take(at: Workshop, times: int, limits: str = "x=1", *, lapse_us: int = 0) -> object:
     """What the last of so many takers is told."""
     return [(await at.store.take(f"take:{at.number()}", limits, "x", lapse_us=lapse_us)).state for _ in range(times)][-1]

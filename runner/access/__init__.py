@@ -1,6 +1,6 @@
 """Who may do what: keys, their scopes and restrictions, and whose act a change was. Values only; knows no HTTP and no Redis."""
 
-from runner.access.actor import Actor, acting, actor_here
+from runner.access.actor import Actor, acting, actor_here, leading, named_actor
 from runner.access.api_key import ApiKey
 from runner.access.audit_line import AuditLine
 from runner.access.principal import ANYONE, Principal, check_tenant
@@ -20,6 +20,8 @@ __all__ = [
     "actor_here",
     "check_tenant",
     "digest_of",
+    "leading",
+    "named_actor",
     "new_key_id",
     "new_secret",
     "parse_secret",

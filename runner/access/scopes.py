@@ -14,6 +14,8 @@ class Scope(StrEnum):
     jobs_read = "jobs:read"
     jobs_cancel = "jobs:cancel"
     """Cancel jobs, and run ended ones again."""
+    jobs_manage = "jobs:manage"
+    """Delete ended jobs, and act on many jobs at once."""
     jobs_debug = "jobs:debug"
     """See tracebacks, which show the handler's code and paths."""
     limits_read = "limits:read"

@@ -17,6 +17,7 @@ from runner.jobs import JobOptions, JobStatus, PriorityName, State, summary
 from runner.store import WorkerStatus
 
 JobId = Annotated[str, typer.Argument(help="The job's id; of a tenant's job with the tenant, like t7/o-17.")]
+Reason = Annotated[str, typer.Option(help="Why; written into the audit.")]
 Wait = Annotated[float | None, typer.Option("--wait", help="Wait up to this many seconds for the job to end.", show_default=False)]
 
 
@@ -84,6 +85,16 @@ def cancel(target: Target, job_id: JobId) -> None:
 def retry(target: Target, job_id: JobId) -> None:
     """Run a job again that failed, expired or was cancelled."""
     _print(target.ask(lambda client: job_of(client, job_id).retry()), as_json=target.json)
+
+
+@about_queue
+def delete(target: Target, job_id: JobId, reason: Reason = "") -> None:
+    """Forget a job that has ended, before its time to live has passed. One that has not ended is to be cancelled first."""
+    target.ask(lambda client: job_of(client, job_id).delete(reason=reason))
+    if target.json:
+        say_json({"id": job_id, "deleted": True})
+    else:
+        say(f"deleted job {job_id}")
 
 
 @about_queue

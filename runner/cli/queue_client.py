@@ -45,7 +45,7 @@ class RedisTarget:
             async with Client(self.queue or runner.queue, settings=runner.settings) as client:
                 return await question(client)
 
-        with acting(Actor(f"cli:{actor_here().by}")):
+        with acting(Actor(f"cli:{actor_here().by}", door="cli")):
             return asyncio.run(answer())
 
 

@@ -49,3 +49,10 @@ class Asking:
         most_result: see `JobHandle.status`. Raises `UnknownJob`, `CannotRetry` for any other.
         """
         return await self.job(job_id).retry(most_result=most_result)
+
+    async def delete(self, job_id: str, *, reason: str = "") -> None:
+        """Forget a job that has ended, before its time to live has passed: its record, its result, its mark.
+
+        Raises `UnknownJob`, and `NotEnded` for one that has not ended: cancel it first.
+        """
+        await self.job(job_id).delete(reason=reason)

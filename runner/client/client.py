@@ -194,9 +194,12 @@ class Client(Asking, Listening):
         """Make, list, rotate and revoke the keys of the queue's HTTP service."""
         return ApiKeys(lambda: self._session.store, lambda: self._session.keyring, self.settings)
 
-    async def audit(self, *, since: object = None, after: str = "", most: int = 1_000) -> list[AuditLine]:
-        """Who changed what: the first lines of the last `since` (seconds, or "1h"), of all that are kept, or after the line of this id."""
-        return await lines_of(self._session.store, since, after, most)
+    async def audit(self, *, since: object = None, after: str = "", most: int = 1_000, target: str = "") -> list[AuditLine]:
+        """Who changed what: the first lines of the last `since` (seconds, or "1h"), of all that are kept, or after the line of this id.
+
+        target: only those about it, like "job o-17" or "o-17".
+        """
+        return await lines_of(self._session.store, since, after, most, target)
 
     async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""
@@ -220,6 +223,7 @@ class BlockingVerbs(Blocking):
     result = through(Client.result)
     cancel = through(Client.cancel)
     retry = through(Client.retry)
+    delete = through(Client.delete)
     explain = through(Client.explain)
     latest_event = through(Client.latest_event)
     tasks = through(Client.tasks)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.client.blocking import Blocking, through
+from runner.client.reasons import LONGEST_REASON, checked_reason
 from runner.client.said_times import seconds_said
 from runner.clock import microseconds
 from runner.errors import ConfigurationError, UnknownLimit
@@ -18,7 +19,7 @@ class Control:
     Every method returns the limit as it stands then.
     """
 
-    LONGEST_TEXT = 500
+    LONGEST_TEXT = LONGEST_REASON
     """Most characters of a reason."""
 
     def __init__(self, store_here: Callable[[], Limits]) -> None:
@@ -37,7 +38,7 @@ class Control:
         """
         limit = (await self._code_of(name)).with_numbers(**numbers)
         duration_us = 0 if duration is None else _span_us(f"override of {name!r}", duration)
-        await self._store.override(name, limit.to_json(), duration_us, _checked(reason))
+        await self._store.override(name, limit.to_json(), duration_us, checked_reason(reason))
         return await self.show(name)
 
     async def restore(self, name: str) -> LimitStatus:
@@ -47,7 +48,7 @@ class Control:
 
     async def pause(self, name: str, reason: str = "") -> LimitStatus:
         """Let no more jobs start under a limit. Running jobs go on, and waiting jobs stay in line. Raises `UnknownLimit`."""
-        await self._store.pause(name, on=True, reason=_checked(reason))
+        await self._store.pause(name, on=True, reason=checked_reason(reason))
         return await self.show(name)
 
     async def resume(self, name: str) -> LimitStatus:
@@ -64,7 +65,7 @@ class Control:
         """
         duration_us = _span_us(f"freeze of {bucket!r}", seconds_said("the duration of a freeze", duration))
         bucket = await self._checked_bucket(bucket)
-        await self._store.freeze(bucket, duration_us, _checked(reason))
+        await self._store.freeze(bucket, duration_us, checked_reason(reason))
         return await self.show(limit_name(bucket))
 
     async def release(self, bucket: str) -> LimitStatus:
@@ -79,7 +80,7 @@ class Control:
         A freeze and a pause stay too; the name of a keyed limit alone resets all its buckets. Raises as `freeze`.
         """
         bucket = await self._checked_bucket(bucket)
-        await self._store.reset(bucket, _checked(reason))
+        await self._store.reset(bucket, checked_reason(reason))
         return await self.show(limit_name(bucket))
 
     async def show(self, name: str) -> LimitStatus:
@@ -120,14 +121,6 @@ class BlockingControl(Blocking):
     release = through(Control.release)
     reset = through(Control.reset)
     show = through(Control.show)
-
-
-def _checked(reason: str) -> str:
-    if len(reason) > Control.LONGEST_TEXT or not reason.isprintable():
-        raise ConfigurationError(
-            f"reason {reason[:40]!r} cannot be shown to people: give one line of at most {Control.LONGEST_TEXT} characters"
-        )
-    return reason
 
 
 def _span_us(what: str, seconds: object) -> int:

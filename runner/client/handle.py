@@ -89,6 +89,10 @@ class JobHandle(Generic[R_co]):
         """Run the job again, if it failed, expired or was cancelled. most_result: see `status`. Raises `UnknownJob`, `CannotRetry`."""
         return await self._calls.retry(self.id, most_result)
 
+    async def delete(self, *, reason: str = "") -> None:
+        """Forget the job, which has ended; `reason` goes into the audit. Raises `UnknownJob`, `NotEnded`."""
+        await self._calls.delete(self.id, reason)
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """As the answer of a route: `async def pay(order: str) -> JobHandle[str]` answers `{"id": ..., "state": ...}`."""
@@ -143,6 +147,7 @@ class BlockingHandle(Blocking, Generic[R_co]):
     wait = through(JobHandle.wait)
     cancel = through(JobHandle.cancel)
     retry = through(JobHandle.retry)
+    delete = through(JobHandle.delete)
 
     @property
     def id(self) -> str:

@@ -8,10 +8,12 @@ from typing_extensions import override
 
 from runner.client.outcome import Found
 from runner.client.raw_result import RawResult
+from runner.client.reasons import checked_reason
 from runner.client.sessions import Sessions
 from runner.client.view import EVERYTHING, View
-from runner.errors import AlreadyFinished, CannotRetry, UnknownJob
+from runner.errors import AlreadyFinished, CannotRetry, NotEnded, UnknownJob
 from runner.jobs import JobStatus, State
+from runner.store import DeleteAnswer
 
 
 class JobCalls(Protocol):
@@ -34,6 +36,9 @@ class JobCalls(Protocol):
 
     async def retry(self, job_id: str, most_result: int | None = None) -> JobStatus:
         """Run the job again. Raises `CannotRetry`."""
+
+    async def delete(self, job_id: str, reason: str = "") -> None:
+        """Forget the job, which has ended. Raises `NotEnded`."""
 
 
 class StoredJobs(JobCalls):
@@ -105,6 +110,17 @@ class StoredJobs(JobCalls):
         if answer not in (None, State.queued, State.waiting, State.failed):
             raise CannotRetry(f"job {job_id} is {answer}; only one that failed, expired or was cancelled can be run again")
         return await self.status(job_id, most_result)
+
+    @override
+    async def delete(self, job_id: str, reason: str = "") -> None:
+        await self._check(job_id)
+        session = self.sessions.here
+        stored_id = self._view.stored(job_id)
+        answer = await session.store.delete(stored_id, checked_reason(reason))
+        if answer.is_too_early:
+            raise NotEnded(f"job {job_id} has not ended, it is {answer}: cancel it first, or wait for its end")
+        if answer is DeleteAnswer.unknown:
+            raise session.unknown(stored_id)
 
     async def _check(self, job_id: str, *, for_result: bool = False) -> None:
         """Before a job is waited for or changed, or its result told past the view: is it the caller's? Raises `UnknownJob`, `Forbidden`."""

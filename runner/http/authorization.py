@@ -21,7 +21,7 @@ PRINCIPAL = "runner.http.principal"
 """Where the state of a request holds who it is from."""
 FREE = frozenset({"/healthz", "/readyz", "/problems/{name}"})
 """Paths that need no right. A route at any other cannot be made without naming one."""
-_CHANGES = frozenset({Scope.jobs_cancel, Scope.limits_write, Scope.tasks_write})
+_CHANGES = frozenset({Scope.jobs_cancel, Scope.jobs_manage, Scope.limits_write, Scope.tasks_write})
 """Rights to what is written into the audit."""
 _LONGEST = 128
 _USER = re.compile(rb"[A-Za-z0-9][A-Za-z0-9 _.@+-]{0,99}")
@@ -165,7 +165,7 @@ def actor_of(request: Request, principal: Principal) -> Actor:
     """Whose act it is, for the audit."""
     sent = next((value for name, value in request.scope["headers"] if name == b"x-request-id"), b"")
     request_id = sent.decode() if _REQUEST_ID.fullmatch(sent) else ""
-    return Actor(principal.label or "anyone over HTTP", _addresses_of(service_of(request).client).of(request.scope), request_id)
+    return Actor(principal.label or "anyone over HTTP", _addresses_of(service_of(request).client).of(request.scope), request_id, "http")
 
 
 def _tokens_of(scope: Mapping[str, Any]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from runner import Runner
-from runner.http.problem_kinds import ERRORS
+from runner.http.problem_errors import ERRORS
 from runner.http.problems import answer_of_app
 from runner.http.routes import problems as texts
 

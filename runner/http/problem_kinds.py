@@ -1,30 +1,6 @@
-"""Every kind of problem the service answers with (RFC 9457), and the kind of each exception that the runner raises."""
+"""Every kind of problem the service answers with (RFC 9457)."""
 
 from dataclasses import dataclass
-
-from runner import StoreUnavailable, UnknownJob
-from runner.errors import (
-    AlreadyFinished,
-    ArgumentsTooLarge,
-    CannotRetry,
-    ClientClosed,
-    DamagedQueue,
-    ExceedsCapacity,
-    Forbidden,
-    IncompatibleVersion,
-    IncompleteCatalog,
-    InvalidArguments,
-    InvalidJobId,
-    InvalidOption,
-    JobIdConflict,
-    NoResult,
-    StartOutOfRange,
-    StoreFull,
-    TaskServed,
-    Unauthenticated,
-    UnknownLimit,
-    UnknownTask,
-)
 
 STORE_UNAVAILABLE = (
     "Redis cannot be reached or cannot serve right now: repeat the request after the time in Retry-After."
@@ -140,6 +116,11 @@ KINDS: dict[str, Kind] = {
         "The arguments of one job have at most so many bytes of JSON as RUNNER_MAX_ARGS_BYTES says. Large data belongs in a store; send its"
         " address.",
     ),
+    "not-ended": Kind(
+        409,
+        "The job has not ended",
+        "Only a job that has ended can be deleted. Cancel it first: one that is not running ends at once, a running one when its handler does.",
+    ),
     "no-result": Kind(
         409,
         "The job has no result",
@@ -248,32 +229,6 @@ KINDS: dict[str, Kind] = {
     ),
     "store-unavailable": Kind(503, "The job store cannot serve right now", STORE_UNAVAILABLE, retry_after_s=1),
 }
-
-ERRORS: dict[type[Exception], str] = {
-    AlreadyFinished: "already-finished",
-    ArgumentsTooLarge: "arguments-too-large",
-    CannotRetry: "cannot-retry",
-    ClientClosed: "store-unavailable",
-    DamagedQueue: "damaged-queue",
-    ExceedsCapacity: "exceeds-capacity",
-    Forbidden: "forbidden",
-    IncompatibleVersion: "outdated-service",
-    IncompleteCatalog: "incomplete-catalog",
-    InvalidArguments: "validation",
-    InvalidJobId: "invalid-id",
-    InvalidOption: "validation",
-    JobIdConflict: "id-conflict",
-    NoResult: "no-result",
-    StartOutOfRange: "run-at-out-of-range",
-    StoreFull: "overloaded",
-    StoreUnavailable: "store-unavailable",
-    Unauthenticated: "unauthenticated",
-    UnknownJob: "not-found",
-    UnknownLimit: "unknown-limit",
-    TaskServed: "task-served",
-    UnknownTask: "unknown-task",
-}
-"""The kind of each exception; one without an entry has that of its nearest base class."""
 
 ANY_REQUEST = (
     "malformed-request",

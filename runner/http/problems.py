@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from runner.errors import BacklogFull, Forbidden, InvalidArguments, Unauthenticated
-from runner.http.problem_kinds import ERRORS, KINDS
+from runner.http.problem_errors import ERRORS
+from runner.http.problem_kinds import KINDS
 from runner.http.validation_errors import Fault, faults_of, pointer, shortened, summary
 
 MEDIA_TYPE = "application/problem+json"

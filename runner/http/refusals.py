@@ -13,7 +13,7 @@ log = logging.getLogger("runner")
 EVERY_S = 60.0
 _MOST = 1_000
 _OTHERS = "other addresses"
-_SERVICE = Actor("the service")
+_SERVICE = Actor("the service", door="http")
 
 
 class Refusals:

@@ -189,11 +189,13 @@ class HttpClient(Asking):
         """Change, pause and freeze limits while everything runs."""
         return HttpControl(self._sessions)
 
-    async def audit(self, *, since: object = None, after: str = "", most: int = 1_000) -> list[AuditLine]:
-        """Who changed what: the first lines of the last `since` (seconds, or "1h"), of all that are kept, or after the line of this id."""
+    async def audit(self, *, since: object = None, after: str = "", most: int = 1_000, target: str = "") -> list[AuditLine]:
+        """Who changed what, see `Client.audit`."""
         query: dict[str, str | int | float | list[str]] = {"most": checked_whole("most", most, of="audit")}
         if after:
             query["after"] = after
+        if target:
+            query["target"] = target
         if since is not None:
             query["since"] = f"{checked('duration', seconds_said('the time of the audit', since), of='audit')!r}"
         answer = await self._session.ask(Call("GET", "/v1/audit", query), instead=_OF_CONTROL)

@@ -121,7 +121,7 @@ def limit_status_of(document: Document) -> LimitStatus:
 
 def audit_line_of(document: Document) -> AuditLine:
     """A line of the audit."""
-    return AuditLine(**{name: document[name] for name in AuditLine._fields})
+    return AuditLine(**{name: document[name] for name in AuditLine._fields if name in document})
 
 
 def _instant(text: Any) -> Any:

@@ -85,6 +85,12 @@ class HttpJobs(JobCalls):
         # Sent twice it could run twice: the first run may be over.
         return await self._changed(Call("POST", f"{_path(job_id)}/retry", is_repeatable=False), job_id, most_result)
 
+    @override
+    async def delete(self, job_id: str, reason: str = "") -> None:
+        # Sent twice it would be unknown the second time.
+        query: dict[str, str | int | float | list[str]] = {"reason": reason} if reason else {}
+        await self._sessions.here.ask(Call("DELETE", f"{_path(job_id)}/record", query, is_repeatable=False))
+
     async def _changed(self, call: Call, job_id: str, most_result: int | None) -> JobStatus:
         document = json_of(await self._sessions.here.ask(call))
         if document.get("problem") is not None:  # the result is too large to go along

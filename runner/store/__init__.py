@@ -6,7 +6,7 @@ heartbeat's thread), `Duties` (the leader), `Declarations` (the catalog), `Limit
 """
 
 from runner.store.access import Access, KeyAnswer
-from runner.store.answers import CancelAnswer, FinishAnswer, ForgetAnswer, TakeAnswer
+from runner.store.answers import CancelAnswer, DeleteAnswer, FinishAnswer, ForgetAnswer, TakeAnswer
 from runner.store.catalog_check import examine_catalog
 from runner.store.claimed import Claimed, HeldEntry
 from runner.store.claims import ClaimRequest, Claims, Declined, Look, fitting_outcomes
@@ -53,6 +53,7 @@ __all__ = [
     "Decision",
     "Declarations",
     "Declined",
+    "DeleteAnswer",
     "Depth",
     "DirectStore",
     "Duties",

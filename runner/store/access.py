@@ -71,14 +71,15 @@ class Access(QueueStore):
 
 def _line(entry: str, fields: dict[bytes, bytes]) -> AuditLine:
     texts = {decoded(name): decoded(value) for name, value in fields.items()}
-    by, address, request = _actor(texts.get("actor", ""))
-    rest = [texts.get(name, "") for name in ("action", "target", "before", "after")]
-    return AuditLine(entry, int(texts.get("at", "0")) / MICROSECONDS, by, address, request, *rest)
+    by, address, request, door = _actor(texts.get("actor", ""))
+    told = {name: texts.get(name, "") for name in ("action", "target", "before", "after", "reason", "outcome")}
+    return AuditLine(entry, int(texts.get("at", "0")) / MICROSECONDS, by, address, request, **told, door=door)
 
 
-def _actor(text: str) -> tuple[str, str, str]:
+def _actor(text: str) -> tuple[str, str, str, str]:
+    """Lines of versions before have no door."""
     try:
-        by, address, request = json.loads(text)
+        by, address, request, *door = json.loads(text)
     except (ValueError, TypeError):
-        return text, "", ""
-    return str(by), str(address), str(request)
+        return text, "", "", ""
+    return str(by), str(address), str(request), str(door[0]) if door else ""

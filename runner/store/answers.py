@@ -20,6 +20,22 @@ class CancelAnswer(StrEnum):
         return self in (CancelAnswer.succeeded, CancelAnswer.failed, CancelAnswer.expired)
 
 
+class DeleteAnswer(StrEnum):
+    """What the deletion of a job came to: it is deleted, unknown, or not at its end."""
+
+    unknown = "unknown"
+    deleted = "deleted"
+    queued = "queued"
+    """Or in a line: it is to be started."""
+    scheduled = "scheduled"
+    running = "running"
+
+    @property
+    def is_too_early(self) -> bool:
+        """Whether the job has not ended."""
+        return self not in (DeleteAnswer.unknown, DeleteAnswer.deleted)
+
+
 class FinishAnswer(StrEnum):
     """What became of an outcome."""
 

@@ -5,12 +5,13 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from runner.access import named_actor
 from runner.clock import microseconds
 from runner.connection import command, translated_errors
 from runner.jobs import JobEvent, JobStatus, State
 from runner.outlook import MOST_BUCKETS, BucketView, Estimate, Wait, estimates, unknown_buckets
 from runner.store import replies, statuses, surroundings
-from runner.store.answers import CancelAnswer
+from runner.store.answers import CancelAnswer, DeleteAnswer
 from runner.store.portions import MOST_HEAVY, MOST_SMALL, MOST_STATUSES, MOST_VIEWED, fitting, portions
 from runner.store.queue import QueueStore
 from runner.store.statuses import Depth, Heavy, StoredResult
@@ -124,12 +125,16 @@ class Jobs(QueueStore):
 
     async def cancel(self, job_id: str) -> CancelAnswer:
         """Stop a job. Cancelling again gives the same answer."""
-        answer: bytes = await self._run("cancel", id=job_id, ttl_ms=self.settings.result_ttl_ms)
+        answer: bytes = await self._run("cancel", id=job_id, ttl_ms=self.settings.result_ttl_ms, actor=_operator())
         return CancelAnswer(decoded(answer))
 
     async def retry(self, job_id: str) -> State | None:
         """Run an ended job again: its new state, or the state that forbids it; None for an unknown job."""
-        return statuses.state(await self._run("retry", id=job_id))
+        return statuses.state(await self._run("retry", id=job_id, actor=_operator()))
+
+    async def delete(self, job_id: str, reason: str = "") -> DeleteAnswer:
+        """Forget a job that has ended; one that has not stays."""
+        return DeleteAnswer(decoded(await self._run("delete", id=job_id, reason=reason)))
 
     async def remaining(self, horizon_s: float, since_us: int = 0) -> replies.Remaining:
         """What is left to do, now and within the horizon, and how many jobs have failed for good since then."""
@@ -193,6 +198,12 @@ class Jobs(QueueStore):
         """Every recorded start, in order; only workers with the setting `record_starts` log them."""
         with translated_errors():
             return replies.recorded_starts(await command(self.redis, "XRANGE", self.keys.starts, "-", "+"))
+
+
+def _operator() -> str:
+    """Who has asked for a change of a job; empty for a program that changes its own."""
+    actor = named_actor()
+    return "" if actor is None else actor.to_json()
 
 
 def _told(job_id: str, answer: Any, outlook: Estimate | None = None) -> JobStatus | Heavy | None:

@@ -135,7 +135,7 @@ class QueueStore:
             completed["turn"] = next(self._turns)
         if "now_us" in completed and (now_us := self._now_us()):
             completed["now_us"] = now_us
-        if "actor" in completed:
+        if "actor" in completed and "actor" not in arguments:
             completed["actor"] = actor_here().to_json()
         return completed
 

@@ -770,7 +770,7 @@ GUARDS = (
     ),
     Guard(
         "a job that ended on a stream gets no second entry",
-        "runner/store/lua/retry.lua",
+        "runner/store/lua/include/run_again.lua",
         "if redis.call('HDEL', key, 'on_stream') == 0 then",
         "if redis.call('HDEL', key, 'on_stream') >= 0 then",
         "tests/store/test_retry.py::test_a_job_that_ended_on_a_stream_and_runs_again_starts_once",
@@ -1157,14 +1157,14 @@ GUARDS = (
     # Stopping
     Guard(
         "a request to stop ends the sleep of the heartbeat",
-        "runner/store/lua/cancel.lua",
+        "runner/store/lua/include/stop_job.lua",
         "redis.call('LPUSH', inbox_key(worker), id)",
         "",
         "tests/worker/test_cancelling.py::test_a_running_handler_sees_its_cancellation_at_once_though_renewals_are_far_apart",
     ),
     Guard(
         "a request to stop is told until the job has ended",
-        "runner/store/lua/cancel.lua",
+        "runner/store/lua/include/stop_job.lua",
         "redis.call('SADD', cancels_key(worker), id) == 1",
         "true",
         "tests/store/test_heartbeat.py::test_a_renewal_tells_which_running_jobs_to_stop_until_they_have_ended",
@@ -1235,7 +1235,7 @@ GUARDS = (
     ),
     Guard(
         "a worker is woken once for a job it is to stop",
-        "runner/store/lua/cancel.lua",
+        "runner/store/lua/include/stop_job.lua",
         "redis.call('SADD', cancels_key(worker), id) == 1",
         "redis.call('SADD', cancels_key(worker), id) >= 0",
         "tests/chaos/test_every_reply_lost.py::test_a_call_that_is_repeated_after_its_reply_was_lost_counts_once",
@@ -1802,8 +1802,8 @@ GUARDS = (
     ),
     Guard(
         "a change has its line in the audit",
-        "runner/store/lua/cancel.lua",
-        "if not is_ticket(id) then audit('cancel', 'job ' .. id, state, 'cancelled') end\n",
+        "runner/store/lua/include/stop_job.lua",
+        "if note and not is_ticket(id) then audit('cancel', 'job ' .. id, state, 'cancelled') end\n",
         "",
         "tests/store/test_access.py::test_every_change_leaves_a_line_of_who_made_it",
     ),

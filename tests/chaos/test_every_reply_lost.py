@@ -58,6 +58,7 @@ CALLS: dict[str, Call] = {
     "change_key": lambda store, started: store.change_key(None, KEY, "key created", "observer"),
     "check_format": lambda store, started: store.check_format(),
     "claim": claim_again,
+    "delete": lambda store, started: store.delete("dead"),
     "expire": lambda store, started: store.expire(),
     "finish": lambda store, started: store.finish("w", [succeeded(started[0])]),
     "forget": lambda store, started: store.forget("work"),

@@ -26,6 +26,7 @@ from runner.errors import (
     JobCancelled,
     JobIdConflict,
     NoResult,
+    NotEnded,
     StartOutOfRange,
     TaskServed,
     UnknownJob,
@@ -70,6 +71,24 @@ async def test_a_job_is_submitted_waited_for_and_asked_about(client: AnyClient, 
     assert (await client.wait("sum", 0)).state == "succeeded"
     with pytest.raises(CannotRetry):
         await client.retry("sum")
+
+
+async def test_a_job_that_has_ended_is_deleted_and_the_audit_says_by_whom_and_why(client: AnyClient) -> None:
+    job = await client.submit("add", {"left": 2}, LATER)
+    with pytest.raises(NotEnded, match="cancel it first"):
+        await job.delete()
+    await job.cancel()
+    with pytest.raises((ConfigurationError, InvalidOption), match="reason"):
+        await job.delete(reason="x\n")
+
+    await job.delete(reason="asked for by its customer")
+
+    for call in (job.status, job.delete, job.retry):
+        with pytest.raises(UnknownJob):
+            await call()
+    line = (await client.audit(target=job.id))[-1]
+    assert (line.action, line.target, line.before, line.reason) == ("delete", f"job {job.id}", "cancelled", "asked for by its customer")
+    assert line.door == ("http" if isinstance(client, HttpClient) else "python")
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ async def test_a_request_whose_answer_was_lost_runs_no_job_twice(service: Servic
     assert all(handle.first_state.is_new for handle in handles)
 
 
-@pytest.mark.parametrize("verb", ["retry", "remove_task", "reset"])
+@pytest.mark.parametrize("verb", ["retry", "delete", "remove_task", "reset"])
 async def test_what_cannot_be_done_twice_is_not_sent_again_once_it_may_have_been_done(verb: str) -> None:
     for answer, sent in ((None, 1), (problem("store-unavailable", retry_after="0"), 1), (problem("busy", retry_after="0"), 2)):
         service = Scripted(answer, problem("store-unavailable"))

@@ -347,7 +347,7 @@ async def test_a_key_for_some_tasks_sees_and_submits_those_alone(app: Runner, se
     batch = {"jobs": [{"task": "add", "args": {"left": 1}}, {"task": "held"}]}
     assert problem(await service.http.post("/v1/jobs/batch", json=batch, headers=limited)) == (403, "forbidden")
     assert [task["name"] for task in (await service.http.get("/v1/tasks", headers=limited)).json()["tasks"]] == ["add"]
-    for path, method in [("", "get"), ("", "delete"), ("/retry", "post")]:
+    for path, method in [("", "get"), ("", "delete"), ("/retry", "post"), ("/record", "delete")]:
         theirs = await service.http.request(method, f"/v1/jobs/{jobs['held']}{path}", headers=limited)
         nobodys = await service.http.request(method, f"/v1/jobs/none{path}", headers=limited)
         assert problem(theirs) == problem(nobodys) == (404, "not-found")

@@ -317,6 +317,11 @@ async def test_a_dead_letter_runs_again(cli: Cli) -> None:
     refused = await cli("retry", "letter")
     assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
     assert "succeeded" in refused.err
+    assert (await cli.done("delete", "letter", "--reason", "mended")).out == "deleted job letter\n"
+    assert (await cli("delete", "letter")).code == 3
+    (line,) = [json.loads(text) for text in (await cli.done("audit", "--target", "job letter", "--json")).out.splitlines()][-1:]
+    assert (line["action"], line["reason"], line["door"]) == ("delete", "mended", "cli")
+    assert "delete  job letter  succeeded  because: mended" in (await cli.done("audit", "--target", "letter")).out
 
 
 async def test_submit_says_how_long_to_wait_and_what_it_costs(cli: Cli) -> None:

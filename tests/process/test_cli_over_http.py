@@ -55,6 +55,8 @@ async def test_every_command_that_needs_no_redis_asks_the_service(remote: Remote
     assert "failed" in await done("submit", "brittle", "--id", "bad", "--wait", "20", code=1)
     await done("retry", "bad")
     assert json.loads(await done("status", "bad", "--wait", "20", "--json"))["result"] == "mended"
+    assert await done("delete", "never", "--reason", "not needed") == "deleted job never\n"
+    assert "because: not needed" in await done("audit", "--target", "never")
     assert "yes" in await done("workers")
     assert "o-17" in await done("events", "--after", "0", "--most", "1")
     assert "key" in await done("audit", "--since", "1h")

@@ -29,6 +29,7 @@ ASKING = [
     "get",
     "cancel",
     "retry",
+    "delete",
     "take",
     "hold",
     "tend",

@@ -104,10 +104,14 @@ CHANGES: dict[str, tuple[Change, str, str, str]] = {
     "cancel": (lambda store: store.cancel("waiting"), "job waiting", "queued", "cancelled"),
     "cancel running": (lambda store: store.cancel("running"), "job running", "running", "stopping"),
     "retry": (lambda store: store.retry("dead"), "job dead", "failed", "queued"),
+    "delete": (lambda store: store.delete("dead", "asked for"), "job dead", "failed", ""),
     "remove": (lambda store: store.forget("old"), "task old", "", ""),
     "key created": (lambda store: store.change_key(None, KEY, "key created", "observer"), "key abcdefgh billing", "", "observer"),
     "refused": (lambda store: store.note_refusals([("refused", "address 192.0.2.1", "9 times")]), "address 192.0.2.1", "", "9 times"),
 }
+
+
+REASONS = {"override": "more", "pause": "repair", "freeze": "busy", "reset": "paid", "delete": "asked for"}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -135,6 +139,9 @@ async def test_every_change_leaves_a_line_of_who_made_it(store: JobStore, name: 
         target,
         line.before,
         line.after,
+        REASONS.get(name, ""),
+        "",
+        "python",
     )
     assert before in line.before
     assert after in line.after
@@ -145,17 +152,53 @@ async def test_what_changes_nothing_leaves_no_line(store: JobStore) -> None:
     await store.submit([job("j")])
     for act in (store.pause("y", on=True, reason=""), store.override("y", "", 0, ""), store.reset("y", ""), store.freeze("y", 5, "")):
         await act
-    await store.retry("j")
-    await store.cancel("nobody")
-    await store.forget("nobody")
-    assert await store.audit() == []
-    for _ in range(2):
-        await store.cancel("j")
+    with acting(Actor("ann")):
+        await store.retry("j")
+        await store.cancel("nobody")
+        await store.forget("nobody")
+        await store.delete("nobody")
+        await store.delete("j")
+        assert await store.audit() == []
+        for _ in range(2):
+            await store.cancel("j")
     await store.take("take:t", "x=1", "x")
     await store.take("take:u", "x=1", "x", wait_us=60_000_000)
     await store.cancel("take:u")
 
     assert [line.action for line in await store.audit()] == ["cancel"]
+
+
+async def test_what_a_program_does_to_its_own_jobs_is_no_act_of_an_operator(store: JobStore) -> None:
+    await store.submit([job("j")])
+    await store.cancel("j")
+    await store.retry("j")
+
+    assert await store.audit() == []
+
+
+async def test_the_leader_is_named_for_what_it_removes_by_policy(store: JobStore, clock: Clock) -> None:
+    await store.publish({"old": "{}"}, [interval("x")])
+    await store.sweep()
+    clock.advance(2 * store.settings.catalog_ttl_s)
+    await store.sweep()
+
+    lines = await store.audit()
+
+    assert {(line.action, line.target, line.reason) for line in lines} == {
+        ("remove", "task old", "no worker has served it"),
+        ("remove", "limit x", "nobody has declared it"),
+    }
+    assert {line.door for line in lines} == {"leader"}
+    assert all(line.by.startswith("leader:") for line in lines)
+
+
+async def test_a_line_of_a_version_before_has_no_door(store: JobStore) -> None:
+    fields = ("at", "1000000", "actor", '["ann","",""]', "action", "pause", "target", "limit x", "before", "open", "after", "paused: why")
+    await command(store.redis, "XADD", store.keys.audit, "*", *fields)
+
+    (line,) = await store.audit()
+
+    assert (line.by, line.after, line.reason, line.outcome, line.door) == ("ann", "paused: why", "", "", "")
 
 
 async def test_an_actor_writes_no_control_characters(store: JobStore) -> None:
@@ -178,6 +221,10 @@ async def test_the_audit_is_read_on_after_a_line_and_from_an_instant(client: Cli
     assert await client.audit(after=lines[0].id) == lines[1:]
     assert await client.audit(most=1) == lines[:1]
     assert "@" in lines[0].by
+    assert await client.audit(target=made[1].key.id) == [lines[1]]
+    assert await client.audit(target=f"key {made[1].key.id} two") == [lines[1]]
+    assert await client.audit(target="key", most=2) == lines[:2]
+    assert await client.audit(target="nobody") == []
     for wrong in ({"after": "(5"}, {"since": "soon"}, {"most": 0}):
         with pytest.raises(ConfigurationError):
             await client.audit(**wrong)

@@ -206,8 +206,9 @@ def states_a_script_sets(name: str) -> set[str]:
     script = (ROOT / "runner" / "store" / "lua" / f"{name}.lua").read_text()
     code = "\n".join(line for line in script.splitlines() if not line.startswith("--"))
     found = set(re.findall(r"'state', '(\w+)'", code)) | set(re.findall(r"conclude\(id, [^,]+, '(\w+)'", code))
-    found |= {"queued", "waiting"} if "enqueue(" in code else set()
+    found |= {"queued", "waiting"} if re.search(r"\b(enqueue|run_again)\(", code) else set()
     found |= {"queued", "waiting", "scheduled"} if "accept(run)" in code else set()
+    found |= {"cancelled"} if "stop_job(" in code else set()
     lost_attempts = re.findall(r"end_lost_attempt\(.*, (\w+)\)", code)
     found |= {"queued", "cancelled"} if lost_attempts else set()
     found |= {"failed"} if set(lost_attempts) - {"false"} else set()  # only a worker that ran nothing else condemns its job

@@ -13,6 +13,7 @@ from runner.http.forms import LINE_ID, Unset
 from runner.http.problems import Problem, responses
 
 MOST_LINES = 1000
+MOST_TARGET = 300
 
 router = routing.group("audit", "/v1")
 
@@ -29,6 +30,9 @@ class Line(BaseModel):
     target: str
     before: str
     after: str
+    reason: Annotated[str, Field(description="what was given as one")]
+    outcome: Annotated[str, Field(description="what it came to, of what takes longer than a moment")]
+    door: Annotated[str, Field(description="the way by which it came: cli, http, python or leader")]
 
 
 class Lines(BaseModel):
@@ -47,11 +51,12 @@ async def audit(
     client: TheClient,
     since: Annotated[str | Unset, Query(max_length=40, description='only the last of it: seconds, or like "1h"')] = None,
     after: Annotated[str, Query(max_length=50, description="only what comes after the line of this id", **LINE_ID)] = "",
+    target: Annotated[str, Query(max_length=MOST_TARGET, description="only what is about it, like job o-17, or o-17 alone")] = "",
     most: Annotated[int, Query(ge=1, le=MOST_LINES, description="lines of the answer")] = 100,
 ) -> Lines:
-    """Changes of limits, jobs, tasks and keys, and how often requests were refused by address and minute."""
+    """Changes of limits, jobs, tasks and keys, what the leader did by policy, and how often requests were refused by address and minute."""
     try:
-        lines = await client.audit(since=since, after=after, most=most)
+        lines = await client.audit(since=since, after=after, most=most, target=target)
     except ConfigurationError as error:
         raise Problem("validation", str(error)) from None
     return Lines(lines=[Line(**line._asdict()) for line in lines])

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import Path, Query, Request
 from fastapi.responses import Response
 
-from runner import JobStatus, Scope
+from runner import ConfigurationError, Control, JobStatus, Scope
 from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.bodies import no_body
@@ -25,6 +25,7 @@ from runner.http.waiting import APPLIED, MAX_WAIT_S, PREFER, applied, awaited, p
 
 router = routing.group("jobs", "/v1", route_class=DirectRoute)
 
+MOST_REASON = Control.LONGEST_TEXT
 MOST_IDS = 100
 """Of one question for many jobs: its URL has a few thousand bytes."""
 
@@ -131,6 +132,27 @@ async def retry(id: JobId, request: Request) -> Response:
     await no_body(request)
     service = service_of(request)
     return _changed(await service.client.retry(id, most_result=most_result(service)), service, request)
+
+
+@router.delete(
+    "/jobs/{id}/record",
+    dependencies=[needs(Scope.jobs_manage)],
+    status_code=204,
+    response_class=Response,
+    summary="Delete an ended job",
+    responses=responses("not-found", "validation", "invalid-id", "not-ended", "store-unavailable"),
+)
+async def delete(
+    id: JobId,
+    request: Request,
+    reason: Annotated[str, Query(max_length=MOST_REASON, description="why; written into the audit")] = "",
+) -> Response:
+    """Forget a job that has ended before its time to live has passed: its status, its arguments, its result. One that has not ended stays."""
+    try:
+        await service_of(request).client.delete(id, reason=reason)
+    except ConfigurationError as error:
+        raise Problem("validation", str(error), faults=[Fault(detail=str(error), parameter="reason")]) from None
+    return Response(status_code=204)
 
 
 def _changed(status: JobStatus, service: Service, request: Request) -> Response:

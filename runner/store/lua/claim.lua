@@ -164,7 +164,9 @@ local function start(priority, entry, id)
     redis.call('HSET', job_key(id), 'state', 'queued')
     begin_wait(id, expires)
   elseif not state then
-    return drop_garbage(priority, entry)
+    if redis.pcall('HDEL', job_key(id), 'deleted') ~= 1 then return drop_garbage(priority, entry) end
+    leave_stream(id)
+    return drop(priority, entry)
   elseif FINAL[state] or state == 'scheduled' then
     leave_stream(id, limits and needs_of(limits))
     return drop(priority, entry)

@@ -9,7 +9,7 @@ local duration = math.min(tonumber(duration_us), YEAR_US)
 local policy = policy_of(bucket)
 if not policy then return false end
 local name = string.match(bucket, '^[^/]+')
-audit(duration > 0 and 'freeze' or 'release', 'bucket ' .. bucket, '', duration > 0 and int(duration / 1000000) .. ' s: ' .. reason or '')
+audit(duration > 0 and 'freeze' or 'release', 'bucket ' .. bucket, '', duration > 0 and int(duration / 1000000) .. ' s: ' .. reason or '', reason)
 if policy.key ~= cjson.null and name == bucket then
   local entry = read_entry(name)
   local frozen_until = tonumber(entry.frozen_until_us or 0)

@@ -18,7 +18,7 @@ if policy ~= '' then
   entry.override = override
 end
 write_entry(name, entry)
-audit(policy == '' and 'restore' or 'override', 'limit ' .. name, before, cjson.encode(in_force(entry)))
+audit(policy == '' and 'restore' or 'override', 'limit ' .. name, before, cjson.encode(in_force(entry)), reason)
 keep_longer(name, former, in_force(entry))
 convert_bucket(name)
 retime(name)

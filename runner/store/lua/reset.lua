@@ -12,7 +12,7 @@ local REMEMBERED_US = 86400000000
 local name = string.match(bucket, '^[^/]+')
 local entry = read_entry(name)
 if not entry then return false end
-audit('reset', 'bucket ' .. bucket, '', reason)
+audit('reset', 'bucket ' .. bucket, '', reason, reason)
 entry.reset = { at_us = int(now), reason = reason, bucket = bucket }
 if name == bucket then
   renew_versions(entry)

@@ -3,7 +3,7 @@
 -- KEYS: prefix
 -- ARGV: cursor (0, or what the call before returned), budget (tasks and limits that are looked for in what is served), ttl_us
 -- Returns: whether there is more to look at (0 or 1), the cursor for that; tasks removed; limits removed
--- include: engine, catalog, specs
+-- include: engine, catalog, specs, audit_line
 
 local MOST_LAPSED, MOST_NOTED = 4, MOST_ENTRIES
 local LONGEST_US = 400 * 86400000000 -- no bucket of a keyed limit, which cannot be looked for, is kept for longer
@@ -56,6 +56,7 @@ local function remove(what, name)
   redis.call('HDEL', KEYS_OF[what], name)
   redis.call('HDEL', specs.SEEN, what .. name)
   if what == 't:' then redis.call('HDEL', specs.SEEN, 's:' .. name) end
+  audit('remove', (what == 't:' and 'task ' or 'limit ') .. name, '', '', what == 't:' and 'no worker has served it' or 'nobody has declared it')
   table.insert(removed[what], name)
   specs.note_change()
 end

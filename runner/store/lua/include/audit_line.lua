@@ -1,7 +1,15 @@
--- audit_line: one line of the audit, written by the script that makes the change: so there is no change without its line.
--- ARGV: actor (JSON: by, address, request)
+-- audit_line: one line of the audit, written by the script that makes the change: so there is no change without its line. What a program does
+-- to its own jobs is no act of an operator: it names no actor, and has no line.
+-- ARGV: actor (JSON: by, address, request, door; '': no line)
 -- include: base
-local function audit(action, target, before, after)
-  redis.call('XADD', prefix .. 'audit', 'MAXLEN', '~', 100000, '*', 'at', int(now), 'actor', actor, 'action', action, 'target', target,
-    'before', before, 'after', after)
+local function audit(action, target, before, after, reason, outcome, by)
+  by = by or actor
+  if by == '' then return end
+  local fields = { 'at', int(now), 'actor', by, 'action', action, 'target', target, 'before', before, 'after', after }
+  local function add(name, text)
+    if text and text ~= '' then fields[#fields + 1], fields[#fields + 2] = name, text end
+  end
+  add('reason', reason)
+  add('outcome', outcome)
+  redis.call('XADD', prefix .. 'audit', 'MAXLEN', '~', 100000, '*', unpack(fields))
 end

@@ -1,0 +1,53 @@
+"""The kind of problem of each exception that the runner raises."""
+
+from runner import StoreUnavailable, UnknownJob
+from runner.errors import (
+    AlreadyFinished,
+    ArgumentsTooLarge,
+    CannotRetry,
+    ClientClosed,
+    DamagedQueue,
+    ExceedsCapacity,
+    Forbidden,
+    IncompatibleVersion,
+    IncompleteCatalog,
+    InvalidArguments,
+    InvalidJobId,
+    InvalidOption,
+    JobIdConflict,
+    NoResult,
+    NotEnded,
+    StartOutOfRange,
+    StoreFull,
+    TaskServed,
+    Unauthenticated,
+    UnknownLimit,
+    UnknownTask,
+)
+
+ERRORS: dict[type[Exception], str] = {
+    AlreadyFinished: "already-finished",
+    ArgumentsTooLarge: "arguments-too-large",
+    CannotRetry: "cannot-retry",
+    ClientClosed: "store-unavailable",
+    DamagedQueue: "damaged-queue",
+    ExceedsCapacity: "exceeds-capacity",
+    Forbidden: "forbidden",
+    IncompatibleVersion: "outdated-service",
+    IncompleteCatalog: "incomplete-catalog",
+    InvalidArguments: "validation",
+    InvalidJobId: "invalid-id",
+    InvalidOption: "validation",
+    JobIdConflict: "id-conflict",
+    NoResult: "no-result",
+    NotEnded: "not-ended",
+    StartOutOfRange: "run-at-out-of-range",
+    StoreFull: "overloaded",
+    StoreUnavailable: "store-unavailable",
+    Unauthenticated: "unauthenticated",
+    UnknownJob: "not-found",
+    UnknownLimit: "unknown-limit",
+    TaskServed: "task-served",
+    UnknownTask: "unknown-task",
+}
+"""The kind of each exception; one without an entry has that of its nearest base class."""

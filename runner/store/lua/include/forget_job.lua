@@ -1,0 +1,22 @@
+-- forget_job: delete the record of a job that has ended, and what points at it. Returns 'deleted', 'unknown', or the state of a job that has
+-- not ended.
+-- include: engine, audit_line
+
+-- What is left of a job whose entry is still on a stream: its id cannot be used again before a claim has met that, which would start it twice.
+local LEFT_MS = 604800000 -- a week
+
+local function forget_job(id, note, reason)
+  local state, limits, on_stream = read_job(id, 'state', 'limits', 'on_stream')
+  if not state or is_ticket(id) then return 'unknown' end
+  if not FINAL[state] then return state end
+  local key = job_key(id)
+  redis.call('UNLINK', key)
+  for _, index in ipairs({ 'failed', 'throttled' }) do redis.call('ZREM', prefix .. index, id) end
+  if on_stream then
+    if limits then free_reservation(needs_of(limits)) end
+    redis.call('HSET', key, 'deleted', 1, 'on_stream', 1)
+    redis.call('PEXPIRE', key, LEFT_MS)
+  end
+  if note then audit('delete', 'job ' .. id, state, '', reason) end
+  return 'deleted'
+end

@@ -1,0 +1,29 @@
+-- run_again: run a job again that ended without success. The answers are those of retry.
+-- include: engine, audit_line
+local function run_again(id, note)
+  local key = job_key(id)
+  local ended, priority, limits, line, allowed_us, on_expiry =
+    read_job(id, 'state', 'priority', 'limits', 'line', 'allowed_us', 'on_expiry')
+  if not ended or is_ticket(id) then return 'unknown' end
+  if not FINAL[ended] or ended == 'succeeded' then return ended end
+  redis.call('ZREM', prefix .. 'failed', id)
+  -- The max_wait of the first run does not end the second, and its deadline begins anew.
+  redis.call('HDEL', key, 'error', 'reason', 'finished', 'failures', 'crashes', 'throttled', 'cancel', 'expires', 'on_expiry', 'held', 'bounced')
+  redis.call('PERSIST', key)
+  if number_in(allowed_us) then
+    local deadline = int(now + number_in(allowed_us))
+    redis.call('HSET', key, 'deadline', deadline, 'expires', deadline, 'on_expiry', on_expiry or 'expire')
+    begin_wait(id, deadline)
+  end
+  local rank
+  if limits then
+    rank = rank_of(redis.call('INCR', prefix .. 'seq'), limits)
+    redis.call('HSET', key, 'rank', int(rank))
+  end
+  redis.call('HSET', key, 'state', 'queued')
+  -- A job that was cancelled or expired on a stream and not claimed yet still has its entry there: a second one would start it twice.
+  local state = 'queued'
+  if redis.call('HDEL', key, 'on_stream') == 0 then state = enqueue(id, number_in(priority), limits, line, rank) end
+  if note then audit('retry', 'job ' .. id, ended, state) end
+  return state
+end
