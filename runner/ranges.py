@@ -48,6 +48,7 @@ RANGES: Mapping[str, Range] = {
     # a task
     "timeout": _seconds(0.001, 31 * _DAY_S),
     "result_ttl": _seconds(0.001, YEAR_S),
+    "failed_ttl": _seconds(0.001, YEAR_S),
     "retries": _whole(0, 10_000),
     "max_throttled": _whole(1, 10_000),
     "weight": _whole(1, 1_000),

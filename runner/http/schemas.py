@@ -156,6 +156,13 @@ class FoundJobs(BaseModel):
     jobs: list[Job | None]
 
 
+class DeletedJob(BaseModel):
+    """A job that is forgotten."""
+
+    id: str
+    deleted: Annotated[bool, Field(description="true")]
+
+
 class EndedJob(Job):
     """A job that has ended while its submission waited for that."""
 
@@ -175,6 +182,10 @@ class Task(BaseModel):
     max_wait: Annotated[float | None, Field(description="seconds after which a job that has not started expires")] = None
     deadline: Annotated[float | None, Field(description="seconds after its submission at which a job ends at the latest")] = None
     on_expiry: Annotated[str, Field(description="what becomes of it then: expire or fail")] = "expire"
+    keep: Annotated[
+        dict[str, float],
+        Field(description="seconds for which jobs are kept that failed, were cancelled or expired, where the task says so"),
+    ] = {}
     by_code_only: Annotated[list[str], Field(description="why it cannot be submitted by name: what only its code can work out")] = []
     served: Annotated[bool, Field(description="a live worker runs it; else its jobs are accepted and wait for one")]
     served_until: Annotated[datetime | None, Field(description="when the last worker of it ended; null: unknown, or one lives")] = None
@@ -195,6 +206,7 @@ class Task(BaseModel):
             max_wait=spec.max_wait,
             deadline=spec.deadline,
             on_expiry=spec.on_expiry,
+            keep={state: kept_ms / 1_000 for state, kept_ms in spec.keep.items()},
             by_code_only=list(spec.by_code_only),
             served=task.served,
             served_until=utc(task.served_until),

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from runner.access import AuditLine
+from runner.clock import milliseconds
 from runner.errors import ConfigurationError
 from runner.http_client.transport import Answer
 from runner.jobs import AttemptRecord, JobError, JobEvent, JobStatus, Progress, State, TaskSpec, TaskStatus
@@ -78,6 +79,7 @@ def task_of(document: Document) -> TaskStatus:
         max_wait=document.get("max_wait"),
         deadline=document.get("deadline"),
         on_expiry=document.get("on_expiry", "expire"),
+        keep={state: milliseconds(seconds) for state, seconds in document.get("keep", {}).items()},
         by_code_only=tuple(document.get("by_code_only", ())),
     )
     return TaskStatus(

@@ -10,11 +10,12 @@ from runner.limits import Limit, checked_template
 from runner.names import first_unknown, unknown_name
 from runner.ranges import checked, checked_whole
 
-_SECONDS = ("max_wait", "timeout", "result_ttl")
+_SECONDS = ("max_wait", "timeout", "result_ttl", "failed_ttl")
 _WHOLE = ("retries", "max_throttled")
-_MAY_BE_NONE = frozenset({"max_wait", "timeout", "result_ttl", "max_throttled", "fair_by", "retries", "deadline"})
+_MAY_BE_NONE = frozenset({"max_wait", "timeout", "result_ttl", "failed_ttl", "max_throttled", "fair_by", "retries", "deadline"})
 _LONGEST_NAME = 200
 _ON_EXPIRY = ("expire", "fail")
+_KEPT = frozenset({"cancelled", "expired"})
 _EXECUTORS = ("thread", "process")
 _ERRORS = "a list of exception classes, like (ConnectionError, TimeoutError)"
 _SPEAKERS = (Retry, GiveUp, RateLimited)
@@ -54,10 +55,14 @@ def check_options(task: str, options: Mapping[str, object], known: Collection[st
             "a list of async functions, like [timing]",
             lambda value: isinstance(value, Sequence) and not isinstance(value, str),
         ),
+        ("keep", "seconds by state, like {'cancelled': 3600, 'expired': 600}", _is_kept),
         ("weights", "whole numbers by the value of fair_by, like {'gold': 3}", lambda value: isinstance(value, Mapping)),
     ):
         if name in given and not is_right(given[name]):
             raise ConfigurationError(f"{whose[:80]}: {name} is {given[name]!r:.80}, and must be {wanted}")
+    keep: Any = given.get("keep", {})
+    for state, seconds in keep.items():
+        checked("result_ttl", seconds, of=f"{whose}: keep of {state}")
     _check_errors(whose, given)
 
 
@@ -80,6 +85,10 @@ def _check_errors(whose: str, given: Mapping[str, Any]) -> None:
 def _is_name(value: object) -> bool:
     """Names are lines of the catalog and of logs, and keys of Redis: a control character would split them, half a pair cannot be encoded."""
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable()
+
+
+def _is_kept(value: object) -> bool:
+    return isinstance(value, Mapping) and set(value) <= _KEPT
 
 
 def _is_text(value: object) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypedDict
 
+from runner.clock import milliseconds
 from runner.errors import ConfigurationError
 from runner.foreign import asked
 from runner.jobs.arguments import Arguments
@@ -36,7 +37,9 @@ class TaskOptions(TypedDict, total=False):
     fit, with a deadline). timeout: of one attempt (default 300, None for
     none). retry_on, dont_retry_on: types of errors that are worth a retry (default: all), and those of them that are not. backoff: the
     waits between retries. max_throttled: how often a job may be throttled by its provider before it is a dead
-    letter (default None: as often as the provider says wait). result_ttl: how long a finished job is kept (default: the setting's day).
+    letter (default None: as often as the provider says wait). result_ttl: how long a job is kept that succeeded (default: the setting's day).
+    failed_ttl: how long a dead letter is (default: the setting's week). keep: the same for jobs that were cancelled or expired:
+    {"cancelled": 3600, "expired": 600}.
     middleware: async functions around each attempt, inside of those of the app.
     executor: "process" runs a plain function in a child process (default "thread"), see `Children`.
     """
@@ -58,6 +61,8 @@ class TaskOptions(TypedDict, total=False):
     max_throttled: int | None
     middleware: Sequence[Middleware]
     result_ttl: float | None
+    failed_ttl: float | None
+    keep: Mapping[Literal["cancelled", "expired"], float]
     executor: Literal["thread", "process"]
 
 
@@ -124,6 +129,7 @@ class TaskDefinition:
             deadline=options.get("deadline"),
             on_expiry=options.get("on_expiry", "expire"),
             form=arguments.form,
+            keep=_kept(options),
             dependencies=tuple(sorted(injection.names)),
         )
         calls = Calls(spec, limits, by_code=True)
@@ -157,6 +163,13 @@ class TaskDefinition:
     def _buckets(self, encoded: bytes) -> dict[str, str]:
         """The same. Raises a `SubmissionRefused`, and whatever a validator or a serializer raises."""
         return self.calls.buckets(self.arguments.encode_again(self.arguments.decode(encoded)))
+
+
+def _kept(options: TaskOptions) -> dict[str, int]:
+    """How long jobs are kept that ended without success, in ms by state."""
+    seconds: dict[str, float | None] = {"failed": options.get("failed_ttl")}
+    seconds.update(options.get("keep", {}).items())
+    return {state: milliseconds(value) for state, value in seconds.items() if value is not None}
 
 
 def _check_for_process(whose: str, injection: Injection, *, is_async: bool) -> None:

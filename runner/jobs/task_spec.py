@@ -26,6 +26,9 @@ class TaskSpec:
     by_code_only: tuple[str, ...] = ()
     """Which keys, costs and shares come from arguments whose form only the code knows: with them the task cannot be submitted by name."""
 
+    keep: dict[str, int] = field(default_factory=dict)
+    """How long its jobs are kept that ended without success, in ms by state, where that is not what the settings say."""
+
     dependencies: tuple[str, ...] = ()
     """Parameters that the worker fills in: they are no arguments, and a call that gives one is refused."""
 
@@ -33,6 +36,8 @@ class TaskSpec:
         fields = asdict(self)
         if not self.dependencies:
             del fields["dependencies"]  # so a task that has none is published as versions that know of none publish it
+        if not self.keep:
+            del fields["keep"]
         return json.dumps(fields, separators=(",", ":"), sort_keys=True)
 
     @classmethod

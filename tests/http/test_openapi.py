@@ -20,6 +20,7 @@ ROUTES = {
     ("delete", "/v1/jobs/{id}"),
     ("get", "/v1/tasks"),
     ("delete", "/v1/tasks/{name}"),
+    ("delete", "/v1/jobs/{id}/record"),
     ("post", "/v1/jobs/{id}/retry"),
     ("get", "/v1/limits"),
     ("get", "/v1/limits/{name}"),

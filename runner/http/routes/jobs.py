@@ -18,7 +18,7 @@ from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, responses
 from runner.http.raw_answer import RawAnswer
 from runner.http.routing import DirectRoute
-from runner.http.schemas import FoundJobs, Job
+from runner.http.schemas import DeletedJob, FoundJobs, Job
 from runner.http.validation_errors import Fault
 from runner.http.versions import ETAG, IF_NONE_MATCH, versioned
 from runner.http.waiting import APPLIED, MAX_WAIT_S, PREFER, applied, awaited, preferred_s
@@ -137,8 +137,7 @@ async def retry(id: JobId, request: Request) -> Response:
 @router.delete(
     "/jobs/{id}/record",
     dependencies=[needs(Scope.jobs_manage)],
-    status_code=204,
-    response_class=Response,
+    response_model=DeletedJob,
     summary="Delete an ended job",
     responses=responses("not-found", "validation", "invalid-id", "not-ended", "store-unavailable"),
 )
@@ -152,7 +151,7 @@ async def delete(
         await service_of(request).client.delete(id, reason=reason)
     except ConfigurationError as error:
         raise Problem("validation", str(error), faults=[Fault(detail=str(error), parameter="reason")]) from None
-    return Response(status_code=204)
+    return Response(as_json({"id": id, "deleted": True}), media_type="application/json")
 
 
 def _changed(status: JobStatus, service: Service, request: Request) -> Response:

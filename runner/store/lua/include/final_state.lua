@@ -1,4 +1,5 @@
 -- final_state: bring a job to its final state, keep it for its time to live, announce its end to the clients that watch it.
+-- include: retention
 
 -- A ticket waits in a line like a job, for code that takes tokens without a job. Only that code reads it.
 local function is_ticket(id) return string.sub(id, 1, 5) == 'take:' end
@@ -22,6 +23,7 @@ do
   function conclude(id, task, state, field, payload, attempt, watched, ttl_ms, ends)
     local key = job_key(id)
     local ticket = is_ticket(id)
+    if state ~= 'succeeded' and not ticket then ttl_ms = kept_ms(task, state, ttl_ms) end
     redis.call('PEXPIRE', key, ticket and TICKET_MS or lifetime(ttl_ms))
     if field then
       redis.call('HSET', key, 'state', state, 'finished', finished, field, payload)

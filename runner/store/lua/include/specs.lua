@@ -1,5 +1,5 @@
 -- specs: what is published of the tasks, and who serves them. The entry of a task is a line for the scripts (revision, role, since when
--- its process publishes, names of its limits), and then the JSON of its spec, which no script reads.
+-- its process publishes, names of its limits), and then the JSON of its spec, of which scripts read how long its jobs are kept (see retention).
 -- include: lazily
 local specs = {
   KEY = prefix .. 'specs',

@@ -1,0 +1,21 @@
+-- retention: how long a job is kept that ended without success. What its task says of that is in the catalog, so it holds for all its jobs, those
+-- that were submitted before, too, and whoever ends them: a worker, the leader, a caller. Of a task that says nothing, or is not known any
+-- more, it is what the settings say.
+local kept_ms
+do
+  local known = {}
+
+  local function said_by(task)
+    local entry = redis.pcall('HGET', prefix .. 'specs', task)
+    if type(entry) ~= 'string' or not string.find(entry, '"keep":{', 1, true) then return {} end
+    local readable, spec = pcall(cjson.decode, string.match(entry, '\n(.*)$') or '')
+    local keep = readable and type(spec) == 'table' and spec.keep
+    return type(keep) == 'table' and keep or {}
+  end
+
+  function kept_ms(task, state, usual_ms)
+    if not task then return usual_ms end
+    if not known[task] then known[task] = said_by(task) end
+    return number_in(known[task][state]) or usual_ms
+  end
+end
