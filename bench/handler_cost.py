@@ -55,11 +55,17 @@ def apps() -> dict[str, tuple[Runner[Any], str]]:
     full.middleware(passes)
 
     @full.task
+    async def plain_and_middleware(*, number: Annotated[int, Depends(get_number)] = injected) -> None:
+        assert full.state == {}
+        assert number == 1
+
+    @full.task
     async def all_three(*, session: Annotated[int, Depends(get_session)] = injected) -> None:
         assert full.state == {}
         assert session == 1
 
     rows: dict[str, tuple[Runner[Any], str]] = {name: (bare, name) for name in bare.tasks}
+    rows["lifespan, plain dependency and middleware"] = (full, "plain_and_middleware")
     return rows | {"lifespan, async generator and middleware": (full, "all_three")}
 
 

@@ -1,10 +1,10 @@
 """The worst that producers, operators and callers without a job can ask for."""
 
 from bench.script_time.stopwatch import Act
-from bench.script_time.workshop import WINDOW_S, Workshop, slots, window, worst_case
-from runner.store import MOST_NAMES, MOST_TICKETS
+from bench.script_time.workshop import WINDOW_S, WORKER, Workshop, slots, window, worst_case
+from runner.store import MOST_NAMES, MOST_PER_CALL, MOST_TICKETS, MOST_WATCHED
 from runner.store.portions import MOST_HEAVY, MOST_STATUSES
-from tests.store.builders import job
+from tests.store.builders import job, succeeded
 
 _BATCH = 1_000
 _BYTES = 8_000_000
@@ -56,6 +56,20 @@ async def _(at: Workshop) -> Act:
     """Jobs that wait at as many buckets."""
     await at.publish(window("x", 1))
     ids = await at.buckets("k", at.size // 5)
+
+    async def act() -> object:
+        return len(await at.store.watch(ids))
+
+    return act
+
+
+@worst_case("get", "ended")
+async def _(at: Workshop) -> Act:
+    """As many as one call watches, all at their end."""
+    ids = []
+    for started in [await at.running(MOST_PER_CALL, limits=0) for _ in range(MOST_WATCHED // MOST_PER_CALL)]:
+        await at.store.finish(WORKER, [succeeded(one) for one in started])
+        ids += [one.id for one in started]
 
     async def act() -> object:
         return len(await at.store.watch(ids))

@@ -8,7 +8,7 @@ from runner.client.finish_listener import FinishListener
 from runner.client.patience import Patience, give_up
 from runner.errors import StoreUnavailable
 from runner.jobs import JobStatus
-from runner.store import MOST_PER_CALL, MOST_SMALL, Heavy, Jobs
+from runner.store import MOST_SMALL, MOST_WATCHED, Heavy, Jobs
 
 Ended = tuple[str, JobStatus | None]
 """A job at its end; None if it is unknown."""
@@ -81,7 +81,7 @@ class Ends:
                 continue
             # Without it an end might be announced to nobody, after the job was looked at. When time is over there is one more look.
             await self._listener.heard(None if self._until_us is not None else self._patience.left_s)
-            asked = list(islice(self._due, MOST_PER_CALL))
+            asked = list(islice(self._due, MOST_WATCHED))
             try:
                 found = await (self._look(asked) if asked else self._one_large())
             except StoreUnavailable as error:
@@ -97,7 +97,7 @@ class Ends:
         ended: list[Ended] = []
         for job_id, status in zip(asked, await self._store.watch(asked), strict=True):
             if isinstance(status, Heavy):
-                # A small one was too much beside those before it.
+                # A small one was too much beside those before it, or one of too many that are at their end.
                 (self._large if status.bytes > MOST_SMALL else self._due)[job_id] = None
             elif status is None or status.state.is_final:
                 ended.append(self._told(job_id, status))

@@ -25,7 +25,17 @@ from runner.store.job_store import JobStore
 from runner.store.jobs import Jobs
 from runner.store.lease import LeaseStore
 from runner.store.limits import Limits
-from runner.store.portions import MOST_LIMITS, MOST_NAMES, MOST_PER_CALL, MOST_READ, MOST_SMALL, MOST_STATUSES, MOST_TICKETS, portions
+from runner.store.portions import (
+    MOST_LIMITS,
+    MOST_NAMES,
+    MOST_PER_CALL,
+    MOST_READ,
+    MOST_SMALL,
+    MOST_STATUSES,
+    MOST_TICKETS,
+    MOST_WATCHED,
+    portions,
+)
 from runner.store.published import Entry, Known, Published, Role, spec_fields
 from runner.store.queue import QueueStore
 from runner.store.replies import Decision, FinishAnswers, Remaining, Tended, Throttled
@@ -45,6 +55,7 @@ __all__ = [
     "MOST_SMALL",
     "MOST_STATUSES",
     "MOST_TICKETS",
+    "MOST_WATCHED",
     "Access",
     "CancelAnswer",
     "ClaimRequest",

@@ -12,7 +12,7 @@ from runner.jobs import JobEvent, JobStatus, State
 from runner.outlook import MOST_BUCKETS, BucketView, Estimate, Wait, estimates, unknown_buckets
 from runner.store import replies, statuses, surroundings
 from runner.store.answers import CancelAnswer, DeleteAnswer
-from runner.store.portions import MOST_HEAVY, MOST_SMALL, MOST_STATUSES, MOST_VIEWED, fitting, portions
+from runner.store.portions import MOST_HEAVY, MOST_SMALL, MOST_STATUSES, MOST_VIEWED, MOST_WATCHED, fitting, portions
 from runner.store.queue import QueueStore
 from runner.store.statuses import Depth, Heavy, StoredResult
 from runner.store.text import decoded
@@ -79,7 +79,7 @@ class Jobs(QueueStore):
 
     async def watch(self, ids: Sequence[str]) -> list[JobStatus | Heavy | None]:
         """As `get_light`. The end of each will be announced to `finished_jobs`, and of a job that goes on only the state is told."""
-        answers = [answer for part in portions(ids) for answer in await self._ask(part, Depth.full, MOST_SMALL, watch=True)]
+        answers = [answer for part in portions(ids, MOST_WATCHED) for answer in await self._ask(part, Depth.full, MOST_SMALL, watch=True)]
         return [_told(job_id, answer) for job_id, answer in zip(ids, answers, strict=True)]
 
     async def _ask(

@@ -35,6 +35,8 @@ MOST_SWEPT = MOST_PER_CALL // 2
 """Tasks and limits that one call removes, or finds to be served."""
 MOST_STATUSES = MOST_PER_CALL * 2 // 5
 """Jobs that one call looks up, each with its place in line."""
+MOST_WATCHED = MOST_PER_CALL * 7 // 2
+"""Jobs of which one call has the end announced."""
 MOST_NAMES = MOST_PER_CALL // 3
 """Buckets whose lines one call of a process with takers may serve."""
 MOST_TICKETS = MOST_PER_CALL - MOST_NAMES

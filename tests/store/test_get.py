@@ -6,6 +6,7 @@ from runner.connection.client import command
 from runner.jobs.job import Ending, JobStatus, Outcome, State
 from runner.limits import TokenBucket
 from runner.store.job_store import JobStore
+from runner.store.portions import MOST_PER_CALL, MOST_WATCHED
 from runner.store.statuses import Depth, Heavy, StoredResult
 from tests.store.builders import START_US, Clock, claim, fail_all, finish_all, interval, job, jobs, publish
 from tests.store.inside import all_keys
@@ -44,6 +45,19 @@ async def test_each_depth_tells_more(store: JobStore) -> None:
     ]
     assert [statuses[0].result for statuses in told.values() if statuses[0]] == [None, None, 1]
     assert {statuses[2].position for statuses in told.values() if statuses[2]} == {1}
+
+
+async def test_a_call_that_watches_many_tells_of_some_that_have_ended_and_the_others_are_asked_for_again(store: JobStore) -> None:
+    await store.submit(jobs(MOST_WATCHED))
+    await finish_all(store, started := await claim(store, MOST_PER_CALL))
+    await finish_all(store, more := await claim(store, 2))
+
+    told = await store.watch([f"j{n}" for n in range(MOST_WATCHED)])
+
+    ended = {job.id for job in (*started, *more)}
+    assert sum(isinstance(status, JobStatus) and status.id in ended for status in told) == MOST_PER_CALL
+    assert [status for status in told if isinstance(status, Heavy)] == [Heavy(0)] * 2
+    assert sum(isinstance(status, JobStatus) and status.state is State.queued for status in told) == MOST_WATCHED - MOST_PER_CALL - 2
 
 
 async def test_watching_tells_the_state_of_what_goes_on_and_all_of_what_has_ended(store: JobStore) -> None:
