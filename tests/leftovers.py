@@ -18,6 +18,9 @@ KEYS_WITHOUT_TTL = (
     "serving",
     "unserved",  # gone with the last job that waits for a worker
     "unserved:*",
+    "pauses",  # a field goes with its pause
+    "parked",  # gone with the last job that waits for the end of a pause
+    "parked:*",
     "workers",
     "stream:*",
     "seq",
@@ -64,6 +67,8 @@ async def _may_stay(redis: Redis, key: str, queue: str) -> bool:
     kind, _, bucket = name.partition(":")
     if kind in {"bucket", "holders", "taken"} and await redis.exists(f"runner:{{{queue}}}:claims:{bucket}"):
         return True  # what claims wait for is known as long as they do
+    if kind == "bucket" and await redis.hexists(key, "paused"):
+        return True
     if kind in {"bucket", "holders"}:
         # A slot is held as long as its job runs; what only lapses must not stay longer than that.
         last = await redis.zrange(f"runner:{{{queue}}}:holders:{bucket}", -1, -1, withscores=True)

@@ -15,7 +15,7 @@ class Scope(StrEnum):
     jobs_cancel = "jobs:cancel"
     """Cancel jobs, and run ended ones again."""
     jobs_manage = "jobs:manage"
-    """Delete ended jobs, and act on many jobs at once."""
+    """Delete ended jobs, act on many jobs at once, and pause the queue, tasks, pools and values of keys."""
     jobs_debug = "jobs:debug"
     """See tracebacks, which show the handler's code and paths."""
     limits_read = "limits:read"

@@ -11,6 +11,7 @@ from runner.cli.audit import audit
 from runner.cli.doctor import doctor
 from runner.cli.events import events
 from runner.cli.output import complain, discard_output
+from runner.cli.pauses import pause, pauses, resume
 from runner.cli.simulate import simulate
 from runner.cli.supervisor import INTERRUPTED
 from runner.cli.watch import watch
@@ -70,6 +71,9 @@ app.command()(jobs.cancel)
 app.command()(jobs.retry)
 app.command()(jobs.delete)
 app.command()(jobs.workers)
+app.command()(pause)
+app.command()(resume)
+app.command()(pauses)
 app.command()(doctor)
 app.command()(audit)
 app.command()(events)

@@ -14,8 +14,10 @@ from runner.client.handle import BlockingHandle, JobHandle
 from runner.client.hooked import with_metadata
 from runner.client.job_calls import JobCalls
 from runner.client.keys import ApiKeys, BlockingApiKeys, NewKey
+from runner.client.pauses import BlockingPauses, Pauses, end_of, pausable
 from runner.client.publication import Publication
 from runner.client.raw_result import BlockingRawResult, RawResult
+from runner.client.reasons import checked_reason
 from runner.client.redirect import app_of, redirected
 from runner.client.said_times import seconds_said
 from runner.client.session import Session
@@ -33,6 +35,7 @@ __all__ = [
     "BlockingClient",
     "BlockingControl",
     "BlockingHandle",
+    "BlockingPauses",
     "BlockingRawResult",
     "BlockingRunner",
     "BlockingTask",
@@ -47,6 +50,7 @@ __all__ = [
     "JobHandle",
     "JobRequest",
     "NewKey",
+    "Pauses",
     "PlainTask",
     "Publication",
     "RawResult",
@@ -54,11 +58,14 @@ __all__ = [
     "Session",
     "Task",
     "app_of",
+    "checked_reason",
     "configure",
     "door",
+    "end_of",
     "hooks_of",
     "load_app",
     "load_queue",
+    "pausable",
     "redirected",
     "seconds_said",
     "session_of",

@@ -15,6 +15,7 @@ from runner.client.handle import BlockingHandle, JobHandle
 from runner.client.job_calls import StoredJobs
 from runner.client.keys import ApiKeys, BlockingApiKeys
 from runner.client.listening import Listening
+from runner.client.pauses import BlockingPauses, Pauses
 from runner.client.session import Session
 from runner.client.sessions import Sessions
 from runner.clock import MICROSECONDS, wall_us
@@ -190,6 +191,11 @@ class Client(Asking, Listening):
         return Control(lambda: self._session.store)
 
     @property
+    def pauses(self) -> Pauses:
+        """Pause the queue, a task, a pool or one value of a key, and let it go on."""
+        return Pauses(lambda: self._session.store)
+
+    @property
     def keys(self) -> ApiKeys:
         """Make, list, rotate and revoke the keys of the queue's HTTP service."""
         return ApiKeys(lambda: self._session.store, lambda: self._session.keyring, self.settings)
@@ -259,6 +265,11 @@ class BlockingVerbs(Blocking):
     def control(self) -> BlockingControl:
         """Change, pause and freeze limits while everything runs."""
         return BlockingControl(self._of.control)
+
+    @property
+    def pauses(self) -> BlockingPauses:
+        """Pause the queue, a task, a pool or one value of a key, and let it go on."""
+        return BlockingPauses(self._of.pauses)
 
 
 class BlockingClient(BlockingVerbs):

@@ -36,7 +36,7 @@ class Control:
         Numbers that are not given stay as the code says. Tokens that were spent stay spent, exactly.
         Raises `UnknownLimit`, and `ConfigurationError` for numbers that cannot work.
         """
-        limit = (await self._code_of(name)).with_numbers(**numbers)
+        limit = (await _code_of(self._store, name)).with_numbers(**numbers)
         duration_us = 0 if duration is None else _span_us(f"override of {name!r}", duration)
         await self._store.override(name, limit.to_json(), duration_us, checked_reason(reason))
         return await self.show(name)
@@ -64,13 +64,13 @@ class Control:
         Raises `UnknownLimit`, and `ConfigurationError` for a bucket that the limit cannot have and for an impossible duration.
         """
         duration_us = _span_us(f"freeze of {bucket!r}", seconds_said("the duration of a freeze", duration))
-        bucket = await self._checked_bucket(bucket)
+        bucket = await checked_bucket(self._store, bucket)
         await self._store.freeze(bucket, duration_us, checked_reason(reason))
         return await self.show(limit_name(bucket))
 
     async def release(self, bucket: str) -> LimitStatus:
         """End a freeze before its time. Raises as `freeze`."""
-        bucket = await self._checked_bucket(bucket)
+        bucket = await checked_bucket(self._store, bucket)
         await self._store.freeze(bucket, 0, "")
         return await self.show(limit_name(bucket))
 
@@ -79,33 +79,39 @@ class Control:
 
         A freeze and a pause stay too; the name of a keyed limit alone resets all its buckets. Raises as `freeze`.
         """
-        bucket = await self._checked_bucket(bucket)
+        bucket = await checked_bucket(self._store, bucket)
         await self._store.reset(bucket, checked_reason(reason))
         return await self.show(limit_name(bucket))
 
     async def show(self, name: str) -> LimitStatus:
         """One limit as it stands. Raises `UnknownLimit` naming the known ones."""
-        found = await self._store.limits(name) if name else []
-        if not found:
-            known = ", ".join(await self._store.policies()) or "none; start a worker first"
-            raise UnknownLimit(f"unknown limit {name!r} on queue {self._store.keys.queue!r} (known: {known})")
-        return found[0]
+        return await _show(self._store, name)
 
-    async def _code_of(self, name: str) -> Limit:
-        """What the code says of a limit. Raises `UnknownLimit`."""
-        return await self._store.code_of(name) or (await self.show(name)).code
 
-    async def _checked_bucket(self, bucket: str) -> str:
-        """The bucket's name as the scripts spell it; a person may also write the key as it is in a job's arguments."""
-        name, slash, key = bucket.partition("/")
-        limit = await self._code_of(name)
-        if not slash:
-            return name
-        if limit.key is None:
-            raise ConfigurationError(f"limit {name!r} has no key, and so just one bucket: leave out {'/' + key!r}")
-        if not key:
-            raise ConfigurationError(f"bucket {bucket!r} has an empty key: write {name}/KEY for one bucket, or {name} for all of them")
-        return f"{name}/{key_text_of(key, limit.key)}"
+async def _show(store: Limits, name: str) -> LimitStatus:
+    found = await store.limits(name) if name else []
+    if not found:
+        known = ", ".join(await store.policies()) or "none; start a worker first"
+        raise UnknownLimit(f"unknown limit {name!r} on queue {store.keys.queue!r} (known: {known})")
+    return found[0]
+
+
+async def _code_of(store: Limits, name: str) -> Limit:
+    """What the code says of a limit. Raises `UnknownLimit`."""
+    return await store.code_of(name) or (await _show(store, name)).code
+
+
+async def checked_bucket(store: Limits, bucket: str) -> str:
+    """The bucket's name as the scripts spell it; a person may also write the key as it is in a job's arguments. Raises `UnknownLimit`."""
+    name, slash, key = bucket.partition("/")
+    limit = await _code_of(store, name)
+    if not slash:
+        return name
+    if limit.key is None:
+        raise ConfigurationError(f"limit {name!r} has no key, and so just one bucket: leave out {'/' + key!r}")
+    if not key:
+        raise ConfigurationError(f"bucket {bucket!r} has an empty key: write {name}/KEY for one bucket, or {name} for all of them")
+    return f"{name}/{key_text_of(key, limit.key)}"
 
 
 class BlockingControl(Blocking):

@@ -39,6 +39,8 @@ class View:
         hidden: dict[str, Any] = {} if self._principal.shows_args else {"args": None, "result": None, "result_bytes": None}
         if status.progress is not None and not self._principal.shows_args:
             hidden["progress"] = replace(status.progress, note="")
+        if status.pause is not None and self._principal.tenant is not None:
+            hidden["pause"] = replace(status.pause, by="")
         if Scope.jobs_debug not in self._principal.scopes:
             if status.error is not None and status.error.traceback:
                 hidden["error"] = replace(status.error, traceback="")

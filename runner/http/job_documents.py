@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from pydantic_core import to_json
 
 from runner import JobStatus
-from runner.http.schemas import utc
+from runner.http.schemas import pause_document, utc
 
 
 def job_answer(
@@ -59,6 +59,7 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "error": status.error and status.error.document(),
         "attempts": [one.document() | {"started_at": utc(one.started_at)} for one in status.attempts],
         "progress": progress_document(status),
+        "pause": None if status.pause is None else pause_document(status.pause),
         "deadline_at": utc(status.deadline_at),
         "explanation": None,
         "problem": None,

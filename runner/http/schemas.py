@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from runner import JobOptions, JobRequest, State, TaskSpec, TaskStatus
+from runner import JobOptions, JobRequest, Pausable, PauseStatus, State, TaskSpec, TaskStatus
 from runner.http.bodies import WHOLE, Body
 from runner.http.forms import COST, DELAY_S, JOB_ID, MAX_WAIT_S
 from runner.http.validation_errors import Fault
@@ -14,7 +14,7 @@ MAX_BATCH = 1000
 """Most jobs of one batch."""
 
 
-def _instant(value: object) -> datetime:
+def instant(value: object) -> datetime:
     """An instant from ISO 8601 text. A number is refused, because its unit is unknown."""
     try:
         return datetime.fromisoformat(value)  # type: ignore[arg-type]
@@ -33,7 +33,7 @@ class JobBody(Body):
         Annotated[float, Field(**DELAY_S)] | None, Field(description="seconds before the job may start; not together with run_at")
     ] = None
     run_at: Annotated[
-        Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=datetime)] | None,
+        Annotated[datetime, BeforeValidator(instant, json_schema_input_type=datetime)] | None,
         Field(description="instant before which the job does not start, with a time zone, at most 366 days ahead"),
     ] = None
     max_wait: Annotated[
@@ -122,6 +122,27 @@ class JobProgress(BaseModel):
     at: datetime
 
 
+class PauseNow(BaseModel):
+    """What is paused: nothing of it starts. Times are UTC by Redis's clock."""
+
+    what: Annotated[Pausable, Field(description="queue, task, pool or key")]
+    name: Annotated[str, Field(description="of the task or the pool; of a key its bucket, like tenant/t7; empty of the queue")]
+    by: Annotated[str, Field(description="who did it; empty for a tenant")]
+    reason: str
+    since_at: datetime
+    until_at: Annotated[datetime | None, Field(description="when it is over by itself; null: when it is resumed")]
+    unaware_workers: Annotated[int, Field(description="in the answer to a pause: live workers of versions that do not know of pauses")] = 0
+
+    @classmethod
+    def of(cls, pause: PauseStatus) -> Self:
+        return cls(**pause_document(pause))
+
+
+def pause_document(pause: PauseStatus) -> dict[str, Any]:
+    """As `PauseNow` describes it."""
+    return pause.document() | {"since_at": utc(pause.since_at), "until_at": utc(pause.until_at)}
+
+
 class Job(Place):
     """A job as it is now. Times are UTC by Redis's clock; null: not yet."""
 
@@ -143,6 +164,7 @@ class Job(Place):
     error: dict[str, Any] | None
     attempts: Annotated[list[Attempt], Field(description="those that failed: the first and the last nine")]
     progress: Annotated[JobProgress | None, Field(description="what its handler has said last of its progress")]
+    pause: Annotated[PauseNow | None, Field(description="what is paused and keeps it from starting")] = None
     deadline_at: Annotated[datetime | None, Field(description="when it ends at the latest")]
     explanation: Annotated[list[str] | None, Field(description="with explain=1: why it is where it is, and what to do, in sentences")] = (
         None

@@ -2,5 +2,6 @@
 
 from runner.http_client.client import BlockingHttpClient, HttpClient
 from runner.http_client.control import HttpControl
+from runner.http_client.pauses import HttpPauses
 
-__all__ = ["BlockingHttpClient", "HttpClient", "HttpControl"]
+__all__ = ["BlockingHttpClient", "HttpClient", "HttpControl", "HttpPauses"]

@@ -16,6 +16,7 @@ from runner.http_client.control import HttpControl
 from runner.http_client.documents import audit_line_of, event_of, jobs_found, json_of, limit_status_of, task_of, worker_of
 from runner.http_client.events import frames
 from runner.http_client.job_calls import HttpJobs
+from runner.http_client.pauses import HttpPauses
 from runner.http_client.session import HttpSession, portions
 from runner.http_client.submissions import Prepared, acceptance_of, all_prepared, batch_body, batches, prepared
 from runner.http_client.transport import Call, opener
@@ -188,6 +189,11 @@ class HttpClient(Asking):
     def control(self) -> HttpControl:
         """Change, pause and freeze limits while everything runs."""
         return HttpControl(self._sessions)
+
+    @property
+    def pauses(self) -> HttpPauses:
+        """Pause the queue, a task, a pool or one value of a key, and let it go on."""
+        return HttpPauses(self._sessions)
 
     async def audit(self, *, since: object = None, after: str = "", most: int = 1_000, target: str = "") -> list[AuditLine]:
         """Who changed what, see `Client.audit`."""

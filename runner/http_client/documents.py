@@ -9,7 +9,7 @@ from runner.access import AuditLine
 from runner.clock import milliseconds
 from runner.errors import ConfigurationError
 from runner.http_client.transport import Answer
-from runner.jobs import AttemptRecord, JobError, JobEvent, JobStatus, Progress, State, TaskSpec, TaskStatus
+from runner.jobs import AttemptRecord, JobError, JobEvent, JobStatus, Pausable, PauseStatus, Progress, State, TaskSpec, TaskStatus
 from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, limit_of_document
 from runner.store import WorkerStatus
 
@@ -42,7 +42,15 @@ def job_of(document: Document) -> JobStatus:
         attempts=tuple(AttemptRecord(**{**one, "started_at": _seconds(one["started_at"])}) for one in document.get("attempts", ())),
         deadline_at=_seconds(document.get("deadline_at")),
         progress=None if progress is None else Progress(**{**progress, "at": _seconds(progress["at"])}),
+        pause=None if document.get("pause") is None else pause_of(document["pause"]),
     )
+
+
+def pause_of(document: Document) -> PauseStatus:
+    """A pause, from `Pause`."""
+    since_at, until_at = _seconds(document["since_at"]), _seconds(document.get("until_at"))
+    by, reason, unaware = document["by"], document["reason"], document.get("unaware_workers", 0)
+    return PauseStatus(Pausable(document["what"]), document["name"], by, reason, since_at or 0.0, until_at, unaware)
 
 
 _SAME = (

@@ -33,6 +33,7 @@ from runner.jobs.job import (
 from runner.jobs.log_context import JobLogFilter
 from runner.jobs.middleware import Middleware, Next, around, checked_middleware
 from runner.jobs.named_arguments import NamedArguments, sent_by_name
+from runner.jobs.pause_status import Pausable, PausableName, PauseStatus
 from runner.jobs.progress import Progress, Reported, progress_of
 from runner.jobs.results import Result, result_of
 from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
@@ -42,7 +43,7 @@ from runner.jobs.surroundings import NONE, Surroundings
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
 from runner.jobs.task_spec import TaskSpec, TaskStatus
 from runner.jobs.used_arguments import kind_of_argument, opaque_arguments
-from runner.jobs.words import frozen, overridden, paused, span, was_reset
+from runner.jobs.words import frozen, overridden, paused, paused_by, span, was_reset
 
 __all__ = [
     "BEGINNING",
@@ -82,6 +83,9 @@ __all__ = [
     "Next",
     "Outcome",
     "Overrides",
+    "Pausable",
+    "PausableName",
+    "PauseStatus",
     "Per",
     "Plan",
     "Priority",
@@ -126,6 +130,7 @@ __all__ = [
     "opaque_arguments",
     "overridden",
     "paused",
+    "paused_by",
     "prepare",
     "progress_of",
     "result_of",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from runner.jobs.job import JobStatus, State
+from runner.jobs.pause_status import Pausable
 from runner.jobs.words import (
     NO_WORKER,
     attempts,
@@ -12,9 +13,11 @@ from runner.jobs.words import (
     deadline,
     failed_attempts,
     frozen,
+    is_placed,
     last_error,
     overridden,
     paused,
+    paused_by,
     progress,
     scheduled,
     span,
@@ -43,6 +46,8 @@ def explain(status: JobStatus, limits: Sequence[LimitStatus], now_s: float, opti
     head = f"Job {status.id} ({status.task}) {_state(status, now_s)}"
     if status.reason == NO_WORKER:
         return [head, *_without_worker(status, commands), *_counts(status, now_s)]
+    if status.state is State.waiting and not is_placed(status):
+        return [head, *_paused(status, now_s, commands), *_counts(status, now_s)]
     if status.state is State.waiting:
         return [head, *_waiting(status, limits, now_s, commands), *_counts(status, now_s)]
     if status.state is State.scheduled:
@@ -101,6 +106,17 @@ def _without_worker(status: JobStatus, commands: _Commands) -> list[str]:
     return [
         f"It waits {waits_for(status)}: no live worker does.{met} It starts as soon as one comes; no attempt is used meanwhile.",
         f"See who works, and what they serve: {commands.line('workers')} and {commands.line('tasks', 'list')}",
+    ]
+
+
+def _paused(status: JobStatus, now_s: float, commands: _Commands) -> list[str]:
+    pause = status.pause
+    if pause is None:
+        return [f"It waits {waits_for(status)}: it goes on in a moment, in the order of before."]
+    named = [pause.what.value] if pause.what is Pausable.queue else [pause.what.value, pause.name]
+    return [
+        f"It waits {waits_for(status)}, which was {paused_by(pause, now_s)}. It starts when that is over; no attempt is used meanwhile.",
+        f"Let it go on: {commands.line('resume', *named)}",
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from runner.errors import ConfigurationError, InvalidJobId
 from runner.jobs.attempt_record import AttemptRecord
+from runner.jobs.pause_status import PauseStatus
 from runner.jobs.progress import Progress
 from runner.limits import limit_name
 from runner.names import fits
@@ -195,7 +196,8 @@ class JobStatus:
     `reason` is "no worker" as long as no live worker serves the task: such a job is `queued`, or `waiting` once a worker has met it that
     could not run it. For another job in `waiting`: `reason` says for what, `bucket` names the bucket ("tenant/t7") and `limit` its limit ("tenant"),
     `position` is its place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it
-    starts on time. `attempts` are those that failed: the first and the last nine. `progress` is what the
+    starts on time. `pause`: the queue, its task, its pool or a bucket that it needs is paused, and it starts once that is over (`reason` is
+    "paused", and `position` and `eta_s` are unknown). `attempts` are those that failed: the first and the last nine. `progress` is what the
     handler of its latest attempt has said last. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
     """
 
@@ -222,6 +224,7 @@ class JobStatus:
     attempts: tuple[AttemptRecord, ...] = ()
     deadline_at: float | None = None
     progress: Progress | None = None
+    pause: PauseStatus | None = None
 
     @property
     def version(self) -> str:
@@ -233,6 +236,7 @@ class JobStatus:
             *(self.task, str(self.state), self.reason, self.bucket, self.position, self.priority),
             *(self.attempt, self.failures, self.crashes, self.throttled, self.cancel_requested),
             *(self.submitted_at, self.started_at, self.finished_at, self.deadline_at),
+            self.pause and (self.pause.what, self.pause.name, self.pause.until_at),
             self.progress and (self.progress.done, self.progress.total, self.progress.note),
         )
         return blake2b(repr(changing).encode(), digest_size=9).hexdigest()

@@ -4,7 +4,18 @@ import json
 from datetime import UTC, datetime
 
 from runner.jobs.job import JobStatus, State
-from runner.jobs.words import NO_WORKER, attempts, failed_attempts, last_error, progress, scheduled, starts_in, stopping, waits_for
+from runner.jobs.words import (
+    NO_WORKER,
+    attempts,
+    failed_attempts,
+    is_placed,
+    last_error,
+    progress,
+    scheduled,
+    starts_in,
+    stopping,
+    waits_for,
+)
 
 
 def summary(status: JobStatus) -> str:
@@ -12,6 +23,8 @@ def summary(status: JobStatus) -> str:
     lines = [f"{status.id}  {status.task}  {status.state}"]
     if status.reason == NO_WORKER:
         lines.append(f"  waits     {waits_for(status)}; no live worker does")
+    elif status.state is State.waiting and not is_placed(status):
+        lines.append(f"  waits     {waits_for(status)}")
     elif status.state is State.waiting:
         lines.append(f"  waits     {waits_for(status)}, place {status.position}, {starts_in(status.eta_s)}")
     elif status.state is State.scheduled:
@@ -44,7 +57,7 @@ def watched(status: JobStatus) -> str:
     line = f"{status.id}  {status.task}  {status.state}"
     if said := progress(status):
         return f"{line}  {said}"
-    if status.reason == NO_WORKER:
+    if status.reason == NO_WORKER or (status.state is State.waiting and not is_placed(status)):
         return f"{line} {waits_for(status)}"
     if status.state is State.waiting:
         return f"{line} {waits_for(status)}, place {status.position}"

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from runner.jobs.attempt_record import AttemptRecord
 from runner.jobs.job import JobStatus
+from runner.jobs.pause_status import PauseStatus
 from runner.limits import LimitStatus, Override, Pause, Reset
 
 
@@ -29,6 +30,8 @@ def span(seconds: float) -> str:
 
 NO_WORKER = "no worker"
 """The reason of a job whose task no live worker serves."""
+PAUSED = "paused"
+"""The reason of a job that waits for the end of a pause."""
 _SCHEDULED = {
     "retry": "after a failed attempt",
     "slots": "when a worker may have a free child process, as that which met it had none",
@@ -38,6 +41,10 @@ _SCHEDULED = {
 
 def waits_for(status: JobStatus, held_by: str | None = None) -> str:
     """What a waiting job waits for: its bucket, or what else is said to hold it."""
+    if status.pause is not None:
+        return f"for the end of the pause of {_safe(status.pause.target)}"
+    if status.reason == PAUSED and status.bucket is None:
+        return f"for its place, as the pause of task {_safe(status.task)} is over"
     if status.reason == NO_WORKER:
         return f"for a worker that serves task {_safe(status.task)}"
     return f"{_WAITS.get(status.reason or '', status.reason)} {_safe(held_by or status.bucket or '')}"
@@ -122,6 +129,18 @@ def overridden(limit: LimitStatus, override: Override, now_s: float) -> str:
 def paused(pause: Pause, now_s: float) -> str:
     """Since when and why nothing starts under a limit."""
     return f"paused {span(now_s - pause.since.timestamp())} ago: {_given(pause.reason)}"
+
+
+def paused_by(pause: PauseStatus, now_s: float) -> str:
+    """Since when, by whom and why something is paused, and until when."""
+    by = f" by {_safe(pause.by)}" if pause.by else ""
+    until = "" if pause.until_at is None else f", until {clock_text(pause.until_at, now_s)}"
+    return f"paused {span(now_s - pause.since_at)} ago{by}{until}: {_given(_safe(pause.reason))}"
+
+
+def is_placed(status: JobStatus) -> bool:
+    """Whether a waiting job has a place in a line, and a time."""
+    return status.reason != NO_WORKER and status.pause is None and (status.reason != PAUSED or status.bucket is not None)
 
 
 def was_reset(reset: Reset, now_s: float) -> str:

@@ -25,6 +25,7 @@ from runner.store.job_store import JobStore
 from runner.store.jobs import Jobs
 from runner.store.lease import LeaseStore
 from runner.store.limits import Limits
+from runner.store.pauses import PauseRefusal, Pauses, left_s
 from runner.store.portions import (
     MOST_LIMITS,
     MOST_NAMES,
@@ -84,6 +85,8 @@ __all__ = [
     "Limits",
     "Look",
     "Nudge",
+    "PauseRefusal",
+    "Pauses",
     "Published",
     "QueueClock",
     "QueueStore",
@@ -104,6 +107,7 @@ __all__ = [
     "fitting_jobs",
     "fitting_outcomes",
     "is_sending",
+    "left_s",
     "load_scripts",
     "portions",
     "put_clock",

@@ -21,6 +21,8 @@ class Claimed(NamedTuple):
     more worker: the worker holds its entry, and claims it once it runs nothing else. With `alone` the claim has started a suspect.
     `unserved` are entries of tasks that the worker has said it does not have, `busy` those for which it has no room; `unreadable` those
     that were started, and whose job's id is no text, as none that this library gives. The worker holds all of them.
+    `paused_after`: the queue is paused, so nothing was started and all that the worker holds it holds still; the change of pauses after which
+    it is to ask again, or after `next_wake_us` (-1: no end is known).
     """
 
     jobs: list[StartedJob]
@@ -31,6 +33,7 @@ class Claimed(NamedTuple):
     unserved: Sequence[HeldEntry] = ()
     unreadable: Sequence[HeldEntry] = ()
     busy: Sequence[HeldEntry] = ()
+    paused_after: bytes | None = None
 
 
 def held_entries(reply: Any, priority_of: dict[bytes, int]) -> list[HeldEntry]:
@@ -51,6 +54,8 @@ def check_lease(worker: str, status: bytes) -> None:
 def claimed(worker: str, reply: list[Any]) -> Claimed:
     """The reply of claim.lua. Raises `LeaseLost`."""
     check_lease(worker, reply[0])
+    if reply[0] == b"paused":
+        return Claimed([], reply[1], 0, paused_after=reply[2])
     more: dict[int, tuple[int, bytes]] = {}
     by_reason: dict[bytes, list[HeldEntry]] = {}
     if len(reply) % _FIELDS_A_JOB == _HEADER + _LISTS:

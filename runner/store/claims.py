@@ -11,9 +11,10 @@ from runner.jobs import Amendment, Ending, Outcome, Priority, StartedJob
 from runner.store import replies, scripts
 from runner.store.claimed import Claimed, HeldEntry, check_lease, claimed, held_entries
 from runner.store.keys import GROUP
+from runner.store.pauses import Pauses
 from runner.store.portions import MOST_LET_GO, MOST_PER_CALL, MOST_READ, fitting, portions, weights_of
 from runner.store.published import digest_of
-from runner.store.queue import QueueStore, run_length_encoded
+from runner.store.queue import run_length_encoded
 from runner.store.text import decoded
 
 
@@ -58,7 +59,7 @@ class Declined(NamedTuple):
     is_busy: bool = False
 
 
-class Claims(QueueStore):
+class Claims(Pauses):
     """The role of a worker under its lease."""
 
     async def enlist(self, worker: str, details: str, serves: Sequence[str] = ()) -> None:
@@ -154,9 +155,13 @@ class Claims(QueueStore):
                 found += page
         return found
 
-    async def reconcile(self, worker: str, in_hand: Iterable[StartedJob], *, leave: bool = False) -> int:
-        """Give back all that Redis thinks this worker holds except what it has in hand; how many that were. `leave` signs off."""
-        held = sorted((job.priority, _entry_id(job.entry), job.entry) for job in in_hand)
+    async def reconcile(self, worker: str, in_hand: Iterable[StartedJob], kept: Sequence[HeldEntry] = (), *, leave: bool = False) -> int:
+        """Give back all that Redis thinks this worker holds except what it has in hand, or has `kept` to start later; how many that were.
+
+        `leave` signs off.
+        """
+        places = [(job.priority, job.entry) for job in in_hand] + [(priority, entry) for priority, entry, _ in kept]
+        held = sorted((priority, _entry_id(entry), entry) for priority, entry in places)
         given_back = at = priority = 0
         after = b""
         while True:

@@ -124,6 +124,21 @@ class Keys:
         return f"{self.prefix}bounces"
 
     @property
+    def pauses(self) -> str:
+        return f"{self.prefix}pauses"
+
+    @property
+    def changes(self) -> str:
+        return f"{self.prefix}changes"
+
+    @property
+    def parked(self) -> str:
+        return f"{self.prefix}parked"
+
+    def parked_jobs(self, task: str) -> str:
+        return f"{self.prefix}parked:{task}"
+
+    @property
     def unserved(self) -> str:
         return f"{self.prefix}unserved"
 

@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
-from runner.jobs import AttemptRecord, JobError, JobStatus, Priority, Progress, State, progress_of
+from runner.jobs import AttemptRecord, JobError, JobStatus, Pausable, Priority, Progress, State, progress_of
 from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, decode_needs, limit_of
 from runner.outlook import Estimate, Wait
+from runner.store.pauses import pause_of
 from runner.store.text import decoded
 
 _FIELDS = (
@@ -20,6 +21,8 @@ _FIELDS = (
 """The order in which get.lua answers."""
 _WAITS = 4
 """The parts of an answer about a job that waits."""
+_PAUSED = 4
+"""What is told of one that is paused, after its fields."""
 
 
 class Depth(StrEnum):
@@ -62,13 +65,16 @@ def job_status(job_id: str, answer: list[Any], outlook: Estimate | None = None) 
 
 
 def _job_status(job_id: str, outlook: Estimate | None, values: list[Any], *place: Any) -> JobStatus:
-    """The job's fields, then that it waits, until when it is scheduled, or that no worker can run it."""
+    """The job's fields, then that it waits, until when it is scheduled, that no worker can run it, or what is paused."""
     fields = {name: value for name, value in zip(_FIELDS, values, strict=False) if value is not None}
     result = fields.get("result")
     is_left_out = isinstance(result, int)
     state = State(decoded(fields["state"]))
-    reason = bucket = position = eta_us = None
-    if len(place) == _WAITS - 1:
+    reason = bucket = position = eta_us = pause = None
+    if len(place) == _PAUSED:
+        state, reason, pause = State.waiting, decoded(place[0]), pause_of(list(place[1:]))
+        bucket = pause.name if pause is not None and pause.what is Pausable.key else None
+    elif len(place) == _WAITS - 1:
         state = State.waiting
         if outlook is not None:
             reason, bucket, position, eta_us = outlook
@@ -102,6 +108,7 @@ def _job_status(job_id: str, outlook: Estimate | None, values: list[Any], *place
         attempts=_attempts(fields.get("attempts")),
         deadline_at=_seconds(fields.get("deadline")),
         progress=_progress(fields.get("progress"), int(fields.get("attempt", 0))),
+        pause=pause,
         error=None if state is State.succeeded or "error" not in fields else JobError.of(json.loads(fields["error"])),
     )
 

@@ -17,6 +17,7 @@ def details_of(runner: Runner[Any]) -> dict[str, Any]:
         "tasks": sorted(runner.tasks),
         "python": platform.python_version(),
         "format": FORMAT,
+        "honours": ["pauses"],
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from runner.clock import monotonic_s
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.jobs import Priority
-from runner.store import MOST_PER_CALL, MOST_READ, Claimed, ClaimRequest, Claims, HeldEntry, Look, decoded
+from runner.store import MOST_PER_CALL, MOST_READ, Claimed, ClaimRequest, Claims, HeldEntry, Look, decoded, left_s
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.attempts import Attempts
 from runner.worker.completer import Completer
@@ -43,7 +43,7 @@ class Claimer:
         self._most_per_claim = min(max(active_jobs.slots // 2, _LEAST_PER_CLAIM), MOST_PER_CALL)
         self._priority_shares = PriorityShares(store.settings.least_share)
         self._looked_at_wakes_s = self._rests_until_s = float("-inf")
-        self._has_stopped = False
+        self._has_stopped = self._is_paused = False
 
     async def run(self) -> None:
         """Claim until cancelled. Raises `LeaseLost`."""
@@ -124,6 +124,10 @@ class Claimer:
             self._active_jobs.unreserve(free)
             self._children.unreserve(room)
         self._begin(claimed)
+        if claimed.paused_after is not None:
+            self._recovery.keep(redelivered)
+            await self._wait_until_resumed(claimed, claimed.paused_after)
+            return True
         # If more is due and this claim started nothing, other workers hold all jobs of the window: the next claim would start none either.
         is_full = len(claimed.jobs) >= (min(free, MOST_READ) if waits else free)
         return is_full or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
@@ -161,8 +165,18 @@ class Claimer:
         request = ClaimRequest(free, owed=self._owed, look=look, unserved=self._attempts.unserved, scarce=self._children.scarce, room=room)
         seen = [entry for _, entry in last_seen]
         held, claimed = await self._store.wait_and_claim(self._worker, request, seen, block_s=self._store.settings.block_s)
-        self._recovery.note_read(held, last_seen)
+        if claimed.paused_after is None:
+            self._recovery.note_read(held, last_seen)
+        else:
+            self._recovery.keep(held)
         return claimed
+
+    async def _wait_until_resumed(self, claimed: Claimed, after: bytes) -> None:
+        """Nothing of the queue starts: no stream is read until a pause has ended, or begun, after this change. Now and then the claim is asked."""
+        if not self._is_paused:
+            log.info("the queue is paused: this worker starts nothing until it is resumed")
+            self._is_paused = True
+        await self._store.wait_for_change(after, left_s(claimed.next_wake_us, self._store.settings.block_s))
 
     async def _run_alone(self, suspect: HeldEntry) -> None:
         """Run by itself a job that several workers were lost with: jobs that run alongside would be lost too, and could be blamed."""
@@ -179,11 +193,16 @@ class Claimer:
                 claimed = await self._claim(1, room, [suspect], alone=True)
             finally:
                 self._children.unreserve(room)
+            if claimed.paused_after is not None:
+                return  # the next claim waits until the queue goes on
             self._begin(claimed)
             self._recovery.suspects.remove(suspect)
             await self._active_jobs.wait_until_idle()
 
     def _begin(self, claimed: Claimed) -> None:
+        if self._is_paused and claimed.paused_after is None:
+            self._is_paused = False
+            log.info("the queue goes on")
         self._priority_shares.started(claimed.jobs)
         self._recovery.note_claimed(claimed)
         self._refused.note(claimed)

@@ -78,6 +78,7 @@ class DutyTable:
         self._nudged = [Duty("refill", self._refill), Duty("promote", self._promote), Duty("expire", self._expire)]
         """What a nudge concerns: a script has set an earlier wake than the leader knows of."""
         self._retimes = Duty("retime", self._retime)
+        self._unpauses = Duty("unpause", self._unpause)
         self._reclaims = Duty("reclaim", self._reclaim)
         self._orphans = Duty("orphans", self._look_for_orphans)
         self._orphans_from = b"0"
@@ -88,6 +89,7 @@ class DutyTable:
             Duty("lead", lead),
             *self._nudged,
             self._retimes,
+            self._unpauses,
             self._reclaims,
             self._orphans,
             Duty("trim", self._trim),
@@ -105,7 +107,7 @@ class DutyTable:
     @property
     def next_wake_s(self) -> float:
         """When the next duty is due for which there is a job; what is left are looks that find something after a loss only."""
-        return min(duty.due_s for duty in (*self._nudged, self._retimes))
+        return min(duty.due_s for duty in (*self._nudged, self._retimes, self._unpauses))
 
     def note_clock(self, redis_us: int) -> None:
         """What Redis's clock shows, by a reply that has just come."""
@@ -122,9 +124,9 @@ class DutyTable:
             self._reclaims.due_s = self._orphans.due_s = math.inf
 
     def nudge(self, *, retimes: bool) -> None:
-        """Look at the wakes at once, and with `retimes` turn the pages that are left of a change."""
+        """Look at the wakes at once, and with `retimes` turn the pages that are left of a change, also of pauses."""
         if retimes:
-            self._retimes.due_s = 0.0
+            self._retimes.due_s = self._unpauses.due_s = 0.0
         for duty in self._nudged:
             duty.due_s = 0.0
 
@@ -160,6 +162,9 @@ class DutyTable:
 
     async def _retime(self) -> float:
         return 0.0 if await self._store.retime() else self._idle_s
+
+    async def _unpause(self) -> float:
+        return self._seconds_until(await self._store.unpause())
 
     async def _rouse(self) -> float:
         self._roused = await self._store.rouse(self._roused)

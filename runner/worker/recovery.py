@@ -33,6 +33,8 @@ class Recovery:
         self._reconcile_due_s = monotonic_s() + store.settings.lease_s
         self.redelivered: list[HeldEntry] = []
         """Entries that a claim after a read has skipped; they are to be claimed explicitly."""
+        self.kept: list[HeldEntry] = []
+        """Entries that reads have brought while the queue was paused: they stay with this worker, and start first when it goes on."""
         self.suspects: list[HeldEntry] = []
         """Jobs that were lost with so many workers that they must run alone."""
         self.exclusive = asyncio.Lock()
@@ -57,9 +59,16 @@ class Recovery:
             self._note_seen(claimed.suspect)
             self.suspects.append(claimed.suspect)
 
+    def keep(self, entries: Sequence[HeldEntry]) -> None:
+        """These were to be claimed, and the queue is paused: they are to be claimed when it goes on."""
+        for entry in entries:
+            self._note_seen(entry)
+        self.kept += [entry for entry in entries if entry not in self.kept]
+
     def take_redelivered(self) -> list[HeldEntry]:
-        """The entries to claim explicitly, once."""
-        entries, self.redelivered = self.redelivered, []
+        """The entries to claim explicitly, once: those that were kept, then others."""
+        entries = self.kept + self.redelivered
+        self.kept, self.redelivered = [], []
         return entries
 
     def reconcile_soon(self) -> None:
@@ -69,7 +78,7 @@ class Recovery:
     async def reconcile_if_due(self) -> None:
         """Reconcile once in a lease: a read can be answered after its connection was given up, and after the last reconcile."""
         if monotonic_s() >= self._reconcile_due_s:
-            given_back = await self.reconcile()
+            given_back = await self.reconcile(keeps=True)
             if given_back:
                 log.warning("gave back %d entries that were pending for this worker and that it had never seen", given_back)
 
@@ -84,14 +93,18 @@ class Recovery:
             log.info("Redis is back; %d entries of lost replies given back", given_back)
             return
 
-    async def reconcile(self) -> int:
+    async def reconcile(self, *, keeps: bool = False) -> int:
         """Give back what this worker holds and does not run, also what it was about to claim; how many entries. Raises `StoreUnavailable`.
+
+        With `keeps` not what it keeps until the queue goes on: that is for times at which Redis was never away.
 
         If Redis refuses it as a whole, claiming goes on all the same: the next one, a lease later, gives back what this one did not.
         """
         async with self.exclusive:
             try:
-                given_back = await self._store.reconcile(self._worker, self._active_jobs.unconfirmed)
+                if not keeps:
+                    self.kept.clear()
+                given_back = await self._store.reconcile(self._worker, self._active_jobs.unconfirmed, self.kept)
             except EXPECTED:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one entry must not end the worker

@@ -164,6 +164,7 @@ class RefillLoop:
         self._suspects = is_overdue
         if self._stands_in:
             await self._store.retime()
+            await self._store.unpause()
         if released.next_wake_us < 0:
             return self._settings.block_s
         if self._stands_in:

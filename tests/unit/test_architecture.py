@@ -54,7 +54,20 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "http_client": {
         "access": frozenset({"AuditLine"}),
         "client": frozenset(
-            {"Asking", "Batcher", "BlockingVerbs", "InEachLoop", "JobCalls", "JobHandle", "JobRequest", "RawResult", "seconds_said"}
+            {
+                "Asking",
+                "Batcher",
+                "BlockingVerbs",
+                "InEachLoop",
+                "JobCalls",
+                "JobHandle",
+                "JobRequest",
+                "RawResult",
+                "checked_reason",
+                "end_of",
+                "pausable",
+                "seconds_said",
+            }
         ),
         "jobs": ANYTHING,
         "limits": ANYTHING,

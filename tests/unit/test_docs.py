@@ -113,7 +113,7 @@ def test_only_scripts_write_keys() -> None:
     writers = {name for row in key_rows() for name in words(row.cells[4])}
 
     assert writers <= set(script_names())
-    assert set(script_names()) - writers == {"limits", "check_format", "outlook", "known", "tasks", "remaining"}
+    assert set(script_names()) - writers == {"limits", "check_format", "outlook", "known", "tasks", "remaining", "list_pauses"}
 
 
 # Settings
@@ -212,7 +212,7 @@ def states_a_script_sets(name: str) -> set[str]:
     lost_attempts = re.findall(r"end_lost_attempt\(.*, (\w+)\)", code)
     found |= {"queued", "cancelled"} if lost_attempts else set()
     found |= {"failed"} if set(lost_attempts) - {"false"} else set()  # only a worker that ran nothing else condemns its job
-    found |= {"queued"} if re.search(r"\b(release\.due|serve_unled)\(", code) else set()
+    found |= {"queued", "waiting"} if re.search(r"\b(release\.due|serve_unled|unpark)\(", code) else set()
     found |= {"expired", "failed"} if re.search(r"\bexpire\(id|\b(expire_due|serve_unled)\(", code) else set()
     found |= {"scheduled"} if re.search(r"ZADD', prefix \.\. 'scheduled'", code) else set()
     return found & set(State)
@@ -337,7 +337,7 @@ def test_operations_explains_every_log_line() -> None:
 
 def test_the_access_list_has_every_command_that_is_sent() -> None:
     """Commands of the scripts from their source; those of the client library are named here."""
-    sent = {"auth", "ping", "select", "info", "eval", "evalsha", "subscribe", "unsubscribe", "blpop", "lpop", "xreadgroup"}
+    sent = {"auth", "ping", "select", "info", "eval", "evalsha", "subscribe", "unsubscribe", "blpop", "lpop", "xread", "xreadgroup"}
     for name in script_names():
         calls = re.findall(r"redis\.p?call\('([A-Z]+)'(?:, '([A-Z]+)')?", load(name).source)
         sent |= {f"{command}|{word}" if command in ("XGROUP", "XINFO") else command for command, word in calls}

@@ -15,6 +15,7 @@ from runner import (
     BlockingControl,
     BlockingHandle,
     BlockingHttpClient,
+    BlockingPauses,
     BlockingRawResult,
     BlockingRunner,
     BlockingTask,
@@ -22,9 +23,11 @@ from runner import (
     Control,
     Done,
     HttpControl,
+    HttpPauses,
     JobContext,
     JobHandle,
     Limit,
+    Pauses,
     RawResult,
     Runner,
     Task,
@@ -43,6 +46,7 @@ MADE_BY_THE_LIBRARY = (
         BlockingRunner,
         BlockingTask,
     ),
+    *(BlockingPauses, HttpPauses, Pauses),
     *(BlockingRawResult, Completed, Control, Done, JobContext, JobHandle, RawResult, Task),
 )
 """Users get these from a method, and never call their constructors."""

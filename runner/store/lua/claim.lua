@@ -10,18 +10,21 @@
 --   unserved: "" or "\n<task>\n<task>\n": tasks that this worker has met and does not have; their jobs take no tokens here
 --   scarce: the same of tasks whose jobs need more than a slot of this worker, a child process, of which so many are free: `room`
 --   held: for each entry of a blocking read: priority (0..2), entry, job id
--- Returns: 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none),
+-- Returns: {'paused', µs until the queue goes on (-1: when somebody resumes it), the last change of pauses}: nothing is started, and what this
+--   worker holds it holds still; else 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none),
 --   entries dropped as garbage, the suspect ('' or {priority, entry, id}: to be claimed again once the worker runs nothing; its
 --   entry is empty if it was started: it must run alone), then for each started job: priority, entry, id, task, args, attempt,
 --   failures, limits, and what these came from: spec, and after it the specs that have amended them; and at last, only if there are
 --   any of either, two lists: of what is not started here, for each priority, entry, id and why: its task is unserved ('task'), or there is
 --   no more room for it ('room'): the worker holds these still; and of started jobs that have more, for each its place among them (0 is the
 --   first), the µs that are left until its deadline (0: it has none), and its metadata ('': none)
--- include: base, worker_turn, start_log
+-- include: base, worker_turn, start_log, pauses
 
 do -- a script can have 200 local variables at a time: what is over is none any more
   local refusal = refusal_of(worker, turn)
   if refusal then return { refusal == 'late' and 'ok' or refusal, -1, 0, '' } end
+  local pause = paused('queue')
+  if pause then return { 'paused', pause_left(pause), last_change() } end
 end
 
 local slots = math.min(tonumber(free), MOST_ENTRIES)
@@ -71,17 +74,17 @@ if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0
   local priority, entry, id = unpack(pending[1])
   local f = fields_of(id)
   local limits, state, task, args, _, _, latest, failures, expires, crashes, spec = unpack(f)
-  if state == 'queued' and task and args and not (limits or expires or crashes or f[METADATA]) then
+  if state == 'queued' and task and args and not (limits or expires or crashes or f[METADATA]) and not paused('task', task) then
     run(priority, entry, id, task, args, next_attempt(latest), failures, nil, spec)
     return reply
   end
   read_before[id] = f
 end
 
--- include from here on: engine, release
+-- include from here on: engine, release, parked
 
--- Entries dealt with: how much one takes is known only once it is read.
-local done = 0
+-- Entries dealt with: how much one takes is known only once it is read. Those of paused tasks left the stream, and others come after them.
+local done, moved = 0, 0
 
 local done_with = { {}, {}, {} } -- entries that leave the streams
 
@@ -176,6 +179,12 @@ local function start(priority, entry, id)
     return end_damaged(priority, entry, id, task, latest, limits)
   end
   if expires and (number_in(expires) or NEVER) <= now then return end_expired(priority, entry, id, task, latest, limits) end
+  if paused('task', task) then
+    if limits then free_reservation(needs_of(limits)) end
+    parked.add(id, task, number_in(rank), entry)
+    moved = moved + 1
+    return drop(priority, entry)
+  end
   if unserved ~= '' and string.find(unserved, '\n' .. task .. '\n', 1, true) then return pass(priority, entry, id, 'task') end
   local is_scarce = scarce ~= '' and string.find(scarce, '\n' .. task .. '\n', 1, true)
   if is_scarce and room_left <= 0 then return pass(priority, entry, id, 'room') end
@@ -247,8 +256,9 @@ do
       if seen_here > 0 and enough then return end
       local each = seen_here > 0 and math.max(part - before, 0.001) / seen_here
       local asked = math.max(math.floor(math.min(count, each and (1 - part) / each + 0.5 or FIRST)), 1)
+      local stepped_aside = moved
       local found = read_some(priority, asked)
-      count, seen_here = count - found, seen_here + found
+      count, seen_here = count - found + moved - stepped_aside, seen_here + found
       if found < asked then return end
     end
   end
@@ -262,7 +272,7 @@ local stands, problem = pcall(function()
   if look == '1' or (look == '2' and held == 0) then
     released, reply[NEXT_WAKE] = release.due(math.min(window_limit, MOST_ENTRIES))
   end
-  local reads_all = read_more == '1' or held > 1
+  local reads_all = read_more == '1' or held > 1 or moved > 0
   if not reads_all and released == 0 then return end
   -- Strict order, except for what the lower priorities are owed: endless jobs of a higher one must not keep them out.
   for priority, owed in pairs({ tonumber(normal_owed), tonumber(low_owed) }) do

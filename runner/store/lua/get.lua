@@ -7,8 +7,8 @@
 --   or {FIELDS, then attempts, args, error and result as far as the depth tells them, each nil if it is not there, and in the place of a result of
 --   more than most_result bytes their number}; of a waiting job also its place in
 --   its line (0 is the head), its limits and its line, of a scheduled one its reason and µs until it is due, of one that no live
---   worker can run the reason alone
--- include: base, bucket_keys, specs
+--   worker can run the reason alone; of one that is paused the reason, what, its name, and the pause (JSON; '' once it is over)
+-- include: base, bucket_keys, specs, pauses
 
 local STATE, REASON, LIMITS, LINE, TASK = 1, 2, 3, 4, 5
 local FIELDS = {
@@ -33,14 +33,31 @@ local function measured(key, is_final)
   return size, left_out
 end
 
-local NO_WORKER = 'no worker'
+local NO_WORKER, PAUSED = 'no worker', 'paused'
 local served = {}
 local function is_served(task)
   if served[task] == nil then served[task] = specs.is_served('t:' .. task) end
   return served[task]
 end
 
+-- What keeps the job from starting, of all that is paused: the queue, its task, its pool, or the bucket of a key that it needs.
+local function pause_of(id, f)
+  if not any_paused() then return nil end
+  local asked = { { 'queue' }, { 'task', f[TASK] or '' }, { 'pool', redis.call('HGET', job_key(id), 'pool') or 'default' } }
+  for bucket in string.gmatch(f[LIMITS] or '', '([^=;]+)=') do asked[#asked + 1] = { 'key', bucket } end
+  for _, one in ipairs(asked) do
+    local record = paused(one[1], one[2])
+    if record then return { f, PAUSED, one[1], one[2] or '', cjson.encode(record) } end
+  end
+end
+
 local function place_of(id, f)
+  local is_parked = f[STATE] == 'scheduled' and f[REASON] == PAUSED
+  if is_parked or f[STATE] == 'queued' then
+    local answer = pause_of(id, f)
+    if answer then return answer end
+    if is_parked then return { f, PAUSED, 'task', f[TASK] or '', '' } end
+  end
   if f[STATE] == 'queued' then
     local rank = f[LIMITS] and f[LINE] and redis.call('ZRANK', line_key(f[LINE]), id)
     if rank then return { f, rank, f[LIMITS], f[LINE] } end

@@ -5,7 +5,7 @@
 -- Returns: the term led (0: another leads), the worker that leads ('' after resigning), how many workers are known, whether this worker
 --   watches the leader (0 or 1), how late in µs the first job is that the leader is to wake or promote, ms since the leader renewed
 --   its lock, if all have the same time to live (-1: not asked, as nothing is late), Redis's clock in µs
--- include: base
+-- include: base, pauses
 
 local LEADER, WATCHER = prefix .. 'leader', prefix .. 'watcher'
 local known = redis.call('ZCARD', prefix .. 'workers')
@@ -25,7 +25,7 @@ end
 
 local function lateness()
   local late = 0
-  for _, zset in ipairs({ 'wakes', 'scheduled' }) do
+  for _, zset in ipairs(paused('queue') and { 'scheduled' } or { 'wakes', 'scheduled' }) do
     local first = redis.call('ZRANGE', prefix .. zset, 0, 0, 'WITHSCORES')
     if first[2] then late = math.max(late, now - tonumber(first[2])) end
   end

@@ -58,10 +58,10 @@ do
   end
 
   -- The numbers of every bucket, apart from `version`, and its texts; those of its kind follow. `order`: the clocks of its lines. `claims`:
-  -- how many claims are in its book, the tokens that lines have set aside here, and until when.
+  -- how many claims are in its book, the tokens that lines have set aside here, and until when. `paused`: until when an operator has paused it.
   local COMMON_FIELDS = { 'frozen_until', 'reserved', 'released', 'reserved_at', 'noted', 'expires', 'turns', 'kept_until' }
   for _, field in ipairs(COMMON_FIELDS) do IS_COMMON[field] = true end
-  local TEXTS = { 'notes', 'order', 'claims' }
+  local TEXTS = { 'notes', 'order', 'claims', 'paused' }
   local function stored_fields(kind)
     if not kind.stored_fields then
       kind.stored_fields = { unpack(COMMON_FIELDS) }
@@ -107,7 +107,7 @@ do
     if b.claims and old and old.second_key and not old.gives_back then redis.call('PEXPIREAT', old.second_key(b), int(kept / 1000)) end
     for _, field in ipairs(b.kind.fields) do b[field] = tonumber(back[field]) or 0 end
     b.notes = back.notes
-    b.was = { notes = b.notes, order = b.order, claims = b.claims }
+    b.was = { notes = b.notes, order = b.order, claims = b.claims, paused = b.paused }
     -- The second key lives by itself while its kind is away.
     if b.used and b.used > 0 and b.kind.second_key and redis.call('EXISTS', b.kind.second_key(b)) == 0 then b.used = 0 end
     if frozen_until(b) > now then b.kind.freeze(b, frozen_until(b)) end
@@ -143,7 +143,7 @@ do
     buckets[name] = b
     if not kind then return b end
     local fields = stored_fields(kind)
-    local f = redis.pcall('HMGET', bucket_key(name), 'version', 'kind', 'notes', 'order', 'claims', unpack(fields))
+    local f = redis.pcall('HMGET', bucket_key(name), 'version', 'kind', 'notes', 'order', 'claims', 'paused', unpack(fields))
     if f.err then -- its key holds something else: it serves nobody until somebody deletes that, and holds up nobody else
       b.kind = nil
       return b
@@ -152,10 +152,10 @@ do
     b.stored = version ~= nil
     b.notes = f[3] or nil
     -- What Redis holds: a kind that writes a field before the end of the call changes it here too.
-    b.order, b.claims = f[4] or nil, f[5] or nil
-    b.was = { version = version, kind = former, notes = b.notes, order = b.order, claims = b.claims }
+    b.order, b.claims, b.paused = f[4] or nil, f[5] or nil, f[6] or nil
+    b.was = { version = version, kind = former, notes = b.notes, order = b.order, claims = b.claims, paused = b.paused }
     for i, field in ipairs(fields) do
-      local number = tonumber(f[5 + i]) or 0
+      local number = tonumber(f[6 + i]) or 0
       b[field], b.was[field] = number, number
     end
     -- A reservation that no claim has used for so long was lost with its job.
@@ -190,13 +190,21 @@ local function change_plans(b, claims, aside)
   b.taken = true
 end
 
+-- µs for which an operator has paused this bucket by itself: NEVER until somebody resumes it, 0 if it is not paused.
+local function paused_for(b)
+  if not b.paused then return 0 end
+  local ends = number_in(b.paused)
+  return not ends and 0 or ends == 0 and NEVER or math.max(ends - now, 0)
+end
+
 -- µs until a job of this cost can go, once released jobs (`with_reserved`) have taken their tokens, and `ahead` tokens more are gone.
--- NEVER for a limit that is paused, or that no process has published: resuming and publishing wake its buckets. One of a kind that
+-- NEVER for a limit or a bucket that is paused, or that no process has published: resuming and publishing wake its buckets. One of a kind that
 -- only newer workers know is looked at again each second, by one of them if it comes first.
 local function wait_of(b, cost, with_reserved, ahead)
   if not b.kind then return b.policy and UNKNOWN_US or NEVER end
   local entry = b.policy.entry
   if entry.paused then return NEVER end
+  if b.paused and paused_for(b) > 0 then return paused_for(b) end
   -- A released job can cost more than the capacity, if that was lowered since: never more than all of it counts as reserved.
   local reserved = with_reserved and math.min(b.reserved, b.policy.capacity) or 0
   if with_reserved and b.claims then reserved = reserved + plans_of(b).aside end
@@ -210,7 +218,7 @@ end
 local function reason_of(b)
   if not b.kind then return 'unpublished' end
   local entry = b.policy.entry
-  if entry.paused then return 'paused' end
+  if entry.paused or paused_for(b) > 0 then return 'paused' end
   if frozen_until(b) > now then return 'frozen' end
   return b.kind.reason
 end

@@ -8,7 +8,7 @@ do
     -- A release alone changes no instant: the stored bucket expires when it is full.
     if b.stored and not b.taken then return nil end
     local expires, kept = b.kind.expires_at(b), b.kept_until == 0 and 0 or former_kinds.kept_for_others(b)
-    if not expires or not kept or plans_of(b).claims > 0 then
+    if not expires or not kept or plans_of(b).claims > 0 or b.paused and paused_for(b) > 0 then
       if b.stored and b.was.expires == FOR_EVER then return nil end
       b.expires = FOR_EVER
       return (b.stored or b.kind.second_key) and FOR_EVER or nil

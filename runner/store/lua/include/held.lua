@@ -1,5 +1,5 @@
 -- held: jobs that no worker of today can run. They are in no stream, line or schedule until a worker comes that serves their task.
--- include: lazily, specs
+-- include: lazily, specs, parked
 local held = lazily(function(held)
   local UNSERVED = prefix .. 'unserved'
   local FIRST_US, LONGEST_US = 50000, 2000000
@@ -59,10 +59,10 @@ local held = lazily(function(held)
     if payload ~= '' or specs.is_served('t:' .. task) then held.bounce(id) else held.add(id, task) end
   end
 
-  -- Take a job out of where it waits for a time or for a worker.
+  -- Take a job out of where it waits for a time, for a worker, or for the end of a pause.
   function held.remove(id, task)
     if redis.call('ZREM', prefix .. 'scheduled', id) == 1 or not task then return end
-    redis.call('ZREM', jobs_key(task), id)
+    if redis.call('ZREM', jobs_key(task), id) == 0 then return parked.remove(id, task) end
     held.forget_empty(task)
   end
 
@@ -76,7 +76,7 @@ local held = lazily(function(held)
   function held.some(task, most) return redis.call('ZRANGE', jobs_key(task), 0, most - 1) end
 
   function held.count()
-    local count = 0
+    local count = parked.count()
     for _, task in ipairs(held.tasks(MOST_ENTRIES)) do count = count + redis.call('ZCARD', jobs_key(task)) end
     return count
   end

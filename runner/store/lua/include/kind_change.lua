@@ -1,7 +1,7 @@
 -- kind_change: a limit that has become one of another kind. What the former kind wrote stays in the bucket's hash under names that begin
 -- with that kind ("quota.used"), and is what the bucket begins with when the kind comes back. The hash lives as long as Redis would have
 -- kept it for the former kind; slots that are still held are counted, and come back, whatever the kind is by then.
-local IS_COMMON = { kind = true, kept_until = true, frozen_by = true, order = true, claims = true }
+local IS_COMMON = { kind = true, kept_until = true, frozen_by = true, order = true, claims = true, paused = true }
 
 local former_kinds = lazily(function(former_kinds)
   local OF_A_KIND = '^([%a_]+)%.(.+)$'

@@ -119,3 +119,16 @@ end
 
 -- Take the head that was read last out of its line.
 local function take_out(open) open.at, open.left = open.at + 1, open.left + 1 end
+
+-- Moves a job aside whose task is paused, and returns whether it did. Given by `release`, as long as anything is paused.
+local parks
+
+-- As next_head: the first that may go, once those before it have stepped aside.
+local function next_to_go(open, granted)
+  local id = next_head(open, granted)
+  while id and parks and not is_over() and parks(id) do
+    take_out(open)
+    id = next_head(open, granted)
+  end
+  return id
+end

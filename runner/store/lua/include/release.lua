@@ -1,7 +1,17 @@
 -- release: move waiting jobs whose tokens have landed from their lines to the streams.
 -- ARGV: least_share
+-- include: pauses, parked
 local release = lazily(function(release)
   local least = tonumber(least_share) / 1000000
+
+  local function park(id)
+    if is_ticket(id) then return false end
+    local state, task, rank = read_job(id, 'state', 'task', 'rank')
+    if state ~= 'queued' or not task or not paused('task', task) then return false end
+    parked.add(id, task, number_in(rank))
+    return true
+  end
+  if any_paused() then parks = park end
 
   -- How many jobs of a line may go that need one token of this bucket each, and the µs until there is one. None: the bucket serves
   -- again after that time. A bucket without a token grants one job if its policy fails the jobs of a spent quota.
@@ -52,7 +62,7 @@ local release = lazily(function(release)
           return released, wait
         end
       end
-      local id = next_head(open, granted)
+      local id = next_to_go(open, granted)
       local limits = id and limits_of(id)
       local needs = limits and needs_of(limits)
       if needs and (#needs ~= 1 or needs[1].bucket ~= bucket.name) then needs = nil end
@@ -192,8 +202,10 @@ local release = lazily(function(release)
   local LEAST_QUANTUM = 4
 
   -- Serve the buckets that are due, each in turn and none for long. Returns how many jobs were released, the µs until the next
-  -- wake (-1: no line waits; 0: more is due), how late in µs the earliest one was found, and the bucket of the next wake.
+  -- wake (-1: no line waits, or the queue is paused; 0: more is due), how late in µs the earliest one was found, and the bucket of the next wake.
   function release.due(budget)
+    local pause = paused('queue')
+    if pause then return 0, pause_left(pause), 0, nil end
     local first = redis.call('ZRANGEBYSCORE', WAKES, '-inf', '(' .. int(NEVER), 'WITHSCORES', 'LIMIT', 0, 2)
     if not first[1] then return 0, -1, 0, nil end
     local late = now - tonumber(first[2])

@@ -70,7 +70,7 @@ local turns = lazily(function(turns)
     local released, left = 0, budget
     local free, like = 0, nil -- so many jobs can go if they need the same as the one before
     while true do
-      local id = next_head(open, released > 0 and math.min(MOST_AT_ONCE, budget) or 1)
+      local id = next_to_go(open, released > 0 and math.min(MOST_AT_ONCE, budget) or 1)
       if not id then
         close_line(open)
         places.give_up(r)
@@ -121,7 +121,10 @@ local turns = lazily(function(turns)
     local has_passed = r.number > 0 and r.due <= now
     savings.stand_again(r)
     r.looked_at = false
-    local released = turns.can_start(r) and turns.advance(r, open_line(line), budget) or 0
+    local open = open_line(line)
+    local goes_on = not parks or next_to_go(open, 1)
+    close_line(open)
+    local released = (not goes_on or turns.can_start(r)) and turns.advance(r, open, budget) or 0
     if r.number == 0 then savings.look_ahead(r) end
     if released > 0 or r.number == 0 or r.looked_at then return released end
     if has_passed then r.missed = (r.missed + 1) % (claims.MOST_MISSED + 1) end
@@ -139,7 +142,9 @@ local turns = lazily(function(turns)
   function turns.have_turn(line, score, alone, b, budget)
     local r, open = records.of(line), open_line(line)
     local need = r[b.name]
-    local id = next_head(open, 1)
+    local id = next_to_go(open, 1)
+    close_line(open)
+    if not id then return turns.advance(r, open, budget), nil, alone end
     local needs = id and fitting_needs(r, limits_of_head(open, id) or '')
     if needs then note_costs(r, needs) end
     local wait = wait_of(b, need.cost, true)

@@ -1,6 +1,6 @@
 -- unled: the lines of some buckets served by the process of a taker, while no worker leads the queue. It starts no job: a job whose turn it
 -- is goes to its stream, as always, and keeps its place if no worker claims it there.
--- include: release, expiry
+-- include: pauses, release, expiry
 local LATE_US = 1000000 -- a leader whose wakes are so late is not at work
 
 local function buckets_of(needs)
@@ -33,6 +33,7 @@ local MOST_UNLED = math.floor(MOST_ENTRIES / 3)
 local function serve_unled(names)
   local served = 0
   expire_due(MOST_UNLED)
+  if paused('queue') then return 0 end
   local changing = redis.call('EXISTS', prefix .. 'retimes') == 1 -- a change of limits that no leader brings to its buckets
   for i = 1, #names do
     if changing then wake_waiting(names[i]) end

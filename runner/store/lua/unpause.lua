@@ -1,0 +1,54 @@
+-- unpause: what follows when a pause is over, by its own end or as an operator said. The pauses whose end has come are removed, the buckets of
+-- keys among them serve again, and jobs that wait for the end of the pause of their task go back to their places, a page a call. waiting ->
+-- queued, or waiting for tokens. A bucket that has lost the mark of its pause gets it again.
+-- KEYS: prefix
+-- ARGV: budget (jobs)
+-- Returns: jobs returned, µs until the next look (-1: at no known instant; 0: there is more)
+-- include: engine, pauses, unpark, bucket_pause
+
+local MOST_TASKS = math.floor(MOST_ENTRIES / 5)
+local returned, next_end, more = 0, -1, false
+
+local function end_one(field, bucket_name)
+  redis.call('HDEL', PAUSES, field)
+  note_pause('over', field)
+  if not bucket_name then return end
+  unmark_paused(bucket_name)
+  wake_waiting(bucket_name)
+end
+
+-- As by an old version of a worker, which gives the hash a time to live, or by hand.
+local function keep_marked(bucket_name, record)
+  if redis.pcall('HGET', bucket_key(bucket_name), 'paused') ~= (record.until_us or '0') then mark_paused(bucket_name, record) end
+  redis.call('PERSIST', bucket_key(bucket_name))
+end
+
+local function look_at(field)
+  local what, name = string.match(field, '^([^:]+):?(.*)$')
+  local record = paused(what, name ~= '' and name or nil)
+  if not record then return end_one(field, what == 'key' and name or nil) end
+  if what == 'key' then keep_marked(name, record) end
+  local left = pause_left(record)
+  if left >= 0 and (next_end < 0 or left < next_end) then next_end = left end
+end
+
+if any_paused() then
+  for _, field in ipairs(redis.call('HKEYS', PAUSES)) do
+    if is_enough(0) then
+      more = true
+      break
+    end
+    look_at(field)
+  end
+end
+
+for _, task in ipairs(parked.tasks(MOST_TASKS)) do
+  if not paused('task', task) then
+    local went, left = unpark(task, tonumber(budget) - returned)
+    returned, more = returned + went, more or left
+  end
+  parked.looked_at(task)
+end
+flush()
+nudge_leader()
+return { returned, more and 0 or next_end }
