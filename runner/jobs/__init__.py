@@ -31,6 +31,7 @@ from runner.jobs.job import (
     new_job_id,
 )
 from runner.jobs.log_context import JobLogFilter
+from runner.jobs.log_lines import JsonFormatter, PlainFormatter, about
 from runner.jobs.middleware import Middleware, Next, around, checked_middleware
 from runner.jobs.named_arguments import NamedArguments, sent_by_name
 from runner.jobs.pause_status import Pausable, PausableName, PauseStatus
@@ -77,6 +78,7 @@ __all__ = [
     "JobLogFilter",
     "JobOptions",
     "JobStatus",
+    "JsonFormatter",
     "Middleware",
     "NamedArguments",
     "NewJob",
@@ -87,6 +89,7 @@ __all__ = [
     "PausableName",
     "PauseStatus",
     "Per",
+    "PlainFormatter",
     "Plan",
     "Priority",
     "PriorityName",
@@ -105,6 +108,7 @@ __all__ = [
     "TaskStatus",
     "Throttle",
     "Verdict",
+    "about",
     "around",
     "call_in_process",
     "call_in_thread_with",

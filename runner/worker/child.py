@@ -19,12 +19,13 @@ from typing import Any
 
 from runner.client import Runner, configure, load_app
 from runner.clock import MICROSECONDS, monotonic_s, wall_us
-from runner.errors import InvalidResult
+from runner.errors import InvalidResult, StartFailed
 from runner.foreign import kind_of, text_of
-from runner.jobs import Attempt, Ending, StartedJob, Verdict, call_in_process, enter, verdict
+from runner.jobs import Attempt, Ending, JobLogFilter, JsonFormatter, PlainFormatter, StartedJob, Verdict, call_in_process, enter, verdict
 from runner.plain_text import escape_logs
 from runner.traces import trace_of
 from runner.worker.app_address import MAIN
+from runner.worker.child_frames import Frames, frames_of
 from runner.worker.frames import Frame, read_frame_from, write_all
 
 _PR_SET_PDEATHSIG = 1
@@ -42,10 +43,18 @@ def run(descriptor: int, life: int, worker: int) -> None:
     app = _app_at(**start["app"])
     configure(app, **start["settings"])
     _log_as(start["log"])
-    write_all(descriptor, Frame({"ready": os.getpid()}).encoded())
+    try:
+        with frames_of(descriptor, app) as frames:
+            write_all(descriptor, Frame({"ready": os.getpid()}).encoded())
+            _serve(app, descriptor, frames)
+    except StartFailed as error:
+        write_all(descriptor, Frame({"failed": str(error)}).encoded())
+
+
+def _serve(app: Runner, descriptor: int, frames: Frames) -> None:
     while True:
         try:
-            frame = read_frame_from(descriptor)
+            frame = frames.next()
         except EOFError:
             return
         answer = copy_context().run(_answer, app, _Reporting(descriptor), frame)
@@ -80,10 +89,16 @@ def _log_as(said: dict[str, Any] | None) -> None:
     """Log as the worker does, unless the app has said otherwise here too. A line is one write, so lines of several processes stay whole."""
     if said is None:
         return
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", level=said["level"])
+    root = logging.getLogger()
+    if not root.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(JsonFormatter() if said["is_json"] else PlainFormatter())
+        handler.addFilter(JobLogFilter())
+        root.addHandler(handler)
+        root.setLevel(said["level"])
     logging.getLogger("runner").setLevel(said["library"])
-    for handler in logging.getLogger().handlers:
-        escape_logs(handler)
+    for each in root.handlers:
+        escape_logs(each)
 
 
 class _Reporting:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.client import Runner
-from runner.errors import ChildCrashed, ConfigurationError
+from runner.errors import ChildCrashed, ConfigurationError, StartFailed
 from runner.forks import forget_after_fork
-from runner.jobs import Children
+from runner.jobs import Children, JsonFormatter
 from runner.worker.app_address import AppAddress, address_of
 from runner.worker.child_process import ChildProcess
 from runner.worker.frames import Frame
@@ -17,6 +17,8 @@ from runner.worker.uncut import uncut
 
 log = logging.getLogger("runner")
 
+_LEAVE_S, _LEAVE_LIFESPAN_S = 2.0, 8.0
+"""So long a child that is to leave may take for what the app does at exit, and for a lifespan."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 
 
@@ -64,6 +66,7 @@ class ChildPool(NoChildren):
         self._starting: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
         self._is_closed = False
+        self._leave_s = _LEAVE_LIFESPAN_S if self._children.lifespan else _LEAVE_S
         forget_after_fork(self)
 
     # What a claim may count on
@@ -88,7 +91,7 @@ class ChildPool(NoChildren):
     # Children
 
     async def start(self) -> None:
-        """Until all are ready. Raises `ConfigurationError` if one cannot start."""
+        """Until all are ready. Raises `ConfigurationError` if one cannot start, and `StartFailed` if it cannot enter the lifespan."""
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._children.size):
@@ -98,6 +101,9 @@ class ChildPool(NoChildren):
             raise ConfigurationError(
                 f"a child process for {', '.join(sorted(self.tasks))} cannot import the app: {errors.exceptions[0]}; its traceback is above"
             ) from errors.exceptions[0]
+        except* StartFailed as errors:
+            await self.close()
+            raise StartFailed(f"a child process: {errors.exceptions[0]}") from errors.exceptions[0]
 
     async def run(self, frame: Frame, hear: Callable[[Frame], None]) -> Frame:
         """Run a job in a child, as soon as one is free; cancelled, it kills the child. `hear` gets what the child says meanwhile.
@@ -127,7 +133,7 @@ class ChildPool(NoChildren):
             self._replace()
         if is_last:
             self._ready -= 1
-            self._starting.add(leaving := asyncio.create_task(child.leave()))
+            self._starting.add(leaving := asyncio.create_task(child.leave(self._leave_s)))
             leaving.add_done_callback(self._starting.discard)
         else:
             self._give(child)
@@ -142,7 +148,7 @@ class ChildPool(NoChildren):
             await asyncio.wait(self._starting)
         for child in self._all.difference(self._idle):
             child.kill()
-        await asyncio.gather(*(child.leave() for child in tuple(self._all)))
+        await asyncio.gather(*(child.leave(self._leave_s) for child in tuple(self._all)))
 
     def forget(self) -> None:
         """In a forked process: the children are its parent's."""
@@ -181,7 +187,7 @@ class ChildPool(NoChildren):
         while True:
             try:
                 return await self._start_one()
-            except (ChildCrashed, OSError) as error:
+            except (ChildCrashed, StartFailed, OSError) as error:
                 log.error("a child process cannot start, which is tried again in %g s: %s", pause_s, error)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -205,6 +211,7 @@ def _told(runner: Runner, address: AppAddress) -> dict[str, Any]:
 
 
 def _logging() -> dict[str, Any] | None:
-    """From which level on this process logs; None if nobody has said where to."""
+    """From which level on this process logs, and how; None if nobody has said where to."""
     root = logging.getLogger()
-    return {"level": root.level, "library": logging.getLogger("runner").level} if root.handlers else None
+    is_json = any(isinstance(handler.formatter, JsonFormatter) for handler in root.handlers)
+    return {"level": root.level, "library": logging.getLogger("runner").level, "is_json": is_json} if root.handlers else None

@@ -10,11 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from runner.errors import ChildCrashed
+from runner.errors import ChildCrashed, StartFailed
 from runner.worker.frames import Frame, read_frame
-
-_MOST_WAIT_S = 2.0
-"""So long a child that is to leave may take for what the app does at exit."""
 
 
 class ChildProcess:
@@ -33,7 +30,7 @@ class ChildProcess:
 
     @classmethod
     async def start(cls, said: dict[str, Any], timeout_s: float) -> "ChildProcess":
-        """Start one, until it is ready. Raises `ChildCrashed` if it does not get there."""
+        """Start one, until it is ready. Raises `ChildCrashed` if it does not get there, and `StartFailed` if its lifespan fails."""
         # The kernel kills a child when the thread ends that has started it: it must be started here, by the thread of the event loop.
         ours, its = socket.socketpair()
         its_life, life = os.pipe()
@@ -52,12 +49,15 @@ class ChildProcess:
         child = cls(process, life, *await asyncio.open_connection(sock=ours))
         try:
             async with asyncio.timeout(timeout_s):
-                await child.ask(Frame(said))
+                answer = await child.ask(Frame(said))
         except BaseException as error:
             child.kill()
             if isinstance(error, TimeoutError):
                 raise ChildCrashed(f"it was not ready within {timeout_s:g} s") from error
             raise
+        if "failed" in answer.head:
+            await child.ended
+            raise StartFailed(answer.head["failed"])
         return child
 
     @property
@@ -75,10 +75,10 @@ class ChildProcess:
         """Until it has ended."""
         await asyncio.wait({self.ended})
 
-    async def leave(self) -> None:
-        """End it between two jobs, so that the app's own clean-up runs."""
+    async def leave(self, patience_s: float) -> None:
+        """End it between two jobs, so that the app's own clean-up runs, if that takes no longer."""
         self._writer.close()
-        await asyncio.wait({self.ended}, timeout=_MOST_WAIT_S)
+        await asyncio.wait({self.ended}, timeout=patience_s)
         self.kill()
         await self.ended
 

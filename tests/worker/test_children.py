@@ -2,6 +2,9 @@
 
 import asyncio
 import importlib
+import io
+import json
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +17,8 @@ from redis.asyncio import Redis
 
 from runner import Children, ConfigurationError, Depends, Runner, Worker, load_settings
 from runner.connection.client import command
-from runner.jobs import JobStatus
+from runner.errors import StartFailed
+from runner.jobs import JobStatus, JsonFormatter, PlainFormatter
 from runner.store.keys import Keys
 from tests.eventually import PATIENCE_S, eventually
 
@@ -97,6 +101,7 @@ class Heavy:
 
     def __init__(self, runner: Runner, file: Path) -> None:
         self.runner = runner
+        self.file = file
         self._pids = file.with_suffix(".pids")
 
     @property
@@ -114,11 +119,11 @@ def heavy(redis_url: str, queue: str, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(str(tmp_path))
 
     @asynccontextmanager
-    async def serve(children: str = "size=1", **settings: Any) -> AsyncIterator[Heavy]:
+    async def serve(children: str = "size=1", *, source: str | None = None, **words: Any) -> AsyncIterator[Heavy]:
         name = f"heavy_{os.getpid()}_{next(_numbers)}"
-        (tmp_path / f"{name}.py").write_text(APP.format(queue=queue, children=children))
+        (tmp_path / f"{name}.py").write_text((source or APP).format(queue=queue, children=children, **words))
         runner: Runner = importlib.import_module(name).jobs
-        runner.settings = load_settings(redis_url=redis_url, **{"concurrency": 20, "drain_s": 0.5, **settings})
+        runner.settings = load_settings(redis_url=redis_url, concurrency=20, drain_s=0.5)
         worker = Worker(runner)
         working = asyncio.create_task(worker.run())
         try:
@@ -185,6 +190,90 @@ async def test_a_provider_that_says_wait_in_a_child_freezes_its_limit(heavy: Ser
         status = await job.status()
         assert (status.state, status.reason, status.failures) == ("waiting", "frozen", 0)
         await job.cancel()
+
+
+LIFESPAN = """
+import asyncio, json, logging, os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from runner import Children, Runner
+NOTES = Path(__file__).with_suffix(".notes")
+
+def note(text: str) -> None:
+    with NOTES.open("a") as notes:
+        notes.write(text + "\\n")
+
+async def tick(state: dict[str, int]) -> None:
+    while True:
+        await asyncio.sleep(0.01)
+        state["ticks"] += 1
+
+@asynccontextmanager
+async def lifespan(jobs):
+    {fails}
+    state = {{"pid": os.getpid(), "ticks": 0}}
+    ticking = asyncio.create_task(tick(state))
+    note(f"in {{os.getpid()}}")
+    yield state
+    ticking.cancel()
+    note(f"out {{os.getpid()}}")
+
+jobs = Runner({queue!r}, lifespan=lifespan, children=Children(size=1, lifespan={enters}))
+
+@jobs.task(executor="process")
+def work() -> dict[str, int]:
+    logging.getLogger("shop").warning("at work")
+    return {{"ran": os.getpid(), **jobs.state}}
+"""
+
+
+def noted(app: Heavy) -> list[str]:
+    return app.file.with_suffix(".notes").read_text().splitlines()
+
+
+async def test_a_child_enters_the_lifespan_once_and_its_loop_runs_between_two_jobs(heavy: Serve) -> None:
+    async with heavy(source=LIFESPAN, fails="pass", enters=True) as app:
+        first, pid = (await app.ended("work")).result, os.getpid()
+        await asyncio.sleep(0.1)
+        second = (await app.ended("work")).result
+
+        assert first["pid"] == first["ran"] == second["pid"] != pid
+        assert second["ticks"] > first["ticks"]
+        assert sorted(noted(app)) == sorted([f"in {pid}", f"in {first['pid']}"])
+    assert noted(app)[2:] == [f"out {first['pid']}", f"out {pid}"], "children end before what they may use"
+
+
+async def test_a_child_that_enters_no_lifespan_has_no_state(heavy: Serve) -> None:
+    async with heavy(source=LIFESPAN, fails="pass", enters=False) as app:
+        status = await app.ended("work")
+
+        assert status.error is not None
+        assert status.error.type == "ConfigurationError"
+        assert noted(app) == [f"in {os.getpid()}"]
+
+
+async def test_a_lifespan_that_fails_in_a_child_ends_the_worker_before_it_takes_a_job(heavy: Serve) -> None:
+    fails = f"if os.getpid() != {os.getpid()}: raise RuntimeError('no model')"
+    with pytest.raises(StartFailed, match=r"a child process: lifespan lifespan failed: RuntimeError: no model \(heavy_"):
+        await heavy(source=LIFESPAN, fails=fails, enters=True).__aenter__()
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+async def test_a_child_logs_as_its_worker_does_and_says_which_job_it_is_about(
+    heavy: Serve, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, is_json: bool
+) -> None:
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(JsonFormatter() if is_json else PlainFormatter())
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    async with heavy(source=LIFESPAN, fails="pass", enters=True) as app:
+        status = await app.ended("work")
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "at work" in line]
+
+    if is_json:
+        told = json.loads(line)
+        assert (told["logger"], told["message"], told["job"], told["task"]) == ("shop", "at work", status.id, "work")
+    else:
+        assert line.endswith(f" WARNING shop [work {status.id} #1] at work")
 
 
 async def test_a_time_out_ends_what_no_other_signal_would(heavy: Serve) -> None:
@@ -304,7 +393,9 @@ def test_a_dependency_that_no_child_can_make_is_refused_at_its_declaration(depen
         def work() -> None: ...
 
 
-@pytest.mark.parametrize("options", [{"size": 0}, {"size": 2.0}, {"max_jobs": True}, {"max_memory": -1}, {"start_timeout": 0}])
+@pytest.mark.parametrize(
+    "options", [{"size": 0}, {"size": 2.0}, {"max_jobs": True}, {"max_memory": -1}, {"start_timeout": 0}, {"lifespan": 1}]
+)
 def test_children_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=f"Children: {next(iter(options))} is"):
         Children(**options)
