@@ -37,9 +37,13 @@ def precise(document: dict[str, Any], tasks: Sequence[Mapping[str, Any]], *, has
 def _job_of(task: Mapping[str, Any]) -> dict[str, Any]:
     tokens = {"type": "integer", "minimum": 0, "maximum": 2**43 - 1}
     cost = {"type": ["object", "null"], "properties": dict.fromkeys(task["limits"], tokens), "additionalProperties": False}
+    arguments = _without_definitions(task["parameters"])
+    for argument in task["cost"].values():
+        if isinstance(argument, str) and argument in arguments["properties"]:
+            arguments["properties"][argument] |= tokens
     needs_args = ["args"] if task["parameters"].get("required") else []
     return {
-        "properties": {"task": {"const": task["name"]}, "args": _without_definitions(task["parameters"]), "cost": cost},
+        "properties": {"task": {"const": task["name"]}, "args": arguments, "cost": cost},
         "required": ["task", *needs_args],
     }
 
