@@ -98,6 +98,9 @@ class Settings(BaseSettings):
         default=None, description="a text that Redis does not have: keys are digested with it, so that who writes to Redis makes none"
     )
     record_starts: bool = Field(default=False, description="log each start and each take in Redis, for tests and measurements")
+    record_history: bool = Field(
+        default=True, description="count what happens by minute, task and limit, for the history, metrics and exact counts"
+    )
     failpoints: str | None = Field(default=None, description="places where the process fails on purpose, for tests of the runner itself")
 
     @classmethod

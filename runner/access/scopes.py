@@ -24,9 +24,11 @@ class Scope(StrEnum):
     tasks_write = "tasks:write"
     """Remove tasks that no worker serves."""
     audit_read = "audit:read"
+    stats_read = "stats:read"
+    """See how much all callers do: the history, by task and limit."""
 
 
-_READ = {Scope.jobs_read, Scope.limits_read, Scope.workers_read}
+_READ = {Scope.jobs_read, Scope.limits_read, Scope.workers_read, Scope.stats_read}
 
 PRESETS: Mapping[str, frozenset[Scope]] = {
     "producer": frozenset({Scope.jobs_submit, Scope.jobs_read}),
@@ -36,7 +38,7 @@ PRESETS: Mapping[str, frozenset[Scope]] = {
 }
 
 
-SHARED = frozenset({Scope.limits_write, Scope.tasks_write, Scope.audit_read})
+SHARED = frozenset({Scope.limits_write, Scope.tasks_write, Scope.audit_read, Scope.stats_read})
 """Rights to what all tenants share: no key of a tenant has them."""
 
 

@@ -10,6 +10,7 @@ from runner.cli import jobs, keys, limits, processes, tasks, worker
 from runner.cli.audit import audit
 from runner.cli.doctor import doctor
 from runner.cli.events import events
+from runner.cli.history import history
 from runner.cli.output import complain, discard_output
 from runner.cli.pauses import pause, pauses, resume
 from runner.cli.simulate import simulate
@@ -76,6 +77,7 @@ app.command()(resume)
 app.command()(pauses)
 app.command()(doctor)
 app.command()(audit)
+app.command()(history)
 app.command()(events)
 app.command()(watch)
 app.command()(simulate)

@@ -9,10 +9,11 @@ from runner.access import Principal
 from runner.client.catalog import PublishedTask
 from runner.client.client import Client, JobRequest, jobs_of
 from runner.client.handle import JobHandle
+from runner.client.history import checked_names
 from runner.client.job_calls import StoredJobs
 from runner.client.view import View
-from runner.errors import InvalidArguments, UnknownJob
-from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, Submission, TaskStatus
+from runner.errors import Forbidden, InvalidArguments, UnknownJob
+from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, Series, Submission, TaskStatus
 from runner.limits import LimitStatus
 from runner.store import Depth
 
@@ -88,6 +89,31 @@ class CallersClient(Client):
     async def tasks(self) -> list[TaskStatus]:
         """The tasks that the caller may submit."""
         return [task for task in await super().tasks() if self._principal.allows_task(task.name)]
+
+    async def history(
+        self,
+        *series: str,
+        step: HistoryStep | str = HistoryStep.minute,
+        since: object = None,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> list[Series]:
+        """What happened, see `Client.history`; of tasks that the caller may not submit, and of all together, nothing is told."""
+        for name in checked_names(series):
+            self._check_series(name)
+        return await super().history(*series, step=step, since=since, start=start, end=end)
+
+    async def history_series(self) -> list[str]:
+        """The names of the series that the caller may see."""
+        return [name for name in await super().history_series() if self._sees_series(name)]
+
+    def _check_series(self, name: str) -> None:
+        if not self._sees_series(name):
+            raise Forbidden(f"{self._principal.label} may see the history of its own tasks only, not of {name!r:.80}")
+
+    def _sees_series(self, name: str) -> bool:
+        kind, _, task = name.partition(":")
+        return not self._principal.tasks or kind == "l" or (kind == "t" and self._principal.allows_task(task))
 
     async def limits(self) -> list[LimitStatus]:
         """Every limit; for a tenant, of those with a key its own bucket: what others do shows nowhere."""

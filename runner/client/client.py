@@ -12,6 +12,7 @@ from runner.client.catalog import PublishedTask
 from runner.client.control import BlockingControl, Control
 from runner.client.examination import examine_queue
 from runner.client.handle import BlockingHandle, JobHandle
+from runner.client.history import Remembering
 from runner.client.job_calls import StoredJobs
 from runner.client.keys import ApiKeys, BlockingApiKeys
 from runner.client.listening import Listening
@@ -42,7 +43,7 @@ class JobRequest(NamedTuple):
 DEFAULT_QUEUE = "default"
 
 
-class Client(Asking, Listening):
+class Client(Asking, Listening, Remembering):
     """A producer's connections to one queue, for any number of event loops: one after the other, at once in threads, after a fork.
 
     Each loop has connections of its own, which end with it, or before by `close` or `async with`.
@@ -236,6 +237,8 @@ class BlockingVerbs(Blocking):
     remove_task = through(Client.remove_task)
     limits = through(Client.limits)
     audit = through(Client.audit)
+    history = through(Client.history)
+    history_series = through(Client.history_series)
     workers = through(Client.workers)
     check = through(Client.check)
 

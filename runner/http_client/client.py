@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import UTC, datetime
 from functools import partial
 from ssl import SSLContext
 from typing import Any, Self
@@ -13,14 +14,14 @@ from runner.client import Asking, BlockingVerbs, InEachLoop, JobHandle, JobReque
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ConfigurationError, Forbidden, JobIdConflict, SubmissionRefused, UnknownJob
 from runner.http_client.control import HttpControl
-from runner.http_client.documents import audit_line_of, event_of, jobs_found, json_of, limit_status_of, task_of, worker_of
+from runner.http_client.documents import audit_line_of, event_of, jobs_found, json_of, limit_status_of, series_of, task_of, worker_of
 from runner.http_client.events import frames
 from runner.http_client.job_calls import HttpJobs
 from runner.http_client.pauses import HttpPauses
 from runner.http_client.session import HttpSession, portions
 from runner.http_client.submissions import Prepared, acceptance_of, all_prepared, batch_body, batches, prepared
 from runner.http_client.transport import Call, opener
-from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, TaskStatus, check_event_id, check_job_id, explain
+from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, Series, TaskStatus, check_event_id, check_job_id, explain
 from runner.limits import LimitStatus
 from runner.ranges import checked, checked_whole
 from runner.settings import load_settings
@@ -206,6 +207,27 @@ class HttpClient(Asking):
             query["since"] = f"{checked('duration', seconds_said('the time of the audit', since), of='audit')!r}"
         answer = await self._session.ask(Call("GET", "/v1/audit", query), instead=_OF_CONTROL)
         return [audit_line_of(document) for document in json_of(answer)["lines"]]
+
+    async def history(
+        self,
+        *series: str,
+        step: HistoryStep | str = HistoryStep.minute,
+        since: object = None,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> list[Series]:
+        """What happened by minute, hour or day, see `Client.history`."""
+        query: dict[str, str | int | float | list[str]] = {"step": str(step), "series": [*series]}
+        if since is not None:
+            query["since"] = f"{checked('duration', seconds_said('the time of the history', since), of='history')!r}"
+        query |= {name: datetime.fromtimestamp(at, UTC).isoformat() for name, at in (("from", start), ("to", end)) if at is not None}
+        answer = await self._session.ask(Call("GET", "/v1/history", query), instead=_OF_CONTROL)
+        return [series_of(document) for document in json_of(answer)["series"]]
+
+    async def history_series(self) -> list[str]:
+        """The names of the series there are."""
+        names: list[str] = json_of(await self._session.ask(Call("GET", "/v1/history/series")))["series"]
+        return names
 
     async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""

@@ -9,7 +9,22 @@ from runner.access import AuditLine
 from runner.clock import milliseconds
 from runner.errors import ConfigurationError
 from runner.http_client.transport import Answer
-from runner.jobs import AttemptRecord, JobError, JobEvent, JobStatus, Pausable, PauseStatus, Progress, State, TaskSpec, TaskStatus
+from runner.jobs import (
+    AttemptRecord,
+    HistoryRow,
+    HistoryStep,
+    JobError,
+    JobEvent,
+    JobStatus,
+    Pausable,
+    PauseStatus,
+    Progress,
+    Series,
+    Spans,
+    State,
+    TaskSpec,
+    TaskStatus,
+)
 from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, limit_of_document
 from runner.store import WorkerStatus
 
@@ -132,6 +147,16 @@ def limit_status_of(document: Document) -> LimitStatus:
 def audit_line_of(document: Document) -> AuditLine:
     """A line of the audit."""
     return AuditLine(**{name: document[name] for name in AuditLine._fields if name in document})
+
+
+def series_of(document: Document) -> Series:
+    """A series of the history."""
+    rows = [HistoryRow(**{**row, "waited": _spans(row["waited"]), "ran": _spans(row["ran"])}) for row in document["rows"]]
+    return Series(document["series"], HistoryStep(document["step"]), tuple(rows), document["missing_minutes"])
+
+
+def _spans(document: Document) -> Spans:
+    return Spans({int(octave): number for octave, number in document["octaves"].items()})
 
 
 def _instant(text: Any) -> Any:

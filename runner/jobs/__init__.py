@@ -11,6 +11,7 @@ from runner.jobs.dependencies import Depends, Per, injected, name_of_function
 from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Overrides, Step
 from runner.jobs.event import BEGINNING, JobEvent, check_event_id
 from runner.jobs.explain import explain
+from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, rows_of
 from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook, encoded_metadata
 from runner.jobs.in_process import call_in_process
 from runner.jobs.injection import Held, Injection, Plan, call_in_thread_with, call_with
@@ -52,6 +53,7 @@ __all__ = [
     "FIRST_STEP",
     "JOB",
     "NONE",
+    "QUEUE_SERIES",
     "RUNNER",
     "TICKET",
     "Acceptance",
@@ -69,6 +71,8 @@ __all__ = [
     "FailedAttempt",
     "Finished",
     "Held",
+    "HistoryRow",
+    "HistoryStep",
     "Hook",
     "Hooks",
     "Injection",
@@ -97,6 +101,8 @@ __all__ = [
     "Reported",
     "Result",
     "RetryPolicy",
+    "Series",
+    "Spans",
     "StartedJob",
     "State",
     "Step",
@@ -138,6 +144,7 @@ __all__ = [
     "prepare",
     "progress_of",
     "result_of",
+    "rows_of",
     "sent_by_name",
     "span",
     "state_of",

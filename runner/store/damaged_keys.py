@@ -41,6 +41,8 @@ _KEYS = {
     "keys": ("hash", "make the keys of the API again"),
     "keys:used": ("hash", _STARTS_ANEW),
     "history": ("stream", _STARTS_ANEW),
+    "counts": ("sorted set", "what was counted since the leader last looked, a minute or two, is in no history"),
+    "series": ("sorted set", _STARTS_ANEW),
     "audit": ("stream", _STARTS_ANEW),
     "starts": ("stream", _STARTS_ANEW),
     "waiting": ("text", "the leader counts anew"),

@@ -7,6 +7,7 @@ from runner.clock import microseconds, milliseconds
 from runner.connection import command, translated_errors
 from runner.store import published, replies, statuses
 from runner.store.calendars import Calendars
+from runner.store.history import History
 from runner.store.pauses import Pauses
 from runner.store.portions import MOST_LET_GO, MOST_LIMITS, MOST_MOVED, MOST_PER_CALL, MOST_SWEPT, MOST_TAKEN_BACK, portions
 from runner.store.text import decoded
@@ -22,7 +23,7 @@ class Nudge(StrEnum):
     retime = "retime"
 
 
-class Duties(Calendars, Pauses):
+class Duties(History, Calendars, Pauses):
     """The role of a leader, and of a worker that stands in for it. Each duty is safe with no leader, with one, and with two."""
 
     async def lead(self, worker: str, term: int) -> replies.Election:

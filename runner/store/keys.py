@@ -178,6 +178,21 @@ class Keys:
         return f"{self.prefix}history"
 
     @property
+    def counts(self) -> str:
+        return f"{self.prefix}counts"
+
+    def minute(self, minute: int) -> str:
+        """What was counted in a minute since 1970."""
+        return f"{self.prefix}counts:{minute}"
+
+    @property
+    def series_names(self) -> str:
+        return f"{self.prefix}series"
+
+    def series(self, series: str) -> str:
+        return f"{self.prefix}series:{series}"
+
+    @property
     def starts(self) -> str:
         return f"{self.prefix}starts"
 

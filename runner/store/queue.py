@@ -175,6 +175,7 @@ class _Defaults(dict[str, dict[str, scripts.Argument]]):
             "longest_freeze_us": microseconds(settings.longest_freeze_s),
             "max_crashes": settings.max_crashes,
             "record_starts": int(settings.record_starts),
+            "counting": int(settings.record_history),
             "format": FORMAT,
             "oldest_format": OLDEST_FORMAT,
             "least_share": round(settings.least_share * 1_000_000),

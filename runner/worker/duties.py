@@ -96,6 +96,7 @@ class DutyTable:
             Duty("unhold", self._unhold),
             Duty("sweep", self._sweep),
             Duty("rouse", self._rouse),
+            Duty("roll", self._roll),
             Duty("calendars", self._extend_calendars),
         ]
 
@@ -223,6 +224,10 @@ class DutyTable:
             if names:
                 log.warning("removed %s for %g days: %s", what, self._settings.catalog_ttl_s / 86_400, ", ".join(names))
         return 0.0 if swept.more else _SWEEP_S
+
+    async def _roll(self) -> float:
+        rolled = await self._store.roll()
+        return 0.0 if rolled.more else rolled.next_us / MICROSECONDS
 
     async def _extend_calendars(self) -> float:
         await self._store.extend_calendars()

@@ -36,6 +36,8 @@ ROUTES = {
     ("post", "/v1/pauses"),
     ("delete", "/v1/pauses/queue"),
     ("delete", "/v1/pauses/{what}/{name}"),
+    ("get", "/v1/history"),
+    ("get", "/v1/history/series"),
     ("get", "/v1/audit"),
     ("get", "/healthz"),
     ("get", "/readyz"),

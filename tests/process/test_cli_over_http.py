@@ -60,6 +60,10 @@ async def test_every_command_that_needs_no_redis_asks_the_service(remote: Remote
     assert "yes" in await done("workers")
     assert "o-17" in await done("events", "--after", "0", "--most", "1")
     assert "key" in await done("audit", "--since", "1h")
+    assert "RAN p95" in await done("history", "--step", "hour")
+    assert json.loads(await done("history", "t:brittle", "--json"))["rows"][0]["failed"] == 1
+    assert "nothing happened" in await done("history", "t:nobody")
+    await done("history", "--names")
 
 
 async def test_what_is_wrong_is_said_with_the_same_exit_codes(remote: Remote) -> None:

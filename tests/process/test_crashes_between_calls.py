@@ -23,7 +23,7 @@ AT_ONCE = 6
 DIED = 70
 SIGNING_ON = ["publish", "time", "calendar", "serve", "heartbeat", "unhold"]
 WORKING = ["claim", "xreadgroup", "attempt", "progress", "finish", "reconcile", "blpop"]
-LEADING = ["lead", "refill", "promote", "expire", "retime", "reclaim", "scan", "orphans", "trim", "rouse", "sweep", "limits"]
+LEADING = ["lead", "refill", "promote", "expire", "retime", "reclaim", "scan", "orphans", "trim", "rouse", "sweep", "limits", "roll"]
 ASKING = [
     "submit",
     "get",
@@ -43,7 +43,22 @@ ASKING = [
     "audit",
 ]
 """What clients send: that an answer of theirs is lost is tried in tests/chaos/test_every_reply_lost.py."""
-LOOKING = ["zrange", "hmget", "exists", "xrange", "xrevrange", "outlook", "check_format", "known", "tasks", "keys", "remaining"]
+LOOKING = [
+    "zrange",
+    "hmget",
+    "exists",
+    "xrange",
+    "xrevrange",
+    "outlook",
+    "check_format",
+    "known",
+    "tasks",
+    "keys",
+    "remaining",
+    "history",
+    "series",
+    "day",
+]
 """Reads that change nothing."""
 IN_TESTS = ["lpop"]
 """What the testing kit sends: its queue has no worker that could die."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import assert_type
 
-from runner import Completed, Done, JobHandle, Runner
+from runner import Completed, Done, JobHandle, Runner, Series
 from runner.errors import RunnerError
 
 jobs = Runner("typing")
@@ -17,6 +17,12 @@ async def greet(name: str) -> str:
 @jobs.task
 def measure(name: str) -> int:
     return len(name)
+
+
+async def happened() -> None:
+    (series,) = await jobs.client.history("q", step="hour")
+    assert_type(series, Series)
+    assert_type(series.rows[0].waited.percentile(0.95), float | None)
 
 
 async def gathered(one: JobHandle[str], two: JobHandle[int], more: list[JobHandle[int]]) -> None:

@@ -134,6 +134,7 @@ local function record(run, id, payload, task, attempt, watched, cancelled, expir
       note_due(due, prefix .. 'scheduled')
       redis.call('ZADD', prefix .. 'scheduled', int(due), id)
       redis.call('HSET', job_key(id), 'state', 'scheduled', 'reason', 'retry', 'error', payload)
+      count_end(id, task, RETRIED)
     end
   else
     return false
@@ -151,8 +152,8 @@ do
     for at = first, next_run - 1, width do
       here = at
       local id, attempt, payload = ARGV[at + ID], ARGV[at + ATTEMPT], ARGV[at + PAYLOAD]
-      local state, latest, task, watched, cancelled, limits, started, expires, ends =
-        read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started', 'expires', 'then')
+      local state, latest, task, watched, cancelled, limits, started, expires, ends, ready, submitted =
+        read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started', 'expires', 'then', 'ready', 'submitted')
       local answer = 'accepted'
       if latest ~= attempt or state ~= 'running' then
         local after, or_after = state_after(run, cancelled)
@@ -161,9 +162,10 @@ do
       elseif met[id] then
         answer = 'repeated'
       elseif needs_buckets(run, limits, ends) then
-        with_buckets[#with_buckets + 1] = { at, #answers + 1, run, id, payload, task, attempt, watched, cancelled, limits, started, expires, ends }
+        with_buckets[#with_buckets + 1] = { at, #answers + 1, run, id, payload, task, attempt, watched, cancelled, limits, started, expires, ends, ready or submitted }
         met[id] = true
       else
+        attempt_id, attempt_limits, attempt_started, attempt_since = id, limits, started, ready or submitted
         record(run, id, payload, task, attempt, watched, cancelled, expires, ends)
       end
       if answer == 'accepted' and width > AN_OUTCOME then note_progress(id, ARGV[at + PROGRESS]) end
@@ -187,6 +189,7 @@ end
 
 if #with_buckets + #held_only == 0 then
   free_entries()
+  write_counts()
   nudge_leader()
   return answers
 end
@@ -231,11 +234,13 @@ do
   local OFTEN, MOST_NAMED, NAMED_MS = 100, 1000, 604800000 -- jobs that are throttled more often are named by doctor
 
   -- The provider of a job said wait. Returns whether it has said so more often than the job's task allows.
-  function throttle(run, id)
+  function throttle(run, id, task)
     local bucket, times = ARGV[run + BUCKET], redis.call('HINCRBY', job_key(id), 'throttled', 1)
     local floor_us = math.min(FLOOR_US * 2 ^ math.min(times - 1, 60), LONGEST_FLOOR_US)
     local wait_us = math.min(math.max(tonumber(ARGV[run + DELAY]), floor_us), tonumber(longest_freeze_us))
     local was_frozen = freeze(bucket, wait_us, id)
+    add_to_minute('t:' .. (task or '') .. '|h', 1)
+    add_to_minute('l:' .. string.match(bucket, '^[^/]*') .. '|h', 1)
     if times > OFTEN then
       local often = prefix .. 'throttled'
       redis.call('ZADD', often, times, id)
@@ -280,7 +285,8 @@ local function amend(id, payload, limits, attempt, started)
     'amended', amended and amended .. ' ' .. spec or spec)
 end
 
-local function record_with_buckets(run, id, payload, task, attempt, watched, cancelled, limits, started, expires, ends)
+local function record_with_buckets(run, id, payload, task, attempt, watched, cancelled, limits, started, expires, ends, since)
+  attempt_id, attempt_limits, attempt_started, attempt_since = id, limits, started, since
   local is_unknown = ARGV[run + ENDING] == 'unknown'
   if is_unknown and (cancelled or held.is_for_another(id, task, payload)) then
     if limits then refunds.undo_start(id, attempt, needs_of(limits), number_in(started)) end
@@ -295,7 +301,7 @@ local function record_with_buckets(run, id, payload, task, attempt, watched, can
     release(run, limits, id, attempt, started)
   end
   if is_unknown then return conclude(id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL], ends) end
-  if ARGV[run + ENDING] == 'throttled' and throttle(run, id) and not cancelled then
+  if ARGV[run + ENDING] == 'throttled' and throttle(run, id, task) and not cancelled then
     conclude(id, task, 'failed', 'error', payload, attempt, watched, failed_ttl_ms, ends)
   elseif not record(run, id, payload, task, attempt, watched, cancelled, expires, ends) then put_back(id, expires) end
 end

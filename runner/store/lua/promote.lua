@@ -6,13 +6,16 @@
 
 local SCHEDULED = prefix .. 'scheduled'
 local promoted = 0
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', int(now), 'LIMIT', 0, budget)) do
+local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, budget)
+for at = 1, #due, 2 do
+  local id = due[at]
   if is_enough(promoted) then break end
   promoted = promoted + 1
   redis.call('ZREM', SCHEDULED, id)
-  local state, priority, limits, line, rank = read_job(id, 'state', 'priority', 'limits', 'line', 'rank')
+  local state, priority, limits, line, rank, reason = read_job(id, 'state', 'priority', 'limits', 'line', 'rank', 'reason')
   if state == 'scheduled' then
     redis.call('HSET', job_key(id), 'state', 'queued')
+    if reason ~= 'bounced' then redis.call('HSET', job_key(id), 'ready', int(tonumber(due[at + 1]))) end
     enqueue(id, number_in(priority), limits, line, number_in(rank))
   end
 end

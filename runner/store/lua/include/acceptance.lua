@@ -3,7 +3,7 @@
 -- max_wait_us (0: for ever), on_expiry ('expire' or 'fail'), deadline_us (0: none), spec (what the limits come from, as a digest), more (0 to
 -- 3), then for each id, args (JSON), and so many more words: the fingerprint of its call ('': none), its metadata (JSON; '': none), and what
 -- features know of it (JSON, see include/features).
--- include: base, ranks, due_instants
+-- include: base, ranks, due_instants, minute_counts
 local HEAD = 11
 local TASK, LIMITS, LINE, PRIORITY, DELAY, MAX_WAIT, ON_EXPIRY, DEADLINE, SPEC, MORE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 -- places after the start of a run
 local ARGS, CALL, METADATA, OWN = 1, 2, 3, 4 -- places after the id of a job
@@ -52,13 +52,14 @@ local function accept(run)
   local code = limits ~= '' and cost_code(limits)
   local submitted, spec, first_state = int(now), ARGV[run + SPEC], delay_us > 0 and 'scheduled' or 'queued'
   local width, next_run = extent(run)
+  local new, known = 0, 0
   for id_at = run + HEAD, next_run - 1, width do
     local id, args = ARGV[id_at], ARGV[id_at + ARGS]
     local call = width > CALL and ARGV[id_at + CALL] ~= '' and ARGV[id_at + CALL]
     local key, state, job, answer = job_key(id), first_state, nil, nil
     looked_at = looked_at + 1
     if redis.call('EXISTS', key) == 1 then
-      answer = repetition(id, task, args, call)
+      answer, known = repetition(id, task, args, call), known + 1
     elseif width > OWN then
       job = features.of(run, id_at, delay_us)
       answer = job.answer
@@ -69,7 +70,7 @@ local function accept(run)
     end
     if not answer then
       local rank
-      room = room - 1
+      room, new = room - 1, new + 1
       if job and job.held then state = 'scheduled' end
       if limits == '' then
         redis.call('HSET', key, 'task', task, 'args', args, 'state', state, 'priority', priority, 'submitted', submitted,
@@ -103,6 +104,8 @@ local function accept(run)
     end
     answers[looked_at] = answer
   end
+  if new > 0 then add_to_minute('t:' .. task .. '|u', new) end
+  if known > 0 then add_to_minute('t:' .. task .. '|d', known) end
   return next_run
 end
 

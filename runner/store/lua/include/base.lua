@@ -13,7 +13,7 @@ local YEAR_US = 31622400000000
 local STREAMS = { prefix .. 'stream:high', prefix .. 'stream:normal', prefix .. 'stream:low' }
 local GROUP = 'workers'
 local GOLDEN = 0.6180339887498949 -- the golden ratio: multiples of it lie at uneven distances, yet are spread evenly
-local FINAL = { succeeded = true, failed = true, cancelled = true, expired = true }
+local FINAL = { succeeded = 0, failed = 2048, cancelled = 4096, expired = 6144 } -- and the number by which counters know it
 
 local RECORDS = prefix .. 'records'
 local function job_key(id) return prefix .. 'job:' .. id end

@@ -242,7 +242,7 @@ local function take_all(needs, holder, lapses)
     local need = needs[i]
     local b = load_bucket(need.bucket)
     b.kind.take(b, need.cost, holder, lapses)
-    b.taken = true
+    b.taken, b.starts = true, (b.starts or 0) + 1
   end
 end
 

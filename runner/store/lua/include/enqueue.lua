@@ -109,4 +109,5 @@ end
 local function flush()
   if next(known_records) then records.flush() end
   write_buckets()
+  write_counts()
 end

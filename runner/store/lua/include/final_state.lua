@@ -1,5 +1,5 @@
 -- final_state: bring a job to its final state, keep it for its time to live, announce its end to the clients that watch it.
--- include: retention
+-- include: retention, counters
 
 -- A ticket waits in a line like a job, for code that takes tokens without a job. Only that code reads it.
 local function is_ticket(id) return string.sub(id, 1, 5) == 'take:' end
@@ -38,6 +38,7 @@ do
     -- These two are for people: a key of theirs that was damaged may not refuse what a job came to.
     if state == 'failed' then redis.pcall('ZADD', prefix .. 'failed', finished, id) end
     redis.pcall('XADD', prefix .. 'history', 'MAXLEN', '~', history_length, '*', 'job', id, 'task', task or '', 'state', state, 'attempt', attempt or 0)
+    count_end(id, task, FINAL[state])
     -- Nor may what else its end concerns: a duty finds what is left undone.
     if ends == nil then ends = redis.call('HGET', key, 'then') end
     if ends then pcall(account, id, task, state, ends) end

@@ -1,4 +1,5 @@
 -- flush: write what a call has changed of its buckets, and until when Redis keeps them.
+-- include: counters
 local write_buckets
 
 do
@@ -34,12 +35,19 @@ do
 
   function write_buckets()
     if waiting_more ~= 0 then redis.call('INCRBY', prefix .. 'waiting', waiting_more) end
+    local starts
     for _, b in pairs(buckets) do
+      if b.starts then
+        local limit = string.match(b.name, '^[^/]*')
+        starts = starts or {}
+        starts[limit] = (starts[limit] or 0) + b.starts
+      end
       if b.kind and (b.changed or b.taken) then
         local expiry = next_expiry(b)
         write_changes(b)
         if expiry then write_expiry(b, expiry) end
       end
     end
+    for limit, number in pairs(starts or {}) do add_to_minute('l:' .. limit .. '|t', number) end
   end
 end

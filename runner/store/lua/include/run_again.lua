@@ -20,7 +20,7 @@ local function run_again(id, note)
     rank = rank_of(redis.call('INCR', prefix .. 'seq'), limits)
     redis.call('HSET', key, 'rank', int(rank))
   end
-  redis.call('HSET', key, 'state', 'queued')
+  redis.call('HSET', key, 'state', 'queued', 'ready', int(now))
   -- A job that was cancelled or expired on a stream and not claimed yet still has its entry there: a second one would start it twice.
   local state = 'queued'
   if redis.call('HDEL', key, 'on_stream') == 0 then state = enqueue(id, number_in(priority), limits, line, rank) end

@@ -1,0 +1,106 @@
+"""The history as it is read: which series, from when to when, and by which step."""
+
+from collections.abc import Sequence
+
+from runner.client.said_times import seconds_said
+from runner.client.sessions import Sessions
+from runner.clock import MICROSECONDS
+from runner.errors import ConfigurationError
+from runner.foreign import shown
+from runner.jobs import QUEUE_SERIES, HistoryStep, Series, rows_of
+from runner.names import unknown_name
+from runner.ranges import YEAR_S, checked
+from runner.store import JobStore
+
+MOST_SERIES = 100
+_HOUR_S = 3_600
+_DEFAULT_S = {HistoryStep.minute: 3_600.0, HistoryStep.hour: 86_400.0, HistoryStep.day: 30 * 86_400.0}
+"""How far back a question goes that does not say so."""
+
+
+async def history_of(
+    store: JobStore, series: Sequence[str], step: object, since: object, start: float | None, end: float | None
+) -> list[Series]:
+    """Rows of these series, of the queue if none is named. Raises `ConfigurationError`."""
+    names, by = checked_names(series), checked_step(step)
+    now_s = await store.history_now_us() / MICROSECONDS
+    from_s, to_s = _span(by, since, start, end, now_s)
+    last_hour = int(min(to_s, now_s + _HOUR_S) // _HOUR_S)
+    kept = await store.history(names, int(from_s // _HOUR_S), max(last_hour, int(from_s // _HOUR_S)), by_minute=by is HistoryStep.minute)
+    return [Series(name, by, tuple(rows_of(kept.rows[name], by, from_s, to_s)), kept.missing) for name in names]
+
+
+def checked_names(series: Sequence[str]) -> list[str]:
+    """The names of series. Raises `ConfigurationError` for one that can be none."""
+    if isinstance(series, str):
+        series = [series]
+    names = list(dict.fromkeys(series)) or [QUEUE_SERIES]
+    for name in names:
+        given: object = name
+        if not isinstance(given, str) or not (name == QUEUE_SERIES or (name[:2] in ("t:", "l:") and len(name) > len("t:"))):
+            raise ConfigurationError(f"series {shown(given, 80)} is none: give t:<task>, l:<limit>, or q for the whole queue")
+    if len(names) > MOST_SERIES:
+        raise ConfigurationError(f"{len(names)} series are asked for: ask for {MOST_SERIES} at once")
+    return names
+
+
+def checked_step(step: object) -> HistoryStep:
+    """A step by its name. Raises `ConfigurationError`."""
+    try:
+        return HistoryStep(step)  # type: ignore[arg-type] # what is none is refused here
+    except ValueError:
+        raise ConfigurationError(unknown_name("the history", "step", str(step), [one.value for one in HistoryStep])) from None
+
+
+def _span(step: HistoryStep, since: object, start: float | None, end: float | None, now_s: float) -> tuple[float, float]:
+    """The beginning of the first row and the end of the last. Raises `ConfigurationError`."""
+    if since is not None and start is not None:
+        raise ConfigurationError("since and start are both given: give one of both")
+    if since is not None:
+        from_s = now_s - checked("duration", seconds_said("the time of the history", since), of="history")
+    elif start is not None:
+        from_s = _instant("start", start)
+    else:
+        from_s = (now_s if end is None else _instant("end", end)) - _DEFAULT_S[step]
+    to_s = now_s + step.seconds if end is None else _instant("end", end)
+    if to_s <= from_s:
+        raise ConfigurationError(
+            f"the history is asked for from {from_s:.0f} to {to_s:.0f}, which is before: the end comes after the start"
+        )
+    if to_s - from_s > step.kept_s + 2 * step.seconds:
+        other = "; ask by the hour" if step is HistoryStep.minute else ""
+        raise ConfigurationError(f"{to_s - from_s:.0f} seconds are asked for: rows of a {step} are kept for {step.kept_s} seconds{other}")
+    return from_s // step.seconds * step.seconds, to_s
+
+
+def _instant(name: str, instant: object) -> float:
+    if isinstance(instant, bool) or not isinstance(instant, (int, float)) or not 0 <= instant < 200 * YEAR_S:
+        raise ConfigurationError(f"{name} is {instant!r:.80}: give seconds since 1970")
+    return float(instant)
+
+
+class Remembering:
+    """A part of `Client`: its verbs that tell what happened."""
+
+    @property
+    def _sessions(self) -> Sessions:
+        raise NotImplementedError
+
+    async def history(
+        self,
+        *series: str,
+        step: HistoryStep | str = HistoryStep.minute,
+        since: object = None,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> list[Series]:
+        """What happened by minute, hour or day: of tasks (`t:<task>`), limits (`l:<limit>`), or without a name of the whole queue (`q`).
+
+        From the last `since` on (seconds, or "1h"), or from `start` to `end`, seconds since 1970; of minutes that is the last hour unless
+        it is said, of hours the last day, of days the last thirty. Minutes are kept for a day. Raises `ConfigurationError`.
+        """
+        return await history_of(self._sessions.here.store, series, step, since, start, end)
+
+    async def history_series(self) -> list[str]:
+        """The names of the series there are: of what happened in the last thirty days."""
+        return await self._sessions.here.store.series()

@@ -1,0 +1,149 @@
+"""What happened in a queue, minute by minute: rows of counts by task and limit, and how long attempts waited and ran."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+QUEUE_SERIES = "q"
+"""The sum of all tasks."""
+MINUTE_S = 60
+
+_IN_A_CELL = 32
+_OF_ATTEMPTS = "sfcr"
+_LETTERS = {
+    "submitted": "u",
+    "repeated": "d",
+    "succeeded": "s",
+    "failed": "f",
+    "cancelled": "c",
+    "expired": "x",
+    "retried": "r",
+    "throttled": "h",
+    "started": "t",
+}
+
+
+class HistoryStep(StrEnum):
+    """The time of one row. Minutes are kept for a day, hours for thirty."""
+
+    minute = "minute"
+    hour = "hour"
+    day = "day"
+
+    @property
+    def seconds(self) -> int:
+        return {"minute": MINUTE_S, "hour": 3_600, "day": 86_400}[self.value]
+
+    @property
+    def kept_s(self) -> int:
+        """How far back its rows go."""
+        return 86_400 if self is HistoryStep.minute else 30 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """How long something took, by the number of cases in each octave of milliseconds: octave n is from 2^(n-1) to 2^n, and 0 below one."""
+
+    octaves: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many cases there were."""
+        return sum(self.octaves.values())
+
+    def percentile(self, part: float) -> float | None:
+        """Seconds within which this part of them was, like 0.95: right within 41 %, the middle of the octave. None if there were none."""
+        rank = max(math.ceil(part * self.count), 1)
+        for octave in sorted(self.octaves):
+            rank -= self.octaves[octave]
+            if rank <= 0:
+                return float(2 ** (octave - 0.5) / 1_000)
+        return None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "count": self.count,
+            "p50_s": self.percentile(0.5),
+            "p95_s": self.percentile(0.95),
+            "p99_s": self.percentile(0.99),
+            "octaves": {str(octave): number for octave, number in sorted(self.octaves.items())},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """What happened in one minute, hour or day from `at` on, seconds since 1970 by Redis's clock.
+
+    Of tasks: jobs that were `submitted`, submissions of a job that was there (`repeated`), jobs that ended in each way, attempts that were
+    `retried`, and `throttled` because their provider said wait. Of limits: `started`, whoever took tokens of it, and `throttled`. `waited`
+    is the time from which a job was due to its start, `ran` that of its handler, of attempts that ended in this time.
+    """
+
+    at: float
+    submitted: int = 0
+    repeated: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    retried: int = 0
+    throttled: int = 0
+    started: int = 0
+    waited: Spans = Spans()
+    ran: Spans = Spans()
+
+    @property
+    def ended(self) -> int:
+        """Jobs that came to their end."""
+        return self.succeeded + self.failed + self.cancelled + self.expired
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        counts = {name: getattr(self, name) for name in _LETTERS}
+        return {"at": self.at, **counts, "waited": self.waited.document(), "ran": self.ran.document()}
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The rows of a task (`t:<task>`), a limit (`l:<limit>`) or the queue (`q`), the earliest first, without those in which nothing happened.
+
+    missing_minutes: minutes that are not in them yet, as no worker has led for long, or more was counted than one call reads; 0 as a rule.
+    """
+
+    name: str
+    step: HistoryStep
+    rows: tuple[HistoryRow, ...] = ()
+    missing_minutes: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        rows = [row.document() for row in self.rows]
+        return {"series": self.name, "step": self.step.value, "rows": rows, "missing_minutes": self.missing_minutes}
+
+
+def row_of(at: float, cells: Mapping[str, int]) -> HistoryRow:
+    """A row of what is kept: letters with their sums, and behind a letter the cell of those whose times are known."""
+    waited, ran = Counter[int](), Counter[int]()
+    for what, number in cells.items():
+        letter, cell = what[0], what[1:]
+        if cell and letter == "w":
+            waited[int(cell)] += number
+        elif cell and letter in _OF_ATTEMPTS:
+            waited[int(cell) // _IN_A_CELL] += number
+            ran[int(cell) % _IN_A_CELL] += number
+    counts = {name: cells.get(letter, 0) for name, letter in _LETTERS.items()}
+    return HistoryRow(at, **counts, waited=Spans(dict(waited)), ran=Spans(dict(ran)))
+
+
+def rows_of(rows: Mapping[int, Mapping[str, int]], step: HistoryStep, from_s: float, to_s: float) -> Iterable[HistoryRow]:
+    """The rows of each step between two instants; `rows` by the minute at which each begins."""
+    sums: dict[int, Counter[str]] = {}
+    for minute, cells in sorted(rows.items()):
+        at = minute * MINUTE_S // step.seconds * step.seconds
+        if from_s <= at < to_s:
+            sums.setdefault(at, Counter()).update(cells)
+    return [row_of(at, cells) for at, cells in sums.items()]

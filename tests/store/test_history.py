@@ -1,0 +1,250 @@
+"""What happens is counted by minute, task and limit, moved once to the series it belongs to, and read as often as one likes."""
+
+import pytest
+
+from runner.connection.client import command
+from runner.jobs.history import HistoryStep, row_of, rows_of
+from runner.jobs.job import Ending
+from runner.store.job_store import JobStore
+from tests.store.builders import START_US, Clock, claim, end, enlist, finish_all, interval, job, jobs, make_store, publish
+
+HOUR = START_US // 3_600_000_000
+MINUTE = START_US // 60_000_000
+
+
+async def counted(store: JobStore) -> dict[int, dict[str, int]]:
+    """What waits for the leader, by minute."""
+    found = {}
+    for minute in await command(store.redis, "ZRANGE", store.keys.counts, 0, -1):
+        flat = await command(store.redis, "HGETALL", store.keys.minute(int(minute)))
+        found[int(minute)] = {name.decode(): int(number) for name, number in zip(flat[::2], flat[1::2], strict=True)}
+    return found
+
+
+async def roll_all(store: JobStore) -> int:
+    moved = 0
+    while True:
+        rolled = await store.roll()
+        moved += rolled.moved
+        if not rolled.more:
+            return moved
+
+
+async def sums(store: JobStore, name: str = "q", hours: int = 2) -> dict[str, int]:
+    """Every letter of a series, over hours from the start on."""
+    kept = await store.history([name], HOUR - 1, HOUR + hours, by_minute=False)
+    total: dict[str, int] = {}
+    for cells in kept.rows[name].values():
+        for what, number in cells.items():
+            if len(what) == 1:
+                total[what] = total.get(what, 0) + number
+    return total
+
+
+async def test_a_job_is_counted_as_it_comes_and_as_it_ends_with_how_long_it_waited_and_ran(store: JobStore, clock: Clock) -> None:
+    await store.submit(jobs(3))
+    clock.advance(0.003)
+    started = await claim(store)
+    clock.advance(0.1)
+    await finish_all(store, started)
+
+    assert await counted(store) == {MINUTE: {"t:work|u": 3, f"t:work|s{32 * 2 + 7}": 3}}  # 3 ms are halved twice, 100 ms seven times
+    (row,) = rows_of((await store.history(["q"], HOUR, HOUR, by_minute=True)).rows["q"], HistoryStep.minute, 0, 1e12)
+    assert (row.submitted, row.succeeded, row.ended, row.waited.count) == (3, 3, 3, 3)
+    assert 0.064 <= (row.ran.percentile(0.5) or 0) <= 0.128
+    assert 0.002 <= (row.waited.percentile(0.99) or 0) <= 0.004
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"),
+    [
+        (Ending.failed, {"f": 1, "f0": 1}),
+        (Ending.cancelled, {"c": 1, "c0": 1}),
+        (Ending.retry, {"r": 1, "r0": 1}),
+        (Ending.returned, {}),
+        (Ending.refused, {"f": 1, "f0": 1}),
+    ],
+)
+async def test_every_end_of_an_attempt_has_its_letter(store: JobStore, ending: Ending, expected: dict[str, int]) -> None:
+    await store.submit([job()])
+    (started,) = await claim(store)
+
+    await end(store, started, ending, delay=5)
+
+    kept = await store.history(["t:work"], HOUR, HOUR, by_minute=False)
+    assert kept.rows["t:work"] == {HOUR * 60: {"u": 1, **expected}}
+
+
+async def test_what_ends_without_an_attempt_is_counted_too(store: JobStore, clock: Clock) -> None:
+    await store.submit([job("a"), job("b", max_wait=1), job("c", max_wait=1, on_expiry="fail")])
+    await store.cancel("a")
+    clock.advance(2)
+    await store.expire()
+
+    assert await sums(store) == {"u": 3, "c": 1, "x": 1, "f": 1}
+
+
+async def test_an_outcome_sent_twice_or_too_late_is_counted_once(store: JobStore) -> None:
+    await store.submit([job()])
+    await store.submit([job("again")])
+    await store.submit([job("again")])
+    first, second = await claim(store)
+    await end(store, first)
+    assert await end(store, first) == "repeated"
+    assert await end(store, second, Ending.retry, delay=1) == "accepted"
+    assert await end(store, second) == "stale"
+
+    assert await sums(store) == {"u": 2, "d": 1, "s": 1, "r": 1}
+
+
+async def test_limits_have_their_starts_their_waits_and_what_their_provider_threw_back(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval("x", 2, 2, 1), interval("tenant", 5, 5, 1, key="{t}"))
+    await store.submit(jobs(4, needs=["tenant/t7", "x"]))
+    first = await claim(store)
+    clock.advance(1)
+    await store.refill()
+    second = await claim(store)
+    assert (len(first), len(second)) == (2, 2)
+    await finish_all(store, [*first, second[0]])
+    await end(store, second[1], Ending.throttled, freeze="x", delay=1)
+
+    x = row_of(0, (await store.history(["l:x"], HOUR, HOUR, by_minute=False)).rows["l:x"][HOUR * 60])
+    assert (x.started, x.throttled, x.waited.octaves) == (4, 1, {0: 2, 10: 1})
+    assert (await sums(store, "l:tenant"))["t"] == 4  # by the limit's name, and by no key
+    assert (await sums(store, "t:work"))["h"] == 1
+
+
+async def test_tokens_taken_without_a_job_are_starts_of_the_limit_and_no_jobs(store: JobStore) -> None:
+    await publish(store, interval("x", 2))
+    await enlist(store, "w")
+    assert (await store.take("take:1", "x=1", "1|x")).state == "taken"
+
+    assert await counted(store) == {MINUTE: {"l:x|t": 1}}
+
+
+async def test_a_wait_begins_when_a_delayed_or_retried_job_is_due(store: JobStore, clock: Clock) -> None:
+    await store.submit([job(delay=3600)])
+    clock.advance(3600 + 2)
+    await store.promote()
+    (started,) = await claim(store)
+    await end(store, started, Ending.retry, delay=100)
+    clock.advance(101)
+    await store.promote()
+    (started,) = await claim(store)
+    await end(store, started)
+
+    kept = await store.history(["t:work"], HOUR, HOUR + 1, by_minute=False)
+    total = sum(kept.rows["t:work"].values(), type(kept.rows["t:work"][HOUR * 60])())
+    assert row_of(0, total).waited.octaves == {11: 1, 10: 1}  # 2 s, and 1 s
+
+
+async def test_minutes_become_rows_and_rows_of_one_minute_add_up(store: JobStore, clock: Clock) -> None:
+    for _ in range(3):
+        await store.submit(jobs(2, f"{clock.now_us}-"))
+        clock.advance(61)
+    await roll_all(store)
+    clock.now_us = START_US  # Redis's clock goes back: the same minute is counted once more
+    await store.submit(jobs(5, "later", task="other"))
+    clock.advance(600)
+    assert await roll_all(store) == 1
+
+    kept = await store.history(["q", "t:other"], HOUR, HOUR, by_minute=True)
+    assert {at: cells["u"] for at, cells in kept.rows["q"].items()} == {MINUTE: 7, MINUTE + 1: 2, MINUTE + 2: 2}
+    assert kept.rows["t:other"] == {MINUTE: {"u": 5}}
+    assert await sums(store) == {"u": 11}
+    assert await store.series() == ["q", "t:other", "t:work"]
+    assert await counted(store) == {}
+
+
+async def test_a_large_minute_is_moved_in_pages_by_two_leaders_at_once(store: JobStore, clock: Clock) -> None:
+    for number in range(700):
+        await command(store.redis, "HINCRBY", store.keys.minute(MINUTE), f"t:task{number % 90}|s{number}", number)
+    await command(store.redis, "ZADD", store.keys.counts, MINUTE, MINUTE)
+    clock.advance(60)
+    pages = 0
+    while (await store.roll()).more:
+        pages += 1
+        before = await sums(store, hours=1)
+        assert before["s"] == sum(range(700))  # whatever of it was moved
+
+    assert pages >= 1
+    kept = await store.history([f"t:task{n}" for n in range(90)], HOUR, HOUR, by_minute=True)
+    assert sum(cells["s"] for rows in kept.rows.values() for cells in rows.values()) == sum(range(700))
+
+
+async def test_without_a_leader_a_reader_moves_what_waits(store: JobStore, clock: Clock) -> None:
+    for minute in range(30):
+        for number in range(100):
+            await command(store.redis, "HINCRBY", store.keys.minute(MINUTE + minute), f"t:a|s{number}", 1)
+        await command(store.redis, "ZADD", store.keys.counts, MINUTE + minute, MINUTE + minute)
+    clock.advance(3000)
+
+    kept = await store.history(["q"], HOUR, HOUR + 1, by_minute=False)
+
+    assert (kept.missing, sum(cells["s"] for cells in kept.rows["q"].values())) == (0, 3000)
+
+
+async def test_minutes_of_more_than_a_day_ago_and_hours_of_more_than_a_month_ago_go(store: JobStore, clock: Clock) -> None:
+    for _ in range(3):
+        await store.submit([job()])
+        clock.advance(3600)
+        await roll_all(store)
+    clock.advance(30 * 3600)
+    await store.submit([job()])
+    clock.advance(60)
+    await roll_all(store)
+
+    fields = await command(store.redis, "HKEYS", store.keys.series("q"))
+    last = clock.now_us // 3_600_000_000
+    assert sorted(map(bytes.decode, fields)) == sorted([f"m{last}", *(f"h{hour}" for hour in (HOUR, HOUR + 1, HOUR + 2, last))])
+    clock.advance(31 * 86_400)
+    await store.submit([job()])
+    clock.advance(60)
+    await roll_all(store)
+    assert len(await command(store.redis, "HKEYS", store.keys.series("q"))) == 2
+    clock.advance(40 * 86_400)
+    await store.submit([job(task="new")])
+    clock.advance(60)
+    await roll_all(store)
+    assert await store.series() == ["q", "t:new"]
+
+
+async def test_the_ends_of_the_last_day_are_exact_to_the_minute(store: JobStore, clock: Clock) -> None:
+    expected = []
+    for number in range(40):
+        await store.submit(jobs(number % 4 + 1, f"{number}-"))
+        started = await claim(store)
+        await finish_all(store, started)
+        expected.append((clock.now_us // 60_000_000, len(started)))
+        clock.advance(2_700)
+        if number % 3:
+            await roll_all(store)
+        present = clock.now_us // 60_000_000
+        ended, left = await store.ended_in_a_day()
+        assert (ended["succeeded"], left) == (sum(n for minute, n in expected if minute > present - 1440), 0)
+
+
+async def test_damaged_keys_of_the_history_stop_no_job_and_no_leader(store: JobStore, clock: Clock) -> None:
+    await command(store.redis, "SET", store.keys.minute(MINUTE), "x", "PX", 60_000)
+    await store.submit(jobs(2))
+    await finish_all(store, await claim(store))
+    await command(store.redis, "ZADD", store.keys.counts, MINUTE, MINUTE)
+    clock.advance(60)
+    await command(store.redis, "SET", store.keys.series("t:work"), "x", "PX", 60_000)
+    await store.submit(jobs(1, "more"))
+    await command(store.redis, "HSET", store.keys.minute(MINUTE + 1), "odd", "x", "t:work|u", "y")
+    clock.advance(60)
+
+    assert (await store.history(["t:work", "q"], HOUR, HOUR, by_minute=True)).rows == {"t:work": {}, "q": {}}
+    await roll_all(store)
+    assert await counted(store) == {}
+
+
+async def test_nothing_is_counted_where_the_history_is_turned_off(redis_url: str, queue: str, clock: Clock) -> None:
+    store = make_store(redis_url, queue, clock, record_history=False)
+    await publish(store, interval("x", 5))
+    await store.submit([*jobs(2), *jobs(2, "limited", needs=["x"])])
+    await finish_all(store, await claim(store))
+
+    assert await counted(store) == {}
+    await store.close()
