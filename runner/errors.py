@@ -62,6 +62,12 @@ class JobIdConflict(SubmissionRefused):
     """A job of this id exists with another task or other arguments."""
 
 
+class DuplicateJob(SubmissionRefused):
+    """Another job is there that is unique: `job_id` is its id. See `Unique`."""
+
+    job_id = ""
+
+
 class UnknownJob(RunnerError, LookupError):
     """No job of this id: never submitted, or its result has expired."""
 

@@ -60,6 +60,8 @@ RANGES: Mapping[str, Range] = {
     # a submission
     "delay": _seconds(0, YEAR_S),
     "max_wait": _seconds(_NOT_ZERO_S, YEAR_S),
+    "until": _seconds(_NOT_ZERO_S, YEAR_S),
+    "max_delay": _seconds(0, YEAR_S),
     "cost": _whole(0, _EXACT, "tokens"),
     # a call
     "wait": _seconds(0, YEAR_S),

@@ -21,6 +21,8 @@ KEYS_WITHOUT_TTL = (
     "pauses",  # a field goes with its pause
     "parked",  # gone with the last job that waits for the end of a pause
     "parked:*",
+    "unique",  # a mark goes with its job, or once its time is over
+    "sweeps",  # a field goes with what it is the place in
     "workers",
     "stream:*",
     "seq",

@@ -167,6 +167,19 @@ async def _(at: Workshop) -> Act:
     return act
 
 
+@worst_case("repair", "marks")
+async def _(at: Workshop) -> Act:
+    """Unique jobs whose records are gone."""
+    fields = {f"work/{n}": f"0 gone-{n}" for n in range(at.size)}
+    for page in portions(fields.items(), 1_000):
+        await at.redis.hset(at.store.keys.unique, mapping=dict(page))
+
+    async def act() -> object:
+        return (await at.store.repair())[0]
+
+    return act
+
+
 @worst_case("unhold", "three_limits")
 async def _(at: Workshop) -> Act:
     """A worker comes for a task without one, whose jobs need three limits each."""

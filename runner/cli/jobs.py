@@ -18,6 +18,7 @@ from runner.store import WorkerStatus
 
 JobId = Annotated[str, typer.Argument(help="The job's id; of a tenant's job with the tenant, like t7/o-17.")]
 Reason = Annotated[str, typer.Option(help="Why; written into the audit.")]
+_UNIQUE = {"all": True, "none": False}
 Wait = Annotated[float | None, typer.Option("--wait", help="Wait up to this many seconds for the job to end.", show_default=False)]
 
 
@@ -36,10 +37,25 @@ def submit(
         list[str] | None,
         typer.Option("--cost", help="Tokens to take of a limit, like llm-tokens=800; may be given again.", show_default=False),
     ] = None,
+    unique: Annotated[
+        str | None,
+        typer.Option(
+            "--unique",
+            help="One such job at a time: by a template of arguments like {order_id}, or 'all' of them; 'none': although its task is unique.",
+            show_default=False,
+        ),
+    ] = None,
     wait: Wait = None,
 ) -> None:
-    """Submit one job by name and print its id and state. Exit code 1 if it failed meanwhile."""
-    options = JobOptions(id=job_id, priority=cast("PriorityName | None", priority), delay=delay, max_wait=max_wait, cost=_costs(cost or []))
+    """Submit one job by name and print its id and state; of a unique one it is the job that is there. Exit code 1 if it failed meanwhile."""
+    options = JobOptions(
+        id=job_id,
+        priority=cast("PriorityName | None", priority),
+        delay=delay,
+        max_wait=max_wait,
+        cost=_costs(cost or []),
+        unique=None if unique is None else _UNIQUE.get(unique, unique),
+    )
     arguments = _parsed(args)
 
     async def act(client: AnyClient) -> JobStatus:

@@ -10,7 +10,7 @@ from runner.client.callers_client import CallersClient
 from runner.client.client import BlockingClient, BlockingVerbs, Client, JobRequest, session_of
 from runner.client.completed import Completed, Done
 from runner.client.control import BlockingControl, Control
-from runner.client.handle import BlockingHandle, JobHandle
+from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.hooked import with_metadata
 from runner.client.job_calls import JobCalls
 from runner.client.keys import ApiKeys, BlockingApiKeys, NewKey
@@ -20,7 +20,7 @@ from runner.client.raw_result import BlockingRawResult, RawResult
 from runner.client.reasons import checked_reason
 from runner.client.redirect import app_of, redirected
 from runner.client.said_times import seconds_said
-from runner.client.session import Session
+from runner.client.session import Session, duplicate_of
 from runner.client.sessions import InEachLoop
 from runner.client.surrounded import hooks_of
 from runner.client.task import AsyncTask, BlockingTask, PlainTask, Task
@@ -61,7 +61,9 @@ __all__ = [
     "checked_reason",
     "configure",
     "door",
+    "duplicate_of",
     "end_of",
+    "handle_of",
     "hooks_of",
     "load_app",
     "load_queue",

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from runner.client.blocking import door, through
 from runner.client.client import Client, jobs_of
-from runner.client.handle import BlockingHandle, JobHandle
+from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.job_calls import StoredJobs
 from runner.client.patience import Patience
 from runner.client.publication import Publication
@@ -158,13 +158,13 @@ class Runner(Together, Surrounded[S_co]):
         if self._publication.is_due:
             await self._publication.keep(session.store)
         job = self._hooked(job)
-        return JobHandle(calls, job.id, await session.submit(job), self._kind_of(job))
+        return handle_of(calls, job.id, await session.submit(job), self._kind_of(job))
 
     @override
     async def submit_many(self, jobs: Iterable[Submission[R]]) -> list[JobHandle[R]]:
         """Submit jobs made by `Task.prepare`, hundreds in one step.
 
-        Raises `JobIdConflict` for an id that another job has, `BacklogFull` or `StoreFull` if there is no room. The same jobs can be
+        Raises `JobIdConflict` for an id that another job has, `DuplicateJob` for one that is refused, `BacklogFull` or `StoreFull` if there is no room. The same jobs can be
         submitted again, whatever was stored of them.
         """
         jobs = list(jobs)
@@ -177,7 +177,7 @@ class Runner(Together, Surrounded[S_co]):
         session = calls.sessions.again
         await self._publication.keep(session.store)
         states = await session.submit_many([self._hooked(job) for job in jobs])
-        return [JobHandle(calls, job.id, state, self._kind_of(job)) for job, state in zip(jobs, states, strict=True)]
+        return [handle_of(calls, job.id, state, self._kind_of(job)) for job, state in zip(jobs, states, strict=True)]
 
     def _kind_of(self, job: Submission[Any]) -> Result | None:
         """Of what type its result is; None for a job of a task that is declared elsewhere."""

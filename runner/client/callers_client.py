@@ -8,12 +8,12 @@ from typing import Any
 from runner.access import Principal
 from runner.client.catalog import PublishedTask
 from runner.client.client import Client, JobRequest, jobs_of
-from runner.client.handle import JobHandle
+from runner.client.handle import JobHandle, handle_of
 from runner.client.history import checked_names
 from runner.client.job_calls import StoredJobs
 from runner.client.view import View
 from runner.errors import Forbidden, InvalidArguments, UnknownJob
-from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, Series, Submission, TaskStatus
+from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, OtherJob, Series, Submission, TaskStatus, of_tenant
 from runner.limits import LimitStatus
 from runner.store import Depth
 
@@ -52,7 +52,9 @@ class CallersClient(Client):
             if self._argument in published.spec.parameters.get("properties", {}):
                 args = {**args, self._argument: tenant}
         job = published.prepare(args, options)
-        return job if tenant is None else job._replace(id=self._view.stored(job.id))
+        if tenant is None:
+            return job
+        return job._replace(id=self._view.stored(job.id), features=of_tenant(job.features, tenant))
 
     async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
         """Submit many jobs by name, see `Client.submit_many`."""
@@ -60,8 +62,8 @@ class CallersClient(Client):
             await self._before_more(len(requests) - 1)
         return await super().submit_many(requests, return_conflicts=return_conflicts)
 
-    def _handle(self, stored_id: str, state: Acceptance) -> JobHandle[Any]:
-        return JobHandle(self._jobs, self._view.shown(stored_id), state)
+    def _handle(self, stored_id: str, answer: Acceptance | OtherJob) -> JobHandle[Any]:
+        return handle_of(self._jobs, stored_id, answer, shown=self._view.shown)
 
     async def statuses(self, job_ids: Sequence[str], *, payloads: bool = True) -> list[JobStatus | None]:
         """Many jobs of the caller, see `Client.statuses`."""

@@ -13,7 +13,7 @@ from runner.foreign import shown
 from runner.jobs import Calls, JobOptions, NamedArguments, Submission, TaskSpec, opaque_arguments
 from runner.limits import Limit, limit_of
 from runner.names import first_of
-from runner.store import MOST_PER_CALL, Declarations, Entry, Known, spec_fields
+from runner.store import FORMAT, MOST_PER_CALL, Declarations, Entry, Known, spec_fields
 
 _OLD_S = 2.0
 _PAUSE_S = 0.1
@@ -110,6 +110,11 @@ class Catalog:
         if entry is None:
             names = first_of(known.others, _MOST_NAMED)
             raise UnknownTask(f"unknown task {name!r} on queue {queue!r} (known: {names or 'none; start a worker first'})")
+        if entry.least_format > FORMAT:
+            raise IncompleteCatalog(
+                f"task {name!r} on queue {queue!r} is submitted by code of format {entry.least_format} and newer, and this has format {FORMAT}:"
+                " upgrade it"
+            )
         missing = [limit for limit in entry.limits if limit not in known.limits]
         if missing:
             raise IncompleteCatalog(

@@ -11,7 +11,7 @@ from runner.client.blocking import Blocking, door, each, through
 from runner.client.catalog import PublishedTask
 from runner.client.control import BlockingControl, Control
 from runner.client.examination import examine_queue
-from runner.client.handle import BlockingHandle, JobHandle
+from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.history import Remembering
 from runner.client.job_calls import StoredJobs
 from runner.client.keys import ApiKeys, BlockingApiKeys
@@ -22,7 +22,7 @@ from runner.client.sessions import Sessions
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import InvalidOption, StoreUnavailable, SubmissionRefused, TaskServed, UnknownTask
 from runner.foreign import shown
-from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, Submission, TaskStatus, explain
+from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, OtherJob, Submission, TaskStatus, explain
 from runner.limits import LimitStatus
 from runner.settings import Settings, chosen_settings
 from runner.store import Depth, Finding, ForgetAnswer, WorkerStatus, refuse_unfit_server
@@ -96,8 +96,8 @@ class Client(Asking, Listening, Remembering):
     async def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> JobHandle[Any]:
         """Submit one job by name. Jobs that are submitted at the same time share a call; each has its own answer.
 
-        Raises `UnknownTask`, `InvalidArguments`, `ArgumentsTooLarge`, `JobIdConflict` or another `SubmissionRefused`, `BacklogFull` or `StoreFull`:
-        nothing is stored then. Raises `StoreUnavailable`.
+        Raises `UnknownTask`, `InvalidArguments`, `ArgumentsTooLarge`, `JobIdConflict`, `DuplicateJob` or another `SubmissionRefused`,
+        `BacklogFull` or `StoreFull`: nothing is stored then. Raises `StoreUnavailable`.
         """
         published = await self._session.catalog.get(task)
         job = self._prepare(published, args, options or JobOptions())
@@ -107,8 +107,8 @@ class Client(Asking, Listening, Remembering):
         """Submit many jobs by name, hundreds in one step. All are checked before the first is stored; a refusal names its index as `index`.
 
         Raises `BacklogFull` if they do not all fit under `max_backlog`: nothing new is stored. Raises `JobIdConflict` for the first
-        id that another job has; all other jobs are stored then. With `return_conflicts` it does not: the handle's `first_state` is
-        `Acceptance.conflict`.
+        id that another job has, `DuplicateJob` for the first that is refused; all other jobs are stored then. With `return_conflicts` it does
+        not: the handle's `first_state` is `Acceptance.conflict`, or `Acceptance.duplicate` of one on the job that is there.
         """
         jobs = await self._prepared(requests)
         states = await self._session.submit_many(jobs, return_conflicts=return_conflicts, most_backlog=self._most_backlog)
@@ -117,8 +117,8 @@ class Client(Asking, Listening, Remembering):
     def _prepare(self, published: PublishedTask, args: Mapping[str, Any], options: JobOptions) -> Submission:
         return published.prepare(args, options)
 
-    def _handle(self, stored_id: str, state: Acceptance) -> JobHandle[Any]:
-        return JobHandle(self._jobs, stored_id, state)
+    def _handle(self, stored_id: str, answer: Acceptance | OtherJob) -> JobHandle[Any]:
+        return handle_of(self._jobs, stored_id, answer)
 
     async def _prepared(self, requests: Iterable[JobRequest]) -> list[Submission]:
         """All requests for one task are checked against the same catalog."""

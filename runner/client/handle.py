@@ -1,6 +1,6 @@
 """JobHandle: one submitted job, for the code that asks for its status or waits for its result."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Generic, TypeVar, cast
@@ -13,14 +13,14 @@ from runner.client.blocking import Blocking, door, each, through
 from runner.client.job_calls import JobCalls
 from runner.client.outcome import result_in
 from runner.client.raw_result import BlockingRawResult, RawResult
-from runner.jobs import Acceptance, JobStatus, Progress, Result
+from runner.jobs import Acceptance, JobStatus, OtherJob, Progress, Result
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
 class JobHandle(Generic[R_co]):
-    """One submitted job. `first_state` is what the submission answered: its first state, or that it existed.
+    """One submitted job. `first_state` is what the submission answered: its first state, or that it existed, or was replaced.
 
     Its result is of the type that its task returns, if the task was submitted with its code, else JSON.
     """
@@ -86,7 +86,7 @@ class JobHandle(Generic[R_co]):
         return await self._calls.cancel(self.id, most_result)
 
     async def retry(self, *, most_result: int | None = None) -> JobStatus:
-        """Run the job again, if it failed, expired or was cancelled. most_result: see `status`. Raises `UnknownJob`, `CannotRetry`."""
+        """Run the job again, if it failed, expired or was cancelled. most_result: see `status`. Raises `UnknownJob`, `CannotRetry`, `DuplicateJob`."""
         return await self._calls.retry(self.id, most_result)
 
     async def delete(self, *, reason: str = "") -> None:
@@ -114,8 +114,17 @@ class JobHandle(Generic[R_co]):
         return f"JobHandle({self.id!r})"
 
 
-_TOLD = (Acceptance.queued, Acceptance.waiting, Acceptance.scheduled, Acceptance.failed, Acceptance.existing)
+_TOLD = (Acceptance.queued, Acceptance.waiting, Acceptance.scheduled, Acceptance.failed, Acceptance.existing, Acceptance.replaced)
 """What the submission of a job that a handle is for can have answered."""
+
+
+def handle_of(
+    calls: JobCalls, job_id: str, answer: Acceptance | OtherJob, kind: Result | None = None, shown: Callable[[str], str] = str
+) -> JobHandle[Any]:
+    """The handle of a submission: on its job, or on the one that is there in its place. shown: an id as its caller knows it."""
+    if isinstance(answer, OtherJob):
+        return JobHandle(calls, shown(answer.id), answer.state, kind)
+    return JobHandle(calls, shown(job_id), answer, kind)
 
 
 def calls_of(job: JobHandle[Any]) -> JobCalls:

@@ -9,10 +9,11 @@ from typing_extensions import override
 from runner.client.outcome import Found
 from runner.client.raw_result import RawResult
 from runner.client.reasons import checked_reason
+from runner.client.session import duplicate_of
 from runner.client.sessions import Sessions
 from runner.client.view import EVERYTHING, View
 from runner.errors import AlreadyFinished, CannotRetry, NotEnded, UnknownJob
-from runner.jobs import JobStatus, State
+from runner.jobs import JobStatus, OtherJob, State
 from runner.store import DeleteAnswer
 
 
@@ -35,7 +36,7 @@ class JobCalls(Protocol):
         """Stop the job. Raises `AlreadyFinished`."""
 
     async def retry(self, job_id: str, most_result: int | None = None) -> JobStatus:
-        """Run the job again. Raises `CannotRetry`."""
+        """Run the job again. Raises `CannotRetry`, `DuplicateJob`."""
 
     async def delete(self, job_id: str, reason: str = "") -> None:
         """Forget the job, which has ended. Raises `NotEnded`."""
@@ -107,6 +108,8 @@ class StoredJobs(JobCalls):
     async def retry(self, job_id: str, most_result: int | None = None) -> JobStatus:
         await self._check(job_id)
         answer = await self.sessions.here.store.retry(self._view.stored(job_id))
+        if isinstance(answer, OtherJob):
+            raise duplicate_of((await self.status(job_id, 0)).task, answer.id)
         if answer not in (None, State.queued, State.waiting, State.failed):
             raise CannotRetry(f"job {job_id} is {answer}; only one that failed, expired or was cancelled can be run again")
         return await self.status(job_id, most_result)

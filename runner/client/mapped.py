@@ -131,11 +131,14 @@ class Mapped(Generic[T, R]):
             batch, self._inbox = self._inbox, []
             try:
                 # They can be sent again, whatever was stored of them: their ids stay.
-                await Patience(None).through(partial(self._submit, [job for _, job in batch]), "a map")
+                handles = await Patience(None).through(partial(self._submit, [job for _, job in batch]), "a map")
             except SubmissionRefused as error:
                 error.index = batch[error.index][0]
                 raise
-            self._ends.add(job.id for _, job in batch)
+            for (_, job), handle in zip(batch, handles, strict=True):
+                if handle.id != job.id:  # it is unique, and another job is there
+                    self._waiting[handle.id] += self._waiting.pop(job.id)
+            self._ends.add(handle.id for handle in handles)
         self._ends.end()
 
     def _release(self) -> None:

@@ -12,8 +12,8 @@ from runner.client.keyring import Keyring
 from runner.client.limiter import Limiter
 from runner.client.lookups import Lookups
 from runner.client.raw_result import RawResult, ResultsInHand
-from runner.errors import ArgumentsTooLarge, InvalidOption, JobIdConflict, NoResult, UnknownJob
-from runner.jobs import Acceptance, JobStatus, State, Submission
+from runner.errors import ArgumentsTooLarge, DuplicateJob, InvalidOption, JobIdConflict, NoResult, SubmissionRefused, UnknownJob
+from runner.jobs import Acceptance, JobStatus, OtherJob, State, Submission
 from runner.ranges import checked
 from runner.settings import Settings
 from runner.store import MOST_SMALL, JobStore, fitting_jobs
@@ -38,7 +38,7 @@ class Session:
         self.events = Events(self.store, self._lookups)
         self.limiter = Limiter(self.store, self._listener)
         self.keyring = Keyring(self.store, settings)
-        self._submissions = Batcher(self.store.submit_each, fitting=fitting_jobs)
+        self._submissions: Batcher[Submission, Acceptance | OtherJob] = Batcher(self.store.submit_each, fitting=fitting_jobs)
 
     async def close(self) -> None:
         """Close every connection for good, once all that was submitted has its answer. What waits ends with `ClientClosed`."""
@@ -56,36 +56,41 @@ class Session:
         """Close the sockets, if there are any: the event loop was closed before the session, and runs nothing any more."""
         self.store.abandon()
 
-    async def submit(self, job: Submission, on_conflict: str = "", most_backlog: int | None = None) -> Acceptance:
+    async def submit(self, job: Submission, on_conflict: str = "", most_backlog: int | None = None) -> Acceptance | OtherJob:
         """Store one job. Jobs that are submitted at the same time share a call; each has its own answer.
 
-        Raises `ArgumentsTooLarge`, `JobIdConflict` (whose text ends with `on_conflict`), `BacklogFull`, `StoreFull`, `StoreUnavailable`.
+        Raises `ArgumentsTooLarge`, `JobIdConflict` (whose text ends with `on_conflict`), `DuplicateJob`, `BacklogFull`, `StoreFull`,
+        `StoreUnavailable`.
         """
         self._check_size(job)
+        state: Acceptance | OtherJob
         if len(job.args) > MOST_SMALL or most_backlog is not None:  # it takes long to send, or has a cap: no other waits for its call
-            (state,) = await self.store.submit([job], most_backlog)
+            state = (await self.store.submit([job], most_backlog))[0]
         else:
             state = await self._submissions.ask(job)
         if state is Acceptance.conflict:
             raise _conflict(job.id, on_conflict)
+        if isinstance(state, OtherJob) and state.state is Acceptance.duplicate:
+            raise duplicate_of(job.task, state.id)
         return state
 
     async def submit_many(
         self, jobs: Sequence[Submission], *, return_conflicts: bool = False, most_backlog: int | None = None
-    ) -> list[Acceptance]:
+    ) -> list[Acceptance | OtherJob]:
         """Store many jobs, hundreds in one step.
 
         Raises `ArgumentsTooLarge` for the first job whose arguments are; nothing is stored then. Raises `JobIdConflict` naming the first id
-        that another job has, unless `return_conflicts`; all other jobs are stored then.
+        that another job has, or `DuplicateJob` for the first that is refused, unless `return_conflicts`; all other jobs are stored then.
         """
         for index, job in enumerate(jobs):
             self._check_size(job, index)
         states = await self.store.submit(jobs, most_backlog)
-        if not return_conflicts and Acceptance.conflict in states:
-            index = states.index(Acceptance.conflict)
-            error = _conflict(jobs[index].id)
-            error.index = index
-            raise error
+        if not return_conflicts and (Acceptance.conflict in states or any(job.features for job in jobs)):
+            for index, (job, state) in enumerate(zip(jobs, states, strict=True)):
+                error = _refusal_of(job, state)
+                if error is not None:
+                    error.index = index
+                    raise error
         return states
 
     def _check_size(self, job: Submission, index: int = 0) -> None:
@@ -135,6 +140,23 @@ class Session:
     def unknown(self, job_id: str) -> UnknownJob:
         """That there is no such job."""
         return UnknownJob(f"no job {_shown(job_id)!r} on queue {self.queue!r}: never submitted, or its result has expired")
+
+
+def _refusal_of(job: Submission, answer: Acceptance | OtherJob) -> SubmissionRefused | None:
+    """Why this job of many was not stored; None if it was, or if the one that is there will do."""
+    if answer is Acceptance.conflict:
+        return _conflict(job.id)
+    if isinstance(answer, OtherJob) and answer.state is Acceptance.duplicate:
+        return duplicate_of(job.task, answer.id)
+    return None
+
+
+def duplicate_of(task: str, stored_id: str) -> DuplicateJob:
+    """That another job of this task is there, which is unique."""
+    job_id = _shown(stored_id)
+    error = DuplicateJob(f"task {task!r} is unique, and job {job_id!r} is there: it has not ended, or its time is not over")
+    error.job_id = job_id
+    return error
 
 
 def _conflict(job_id: str, more: str = "") -> JobIdConflict:

@@ -9,7 +9,7 @@ from runner.http.schemas import Place
 
 _NO_PLACE: dict[str, Any] = dict.fromkeys(Place.model_fields)
 _QUEUED = {**_NO_PLACE, "state": Acceptance.queued.value, "created": True}
-_FULLY_ANSWERED = (Acceptance.queued, Acceptance.conflict)
+_FULLY_ANSWERED = (Acceptance.queued, Acceptance.conflict, Acceptance.duplicate)
 """Answers to a submission that say all about the job."""
 
 
@@ -33,13 +33,21 @@ def _item(task: str, handle: JobHandle[Any], status: JobStatus | None, base: str
     if state is Acceptance.queued:
         return {**_QUEUED, "id": handle.id, "task": task}
     item = {**_NO_PLACE, "id": handle.id, "task": task, "created": state.is_new}
+    if state is Acceptance.replaced:
+        item["replaced"] = True
     if state is Acceptance.conflict:
         item["problem"] = _conflict(handle.id).document(base)
+    elif state is Acceptance.duplicate:
+        item["problem"] = _duplicate(task, handle.id).document(base)
     elif status is None:
         item["state"] = state if state.is_new else None
     else:
         item.update((name, getattr(status, name)) for name in _NO_PLACE)
     return item
+
+
+def _duplicate(task: str, job_id: str) -> Problem:
+    return Problem("duplicate-job", f"task {task!r} is unique, and job {job_id!r} is there", more={"job": job_id})
 
 
 def _conflict(job_id: str) -> Problem:

@@ -107,6 +107,12 @@ KINDS: dict[str, Kind] = {
         "A job of this id exists with another task or other arguments. Repeating a submission needs the same id and the same body;"
         " another job needs another id.",
     ),
+    "duplicate-job": Kind(
+        409,
+        "Another job is there that is unique",
+        "The task is unique, or the submission says so, and refuses a second job: job names the one that is there, which has not ended or whose"
+        " time is not over. Ask for its status, or submit again after it.",
+    ),
     "already-finished": Kind(
         409, "The job has already finished", "A job in a final state cannot be cancelled. Ask for its status instead."
     ),

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from runner.errors import BacklogFull, Forbidden, InvalidArguments, Unauthenticated
+from runner.errors import BacklogFull, DuplicateJob, Forbidden, InvalidArguments, Unauthenticated
 from runner.http.problem_errors import ERRORS
 from runner.http.problem_kinds import KINDS
 from runner.http.validation_errors import Fault, faults_of, pointer, shortened, summary
@@ -106,6 +106,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(kind, str(error), headers={"WWW-Authenticate": _challenge(error)})
     if isinstance(error, BacklogFull):
         return Problem(kind, str(error), more={"backlog": error.backlog, "max_backlog": error.most, "refused": error.refused})
+    if isinstance(error, DuplicateJob):
+        return Problem(kind, str(error), more={"job": error.job_id})
     if isinstance(error, InvalidArguments):
         return Problem(kind, str(error), faults=[Fault(pointer=pointer("args"), detail=shortened(str(error)))])
     is_for_callers = kind not in _KINDS_OF_THE_SERVICE

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from runner import JobOptions, JobRequest, Pausable, PauseStatus, State, TaskSpec, TaskStatus
 from runner.http.bodies import WHOLE, Body
 from runner.http.forms import COST, DELAY_S, JOB_ID, MAX_WAIT_S
+from runner.http.unique_body import UniqueBody
 from runner.http.validation_errors import Fault
 
 MAX_BATCH = 1000
@@ -44,9 +45,16 @@ class JobBody(Body):
         dict[str, Annotated[int, Field(**COST), WHOLE]] | None, Field(description="tokens to take by limit name; default: the task's")
     ] = None
 
+    unique: Annotated[
+        bool | UniqueBody | None,
+        Field(description="one job at a time of those that are alike; false: each is one of its own; default: the task's"),
+    ] = None
+
     def request(self) -> JobRequest:
         """The job as the client takes it."""
-        return JobRequest(self.task, self.args, JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost, self.max_wait))
+        unique = self.unique.model_dump(exclude_none=True) if isinstance(self.unique, UniqueBody) else self.unique
+        options = JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost, self.max_wait, unique)
+        return JobRequest(self.task, self.args, options)
 
 
 class BatchBody(Body):
@@ -80,11 +88,12 @@ class Place(BaseModel):
 
 
 class AcceptedJob(Place):
-    """A job that is stored."""
+    """A job that is stored. Of a unique one it may be another job, that is there."""
 
     id: str
     task: str
-    created: Annotated[bool, Field(description="false: this job had been submitted before")] = True
+    created: Annotated[bool, Field(description="false: this job had been submitted before, or another is there that is unique")] = True
+    replaced: Annotated[bool, Field(description="the unique job that waits has the arguments of this request now")] = False
 
 
 class BatchItem(Place):
@@ -93,6 +102,7 @@ class BatchItem(Place):
     id: str
     task: str
     created: bool = True
+    replaced: bool = False
     problem: ProblemDocument | None = None
 
 
@@ -208,6 +218,9 @@ class Task(BaseModel):
         dict[str, float],
         Field(description="seconds for which jobs are kept that failed, were cancelled or expired, where the task says so"),
     ] = {}
+    unique: Annotated[dict[str, Any] | None, Field(description="which of its jobs are alike, so that one at most is there at a time")] = (
+        None
+    )
     by_code_only: Annotated[list[str], Field(description="why it cannot be submitted by name: what only its code can work out")] = []
     served: Annotated[bool, Field(description="a live worker runs it; else its jobs are accepted and wait for one")]
     served_until: Annotated[datetime | None, Field(description="when the last worker of it ended; null: unknown, or one lives")] = None
@@ -229,6 +242,7 @@ class Task(BaseModel):
             deadline=spec.deadline,
             on_expiry=spec.on_expiry,
             keep={state: kept_ms / 1_000 for state, kept_ms in spec.keep.items()},
+            unique=spec.unique,
             by_code_only=list(spec.by_code_only),
             served=task.served,
             served_until=utc(task.served_until),

@@ -10,7 +10,7 @@ from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 from runner.access import AuditLine
-from runner.client import Asking, BlockingVerbs, InEachLoop, JobHandle, JobRequest, seconds_said
+from runner.client import Asking, BlockingVerbs, InEachLoop, JobHandle, JobRequest, duplicate_of, handle_of, seconds_said
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ConfigurationError, Forbidden, JobIdConflict, SubmissionRefused, UnknownJob
 from runner.http_client.control import HttpControl
@@ -19,7 +19,7 @@ from runner.http_client.events import frames
 from runner.http_client.job_calls import HttpJobs
 from runner.http_client.pauses import HttpPauses
 from runner.http_client.session import HttpSession, portions
-from runner.http_client.submissions import Prepared, acceptance_of, all_prepared, batch_body, batches, prepared
+from runner.http_client.submissions import Prepared, all_prepared, answer_of, batch_body, batches, prepared
 from runner.http_client.transport import Call, opener
 from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, Series, TaskStatus, check_event_id, check_job_id, explain
 from runner.limits import LimitStatus
@@ -83,12 +83,12 @@ class HttpClient(Asking):
     async def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> JobHandle[Any]:
         """Submit one job by name. It has an id, yours or a random one, so that it is one job however often it is sent.
 
-        Raises `UnknownTask`, `InvalidArguments`, `ArgumentsTooLarge`, `JobIdConflict` or another `SubmissionRefused`, `BacklogFull` or `StoreFull`:
+        Raises `UnknownTask`, `InvalidArguments`, `ArgumentsTooLarge`, `JobIdConflict`, `DuplicateJob` or another `SubmissionRefused`, `BacklogFull` or `StoreFull`:
         nothing is stored then. Raises `ServiceUnavailable`, `StoreUnavailable`.
         """
         job = prepared(task, args, options or JobOptions())
         document = json_of(await self._session.ask(Call("POST", "/v1/jobs", body=job.body)))
-        return JobHandle(self._jobs, job.id, acceptance_of(document, is_own=job.is_own))
+        return handle_of(self._jobs, job.id, answer_of(document, job))
 
     async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
         """Submit many jobs by name, a thousand in one request. Each has an id, as those of `submit`.
@@ -99,11 +99,12 @@ class HttpClient(Asking):
         handles: list[JobHandle[Any]] = []
         for part in batches(all_prepared(requests)):
             handles += await self._submit_part(part, len(handles))
-        conflict = next((at for at, handle in enumerate(handles) if handle.first_state is Acceptance.conflict), None)
-        if conflict is not None and not return_conflicts:
-            error = JobIdConflict(f"job {handles[conflict].id!r} exists with another task or other arguments; choose another id")
-            error.index = conflict
-            raise error
+        if not return_conflicts:
+            for at, handle in enumerate(handles):
+                error = _refusal_of(requests[at].task, handle)
+                if error is not None:
+                    error.index = at
+                    raise error
         return handles
 
     async def _submit_part(self, part: list[Prepared], start: int) -> list[JobHandle[Any]]:
@@ -119,7 +120,7 @@ class HttpClient(Asking):
             error.index += start
             raise
         items = json_of(answer)["jobs"]
-        return [JobHandle(self._jobs, job.id, acceptance_of(item, is_own=job.is_own)) for job, item in zip(part, items, strict=True)]
+        return [handle_of(self._jobs, job.id, answer_of(item, job)) for job, item in zip(part, items, strict=True)]
 
     async def statuses(self, job_ids: Sequence[str], *, payloads: bool = True) -> list[JobStatus | None]:
         """Many jobs; None for an unknown one. Without `payloads` a hundred in one request, without arguments, results and errors."""
@@ -236,6 +237,12 @@ class HttpClient(Asking):
     async def check(self) -> None:
         """Show that the queue can be used, now. Raises `ServiceUnavailable`, `StoreUnavailable`."""
         await self._session.ask(Call("GET", "/readyz"), is_patient=False)
+
+
+def _refusal_of(task: str, handle: JobHandle[Any]) -> SubmissionRefused | None:
+    if handle.first_state is Acceptance.conflict:
+        return JobIdConflict(f"job {handle.id!r} exists with another task or other arguments; choose another id")
+    return duplicate_of(task, handle.id) if handle.first_state is Acceptance.duplicate else None
 
 
 class BlockingHttpClient(BlockingVerbs):

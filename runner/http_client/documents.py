@@ -104,6 +104,7 @@ def task_of(document: Document) -> TaskStatus:
         on_expiry=document.get("on_expiry", "expire"),
         keep={state: milliseconds(seconds) for state, seconds in document.get("keep", {}).items()},
         by_code_only=tuple(document.get("by_code_only", ())),
+        unique=document.get("unique"),
     )
     return TaskStatus(
         document["name"],

@@ -13,6 +13,7 @@ from runner.errors import (
     CannotRetry,
     ConfigurationError,
     DamagedQueue,
+    DuplicateJob,
     ExceedsCapacity,
     Forbidden,
     IncompatibleVersion,
@@ -48,6 +49,7 @@ ERRORS: Mapping[str, type[RunnerError]] = {
     "cannot-retry": CannotRetry,
     "damaged-queue": DamagedQueue,
     "duplicate-key": InvalidArguments,
+    "duplicate-job": DuplicateJob,
     "exceeds-capacity": ExceedsCapacity,
     "forbidden": Forbidden,
     "id-conflict": JobIdConflict,
@@ -119,6 +121,8 @@ class Problem:
         if issubclass(cls, Forbidden):
             return Forbidden(detail, _scope_of(self._answer.headers.get("www-authenticate", "")))
         error = cls(detail)
+        if isinstance(error, DuplicateJob):
+            error.job_id = str(self._document.get("job", ""))
         if isinstance(error, ServiceUnavailable):
             error.retry_after_s = self.retry_after_s
         if isinstance(error, SubmissionRefused) and place is not None and place[1]:

@@ -8,7 +8,17 @@ from pydantic_core import to_json
 from runner.client import JobRequest
 from runner.errors import InvalidOption, SubmissionRefused, UnknownTask
 from runner.foreign import shown
-from runner.jobs import Acceptance, JobOptions, check_job_id, check_options, new_job_id, sent_by_name
+from runner.jobs import (
+    Acceptance,
+    JobOptions,
+    OtherJob,
+    asked_uniqueness,
+    check_job_id,
+    check_options,
+    fields_of_unique,
+    new_job_id,
+    sent_by_name,
+)
 from runner.ranges import checked
 
 MOST_JOBS = 1_000
@@ -42,10 +52,19 @@ def prepared(task: str, args: Any, options: JobOptions) -> Prepared:
         "run_at": None if options.run_at is None else options.run_at.isoformat(),
         "max_wait": options.max_wait,
         "cost": options.cost and dict(options.cost),
+        "unique": _unique_field(options),
     }
     given = {name: value for name, value in fields.items() if value is not None}
     encoded = sent_by_name(task, args)
     return Prepared(job_id, to_json(given, fallback=repr)[:-1] + b',"args":' + encoded + b"}", options.id is None)
+
+
+def _unique_field(options: JobOptions) -> bool | dict[str, Any] | None:
+    """As the service takes it. Raises `InvalidOption`."""
+    if options.unique is None or isinstance(options.unique, bool):
+        return options.unique
+    unique = asked_uniqueness(options.unique)
+    return None if unique is None else fields_of_unique(unique)
 
 
 def all_prepared(requests: Sequence[JobRequest]) -> list[Prepared]:
@@ -83,8 +102,18 @@ def batch_body(part: Sequence[Prepared]) -> bytes:
     return b'{"jobs":[' + b",".join(job.body for job in part) + b"]}"
 
 
-def acceptance_of(document: dict[str, Any], *, is_own: bool) -> Acceptance:
-    """What the submission was answered. An id that was made here was there before only because this very job was sent twice."""
+def answer_of(document: dict[str, Any], job: Prepared) -> Acceptance | OtherJob:
+    """What the submission of this job was answered."""
+    problem = document.get("problem")
+    if problem is not None and "job" in problem:
+        return OtherJob(Acceptance.duplicate, problem["job"])
+    if document["id"] != job.id:
+        return OtherJob(Acceptance.replaced if document.get("replaced") else Acceptance.existing, document["id"])
+    return _acceptance_of(document, is_own=job.is_own)
+
+
+def _acceptance_of(document: dict[str, Any], *, is_own: bool) -> Acceptance:
+    """The same of a job that is there. An id that was made here was there before only because this very job was sent twice."""
     if document.get("problem") is not None and document.get("state") is None:
         return Acceptance.conflict
     if not document["created"] and not is_own:

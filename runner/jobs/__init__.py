@@ -11,6 +11,7 @@ from runner.jobs.dependencies import Depends, Per, injected, name_of_function
 from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Overrides, Step
 from runner.jobs.event import BEGINNING, JobEvent, check_event_id
 from runner.jobs.explain import explain
+from runner.jobs.features import of_tenant
 from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, rows_of
 from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook, encoded_metadata
 from runner.jobs.in_process import call_in_process
@@ -22,6 +23,7 @@ from runner.jobs.job import (
     Ending,
     JobError,
     JobStatus,
+    OtherJob,
     Outcome,
     Priority,
     PriorityName,
@@ -31,6 +33,7 @@ from runner.jobs.job import (
     check_queue_name,
     new_job_id,
 )
+from runner.jobs.job_options import JobOptions, check_options
 from runner.jobs.log_context import JobLogFilter
 from runner.jobs.log_lines import JsonFormatter, PlainFormatter, about
 from runner.jobs.middleware import Middleware, Next, around, checked_middleware
@@ -39,11 +42,12 @@ from runner.jobs.pause_status import Pausable, PausableName, PauseStatus
 from runner.jobs.progress import Progress, Reported, progress_of
 from runner.jobs.results import Result, result_of
 from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
-from runner.jobs.submission import JobOptions, Submission, check_options, prepare
+from runner.jobs.submission import Submission, prepare
 from runner.jobs.summary import summary, watched
 from runner.jobs.surroundings import NONE, Surroundings
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
 from runner.jobs.task_spec import TaskSpec, TaskStatus
+from runner.jobs.unique import Debounce, Unique, UniqueOption, asked_uniqueness, fields_of_unique
 from runner.jobs.used_arguments import kind_of_argument, opaque_arguments
 from runner.jobs.words import frozen, overridden, paused, paused_by, span, was_reset
 
@@ -66,6 +70,7 @@ __all__ = [
     "Calls",
     "Children",
     "DeadLetter",
+    "Debounce",
     "Depends",
     "Ending",
     "FailedAttempt",
@@ -87,6 +92,7 @@ __all__ = [
     "NamedArguments",
     "NewJob",
     "Next",
+    "OtherJob",
     "Outcome",
     "Overrides",
     "Pausable",
@@ -113,9 +119,12 @@ __all__ = [
     "TaskSpec",
     "TaskStatus",
     "Throttle",
+    "Unique",
+    "UniqueOption",
     "Verdict",
     "about",
     "around",
+    "asked_uniqueness",
     "call_in_process",
     "call_in_thread_with",
     "call_with",
@@ -131,12 +140,14 @@ __all__ = [
     "enter",
     "enter_state",
     "explain",
+    "fields_of_unique",
     "frozen",
     "injected",
     "kind_of_argument",
     "leave_state",
     "name_of_function",
     "new_job_id",
+    "of_tenant",
     "opaque_arguments",
     "overridden",
     "paused",

@@ -10,7 +10,8 @@ from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.foreign import shown
 from runner.jobs.job import JobError, Priority, State
-from runner.jobs.submission import JobOptions, Submission
+from runner.jobs.job_options import JobOptions
+from runner.jobs.submission import Submission
 
 MOST_METADATA = 1_000
 """Bytes of JSON that the hooks of one job may give it in all."""

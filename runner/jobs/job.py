@@ -86,11 +86,25 @@ class Acceptance(StrEnum):
     """Another job has this id."""
     full = "full"
     """The queue has no room for it."""
+    replaced = "replaced"
+    """The unique job that waits does what this submission asked, see `Unique`."""
+    duplicate = "duplicate"
+    """It is refused, as another job is there that is unique."""
 
     @property
     def is_new(self) -> bool:
         """Whether this submission stored the job."""
-        return self not in (Acceptance.existing, Acceptance.conflict, Acceptance.full)
+        return self not in _NOT_NEW
+
+
+_NOT_NEW = frozenset({Acceptance.existing, Acceptance.conflict, Acceptance.full, Acceptance.replaced, Acceptance.duplicate})
+
+
+class OtherJob(NamedTuple):
+    """The answer to the submission of a unique job while another one is there: what became of the submission, and the id of that job."""
+
+    state: Acceptance
+    id: str
 
 
 # StartedJob and Outcome are made at least once for every job, as is Submission: a named tuple costs a third of a frozen dataclass to make.

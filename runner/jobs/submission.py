@@ -1,21 +1,18 @@
 """Submission: one job, checked and ready to be stored, and how it is made of a call and its options."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Generic, NamedTuple, Never, Self
+from typing import Any, Generic, NamedTuple
 
 from typing_extensions import TypeVar
 
-from runner.clock import MICROSECONDS, wall_us
+from runner.clock import MICROSECONDS
 from runner.errors import ExceedsCapacity, InvalidOption, StartOutOfRange, UnknownLimit
-from runner.jobs.job import Priority, PriorityName, check_job_id, new_job_id
+from runner.jobs.job import Priority, check_job_id, new_job_id
+from runner.jobs.job_options import JobOptions
 from runner.jobs.task_spec import TaskSpec
 from runner.limits import Limit, Need, bucket_name, encode_needs, key_of, key_values
-from runner.names import unknown_name
 from runner.ranges import checked
 
-LONGEST_DELAY = timedelta(days=366)
-"""How far ahead a job can be scheduled."""
 _PRIORITIES = {priority.name: int(priority) for priority in Priority}
 
 
@@ -62,58 +59,6 @@ class Submission(NamedTuple, Generic[R_co]):
         return self[2:12]
 
 
-class _Options(NamedTuple):
-    id: str | None = None
-    priority: PriorityName | None = None
-    delay: float | None = None
-    run_at: datetime | None = None
-    cost: Mapping[str, int] | None = None
-    max_wait: float | None = None
-
-
-class JobOptions(_Options):
-    """How one job is submitted.
-
-    id: with an id of your own a submission can be repeated, and is one job. priority: "high", "normal" or "low". delay: seconds
-    before the job may start; run_at: the same as an instant with a time zone. cost: tokens by limit name. max_wait: seconds, from
-    its delay on, after which a job that has not started expires. Raises `InvalidOption` for an option that there is not.
-    """
-
-    __slots__ = ()
-
-    def __new__(
-        cls,
-        id: str | None = None,
-        priority: PriorityName | None = None,
-        delay: float | None = None,
-        run_at: datetime | None = None,
-        cost: Mapping[str, int] | None = None,
-        max_wait: float | None = None,
-        **unknown: Never,
-    ) -> Self:
-        if unknown:
-            raise InvalidOption(unknown_name("a submission", "option", next(iter(unknown)), cls._fields))
-        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait)
-
-    def delay_us(self) -> int:
-        """µs until the job may start, or the instant as a negative number, see `Submission`. Raises `InvalidOption`."""
-        if self.delay is None and self.run_at is None:
-            return 0
-        if self.delay is not None and self.run_at is not None:
-            raise InvalidOption("delay and run_at exclude each other: give one")
-        if self.run_at is None:
-            return round(checked("delay", self.delay, error=StartOutOfRange) * MICROSECONDS)
-        if not isinstance(self.run_at, datetime):
-            raise StartOutOfRange(f"run_at is {self.run_at!r:.80}, and must be a datetime with a time zone")
-        if self.run_at.tzinfo is None:
-            raise StartOutOfRange(f"run_at {self.run_at.isoformat()} has no time zone: add one, like +00:00")
-        at_us = round(self.run_at.timestamp() * MICROSECONDS)
-        seconds = (at_us - wall_us()) / MICROSECONDS
-        if seconds > LONGEST_DELAY.total_seconds():
-            raise StartOutOfRange(f"a job can start between now and {LONGEST_DELAY.days} days from now, not in {seconds:g} s")
-        return -at_us if at_us > 0 else 0
-
-
 def max_wait_us(spec: TaskSpec, options: JobOptions) -> int:
     """µs after which a job that has not started expires; 0 if it never does. Raises `InvalidOption`."""
     seconds = spec.max_wait if options.max_wait is None else options.max_wait
@@ -134,14 +79,6 @@ def deadline_us(spec: TaskSpec, options: JobOptions) -> int:
     return round(seconds * MICROSECONDS)
 
 
-def check_options(options: JobOptions) -> None:
-    """Raises `InvalidOption` for what is none, and for a cost of another kind."""
-    if not isinstance(options, JobOptions):
-        raise InvalidOption(f"options are {options!r:.80}: give JobOptions(...)")
-    if options.cost is not None and not isinstance(options.cost, Mapping):
-        raise InvalidOption(f"cost is {options.cost!r:.80}, and must be tokens by limit name, like {{'pay': 3}}")
-
-
 def prepare(
     spec: TaskSpec,
     limits: Sequence[Limit],
@@ -152,6 +89,7 @@ def prepare(
     digest: str = "",
     call: str = "",
     same_needs: dict[int, tuple[str, str]] | None = None,
+    features: str = "",
 ) -> Submission:
     """One job, ready for the store.
 
@@ -185,8 +123,10 @@ def prepare(
         spec.on_expiry,
         deadline_us(spec, options),
         digest,
-        1 if call else 0,
+        3 if features else 1 if call else 0,
         call,
+        "",
+        features,
     )
 
 

@@ -14,13 +14,15 @@ from runner.jobs.handlers import handler_of, name_of
 from runner.jobs.hooks import Hooks
 from runner.jobs.injection import Injection
 from runner.jobs.job import Priority, PriorityName
+from runner.jobs.job_options import JobOptions
 from runner.jobs.middleware import Middleware, checked_middleware
 from runner.jobs.retry_policy import DEFAULT_RETRIES, RetryPolicy
-from runner.jobs.submission import JobOptions, Submission
+from runner.jobs.submission import Submission
 from runner.jobs.surroundings import Surroundings
 from runner.jobs.task_checks import check_options
 from runner.jobs.task_spec import TaskSpec
-from runner.jobs.used_arguments import fields_of, uses_of
+from runner.jobs.unique import UniqueOption, fields_of_unique, uniqueness
+from runner.jobs.used_arguments import fields_of, uses_of, uses_of_template
 from runner.limits import Limit
 from runner.ranges import checked_whole
 
@@ -41,7 +43,8 @@ class TaskOptions(TypedDict, total=False):
     failed_ttl: how long a dead letter is (default: the setting's week). keep: the same for jobs that were cancelled or expired:
     {"cancelled": 3600, "expired": 600}.
     middleware: async functions around each attempt, inside of those of the app.
-    executor: "process" runs a plain function in a child process (default "thread"), see `Children`.
+    executor: "process" runs a plain function in a child process (default "thread"), see `Children`. unique: one job at a time of those that are
+    alike: a template of arguments ("{order_id}"), True for all arguments, `Unique` or `Debounce`.
     """
 
     name: str
@@ -64,6 +67,7 @@ class TaskOptions(TypedDict, total=False):
     failed_ttl: float | None
     keep: Mapping[Literal["cancelled", "expired"], float]
     executor: Literal["thread", "process"]
+    unique: UniqueOption | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ class TaskDefinition:
             form=arguments.form,
             keep=_kept(options),
             dependencies=tuple(sorted(injection.names)),
+            unique=None if (unique := uniqueness(options.get("unique"))) is None else fields_of_unique(unique),
         )
         calls = Calls(spec, limits, by_code=True)
         spec = replace(spec, by_code_only=calls.by_code_only)
@@ -194,7 +199,8 @@ def _faults(spec: TaskSpec, limits: Sequence[Limit]) -> Iterator[str]:
         if spec.limits.count(name) > 1:
             yield f"limit {name!r} is given twice; give it once, and a cost to take more than one token"
     arguments = fields_of(spec.form)
-    for use in uses_of(spec, limits):
+    key = (spec.unique or {}).get("key")
+    for use in (*uses_of(spec, limits), *(uses_of_template("unique", key) if key else ())):
         if use.argument not in arguments:
             yield f"{use.what} uses argument {use.argument!r}, which it does not have (it has: {', '.join(arguments)})"
     unknown = spec.cost.keys() - set(spec.limits)

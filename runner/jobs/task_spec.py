@@ -31,13 +31,14 @@ class TaskSpec:
 
     dependencies: tuple[str, ...] = ()
     """Parameters that the worker fills in: they are no arguments, and a call that gives one is refused."""
+    unique: dict[str, Any] | None = None
+    """Which of its jobs are alike, see `Unique`; None if each is one of its own."""
 
     def to_json(self) -> str:
         fields = asdict(self)
-        if not self.dependencies:
-            del fields["dependencies"]  # so a task that has none is published as versions that know of none publish it
-        if not self.keep:
-            del fields["keep"]
+        for name in ("dependencies", "keep", "unique"):
+            if not fields[name]:
+                del fields[name]  # so a task that has none is published as versions that know of none publish it
         return json.dumps(fields, separators=(",", ":"), sort_keys=True)
 
     @classmethod

@@ -34,12 +34,15 @@ class _Reading(NamedTuple):
 
 
 class UsedArguments:
-    """Reads the used arguments of one task. `by_code`: the call was checked by the task's own code, so what its JSON says is right."""
+    """Reads the used arguments of one task. `by_code`: the call was checked by the task's own code, so what its JSON says is right.
 
-    def __init__(self, spec: TaskSpec, limits: Sequence[Limit], *, by_code: bool) -> None:
+    uses: those to read; all that the task's limits and shares have, if None.
+    """
+
+    def __init__(self, spec: TaskSpec, limits: Sequence[Limit], *, by_code: bool, uses: Sequence[Use] | None = None) -> None:
         self._fields = fields_of(spec.form)
         self._others: Form = {"k": "any"} if spec.form["k"] in ("any", "object", "defs") else spec.form
-        uses = list(uses_of(spec, limits))
+        uses = list(uses_of(spec, limits)) if uses is None else uses
         self.any = bool(uses)
         unknown = [use for use in uses if self._scalar(self._form(use.argument)) is None]
         self.by_code_only = tuple(f"{use.what} takes its {use.role} from {use.argument!r} ({self._why(use)})" for use in unknown)
@@ -100,6 +103,11 @@ def uses_of(spec: TaskSpec, limits: Sequence[Limit]) -> Iterator[Use]:
             yield Use(f"limit {name!r}", "cost", cost, name)
     for argument in template_fields(spec.fair_by or ""):
         yield Use("fair_by", "share", argument)
+
+
+def uses_of_template(what: str, template: str) -> list[Use]:
+    """The same of one template."""
+    return [Use(what, "key", argument) for argument in template_fields(template)]
 
 
 def fields_of(form: Form) -> dict[str, Form]:

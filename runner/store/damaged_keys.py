@@ -25,6 +25,8 @@ _KEYS = {
     "expiring": ("sorted set", "jobs that wait now do so beyond their max_wait"),
     "bounces": ("text", _STARTS_ANEW),
     "unserved": ("sorted set", _STARTS_ANEW),
+    "unique": ("hash", "unique jobs that have not ended can be submitted again"),
+    "sweeps": ("hash", _STARTS_ANEW),
     "wakes": ("sorted set", "the leader wakes every bucket that waits"),
     "wakes:before": ("sorted set", _STARTS_ANEW),
     "workers": ("sorted set", "workers enlist again"),

@@ -9,7 +9,7 @@ from runner.store import published, replies, statuses
 from runner.store.calendars import Calendars
 from runner.store.history import History
 from runner.store.pauses import Pauses
-from runner.store.portions import MOST_LET_GO, MOST_LIMITS, MOST_MOVED, MOST_PER_CALL, MOST_SWEPT, MOST_TAKEN_BACK, portions
+from runner.store.portions import MOST_LET_GO, MOST_LIMITS, MOST_MENDED, MOST_MOVED, MOST_PER_CALL, MOST_SWEPT, MOST_TAKEN_BACK, portions
 from runner.store.text import decoded
 
 _A_PAGE = 500
@@ -101,6 +101,11 @@ class Duties(History, Calendars, Pauses):
         """Return jobs to where they belong that no worker could run, now that one can; whether there are more."""
         _, more = await self._run("unhold", budget=MOST_LET_GO)
         return bool(more)
+
+    async def repair(self) -> tuple[int, bool]:
+        """Look over one page of what points at jobs, and put right what their records do not bear out: how much, and whether there is much to look over."""
+        mended, has_much = await self._run("repair", budget=MOST_MENDED)
+        return int(mended), bool(has_much)
 
     async def sweep(self, cursor: int = 0) -> replies.Swept:
         """Remove from one page of the catalog what nobody has declared for `catalog_ttl_s`; `cursor` is what the page before returned."""

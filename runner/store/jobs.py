@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 from runner.access import named_actor
 from runner.clock import microseconds
 from runner.connection import command, translated_errors
-from runner.jobs import JobEvent, JobStatus, State
+from runner.jobs import JobEvent, JobStatus, OtherJob, State
 from runner.outlook import MOST_BUCKETS, BucketView, Estimate, Wait, estimates, unknown_buckets
 from runner.store import replies, statuses, surroundings
 from runner.store.answers import CancelAnswer, DeleteAnswer
@@ -128,9 +128,10 @@ class Jobs(QueueStore):
         answer: bytes = await self._run("cancel", id=job_id, ttl_ms=self.settings.result_ttl_ms, actor=_operator())
         return CancelAnswer(decoded(answer))
 
-    async def retry(self, job_id: str) -> State | None:
-        """Run an ended job again: its new state, or the state that forbids it; None for an unknown job."""
-        return statuses.state(await self._run("retry", id=job_id, actor=_operator()))
+    async def retry(self, job_id: str) -> State | OtherJob | None:
+        """Run an ended job again: its new state, or the state or the other job with its mark that forbids it; None for an unknown job."""
+        answer: bytes = await self._run("retry", id=job_id, actor=_operator())
+        return replies.other_job(answer) if b" " in answer else statuses.state(answer)
 
     async def delete(self, job_id: str, reason: str = "") -> DeleteAnswer:
         """Forget a job that has ended; one that has not stays."""

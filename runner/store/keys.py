@@ -146,6 +146,14 @@ class Keys:
         return f"{self.prefix}unserved:{task}"
 
     @property
+    def unique(self) -> str:
+        return f"{self.prefix}unique"
+
+    @property
+    def sweeps(self) -> str:
+        return f"{self.prefix}sweeps"
+
+    @property
     def workers(self) -> str:
         return f"{self.prefix}workers"
 

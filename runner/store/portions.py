@@ -31,6 +31,8 @@ MOST_LIMITS = MOST_PER_CALL // 7
 """Limits of the catalog that one call reads or writes, each with all its earlier policies."""
 MOST_LET_GO = MOST_PER_CALL // 3
 """Jobs that one call returns to their lines and streams, as a worker has come that can run them."""
+MOST_MENDED = MOST_PER_CALL * 2
+"""Members of a structure that points at jobs that one call compares with their records."""
 MOST_SWEPT = MOST_PER_CALL // 2
 """Tasks and limits that one call removes, or finds to be served."""
 MOST_STATUSES = MOST_PER_CALL * 2 // 5

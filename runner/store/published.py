@@ -13,6 +13,10 @@ from runner.limits import Limit, limit_of
 from runner.store import scripts
 from runner.store.text import decoded
 
+_LEAST_FORMAT = "format:"
+"""No limit has a name with a colon."""
+_FIELDS_SINCE = {"unique": 3}
+"""Fields of a spec that a producer must know, by the format that brought them."""
 _ENTRY = re.compile(rb"\d+ [a-z]+ \d+ (?P<limits>\S*)\n(?P<body>.*)", re.DOTALL)
 
 
@@ -36,10 +40,14 @@ class Published(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A task in the catalog. `body` is the JSON of its spec, None if the entry was damaged by hand; `limits` the names of its limits."""
+    """A task in the catalog. `body` is the JSON of its spec, None if the entry was damaged by hand; `limits` the names of its limits.
+
+    `least_format` is the oldest format whose code can submit it by name.
+    """
 
     body: bytes | None
     limits: tuple[str, ...] = ()
+    least_format: int = 0
 
 
 class Known(NamedTuple):
@@ -56,8 +64,10 @@ class Known(NamedTuple):
 
 
 def spec_words(name: str, body: str) -> list[scripts.Argument]:
-    """A task as publish.lua takes it."""
-    return [name, ",".join(json.loads(body).get("limits", ())), body]
+    """A task as publish.lua takes it. One that older code cannot submit has a limit that no catalog has: so older code refuses it, naming that."""
+    spec = json.loads(body)
+    since = [number for field, number in _FIELDS_SINCE.items() if spec.get(field)]
+    return [name, ",".join([*spec.get("limits", ()), *([f"{_LEAST_FORMAT}{max(since)}"] if since else ())]), body]
 
 
 def limit_words(limit: Limit, revision: int) -> list[scripts.Argument]:
@@ -91,7 +101,9 @@ def entry_of(text: bytes | None) -> Entry | None:
     match = _ENTRY.fullmatch(text)
     if match is None:
         return Entry(None)
-    return Entry(match["body"], tuple(decoded(match["limits"]).split(",")) if match["limits"] else ())
+    names = decoded(match["limits"]).split(",") if match["limits"] else []
+    least = max([int(name.removeprefix(_LEAST_FORMAT)) for name in names if name.startswith(_LEAST_FORMAT)], default=0)
+    return Entry(match["body"], tuple(name for name in names if not name.startswith(_LEAST_FORMAT)), least)
 
 
 def known(names: Sequence[str], reply: list[Any]) -> Known:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
 from runner.errors import IncompatibleVersion
-from runner.jobs import BEGINNING, Acceptance, JobEvent, State
+from runner.jobs import BEGINNING, Acceptance, JobEvent, OtherJob, State
 from runner.store.answers import FinishAnswer, TakeAnswer
 from runner.store.data_format import too_new, too_old, unreadable
 from runner.store.keys import Keys
@@ -19,7 +19,7 @@ _FINISH_ANSWERS = {answer.value.encode(): answer for answer in FinishAnswer}
 class Accepted(NamedTuple):
     """What a submission came to, for each job. If there was no room for all, `backlog` is the number of jobs that have not ended; else None."""
 
-    states: list[Acceptance]
+    states: list[Acceptance | OtherJob]
     backlog: int | None
 
 
@@ -138,7 +138,13 @@ def accepted(queue: str, reply: list[Any], count: int) -> Accepted:
     """The reply of submit.lua for so many jobs. Raises `IncompatibleVersion`."""
     check_versions(queue, reply)
     backlog = reply.pop() if len(reply) > count else None
-    return Accepted([_ACCEPTANCES[answer] for answer in reply], backlog)
+    return Accepted([_ACCEPTANCES.get(answer) or other_job(answer) for answer in reply], backlog)
+
+
+def other_job(answer: bytes) -> OtherJob:
+    """An answer that names the job whose mark is asked for."""
+    state, _, job_id = decoded(answer).partition(" ")
+    return OtherJob(Acceptance(state), job_id)
 
 
 class NotCharged(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from runner.connection import command, translated_errors
 from runner.errors import BacklogFull, StoreFull
-from runner.jobs import Acceptance, Submission
+from runner.jobs import Acceptance, OtherJob, Submission
 from runner.store import replies
 from runner.store.portions import MOST_PER_CALL, fitting, portions, weights_of
 from runner.store.queue import QueueStore, run_length_encoded
@@ -19,13 +19,13 @@ _FEATURES_ENTRY_BYTES = 100
 class Submissions(QueueStore):
     """The role of a producer. Repeating a submission is safe: a job that exists is answered as such, even when there is no room for others."""
 
-    async def submit(self, jobs: Sequence[Submission], most_backlog: int | None = None) -> list[Acceptance]:
+    async def submit(self, jobs: Sequence[Submission], most_backlog: int | None = None) -> list[Acceptance | OtherJob]:
         """Store a batch, for each job its first state, or that it exists, or that another has its id. `most_backlog`: a lower cap than the queue's.
 
         Raises `IncompatibleVersion`. Raises `BacklogFull`: nothing new was stored. Raises `StoreFull`: of up to 1,000 jobs nothing new
         was stored; of more a first part may have been, and the same submissions can be sent again.
         """
-        states: list[Acceptance] = []
+        states: list[Acceptance | OtherJob] = []
         most = self._most_backlog
         if most_backlog is not None:
             most = most_backlog if most == _NO_CAP else min(most, most_backlog)
@@ -36,7 +36,7 @@ class Submissions(QueueStore):
                 states += await self._store_whole(part, _NO_CAP, force=len(jobs) <= MOST_WHOLE)
         return states
 
-    async def submit_each(self, jobs: Sequence[Submission]) -> list[Acceptance | StoreFull]:
+    async def submit_each(self, jobs: Sequence[Submission]) -> list[Acceptance | OtherJob | StoreFull]:
         """Store jobs of different callers: each as long as there is room, or its own refusal. At most as many as `fitting_jobs` says."""
         memory_full: StoreFull | None = None
         try:
@@ -48,7 +48,7 @@ class Submissions(QueueStore):
         backlog = accepted.backlog
         return [self._refusal(backlog, memory_full) if state is Acceptance.full else state for state in accepted.states]
 
-    async def _admit_batch(self, first: Sequence[Submission], others: Sequence[Submission], most: int) -> list[Acceptance]:
+    async def _admit_batch(self, first: Sequence[Submission], others: Sequence[Submission], most: int) -> list[Acceptance | OtherJob]:
         """Store the first part of a batch, if there is room for the `others` too: it decides for them, and they follow without a cap."""
         try:
             return await self._store_whole(first, most, others=len(others))
@@ -59,7 +59,9 @@ class Submissions(QueueStore):
                 raise
         return await self._store_whole(first, most, others=len(others) - existing)
 
-    async def _store_whole(self, jobs: Sequence[Submission], most: int, *, others: int = 0, force: bool = False) -> list[Acceptance]:
+    async def _store_whole(
+        self, jobs: Sequence[Submission], most: int, *, others: int = 0, force: bool = False
+    ) -> list[Acceptance | OtherJob]:
         """Store all that are new, or none: raises `BacklogFull` or `StoreFull`. `others` of the same batch need room too."""
         try:
             accepted = await self._call(jobs, most, whole=True, others=others, force=force)

@@ -20,6 +20,9 @@ _CALENDARS_S = 3_600.0
 _ORPHANS_S = 5.0
 _ORPHANS_SOON_S = 0.25
 """Pause between two pages of all jobs, and in the first round after a worker was lost: only then are there orphans, as a rule."""
+_REPAIR_S = 5.0
+_REPAIR_SOON_S = 1.0
+"""Pause between two pages of what points at jobs, and where there is much of it."""
 _CHECK_CLOCK_S = 1.0
 _REST_S = 5.0
 """Pause of a duty that has failed."""
@@ -97,6 +100,7 @@ class DutyTable:
             Duty("sweep", self._sweep),
             Duty("rouse", self._rouse),
             Duty("roll", self._roll),
+            Duty("repair", self._repair),
             Duty("calendars", self._extend_calendars),
         ]
 
@@ -170,6 +174,10 @@ class DutyTable:
     async def _rouse(self) -> float:
         self._roused = await self._store.rouse(self._roused)
         return _ROUSE_S
+
+    async def _repair(self) -> float:
+        _, has_much = await self._store.repair()
+        return _REPAIR_SOON_S if has_much else _REPAIR_S
 
     async def _promote(self) -> float:
         _, next_us = await self._store.promote()

@@ -23,6 +23,8 @@ _BUCKET = "runner/store/lua/include/bucket.lua"
 _PENDING_ENTRIES = "runner/store/lua/include/pending_entries.lua"
 _LINES = "runner/store/lua/include/lines.lua"
 _PUBLISH = "runner/store/lua/publish.lua"
+_MARKS = "runner/store/lua/include/marks.lua"
+_UNIQUE = "runner/store/lua/include/unique.lua"
 _UNLED = "runner/store/lua/include/unled.lua"
 
 GUARDS = (
@@ -1106,7 +1108,7 @@ GUARDS = (
     Guard(
         "a batch for which there is no room is refused whole",
         "runner/store/lua/submit.lua",
-        "      room = 0",
+        "  room = 0",
         "",
         "tests/store/test_backlog.py::test_a_batch_that_does_not_fit_is_refused_whole_and_repeats_are_answered",
     ),
@@ -1311,6 +1313,70 @@ GUARDS = (
         "    if first >= second:\n        return shown_s - first",
         "    if first >= second:\n        return shown_s - second",
         "tests/unit/test_calendar.py::test_a_day_has_one_period_whether_its_midnight_comes_twice_or_never",
+    ),
+    # Unique jobs
+    Guard(
+        "an end gives back its own mark only",
+        _MARKS,
+        "if holder ~= id then return end",
+        "",
+        "tests/store/test_unique.py::test_until_its_start_a_mark_is_free_once_a_job_was_claimed",
+    ),
+    Guard(
+        "a mark counts no longer than its job's record says",
+        _MARKS,
+        "its_mark == mark and not FINAL[state]",
+        "its_mark == mark",
+        "tests/store/test_unique.py::test_a_mark_without_its_job_is_taken_over",
+    ),
+    Guard(
+        "a mark until the start is free once the job has started",
+        _MARKS,
+        " and not (mode == 'start' and started)",
+        "",
+        "tests/store/test_unique.py::test_until_its_start_a_mark_is_free_once_a_job_was_claimed",
+    ),
+    Guard(
+        "a mark for a period keeps the record of its job",
+        _MARKS,
+        "if redis.call('PTTL', job_key(id)) < left then redis.call('PEXPIRE', job_key(id), int(left)) end",
+        "",
+        "tests/store/test_unique.py::test_for_a_period_it_holds_whatever_becomes_of_the_job",
+    ),
+    Guard(
+        "a retry by hand takes no mark of another job",
+        "runner/store/lua/include/run_again.lua",
+        "if holder and holder ~= id then return 'duplicate ' .. holder end",
+        "",
+        "tests/store/test_unique.py::test_a_retry_by_hand_of_a_job_whose_mark_another_has_is_refused",
+    ),
+    Guard(
+        "what has started is not replaced",
+        _UNIQUE,
+        "and state ~= 'running' and not started then",
+        "then",
+        "tests/store/test_unique.py::test_what_has_started_is_not_replaced",
+    ),
+    Guard(
+        "a replaced job gives up what was reserved for it",
+        _UNIQUE,
+        "if limits then free_reservation(needs_of(limits)) end",
+        "",
+        "tests/store/test_unique.py::test_its_reservation_becomes_that_of_its_new_needs",
+    ),
+    Guard(
+        "a submission that was replaced meanwhile is no conflict when it is said again",
+        "runner/store/lua/include/acceptance.lua",
+        "if replaced then is_same = known_task == task end -- by what came later",
+        "",
+        "tests/store/test_unique.py::test_a_job_on_a_stream_gets_the_newest_arguments_at_its_place",
+    ),
+    Guard(
+        "jobs that are there already need no room",
+        "runner/store/lua/submit.lua",
+        "then shortage = shortage - 1 end",
+        "then shortage = shortage end",
+        "tests/store/test_unique.py::test_a_job_that_is_there_already_needs_no_room",
     ),
     # One form of a call
     Guard(

@@ -14,7 +14,7 @@ from runner.client.catalog import PublishedTask
 from runner.client.control import Control
 from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
-from runner.jobs.submission import JobOptions
+from runner.jobs.job_options import JobOptions
 from runner.jobs.task_spec import TaskSpec
 from runner.limits import KINDS, Bucket, Limit, LimitText, limit_of
 from runner.limits.limit_text import Form

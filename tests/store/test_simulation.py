@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 
 from runner.clock import MICROSECONDS
 from runner.jobs.job import StartedJob
-from runner.jobs.submission import JobOptions, Submission, prepare
+from runner.jobs.job_options import JobOptions
+from runner.jobs.submission import Submission, prepare
 from runner.jobs.task_spec import TaskSpec
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 from runner.simulation import JobGroup, simulate

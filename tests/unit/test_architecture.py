@@ -64,7 +64,9 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
                 "JobRequest",
                 "RawResult",
                 "checked_reason",
+                "duplicate_of",
                 "end_of",
+                "handle_of",
                 "pausable",
                 "seconds_said",
             }

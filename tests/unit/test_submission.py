@@ -10,7 +10,8 @@ import pytest
 from runner.client.app import Runner
 from runner.errors import ConfigurationError, ExceedsCapacity, InvalidArguments, InvalidJobId, InvalidOption, StartOutOfRange, UnknownLimit
 from runner.jobs.job import PriorityName
-from runner.jobs.submission import JobOptions, Submission, prepare
+from runner.jobs.job_options import JobOptions
+from runner.jobs.submission import Submission, prepare
 from runner.jobs.task_spec import TaskSpec
 from runner.limits import Limit, TokenBucket
 

@@ -125,7 +125,7 @@ async def cancel(id: JobId, request: Request) -> Response:
     dependencies=[needs(Scope.jobs_cancel)],
     response_model=Job,
     summary="Run a job again",
-    responses=responses(*BODY_PROBLEMS, "not-found", "invalid-id", "cannot-retry", "store-unavailable"),
+    responses=responses(*BODY_PROBLEMS, "not-found", "invalid-id", "cannot-retry", "duplicate-job", "store-unavailable"),
 )
 async def retry(id: JobId, request: Request) -> Response:
     """Run a job again that failed, expired or was cancelled: as its next attempt, at the end of its line."""

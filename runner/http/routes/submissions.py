@@ -47,6 +47,7 @@ _JOB_PROBLEMS = (
     "exceeds-capacity",
     "run-at-out-of-range",
     "id-conflict",
+    "duplicate-job",
     "incomplete-catalog",
 )
 
@@ -61,7 +62,8 @@ _JOB_PROBLEMS = (
     | {
         200: {
             "model": AcceptedJob | EndedJob,
-            "description": "This job had been submitted before under this id, and nothing was added; or it has ended while the request waited",
+            "description": "This job had been submitted before under this id, or another is there that is unique, and nothing was added; or it has"
+            " ended while the request waited",
             "headers": _LOCATION | APPLIED | REPLAYED,
         },
         202: {"description": "Stored", "headers": _LOCATION | _RETRY_AFTER | APPLIED | REPLAYED},
@@ -80,9 +82,10 @@ async def submit(request: Request) -> Response:
     headers = {"Location": f"{base}/v1/jobs/{handle.id}"}
     if preferred:
         headers |= applied(preferred)
-    if key_id and not is_new:
+    is_repeat = key_id == handle.id and not is_new
+    if is_repeat:
         headers["Idempotent-Replayed"] = "true"
-    created = is_new or key_id is not None  # a repeat with a key has the answer of the first request
+    created = is_new or is_repeat  # a repeat with a key has the answer of the first request
     ended = await _ended(service, request, handle, preferred) if preferred else None
     if ended is not None:
         headers["Content-Location"] = headers["Location"]
@@ -123,7 +126,10 @@ async def _ended(service: Service, request: Request, handle: JobHandle[Any], wai
     | {
         202: {"description": "All are stored, those with created=false before"},
         200: {"description": "A line for each line of NDJSON", "content": {NDJSON: {"schema": {"type": "string"}}}},
-        207: {"model": AcceptedBatch, "description": "Some ids are taken by other jobs: those carry a problem, all others are stored"},
+        207: {
+            "model": AcceptedBatch,
+            "description": "Some ids are taken by other jobs, or unique jobs refused: those carry a problem, all others are stored",
+        },
     },
     openapi_extra=body_of(BatchBody, lines_of=JobBody),
 )
@@ -151,7 +157,7 @@ async def submit_batch(request: Request) -> Response:
         status = problem.status if isinstance(error, ArgumentsTooLarge) else None
         raise Problem("batch-invalid", f"job {error.index}: {problem.detail}", faults=[fault], status=status) from None
     items = await described(client, [job.task for job in body.jobs], handles, base)
-    conflicts = any(handle.first_state is Acceptance.conflict for handle in handles)
+    conflicts = any(handle.first_state in (Acceptance.conflict, Acceptance.duplicate) for handle in handles)
     return Response(to_json({"jobs": items}), 207 if conflicts else 202, media_type="application/json")
 
 

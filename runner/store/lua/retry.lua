@@ -2,7 +2,7 @@
 -- KEYS: prefix
 -- ARGV: id
 -- Returns: 'unknown', 'queued' (also if it was before: the call may be a repetition), 'waiting', 'failed' (its quota is spent),
---   or the state of a job that cannot be run again
+--   the state of a job that cannot be run again, or 'duplicate' and the id of the job that has its mark now
 -- include: run_again
 
 local answer = run_again(id, true)

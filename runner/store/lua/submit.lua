@@ -7,7 +7,7 @@
 --   following: new jobs of the same batch in later calls
 --   runs: see include/acceptance
 -- Returns: for each job its first state ('queued', 'waiting', 'scheduled' or 'failed'), or 'existing', 'conflict' or 'full': no room for
---   it; at the end, only if there was not room for all, how many jobs there are. A caller that cannot work here gets why:
+--   it; or of a unique one whose mark another job has, 'existing', 'replaced' or 'duplicate' (refused) and the id of that job; at the end, only if there was not room for all, how many jobs there are. A caller that cannot work here gets why:
 --   see `unfit` in include/format
 -- full: refused
 -- include: acceptance, format, held
@@ -18,6 +18,7 @@ if refused then return refused end
 jobs = tonumber(count)
 check_count(jobs)
 
+local shortage, with_features = 0, false
 if most_backlog ~= '-1' then
   -- Jobs that have not ended: scheduled, waiting in a line, on a stream, or waiting for a worker that can run them.
   unended = redis.call('ZCARD', prefix .. 'scheduled') + math.max(tonumber(redis.call('GET', prefix .. 'waiting') or 0), 0)
@@ -28,26 +29,42 @@ if most_backlog ~= '-1' then
     local new, at = tonumber(following) + jobs, runs_at
     while at <= #ARGV do
       local width, next_run = extent(at)
+      if width == FEATURES_WIDTH then with_features = true end
       for id_at = at + HEAD, next_run - 1, width do new = new - redis.call('EXISTS', job_key(ARGV[id_at])) end
       at = next_run
     end
-    if new > room then
-      room = 0
-      answers[jobs + 1] = unended
-    end
+    shortage = math.max(new - room, 0)
   end
 end
+local function note_shortage()
+  room = 0
+  answers[jobs + 1] = unended
+end
+if shortage > 0 and not with_features then note_shortage() end
 
--- Up to the first job that has features: that one and all after it are accepted in order once the engine is there.
+-- Up to the first job that has features: that one and all after it are accepted in order once the engine is there. So are all where it takes
+-- the features to know whether there is room.
 local run = runs_at
-while run <= #ARGV and ARGV[run + MORE] ~= '3' do run = accept(run) end
+while run <= #ARGV and ARGV[run + MORE] ~= '3' and not (shortage > 0 and with_features) do run = accept(run) end
 if run > #ARGV and #lined == 0 then
   nudge_leader()
   return answers
 end
 
--- include from here on: engine, features
+-- include from here on: engine, features, unique
 
+if shortage > 0 and with_features then
+  local at = runs_at
+  while at <= #ARGV do
+    local width, next_run = extent(at)
+    for id_at = at + HEAD, next_run - 1, width do
+      local is_known = width < FEATURES_WIDTH or redis.call('EXISTS', job_key(ARGV[id_at])) == 1
+      if not is_known and features.adds_nothing(cjson.decode(ARGV[id_at + OWN])) then shortage = shortage - 1 end
+    end
+    at = next_run
+  end
+  if shortage > 0 then note_shortage() end
+end
 place_by(enqueue)
 while run <= #ARGV do run = accept(run) end
 flush()

@@ -7,6 +7,7 @@
 local HEAD = 11
 local TASK, LIMITS, LINE, PRIORITY, DELAY, MAX_WAIT, ON_EXPIRY, DEADLINE, SPEC, MORE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 -- places after the start of a run
 local ARGS, CALL, METADATA, OWN = 1, 2, 3, 4 -- places after the id of a job
+local FEATURES_WIDTH = 5 -- words of a job of which features know something
 
 local answers = {} -- for each job of the call, in their order
 local jobs, looked_at = 0, 0 -- of the call: to be said by the script; and how many of them were looked at
@@ -24,9 +25,10 @@ end
 
 -- What a submission is whose id is taken.
 local function repetition(id, task, args, call)
-  local known_task, known_args, known_call = read_job(id, 'task', 'args', 'call')
+  local known_task, known_args, known_call, replaced = read_job(id, 'task', 'args', 'call', 'replaced')
   local is_same = known_task == task and known_args == args
   if call and known_call then is_same = known_call == call end
+  if replaced then is_same = known_task == task end -- by what came later
   return is_same and 'existing' or 'conflict'
 end
 
@@ -63,6 +65,7 @@ local function accept(run)
     elseif width > OWN then
       job = features.of(run, id_at, delay_us)
       answer = job.answer
+      if answer then known = known + 1 end
     end
     if not answer and room <= 0 then
       answer = 'full'

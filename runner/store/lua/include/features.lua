@@ -1,12 +1,13 @@
 -- features: what a job can have that most have not. Whoever submits it sends that as one JSON object, with a word for each feature. Each feature
 -- has a row: a function that is asked before the job is stored. It gets the job and that object, changes nothing in Redis itself, except
 -- for what it answers in the place of a new job, and may set
---   job.answer         what the submission is told: then no job is stored, and no further row is asked
+--   job.answer         what the submission is told: then no job is stored, and no further row is asked, unless
+--   job.replaces       is set, the id of a job that waits and gets what this one has: the other rows give it theirs
 --   job.held           why the job waits for neither time nor tokens nor a worker: its feature brings it to a place later
 --   job.fields[name]   more fields of its hash
 --   job.ends[n + 1]    words of its field `then`: what its end concerns, see include/account
 --   job.stored[n + 1]  functions that are called with the job once it is stored
--- A job that is added beside features has the order of the rows: the order in which a script includes them.
+-- Rows are asked in the order in which a script includes them.
 -- include: acceptance
 local feature_rows = {}
 
@@ -16,12 +17,12 @@ function features.of(run, id_at, delay_us)
   local job = {
     run = run, id = ARGV[id_at], args = ARGV[id_at + ARGS], call = ARGV[id_at + CALL], metadata = ARGV[id_at + METADATA],
     task = ARGV[run + TASK], limits = ARGV[run + LIMITS], line = ARGV[run + LINE], priority = tonumber(ARGV[run + PRIORITY]),
-    delay_us = delay_us, fields = {}, ends = {}, stored = {},
+    delay_us = delay_us, max_wait_us = math.min(tonumber(ARGV[run + MAX_WAIT]), YEAR_US), spec = ARGV[run + SPEC], fields = {}, ends = {}, stored = {},
   }
   local own = cjson.decode(ARGV[id_at + OWN])
   for _, row in ipairs(feature_rows) do
     row(job, own)
-    if job.answer then break end
+    if job.answer and not job.replaces then break end
   end
   return job
 end

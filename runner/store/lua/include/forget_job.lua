@@ -6,10 +6,11 @@
 local LEFT_MS = 604800000 -- a week
 
 local function forget_job(id, note, reason)
-  local state, limits, on_stream = read_job(id, 'state', 'limits', 'on_stream')
+  local state, limits, on_stream, mark = read_job(id, 'state', 'limits', 'on_stream', 'unique')
   if not state or is_ticket(id) then return 'unknown' end
   if not FINAL[state] then return state end
   local key = job_key(id)
+  if mark then marks.drop(mark, id) end
   redis.call('UNLINK', key)
   for _, index in ipairs({ 'failed', 'throttled' }) do redis.call('ZREM', prefix .. index, id) end
   if on_stream then

@@ -2,10 +2,16 @@
 -- include: engine, audit_line
 local function run_again(id, note)
   local key = job_key(id)
-  local ended, priority, limits, line, allowed_us, on_expiry =
-    read_job(id, 'state', 'priority', 'limits', 'line', 'allowed_us', 'on_expiry')
+  local ended, priority, limits, line, allowed_us, on_expiry, mark =
+    read_job(id, 'state', 'priority', 'limits', 'line', 'allowed_us', 'on_expiry', 'unique')
   if not ended or is_ticket(id) then return 'unknown' end
   if not FINAL[ended] or ended == 'succeeded' then return ended end
+  if mark then
+    local holder = marks.holder(mark)
+    if holder and holder ~= id then return 'duplicate ' .. holder end
+    redis.call('HDEL', key, 'started') -- what says of a job with a mark that it has begun
+    marks.take(mark, marks.until_of(mark, id), id)
+  end
   redis.call('ZREM', prefix .. 'failed', id)
   -- The max_wait of the first run does not end the second, and its deadline begins anew.
   redis.call('HDEL', key, 'error', 'reason', 'finished', 'failures', 'crashes', 'throttled', 'cancel', 'expires', 'on_expiry', 'held', 'bounced')

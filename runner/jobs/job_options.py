@@ -1,0 +1,87 @@
+"""JobOptions: how one job is submitted, as its caller says it."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple, Never, Self
+
+from runner.clock import MICROSECONDS, wall_us
+from runner.errors import InvalidOption, StartOutOfRange
+from runner.jobs.job import PriorityName
+from runner.jobs.unique import UniqueOption
+from runner.names import unknown_name
+from runner.ranges import checked
+
+LONGEST_DELAY = timedelta(days=366)
+"""How far ahead a job can be scheduled."""
+
+
+class _Options(NamedTuple):
+    id: str | None = None
+    priority: PriorityName | None = None
+    delay: float | None = None
+    run_at: datetime | None = None
+    cost: Mapping[str, int] | None = None
+    max_wait: float | None = None
+    unique: UniqueOption | None = None
+
+
+_FIRST_FEATURE = _Options._fields.index("unique")
+_NO_FEATURES = _Options()[_FIRST_FEATURE:]
+
+
+class JobOptions(_Options):
+    """How one job is submitted.
+
+    id: with an id of your own a submission can be repeated, and is one job. priority: "high", "normal" or "low". delay: seconds
+    before the job may start; run_at: the same as an instant with a time zone. cost: tokens by limit name. max_wait: seconds, from
+    its delay on, after which a job that has not started expires. unique: see `Unique`, False for a job that is not although its task is.
+    Raises `InvalidOption` for an option that there is not.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        id: str | None = None,
+        priority: PriorityName | None = None,
+        delay: float | None = None,
+        run_at: datetime | None = None,
+        cost: Mapping[str, int] | None = None,
+        max_wait: float | None = None,
+        unique: UniqueOption | None = None,
+        **unknown: Never,
+    ) -> Self:
+        if unknown:
+            raise InvalidOption(unknown_name("a submission", "option", next(iter(unknown)), cls._fields))
+        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait, unique)
+
+    @property
+    def has_features(self) -> bool:
+        """Whether any of them is one that most jobs have not."""
+        return self[_FIRST_FEATURE:] != _NO_FEATURES
+
+    def delay_us(self) -> int:
+        """µs until the job may start, or the instant as a negative number, see `Submission`. Raises `InvalidOption`."""
+        if self.delay is None and self.run_at is None:
+            return 0
+        if self.delay is not None and self.run_at is not None:
+            raise InvalidOption("delay and run_at exclude each other: give one")
+        if self.run_at is None:
+            return round(checked("delay", self.delay, error=StartOutOfRange) * MICROSECONDS)
+        if not isinstance(self.run_at, datetime):
+            raise StartOutOfRange(f"run_at is {self.run_at!r:.80}, and must be a datetime with a time zone")
+        if self.run_at.tzinfo is None:
+            raise StartOutOfRange(f"run_at {self.run_at.isoformat()} has no time zone: add one, like +00:00")
+        at_us = round(self.run_at.timestamp() * MICROSECONDS)
+        seconds = (at_us - wall_us()) / MICROSECONDS
+        if seconds > LONGEST_DELAY.total_seconds():
+            raise StartOutOfRange(f"a job can start between now and {LONGEST_DELAY.days} days from now, not in {seconds:g} s")
+        return -at_us if at_us > 0 else 0
+
+
+def check_options(options: JobOptions) -> None:
+    """Raises `InvalidOption` for what is none, and for a cost of another kind."""
+    if not isinstance(options, JobOptions):
+        raise InvalidOption(f"options are {options!r:.80}: give JobOptions(...)")
+    if options.cost is not None and not isinstance(options.cost, Mapping):
+        raise InvalidOption(f"cost is {options.cost!r:.80}, and must be tokens by limit name, like {{'pay': 3}}")
