@@ -28,6 +28,8 @@ _REST_S = 5.0
 """Pause of a duty that has failed."""
 _FAIL_AGAIN_S = 60.0
 """So often at most a leader says of a duty that it fails, and gives way to another leader, which may do better."""
+_NO_TIME_S = 1e-7
+"""Less than the microsecond in which all instants are: sums of seconds that mean the same one may differ by so much."""
 BLOCKED_S = 0.1
 """Pause when no due job can start because the window of its bucket is full; the next claims will empty it."""
 
@@ -143,7 +145,7 @@ class DutyTable:
         """Perform each duty that is due. Raises `StoreUnavailable`, and now and then, once all are performed, what one of them raised."""
         now_s, failure = self._now_s(), None
         for duty in self._rows:
-            if duty.due_s <= now_s:
+            if duty.due_s <= now_s + _NO_TIME_S:
                 try:
                     # Counted from before the call: the reply says how long the next wake was away when Redis sent it.
                     duty.due_s = now_s + await duty.perform()

@@ -31,6 +31,18 @@ async def test_a_hundred_jobs_at_ten_a_minute_take_nine_minutes_of_the_queue(tes
         queue.assert_no_dead_letters()
 
 
+@pytest.mark.parametrize("per_s", [3, 7, 30, 200, 333, 1_000])
+async def test_any_rate_is_kept_whatever_its_seconds_are_as_a_fraction(test_queue: MakeQueue, app: Runner, per_s: int) -> None:
+    @app.task(limits=[TokenBucket("api", rate=f"{per_s}/s", burst=1)])
+    async def call(n: int) -> None: ...
+
+    async with test_queue(app) as queue:
+        await app.submit_many([call.prepare(n) for n in range(60)])
+        await queue.run_until_idle()
+
+        assert [start.at for start in queue.starts] == pytest.approx([n / per_s for n in range(60)], abs=0.0002)
+
+
 async def test_retries_come_after_their_back_offs(test_queue: MakeQueue, app: Runner) -> None:
     @app.task(retries=3, backoff=Backoff(base=10, factor=2, jitter=0))
     async def fail() -> None:

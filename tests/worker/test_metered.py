@@ -1,15 +1,10 @@
 """Metered calls as a user writes them, with real workers: throttling, settling, slots, shares, time to wait, and an honest ETA."""
 
 import asyncio
-import time
 from collections import Counter, defaultdict
-from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
-from redis.asyncio import Redis
 
 from runner import (
     Concurrency,
@@ -20,78 +15,13 @@ from runner import (
     TakeRefused,
     TokenBucket,
     current_job,
-    raise_rate_limited,
 )
-from runner.errors import AlreadyFinished
-from runner.store.keys import Keys
-from tests import invariants
 from tests.eventually import eventually
-from tests.pace import Pace
 from tests.worker.conftest import Crew, MakeApp, state_of
 
 
 async def ended(jobs: list[JobHandle[Any]], within_s: float = 30) -> list[str]:
     return [str((await job.wait(timeout=within_s)).state) for job in jobs]
-
-
-def answers(status_code: int, headers: dict[str, str]) -> httpx.MockTransport:
-    """A provider that raises this error once, and then answers."""
-    said: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        said.append(request)
-        return httpx.Response(status_code, headers=headers) if len(said) == 1 else httpx.Response(200, text="yes")
-
-    return httpx.MockTransport(answer)
-
-
-@pytest.mark.parametrize(
-    "said", [0.6, timedelta(seconds=0.6), httpx.Response(429, headers={"retry-after-ms": "600"})], ids=["number", "timedelta", "response"]
-)
-async def test_a_throttled_job_waits_as_long_as_the_provider_says_and_uses_no_retry(
-    app: Runner, crew: Crew, redis: Redis, queue: str, said: Any
-) -> None:
-    calls: list[tuple[str, float]] = []
-
-    @app.task(limits=[TokenBucket("pay", rate="50/s", burst=1)], retries=0)
-    async def call(name: str) -> str:
-        calls.append((name, time.monotonic()))
-        if len(calls) == 1:
-            raise RateLimited("pay", retry_after=said)
-        return name
-
-    await crew.start(app)
-    jobs = await app.submit_many([call.prepare(f"j{number}") for number in range(5)])
-    assert await ended(jobs) == ["succeeded"] * 5
-
-    assert [name for name, _ in calls] == ["j0", "j0", "j1", "j2", "j3", "j4"]
-    assert calls[1][1] - calls[0][1] >= 0.6
-    status = await jobs[0].status()
-    assert (status.throttled, status.failures, status.attempt) == (1, 0, 2)
-    assert await invariants.left_behind(redis, queue, crew.ids) == []
-
-
-@pytest.mark.parametrize(
-    ("status_code", "headers"),
-    [(429, {"retry-after": "1"}), (429, {"x-ratelimit-reset-requests": "600ms"}), (503, {"retry-after-ms": "600"})],
-)
-async def test_an_httpx_client_with_the_hook_throttles_by_itself(
-    app: Runner, crew: Crew, status_code: int, headers: dict[str, str]
-) -> None:
-    limit, transport = TokenBucket("pay", rate="50/s", burst=5), answers(status_code, headers)
-
-    @app.task(limits=[limit], retries=0)
-    async def call() -> str:
-        async with httpx.AsyncClient(transport=transport, event_hooks={"response": [raise_rate_limited("pay")]}) as client:
-            return (await client.get("http://provider/")).text
-
-    await crew.start(app)
-    begin_s = time.monotonic()
-    job = await call.submit()
-
-    assert await job.result(timeout=20) == "yes"
-    assert time.monotonic() - begin_s >= 0.6
-    assert (await job.status()).throttled == 1
 
 
 async def test_a_limit_the_job_does_not_use_is_an_error_of_the_handler(app: Runner, crew: Crew) -> None:
@@ -171,86 +101,6 @@ async def test_no_more_run_at_once_than_the_limit_says_over_all_workers(app: Run
     assert await ended(jobs) == ["succeeded"] * 60
     assert most["all"] == 5
     assert max(most[f"c{number}"] for number in range(4)) == 2
-
-
-async def test_quiet_tenants_do_not_wait_for_a_loud_one(app: Runner, crew: Crew) -> None:
-    order: list[str] = []
-
-    @app.task(limits=[TokenBucket("pay", rate="100/s", burst=1)], fair_by="{tenant}")
-    async def call(tenant: str) -> None:
-        order.append(tenant)
-
-    await crew.start(app)
-    loud = await app.submit_many([call.prepare("loud") for _ in range(5_000)])
-    await eventually(lambda: "loud" in order)
-    quiet = await app.submit_many([call.prepare(f"quiet{number}") for number in range(10)])
-    begun = len(order)
-    await ended(quiet)
-
-    last = max(place for place, tenant in enumerate(order) if tenant != "loud")
-    assert last - begun < 300, "three seconds of this limit"
-    for at in range(0, len(loud), 500):
-        await asyncio.gather(*(_cancelled(job) for job in loud[at : at + 500]))
-
-
-async def _cancelled(job: JobHandle[None]) -> None:
-    with suppress(AlreadyFinished):
-        await job.cancel()
-
-
-async def test_tenants_have_equal_shares_and_the_heavy_one_its_weight(app: Runner, crew: Crew) -> None:
-    order: list[str] = []
-
-    @app.task(limits=[TokenBucket("pay", rate="200/s", burst=1)], fair_by="{tenant}", weights={"gold": 3})
-    async def call(tenant: str) -> None:
-        order.append(tenant)
-
-    sizes = {"a": 150, "b": 60, "c": 60, "gold": 180}
-    await app.submit_many([call.prepare(tenant) for tenant, size in sizes.items() for _ in range(size)])
-    await crew.start(app)
-    await eventually(lambda: len(order) >= 240)
-
-    served = Counter(order[:240])
-    shares = [served[tenant] / weight for tenant, weight in (("a", 1), ("b", 1), ("c", 1), ("gold", 3))]
-    jain = sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares))
-    assert jain > 0.98, served
-
-
-@pytest.mark.parametrize(("on_expiry", "state"), [("expire", "expired"), ("fail", "failed")])
-async def test_a_job_that_waits_too_long_ends_as_its_options_say(
-    app: Runner, crew: Crew, redis: Redis, queue: str, on_expiry: Any, state: str, pace: Pace
-) -> None:
-    @app.task(limits=[TokenBucket("slow", rate="1/hour", burst=1)], max_wait=0.5, on_expiry=on_expiry)
-    async def call() -> None: ...
-
-    await crew.start(app)
-    first, second = await app.submit_many([call.prepare(), call.prepare()])
-    begin_s = pace.now_s
-
-    assert await ended([first, second]) == ["succeeded", state]
-    assert pace.now_s - begin_s < 3
-    assert await redis.zcard(Keys(queue).failed) == (1 if on_expiry == "fail" else 0)
-
-
-async def test_jobs_start_at_the_eta_that_was_shown(app: Runner, crew: Crew, pace: Pace) -> None:
-    started: dict[int, float] = {}
-
-    @app.task(limits=[TokenBucket("steady", rate="20/s", burst=1)])
-    async def call(number: int) -> None:
-        started[number] = pace.now_s
-
-    await crew.start(app)
-    jobs = await app.submit_many([call.prepare(number) for number in range(60)])
-    shown: dict[int, tuple[float, float]] = {}
-    for number, job in enumerate(jobs):
-        status = await job.status()
-        if status.state == "waiting" and status.eta_s is not None:
-            shown[number] = (pace.now_s, status.eta_s)
-    assert len(shown) > 30
-    assert await ended(jobs) == ["succeeded"] * 60
-
-    misses = {number: abs(started[number] - at_s - eta_s) for number, (at_s, eta_s) in shown.items()}
-    assert all(miss <= max(0.2 * shown[number][1], 1.0) for number, miss in misses.items()), misses
 
 
 async def test_a_frozen_limit_is_shown_and_can_be_released(make_app: MakeApp, crew: Crew) -> None:
