@@ -9,6 +9,18 @@ class ConfigurationError(RunnerError):
     """A setting, a limit or a task declaration that can never work."""
 
 
+class InvalidSchedule(ConfigurationError):
+    """A schedule that can never work: its cron expression, interval, time zone or another of its options."""
+
+
+class UnknownSchedule(RunnerError, LookupError):
+    """No schedule of this name on this queue."""
+
+
+class ScheduleConflict(RunnerError):
+    """The code declares the schedule of this name, so it is not changed at run time; or others change it all the time."""
+
+
 class StartFailed(RunnerError):
     """The lifespan of an app could not be entered: its worker never was one, and took no job. `__cause__` is what was raised there."""
 
@@ -36,10 +48,7 @@ class TaskServed(RunnerError):
 
 
 class IncompleteCatalog(SubmissionRefused):
-    """The catalog lacks what it takes to submit this task by name: its entry cannot be read, or a limit that it uses is missing.
-
-    Other tasks are not affected. A worker of the task that starts puts it right; then the same submission is accepted.
-    """
+    """The catalog lacks what it takes to submit this task by name, its entry or a limit, until a worker of it starts. Others are not affected."""
 
 
 class InvalidArguments(SubmissionRefused):
@@ -109,10 +118,7 @@ class StoreUnavailable(RunnerError, ConnectionError):
 
 
 class ServiceUnavailable(StoreUnavailable):
-    """The HTTP service cannot be reached, or has no room for the request now; the same call may succeed later.
-
-    `retry_after_s`: when, if the service has said it.
-    """
+    """The HTTP service cannot be reached, or has no room now; the same call may succeed later. `retry_after_s`: when, if it has said so."""
 
     retry_after_s: float | None = None
 
@@ -228,10 +234,7 @@ class RateLimited(RunnerError):
 
 
 class Retry(RunnerError):
-    """Raised by a handler to have its job tried again: a failed attempt, after `delay` seconds, or after the back-off without one.
-
-    It uses a retry like any failure: once none is left, the job is a dead letter. `retry_on` and `dont_retry_on` are not asked.
-    """
+    """A handler asks for another attempt, after `delay` seconds or the back-off. It uses a retry like any failure; `retry_on` is not asked."""
 
     def __init__(self, reason: str = "the handler asked for another attempt", *, delay: float | None = None) -> None:
         super().__init__(reason)
@@ -263,10 +266,7 @@ class ChildCrashed(RunnerError):
 
 
 class TakeRefused(RunnerError):
-    """The tokens are not there, and will not be within the time given.
-
-    `retry_after_s` is None for a concurrency slot: it comes back when its holder ends, at an unknown time.
-    """
+    """The tokens are not there, nor will be in the time given. `retry_after_s` is None for a slot, which comes back at an unknown time."""
 
     def __init__(self, bucket: str, reason: str, retry_after_s: float | None) -> None:
         after = "when one is given back" if retry_after_s is None else f"in about {retry_after_s:.3g} s"

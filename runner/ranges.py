@@ -63,6 +63,10 @@ RANGES: Mapping[str, Range] = {
     "until": _seconds(_NOT_ZERO_S, YEAR_S),
     "max_delay": _seconds(0, YEAR_S),
     "cost": _whole(0, _EXACT, "tokens"),
+    # a schedule
+    "interval": _seconds(1, YEAR_S),
+    "jitter of a schedule": _seconds(0, _DAY_S),
+    "grace of a schedule": _seconds(0, YEAR_S),
     # a call
     "wait": _seconds(0, YEAR_S),
     "timeout of a wait": _seconds(0, YEAR_S),

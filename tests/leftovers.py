@@ -23,6 +23,10 @@ KEYS_WITHOUT_TTL = (
     "parked:*",
     "unique",  # a mark goes with its job, or once its time is over
     "sweeps",  # a field goes with what it is the place in
+    "schedules",  # a field goes with its schedule
+    "schedules:due",
+    "schedules:dormant",
+    "schedule:*",  # 7 days once its schedule is removed
     "workers",
     "stream:*",
     "seq",

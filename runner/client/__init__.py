@@ -7,6 +7,7 @@ from runner.client.batcher import Batcher
 from runner.client.beside import workers
 from runner.client.blocking import Blocking, door, through
 from runner.client.callers_client import CallersClient
+from runner.client.catalog import PublishedTask, TasksAsRead
 from runner.client.client import BlockingClient, BlockingVerbs, Client, JobRequest, session_of
 from runner.client.completed import Completed, Done
 from runner.client.control import BlockingControl, Control
@@ -20,6 +21,8 @@ from runner.client.raw_result import BlockingRawResult, RawResult
 from runner.client.reasons import checked_reason
 from runner.client.redirect import app_of, redirected
 from runner.client.said_times import seconds_said
+from runner.client.schedules import BlockingScheduleControl, ScheduleControl
+from runner.client.scheduling import schedules_of
 from runner.client.session import Session, duplicate_of
 from runner.client.sessions import InEachLoop
 from runner.client.surrounded import hooks_of
@@ -38,6 +41,7 @@ __all__ = [
     "BlockingPauses",
     "BlockingRawResult",
     "BlockingRunner",
+    "BlockingScheduleControl",
     "BlockingTask",
     "BlockingVerbs",
     "CallersClient",
@@ -53,10 +57,13 @@ __all__ = [
     "Pauses",
     "PlainTask",
     "Publication",
+    "PublishedTask",
     "RawResult",
     "Runner",
+    "ScheduleControl",
     "Session",
     "Task",
+    "TasksAsRead",
     "app_of",
     "checked_reason",
     "configure",
@@ -69,6 +76,7 @@ __all__ = [
     "load_queue",
     "pausable",
     "redirected",
+    "schedules_of",
     "seconds_said",
     "session_of",
     "through",

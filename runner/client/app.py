@@ -8,10 +8,12 @@ from typing_extensions import override
 
 from runner.client.blocking import door, through
 from runner.client.client import Client, jobs_of
+from runner.client.declared_schedules import DeclaredSchedules
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.job_calls import StoredJobs
 from runner.client.patience import Patience
 from runner.client.publication import Publication
+from runner.client.scheduling import Scheduling
 from runner.client.session import Session
 from runner.client.sessions import Sessions
 from runner.client.surrounded import S_co, Surrounded, checked_lifespan
@@ -41,7 +43,7 @@ R = TypeVar("R")
 _PUBLISH_EVERY_S = 60.0
 
 
-class Runner(Together, Surrounded[S_co]):
+class Runner(Together, Scheduling, Surrounded[S_co]):
     """The tasks and limits of one queue, and the way to submit to it.
 
     Without `redis_url` and RUNNER_REDIS_URL it uses the embedded server of the current folder. Of two versions of an app that declare a
@@ -70,6 +72,7 @@ class Runner(Together, Surrounded[S_co]):
         self.children = children or Children()
         self.tasks: dict[str, Task[..., Any]] = {}
         self.limits: dict[str, Limit] = {}
+        self._schedules = DeclaredSchedules(self.queue)
         self._client: Client | None = None
         self._at_hand: StoredJobs | None = None
         self._publication = self._new_publication()
@@ -98,8 +101,9 @@ class Runner(Together, Surrounded[S_co]):
         for limit in definition.limits:
             self._add_limit(limit)
         kind = AsyncTask[..., Any] if definition.is_async else PlainTask[..., Any]
-        self.tasks[name] = kind(definition, self._submit)
-        return self.tasks[name]
+        task = self.tasks[name] = kind(definition, self._submit)
+        self._schedules.claim(function, task)
+        return task
 
     def _add_limit(self, limit: Limit) -> None:
         known = self.limits.setdefault(limit.name, limit)
@@ -150,7 +154,7 @@ class Runner(Together, Surrounded[S_co]):
         return client
 
     def _new_publication(self) -> Publication:
-        return Publication(self.tasks, self.limits, revision=self.revision, every_s=_PUBLISH_EVERY_S)
+        return Publication(self.tasks, self.limits, self._schedules, revision=self.revision, every_s=_PUBLISH_EVERY_S)
 
     async def _submit(self, job: Submission[R]) -> JobHandle[R]:
         calls = self._jobs

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -45,11 +45,8 @@ class _Built(NamedTuple):
     task: PublishedTask
 
 
-class Catalog:
-    """The tasks of one queue that were asked for, as last read. `get` finds every task that was published before the call.
-
-    A queue can have hundreds of tasks, and a check of arguments takes a tenth of a millisecond to make: what nobody asks for is not read.
-    """
+class TasksAsRead:
+    """The tasks that were asked for, as last read, each made once as long as its entry is the same. It reads as often as it is asked."""
 
     def __init__(self, store: Declarations) -> None:
         self._store = store
@@ -57,41 +54,33 @@ class Catalog:
         self._current: set[str] = set()
         """The tasks whose entries are those of `_version`."""
         self._version = ""
-        self._read_s = float("-inf")
-        self._readings: Batcher[str, PublishedTask] = Batcher(self._read, fitting=lambda _: MOST_PER_CALL)
 
-    async def get(self, name: str) -> PublishedTask:
-        """The task, from a catalog that is at most 2 s old. Raises `UnknownTask`, `IncompleteCatalog`, `StoreUnavailable`."""
-        given: object = name
-        if not (isinstance(given, str) and (given.isascii() or given.isprintable())):  # half a surrogate pair cannot be sent
-            raise UnknownTask(f"{shown(given, 80)} is no name of a task: give the text under which it is declared")
-        if name in self._current and monotonic_s() - self._read_s <= _OLD_S:
-            return self._built[name].task
-        return await self._readings.ask(name)
+    def has(self, names: Iterable[str]) -> bool:
+        """Whether all of them were found when they were last read."""
+        return self._current.issuperset(names)
 
-    async def close(self) -> None:
-        """Wait for the reading that is under way."""
-        await self._readings.close()
+    def task(self, name: str) -> PublishedTask:
+        """One of those that were found."""
+        return self._built[name].task
 
-    async def _read(self, names: Sequence[str]) -> list[PublishedTask | UnknownTask | IncompleteCatalog]:
-        await asyncio.sleep(0 if self._current.issuperset(names) else self._read_s + _PAUSE_S - monotonic_s())
-        found: dict[str, PublishedTask | UnknownTask | IncompleteCatalog] = {}
-        while missing := [name for name in dict.fromkeys(names) if name not in found]:
-            found |= await self._look_up(missing)
-        return [_own(found[name]) for name in names]
-
-    async def _look_up(self, names: list[str]) -> dict[str, PublishedTask | UnknownTask | IncompleteCatalog]:
-        began_s = monotonic_s()
-        known = await self._store.known(self._version if self._current.issuperset(names) else "", names)
+    async def look_up(self, names: Sequence[str]) -> dict[str, PublishedTask | UnknownTask | IncompleteCatalog]:
+        """These (`MOST_PER_CALL` at most) as they are now, or the first of them, or why there is none. Raises `StoreUnavailable`."""
+        known = await self._store.known(self._version if self.has(names) else "", names)
         if known.tasks is not None and _missing_limits(known):
             # Limits are published before the tasks that use them, so it was looked at in the middle of something.
             known = await self._store.known("", names)
-        self._read_s = began_s
         if known.tasks is None:
             return {name: self._built[name].task for name in names}
         if known.version != self._version:
             self._version, self._current = known.version, set()
         return {name: self._note(name, entry, known) for name, entry in known.tasks.items()}
+
+    async def all_of(self, names: Iterable[str]) -> dict[str, PublishedTask | UnknownTask | IncompleteCatalog]:
+        """All of these, however many they are."""
+        found: dict[str, PublishedTask | UnknownTask | IncompleteCatalog] = {}
+        while missing := [name for name in dict.fromkeys(names) if name not in found]:
+            found |= await self.look_up(missing[:MOST_PER_CALL])
+        return found
 
     def _note(self, name: str, entry: Entry | None, known: Known) -> PublishedTask | UnknownTask | IncompleteCatalog:
         """The task as it is now, or why there is none."""
@@ -135,6 +124,38 @@ class Catalog:
             limits = {limit: limit_of(policy) for limit, policy in policies.items()}
             built = self._built[name] = _Built(entry.body, policies, PublishedTask(TaskSpec.from_json(spec_fields(entry)), limits))
         return built.task
+
+
+class Catalog:
+    """The tasks of one queue that were asked for, as last read. `get` finds every task that was published before the call.
+
+    A queue can have hundreds of tasks, and a check of arguments takes a tenth of a millisecond to make: what nobody asks for is not read.
+    """
+
+    def __init__(self, store: Declarations) -> None:
+        self._tasks = TasksAsRead(store)
+        self._read_s = float("-inf")
+        self._readings: Batcher[str, PublishedTask] = Batcher(self._read, fitting=lambda _: MOST_PER_CALL)
+
+    async def get(self, name: str) -> PublishedTask:
+        """The task, from a catalog that is at most 2 s old. Raises `UnknownTask`, `IncompleteCatalog`, `StoreUnavailable`."""
+        given: object = name
+        if not (isinstance(given, str) and (given.isascii() or given.isprintable())):  # half a surrogate pair cannot be sent
+            raise UnknownTask(f"{shown(given, 80)} is no name of a task: give the text under which it is declared")
+        if self._tasks.has((name,)) and monotonic_s() - self._read_s <= _OLD_S:
+            return self._tasks.task(name)
+        return await self._readings.ask(name)
+
+    async def close(self) -> None:
+        """Wait for the reading that is under way."""
+        await self._readings.close()
+
+    async def _read(self, names: Sequence[str]) -> list[PublishedTask | UnknownTask | IncompleteCatalog]:
+        await asyncio.sleep(0 if self._tasks.has(names) else self._read_s + _PAUSE_S - monotonic_s())
+        began_s = monotonic_s()
+        found = await self._tasks.all_of(names)
+        self._read_s = began_s
+        return [_own(found[name]) for name in names]
 
 
 def _own(answer: PublishedTask | UnknownTask | IncompleteCatalog) -> PublishedTask | UnknownTask | IncompleteCatalog:

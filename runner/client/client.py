@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self, TypeVar, overload
 from runner.access import AuditLine
 from runner.client.asking import Asking
 from runner.client.audit import lines_of
-from runner.client.blocking import Blocking, door, each, through
+from runner.client.blocking import door, each, through
 from runner.client.catalog import PublishedTask
 from runner.client.control import BlockingControl, Control
 from runner.client.examination import examine_queue
@@ -17,6 +17,7 @@ from runner.client.job_calls import StoredJobs
 from runner.client.keys import ApiKeys, BlockingApiKeys
 from runner.client.listening import Listening
 from runner.client.pauses import BlockingPauses, Pauses
+from runner.client.schedules import BlockingScheduled, Scheduled
 from runner.client.session import Session
 from runner.client.sessions import Sessions
 from runner.clock import MICROSECONDS, wall_us
@@ -43,7 +44,7 @@ class JobRequest(NamedTuple):
 DEFAULT_QUEUE = "default"
 
 
-class Client(Asking, Listening, Remembering):
+class Client(Scheduled, Asking, Listening, Remembering):
     """A producer's connections to one queue, for any number of event loops: one after the other, at once in threads, after a fork.
 
     Each loop has connections of its own, which end with it, or before by `close` or `async with`.
@@ -142,10 +143,7 @@ class Client(Asking, Listening, Remembering):
         return await self._session.store.get(job_ids, Depth.full if payloads else Depth.state)
 
     async def explain(self, status: JobStatus, *, options: Sequence[str] | None = None) -> list[str]:
-        """Why a job is where it is, in sentences with numbers, and the next command.
-
-        `options` are those with which the command line finds this queue; without them the queue is named unless it is the default.
-        """
+        """Why a job is where it is, in sentences with numbers, and the next command. `options`: how the command line finds this queue."""
         limits = await self._session.store.limits(status.limit, bucket=status.bucket or "") if status.limit else []
         if options is None:
             options = [] if self.queue == DEFAULT_QUEUE else ["--queue", self.queue]
@@ -217,7 +215,7 @@ class Client(Asking, Listening, Remembering):
         await self._session.store.check()
 
 
-class BlockingVerbs(Blocking):
+class BlockingVerbs(BlockingScheduled):
     """The verbs of every client, for code without an event loop. Each is found by its name, so that a client of another kind has its own."""
 
     __slots__ = ()

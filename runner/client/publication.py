@@ -1,4 +1,4 @@
-"""Publication: puts the tasks and limits of one app into the catalog of its queue, and keeps them there."""
+"""Publication: puts the tasks, limits and schedules of one app into the catalog of its queue, and keeps them there."""
 
 import asyncio
 import logging
@@ -6,26 +6,32 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from runner.client.declared_schedules import DeclaredSchedules, declare
 from runner.client.shared_call import SharedCall
 from runner.client.task import Task
 from runner.clock import monotonic_s
 from runner.errors import RunnerError
 from runner.limits import Limit
 from runner.names import first_of
-from runner.store import Declarations, Role
+from runner.store import Role, Schedules
 
 log = logging.getLogger("runner")
 
 _RETRY_S = 5.0
 """Pause after a refresh that failed."""
 _MOST_NAMED = 10
-_WINS = {"worker": "a worker declares it", "revision": "a higher revision declares it", "start": "a process that started later declares it"}
+_WINS = {
+    "worker": "a worker declares it",
+    "revision": "a higher revision declares it",
+    "start": "a process that started later declares it",
+    "run time": "it was added at run time: remove it, or rename yours",
+}
 
 
 class Publication:
     """One for all event loops and threads of a process; each publishes through a store of its own, and what one has done counts for all.
 
-    `tasks` and `limits` may grow: what is new is published before it is used, so that nothing is used that the queue does not know. After
+    `tasks`, `limits` and `schedules` may grow: what is new is published before it is used, so that nothing is used that the queue does not know. After
     `every_s` of use a refresh says again what is declared, for which nobody waits: if Redis has lost the catalog, there may be no worker
     that publishes it.
     """
@@ -34,6 +40,7 @@ class Publication:
         self,
         tasks: Mapping[str, Task[..., Any]],
         limits: Mapping[str, Limit],
+        schedules: DeclaredSchedules | None = None,
         *,
         role: Role = Role.producer,
         revision: int = 0,
@@ -41,12 +48,13 @@ class Publication:
     ) -> None:
         self._tasks = tasks
         self._limits = limits
+        self._schedules = DeclaredSchedules("") if schedules is None else schedules
         self._role = role
         self._revision = revision
         self._every_s = every_s
         self._since_us = 0
         self._declared = -1
-        """How many tasks and limits the latest publication had; none ever leaves."""
+        """How many tasks, limits and schedules the latest publication had; none ever leaves."""
         self._published_s = self._refresh_s = float("-inf")
         self._shared = SharedCall(name="publication")
         self._refreshing: set[asyncio.Task[None]] = set()
@@ -59,9 +67,13 @@ class Publication:
 
     @property
     def _has_news(self) -> bool:
-        return self._declared < len(self._tasks) + len(self._limits)
+        return self._declared < self._count
 
-    async def keep(self, store: Declarations, *, since_s: float = float("-inf")) -> None:
+    @property
+    def _count(self) -> int:
+        return len(self._tasks) + len(self._limits) + len(self._schedules)
+
+    async def keep(self, store: Schedules, *, since_s: float = float("-inf")) -> None:
         """Publish what is new, or everything if that was last done before `since_s`; begin a refresh if one is due.
 
         Raises `StoreUnavailable`, `IncompatibleVersion`, `ClientClosed`.
@@ -77,18 +89,23 @@ class Publication:
     def _lacks(self, since_s: float) -> bool:
         return self._has_news or self._published_s < since_s
 
-    async def _publish_what_lacks(self, store: Declarations, since_s: float) -> None:
+    async def _publish_what_lacks(self, store: Schedules, since_s: float) -> None:
         """Nothing, if another thread has done it since this one looked."""
         if self._lacks(since_s):
             await self.publish(store)
 
-    async def publish(self, store: Declarations) -> None:
+    async def publish(self, store: Schedules) -> None:
         """Publish now."""
-        declared, began_s = len(self._tasks) + len(self._limits), monotonic_s()
-        done = await store.publish(*self._declarations(), self._since_us, role=self._role, revision=self._revision)
+        declared, began_s = self._count, monotonic_s()
+        self._schedules.check()
+        schedules = list(self._schedules.values())
+        done = await store.publish(
+            *self._declarations(), self._since_us, role=self._role, revision=self._revision, schedules=self._schedules.bodies()
+        )
+        outdone = await declare(store, schedules, self._role, self._revision, done.since_us) if schedules else []
         self._since_us, self._published_s, self._declared = done.since_us, began_s, declared
         self._refresh_s = monotonic_s() + self._every_s
-        self._tell(store.keys.queue, done.outdone)
+        self._tell(store.keys.queue, done.outdone + outdone)
 
     async def close(self) -> None:
         """Cancel what is under way in this event loop."""
@@ -101,9 +118,10 @@ class Publication:
     def _declarations(self) -> tuple[dict[str, str], list[Limit]]:
         return {name: task.definition.spec.to_json() for name, task in list(self._tasks.items())}, list(self._limits.values())
 
-    async def _refresh(self, store: Declarations) -> None:
+    async def _refresh(self, store: Schedules) -> None:
         try:
-            if await store.refresh(*self._declarations(), role=self._role, revision=self._revision):
+            schedules = self._schedules.bodies()
+            if await store.refresh(*self._declarations(), role=self._role, revision=self._revision, schedules=schedules):
                 self._refresh_s = monotonic_s() + self._every_s
             else:
                 await self._shared(partial(self.publish, store))

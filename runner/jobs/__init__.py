@@ -42,7 +42,9 @@ from runner.jobs.pause_status import Pausable, PausableName, PauseStatus
 from runner.jobs.progress import Progress, Reported, progress_of
 from runner.jobs.results import Result, result_of
 from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
-from runner.jobs.submission import Submission, prepare
+from runner.jobs.schedule import MISSED, OVERLAP, Missed, Overlap, ScheduleSpec, check_schedule_name, make_schedule, plan
+from runner.jobs.schedule_status import ComingRun, ScheduleState, ScheduleStatus
+from runner.jobs.submission import Submission, made_by_schedule, prepare
 from runner.jobs.summary import summary, watched
 from runner.jobs.surroundings import NONE, Surroundings
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
@@ -56,7 +58,9 @@ __all__ = [
     "FINAL",
     "FIRST_STEP",
     "JOB",
+    "MISSED",
     "NONE",
+    "OVERLAP",
     "QUEUE_SERIES",
     "RUNNER",
     "TICKET",
@@ -69,6 +73,7 @@ __all__ = [
     "Backoff",
     "Calls",
     "Children",
+    "ComingRun",
     "DeadLetter",
     "Debounce",
     "Depends",
@@ -89,11 +94,13 @@ __all__ = [
     "JobStatus",
     "JsonFormatter",
     "Middleware",
+    "Missed",
     "NamedArguments",
     "NewJob",
     "Next",
     "OtherJob",
     "Outcome",
+    "Overlap",
     "Overrides",
     "Pausable",
     "PausableName",
@@ -107,6 +114,9 @@ __all__ = [
     "Reported",
     "Result",
     "RetryPolicy",
+    "ScheduleSpec",
+    "ScheduleState",
+    "ScheduleStatus",
     "Series",
     "Spans",
     "StartedJob",
@@ -132,6 +142,7 @@ __all__ = [
     "check_job_id",
     "check_options",
     "check_queue_name",
+    "check_schedule_name",
     "checked_hook",
     "checked_middleware",
     "current_attempt",
@@ -145,6 +156,8 @@ __all__ = [
     "injected",
     "kind_of_argument",
     "leave_state",
+    "made_by_schedule",
+    "make_schedule",
     "name_of_function",
     "new_job_id",
     "of_tenant",
@@ -152,6 +165,7 @@ __all__ = [
     "overridden",
     "paused",
     "paused_by",
+    "plan",
     "prepare",
     "progress_of",
     "result_of",

@@ -1,5 +1,6 @@
 """Submission: one job, checked and ready to be stored, and how it is made of a call and its options."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple
 
@@ -13,6 +14,7 @@ from runner.jobs.task_spec import TaskSpec
 from runner.limits import Limit, Need, bucket_name, encode_needs, key_of, key_values
 from runner.ranges import checked
 
+_WITH_FEATURES = 3
 _PRIORITIES = {priority.name: int(priority) for priority in Priority}
 
 
@@ -77,6 +79,12 @@ def deadline_us(spec: TaskSpec, options: JobOptions) -> int:
             f"delay is {options.delay:g}, and jobs of task {spec.name!r} end {seconds:g} s after their submission (deadline)"
         )
     return round(seconds * MICROSECONDS)
+
+
+def made_by_schedule(job: Submission[R_co], name: str) -> Submission[R_co]:
+    """The job as one of a schedule, which is told of its end."""
+    features = json.dumps({**json.loads(job.features or "{}"), "schedule": name}, separators=(",", ":"))
+    return job._replace(has_call=_WITH_FEATURES, features=features)
 
 
 def prepare(

@@ -1,7 +1,7 @@
 """The state machine of one queue: each transition is one script in lua/ and one method here. No other room sees a key or a reply.
 
 An actor holds the role it needs: `Submissions` and `Jobs` (producers, operators), `Claims` (a worker, with `LeaseStore` in its
-heartbeat's thread), `Duties` (the leader), `Declarations` (the catalog), `Limits` (tokens, control), `Access` (keys, audit).
+heartbeat's thread), `Duties` (the leader), `Declarations` (the catalog), `Limits` (tokens, control), `Schedules`, `Access` (keys, audit).
 `JobStore` is all of them.
 """
 
@@ -40,6 +40,8 @@ from runner.store.portions import (
 from runner.store.published import Entry, Known, Published, Role, spec_fields
 from runner.store.queue import QueueStore
 from runner.store.replies import Decision, FinishAnswers, Remaining, Tended, Throttled
+from runner.store.schedule_rows import DueSchedule, KnownSchedule, ScheduleEntry
+from runner.store.schedules import Change, Fired, Firing, Schedules
 from runner.store.scripts import load_scripts
 from runner.store.statuses import Depth, Heavy, StoredResult
 from runner.store.submissions import Submissions, fitting_jobs
@@ -59,6 +61,7 @@ __all__ = [
     "MOST_WATCHED",
     "Access",
     "CancelAnswer",
+    "Change",
     "ClaimRequest",
     "Claimed",
     "Claims",
@@ -68,11 +71,14 @@ __all__ = [
     "DeleteAnswer",
     "Depth",
     "DirectStore",
+    "DueSchedule",
     "Duties",
     "Entry",
     "Finding",
     "FinishAnswer",
     "FinishAnswers",
+    "Fired",
+    "Firing",
     "ForgetAnswer",
     "Heavy",
     "HeldEntry",
@@ -80,6 +86,7 @@ __all__ = [
     "Jobs",
     "KeyAnswer",
     "Known",
+    "KnownSchedule",
     "LeaseStore",
     "Level",
     "Limits",
@@ -92,6 +99,8 @@ __all__ = [
     "QueueStore",
     "Remaining",
     "Role",
+    "ScheduleEntry",
+    "Schedules",
     "StoredResult",
     "Submissions",
     "TakeAnswer",

@@ -13,12 +13,21 @@ from runner.store.portions import MOST_LIMITS, fitting, portions
 from runner.store.published import Known, Published, Role
 from runner.store.text import decoded
 
+_NONE: Mapping[str, str] = {}
+
 
 class Declarations(Calendars):
     """The catalog of a queue."""
 
     async def publish(
-        self, tasks: Mapping[str, str], limits: Sequence[Limit], since_us: int = 0, *, role: Role = Role.worker, revision: int = 0
+        self,
+        tasks: Mapping[str, str],
+        limits: Sequence[Limit],
+        since_us: int = 0,
+        *,
+        role: Role = Role.worker,
+        revision: int = 0,
+        schedules: Mapping[str, str] = _NONE,
     ) -> Published:
         """Put tasks (name -> JSON) and limits into the catalog, as far as no other declaration stands against them.
 
@@ -27,7 +36,7 @@ class Declarations(Calendars):
         # Limits come first: a task that is published without them would be refused to whoever submits it meanwhile.
         calls = [(0, [word for limit in part for word in published.limit_words(limit, revision)]) for part in portions(limits, MOST_LIMITS)]
         calls += [(len(part), [word for words in part for word in words]) for part in _portions_of_specs(tasks)]
-        app = published.app_digest(tasks, limits, role, revision)
+        app = published.app_digest({**tasks, **schedules}, limits, role, revision)
         parts = []
         for number, (count, words) in enumerate(calls or [(0, [])], 1):
             last = app if number == max(len(calls), 1) else ""
@@ -41,10 +50,18 @@ class Declarations(Calendars):
             await self.extend_calendar(calendar)
         return published.published(parts)
 
-    async def refresh(self, tasks: Mapping[str, str], limits: Sequence[Limit], *, role: Role = Role.worker, revision: int = 0) -> bool:
+    async def refresh(
+        self,
+        tasks: Mapping[str, str],
+        limits: Sequence[Limit],
+        *,
+        role: Role = Role.worker,
+        revision: int = 0,
+        schedules: Mapping[str, str] = _NONE,
+    ) -> bool:
         """Say again that what was published is declared; False if it is to be published again, as the catalog lacks some of it."""
-        app = published.app_digest(tasks, limits, role, revision)
-        names = [*(f"t:{name}" for name in tasks), *(f"l:{limit.name}" for limit in limits)]
+        app = published.app_digest({**tasks, **schedules}, limits, role, revision)
+        names = [*(f"t:{name}" for name in tasks), *(f"l:{limit.name}" for limit in limits), *(f"s:{name}" for name in schedules)]
         return all([await self._run("refresh", part, app=app) for part in list(portions(names)) or [()]])
 
     async def known(self, version: str, names: Sequence[str]) -> Known:

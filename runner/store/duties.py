@@ -71,8 +71,12 @@ class Duties(History, Calendars, Pauses):
 
     async def promote(self) -> tuple[int, int]:
         """Enqueue the delayed jobs that are due: (promoted, µs until the next, -1 if there is none)."""
-        promoted, next_us = await self._run("promote", budget=MOST_MOVED)
-        return promoted, next_us
+        return (await self.promote_and_look())[:2]
+
+    async def promote_and_look(self) -> tuple[int, int, int | None]:
+        """The same, and the µs until the next schedule is due: negative if it is late, None if there is none."""
+        promoted, next_us, schedule_us = await self._run("promote", budget=MOST_MOVED)
+        return promoted, next_us, int(schedule_us) if schedule_us else None
 
     async def expire(self) -> tuple[int, int]:
         """End the jobs that have waited longer than their max_wait: (expired, µs until the next is due, -1 if there is none)."""

@@ -154,6 +154,21 @@ class Keys:
         return f"{self.prefix}sweeps"
 
     @property
+    def schedules(self) -> str:
+        return f"{self.prefix}schedules"
+
+    @property
+    def schedules_due(self) -> str:
+        return f"{self.prefix}schedules:due"
+
+    @property
+    def schedules_dormant(self) -> str:
+        return f"{self.prefix}schedules:dormant"
+
+    def schedule(self, name: str) -> str:
+        return f"{self.prefix}schedule:{name}"
+
+    @property
     def workers(self) -> str:
         return f"{self.prefix}workers"
 

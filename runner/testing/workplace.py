@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack
 from contextvars import Context
 from typing import Any
 
-from runner.client import Publication, Runner
+from runner.client import Publication, Runner, schedules_of
 from runner.jobs import StartedJob
 from runner.store import DirectStore, Nudge, Role, done
 from runner.testing.clock import VirtualClock
 from runner.testing.lifespans import entered
 from runner.testing.member import Member
-from runner.worker import DutyTable
+from runner.worker import DutyTable, Ticker, at_once
 
 LEASE_S = 3_600.0
 """Of whatever asks in this queue: it is renewed when the clock has jumped, and a ticket in line has nothing else to fear than its own time."""
@@ -34,7 +34,15 @@ class Workplace:
         self._lease_s = lease_s
         self._losing = losing
         self._lifespans = AsyncExitStack()
-        self._duties = DutyTable(store, _not_here, _for_ever, now_s=clock.seconds, idle_s=math.inf, watches_workers=False)
+        self._duties = DutyTable(
+            store,
+            _not_here,
+            _for_ever,
+            now_s=clock.seconds,
+            idle_s=math.inf,
+            watches_workers=False,
+            ticker=Ticker(store, compute=at_once),
+        )
         self._duties.note_clock(clock.us)
         self._renewed_s = 0.0
         self._seen = (-1, 0)
@@ -46,7 +54,7 @@ class Workplace:
         """Publish, and let the workers enlist, inside the event loop that runs the handlers."""
         self._on_start = on_start
         for runner in self._runners:
-            publication = Publication(runner.tasks, runner.limits, role=Role.worker, revision=runner.revision)
+            publication = Publication(runner.tasks, runner.limits, schedules_of(runner), role=Role.worker, revision=runner.revision)
             done(publication.publish(self.store))
             context = await self._lifespans.enter_async_context(entered(runner))
             self.members += [self._enlisted(runner, context) for _ in range(workers)]

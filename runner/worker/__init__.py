@@ -15,6 +15,7 @@ from runner.worker.hook_calls import HookCalls
 from runner.worker.lifespan import Lifespan
 from runner.worker.main import run_to_end
 from runner.worker.priority_shares import PriorityShares
+from runner.worker.ticker import Ticker, at_once
 from runner.worker.worker import Worker, WorkerState
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "HookCalls",
     "Lifespan",
     "PriorityShares",
+    "Ticker",
     "Worker",
     "WorkerState",
+    "at_once",
     "details_of",
     "run_to_end",
     "served_by",

@@ -17,6 +17,7 @@ from runner.worker.progress import ProgressReports
 from runner.worker.redis_pause import EXPECTED
 from runner.worker.refill_loop import RefillLoop
 from runner.worker.stuck_attempts import StuckAttempts
+from runner.worker.ticker import Ticker
 from runner.worker.uncut import uncut
 
 log = logging.getLogger("runner")
@@ -44,7 +45,7 @@ class Actors:
         executor.report = self._progress.note
         self._attempts = Attempts(executor, self._active_jobs, self.completer, settings)
         self._claimer = Claimer(store, worker, self._active_jobs, self._attempts, self.completer)
-        self.refill_loop = RefillLoop(store, worker, self._claimer.start_due)
+        self.refill_loop = RefillLoop(store, worker, self._claimer.start_due, Ticker(store))
         self._stuck_attempts = StuckAttempts(self._active_jobs, executor, settings.renew_s)
         self._heartbeat = Heartbeat(lease, worker, self._active_jobs, self._stuck_attempts)
         self._lost = self._heartbeat.lost

@@ -4,7 +4,7 @@ import os
 import platform
 from typing import Any
 
-from runner.client import Runner
+from runner.client import Runner, schedules_of
 from runner.store import FORMAT
 
 
@@ -25,4 +25,5 @@ def served_by(runner: Runner[Any]) -> list[str]:
     """What its workers serve, see `Claims.enlist`."""
     tasks = runner.tasks.items()
     versions = [f"v:{name}:{task.definition.calls.digest}" for name, task in tasks]
-    return [*(f"t:{name}" for name, _ in tasks), *versions, *(f"l:{limit}" for limit in runner.limits)]
+    limits, schedules = (f"l:{limit}" for limit in runner.limits), (f"s:{schedule}" for schedule in schedules_of(runner))
+    return [*(f"t:{name}" for name, _ in tasks), *versions, *limits, *schedules]

@@ -10,6 +10,7 @@ from runner.clock import MICROSECONDS, microseconds, monotonic_s
 from runner.log_throttle import LogThrottle
 from runner.store import Duties
 from runner.worker.redis_pause import EXPECTED
+from runner.worker.ticker import Ticker
 
 log = logging.getLogger("runner")
 
@@ -68,8 +69,10 @@ class DutyTable:
         now_s: Callable[[], float] = monotonic_s,
         idle_s: float | None = None,
         watches_workers: bool = True,
+        ticker: Ticker | None = None,
     ) -> None:
         self._store = store
+        self._ticker = ticker
         self._start_due = start_due
         self._now_s = now_s
         self._settings = store.settings
@@ -82,6 +85,8 @@ class DutyTable:
         """Whether due jobs are to be shared with other workers."""
         self._nudged = [Duty("refill", self._refill), Duty("promote", self._promote), Duty("expire", self._expire)]
         """What a nudge concerns: a script has set an earlier wake than the leader knows of."""
+        self._tick = Duty("tick", self._fire_schedules, math.inf)
+        """Due when `promote` says so, which looks at the schedules too: a nudge costs no call more for them."""
         self._retimes = Duty("retime", self._retime)
         self._unpauses = Duty("unpause", self._unpause)
         self._reclaims = Duty("reclaim", self._reclaim)
@@ -93,6 +98,7 @@ class DutyTable:
         self._rows = [
             Duty("lead", lead),
             *self._nudged,
+            self._tick,
             self._retimes,
             self._unpauses,
             self._reclaims,
@@ -104,6 +110,7 @@ class DutyTable:
             Duty("roll", self._roll),
             Duty("repair", self._repair),
             Duty("calendars", self._extend_calendars),
+            Duty("drowse", self._look_after_dormant_schedules),
         ]
 
     @property
@@ -114,7 +121,7 @@ class DutyTable:
     @property
     def next_wake_s(self) -> float:
         """When the next duty is due for which there is a job; what is left are looks that find something after a loss only."""
-        return min(duty.due_s for duty in (*self._nudged, self._retimes, self._unpauses))
+        return min(duty.due_s for duty in (*self._nudged, self._tick, self._retimes, self._unpauses))
 
     def note_clock(self, redis_us: int) -> None:
         """What Redis's clock shows, by a reply that has just come."""
@@ -182,8 +189,16 @@ class DutyTable:
         return _REPAIR_SOON_S if has_much else _REPAIR_S
 
     async def _promote(self) -> float:
-        _, next_us = await self._store.promote()
+        _, next_us, schedule_us = await self._store.promote_and_look()
+        self._tick.due_s = math.inf if schedule_us is None else self._now_s() + max(schedule_us, 0) / MICROSECONDS
         return self._seconds_until(next_us)
+
+    async def _fire_schedules(self) -> float:
+        next_s = math.inf if self._ticker is None else await self._ticker.tick()
+        return next_s if next_s == math.inf else min(next_s, self._idle_s)
+
+    async def _look_after_dormant_schedules(self) -> float:
+        return math.inf if self._ticker is None else await self._ticker.drowse()
 
     async def _expire(self) -> float:
         _, next_us = await self._store.expire()

@@ -9,6 +9,7 @@ from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.store import Duties, Nudge
 from runner.worker.duties import BLOCKED_S, DutyTable, StartDue
 from runner.worker.redis_pause import RETRY_S
+from runner.worker.ticker import Ticker
 
 log = logging.getLogger("runner")
 
@@ -20,6 +21,8 @@ _GRACE_US = 25_000
 """Time that a leader at work gets for a wake, from its instant on."""
 _LONG_OVERDUE_US = 200_000
 """A wake found this late by a worker that does not watch means that the one that watches is lost too."""
+_SCHEDULE_LATE_US = 2_000_000
+"""A schedule that is due for so long is fired by the worker that watches the leader."""
 _LEAST_PATIENCE_S = 0.2
 _LONGEST_STAND_IN_S = 0.1
 """A worker that stands in gets no nudges, so it looks this often."""
@@ -29,11 +32,12 @@ _TIMER_GRAIN_S = 0.001
 class RefillLoop:
     """Stands for election. While it leads, it performs what is due, and sends nothing while nothing is."""
 
-    def __init__(self, store: Duties, worker: str, start_due: StartDue) -> None:
+    def __init__(self, store: Duties, worker: str, start_due: StartDue, ticker: Ticker | None = None) -> None:
         self._store = store
+        self._ticker = ticker
         self._worker = worker
         self._settings = store.settings
-        self._duties = DutyTable(store, start_due, self._lead)
+        self._duties = DutyTable(store, start_due, self._lead, ticker=ticker)
         self._term = 0
         self._watches = False
         self._trusted_until_s = 0.0
@@ -149,7 +153,9 @@ class RefillLoop:
         due_s = promote_s = 0.0
         while (now_s := monotonic_s()) < election_s:
             if promote_s <= now_s:
-                await self._store.promote()
+                _, _, schedule_us = await self._store.promote_and_look()
+                if schedule_us is not None and schedule_us < -_SCHEDULE_LATE_US and self._ticker is not None:
+                    await self._ticker.tick(_SCHEDULE_LATE_US)
                 promote_s = now_s + self._settings.block_s
             if due_s <= now_s:
                 due_s = now_s + await self._watch_leader()

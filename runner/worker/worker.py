@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from runner.client import Publication, Runner, hooks_of
+from runner.client import Publication, Runner, hooks_of, schedules_of
 from runner.clock import monotonic_s
 from runner.connection import redis_url
 from runner.errors import ConfigurationError, DamagedQueue, LeaseLost, NotPermitted, RunnerError, StoreUnavailable
@@ -172,7 +172,9 @@ class Worker:
             await store.close()
 
     async def _work(self, store: JobStore, executor: Executor) -> None:
-        publication = Publication(self._runner.tasks, self._runner.limits, role=Role.worker, revision=self._runner.revision)
+        publication = Publication(
+            self._runner.tasks, self._runner.limits, schedules_of(self._runner), role=Role.worker, revision=self._runner.revision
+        )
         while not self._stopping.is_set():
             try:
                 if await self._enlist(store, publication):
@@ -219,6 +221,8 @@ class Worker:
         try:
             while await store.unhold():
                 pass
+            if schedules_of(self._runner):
+                await store.drowse()
         except NotPermitted:
             raise
         except Exception as error:  # noqa: BLE001 - else the leader does it

@@ -12,14 +12,17 @@ from runner.connection.client import command
 from runner.errors import StoreUnavailable
 from runner.jobs.job import Priority, StartedJob
 from runner.jobs.progress import Reported
+from runner.jobs.submission import made_by_schedule
 from runner.store import scripts
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
+from runner.store.schedules import Change, Firing
 from tests.leftovers import keys_of
 from tests.proxy import Proxy
 from tests.recovery import Recovery
 from tests.store.builders import Clock, claim, fail_all, fresh_store, interval, job, jobs, publish, slot, succeeded
+from tests.store.schedule_builders import put
 
 LIMIT = interval("x", capacity=3, refill=1, every=60)
 SLOTS = Concurrency("slots", 2)
@@ -49,6 +52,22 @@ async def look_for_orphans(store: JobStore, started: list[StartedJob]) -> object
     return taken
 
 
+async def fire_again(store: JobStore, started: list[StartedJob]) -> object:
+    """As a leader does: it reads what is due before."""
+    _, _, due = await store.due()
+    runs = [(one.nominal_us or 0, made_by_schedule(job(f"{one.name}:{one.nominal_us}"), one.name)) for one in due]
+    return await store.fire(
+        [Firing(one, [run], run[0] + 60_000_000, run[0] + 60_000_000, 2, run[0]) for one, run in zip(due, runs, strict=True)]
+    )
+
+
+async def pause_again(store: JobStore, started: list[StartedJob]) -> object:
+    """As an operator's program does: it reads the version before."""
+    _, (known,) = await store.known_schedules(["hourly"])
+    assert known.entry is not None
+    return await store.change_schedule(Change("hourly", "pause", known.entry.version, reason="repair"))
+
+
 KEY = ApiKey("abcdefgh", "billing", (Scope.jobs_read,), (("0" * 64, 0),))
 
 CALLS: dict[str, Call] = {
@@ -59,7 +78,10 @@ CALLS: dict[str, Call] = {
     "check_format": lambda store, started: store.check_format(),
     "claim": claim_again,
     "delete": lambda store, started: store.delete("dead"),
+    "drowse": lambda store, started: store.drowse(),
+    "due": lambda store, started: store.due(),
     "expire": lambda store, started: store.expire(),
+    "fire": fire_again,
     "finish": lambda store, started: store.finish("w", [succeeded(started[0])]),
     "forget": lambda store, started: store.forget("work"),
     "freeze": lambda store, started: store.freeze("x", 5_000_000, "somebody"),
@@ -88,12 +110,15 @@ CALLS: dict[str, Call] = {
     "retime": lambda store, started: store.retime(),
     "retry": lambda store, started: store.retry("dead"),
     "rouse": lambda store, started: store.rouse(0),
+    "schedule": pause_again,
+    "schedules": lambda store, started: store.schedule_names(),
     "serve": lambda store, started: store.enlist("v", "{}", ["t:work", "l:x"]),
     "submit": lambda store, started: store.submit([job("limited", needs=["x"]), job("free", args=b'{"a":1}')]),
     "sweep": lambda store, started: store.sweep(),
     "take": lambda store, started: store.take("take:other", "slots=1!", "slots", lapse_us=5_000_000, wait_us=60_000_000),
     "tasks": lambda store, started: store.tasks(),
     "tend": lambda store, started: store.tend(["slots"], [("take:holder", 60_000_000)]),
+    "trigger": lambda store, started: store.trigger("hourly", job("hourly:by-hand-1")),
     "trim": lambda store, started: store.trim(),
     "unhold": lambda store, started: store.unhold(),
 }
@@ -132,6 +157,7 @@ async def test_a_call_that_is_repeated_after_its_reply_was_lost_counts_once(
 async def prepared(store: JobStore, clock: Clock, due_s: float) -> list[StartedJob]:
     """A queue with something for every script to do; the two jobs that worker `w` runs."""
     await publish(store, LIMIT, SLOTS)
+    await put(store, "hourly", every=5)
     await store.submit([job("dead")])
     await fail_all(store, await claim(store))
     await store.submit(jobs(5, needs=["x"]))

@@ -234,3 +234,17 @@ async def test_results_together_are_waited_for_by_the_clock_of_the_queue(test_qu
         assert met == [7]
         assert queue.seconds == pytest.approx(1020, abs=0.001)
         assert [done.result() async for done in app.map(call, range(2), ordered=True)] == [0, 1]
+
+
+async def test_schedules_are_fired_as_the_time_of_the_queue_passes(test_queue: MakeQueue, app: Runner) -> None:
+    @app.cron("*/15 * * * *", overlap="queue")
+    @app.task
+    async def report() -> None: ...
+
+    async with test_queue(app) as queue:
+        await queue.advance(3_600)
+        assert len(queue.starts) == 4
+        assert [job.id.partition(":")[0] for job in queue.jobs()] == ["report"] * 4
+        assert [start.at % 60 for start in queue.starts] == [0] * 4
+        await queue.run_until_idle()
+        assert len(queue.starts) == 4

@@ -43,7 +43,21 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "simulation": {"jobs": ANYTHING, "limits": ANYTHING},
     "client": {"access": ANYTHING, "store": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING, "connection": frozenset({"redis_url"})},
     "worker": {
-        "client": frozenset({"Publication", "Runner", "Task", "configure", "hooks_of", "load_app", "workers"}),
+        "access": frozenset({"Actor", "acting"}),
+        "client": frozenset(
+            {
+                "Publication",
+                "PublishedTask",
+                "Runner",
+                "Task",
+                "TasksAsRead",
+                "configure",
+                "hooks_of",
+                "load_app",
+                "schedules_of",
+                "workers",
+            }
+        ),
         "store": ANYTHING,
         "jobs": ANYTHING,
         "limits": ANYTHING,
@@ -98,6 +112,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
                 "door",
                 "hooks_of",
                 "redirected",
+                "schedules_of",
                 "through",
                 "with_metadata",
             }

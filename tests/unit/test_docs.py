@@ -124,6 +124,7 @@ def test_only_scripts_write_keys() -> None:
         "series",
         "day",
         "list_pauses",
+        "schedules",
     }
 
 

@@ -29,9 +29,9 @@ class Store:
         self.calls["look"] += 1
         return self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
 
-    async def promote(self) -> tuple[int, int]:
+    async def promote_and_look(self) -> tuple[int, int, int | None]:
         self.calls["promote"] += 1
-        return 0, -1
+        return 0, -1, None
 
     async def retime(self) -> bool:
         self.calls["retime"] += 1

@@ -1,7 +1,7 @@
 -- promote: enqueue delayed and retrying jobs that are due. scheduled -> queued or waiting.
 -- KEYS: prefix
 -- ARGV: budget (jobs)
--- Returns: jobs promoted, µs until the next due job (-1: none; 0: more is due)
+-- Returns: jobs promoted, µs until the next due job (-1: none; 0: more is due), µs until the next schedule is due ('': none is; negative: so late it is)
 -- include: engine
 
 local SCHEDULED = prefix .. 'scheduled'
@@ -22,4 +22,5 @@ end
 flush()
 nudge_leader()
 local first = redis.call('ZRANGE', SCHEDULED, 0, 0, 'WITHSCORES')
-return { promoted, first[2] and math.max(tonumber(first[2]) - now, 0) or -1 }
+local schedule = redis.call('ZRANGE', prefix .. 'schedules:due', 0, 0, 'WITHSCORES')
+return { promoted, first[2] and math.max(tonumber(first[2]) - now, 0) or -1, schedule[2] and int(tonumber(schedule[2]) - now) or '' }

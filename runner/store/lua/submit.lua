@@ -10,7 +10,7 @@
 --   it; or of a unique one whose mark another job has, 'existing', 'replaced' or 'duplicate' (refused) and the id of that job; at the end, only if there was not room for all, how many jobs there are. A caller that cannot work here gets why:
 --   see `unfit` in include/format
 -- full: refused
--- include: acceptance, format, held
+-- include: acceptance, format, backlog
 
 local refused = unfit()
 if refused then return refused end
@@ -20,10 +20,7 @@ check_count(jobs)
 
 local shortage, with_features = 0, false
 if most_backlog ~= '-1' then
-  -- Jobs that have not ended: scheduled, waiting in a line, on a stream, or waiting for a worker that can run them.
-  unended = redis.call('ZCARD', prefix .. 'scheduled') + math.max(tonumber(redis.call('GET', prefix .. 'waiting') or 0), 0)
-  for _, stream in ipairs(STREAMS) do unended = unended + redis.call('XLEN', stream) end
-  unended = unended + held.count()
+  unended = count_unended()
   room = tonumber(most_backlog) - unended
   if whole == '1' and room < tonumber(following) + jobs then
     local new, at = tonumber(following) + jobs, runs_at
