@@ -103,7 +103,7 @@ from runner.limits import (
 from runner.logs import guard_logs
 from runner.plain_text import escape_logs
 from runner.settings import Settings, load_settings
-from runner.store import Finding, Level, WorkerStatus
+from runner.store import Finding, Level, PoolStatus, WorkerStatus
 from runner.worker import Worker, WorkerState
 
 guard_logs(logging.getLogger("runner"))
@@ -174,6 +174,7 @@ __all__ = [
     "PauseStatus",
     "Pauses",
     "PlainTask",
+    "PoolStatus",
     "Principal",
     "Progress",
     "Quota",

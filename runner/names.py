@@ -1,8 +1,15 @@
 """Names that people write and read: whether one has its form, which one an unknown one was meant to be, and the first of many."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from re import Pattern
+
+DEFAULT_POOL = "default"
+"""The pool of a task that names none, and of a worker that names none."""
+MOST_POOLS = 8
+"""How many a worker reads at most."""
+_POOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def unknown_name(whose: str, kind: str, name: object, known: Iterable[str]) -> str:
@@ -31,3 +38,21 @@ def first_of(names: Sequence[str], most: int, *, joint: str = ", ", rest: str = 
     """`a, b and 7 more`: as many as people read, and how many there are besides."""
     more = f"{rest} {len(names) - most} more" if len(names) > most else ""
     return joint.join(names[:most]) + more
+
+
+def wrong_pool(name: object) -> str | None:
+    """Why this is no name of a pool; None if it is one."""
+    return None if fits(_POOL_NAME, name) else f"pool {name!r:.80} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'"
+
+
+def pool_names(text: str) -> tuple[str, ...]:
+    """The pools that a worker reads, from a text with commas between them. Raises ValueError."""
+    names = tuple(name.strip() for name in text.split(","))
+    wrong = next(filter(None, map(wrong_pool, names)), None)
+    if wrong is not None:
+        raise ValueError(wrong)
+    if len(set(names)) < len(names):
+        raise ValueError(f"pools={text!r:.200} names one twice")
+    if len(names) > MOST_POOLS:
+        raise ValueError(f"pools={text!r:.200} are {len(names)}: a worker reads {MOST_POOLS} at most, and two or three at a small cost")
+    return names

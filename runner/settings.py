@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from runner.clock import milliseconds
 from runner.errors import ConfigurationError
 from runner.masking import SecretUrl, masked
-from runner.names import near_name, unknown_name
+from runner.names import DEFAULT_POOL, near_name, pool_names, unknown_name
 from runner.ranges import RANGES
 
 log = logging.getLogger("runner")
@@ -49,6 +49,7 @@ class Settings(BaseSettings):
 
     revision: int = _ranged("revision", 0, "build number of the app: of two that declare differently the higher one wins")
     concurrency: int = _ranged("concurrency", 100, "slots of one worker")
+    pools: str = Field(default=DEFAULT_POOL, description="pools whose jobs a worker runs, up to 8, with commas between them")
     window: int = _ranged("window", 64, "released jobs of one bucket not yet started")
     least_share: float = _ranged("least_share", 0.05, "part of the starts that normal and low each get at least")
     lease_s: float = _ranged("lease_s", 10.0, "a worker silent this long has lost its jobs")
@@ -123,6 +124,11 @@ class Settings(BaseSettings):
             raise ValueError("Input should be a number")  # noqa: TRY004 - pydantic collects ValueErrors
         return value
 
+    @field_validator("pools")
+    @classmethod
+    def _refuse_what_is_no_pool(cls, value: str) -> str:
+        return ",".join(pool_names(value))
+
     @model_validator(mode="after")
     def _check_relations(self) -> Self:
         if self.renew_s >= self.lease_s / 2:
@@ -136,6 +142,11 @@ class Settings(BaseSettings):
         if self.trust_user_header is not None and self.trusted_proxies is None:
             raise ValueError(f"trust_user_header={self.trust_user_header!r} is believed from trusted_proxies only: name them")
         return self
+
+    @property
+    def pool_names(self) -> tuple[str, ...]:
+        """`pools` by name."""
+        return tuple(self.pools.split(","))
 
     @property
     def result_ttl_ms(self) -> int:

@@ -28,6 +28,8 @@ KEYS_WITHOUT_TTL = (
     "schedules:dormant",
     "schedule:*",  # 7 days once its schedule is removed
     "workers",
+    "pools",  # forgotten a day after its last use
+    "pools:turns",  # a field goes with the last line of its pool
     "stream:*",
     "seq",
     "lines:*",

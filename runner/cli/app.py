@@ -13,6 +13,7 @@ from runner.cli.events import events
 from runner.cli.history import history
 from runner.cli.output import complain, discard_output
 from runner.cli.pauses import pause, pauses, resume
+from runner.cli.pools import pools
 from runner.cli.simulate import simulate
 from runner.cli.supervisor import INTERRUPTED
 from runner.cli.watch import watch
@@ -75,6 +76,7 @@ app.command()(jobs.workers)
 app.command()(pause)
 app.command()(resume)
 app.command()(pauses)
+app.command()(pools)
 app.command()(doctor)
 app.command()(audit)
 app.command()(history)

@@ -45,6 +45,7 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    pool: Annotated[str | None, typer.Option(help="Whose workers run it, instead of the task's pool.", show_default=False)] = None,
     wait: Wait = None,
 ) -> None:
     """Submit one job by name and print its id and state; of a unique one it is the job that is there. Exit code 1 if it failed meanwhile."""
@@ -54,6 +55,7 @@ def submit(
         delay=delay,
         max_wait=max_wait,
         cost=_costs(cost or []),
+        pool=pool,
         unique=None if unique is None else _UNIQUE.get(unique, unique),
     )
     arguments = _parsed(args)

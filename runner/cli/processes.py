@@ -16,7 +16,7 @@ from runner.cli.log_format import LogFormatOption, log_to_stderr
 from runner.cli.options import App, AsJson, OwnApp, RedisUrl
 from runner.cli.output import say, say_json
 from runner.cli.signals import Signals, stoppable
-from runner.client import Runner, configure
+from runner.client import Runner, configure, pools_of
 from runner.connection import EmbeddedServer, embedded_folder, parse_address
 from runner.errors import ConfigurationError, RunnerError
 from runner.masking import shown_url
@@ -93,6 +93,8 @@ def dev(
 ) -> None:
     """Run embedded server, API and a worker in one process, for development."""
     runner = load(app, redis_url=redis_url, concurrency=concurrency, max_backlog=max_backlog, allowed_hosts=_joined(allowed_host))
+    if "pools" not in runner.settings.model_fields_set:
+        configure(runner, pools=pools_of(runner))
     log_to_stderr(verbose=verbose, log_format=log_format)
     with server_of(runner) as server:
         run(_develop(runner, server, host, port, insecure=insecure_no_auth))

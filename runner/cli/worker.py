@@ -53,6 +53,9 @@ ReloadDir = Annotated[
 UntilIdle = Annotated[
     bool, typer.Option("--until-idle", help="End once nothing is left to do; with 1 if a job has failed for good meanwhile.")
 ]
+Pools = Annotated[
+    list[str] | None, typer.Option("--pool", help="A pool whose jobs it runs; may be given again (default).", show_default=False)
+]
 InSupervisor = Annotated[str | None, typer.Option("--supervised", hidden=True)]
 
 _RELOAD_DRAIN_S = 2.0
@@ -66,6 +69,7 @@ def worker(
     concurrency: Concurrency = None,
     lease: Lease = None,
     drain: Drain = None,
+    pool: Pools = None,
     processes: Processes = None,
     max_jobs: MaxJobs = None,
     max_memory: MaxMemory = None,
@@ -90,6 +94,7 @@ def worker(
             "--concurrency": concurrency,
             "--lease": lease,
             "--drain": most_drain if reload else drain,
+            "--pool": ",".join(pool or ()),
             "--max-jobs": max_jobs,
             "--max-memory": max_memory,
             "--record-starts": record_starts,
@@ -103,6 +108,7 @@ def worker(
         "redis_url": redis_url,
         "concurrency": concurrency,
         "drain_s": drain,
+        "pools": ",".join(pool) if pool else None,
         "record_starts": record_starts or None,
         **_lease_options(lease),
     }
@@ -142,7 +148,7 @@ def _supervise(given: dict[str, Any], processes: int, watched: str | None, *, un
         raise ConfigurationError(f"--reload-dir {watched!r} is no folder")
     options: list[str] = []
     for option, value in given.items():
-        options += [option] if value is True else [option, str(value)] if value not in (None, False) else []
+        options += [option] if value is True else [option, str(value)] if value not in (None, False, "") else []
 
     def report(event: str, text: str, **fields: Any) -> None:
         _report(f"supervisor: {text}", {"event": event, "text": text, **fields}, as_json=as_json)

@@ -1,7 +1,7 @@
 """What producers and operators use: by name (Client), or with the code (Runner, Task). Submits, asks, waits, takes tokens, changes limits."""
 
 from runner.client.app import BlockingRunner, Runner
-from runner.client.app_loading import configure, load_app, load_queue
+from runner.client.app_loading import configure, load_app, load_queue, pools_of
 from runner.client.asking import Asking
 from runner.client.batcher import Batcher
 from runner.client.beside import workers
@@ -75,6 +75,7 @@ __all__ = [
     "load_app",
     "load_queue",
     "pausable",
+    "pools_of",
     "redirected",
     "schedules_of",
     "seconds_said",

@@ -7,6 +7,7 @@ from typing import Any
 
 from runner.client.app import Runner
 from runner.errors import ConfigurationError
+from runner.names import DEFAULT_POOL, MOST_POOLS
 from runner.settings import load_settings
 
 
@@ -48,6 +49,12 @@ def configure(runner: Runner, **settings: Any) -> None:
     """Replace settings of a Runner; None leaves one as it is."""
     given = {field: value for field, value in settings.items() if value is not None}
     runner.settings = load_settings(**{**runner.settings.model_dump(exclude_unset=True), **given})
+
+
+def pools_of(*runners: Runner) -> str:
+    """The default pool and those of the tasks of these apps, as the setting names them: for who runs all of them. A worker reads 8 at most."""
+    pools = dict.fromkeys([DEFAULT_POOL, *(task.definition.spec.pool for runner in runners for task in runner.tasks.values())])
+    return ",".join([*pools][:MOST_POOLS])
 
 
 def _imported(module: str, app: str) -> Any:

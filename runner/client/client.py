@@ -26,7 +26,7 @@ from runner.foreign import shown
 from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, OtherJob, Submission, TaskStatus, explain
 from runner.limits import LimitStatus
 from runner.settings import Settings, chosen_settings
-from runner.store import Depth, Finding, ForgetAnswer, WorkerStatus, refuse_unfit_server
+from runner.store import Depth, Finding, ForgetAnswer, refuse_unfit_server
 
 R = TypeVar("R")
 
@@ -206,10 +206,6 @@ class Client(Scheduled, Asking, Listening, Remembering):
         """
         return await lines_of(self._session.store, since, after, most, target)
 
-    async def workers(self) -> list[WorkerStatus]:
-        """The workers that hold a lease."""
-        return await self._session.store.workers()
-
     async def check(self) -> None:
         """Show that the queue can be used: runs a script. Raises `StoreUnavailable`."""
         await self._session.store.check()
@@ -238,6 +234,7 @@ class BlockingVerbs(BlockingScheduled):
     history = through(Client.history)
     history_series = through(Client.history_series)
     workers = through(Client.workers)
+    pools = through(Client.pools)
     check = through(Client.check)
 
     def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> BlockingHandle[Any]:

@@ -1,9 +1,10 @@
-"""Listening: the verbs of a client for those who follow what happens."""
+"""Listening: the verbs of a client for those who follow what happens, and who is at work."""
 
 from collections.abc import AsyncGenerator
 
 from runner.client.sessions import Sessions
 from runner.jobs import JobEvent, check_event_id
+from runner.store import PoolStatus, WorkerStatus
 
 
 class Listening:
@@ -24,3 +25,11 @@ class Listening:
     async def latest_event(self) -> str:
         """The id of the latest event: what comes from now on is after it. Raises `StoreUnavailable`."""
         return await self._sessions.here.events.latest()
+
+    async def workers(self) -> list[WorkerStatus]:
+        """The workers that hold a lease."""
+        return await self._sessions.here.store.workers()
+
+    async def pools(self) -> list[PoolStatus]:
+        """The pools of the queue, the default one first: what is in them, and how many workers read them."""
+        return await self._sessions.here.store.pools()

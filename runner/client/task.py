@@ -57,11 +57,12 @@ class Task(Hooked, Generic[P, R]):
         run_at: datetime | None = None,
         cost: Mapping[str, int] | None = None,
         max_wait: float | None = None,
+        pool: str | None = None,
         unique: UniqueOption | None = None,
         **unknown: Never,
     ) -> Self:
         """The same task with options for its next submissions; see `JobOptions`. Raises `InvalidOption` for one that there is not."""
-        return type(self)(self.definition, self._submit, JobOptions(id, priority, delay, run_at, cost, max_wait, unique, **unknown))
+        return type(self)(self.definition, self._submit, JobOptions(id, priority, delay, run_at, cost, max_wait, pool, unique, **unknown))
 
     def prepare(self, *args: P.args, **kwargs: P.kwargs) -> Submission[R]:
         """Check a call and make it a submission, without sending it: for `Runner.submit_many`. Raises `SubmissionRefused`."""

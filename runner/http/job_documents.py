@@ -45,6 +45,7 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "position": status.position,
         "eta_s": status.eta_s,
         "priority": status.priority,
+        "pool": status.pool,
         "attempt": status.attempt,
         "failures": status.failures,
         "crashes": status.crashes,

@@ -1,4 +1,4 @@
-"""Jobs, tasks and workers over HTTP as pydantic models, from which OpenAPI is made: what a caller sends, and every answer."""
+"""Jobs and tasks over HTTP as pydantic models, from which OpenAPI is made: what a caller sends, and every answer."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from runner import JobOptions, JobRequest, Pausable, PauseStatus, State, TaskSpec, TaskStatus
 from runner.http.bodies import WHOLE, Body
-from runner.http.forms import COST, DELAY_S, JOB_ID, MAX_WAIT_S
+from runner.http.forms import COST, DELAY_S, JOB_ID, MAX_WAIT_S, POOL
 from runner.http.unique_body import UniqueBody
 from runner.http.validation_errors import Fault
 
@@ -45,6 +45,7 @@ class JobBody(Body):
         dict[str, Annotated[int, Field(**COST), WHOLE]] | None, Field(description="tokens to take by limit name; default: the task's")
     ] = None
 
+    pool: Annotated[Annotated[str, Field(**POOL)] | None, Field(description="whose workers run it; default: the task's")] = None
     unique: Annotated[
         bool | UniqueBody | None,
         Field(description="one job at a time of those that are alike; false: each is one of its own; default: the task's"),
@@ -53,7 +54,7 @@ class JobBody(Body):
     def request(self) -> JobRequest:
         """The job as the client takes it."""
         unique = self.unique.model_dump(exclude_none=True) if isinstance(self.unique, UniqueBody) else self.unique
-        options = JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost, self.max_wait, unique)
+        options = JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost, self.max_wait, self.pool, unique)
         return JobRequest(self.task, self.args, options)
 
 
@@ -160,6 +161,7 @@ class Job(Place):
     task: str
     state: State
     priority: str
+    pool: Annotated[str, Field(description="whose workers run it")]
     attempt: Annotated[int, Field(description="number of its starts")]
     failures: int
     crashes: Annotated[int, Field(description="workers that were lost while they ran it")]
@@ -210,6 +212,7 @@ class Task(BaseModel):
     limits: list[str]
     cost: Annotated[dict[str, int | str], Field(description="tokens by limit name: a number, or the argument that holds it; default 1")]
     priority: str
+    pool: Annotated[str, Field(description="whose workers run its jobs")] = "default"
     fair_by: Annotated[str | None, Field(description="whose jobs take turns in a line, like {tenant_id}")] = None
     max_wait: Annotated[float | None, Field(description="seconds after which a job that has not started expires")] = None
     deadline: Annotated[float | None, Field(description="seconds after its submission at which a job ends at the latest")] = None
@@ -237,6 +240,7 @@ class Task(BaseModel):
             limits=list(spec.limits),
             cost=spec.cost,
             priority=spec.priority,
+            pool=spec.pool,
             fair_by=spec.fair_by,
             max_wait=spec.max_wait,
             deadline=spec.deadline,
@@ -255,27 +259,6 @@ class Tasks(BaseModel):
     """Every task of the queue."""
 
     tasks: list[Task]
-
-
-class WorkerProcess(BaseModel):
-    """A worker that holds a lease."""
-
-    id: str
-    host: str | None = None
-    pid: int | None = None
-    slots: Annotated[int | None, Field(description="jobs it runs at once")] = None
-    stuck: Annotated[int, Field(description="slots held by handlers that should have stopped")] = 0
-    defects: Annotated[int, Field(description="errors of its own that it has met; its log has them, as CRITICAL lines")] = 0
-    tasks: list[str] = []
-    leader: Annotated[bool, Field(description="it runs the refill loop")] = False
-    python: str | None = None
-    format: Annotated[int | None, Field(description="the version of the queue's data that it writes")] = None
-
-
-class Workers(BaseModel):
-    """Every worker of the queue."""
-
-    workers: list[WorkerProcess]
 
 
 class Health(BaseModel):

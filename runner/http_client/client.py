@@ -14,7 +14,17 @@ from runner.client import Asking, BlockingVerbs, InEachLoop, JobHandle, JobReque
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ConfigurationError, Forbidden, JobIdConflict, SubmissionRefused, UnknownJob
 from runner.http_client.control import HttpControl
-from runner.http_client.documents import audit_line_of, event_of, jobs_found, json_of, limit_status_of, series_of, task_of, worker_of
+from runner.http_client.documents import (
+    audit_line_of,
+    event_of,
+    jobs_found,
+    json_of,
+    limit_status_of,
+    pool_of,
+    series_of,
+    task_of,
+    worker_of,
+)
 from runner.http_client.events import frames
 from runner.http_client.job_calls import HttpJobs
 from runner.http_client.pauses import HttpPauses
@@ -25,7 +35,7 @@ from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus
 from runner.limits import LimitStatus
 from runner.ranges import checked, checked_whole
 from runner.settings import load_settings
-from runner.store import WorkerStatus
+from runner.store import PoolStatus, WorkerStatus
 
 _AT_ONCE = 8
 """Requests of one call that asks for many jobs with all they carry."""
@@ -233,6 +243,10 @@ class HttpClient(Asking):
     async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""
         return [worker_of(document) for document in json_of(await self._session.ask(Call("GET", "/v1/workers")))["workers"]]
+
+    async def pools(self) -> list[PoolStatus]:
+        """The pools of the queue, the default one first: what is in them, and how many workers read them."""
+        return [pool_of(document) for document in json_of(await self._session.ask(Call("GET", "/v1/pools")))["pools"]]
 
     async def check(self) -> None:
         """Show that the queue can be used, now. Raises `ServiceUnavailable`, `StoreUnavailable`."""

@@ -26,7 +26,8 @@ from runner.jobs import (
     TaskStatus,
 )
 from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, limit_of_document
-from runner.store import WorkerStatus
+from runner.names import DEFAULT_POOL
+from runner.store import PoolStatus, WorkerStatus
 
 Document = Mapping[str, Any]
 
@@ -70,7 +71,7 @@ def pause_of(document: Document) -> PauseStatus:
 
 _SAME = (
     *("id", "task", "reason", "bucket", "position", "eta_s", "priority", "attempt", "failures", "crashes", "throttled"),
-    *("cancel_requested", "args", "result", "result_bytes"),
+    *("cancel_requested", "args", "result", "result_bytes", "pool"),
 )
 
 
@@ -105,6 +106,7 @@ def task_of(document: Document) -> TaskStatus:
         keep={state: milliseconds(seconds) for state, seconds in document.get("keep", {}).items()},
         by_code_only=tuple(document.get("by_code_only", ())),
         unique=document.get("unique"),
+        pool=document.get("pool", DEFAULT_POOL),
     )
     return TaskStatus(
         document["name"],
@@ -119,7 +121,13 @@ def task_of(document: Document) -> TaskStatus:
 def worker_of(document: Document) -> WorkerStatus:
     """A worker."""
     known = {name: document[name] for name in WorkerStatus.__dataclass_fields__ if name in document}
-    return WorkerStatus(**{**known, "tasks": tuple(document.get("tasks", ()))})
+    return WorkerStatus(**{**known, "tasks": tuple(document.get("tasks", ())), "pools": tuple(document.get("pools", (DEFAULT_POOL,)))})
+
+
+def pool_of(document: Document) -> PoolStatus:
+    """A pool."""
+    known = {name: document[name] for name in PoolStatus.__dataclass_fields__ if name in document}
+    return PoolStatus(**{**known, "used_at": _seconds(document.get("used_at"))})
 
 
 def limit_status_of(document: Document) -> LimitStatus:

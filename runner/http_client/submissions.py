@@ -51,6 +51,7 @@ def prepared(task: str, args: Any, options: JobOptions) -> Prepared:
         "delay": options.delay,
         "run_at": None if options.run_at is None else options.run_at.isoformat(),
         "max_wait": options.max_wait,
+        "pool": options.pool,
         "cost": options.cost and dict(options.cost),
         "unique": _unique_field(options),
     }

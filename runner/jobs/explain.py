@@ -82,6 +82,11 @@ def _state(status: JobStatus, now_s: float) -> str:
 
 
 def _waiting(status: JobStatus, limits: Sequence[LimitStatus], now_s: float, commands: _Commands) -> list[str]:
+    if status.bucket is None:
+        return [
+            f"It waits {waits_for(status)}. It keeps no token from others meanwhile, and its place in its line.",
+            f"See who reads which pool: {commands.line('pools')}",
+        ]
     name = status.limit or ""
     limit = next((limit for limit in limits if limit.name == name), None)
     if limit is None:

@@ -12,6 +12,7 @@ from runner.foreign import shown
 from runner.jobs.job import JobError, Priority, State
 from runner.jobs.job_options import JobOptions
 from runner.jobs.submission import Submission
+from runner.limits import pool_of
 
 MOST_METADATA = 1_000
 """Bytes of JSON that the hooks of one job may give it in all."""
@@ -44,10 +45,11 @@ class NewJob:
 
     @property
     def options(self) -> JobOptions:
-        """Its id, priority, delay and max_wait. A start at an instant is not among them."""
+        """Its id, priority, delay, max_wait and pool. A start at an instant is not among them."""
         job = self._job
         delay, max_wait = max(job.delay_us, 0) / MICROSECONDS, job.max_wait_us / MICROSECONDS
-        return JobOptions(id=job.id, priority=Priority(job.priority).name, delay=delay or None, max_wait=max_wait or None)  # type: ignore[arg-type] # its names are PriorityName
+        priority: Any = Priority(job.priority).name
+        return JobOptions(id=job.id, priority=priority, delay=delay or None, max_wait=max_wait or None, pool=pool_of(job.line))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from runner.jobs.attempt_record import AttemptRecord
 from runner.jobs.pause_status import PauseStatus
 from runner.jobs.progress import Progress
 from runner.limits import limit_name
-from runner.names import fits
+from runner.names import DEFAULT_POOL, fits
 
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _JOB_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -90,6 +90,8 @@ class Acceptance(StrEnum):
     """The unique job that waits does what this submission asked, see `Unique`."""
     duplicate = "duplicate"
     """It is refused, as another job is there that is unique."""
+    pools = "pools"
+    """Its pool is a new one, and the queue has as many as it can have."""
 
     @property
     def is_new(self) -> bool:
@@ -97,7 +99,9 @@ class Acceptance(StrEnum):
         return self not in _NOT_NEW
 
 
-_NOT_NEW = frozenset({Acceptance.existing, Acceptance.conflict, Acceptance.full, Acceptance.replaced, Acceptance.duplicate})
+_NOT_NEW = frozenset(
+    {Acceptance.existing, Acceptance.conflict, Acceptance.full, Acceptance.pools, Acceptance.replaced, Acceptance.duplicate}
+)
 
 
 class OtherJob(NamedTuple):
@@ -111,9 +115,12 @@ class OtherJob(NamedTuple):
 
 
 class StartedJob(NamedTuple):
-    """One attempt that a claim gave to this worker; its tokens are taken. `entry` is its id on the stream."""
+    """One attempt that a claim gave to this worker; its tokens are taken. `entry` is its id on the stream.
 
-    priority: int
+    `stream` is the number of that among those the worker reads: the place of the pool in its list, times three, and the priority.
+    """
+
+    stream: int
     entry: bytes
     id: str
     task: str
@@ -127,6 +134,11 @@ class StartedJob(NamedTuple):
     """µs that are left until the job's deadline; 0 if it has none."""
     metadata: bytes = b""
     """What hooks gave it at its submission, as JSON; empty if they gave nothing."""
+
+    @property
+    def priority(self) -> int:
+        """0 is the highest."""
+        return self.stream % len(Priority)
 
 
 class Ending(StrEnum):
@@ -176,7 +188,7 @@ class Outcome(NamedTuple):
     def shared(self) -> tuple[str | int, ...]:
         """What many outcomes have in common, in the order of finish.lua."""
         job, ending, _, delay_us, ttl_ms, settled, freeze, most_throttled, progress = self
-        return job.priority, ending, delay_us, ttl_ms, settled, freeze, most_throttled, 1 if progress else 0
+        return job.stream, ending, delay_us, ttl_ms, settled, freeze, most_throttled, 1 if progress else 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -212,7 +224,7 @@ class JobStatus:
     `position` is its place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it
     starts on time. `pause`: the queue, its task, its pool or a bucket that it needs is paused, and it starts once that is over (`reason` is
     "paused", and `position` and `eta_s` are unknown). `attempts` are those that failed: the first and the last nine. `progress` is what the
-    handler of its latest attempt has said last. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
+    handler of its latest attempt has said last. `pool`: whose workers run it. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
     """
 
     id: str
@@ -239,6 +251,7 @@ class JobStatus:
     deadline_at: float | None = None
     progress: Progress | None = None
     pause: PauseStatus | None = None
+    pool: str = DEFAULT_POOL
 
     @property
     def version(self) -> str:

@@ -22,6 +22,7 @@ class _Options(NamedTuple):
     run_at: datetime | None = None
     cost: Mapping[str, int] | None = None
     max_wait: float | None = None
+    pool: str | None = None
     unique: UniqueOption | None = None
 
 
@@ -34,7 +35,7 @@ class JobOptions(_Options):
 
     id: with an id of your own a submission can be repeated, and is one job. priority: "high", "normal" or "low". delay: seconds
     before the job may start; run_at: the same as an instant with a time zone. cost: tokens by limit name. max_wait: seconds, from
-    its delay on, after which a job that has not started expires. unique: see `Unique`, False for a job that is not although its task is.
+    its delay on, after which a job that has not started expires. pool: whose workers run it, instead of the task's. unique: see `Unique`, False for a job that is not although its task is.
     Raises `InvalidOption` for an option that there is not.
     """
 
@@ -48,12 +49,13 @@ class JobOptions(_Options):
         run_at: datetime | None = None,
         cost: Mapping[str, int] | None = None,
         max_wait: float | None = None,
+        pool: str | None = None,
         unique: UniqueOption | None = None,
         **unknown: Never,
     ) -> Self:
         if unknown:
             raise InvalidOption(unknown_name("a submission", "option", next(iter(unknown)), cls._fields))
-        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait, unique)
+        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait, pool, unique)
 
     @property
     def has_features(self) -> bool:

@@ -11,7 +11,8 @@ from runner.errors import ExceedsCapacity, InvalidOption, StartOutOfRange, Unkno
 from runner.jobs.job import Priority, check_job_id, new_job_id
 from runner.jobs.job_options import JobOptions
 from runner.jobs.task_spec import TaskSpec
-from runner.limits import Limit, Need, bucket_name, encode_needs, key_of, key_values
+from runner.limits import Limit, Need, bucket_name, encode_needs, in_pool, key_of, key_values
+from runner.names import DEFAULT_POOL, wrong_pool
 from runner.ranges import checked
 
 _WITH_FEATURES = 3
@@ -118,6 +119,11 @@ def prepare(
             if same_needs is not None:
                 same_needs[priority] = found
         text, line = found
+    pool = spec.pool if options.pool is None else options.pool
+    if pool != DEFAULT_POOL:
+        if wrong := wrong_pool(pool):
+            raise InvalidOption(wrong)
+        line = in_pool(line, pool)
     # By position: one is made for every job, and by name that takes twice as long.
     return Submission(
         new_job_id() if options.id is None else check_job_id(options.id),

@@ -7,7 +7,7 @@ from runner.errors import ConfigurationError, GiveUp, RateLimited, Retry
 from runner.jobs.backoff import Backoff
 from runner.jobs.job import Priority
 from runner.limits import Limit, checked_template
-from runner.names import first_unknown, unknown_name
+from runner.names import first_unknown, unknown_name, wrong_pool
 from runner.ranges import checked, checked_whole
 
 _SECONDS = ("max_wait", "timeout", "result_ttl", "failed_ttl")
@@ -43,6 +43,7 @@ def check_options(task: str, options: Mapping[str, object], known: Collection[st
     for name, wanted, is_right in (
         ("name", f"a text of 1 to {_LONGEST_NAME} characters that can be printed", _is_name),
         ("priority", f"one of {', '.join(Priority.__members__)}", _is_text),
+        ("pool", "1 to 64 letters, digits, '.', '_' or '-'", lambda value: wrong_pool(value) is None),
         ("on_expiry", f"one of {', '.join(_ON_EXPIRY)}", _ON_EXPIRY.__contains__),
         ("executor", f"one of {', '.join(_EXECUTORS)}", _EXECUTORS.__contains__),
         ("retry_on", _ERRORS, _are_errors),

@@ -24,6 +24,7 @@ from runner.jobs.task_spec import TaskSpec
 from runner.jobs.unique import UniqueOption, fields_of_unique, uniqueness
 from runner.jobs.used_arguments import fields_of, uses_of, uses_of_template
 from runner.limits import Limit
+from runner.names import DEFAULT_POOL
 from runner.ranges import checked_whole
 
 DEFAULT_TIMEOUT_S = 300.0
@@ -43,6 +44,7 @@ class TaskOptions(TypedDict, total=False):
     failed_ttl: how long a dead letter is (default: the setting's week). keep: the same for jobs that were cancelled or expired:
     {"cancelled": 3600, "expired": 600}.
     middleware: async functions around each attempt, inside of those of the app.
+    pool: whose workers run its jobs (default "default").
     executor: "process" runs a plain function in a child process (default "thread"), see `Children`. unique: one job at a time of those that are
     alike: a template of arguments ("{order_id}"), True for all arguments, `Unique` or `Debounce`.
     """
@@ -51,6 +53,7 @@ class TaskOptions(TypedDict, total=False):
     limits: Sequence[Limit]
     cost: Mapping[str, int | str]
     priority: PriorityName
+    pool: str
     fair_by: str
     weights: Mapping[str, int]
     max_wait: float
@@ -132,6 +135,7 @@ class TaskDefinition:
             max_wait=options.get("max_wait"),
             deadline=options.get("deadline"),
             on_expiry=options.get("on_expiry", "expire"),
+            pool=options.get("pool", DEFAULT_POOL),
             form=arguments.form,
             keep=_kept(options),
             dependencies=tuple(sorted(injection.names)),

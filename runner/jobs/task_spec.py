@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from runner.names import DEFAULT_POOL
+
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
@@ -29,6 +31,8 @@ class TaskSpec:
     keep: dict[str, int] = field(default_factory=dict)
     """How long its jobs are kept that ended without success, in ms by state, where that is not what the settings say."""
 
+    pool: str = DEFAULT_POOL
+    """Whose workers run its jobs."""
     dependencies: tuple[str, ...] = ()
     """Parameters that the worker fills in: they are no arguments, and a call that gives one is refused."""
     unique: dict[str, Any] | None = None
@@ -39,6 +43,8 @@ class TaskSpec:
         for name in ("dependencies", "keep", "unique"):
             if not fields[name]:
                 del fields[name]  # so a task that has none is published as versions that know of none publish it
+        if self.pool == DEFAULT_POOL:
+            del fields["pool"]
         return json.dumps(fields, separators=(",", ":"), sort_keys=True)
 
     @classmethod

@@ -7,6 +7,7 @@ from runner.jobs.attempt_record import AttemptRecord
 from runner.jobs.job import JobStatus
 from runner.jobs.pause_status import PauseStatus
 from runner.limits import LimitStatus, Override, Pause, Reset
+from runner.names import DEFAULT_POOL
 
 
 def clock_text(at_s: float, now_s: float) -> str:
@@ -29,7 +30,7 @@ def span(seconds: float) -> str:
 
 
 NO_WORKER = "no worker"
-"""The reason of a job whose task no live worker serves."""
+"""The reason of a job whose task no live worker serves that reads its pool."""
 PAUSED = "paused"
 """The reason of a job that waits for the end of a pause."""
 _SCHEDULED = {
@@ -45,8 +46,11 @@ def waits_for(status: JobStatus, held_by: str | None = None) -> str:
         return f"for the end of the pause of {_safe(status.pause.target)}"
     if status.reason == PAUSED and status.bucket is None:
         return f"for its place, as the pause of task {_safe(status.task)} is over"
+    of_pool = "" if status.pool == DEFAULT_POOL else f" and reads pool {_safe(status.pool)}"
     if status.reason == NO_WORKER:
-        return f"for a worker that serves task {_safe(status.task)}"
+        return f"for a worker that serves task {_safe(status.task)}{of_pool}"
+    if status.reason == "slots":
+        return f"for a free slot of the workers that read pool {_safe(status.pool)}"
     return f"{_WAITS.get(status.reason or '', status.reason)} {_safe(held_by or status.bucket or '')}"
 
 

@@ -6,7 +6,19 @@ from runner.limits.concurrency import Concurrency
 from runner.limits.httpx_hook import raise_rate_limited
 from runner.limits.kinds import KINDS, limit_of, limit_of_document
 from runner.limits.limit_text import LimitText
-from runner.limits.naming import Need, bucket_name, decode_needs, encode_needs, key_of, key_text_of, key_values, limit_name, need_of
+from runner.limits.naming import (
+    Need,
+    bucket_name,
+    decode_needs,
+    encode_needs,
+    in_pool,
+    key_of,
+    key_text_of,
+    key_values,
+    limit_name,
+    need_of,
+    pool_of,
+)
 from runner.limits.policy import Limit, checked_template, template_fields
 from runner.limits.quota import Quota
 from runner.limits.rate_limited import rate_limited_in
@@ -47,6 +59,7 @@ __all__ = [
     "decode_needs",
     "encode_needs",
     "float_of",
+    "in_pool",
     "instant_text",
     "key_of",
     "key_text_of",
@@ -57,6 +70,7 @@ __all__ = [
     "most_at_once",
     "need_of",
     "period_starts",
+    "pool_of",
     "raise_rate_limited",
     "rate_limited_in",
     "read",

@@ -10,7 +10,7 @@ from runner.errors import ExceedsCapacity, InvalidArguments, InvalidOption
 from runner.foreign import shown
 from runner.limits.policy import Limit, template_fields
 from runner.limits.scalars import of_value
-from runner.names import first_unknown, unknown_name
+from runner.names import DEFAULT_POOL, first_unknown, unknown_name
 
 NORMAL = 1
 """The priority of a job that names none, as the scripts number it."""
@@ -101,6 +101,16 @@ def encode_needs(needs: Iterable[Need], share: str = "", weight: int = 1, priori
     if share:
         line += f"@{share}" + (f"*{weight}" if weight != 1 else "")
     return ";".join(f"{need.bucket}={need.cost}{'!' if need.given_back else ''}" for need in ordered), line
+
+
+def in_pool(line: str, pool: str) -> str:
+    """The line of a job of another pool than the default one. That of a job without limits, which has no line, is the pool alone."""
+    return f"{line}{'' if '@' in line or not line else '@'}#{pool}"
+
+
+def pool_of(line: str) -> str:
+    """The pool of a job with this line."""
+    return line.rpartition("#")[2] if "#" in line else DEFAULT_POOL
 
 
 def decode_needs(limits: str) -> list[Need]:

@@ -26,6 +26,7 @@ from runner.store.jobs import Jobs
 from runner.store.lease import LeaseStore
 from runner.store.limits import Limits
 from runner.store.pauses import PauseRefusal, Pauses, left_s
+from runner.store.pool_status import PoolStatus
 from runner.store.portions import (
     MOST_LIMITS,
     MOST_NAMES,
@@ -94,6 +95,7 @@ __all__ = [
     "Nudge",
     "PauseRefusal",
     "Pauses",
+    "PoolStatus",
     "Published",
     "QueueClock",
     "QueueStore",

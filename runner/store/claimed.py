@@ -7,7 +7,7 @@ from runner.errors import LeaseLost
 from runner.jobs import StartedJob
 
 HeldEntry = tuple[int, bytes, bytes]
-"""An entry that Redis has delivered to a worker: priority, entry id, job id. It is pending with this worker."""
+"""An entry that Redis has delivered to a worker: number of the stream, entry id, job id. It is pending with this worker."""
 
 _HEADER = 4
 _FIELDS_A_JOB = 9
@@ -36,10 +36,10 @@ class Claimed(NamedTuple):
     paused_after: bytes | None = None
 
 
-def held_entries(reply: Any, priority_of: dict[bytes, int]) -> list[HeldEntry]:
+def held_entries(reply: Any, number_of: dict[bytes, int]) -> list[HeldEntry]:
     """The entries of an XREADGROUP reply; one without a job id keeps an empty one, and the claim drops it."""
     return [
-        (priority_of[stream], entry, fields[1] if fields and fields[0] == b"id" else b"")
+        (number_of[stream], entry, fields[1] if fields and fields[0] == b"id" else b"")
         for stream, rows in reply or ()
         for entry, fields in rows
     ]
@@ -61,8 +61,8 @@ def claimed(worker: str, reply: list[Any]) -> Claimed:
     if len(reply) % _FIELDS_A_JOB == _HEADER + _LISTS:
         extras, passed = iter(reply.pop()), iter(reply.pop())
         more = {place: (left_us, metadata) for place, left_us, metadata in zip(extras, extras, extras, strict=True)}
-        for priority, entry, job_id, why in zip(passed, passed, passed, passed, strict=True):
-            by_reason.setdefault(why, []).append((priority, entry, job_id))
+        for stream, entry, job_id, why in zip(passed, passed, passed, passed, strict=True):
+            by_reason.setdefault(why, []).append((stream, entry, job_id))
     unserved, busy = by_reason.get(b"task", ()), by_reason.get(b"room", ())
     unreadable: tuple[HeldEntry, ...] = ()
     try:
@@ -79,8 +79,8 @@ def claimed(worker: str, reply: list[Any]) -> Claimed:
                 unreadable += ((reply[at], reply[at + 1], reply[at + 2]),)
     if not reply[3]:
         return Claimed(jobs, reply[1], reply[2], unserved=unserved, unreadable=unreadable, busy=busy)
-    priority, entry, job_id = reply[3]
-    return Claimed(jobs, reply[1], reply[2], None if not entry else (priority, entry, job_id), not entry, unserved, unreadable, busy)
+    stream, entry, job_id = reply[3]
+    return Claimed(jobs, reply[1], reply[2], None if not entry else (stream, entry, job_id), not entry, unserved, unreadable, busy)
 
 
 def _started(flat: list[Any]) -> list[StartedJob]:
@@ -88,7 +88,7 @@ def _started(flat: list[Any]) -> list[StartedJob]:
     fields = iter(flat)
     return [
         StartedJob(
-            priority,
+            stream,
             entry,
             job_id.decode(),
             task.decode(errors="backslashreplace"),
@@ -98,5 +98,5 @@ def _started(flat: list[Any]) -> list[StartedJob]:
             limits.decode(errors="backslashreplace"),
             spec.decode(errors="backslashreplace"),
         )
-        for priority, entry, job_id, task, args, attempt, failures, limits, spec in zip(*[fields] * _FIELDS_A_JOB, strict=True)
+        for stream, entry, job_id, task, args, attempt, failures, limits, spec in zip(*[fields] * _FIELDS_A_JOB, strict=True)
     ]

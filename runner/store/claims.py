@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from runner.clock import microseconds, milliseconds
 from runner.connection import command, longest_s, translated_errors
-from runner.jobs import Amendment, Ending, Outcome, Priority, StartedJob
+from runner.errors import ConfigurationError
+from runner.jobs import Amendment, Ending, Outcome, StartedJob
 from runner.store import replies, scripts
 from runner.store.claimed import Claimed, HeldEntry, check_lease, claimed, held_entries
 from runner.store.keys import GROUP
@@ -65,7 +66,8 @@ class Claims(Pauses):
     async def enlist(self, worker: str, details: str, serves: Sequence[str] = ()) -> None:
         """Make a worker known: it holds a lease from now on. `details` is JSON for people.
 
-        serves: "t:<task>", "v:<task>:<its version>" and "l:<limit>" for all that its app declares; all workers of one version say the same.
+        serves: "t:<task>", "v:<task>:<its version>" and "l:<limit>" for all that its app declares; all workers of one version say the same, and of pools what
+        they read: "p:<pool>", and "p:" if the default one is not among them.
         """
         lease_us, digest = microseconds(self.settings.lease_s), ""
         if serves:
@@ -73,7 +75,14 @@ class Claims(Pauses):
             for part in portions(sorted(serves)):
                 await self._run("serve", part, digest=digest, lease_us=lease_us)
         told: dict[str, scripts.Argument] = {"details": details, "serves": digest, "stuck": 0, "defects": 0}
-        await self._run("heartbeat", force=False, is_large=False, worker=worker, lease_us=lease_us, enlist=1, cancelled_from=-1, **told)
+        (status, *_) = await self._run(
+            "heartbeat", force=False, is_large=False, worker=worker, lease_us=lease_us, enlist=1, cancelled_from=-1, **told
+        )
+        if status == b"pools":
+            raise ConfigurationError(
+                f"this worker reads pools {self.settings.pools}, and queue {self.keys.queue!r} has as many as it can have already:"
+                " see them with python -m runner pools; one that is empty and unread goes after a day"
+            )
 
     async def renew(self, worker: str, lease_s: float) -> list[str]:
         """Hold the lease for another `lease_s`; the ids of running jobs that were cancelled. For tests: a worker's heartbeat has a thread of its own.
@@ -101,13 +110,13 @@ class Claims(Pauses):
         The request is sent before the read has replied, so it holds no entries and starts no suspect. It passes `seen`, for each stream
         the latest entry that this worker has seen, and claims everything pending after it.
         """
-        # COUNT counts for each stream, so the read asks each for a third of the free slots.
-        count = min(max(request.free // len(Priority), 1), MOST_READ)
+        # COUNT counts for each stream, so the read asks each for its part of the free slots.
+        count = min(max(request.free // len(self._streams), 1), MOST_READ)
         read: list[scripts.Argument] = ["XREADGROUP", "GROUP", GROUP, worker, "COUNT", count, "BLOCK", milliseconds(block_s)]
-        read += ["STREAMS", *self._streams, ">", ">", ">"]
+        read += ["STREAMS", *self._streams, *[">"] * len(self._streams)]
         arguments = _claim_arguments(worker, request, seen=b" ".join(seen))
         entries, answer = await self._read_and_run(read, "claim", **arguments)
-        held = held_entries(entries, self._priority_of)
+        held = held_entries(entries, self._number_of)
         if answer is None:
             look = Look.yes if request.look is Look.yes or not held else Look.no
             return held, await self.claim(worker, request._replace(held=held, look=look, read_more=len(held) > 1))
@@ -132,16 +141,16 @@ class Claims(Pauses):
         answers = replies.FinishAnswers(())
         for part in portions(entries, MOST_LET_GO):
             words: list[scripts.Argument] = []
-            for (priority, entry, job_id), error, is_busy in part:
+            for (stream, entry, job_id), error, is_busy in part:
                 ending = Ending.refused if error else Ending.busy if is_busy else Ending.unknown
-                words += [1, priority, ending, 0, self.settings.failed_ttl_ms, "", "", 0, 0, entry, job_id, "", error]
+                words += [1, stream, ending, 0, self.settings.failed_ttl_ms, "", "", 0, 0, entry, job_id, "", error]
             here = replies.finish_answers(await self._run("finish", words, worker=worker), len(part))
             answers.refusals.update({len(answers) + place: why for place, why in here.refusals.items()})
             answers += here
         return answers
 
     async def held(self, worker: str) -> list[HeldEntry]:
-        """All entries that Redis has delivered to this worker and that have not been dealt with, by priority and age."""
+        """All entries that Redis has delivered to this worker and that have not been dealt with, by stream and age."""
         found: list[HeldEntry] = []
         for stream in self._streams:
             after = b"0-0"
@@ -150,7 +159,7 @@ class Claims(Pauses):
                     reply = await command(
                         self.redis, "XREADGROUP", "GROUP", GROUP, worker, "COUNT", MOST_PER_CALL, "STREAMS", stream, after
                     )
-                page = held_entries(reply, self._priority_of)
+                page = held_entries(reply, self._number_of)
                 after = page[-1][1] if page else b""
                 found += page
         return found
@@ -160,21 +169,21 @@ class Claims(Pauses):
 
         `leave` signs off.
         """
-        places = [(job.priority, job.entry) for job in in_hand] + [(priority, entry) for priority, entry, _ in kept]
-        held = sorted((priority, _entry_id(entry), entry) for priority, entry in places)
-        given_back = at = priority = 0
+        places = [(job.stream, job.entry) for job in in_hand] + [(stream, entry) for stream, entry, _ in kept]
+        held = sorted((stream, _entry_id(entry), entry) for stream, entry in places)
+        given_back = at = from_stream = 0
         after = b""
         while True:
             told: list[scripts.Argument] = [part for place, _, entry in held[at : at + MOST_PER_CALL] for part in (place, entry)]
             more = int(len(held) > at + MOST_PER_CALL)
             here, *reached = await self._run(
-                "reconcile", told, worker=worker, leave=int(leave), from_priority=priority, after=after, more=more
+                "reconcile", told, worker=worker, leave=int(leave), from_stream=from_stream, after=after, more=more
             )
             given_back += int(here)
             if not reached:
                 return given_back
-            priority, after = reached
-            at = bisect_right(held, (priority, _entry_id(after), after))
+            from_stream, after = reached
+            at = bisect_right(held, (from_stream, _entry_id(after), after))
 
 
 def fitting_outcomes(outcomes: Sequence[Outcome]) -> int:

@@ -12,6 +12,8 @@ from runner.store.pauses import Pauses
 from runner.store.portions import MOST_LET_GO, MOST_LIMITS, MOST_MENDED, MOST_MOVED, MOST_PER_CALL, MOST_SWEPT, MOST_TAKEN_BACK, portions
 from runner.store.text import decoded
 
+_POOL_TTL_S = 86_400.0
+"""After this time a pool is forgotten that is empty and that no worker has read."""
 _A_PAGE = 500
 """Keys that one look for orphans passes, of all queues of the server: Redis looks at so many in 0.1 ms."""
 
@@ -100,6 +102,11 @@ class Duties(History, Calendars, Pauses):
             here, looked = await self._run("orphans", ids[at : at + MOST_PER_CALL])
             taken, at = taken + int(here), at + int(looked)
         return cursor, taken
+
+    async def open_pools(self) -> replies.OpenedPools:
+        """Bring waiting lines back whose pool has free slots again, and forget pools that nobody has used for a day."""
+        has_pools, lines, *forgotten = await self._run("open_pools", budget=MOST_LET_GO, ttl_us=microseconds(_POOL_TTL_S))
+        return replies.OpenedPools(bool(has_pools), int(lines), [decoded(pool) for pool in forgotten])
 
     async def unhold(self) -> bool:
         """Return jobs to where they belong that no worker could run, now that one can; whether there are more."""

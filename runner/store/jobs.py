@@ -12,7 +12,8 @@ from runner.jobs import JobEvent, JobStatus, OtherJob, State
 from runner.outlook import MOST_BUCKETS, BucketView, Estimate, Wait, estimates, unknown_buckets
 from runner.store import replies, statuses, surroundings
 from runner.store.answers import CancelAnswer, DeleteAnswer
-from runner.store.portions import MOST_HEAVY, MOST_SMALL, MOST_STATUSES, MOST_VIEWED, MOST_WATCHED, fitting, portions
+from runner.store.pool_status import PoolStatus, pool_statuses
+from runner.store.portions import MOST_HEAVY, MOST_PER_CALL, MOST_SMALL, MOST_STATUSES, MOST_VIEWED, MOST_WATCHED, fitting, portions
 from runner.store.queue import QueueStore
 from runner.store.statuses import Depth, Heavy, StoredResult
 from runner.store.text import decoded
@@ -150,6 +151,10 @@ class Jobs(QueueStore):
             rows = [await command(self.redis, "HMGET", self.keys.worker(worker), "details", "stuck", "defects") for worker in ids]
         leading = decoded(leader).rpartition(":")[0] if leader else None
         return [WorkerStatus.of(worker, leading, *row) for worker, row in zip(ids, rows, strict=True) if row[0]]
+
+    async def pools(self) -> list[PoolStatus]:
+        """The pools of the queue, the default one first."""
+        return pool_statuses(await self._run("pools", most_lines=MOST_PER_CALL), await self.workers())
 
     async def all_keys(self) -> list[bytes]:
         """Every key of the queue, in no order: for tests, as it goes through all keys of the server."""

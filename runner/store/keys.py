@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from runner.jobs import Priority
+from runner.names import DEFAULT_POOL
 
 GROUP = "workers"
 """The consumer group of every stream."""
@@ -22,8 +23,19 @@ class Keys:
     def prefix(self) -> str:
         return f"runner:{{{self.queue}}}:"
 
-    def stream(self, priority: Priority) -> str:
-        return f"{self.prefix}stream:{priority.name}"
+    def stream(self, priority: Priority, pool: str = DEFAULT_POOL) -> str:
+        return f"{self.prefix}stream:{priority.name}" + ("" if pool == DEFAULT_POOL else f":{pool}")
+
+    @property
+    def pools(self) -> str:
+        return f"{self.prefix}pools"
+
+    @property
+    def pools_turns(self) -> str:
+        return f"{self.prefix}pools:turns"
+
+    def lines_of_pool(self, pool: str) -> str:
+        return f"{self.prefix}lines:pool:{pool}"
 
     def job(self, job_id: str) -> str:
         return f"{self.prefix}job:{job_id}"

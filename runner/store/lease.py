@@ -61,6 +61,7 @@ class LeaseStore:
                 enlist=0,
                 details="",
                 serves="",
+                pools="",
                 stuck=stuck,
                 defects=defects,
                 cancelled_from=cancelled_from,

@@ -62,6 +62,7 @@ REHEARSAL: Mapping[str, tuple[str, ...]] = {
     "XGROUP CREATE": ("KEY", "x", "0"),
     "XGROUP DELCONSUMER": ("KEY", "x", "x"),
     "XINFO CONSUMERS": ("KEY", "x"),
+    "XINFO GROUPS": ("KEY",),
     "XLEN": ("KEY",),
     "XPENDING": ("KEY", "x"),
     "XRANGE": ("KEY", "-", "+"),

@@ -10,6 +10,7 @@ from runner.access import actor_here
 from runner.clock import MICROSECONDS, microseconds
 from runner.connection import command, connect, located, pair, translated_errors
 from runner.jobs import Priority, check_queue_name
+from runner.names import DEFAULT_POOL
 from runner.settings import Settings
 from runner.store import clocks, failpoints, replies, scripts
 from runner.store.data_format import FORMAT, OLDEST_FORMAT
@@ -57,8 +58,8 @@ class QueueStore:
         self._now_us = now_us if self.clock is None else self.clock.now_us
         self._defaults = _Defaults(settings)
         self._turns = count(1)
-        self._streams = [self.keys.stream(priority).encode() for priority in Priority]
-        self._priority_of = {stream: int(priority) for priority, stream in zip(Priority, self._streams, strict=True)}
+        self._streams = [self.keys.stream(priority, pool).encode() for pool in settings.pool_names for priority in Priority]
+        self._number_of = {stream: number for number, stream in enumerate(self._streams)}
 
     async def close(self) -> None:
         """Close every connection. The store cannot be used afterwards."""
@@ -173,6 +174,7 @@ class _Defaults(dict[str, dict[str, scripts.Argument]]):
             "failed_ttl_ms": settings.failed_ttl_ms,
             "result_ttl_ms": settings.result_ttl_ms,
             "longest_freeze_us": microseconds(settings.longest_freeze_s),
+            "pools": "" if settings.pool_names == (DEFAULT_POOL,) else " ".join(settings.pool_names),
             "max_crashes": settings.max_crashes,
             "record_starts": int(settings.record_starts),
             "counting": int(settings.record_history),

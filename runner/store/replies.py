@@ -93,6 +93,14 @@ class Reclaimed(NamedTuple):
         return self.entries < 0
 
 
+class OpenedPools(NamedTuple):
+    """Whether the queue has other pools than the default one, how many lines came back to their buckets, and the pools that were forgotten."""
+
+    has_pools: bool
+    lines: int
+    forgotten: list[str]
+
+
 class RecordedStart(NamedTuple):
     """One start as `record_starts` logs it: `at_us` is the instant, by Redis's clock, at which the attempt's tokens were taken."""
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
 from runner.jobs import AttemptRecord, JobError, JobStatus, Pausable, Priority, Progress, State, progress_of
-from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, decode_needs, limit_of
+from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, decode_needs, limit_of, pool_of
 from runner.outlook import Estimate, Wait
 from runner.store.pauses import pause_of
 from runner.store.text import decoded
@@ -23,6 +23,8 @@ _WAITS = 4
 """The parts of an answer about a job that waits."""
 _PAUSED = 4
 """What is told of one that is paused, after its fields."""
+_ASIDE = 5
+"""The same of one whose line waits for a free slot of its pool: its place there and why, and nothing else."""
 
 
 class Depth(StrEnum):
@@ -74,6 +76,8 @@ def _job_status(job_id: str, outlook: Estimate | None, values: list[Any], *place
     if len(place) == _PAUSED:
         state, reason, pause = State.waiting, decoded(place[0]), pause_of(list(place[1:]))
         bucket = pause.name if pause is not None and pause.what is Pausable.key else None
+    elif len(place) == _ASIDE:
+        state, position, reason = State.waiting, place[0] + 1, decoded(place[1])
     elif len(place) == _WAITS - 1:
         state = State.waiting
         if outlook is not None:
@@ -106,6 +110,7 @@ def _job_status(job_id: str, outlook: Estimate | None, values: list[Any], *place
         result=None if is_left_out else _json(result),
         result_bytes=result if is_left_out or result is None else len(result),
         attempts=_attempts(fields.get("attempts")),
+        pool=pool_of(decoded(fields.get("line", b""))),
         deadline_at=_seconds(fields.get("deadline")),
         progress=_progress(fields.get("progress"), int(fields.get("attempt", 0))),
         pause=pause,

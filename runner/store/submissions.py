@@ -14,6 +14,8 @@ MOST_WHOLE = 1_000
 
 _NO_CAP = -1
 _FEATURES_ENTRY_BYTES = 100
+MOST_KNOWN = 32
+"""Pools of a queue besides the default one, as known_pools.lua counts them."""
 
 
 class Submissions(QueueStore):
@@ -43,10 +45,13 @@ class Submissions(QueueStore):
             accepted = await self._call(jobs, self._most_backlog)
         except StoreFull as error:
             accepted, memory_full = await self._call_without_room(jobs), error
+        states: list[Acceptance | OtherJob | StoreFull] = [
+            self._no_pool() if state is Acceptance.pools else state for state in accepted.states
+        ]
         if accepted.backlog is None:
-            return [*accepted.states]
+            return states
         backlog = accepted.backlog
-        return [self._refusal(backlog, memory_full) if state is Acceptance.full else state for state in accepted.states]
+        return [self._refusal(backlog, memory_full) if state is Acceptance.full else state for state in states]
 
     async def _admit_batch(self, first: Sequence[Submission], others: Sequence[Submission], most: int) -> list[Acceptance | OtherJob]:
         """Store the first part of a batch, if there is room for the `others` too: it decides for them, and they follow without a cap."""
@@ -71,6 +76,8 @@ class Submissions(QueueStore):
                 raise
         if accepted.backlog is not None:
             raise BacklogFull(self.keys.queue, accepted.backlog, most, others + accepted.states.count(Acceptance.full))
+        if Acceptance.pools in accepted.states:
+            raise self._no_pool()
         return accepted.states
 
     async def _call_without_room(self, jobs: Sequence[Submission]) -> replies.Accepted:
@@ -93,6 +100,12 @@ class Submissions(QueueStore):
         if memory_full is not None:
             return StoreFull(str(memory_full))
         return BacklogFull(self.keys.queue, backlog, self._most_backlog, 1)
+
+    def _no_pool(self) -> StoreFull:
+        return StoreFull(
+            f"queue {self.keys.queue!r} has {MOST_KNOWN} pools already besides the default one, and this is another one:"
+            " see them with python -m runner pools; one that is empty and unread goes after a day"
+        )
 
     @property
     def _most_backlog(self) -> int:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from runner.names import DEFAULT_POOL
 from runner.store.text import decoded
 
 
@@ -24,6 +25,7 @@ class WorkerStatus:
     python: str | None = None
     format: int | None = None
     defects: int = 0
+    pools: tuple[str, ...] = (DEFAULT_POOL,)
 
     @classmethod
     def of(cls, worker: str, leader: str | None, details: bytes, stuck: bytes | None, defects: bytes | None) -> "WorkerStatus":
@@ -32,10 +34,11 @@ class WorkerStatus:
             name: value for name, value in _fields(details).items() if name in _TYPES and isinstance(value, _TYPES[name])
         }
         said["tasks"] = tuple(map(str, said.get("tasks", ())))
+        said["pools"] = tuple(map(str, said.get("pools", (DEFAULT_POOL,))))
         return cls(worker, worker == leader, _number(stuck), defects=_number(defects), **said)
 
 
-_TYPES: dict[str, type] = {"host": str, "pid": int, "slots": int, "tasks": list, "python": str, "format": int}
+_TYPES: dict[str, type] = {"host": str, "pid": int, "slots": int, "tasks": list, "pools": list, "python": str, "format": int}
 
 
 def _fields(details: bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, Self
 
-from runner.client import Blocking, BlockingHandle, Client, JobHandle, Runner, Task, door, redirected, through
+from runner.client import Blocking, BlockingHandle, Client, JobHandle, Runner, Task, door, pools_of, redirected, through
 from runner.clock import MICROSECONDS, microseconds, wall_us
 from runner.errors import ConfigurationError
 from runner.jobs import JobStatus, StartedJob, State
@@ -104,8 +104,9 @@ class TestQueue:
         self._stack.callback(remove_clock, queue)
         runners = [app for app in apps if isinstance(app, Runner)]
         lease_s = (runners or apps)[0].settings.lease_s
+        instead = {"redis_url": url, "lease_s": LEASE_S, "failpoints": None, "pools": pools_of(*runners)}
         for app in apps:
-            settings = app.settings.model_copy(update={"redis_url": url, "lease_s": LEASE_S, "failpoints": None})
+            settings = app.settings.model_copy(update=instead)
             await self._stack.enter_async_context(redirected(app, queue, settings))
         if runners:
             store = DirectStore(url, queue, runners[0].settings)

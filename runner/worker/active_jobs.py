@@ -7,7 +7,7 @@ from typing import Any
 from runner.jobs import StartedJob
 
 Place = tuple[int, bytes, int]
-"""Which attempt it is: priority, entry id and attempt number. Entries of two streams can have the same id, and Redis delivers an entry
+"""Which attempt it is: number of the stream, entry id and attempt number. Entries of two streams can have the same id, and Redis delivers an entry
 again after its group was recreated."""
 
 
@@ -187,4 +187,4 @@ class ActiveJobs:
 
 
 def _place(job: StartedJob) -> Place:
-    return job.priority, job.entry, job.attempt
+    return job.stream, job.entry, job.attempt

@@ -5,6 +5,7 @@ import platform
 from typing import Any
 
 from runner.client import Runner, schedules_of
+from runner.names import DEFAULT_POOL
 from runner.store import FORMAT
 
 
@@ -15,6 +16,7 @@ def details_of(runner: Runner[Any]) -> dict[str, Any]:
         "pid": os.getpid(),
         "slots": runner.settings.concurrency,
         "tasks": sorted(runner.tasks),
+        "pools": list(runner.settings.pool_names),
         "python": platform.python_version(),
         "format": FORMAT,
         "honours": ["pauses"],
@@ -26,4 +28,7 @@ def served_by(runner: Runner[Any]) -> list[str]:
     tasks = runner.tasks.items()
     versions = [f"v:{name}:{task.definition.calls.digest}" for name, task in tasks]
     limits, schedules = (f"l:{limit}" for limit in runner.limits), (f"s:{schedule}" for schedule in schedules_of(runner))
-    return [*(f"t:{name}" for name, _ in tasks), *versions, *limits, *schedules]
+    pools = ["" if pool == DEFAULT_POOL else pool for pool in runner.settings.pool_names]
+    # Workers that read the default pool alone say what those of before pools say.
+    read = [f"p:{pool}" for pool in pools if pool] + ([] if "" in pools else ["p:"])
+    return [*(f"t:{name}" for name, _ in tasks), *versions, *limits, *schedules, *read]

@@ -25,6 +25,7 @@ _REPAIR_S = 5.0
 _REPAIR_SOON_S = 1.0
 """Pause between two pages of what points at jobs, and where there is much of it."""
 _CHECK_CLOCK_S = 1.0
+_OPEN_POOLS_S = 1.0
 _REST_S = 5.0
 """Pause of a duty that has failed."""
 _FAIL_AGAIN_S = 60.0
@@ -105,6 +106,7 @@ class DutyTable:
             self._orphans,
             Duty("trim", self._trim),
             Duty("unhold", self._unhold),
+            Duty("open pools", self._open_pools),
             Duty("sweep", self._sweep),
             Duty("rouse", self._rouse),
             Duty("roll", self._roll),
@@ -241,6 +243,12 @@ class DutyTable:
     async def _unhold(self) -> float:
         # The worker that comes for such jobs does this too: the leader goes on where one was lost.
         return 0.0 if await self._store.unhold() else self._settings.lease_s
+
+    async def _open_pools(self) -> float:
+        opened = await self._store.open_pools()
+        if opened.forgotten:
+            log.info("forgot pools that were empty, and that no worker had read for a day: %s", ", ".join(opened.forgotten))
+        return _OPEN_POOLS_S if opened.has_pools else self._settings.lease_s
 
     async def _sweep(self) -> float:
         swept = await self._store.sweep(self._swept)

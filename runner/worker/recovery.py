@@ -29,7 +29,7 @@ class Recovery:
         self._worker = worker
         self._active_jobs = active_jobs
         self._said = LogThrottle(A_MINUTE_S)
-        self._last_seen: list[tuple[EntryId, bytes]] = [((0, 0), b"0-0")] * len(Priority)
+        self._last_seen: list[tuple[EntryId, bytes]] = [((0, 0), b"0-0")] * (len(Priority) * len(store.settings.pool_names))
         self._reconcile_due_s = monotonic_s() + store.settings.lease_s
         self.redelivered: list[HeldEntry] = []
         """Entries that a claim after a read has skipped; they are to be claimed explicitly."""

@@ -56,7 +56,7 @@ class RefusedClaims:
             log.critical("Redis refuses a claim, so its jobs are claimed one by one; please report it:\n%s", indented(trace_of(refusal)))
         condemned: list[Declined] = []
         async with self._recovery.exclusive:
-            known = {(job.priority, job.entry) for job in self._active_jobs.unconfirmed}
+            known = {(job.stream, job.entry) for job in self._active_jobs.unconfirmed}
             for held in await self._store.held(self._worker):
                 if held[:2] in known or (why := await self._refusal_of([held])) is None:
                     continue

@@ -228,6 +228,17 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - else the leader does it
             log.info("jobs that no worker could run are left to the leader: %s", error)
         log.info("worker %s serves queue %s: %s", self.id, self._runner.queue, ", ".join(self._runner.tasks) or "no tasks")
+        await self._warn_of_unread_pools(store)
+
+    async def _warn_of_unread_pools(self, store: JobStore) -> None:
+        """Of tasks of this app: the worker that reads their pool can come later, and their jobs wait for it."""
+        pools = {task.definition.spec.pool for task in self._runner.tasks.values()} - set(self._settings.pool_names)
+        if not pools:
+            return
+        read = {pool for worker in await store.workers() for pool in worker.pools}
+        for pool in sorted(pools - read):
+            tasks = ", ".join(sorted(name for name, task in self._runner.tasks.items() if task.definition.spec.pool == pool))
+            log.warning("no live worker reads pool %s yet: jobs of %s wait until one does, started with --pool %s", pool, tasks, pool)
 
     async def _vanish(self, store: JobStore) -> None:
         """Sign off what may have enlisted."""

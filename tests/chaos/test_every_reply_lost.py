@@ -92,10 +92,12 @@ CALLS: dict[str, Call] = {
     "known": lambda store, started: store.known("", ["work"]),
     "lead": lambda store, started: store.lead("w", 0),
     "limits": lambda store, started: store.limits(),
+    "open_pools": lambda store, started: store.open_pools(),
     "orphans": look_for_orphans,
     "outlook": lambda store, started: store.get(["brief"]),
     "override": lambda store, started: store.override("x", interval("x", capacity=5, every=30).to_json(), 0, "more"),
     "pause": lambda store, started: store.pause("x", on=True, reason="repair"),
+    "pools": lambda store, started: store.pools(),
     "progress": lambda store, started: store.progress(
         "w", [(started[0].id, started[0].attempt, Reported(1, 2, "half").encoded(started[0].attempt))]
     ),

@@ -23,7 +23,22 @@ AT_ONCE = 6
 DIED = 70
 SIGNING_ON = ["publish", "time", "calendar", "serve", "heartbeat", "unhold"]
 WORKING = ["claim", "xreadgroup", "attempt", "progress", "finish", "reconcile", "blpop"]
-LEADING = ["lead", "refill", "promote", "expire", "retime", "reclaim", "scan", "orphans", "trim", "rouse", "sweep", "limits", "roll"]
+LEADING = [
+    "lead",
+    "refill",
+    "promote",
+    "expire",
+    "retime",
+    "reclaim",
+    "scan",
+    "orphans",
+    "trim",
+    "rouse",
+    "sweep",
+    "limits",
+    "roll",
+    "open_pools",
+]
 ASKING = [
     "submit",
     "get",
@@ -58,6 +73,7 @@ LOOKING = [
     "history",
     "series",
     "day",
+    "pools",
 ]
 """Reads that change nothing."""
 IN_TESTS = ["lpop"]

@@ -134,7 +134,7 @@ async def wakes(store: JobStore) -> dict[str, int]:
 async def inconsistencies(store: JobStore) -> list[str]:
     """What is wrong with lines, buckets, claims and wakes, and with the number of those that wait.
 
-    A line with one bucket stands there, and that has a wake. One with several stands wherever it has not had its turn, or has a claim, which
+    A line that has stepped aside for want of a slot of its pool stands nowhere else. One with one bucket stands there, and that has a wake. One with several stands wherever it has not had its turn, or has a claim, which
     is looked at again. A bucket waits for an event only if it lacks what an event brings, and its limit lists it if that has a key.
     """
     keys = store.keys
@@ -162,7 +162,13 @@ async def inconsistencies(store: JobStore) -> list[str]:
     lines = [key.removeprefix(keys.line("")) for key in every_key if key.startswith(keys.line(""))]
     records = await command(store.redis, "HGETALL", keys.records)
     texts = {line.decode(): text.decode() for line, text in zip(records[::2], records[1::2], strict=True)}
+    aside = [line for key in every_key if key.startswith(keys.lines_of_pool("")) for line in await scores(store, key)]
+    found += [f"empty line {line} waits for a slot" for line in aside if line not in lines]
     for line in lines:
+        if line in aside:
+            here = (standing.pop(line, None), entered.pop(line, None), texts.pop(line, None))
+            found += [f"line {line} has stepped aside, and is at {here}"] * any(here)
+            continue
         buckets = line.partition("|")[2].partition("@")[0].split(";")
         stands, claims = standing.pop(line, set()), entered.pop(line, set())
         if len(buckets) == 1:

@@ -134,6 +134,8 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert await store.forget("new") == "removed"
     assert not (await store.sweep()).more
     assert not await store.unhold()
+    assert not (await store.open_pools()).has_pools
+    assert [pool.name for pool in await store.pools()] == ["default"]
     await store.reconcile("w", [by_id["x0"]])
     await store.trim()
     await store.limits()

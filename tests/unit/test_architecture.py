@@ -87,7 +87,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         ),
         "jobs": ANYTHING,
         "limits": ANYTHING,
-        "store": frozenset({"WorkerStatus"}),
+        "store": frozenset({"PoolStatus", "WorkerStatus"}),
     },
     "__init__": {
         "access": frozenset({"Actor", "ApiKey", "AuditLine", "Principal", "Scope", "acting"}),
@@ -96,7 +96,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "http_client": ANYTHING,
         "jobs": ANYTHING,
         "limits": ANYTHING,
-        "store": frozenset({"Finding", "Level", "WorkerStatus"}),
+        "store": frozenset({"Finding", "Level", "PoolStatus", "WorkerStatus"}),
     },
     "testing": {
         "client": frozenset(
@@ -111,6 +111,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
                 "app_of",
                 "door",
                 "hooks_of",
+                "pools_of",
                 "redirected",
                 "schedules_of",
                 "through",

@@ -125,6 +125,7 @@ def test_only_scripts_write_keys() -> None:
         "day",
         "list_pauses",
         "schedules",
+        "pools",
     }
 
 
@@ -225,6 +226,7 @@ def states_a_script_sets(name: str) -> set[str]:
     found |= {"queued", "cancelled"} if lost_attempts else set()
     found |= {"failed"} if set(lost_attempts) - {"false"} else set()  # only a worker that ran nothing else condemns its job
     found |= {"queued", "waiting"} if re.search(r"\b(release\.due|serve_unled|unpark)\(", code) else set()
+    found |= {"queued"} if "reopen(" in code else set()
     found |= {"expired", "failed"} if re.search(r"\bexpire\(id|\b(expire_due|serve_unled)\(", code) else set()
     found |= {"scheduled"} if re.search(r"ZADD', prefix \.\. 'scheduled'", code) else set()
     return found & set(State)

@@ -1,4 +1,4 @@
-"""The tasks and the workers of a queue."""
+"""The tasks, the workers and the pools of a queue."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -12,7 +12,8 @@ from runner.http.authorization import needs
 from runner.http.dependencies import TheClient
 from runner.http.forms import NAME
 from runner.http.problems import Problem, responses
-from runner.http.schemas import Task, Tasks, WorkerProcess, Workers
+from runner.http.schemas import Task, Tasks
+from runner.http.worker_schemas import Pool, Pools, WorkerProcess, Workers
 
 router = routing.group("queue", "/v1", responses=responses("store-unavailable"))
 
@@ -41,3 +42,9 @@ async def remove_task(name: Annotated[str, Path(description="the task's name", *
 async def workers(client: TheClient) -> Workers:
     """The workers that hold a lease."""
     return Workers(workers=[WorkerProcess(**asdict(worker)) for worker in await client.workers()])
+
+
+@router.get("/pools", dependencies=[needs(Scope.workers_read)], summary="The pools")
+async def pools(client: TheClient) -> Pools:
+    """The pools of the queue, the default one first: the jobs that are ready, run and wait for a free slot, and how many workers read each."""
+    return Pools(pools=[Pool.of(pool) for pool in await client.pools()])

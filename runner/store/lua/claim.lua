@@ -1,24 +1,25 @@
 -- claim: start ready jobs for a worker, each with its tokens: all of them or none, taken in the same step that makes the job running.
--- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed.
+-- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed. A job of a pool
+-- that this worker does not read goes to the streams of its own.
 -- KEYS: prefix
 -- ARGV: worker, turn, free (slots; one call fills a part of many), read_more (0 or 1), look (0, 1 or 2), seen, normal_owed, low_owed, alone (1: the worker runs nothing), unserved, scarce, room, max_crashes, held...
 --   read_more: 0 starts what is held, and reads from the streams only if more than one job is held
 --   look: whether a wake can be due: 0 no, 1 yes, 2 only if nothing is held
---   seen: '' or, if a blocking read was sent right before this call, the last entry of each stream that the worker has seen
---   ('high normal low'): every pending entry of this worker after those is what that read returned
+--   seen: '' or, if a blocking read was sent right before this call, the last entry of each stream that the worker has seen,
+--   in the order of their numbers: every pending entry of this worker after those is what that read returned
 --   normal_owed, low_owed: jobs of these priorities that come before all others
 --   unserved: "" or "\n<task>\n<task>\n": tasks that this worker has met and does not have; their jobs take no tokens here
 --   scarce: the same of tasks whose jobs need more than a slot of this worker, a child process, of which so many are free: `room`
---   held: for each entry of a blocking read: priority (0..2), entry, job id
+--   held: for each entry of a blocking read: stream (its number), entry, job id
 -- Returns: {'paused', µs until the queue goes on (-1: when somebody resumes it), the last change of pauses}: nothing is started, and what this
 --   worker holds it holds still; else 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none),
---   entries dropped as garbage, the suspect ('' or {priority, entry, id}: to be claimed again once the worker runs nothing; its
---   entry is empty if it was started: it must run alone), then for each started job: priority, entry, id, task, args, attempt,
+--   entries dropped as garbage, the suspect ('' or {stream, entry, id}: to be claimed again once the worker runs nothing; its
+--   entry is empty if it was started: it must run alone), then for each started job: stream, entry, id, task, args, attempt,
 --   failures, limits, and what these came from: spec, and after it the specs that have amended them; and at last, only if there are
---   any of either, two lists: of what is not started here, for each priority, entry, id and why: its task is unserved ('task'), or there is
+--   any of either, two lists: of what is not started here, for each stream, entry, id and why: its task is unserved ('task'), or there is
 --   no more room for it ('room'): the worker holds these still; and of started jobs that have more, for each its place among them (0 is the
 --   first), the µs that are left until its deadline (0: it has none), and its metadata ('': none)
--- include: base, worker_turn, start_log, pauses
+-- include: base, own_streams, worker_turn, start_log, pauses
 
 do -- a script can have 200 local variables at a time: what is over is none any more
   local refusal = refusal_of(worker, turn)
@@ -39,11 +40,30 @@ end
 
 local function next_attempt(latest) return (number_in(latest) or 0) + 1 end
 
-local function run(priority, entry, id, task, args, attempt, failures, limits, spec)
+-- Whether a job is for other workers: one that knows of no pools has put it here.
+local own_pools
+local function is_foreign(line)
+  if pools == '' then return pool_of(line) end
+  if not own_pools then
+    own_pools = {}
+    for pool in string.gmatch(pools, '%S+') do own_pools[pool] = true end
+  end
+  return not own_pools[pool_of(line) or DEFAULT_POOL]
+end
+
+-- What is paused of a job: its task, or its pool as '#pool'.
+local function pause_over(task, line)
+  if not any_paused() then return nil end
+  if paused('task', task) then return task end
+  local pool = pool_of(line) or DEFAULT_POOL
+  return paused('pool', pool) and '#' .. pool or nil
+end
+
+local function run(number, entry, id, task, args, attempt, failures, limits, spec)
   redis.call('HSET', job_key(id), 'state', 'running', 'attempt', attempt, 'worker', worker, 'entry', entry, 'started', started_at)
   log_start(id, limits, attempt)
   local n = #reply
-  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = priority, entry, id, task
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = number, entry, id, task
   reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = args, attempt, number_in(failures) or 0, limits or ''
   reply[n + 9] = spec or ''
   started = started + 1
@@ -51,16 +71,17 @@ end
 
 check_count((#ARGV - held_at + 1) / 3)
 
--- The pending entries to start: priority, entry, id (nil: garbage).
+-- The pending entries to start: stream, entry, id (nil: garbage).
 local pending = {}
 for at = held_at, #ARGV, 3 do pending[#pending + 1] = { tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2] } end
 local function id_in(fields) return fields and fields[1] == 'id' and fields[2] or nil end
 if seen ~= '' then
-  local high, normal, low = string.match(seen, '(%S+) (%S+) (%S+)')
-  local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'STREAMS', STREAMS[1], STREAMS[2], STREAMS[3], high, normal, low)
+  local words = { 'GROUP', GROUP, worker, 'STREAMS', unpack(OWN) }
+  for entry in string.gmatch(seen, '%S+') do words[#words + 1] = entry end
+  local answer = redis.pcall('XREADGROUP', unpack(words))
   if not answer.err then
-    for priority = 0, 2 do
-      for _, row in ipairs(answer[priority + 1][2]) do pending[#pending + 1] = { priority, row[1], id_in(row[2]) } end
+    for at = 1, #OWN do
+      for _, row in ipairs(answer[at][2]) do pending[#pending + 1] = { at - 1, row[1], id_in(row[2]) } end
     end
   end
 end
@@ -71,31 +92,32 @@ local read_before = {}
 -- An idle worker gets one job as a rule. If that needs no tokens it starts here: most of what follows is for other jobs.
 local held = #pending
 if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0' and unserved == '' and scarce == '' then
-  local priority, entry, id = unpack(pending[1])
+  local number, entry, id = unpack(pending[1])
   local f = fields_of(id)
-  local limits, state, task, args, _, _, latest, failures, expires, crashes, spec = unpack(f)
-  if state == 'queued' and task and args and not (limits or expires or crashes or f[METADATA]) and not paused('task', task) then
-    run(priority, entry, id, task, args, next_attempt(latest), failures, nil, spec)
+  local limits, state, task, args, line, _, latest, failures, expires, crashes, spec = unpack(f)
+  if state == 'queued' and task and args and not (limits or expires or crashes or f[METADATA] or is_foreign(line)) and not pause_over(task, line) then
+    run(number, entry, id, task, args, next_attempt(latest), failures, nil, spec)
     return reply
   end
   read_before[id] = f
 end
 
--- include from here on: engine, release, parked
+-- include from here on: engine, release, parked, reopen
 
 -- Entries dealt with: how much one takes is known only once it is read. Those of paused tasks left the stream, and others come after them.
 local done, moved = 0, 0
 
-local done_with = { {}, {}, {} } -- entries that leave the streams
+local done_with = {} -- entries that leave the streams, by number
 
-local function drop(priority, entry)
-  local entries = done_with[priority + 1]
+local function drop(number, entry)
+  local entries = done_with[number] or {}
+  done_with[number] = entries
   entries[#entries + 1] = entry
 end
 
-local function drop_garbage(priority, entry)
+local function drop_garbage(number, entry)
   reply[GARBAGE] = reply[GARBAGE] + 1
-  drop(priority, entry)
+  drop(number, entry)
 end
 
 limits_of = function(id)
@@ -105,18 +127,18 @@ limits_of = function(id)
 end
 
 -- A job that cannot run ends here, and its reservation goes to others.
-local function end_damaged(priority, entry, id, task, latest, limits, problem)
+local function end_damaged(number, entry, id, task, latest, limits, problem)
   if limits then free_reservation(needs_of(limits)) end
   local text = cjson.encode({ type = 'damaged', message = problem or 'its record in Redis lacks what it takes to run it' })
   conclude(id, task or '', 'failed', 'error', text, latest, redis.call('HGET', job_key(id), 'watched'), failed_ttl_ms)
-  drop(priority, entry)
+  drop(number, entry)
 end
 
-local function end_expired(priority, entry, id, task, latest, limits)
+local function end_expired(number, entry, id, task, latest, limits)
   if limits then free_reservation(needs_of(limits)) end
   redis.call('ZREM', EXPIRING, id)
   expire(id, task, latest, read_job(id, 'watched', 'on_expiry'))
-  drop(priority, entry)
+  drop(number, entry)
 end
 
 -- Half of a full window has started: a wake now makes room for several at once, which is cheaper than one by one.
@@ -146,13 +168,13 @@ end
 
 local room_left = tonumber(room) -- for jobs of scarce tasks
 
-local function pass(priority, entry, id, why)
+local function pass(number, entry, id, why)
   passed = passed or {}
   local n = #passed
-  passed[n + 1], passed[n + 2], passed[n + 3], passed[n + 4] = priority, entry, id, why
+  passed[n + 1], passed[n + 2], passed[n + 3], passed[n + 4] = number, entry, id, why
 end
 
-local function start(priority, entry, id)
+local function start(number, entry, id)
   local limits, state, task, args, line, rank, latest, failures, expires, crashes, spec, amended, deadline, metadata = unpack(read_before[id] or fields_of(id))
   read_before[id] = nil
   if state == 'running' then
@@ -160,80 +182,85 @@ local function start(priority, entry, id)
     -- An entry is delivered again if its group was destroyed: it goes to the worker that runs the job. Not if the job runs under another
     -- entry: it was started so late that its worker had returned it before, and does not know of the start.
     if runs_as == entry and redis.call('ZSCORE', prefix .. 'workers', runs_at) then
-      return redis.call('XCLAIM', STREAMS[priority + 1], GROUP, runs_at, 0, entry, 'JUSTID')
+      return redis.call('XCLAIM', OWN[number + 1], GROUP, runs_at, 0, entry, 'JUSTID')
     end
     -- The job is marked running, but its worker never received it (the reply was lost): release any slot it was counted for.
     if limits and give_back_all(needs_of(limits), holder_of(id, latest)) then wake_waiters(needs_of(limits)) end
     redis.call('HSET', job_key(id), 'state', 'queued')
     begin_wait(id, expires)
   elseif not state then
-    if redis.pcall('HDEL', job_key(id), 'deleted') ~= 1 then return drop_garbage(priority, entry) end
+    if redis.pcall('HDEL', job_key(id), 'deleted') ~= 1 then return drop_garbage(number, entry) end
     leave_stream(id)
-    return drop(priority, entry)
+    return drop(number, entry)
   elseif FINAL[state] or state == 'scheduled' then
     leave_stream(id, limits and needs_of(limits))
-    return drop(priority, entry)
+    return drop(number, entry)
   end
   if not (task and args and (not limits or (line and rank and #needs_of(limits) > 0))) then
     end_wait(id, expires)
-    return end_damaged(priority, entry, id, task, latest, limits)
+    return end_damaged(number, entry, id, task, latest, limits)
   end
-  if expires and (number_in(expires) or NEVER) <= now then return end_expired(priority, entry, id, task, latest, limits) end
-  if paused('task', task) then
+  if expires and (number_in(expires) or NEVER) <= now then return end_expired(number, entry, id, task, latest, limits) end
+  if is_foreign(line) then
+    drop(number, entry)
+    return add_to_stream(number % 3, id, line)
+  end
+  local pause = pause_over(task, line)
+  if pause then
     if limits then free_reservation(needs_of(limits)) end
-    parked.add(id, task, number_in(rank), entry)
+    parked.add(id, pause, number_in(rank), entry)
     moved = moved + 1
-    return drop(priority, entry)
+    return drop(number, entry)
   end
-  if unserved ~= '' and string.find(unserved, '\n' .. task .. '\n', 1, true) then return pass(priority, entry, id, 'task') end
+  if unserved ~= '' and string.find(unserved, '\n' .. task .. '\n', 1, true) then return pass(number, entry, id, 'task') end
   local is_scarce = scarce ~= '' and string.find(scarce, '\n' .. task .. '\n', 1, true)
-  if is_scarce and room_left <= 0 then return pass(priority, entry, id, 'room') end
+  if is_scarce and room_left <= 0 then return pass(number, entry, id, 'room') end
   -- One more lost worker condemns this job. So it runs alone: then no other job can be what the worker dies of.
   local suspect = crashes and (number_in(crashes) or 0) + 1 >= tonumber(max_crashes)
   if suspect and started < slots and (alone ~= '1' or started > 0) then
-    reply[SUSPECT], slots = { priority, entry, id }, started
+    reply[SUSPECT], slots = { number, entry, id }, started
     return
   end
   done = done + #args / 4096 -- four kilobytes take as long as an entry
   local attempt = next_attempt(latest)
   local taken = limits and take_tokens(id, attempt, limits)
   if limits and not taken then
-    drop(priority, entry)
-    enqueue(id, priority, limits, line, number_in(rank))
+    drop(number, entry)
+    enqueue(id, number % 3, limits, line, number_in(rank))
     -- Its wake was computed while other released jobs had tokens reserved; those that fail like this one do not take them.
     return wake_waiters(needs_of(limits))
   end
   if started >= slots then
     -- A blocking read can return one entry of each priority to a worker with a single free slot.
-    drop(priority, entry)
-    return add_to_stream(priority, id)
+    drop(number, entry)
+    return add_to_stream(number % 3, id, line)
   end
   end_wait(id, expires)
   if is_scarce then room_left = room_left - 1 end
-  run(priority, entry, id, task, args, attempt, failures, taken, amended and spec .. ' ' .. amended or spec)
+  run(number, entry, id, task, args, attempt, failures, taken, amended and spec .. ' ' .. amended or spec)
   if deadline or metadata then
     extras = extras or {}
     local m = #extras
     extras[m + 1], extras[m + 2] = started - 1, deadline and math.max((number_in(deadline) or 0) - now, 1) or 0
     extras[m + 3] = metadata or ''
   end
-  if suspect then reply[SUSPECT], slots = { priority, '', id }, started end
+  if suspect then reply[SUSPECT], slots = { number, '', id }, started end
 end
 
-local function start_entry(priority, entry, id)
+local function start_entry(number, entry, id)
   done = done + 1
-  if not id then return drop_garbage(priority, entry) end
-  local stands, problem = pcall(start, priority, entry, id)
+  if not id then return drop_garbage(number, entry) end
+  local stands, problem = pcall(start, number, entry, id)
   if stands then return end
   -- Its record makes this fail, or Redis refuses to write: then it refuses the next line too, and nothing has happened.
   redis.call('HSET', job_key(id), 'state', 'queued')
-  end_damaged(priority, entry, id, read_job(id, 'task'), read_job(id, 'attempt'), nil, type(problem) == 'table' and problem.err or problem)
+  end_damaged(number, entry, id, read_job(id, 'task'), read_job(id, 'attempt'), nil, type(problem) == 'table' and problem.err or problem)
 end
 
 local read
 do
-  local function read_some(priority, count)
-    local stream = STREAMS[priority + 1]
+  local function read_some(number, count)
+    local stream = OWN[number + 1]
     local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', stream, '>')
     if answer and answer.err then
       -- Any other error comes again, in Redis's own words.
@@ -242,8 +269,28 @@ do
     end
     if not answer then return 0 end
     local rows = answer[1][2]
-    for _, row in ipairs(rows) do start_entry(priority, row[1], id_in(row[2])) end
+    for _, row in ipairs(rows) do start_entry(number, row[1], id_in(row[2])) end
     return #rows
+  end
+
+  -- Of a worker that reads several pools each gets a part of the count, and what some leave is for the others: none keeps another out. Which
+  -- is read first changes with the turn.
+  local several = #OWN / 3
+  local function read_pools(priority, count)
+    if several == 1 then return read_some(priority, count) end
+    local found, left, has_more = 0, several, {}
+    for round = 1, 2 do
+      for at = 0, several - 1 do
+        local most = math.min(round == 1 and math.ceil((count - found) / left) or count - found, slots - started)
+        if most <= 0 then return found end
+        if round == 1 or has_more[at] then
+          local here = read_some((turn + at) % several * 3 + priority, most)
+          found, has_more[at] = found + here, here == most
+        end
+        left = math.max(left - 1, 1)
+      end
+    end
+    return found
   end
 
   -- A few, in any case, as releasing them may have been enough; then as many as the call can do if they take as long as these.
@@ -257,10 +304,38 @@ do
       local each = seen_here > 0 and math.max(part - before, 0.001) / seen_here
       local asked = math.max(math.floor(math.min(count, each and (1 - part) / each + 0.5 or FIRST)), 1)
       local stepped_aside = moved
-      local found = read_some(priority, asked)
+      local found = read_pools(priority, asked)
       count, seen_here = count - found + moved - stepped_aside, seen_here + found
       if found < asked then return end
     end
+  end
+end
+
+free_in = function(pool)
+  return is_foreign(pool ~= '' and '#' .. pool) and 0 or math.max(slots - started, 0)
+end
+
+-- Strict order, except for what the lower priorities are owed: endless jobs of a higher one must not keep them out.
+local function read_ready(reads_all)
+  for priority, owed in pairs({ tonumber(normal_owed), tonumber(low_owed) }) do
+    if owed > 0 and started < slots and (reads_all or added[priority + 1] > 0) then read(priority, math.min(owed, slots - started)) end
+  end
+  for priority = 0, 2 do
+    if started < slots and (reads_all or added[priority + 1] > 0) then read(priority, slots - started) end
+  end
+end
+
+-- Slots are left for jobs of these pools: lines that have stepped aside for want of one come back in their order, as many as there are slots,
+-- until these are filled. Those whose tokens are not there take none: they wait at their buckets, and the next come back.
+local MOST_BACK = 200
+local function reopen_own(pool)
+  local back, here = 0, nil
+  while started < slots and back < MOST_BACK and not is_over() do
+    here = reopen(pool, slots - started)
+    if here == 0 then return end
+    back, rooms = back + here, {}
+    reply[NEXT_WAKE] = select(2, release.due(math.min(window_limit, MOST_ENTRIES)))
+    read_ready(false)
   end
 end
 
@@ -273,16 +348,12 @@ local stands, problem = pcall(function()
     released, reply[NEXT_WAKE] = release.due(math.min(window_limit, MOST_ENTRIES))
   end
   local reads_all = read_more == '1' or held > 1 or moved > 0
-  if not reads_all and released == 0 then return end
-  -- Strict order, except for what the lower priorities are owed: endless jobs of a higher one must not keep them out.
-  for priority, owed in pairs({ tonumber(normal_owed), tonumber(low_owed) }) do
-    if owed > 0 and started < slots and (reads_all or added[priority + 1] > 0) then read(priority, math.min(owed, slots - started)) end
-  end
-  for priority = 0, 2 do
-    if started < slots and (reads_all or added[priority + 1] > 0) then read(priority, slots - started) end
+  if reads_all or released > 0 then read_ready(reads_all) end
+  for pool in string.gmatch(pools, '%S+') do
+    if pool ~= DEFAULT_POOL then reopen_own(pool) end
   end
 end)
-for priority = 1, 3 do delete_entries(STREAMS[priority], done_with[priority]) end
+for number, entries in pairs(done_with) do delete_entries(OWN[number + 1], entries) end
 flush()
 nudge_leader()
 if not stands then error(problem, 0) end

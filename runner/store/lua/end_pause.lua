@@ -15,8 +15,8 @@ forget_pause(field)
 if what == 'key' then
   unmark_paused(name)
   wake_waiting(name)
-elseif what == 'task' then
-  unpark(name, tonumber(budget))
+elseif what == 'task' or what == 'pool' then
+  unpark(what == 'pool' and '#' .. name or name, tonumber(budget))
 end
 pages_left = true -- the leader looks at what is left, and at the wakes that no release has served
 flush()

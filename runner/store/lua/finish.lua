@@ -9,7 +9,7 @@
 -- for it now; it has taken no tokens then; and `refused` if no claim can start it.
 -- KEYS: prefix
 -- ARGV: worker, longest_freeze_us, runs...
---   runs: successive outcomes that differ only in job and payload: how many, then once for all of them priority,
+--   runs: successive outcomes that differ only in job and payload: how many, then once for all of them stream (its number among the worker's),
 --   ending (succeeded, failed, retry, throttled, cancelled, returned, amended, unknown, busy, refused), delay_us (retry, throttled), ttl_ms (final
 --   states), settled ("bucket=tokens;..." actually used, or ""), bucket (throttled: the one to freeze), most_throttled (0: no end),
 --   has_progress (0 or 1), then for each entry, id, attempt ('' of one that is only held), payload (JSON; amended: spec, limits and line,
@@ -17,10 +17,10 @@
 -- Returns: for each outcome 'accepted', 'repeated', 'stale' or 'refused' and why; then for each settlement of which a part is not charged
 --   'not charged', job id, bucket, tokens not charged; and for each throttled outcome 'throttled', job id, bucket, µs of the freeze, how
 --   often this job was throttled, 1 if the bucket was frozen before
--- include: base, final_state, due_instants, attempts, progress_text
+-- include: base, own_streams, final_state, due_instants, attempts, progress_text
 
 local HEAD, AN_OUTCOME = 9, 4 -- and one more with progress
-local PRIORITY, ENDING, DELAY, TTL, SETTLED, BUCKET, MOST_THROTTLED, HAS_PROGRESS = 1, 2, 3, 4, 5, 6, 7, 8 -- places after the start of a run
+local STREAM, ENDING, DELAY, TTL, SETTLED, BUCKET, MOST_THROTTLED, HAS_PROGRESS = 1, 2, 3, 4, 5, 6, 7, 8 -- places after the start of a run
 local ID, ATTEMPT, PAYLOAD, PROGRESS = 1, 2, 3, 4 -- places after an entry
 local last = #ARGV
 local answers = {}
@@ -59,17 +59,19 @@ local function refuse(at, id, problem)
 end
 
 local function free_entries()
-  local entries = { {}, {}, {} }
+  local entries = {}
   run = runs_at
   while run <= last do
-    local list = entries[ARGV[run + PRIORITY] + 1]
+    local number = ARGV[run + STREAM] + 1
+    local list = entries[number] or {}
+    entries[number] = list
     local width, next_run = extent(run)
     for at = run + HEAD, next_run - 1, width do
       if not refused[at] then list[#list + 1] = ARGV[at] end
     end
     run = next_run
   end
-  for priority = 1, 3 do delete_entries(STREAMS[priority], entries[priority]) end
+  for number, list in pairs(entries) do delete_entries(OWN[number], list) end
 end
 
 -- Endings that count although `cancel` had asked for another one.
@@ -279,7 +281,9 @@ local function amend(id, payload, limits, attempt, started)
     refunds.undo_start(id, attempt, needs_of(limits), number_in(started))
     refunds.complete()
   end
-  local rank, amended = read_job(id, 'rank', 'amended')
+  local rank, amended, before = read_job(id, 'rank', 'amended', 'line')
+  local pool = pool_of(before)
+  if pool then line = line .. (string.find(line, '@', 1, true) and '#' or '@#') .. pool end
   local sequence = rank and math.floor(number_in(rank) / RANK) or redis.call('INCR', prefix .. 'seq')
   redis.call('HSET', job_key(id), 'limits', right, 'line', line, 'rank', int(rank_of(sequence, right)), 'spec', spec,
     'amended', amended and amended .. ' ' .. spec or spec)

@@ -35,15 +35,24 @@ end
 
 local NO_WORKER, PAUSED = 'no worker', 'paused'
 local served = {}
-local function is_served(task)
-  if served[task] == nil then served[task] = specs.is_served('t:' .. task) end
-  return served[task]
+local function is_served(task, line)
+  local pool = pool_of(line) or ''
+  local name = task .. '#' .. pool
+  if served[name] == nil then served[name] = specs.is_served('t:' .. task, pool) end
+  return served[name]
+end
+
+-- Why a line waits for a worker of its pool; nil if it does not.
+local function reason_aside(line)
+  local pool = pool_of(line)
+  if not redis.call('ZSCORE', prefix .. 'lines:pool:' .. pool, line) then return nil end
+  return specs.is_read(pool) and 'slots' or NO_WORKER
 end
 
 -- What keeps the job from starting, of all that is paused: the queue, its task, its pool, or the bucket of a key that it needs.
 local function pause_of(id, f)
   if not any_paused() then return nil end
-  local asked = { { 'queue' }, { 'task', f[TASK] or '' }, { 'pool', redis.call('HGET', job_key(id), 'pool') or 'default' } }
+  local asked = { { 'queue' }, { 'task', f[TASK] or '' }, { 'pool', pool_of(f[LINE]) or 'default' } }
   for bucket in string.gmatch(f[LIMITS] or '', '([^=;]+)=') do asked[#asked + 1] = { 'key', bucket } end
   for _, one in ipairs(asked) do
     local record = paused(one[1], one[2])
@@ -60,8 +69,12 @@ local function place_of(id, f)
   end
   if f[STATE] == 'queued' then
     local rank = f[LIMITS] and f[LINE] and redis.call('ZRANK', line_key(f[LINE]), id)
-    if rank then return { f, rank, f[LIMITS], f[LINE] } end
-    if not is_served(f[TASK] or '') then return { f, NO_WORKER } end
+    if rank then
+      local why = pool_of(f[LINE]) and reason_aside(f[LINE])
+      if why then return { f, rank, why, '', '', '' } end
+      return { f, rank, f[LIMITS], f[LINE] }
+    end
+    if not is_served(f[TASK] or '', f[LINE]) then return { f, NO_WORKER } end
   elseif f[STATE] == 'scheduled' then
     if f[REASON] == NO_WORKER then return { f, NO_WORKER } end
     local due = redis.call('ZSCORE', prefix .. 'scheduled', id)

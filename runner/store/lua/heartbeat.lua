@@ -4,24 +4,31 @@
 --   stuck: slots taken by attempts that should have stopped; stopping: for such attempts whose job is known: job id, attempt
 --   defects: how many errors of its own the worker has met
 --   cancelled_from: 0, or what the renewal right before this one returned; -1 asks for none
--- Returns: 'ok' or 'gone', what the next renewal passes to learn of more jobs (0: there are none), ids of running jobs that were cancelled
--- include: base, specs
+-- Returns: 'ok', 'gone', or with enlist 'pools': it reads a new pool and there are as many as there can be; what the next renewal passes to learn of more jobs (0: there are none), ids of running jobs that were cancelled
+-- include: base, specs, own_streams, known_pools
 
 local WORKERS = prefix .. 'workers'
 local lease_ms = math.ceil(tonumber(lease_us) / 1000)
 if enlist == '1' then
-  for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
+  for pool in string.gmatch(pools, '%S+') do
+    if pool ~= DEFAULT_POOL and not note_pool(pool) then return { 'pools' } end
+  end
+  for _, stream in ipairs(OWN) do redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
   redis.call('HSET', worker_key(worker), 'turn', 0, 'details', details, 'enlisted', int(now))
   local has_format = cjson.decode(details).format
   if has_format then redis.call('HSET', worker_key(worker), 'format', has_format) end
   if serves ~= '' then redis.call('HSET', worker_key(worker), 'serves', serves) end
+  if pools ~= '' then redis.call('HSET', worker_key(worker), 'pools', pools) end
 else
   local lease = redis.call('ZSCORE', WORKERS, worker)
   if not lease or tonumber(lease) == 0 then return { 'gone' } end
 end
 redis.call('ZADD', WORKERS, int(now + tonumber(lease_us)), worker)
 redis.call('PEXPIRE', worker_key(worker), lease_ms * 10)
-local its_digest = redis.call('HGET', worker_key(worker), 'serves')
+local its_digest, its_pools = unpack(redis.call('HMGET', worker_key(worker), 'serves', 'pools'))
+for pool in string.gmatch(its_pools or '', '%S+') do
+  if pool ~= DEFAULT_POOL then redis.call('ZADD', POOLS, int(now), pool) end
+end
 if its_digest then
   redis.call('ZADD', specs.SERVING, 'GT', int(now + tonumber(lease_us)), its_digest)
   redis.call('PEXPIRE', specs.serves_key(its_digest), lease_ms * 10)

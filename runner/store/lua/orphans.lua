@@ -40,11 +40,13 @@ local taken, looked, done = 0, 0, 0
 for at = ids_at, #ARGV do
   if is_enough(done) then break end
   local id = ARGV[at]
-  local state, worker, entry, priority = read_job(id, 'state', 'worker', 'entry', 'priority')
+  local state, worker, entry, priority, line = read_job(id, 'state', 'worker', 'entry', 'priority', 'line')
   looked, done = looked + 1, done + 1
   if state == 'running' and not is_live(worker or '') then
     done = done + 1
-    if not is_held(STREAMS[(number_in(priority) or 1) + 1] or STREAMS[2], entry or '', id) then
+    local stream, pool = STREAMS[(number_in(priority) or 1) + 1] or STREAMS[2], pool_of(line)
+    -- A worker that knows of no pools has met it on the stream of the default one.
+    if not (is_held(stream, entry or '', id) or pool and is_held(stream .. ':' .. pool, entry or '', id)) then
       take_back(id)
       taken, done = taken + 1, done + 7 -- to move a job takes as long as so many entries
     end

@@ -6,7 +6,7 @@
 -- KEYS: prefix
 -- ARGV: budget (entries), not_after_us (0: whenever it comes)
 -- Returns: entries taken back (-1: it came too late), workers removed, jobs given up as poison
--- include: engine, worker_turn, pending_entries, take_back
+-- include: engine, known_pools, worker_turn, pending_entries, take_back
 
 if tonumber(not_after_us) > 0 and now > tonumber(not_after_us) then return { -1, 0, 0 } end
 
@@ -14,7 +14,8 @@ local WORKERS = prefix .. 'workers'
 local left, removed = tonumber(budget), 0
 
 -- Consumers without a record (it was deleted by hand) count as lapsed too.
-for _, stream in ipairs(STREAMS) do
+local all_streams = every_stream()
+for _, stream in ipairs(all_streams) do
   local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, GROUP)
   if not consumers.err then
     local words = {}
@@ -42,15 +43,17 @@ end
 
 for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', int(now), 'LIMIT', 0, 100)) do
   redis.call('ZADD', WORKERS, 0, lapsed)
-  local begun = redis.call('HGET', worker_key(lapsed), 'turn') == int(LAPSED) -- an earlier call has taken some of its jobs back
+  local its_turn, its_pools = unpack(redis.call('HMGET', worker_key(lapsed), 'turn', 'pools'))
+  local begun = its_turn == int(LAPSED) -- an earlier call has taken some of its jobs back
+  local streams = its_turn and streams_of(its_pools or '') or all_streams
   if redis.call('EXISTS', worker_key(lapsed)) == 1 then redis.call('HSET', worker_key(lapsed), 'turn', int(LAPSED)) end
   local taken, ran = {}, 0
-  for priority = 0, 2 do
+  for number, stream in ipairs(streams) do
     if left > 0 then
-      for _, row in ipairs(pending_of(priority, lapsed, left)) do
-        local id = take_entry(priority, row[1])
+      for _, row in ipairs(pending_of(stream, lapsed, left)) do
+        local id = take_entry(stream, row[1])
         if id then
-          taken[#taken + 1] = { priority, id }
+          taken[#taken + 1] = { (number - 1) % 3, id }
           if read_job(id, 'state') == 'running' then ran = ran + 1 end
         end
         left = left - 1
@@ -59,7 +62,7 @@ for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', int(now), '
   end
   for _, job in ipairs(taken) do take_back(lapsed, job[1], job[2], ran == 1 and not begun and left > 0) end
   if left <= 0 then break end
-  dismiss(lapsed)
+  dismiss(lapsed, streams)
   removed = removed + 1
 end
 

@@ -3,12 +3,12 @@
 -- ARGV: horizon_us, since_us (an instant by Redis's clock)
 -- Returns: jobs that are ready, wait for tokens, run, or are due within the horizon; jobs that are due later; µs until the first of these
 --   (-1: there is none); jobs that wait for a worker that serves their task; dead letters since that instant; this instant
--- include: base, held
+-- include: base, held, known_pools
 
 local horizon = now + tonumber(horizon_us)
 local soon = redis.call('ZCOUNT', prefix .. 'scheduled', '-inf', int(horizon))
 soon = soon + math.max(tonumber(redis.call('GET', prefix .. 'waiting') or 0), 0)
-for _, stream in ipairs(STREAMS) do soon = soon + redis.call('XLEN', stream) end
+for _, stream in ipairs(every_stream()) do soon = soon + redis.call('XLEN', stream) end
 
 local later = redis.call('ZCOUNT', prefix .. 'scheduled', '(' .. int(horizon), '+inf')
 local first = redis.call('ZRANGEBYSCORE', prefix .. 'scheduled', '(' .. int(horizon), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)

@@ -1,7 +1,8 @@
 -- serve: say what the workers of one version of an app serve, before the first of them enlists.
 -- KEYS: prefix
 -- ARGV: digest (of all these words), lease_us, words...
---   words: 't:<task>', 'v:<task>:<digest of what its needs come from>', 'l:<limit>'
+--   words: 't:<task>', 'v:<task>:<digest of what its needs come from>', 'l:<limit>', 'p:<pool>' of each pool but the default one, and 'p:' if it
+--   does not read that
 -- Returns: 1
 -- include: base, specs
 

@@ -6,8 +6,8 @@
 --   whole: 1 stores all new jobs or, if they do not fit under the cap, none; 0 stores each as long as there is room
 --   following: new jobs of the same batch in later calls
 --   runs: see include/acceptance
--- Returns: for each job its first state ('queued', 'waiting', 'scheduled' or 'failed'), or 'existing', 'conflict' or 'full': no room for
---   it; or of a unique one whose mark another job has, 'existing', 'replaced' or 'duplicate' (refused) and the id of that job; at the end, only if there was not room for all, how many jobs there are. A caller that cannot work here gets why:
+-- Returns: for each job its first state ('queued', 'waiting', 'scheduled' or 'failed'), or 'existing', 'conflict', 'pools' (its pool is
+--   a new one, and there are as many as there can be) or 'full': no room for it; or of a unique one whose mark another job has, 'existing', 'replaced' or 'duplicate' (refused) and the id of that job; at the end, only if there was not room for all, how many jobs there are. A caller that cannot work here gets why:
 --   see `unfit` in include/format
 -- full: refused
 -- include: acceptance, format, backlog

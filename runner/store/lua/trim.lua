@@ -18,6 +18,12 @@ local function count_waiting()
     end
     if looked > MOST_COUNTED then return nil end
   end
+  for _, pool in ipairs(redis.call('ZRANGE', prefix .. 'pools', 0, -1)) do
+    for _, line in ipairs(redis.call('ZRANGE', prefix .. 'lines:pool:' .. pool, 0, MOST_COUNTED)) do
+      looked, lines[line] = looked + 1, true
+    end
+    if looked > MOST_COUNTED then return nil end
+  end
   for line in pairs(lines) do waiting = waiting + redis.call('ZCARD', line_key(line)) end
   return waiting
 end

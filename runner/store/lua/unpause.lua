@@ -43,7 +43,8 @@ if any_paused() then
 end
 
 for _, task in ipairs(parked.tasks(MOST_TASKS)) do
-  if not paused('task', task) then
+  local pool = string.match(task, '^#(.*)$')
+  if not (pool and paused('pool', pool) or paused('task', task)) then
     local went, left = unpark(task, tonumber(budget) - returned)
     returned, more = returned + went, more or left
   end

@@ -1,9 +1,9 @@
 -- acceptance: store the jobs of a run, and put each where it belongs. A run is successive jobs that differ in their own words only: how many,
--- then once for all of them task, limits ("bucket=cost;..." or ""), line, priority (0 high, 1, 2), delay_us (negative: an instant),
+-- then once for all of them task, limits ("bucket=cost;..." or ""), line ("" or "#pool" without limits), priority (0 high, 1, 2), delay_us (negative: an instant),
 -- max_wait_us (0: for ever), on_expiry ('expire' or 'fail'), deadline_us (0: none), spec (what the limits come from, as a digest), more (0 to
 -- 3), then for each id, args (JSON), and so many more words: the fingerprint of its call ('': none), its metadata (JSON; '': none), and what
 -- features know of it (JSON, see include/features).
--- include: base, ranks, due_instants, minute_counts
+-- include: base, ranks, due_instants, minute_counts, known_pools
 local HEAD = 11
 local TASK, LIMITS, LINE, PRIORITY, DELAY, MAX_WAIT, ON_EXPIRY, DEADLINE, SPEC, MORE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 -- places after the start of a run
 local ARGS, CALL, METADATA, OWN = 1, 2, 3, 4 -- places after the id of a job
@@ -53,6 +53,8 @@ local function accept(run)
   local deadline_us = math.min(tonumber(ARGV[run + DEADLINE]), YEAR_US)
   local code = limits ~= '' and cost_code(limits)
   local submitted, spec, first_state = int(now), ARGV[run + SPEC], delay_us > 0 and 'scheduled' or 'queued'
+  local line, pool = ARGV[run + LINE], pool_of(ARGV[run + LINE])
+  local has_pool = not pool or note_pool(pool)
   local width, next_run = extent(run)
   local new, known = 0, 0
   for id_at = run + HEAD, next_run - 1, width do
@@ -67,6 +69,7 @@ local function accept(run)
       answer = job.answer
       if answer then known = known + 1 end
     end
+    if not answer and not has_pool then answer = 'pools' end
     if not answer and room <= 0 then
       answer = 'full'
       answers[jobs + 1] = unended
@@ -78,12 +81,13 @@ local function accept(run)
       if limits == '' then
         redis.call('HSET', key, 'task', task, 'args', args, 'state', state, 'priority', priority, 'submitted', submitted,
           'spec', spec)
+        if pool then redis.call('HSET', key, 'line', line) end
       else
         if not sequence then sequence = redis.call('INCRBY', prefix .. 'seq', jobs) - jobs end
         sequence = sequence + 1
         rank = sequence * RANK + code
         redis.call('HSET', key, 'task', task, 'args', args, 'state', state, 'priority', priority, 'submitted', submitted,
-          'spec', spec, 'limits', limits, 'line', ARGV[run + LINE], 'rank', int(rank))
+          'spec', spec, 'limits', limits, 'line', line, 'rank', int(rank))
       end
       if call then redis.call('HSET', key, 'call', call) end
       if width > METADATA and ARGV[id_at + METADATA] ~= '' then redis.call('HSET', key, 'metadata', ARGV[id_at + METADATA]) end
@@ -97,11 +101,11 @@ local function accept(run)
           note_due(now + delay_us, prefix .. 'scheduled')
           redis.call('ZADD', prefix .. 'scheduled', int(now + delay_us), id)
         elseif place then
-          answer = place(id, tonumber(priority), rank and limits, ARGV[run + LINE], rank)
+          answer = place(id, tonumber(priority), rank and limits, line, rank)
         elseif rank or #lined > 0 then
           lined[#lined + 1] = { looked_at, run, id, rank }
         else
-          add_to_stream(priority, id)
+          add_to_stream(priority, id, line)
         end
       end
     end

@@ -1,7 +1,7 @@
 -- backlog: how many jobs have not ended: scheduled, waiting in a line, on a stream, or waiting for a worker that can run them.
--- include: base, held
+-- include: base, held, known_pools
 local function count_unended()
   local count = redis.call('ZCARD', prefix .. 'scheduled') + math.max(tonumber(redis.call('GET', prefix .. 'waiting') or 0), 0)
-  for _, stream in ipairs(STREAMS) do count = count + redis.call('XLEN', stream) end
+  for _, stream in ipairs(every_stream()) do count = count + redis.call('XLEN', stream) end
   return count + held.count()
 end

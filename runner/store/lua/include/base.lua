@@ -10,6 +10,7 @@ end
 -- middle of a script.
 local YEAR_US = 31622400000000
 
+-- The streams of the default pool, by priority. Those of another pool have its name after theirs.
 local STREAMS = { prefix .. 'stream:high', prefix .. 'stream:normal', prefix .. 'stream:low' }
 local GROUP = 'workers'
 local GOLDEN = 0.6180339887498949 -- the golden ratio: multiples of it lie at uneven distances, yet are spread evenly
@@ -20,6 +21,10 @@ local function job_key(id) return prefix .. 'job:' .. id end
 local function worker_key(worker) return prefix .. 'worker:' .. worker end
 local function inbox_key(worker) return prefix .. 'inbox:' .. worker end
 local function cancels_key(worker) return prefix .. 'cancels:' .. worker end
+
+-- The pool of a job is told by its line, which every script reads that moves it: 'LINE#pool', of a job without limits '#pool'. Nothing for the
+-- default pool.
+local function pool_of(line) return line and string.match(line, '#(.+)$') or nil end
 
 -- Fields of a job's hash, in the order of their names; false for one that it does not have, nothing if its key holds something else.
 local function read_job(id, ...)
@@ -53,9 +58,12 @@ local function int(number) return string.format('%.0f', number) end
 
 -- A job that is ready goes to the end of its priority's stream, that of normal if its record names none. `added` counts those of this call.
 local added = { 0, 0, 0 }
-local function add_to_stream(priority, id)
+-- The streams are those of the pool that its line names.
+local function add_to_stream(priority, id, line)
   local at = (priority or 1) + 1
   if not added[at] then at = 2 end
   added[at] = added[at] + 1
-  redis.call('XADD', STREAMS[at], '*', 'id', id)
+  local pool = pool_of(line)
+  redis.call('XADD', pool and STREAMS[at] .. ':' .. pool or STREAMS[at], '*', 'id', id)
+  return pool
 end

@@ -40,6 +40,9 @@ local LONGEST_US = 3000000000000000 -- some 95 years: no kind lets wait longer, 
 local LAST_US = 9007199254740991
 local MOST_COUNTED = 4503599627370496 -- 2^52: numbers of tokens and credits stay exact in sums of two
 
+-- After how long a reservation is forgotten.
+local function forgotten_after() return is_pooled() and math.min(LAPSE_US, RESERVATION_US) or RESERVATION_US end
+
 -- Until when nothing starts: a bucket can be frozen by itself, or with all the buckets of its limit.
 local function frozen_until(b)
   local whole = b.policy.entry.frozen_until_us
@@ -158,8 +161,8 @@ do
       local number = tonumber(f[6 + i]) or 0
       b[field], b.was[field] = number, number
     end
-    -- A reservation that no claim has used for so long was lost with its job.
-    if b.reserved > 0 and now - b.reserved_at > RESERVATION_US then b.reserved, b.released = 0, 0 end
+    -- A reservation that no claim has used for so long was lost with its job, or is on its way to a pool without a free slot.
+    if b.reserved > 0 and now - b.reserved_at > LAPSE_US and now - b.reserved_at > forgotten_after() then b.reserved, b.released = 0, 0 end
     local is_changed = b.stored and former and former ~= policy.kind
     if is_changed then version = change_kind(b, former) end
     if b.stored and version ~= policy.version then change_version(b, version) end
@@ -210,7 +213,9 @@ local function wait_of(b, cost, with_reserved, ahead)
   if with_reserved and b.claims then reserved = reserved + plans_of(b).aside end
   local wait = math.max(b.kind.wait(b, cost, math.max(reserved + (ahead or 0), 0)), frozen_until(b) - now)
   -- A reservation that is forgotten wakes no line by itself, nor does the end of an override: none waits longer than until then.
-  if wait == NEVER and reserved > 0 then wait = math.max(b.reserved_at + RESERVATION_US + 1 - now, 1) end
+  if wait > LAPSE_US and reserved > 0 and (wait == NEVER or is_pooled()) then
+    wait = math.min(wait, math.max(b.reserved_at + forgotten_after() + 1 - now, 1))
+  end
   if entry.override == b.policy and b.policy.until_us then wait = math.min(wait, tonumber(b.policy.until_us) - now) end
   return wait
 end

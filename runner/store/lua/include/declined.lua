@@ -2,7 +2,7 @@
 local declined = lazily(function(declined)
   -- Whether this worker holds the entry: not if this was said before, or if it was given back meanwhile.
   local function is_held(run, entry)
-    local rows = redis.pcall('XPENDING', STREAMS[ARGV[run + PRIORITY] + 1], GROUP, entry, entry, 1, worker)
+    local rows = redis.pcall('XPENDING', OWN[ARGV[run + STREAM] + 1], GROUP, entry, entry, 1, worker)
     return not rows.err and #rows > 0
   end
 

@@ -41,7 +41,7 @@ do
   function enqueue(id, priority, limits, line, rank)
     -- So does a job whose record is damaged: the claim that reads it ends it as damaged.
     if not (limits and line and rank and #needs_of(limits) > 0) then
-      add_to_stream(priority, id)
+      add_to_stream(priority, id, line)
       return 'queued'
     end
     local key, needs = line_key(line), needs_of(limits)
@@ -51,8 +51,9 @@ do
       return 'waiting'
     end
     local due, b, must_wait = bar(needs)
-    if not due then
-      dispatch(id, priority, needs)
+    local steps_aside = pool_of(line) and must_step_aside(line)
+    if not due and not steps_aside then
+      dispatch(id, priority, needs, line)
       return 'queued'
     end
     local spent = not must_wait and exhausted(needs)
@@ -62,7 +63,7 @@ do
     end
     waiting_more = waiting_more + redis.call('ZADD', key, int(rank), id)
     if #needs == 1 then
-      join(line, b, due)
+      if steps_aside then pool_lines.step_aside(line, needs[1].bucket) else join(line, b, due) end
       return 'waiting'
     end
     return turns.advance(records.of(line), open_line(line), 1) > 0 and 'queued' or 'waiting'
@@ -88,6 +89,7 @@ do
     waiting_more = waiting_more - redis.call('ZREM', key, id)
     local needs = needs_of(limits)
     local is_empty = redis.call('EXISTS', key) == 0
+    if is_empty and pool_of(line) then pool_lines.remove(line) end
     if #needs > 1 then
       if is_empty then places.give_up(records.of(line)) elseif rank == 0 then look_at_first(line, needs) end
     elseif is_empty then

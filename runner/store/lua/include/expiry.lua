@@ -8,7 +8,7 @@ local function expire_due(budget)
     redis.call('ZREM', EXPIRING, id)
     if state and state ~= 'running' and not FINAL[state] then
       if state == 'scheduled' then
-        held.remove(id, task)
+        held.remove(id, task, line)
       else
         withdraw(id, limits, line)
       end

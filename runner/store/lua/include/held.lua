@@ -1,10 +1,15 @@
--- held: jobs that no worker of today can run. They are in no stream, line or schedule until a worker comes that serves their task.
+-- held: jobs that no worker of today can run. They are in no stream, line or schedule until a worker comes that serves their task and reads
+-- their pool. They are held by that: 'task', or 'task#pool'.
 -- include: lazily, specs, parked
 local held = lazily(function(held)
   local UNSERVED = prefix .. 'unserved'
   local FIRST_US, LONGEST_US = 50000, 2000000
   local BOUNCES, PATIENT_FROM, APART_US, GRID_US, MOST_AHEAD_US = prefix .. 'bounces', 4, 10000, 250000, 3600000000
-  local function jobs_key(task) return prefix .. 'unserved:' .. task end
+  local function jobs_key(name) return prefix .. 'unserved:' .. name end
+  local function name_of(task, line)
+    local pool = pool_of(line)
+    return pool and task .. '#' .. pool or task
+  end
 
   -- Jobs that have bounced for long wait for workers that are busy: all of them together move a hundred times a second at most, many at a
   -- time, however many they are. `bounces` is the instant up to which such moves are given away.
@@ -41,43 +46,53 @@ local held = lazily(function(held)
     redis.call('ZADD', prefix .. 'scheduled', int(due), id)
   end
 
-  function held.add(id, task)
+  function held.add(id, name)
     redis.call('HSET', job_key(id), 'state', 'scheduled', 'held', 'worker', 'reason', 'no worker')
-    redis.call('ZADD', jobs_key(task), int(now), id)
-    redis.call('ZADD', UNSERVED, 'NX', int(now), task)
+    redis.call('ZADD', jobs_key(name), int(now), id)
+    redis.call('ZADD', UNSERVED, 'NX', int(now), name)
+  end
+
+  -- Whether a live worker serves the task of such jobs, and reads their pool.
+  function held.is_served(name)
+    local task, pool = string.match(name, '^([^#]*)#?(.*)$')
+    return specs.is_served('t:' .. task, pool)
   end
 
   -- A worker cannot run a job: it does not know the task or, with a payload, its arguments are not those of the worker's version. For the
   -- first any other worker will do that lives or will come, for the second one of the job's own version that lives.
   function held.is_for_another(id, task, payload)
-    return payload == '' or specs.is_served('v:' .. task .. ':' .. (read_job(id, 'spec') or ''))
+    if payload == '' then return true end
+    local spec, line = read_job(id, 'spec', 'line')
+    return specs.is_served('v:' .. task .. ':' .. (spec or ''), pool_of(line) or '')
   end
 
   -- The job goes where another worker finds it.
   function held.leave_to_another(id, task, payload, expires)
     begin_wait(id, expires)
-    if payload ~= '' or specs.is_served('t:' .. task) then held.bounce(id) else held.add(id, task) end
+    local name = name_of(task, read_job(id, 'line'))
+    if payload ~= '' or held.is_served(name) then held.bounce(id) else held.add(id, name) end
   end
 
   -- Take a job out of where it waits for a time, for a worker, or for the end of a pause.
-  function held.remove(id, task)
+  function held.remove(id, task, line)
     if redis.call('ZREM', prefix .. 'scheduled', id) == 1 or not task then return end
-    if redis.call('ZREM', jobs_key(task), id) == 0 then return parked.remove(id, task) end
-    held.forget_empty(task)
+    local name = name_of(task, line)
+    if redis.call('ZREM', jobs_key(name), id) == 0 then return parked.remove(id, task) or parked.remove(id, '#' .. (pool_of(line) or 'default')) end
+    held.forget_empty(name)
   end
 
-  function held.forget_empty(task)
-    if redis.call('EXISTS', jobs_key(task)) == 0 then redis.call('ZREM', UNSERVED, task) end
+  function held.forget_empty(name)
+    if redis.call('EXISTS', jobs_key(name)) == 0 then redis.call('ZREM', UNSERVED, name) end
   end
 
-  -- Tasks that have such jobs: those first that were not looked at for longest.
-  function held.tasks(most) return redis.call('ZRANGE', UNSERVED, 0, most - 1) end
-  function held.looked_at(task) redis.call('ZADD', UNSERVED, 'XX', int(now), task) end
-  function held.some(task, most) return redis.call('ZRANGE', jobs_key(task), 0, most - 1) end
+  -- What such jobs are held by: those first that were not looked at for longest.
+  function held.names(most) return redis.call('ZRANGE', UNSERVED, 0, most - 1) end
+  function held.looked_at(name) redis.call('ZADD', UNSERVED, 'XX', int(now), name) end
+  function held.some(name, most) return redis.call('ZRANGE', jobs_key(name), 0, most - 1) end
 
   function held.count()
     local count = parked.count()
-    for _, task in ipairs(held.tasks(MOST_ENTRIES)) do count = count + redis.call('ZCARD', jobs_key(task)) end
+    for _, name in ipairs(held.names(MOST_ENTRIES)) do count = count + redis.call('ZCARD', jobs_key(name)) end
     return count
   end
 

@@ -59,7 +59,7 @@ end
 
 -- A job whose tokens are there goes to its stream; they are reserved until a claim takes them. A ticket takes them at once, and its
 -- end is announced.
-local function dispatch(id, priority, needs)
+local function dispatch(id, priority, needs, line)
   if is_ticket(id) then
     local lapse_us, watched, limits = read_job(id, 'lapse_us', 'watched', 'limits')
     take_all(needs, id, lapse_us and now + math.min(tonumber(lapse_us), YEAR_US))
@@ -67,7 +67,8 @@ local function dispatch(id, priority, needs)
     conclude(id, nil, 'succeeded', 'result', 'true', nil, watched)
   else
     reserve_all(needs)
-    add_to_stream(priority, id)
+    local pool = add_to_stream(priority, id, line)
+    if pool or pooled then note_released(line, pool) end
   end
 end
 

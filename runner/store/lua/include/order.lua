@@ -20,12 +20,14 @@ local order = lazily(function(order)
   local function stride_of(line)
     local stride = strides[line]
     if not stride then
-      local weight = string.match(line, '%*(%d+)$')
+      local weight = string.match(line, '%*(%d+)$') or string.match(line, '%*(%d+)#')
       stride = weight and math.max(math.floor(ROUND / tonumber(weight) + 0.5), 1) or ROUND
       strides[line] = stride
     end
     return stride
   end
+
+  order.stride_of = stride_of
 
   local function tag_in(score, class) return math.floor((score - class * CLASS) / INSERTIONS) end
 

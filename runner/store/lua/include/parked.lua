@@ -1,4 +1,4 @@
--- parked: jobs of a paused task. A claim or a release that meets one moves it here, once, so that it stands in nobody's way; when the pause is
+-- parked: jobs of a paused task, or of a paused pool ('#pool' in the place of the task). A claim or a release that meets one moves it here, once, so that it stands in nobody's way; when the pause is
 -- over they go back, in their order.
 -- include: lazily
 local parked = lazily(function(parked)
@@ -24,7 +24,9 @@ local parked = lazily(function(parked)
   end
 
   function parked.remove(id, task)
-    if redis.call('ZREM', jobs_key(task), id) == 1 then parked.forget_empty(task) end
+    local is_removed = redis.call('ZREM', jobs_key(task), id) == 1
+    if is_removed then parked.forget_empty(task) end
+    return is_removed
   end
 
   -- Tasks that have such jobs: those first that were not looked at for longest.

@@ -54,9 +54,12 @@ local release = lazily(function(release)
     local open = open_line(line)
     local released, granted, wait = 0, 0, 0
     local has_claims = plans_of(bucket).claims > 0
+    local pool = pool_of(line)
     while not is_over() do
       if granted == 0 then
-        granted, wait = grant(bucket, alone and not has_claims, budget - released)
+        local room = pool and pool_lines.room_of(pool) or budget
+        if room <= 0 then break end -- it steps aside at its next turn
+        granted, wait = grant(bucket, alone and not has_claims, math.min(budget - released, room))
         if granted == 0 then
           close_line(open)
           return released, wait
@@ -78,16 +81,32 @@ local release = lazily(function(release)
         fail_exhausted(id, spent)
         granted = 0
       elseif needs then
-        dispatch(id, order.class_of(line) - 1, needs)
+        dispatch(id, order.class_of(line) - 1, needs, line)
         released, granted = released + 1, needs[1].cost > 1 and 0 or granted - 1
         bucket.turns = (bucket.turns + 1) % order.MOST_TURNS
       elseif id and not is_ticket(id) and is_still_queued(id) then
-        add_to_stream(order.class_of(line) - 1, id) -- its record is damaged: the claim that reads it ends it
+        add_to_stream(order.class_of(line) - 1, id, line) -- its record is damaged: the claim that reads it ends it
       end
       if not alone or open.at == open.known and open.ends then return released, nil, end_turn(line, open, bucket, score, alone) end
     end
     close_line(open)
     return released
+  end
+
+  -- Whether a line whose turn it is has none, as its pool has no room. That of another pool than the default one steps aside. That of the
+  -- default one goes to its next place, if there are others, and a few in a call: jobs that no worker is needed for may wait in it.
+  local MOST_PASSED = 32
+  local function is_passed_over(line, score, alone, bucket, passed)
+    if pool_of(line) then
+      if string.find(line, ';', 1, true) or not pool_lines.is_closed(line) then return false end
+      pool_lines.step_aside(line, bucket.name)
+      return true
+    end
+    if alone or passed >= MOST_PASSED or not pool_lines.is_closed(line) then return false end
+    if is_ticket(redis.call('ZRANGE', line_key(line), 0, 0)[1] or '') then return false end
+    order.note_turn(bucket, line, score)
+    redis.call('ZADD', lines_waiting_key(bucket.name), int(order.score_of(bucket, line)), line)
+    return true
   end
 
   -- Let the claims of the book start that can, the oldest first. Returns how many.
@@ -145,7 +164,7 @@ local release = lazily(function(release)
     local has_claims = bucket.kind and plans_of(bucket).claims > 0
     local released = has_claims and serve_book(bucket, budget) or 0
     if has_claims then released = released + serve_far(bucket, budget - released) end
-    local has_served, is_empty = false, false -- the only line there has left
+    local has_served, is_empty, passed = false, false, 0 -- the only line there has left; lines passed over
     while not (has_served and is_over()) do
       local line, score, alone
       has_served = true
@@ -155,7 +174,9 @@ local release = lazily(function(release)
         return released, nil
       end
       local went, wait
-      if string.find(line, ';', 1, true) then
+      if is_pooled() and is_passed_over(line, score, alone, bucket, passed) then
+        went, is_empty, passed = 0, alone, passed + 1
+      elseif string.find(line, ';', 1, true) then
         went, wait = 0, 0
         if released < budget then went, wait, is_empty = turns.have_turn(line, score, alone, bucket, budget - released) end
       else

@@ -36,12 +36,30 @@ lazily(function()
     redis.call('HSET', specs.CATALOG, 'version', int(math.max(now, version + 1)))
   end
 
-  -- Whether a live worker serves this: 't:<task>', 'v:<task>:<spec>', or declares the limit 'l:<limit>'.
+  -- Whether workers of a version read a pool ('': the default one, which those read that say nothing of pools).
+  function specs.reads(digest, pool)
+    if pool == '' then return redis.call('SISMEMBER', specs.serves_key(digest), 'p:') == 0 end
+    return redis.call('SISMEMBER', specs.serves_key(digest), 'p:' .. pool) == 1
+  end
+
   local live
-  function specs.is_served(word)
+  local function live_versions()
     live = live or redis.call('ZRANGEBYSCORE', specs.SERVING, '(' .. int(now), '+inf', 'LIMIT', 0, specs.MOST_SERVING)
-    for _, digest in ipairs(live) do
-      if redis.call('SISMEMBER', specs.serves_key(digest), word) == 1 then return true end
+    return live
+  end
+
+  -- Whether a live worker reads a pool.
+  function specs.is_read(pool)
+    for _, digest in ipairs(live_versions()) do
+      if specs.reads(digest, pool) then return true end
+    end
+    return false
+  end
+
+  -- Whether a live worker serves this: 't:<task>', 'v:<task>:<spec>', or declares the limit 'l:<limit>'. With a pool: and reads that.
+  function specs.is_served(word, pool)
+    for _, digest in ipairs(live_versions()) do
+      if redis.call('SISMEMBER', specs.serves_key(digest), word) == 1 and (not pool or specs.reads(digest, pool)) then return true end
     end
     return false
   end

@@ -20,7 +20,7 @@ local function stop_job(id, ttl_ms, note)
   if note and not is_ticket(id) then audit('cancel', 'job ' .. id, state, 'cancelled') end
   -- The entry of a job on a stream stays there. The claim that reads it drops it, because the job has ended.
   if state == 'scheduled' then
-    held.remove(id, task)
+    held.remove(id, task, line)
   else
     withdraw(id, limits, line)
   end

@@ -23,7 +23,7 @@ local turns = lazily(function(turns)
       end
       need.had = false
     end
-    dispatch(id, order.class_of(r.line) - 1, needs)
+    dispatch(id, order.class_of(r.line) - 1, needs, r.line)
   end
 
   -- What keeps the first job of a line from starting: 'places' (it has to have its turn somewhere), 'room' (among the released jobs),
@@ -79,6 +79,12 @@ local turns = lazily(function(turns)
       local limits = limits_of_head(open, id)
       local follows = free > 0 and limits and needs_of(limits) == like
       local needs = follows and like or limits and fitting_needs(r, limits)
+      if needs and is_pooled() and must_step_aside(r.line) then
+        close_line(open)
+        places.leave(r)
+        pool_lines.give_up(r)
+        return released
+      end
       local missing, spent
       if needs and not follows then missing, spent = what_is_missing(r, needs) end
       if missing == 'room' then places.wait_for_room(r) end
@@ -91,13 +97,13 @@ local turns = lazily(function(turns)
       if spent then
         fail_exhausted(id, spent)
       elseif follows then
-        dispatch(id, order.class_of(r.line) - 1, needs)
+        dispatch(id, order.class_of(r.line) - 1, needs, r.line)
         released, free = released + 1, free - 1
       elseif needs then
         start_first(r, id, needs)
         released, free, like = released + 1, free_for(r), needs
       elseif not is_ticket(id) and is_still_queued(id) then
-        add_to_stream(order.class_of(r.line) - 1, id) -- its record is damaged: the claim that reads it ends it
+        add_to_stream(order.class_of(r.line) - 1, id, r.line) -- its record is damaged: the claim that reads it ends it
       end
       take_out(open)
       left = left - 1
@@ -141,6 +147,10 @@ local turns = lazily(function(turns)
   -- again (nil: the next turn can follow).
   function turns.have_turn(line, score, alone, b, budget)
     local r, open = records.of(line), open_line(line)
+    if is_pooled() and must_step_aside(line) then
+      pool_lines.give_up(r)
+      return 0, nil, alone
+    end
     local need = r[b.name]
     local id = next_to_go(open, 1)
     close_line(open)
