@@ -37,6 +37,10 @@ class Store:
         self.calls["retime"] += 1
         return False
 
+    async def unpause(self) -> int:
+        self.calls["unpause"] += 1
+        return -1
+
     async def resign(self, worker: str, term: int) -> None:
         self.calls["resign"] += 1
 
