@@ -111,8 +111,19 @@ async def left_behind(redis: Redis, queue: str, live: Collection[str] = ()) -> l
             claims, aside, until_us = map(int, (plans or b"0 0 0").split())
             if claims or (aside and until_us > await _now_us(redis)):
                 found.append(f"{name} has {claims} claims, and {aside} tokens are set aside")
+    found += [f"mark {mark} is held by no job" for mark in await marks_of_nobody(redis, queue)]
     found += [f"{key} has no time to live" for key in await immortal_keys(redis, queue) if key != keys.starts]
     return found
+
+
+async def marks_of_nobody(redis: Redis, queue: str) -> list[str]:
+    """Marks of unique jobs that have ended, or that there are not; those whose period is not over are not among them."""
+    keys, now_us = Keys(queue), await _now_us(redis)
+    held = {mark.decode(): value.decode().partition(" ") for mark, value in _pairs(await command(redis, "HGETALL", keys.unique))}
+    records = await records_of(redis, queue, [job_id for _, _, job_id in held.values()])
+    return [
+        mark for mark, (until_us, _, job_id) in held.items() if int(until_us) <= now_us and records[job_id].state in {"", *FINAL_STATES}
+    ]
 
 
 async def untrue(redis: Redis, queue: str, job_ids: Iterable[str]) -> list[str]:
@@ -200,6 +211,11 @@ async def _consumers(redis: Redis, stream: str) -> list[tuple[str, int]]:
     except ResponseError:  # no such stream or group: nobody has worked here
         return []
     return [(row["name"].decode(), row["pending"]) for row in map(_named, rows)]
+
+
+def _pairs(fields: Any) -> list[tuple[bytes, bytes]]:
+    """Fields and values of a hash, however the client gives them."""
+    return list(fields.items()) if isinstance(fields, dict) else list(zip(fields[::2], fields[1::2], strict=True))
 
 
 def _named(fields: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from runner.http.bodies import Body
-from runner.http.forms import DELAY_S, SPAN_S
+from runner.http.forms import DELAY_S, MAX_WAIT_S
 
 
 class UniqueBody(Body):
@@ -13,7 +13,7 @@ class UniqueBody(Body):
 
     key: Annotated[str | None, Field(description="a template of arguments, like {order_id}; default: all arguments")] = None
     until: Annotated[
-        Literal["end", "start"] | Annotated[float, Field(**SPAN_S)] | None,
+        Literal["end", "start"] | Annotated[float, Field(**MAX_WAIT_S)] | None,
         Field(description="the end of the job (the default), its start, or so many seconds from its submission on"),
     ] = None
     duplicate: Annotated[

@@ -21,7 +21,7 @@ from runner.store.schedules import Change, Firing
 from tests.leftovers import keys_of
 from tests.proxy import Proxy
 from tests.recovery import Recovery
-from tests.store.builders import Clock, claim, fail_all, fresh_store, interval, job, jobs, publish, slot, succeeded
+from tests.store.builders import Clock, claim, fail_all, fresh_store, interval, job, jobs, publish, replacing, slot, succeeded, unique
 from tests.store.schedule_builders import put
 
 LIMIT = interval("x", capacity=3, refill=1, every=60)
@@ -108,6 +108,7 @@ CALLS: dict[str, Call] = {
     "refill": lambda store, started: store.refill(),
     "refresh": lambda store, started: store.refresh({"work": "{}"}, [interval("y")]),
     "remaining": lambda store, started: store.remaining(600),
+    "repair": lambda store, started: store.repair(),
     "reset": lambda store, started: store.reset("x", "paid"),
     "retime": lambda store, started: store.retime(),
     "retry": lambda store, started: store.retry("dead"),
@@ -115,7 +116,15 @@ CALLS: dict[str, Call] = {
     "schedule": pause_again,
     "schedules": lambda store, started: store.schedule_names(),
     "serve": lambda store, started: store.enlist("v", "{}", ["t:work", "l:x"]),
-    "submit": lambda store, started: store.submit([job("limited", needs=["x"]), job("free", args=b'{"a":1}')]),
+    "submit": lambda store, started: store.submit(
+        [
+            job("limited", needs=["x"]),
+            job("free", args=b'{"a":1}'),
+            unique("one", "work/new"),
+            unique("two", "work/new"),
+            replacing("three"),
+        ]
+    ),
     "sweep": lambda store, started: store.sweep(),
     "take": lambda store, started: store.take("take:other", "slots=1!", "slots", lapse_us=5_000_000, wait_us=60_000_000),
     "tasks": lambda store, started: store.tasks(),
@@ -164,16 +173,21 @@ async def prepared(store: JobStore, clock: Clock, due_s: float) -> list[StartedJ
     await fail_all(store, await claim(store))
     await store.submit(jobs(5, needs=["x"]))
     await store.submit([job("due", delay=5), job("brief", needs=["x"], max_wait=5), job("slotted", needs=[slot("slots")])])
+    await store.submit([replacing("waits", needs=["x"])])
+    await command(store.redis, "HSET", store.keys.unique, "work/gone", "0 gone")
     await store.take("take:holder", "slots=1!", "slots", lapse_us=60_000_000)
     started = await claim(store, free=2)
     clock.advance(6 + due_s)
     return started
 
 
+_SENT_AGAIN = b"|d"
+
+
 async def contents(redis: Redis, store: JobStore) -> dict[str, Any]:
     """Everything a queue holds, but for ids that the server gives to entries of streams, and how often a limit was told the same.
 
-    The audit has a line for each time.
+    The audit has a line for each time, and the history counts how often what was there was submitted.
     """
     found: dict[str, Any] = {}
     for key in await keys_of(redis, store.keys.queue):
@@ -183,8 +197,9 @@ async def contents(redis: Redis, store: JobStore) -> dict[str, Any]:
         if name == "limits":
             found[name] = {limit: in_force(json.loads(entry)) for limit, entry in (await redis.hgetall(key)).items()}
         elif kind == "hash":
-            fields = await redis.hgetall(key)
-            found[name] = {field: value for field, value in fields.items() if field not in {b"entry", b"turn", b"version", b"reserved_at"}}
+            fields: dict[Any, Any] = await redis.hgetall(key)
+            other = {b"entry", b"turn", b"version", b"reserved_at"}
+            found[name] = {field: value for field, value in fields.items() if field not in other and not field.endswith(_SENT_AGAIN)}
         elif kind == "zset":
             found[name] = await redis.zrange(key, 0, -1, withscores=True)
         elif kind == "stream":

@@ -38,6 +38,7 @@ LEADING = [
     "limits",
     "roll",
     "open_pools",
+    "repair",
 ]
 ASKING = [
     "submit",

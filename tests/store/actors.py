@@ -4,10 +4,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from runner.connection.client import command
-from runner.jobs.job import Ending, Outcome, Priority
+from runner.jobs.job import Acceptance, Ending, OtherJob, Outcome, Priority
 from runner.limits import Need, SlidingWindow, encode_needs
 from runner.store.claims import ClaimRequest
-from tests.store.builders import KEPT_MS, PLAIN_ENDINGS, job, read
+from tests.store.builders import KEPT_MS, PLAIN_ENDINGS, job, read, unique
 from tests.store.inside import states
 from tests.store.world import LIMITS, SHARES, WORKERS, S, Ticket, World, needs
 
@@ -28,6 +28,26 @@ class Producers(World):
         self.run(self.store.submit(batch))
         assert set(self.run(self.store.submit(batch))) == {"existing"}
 
+    @rule(
+        choice=needs(),
+        mark=st.sampled_from("mn"),
+        mode=st.sampled_from(["end", "start"]),
+        duplicate=st.sampled_from(["return", "refuse", "replace", "replace"]),
+        delay=st.sampled_from([0, 0, 1.5]),
+    )
+    def submit_unique(self, choice: list[Need], mark: str, mode: str, duplicate: str, delay: float) -> None:
+        name = f"j{len(self.needs)}"
+        one = unique(name, mark, "start" if duplicate == "replace" else mode, duplicate, needs=choice, delay=delay)
+        (answer,) = self.run(self.store.submit([one]))
+        if isinstance(answer, OtherJob):
+            assert answer.id in self.marked
+            assert self.run(self.store.submit([one])) == [answer]
+            if answer.state is Acceptance.replaced:
+                self.needs[answer.id] = choice
+        else:
+            self.needs[name], self.marked[name] = choice, mark
+            assert self.run(self.store.submit([one])) == ["existing"]
+
     @rule(choice=needs(), max_wait=st.sampled_from([0, 0.5, 3.0]), deadline=st.sampled_from([0, 2.0, 9.0]))
     def submit_impatient(self, choice: list[Need], max_wait: float, deadline: float) -> None:
         name = f"j{len(self.needs)}"
@@ -45,6 +65,13 @@ class Producers(World):
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         self.run(self.store.retry(data.draw(st.sampled_from(sorted(self.needs)))))
+
+    @precondition(lambda self: self.marked)
+    @rule(page=st.integers(1, 3))
+    def repair(self, page: int) -> None:
+        """It finds nothing to put right."""
+        for _ in range(page):
+            assert self.run(self.store.repair()) == (0, False)
 
 
 class Takers(World):

@@ -1,6 +1,7 @@
 """Builders for the tests of the scripts: stores whose time is passed in, submissions, claims and outcomes."""
 
 import itertools
+import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -82,6 +83,17 @@ def job(
     name = f"j{next(_numbers)}" if job_id is None else job_id
     delay_us, max_wait_us = round(delay * MICROSECONDS), round(max_wait * MICROSECONDS)
     return Submission(name, args, task, limits, line, int(priority), delay_us, max_wait_us, on_expiry, round(deadline * MICROSECONDS))
+
+
+def unique(job_id: str, mark: str = "work/m", mode: str = "end", duplicate: str = "return", **fields: Any) -> Submission:
+    """A job with a mark. Of `fields` those of a mark go there, the others are of the job."""
+    told: dict[str, Any] = {"mark": mark, "mode": mode, "duplicate": duplicate}
+    told |= {name: fields.pop(name) for name in ("until_us", "max_delay_us") if name in fields}
+    return job(job_id, **fields)._replace(has_call=3, call=f"call of {job_id}", features=json.dumps({"unique": told}))
+
+
+def replacing(job_id: str, mark: str = "work/m", **fields: Any) -> Submission:
+    return unique(job_id, mark, "start", "replace", **fields)
 
 
 def slot(bucket: str, cost: int = 1) -> Need:

@@ -1,7 +1,7 @@
 """What Redis holds, seen from inside: buckets, streams, lines and wakes, and whether they fit together."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from runner.connection.client import command
 from runner.jobs.job import Priority
@@ -9,7 +9,7 @@ from runner.limits import BucketState
 from runner.limits.naming import limit_name
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
-from tests.leftovers import HELD_BY_JOBS
+from tests.leftovers import FINAL_STATES, HELD_BY_JOBS
 from tests.store.builders import START_US
 
 
@@ -129,6 +129,23 @@ NEVER = 2**53 - 1
 async def wakes(store: JobStore) -> dict[str, int]:
     """When each bucket with waiting lines can next serve, in µs from START_US; NEVER - START_US if that takes an event."""
     return {name: score - START_US for name, score in (await scores(store, store.keys.wakes)).items()}
+
+
+async def broken_marks(store: JobStore, marked: Mapping[str, str]) -> list[str]:
+    """Marks that two jobs keep, or that a job keeps and that lead elsewhere. `marked`: jobs with theirs."""
+    kept: dict[str, str] = {}
+    wrong = []
+    for name, mark in marked.items():
+        state, mode, started = await command(store.redis, "HMGET", store.keys.job(name), "state", "mode", "started")
+        if state is None or state.decode() in FINAL_STATES or (mode == b"start" and started):
+            continue
+        if mark in kept:
+            wrong.append(f"jobs {kept[mark]} and {name} have the mark {mark}")
+        kept[mark] = name
+        holder = await command(store.redis, "HGET", store.keys.unique, mark)
+        if holder != b"0 " + name.encode():
+            wrong.append(f"job {name} keeps the mark {mark}, which leads to {holder!r}")
+    return wrong
 
 
 async def inconsistencies(store: JobStore) -> list[str]:

@@ -13,13 +13,13 @@ from tests.conftest import connect
 from tests.leftovers import immortal_keys
 from tests.store.actors import Operators, Producers, Takers, Time, Workers
 from tests.store.builders import KEPT_MS
-from tests.store.inside import all_keys, bucket_state, field, inconsistencies, promised_of, scores, states, stream_ids
+from tests.store.inside import all_keys, broken_marks, bucket_state, field, inconsistencies, promised_of, scores, states, stream_ids
 from tests.store.world import LIMITS, WORKERS
 
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 
 
-GONE_AT_REST = ("line:", "lines:", "holders:", "claims:", "records", "wakes", "waiting:", "retimes", "expiring", "scheduled")
+GONE_AT_REST = ("line:", "lines:", "holders:", "claims:", "records", "wakes", "waiting:", "retimes", "expiring", "scheduled", "unique")
 """Keys of which nothing is left once nobody waits and nothing runs."""
 LONGEST_US = 30_000_000
 """Longer than a freeze, an override, a retry's delay and the life of a slot together, as the actors choose them."""
@@ -64,6 +64,10 @@ class Machine(Producers, Takers, Workers, Operators, Time):
         taken = await scores(self.store, self.store.keys.taken("w"))
         summed = int(await command(self.store.redis, "HGET", self.store.keys.bucket("w"), "used") or 0)
         assert summed == sum(int(member.partition(":")[0]) for member in taken)
+
+    @invariant()
+    def a_mark_is_one_jobs(self) -> None:
+        assert self.run(broken_marks(self.store, self.marked)) == []
 
     @invariant()
     def nothing_is_promised_twice(self) -> None:

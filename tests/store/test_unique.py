@@ -1,6 +1,5 @@
 """Marks: of the jobs with one mark one is there at a time, whatever becomes of it, and nothing else holds a mark."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,21 +8,9 @@ import pytest
 from runner.connection.client import command
 from runner.errors import BacklogFull
 from runner.jobs.job import Acceptance, Ending, OtherJob, Priority
-from runner.jobs.submission import Submission
 from runner.store.job_store import JobStore
-from tests.store.builders import START_US, Clock, claim, end, finish_all, ids, interval, job, publish
+from tests.store.builders import START_US, Clock, claim, end, finish_all, ids, interval, job, publish, replacing, unique
 from tests.store.inside import line_ids, nudged, scores, spoken_for, states, stream_ids
-
-
-def unique(job_id: str, mark: str = "work/m", mode: str = "end", duplicate: str = "return", **fields: Any) -> Submission:
-    """A job with a mark. Of `fields` those of a mark go there, the others are of the job."""
-    told: dict[str, Any] = {"mark": mark, "mode": mode, "duplicate": duplicate}
-    told |= {name: fields.pop(name) for name in ("until_us", "max_delay_us") if name in fields}
-    return job(job_id, **fields)._replace(has_call=3, call=f"call of {job_id}", features=json.dumps({"unique": told}))
-
-
-def replacing(job_id: str, mark: str = "work/m", **fields: Any) -> Submission:
-    return unique(job_id, mark, "start", "replace", **fields)
 
 
 def existing(job_id: str) -> OtherJob:

@@ -66,6 +66,8 @@ class World(RuleBasedStateMachine):
         self.books = Books({name: policies[0] for name, policies in LIMITS.items()})
         self.needs: dict[str, list[Need]] = {}
         self.in_hand: dict[str, dict[str, StartedJob]] = defaultdict(dict)
+        self.marked: dict[str, str] = {}
+        """Jobs with a mark, each with that."""
         self.lost: set[str] = set()
         self.overdrawn = False
         """Whether any job has used more than it had taken."""

@@ -20,6 +20,12 @@ if not row then
   return { 0, 0 }
 end
 local reached, mended = row.page(redis.call('HGET', SWEEPS, row.name) or '0', tonumber(budget))
+local left = 0
+for _, each in ipairs(repairs) do left = left + each.size() end
+if left == 0 then
+  redis.call('DEL', SWEEPS)
+  return { mended, 0 }
+end
 redis.call('HSET', SWEEPS, 'turn', turn)
 if reached == '0' then redis.call('HDEL', SWEEPS, row.name) else redis.call('HSET', SWEEPS, row.name, reached) end
 flush()

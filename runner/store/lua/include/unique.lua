@@ -44,9 +44,8 @@ do
     end
     write(id, {
       args = job.args, call = job.call, metadata = job.metadata, spec = job.spec, amended = '', limits = job.limits, line = new_line,
-      rank = new_rank, priority = int(new_priority),
+      rank = new_rank, priority = int(new_priority), replaced = 1,
     })
-    redis.call('HINCRBY', job_key(id), 'replaced', 1)
     if is_in_line then
       enqueue(id, new_priority, job.limits ~= '' and job.limits, new_line, number_in(new_rank))
     elseif state == 'scheduled' and not why_held and not reason then
