@@ -11,8 +11,8 @@ QUEUE_SERIES = "q"
 """The sum of all tasks."""
 MINUTE_S = 60
 
-_IN_A_CELL = 32
-_OF_ATTEMPTS = "sfcr"
+_DIGITS = 32
+_WITH_TIMES = "sfcrw"
 _LETTERS = {
     "submitted": "u",
     "repeated": "d",
@@ -126,15 +126,14 @@ class Series:
 
 
 def row_of(at: float, cells: Mapping[str, int]) -> HistoryRow:
-    """A row of what is kept: letters with their sums, and behind a letter the cell of those whose times are known."""
+    """A row of what is kept: letters with their sums, and behind a letter the digits of those whose times are known."""
     waited, ran = Counter[int](), Counter[int]()
     for what, number in cells.items():
         letter, cell = what[0], what[1:]
-        if cell and letter == "w":
-            waited[int(cell)] += number
-        elif cell and letter in _OF_ATTEMPTS:
-            waited[int(cell) // _IN_A_CELL] += number
-            ran[int(cell) % _IN_A_CELL] += number
+        if cell and letter in _WITH_TIMES:
+            waited[int(cell[0], _DIGITS)] += number
+            if len(cell) > 1:
+                ran[int(cell[1], _DIGITS)] += number
     counts = {name: cells.get(letter, 0) for name, letter in _LETTERS.items()}
     return HistoryRow(at, **counts, waited=Spans(dict(waited)), ran=Spans(dict(ran)))
 

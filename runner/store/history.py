@@ -15,8 +15,8 @@ _MOST_ROLLED = 5 * MOST_PER_CALL
 _MOST_ROLLS = 50
 """Calls by which a reader moves what no leader has."""
 _MOST_NAMES = 10 * MOST_PER_CALL
-_CELL = re.compile(r"([a-z][0-9]*)=(-?[0-9]+)")
-_WHAT = re.compile(r"[a-z][0-9]*")
+_CELL = re.compile(r"([a-z][0-9a-v]*)=(-?[0-9]+)")
+_WHAT = re.compile(r"[a-z][0-9a-v]{0,2}")
 _NUMBER = re.compile(rb"-?[0-9]{1,18}")
 _MINUTE = re.compile(r"\n([0-9]+):([^\n]*)")
 _IN_AN_HOUR = 60

@@ -28,6 +28,28 @@ _UNIQUE = "runner/store/lua/include/unique.lua"
 _UNLED = "runner/store/lua/include/unled.lua"
 
 GUARDS = (
+    # History
+    Guard(
+        "what the leader moves to a row leaves its minute in the same call",
+        "runner/store/lua/roll.lua",
+        "for at = 1, #gone, MOST_UNPACKED do",
+        "for at = 1, 0 do",
+        "tests/store/test_history_leaders.py::test_two_leaders_that_die_at_any_call_move_each_outcome_once",
+    ),
+    Guard(
+        "rows of one minute add up",
+        "runner/store/lua/include/rows.lua",
+        "  rows.add(merged, string.sub(text, to + 1, ends - 1))",
+        "",
+        "tests/store/test_history.py::test_minutes_become_rows_and_rows_of_one_minute_add_up",
+    ),
+    Guard(
+        "a reader has each number once: in its minute, or in the row it was moved to",
+        "runner/store/history.py",
+        "counted = {int(minute): fields for minute, fields in zip(live[::2], live[1::2], strict=True)}",
+        "counted = {int(minute): fields for minute, fields in zip(live[::2], live[1::2], strict=True)} if not passed else counted",
+        "tests/store/test_history.py::test_what_is_moved_while_a_reader_turns_pages_is_in_its_answer_once",
+    ),
     # Events
     Guard(
         "who goes on from an event that is no longer kept is told that some are missing",

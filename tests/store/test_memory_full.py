@@ -149,6 +149,11 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert await store.rouse(0) == 0
     assert (await store.orphans(b"0"))[1] == 0
     assert (await store.reclaim())[0] > 0
+    clock.advance(60)
+    assert (await store.roll()).moved > 0
+    hour = clock.now_us // 3_600_000_000
+    assert (await store.history(await store.series(), hour, hour, by_minute=True)).rows["q"]
+    assert (await store.ended_in_a_day())[0]["succeeded"] == 2
 
     assert set(scripts_run) == set(script_names()) - {"submit"}
     assert (await states(store, ["a", "c1", "gone", "cancelled", "x3"])) == ["succeeded", "succeeded", "queued", "cancelled", "cancelled"]

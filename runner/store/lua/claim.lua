@@ -31,7 +31,7 @@ end
 local slots = math.min(tonumber(free), MOST_ENTRIES)
 local NEXT_WAKE, GARBAGE, SUSPECT, METADATA = 2, 3, 4, 14 -- places in the reply, and among a job's fields
 local reply = { 'ok', -1, 0, '' }
-local started, started_at, passed, extras = 0, int(now), nil, nil
+local started, started_at, passed, extras = 0, now_text, nil, nil
 
 -- A job's fields, its limits first; none if its key holds something else.
 local function fields_of(id)

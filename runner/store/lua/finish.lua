@@ -136,7 +136,8 @@ local function record(run, id, payload, task, attempt, watched, cancelled, expir
       note_due(due, prefix .. 'scheduled')
       redis.call('ZADD', prefix .. 'scheduled', int(due), id)
       redis.call('HSET', job_key(id), 'state', 'scheduled', 'reason', 'retry', 'error', payload)
-      count_end(id, task, RETRIED)
+      local n = #counted_ends
+      counted_ends[n + 1], counted_ends[n + 2], counted_ends[n + 3] = id, task or '', RETRIED
     end
   else
     return false
@@ -167,7 +168,8 @@ do
         with_buckets[#with_buckets + 1] = { at, #answers + 1, run, id, payload, task, attempt, watched, cancelled, limits, started, expires, ends, ready or submitted }
         met[id] = true
       else
-        attempt_id, attempt_limits, attempt_started, attempt_since = id, limits, started, ready or submitted
+        local n = #counted_attempts
+        counted_attempts[n + 1], counted_attempts[n + 2], counted_attempts[n + 3], counted_attempts[n + 4] = id, limits, started, ready or submitted
         record(run, id, payload, task, attempt, watched, cancelled, expires, ends)
       end
       if answer == 'accepted' and width > AN_OUTCOME then note_progress(id, ARGV[at + PROGRESS]) end
@@ -290,7 +292,8 @@ local function amend(id, payload, limits, attempt, started)
 end
 
 local function record_with_buckets(run, id, payload, task, attempt, watched, cancelled, limits, started, expires, ends, since)
-  attempt_id, attempt_limits, attempt_started, attempt_since = id, limits, started, since
+  local n = #counted_attempts
+  counted_attempts[n + 1], counted_attempts[n + 2], counted_attempts[n + 3], counted_attempts[n + 4] = id, limits, started, since
   local is_unknown = ARGV[run + ENDING] == 'unknown'
   if is_unknown and (cancelled or held.is_for_another(id, task, payload)) then
     if limits then refunds.undo_start(id, attempt, needs_of(limits), number_in(started)) end

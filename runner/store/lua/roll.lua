@@ -72,7 +72,7 @@ local function move(minute)
     if is_over() then break end
     local cells = {}
     for _, field in ipairs(fields) do
-      local what, number = string.match(field[1], '|(%l%d*)$'), tonumber(field[2])
+      local what, number = string.match(field[1], '|(%l%w?%w?)$'), tonumber(field[2])
       if what and number then
         add(cells, what, number)
         if string.find(series, '^t:') then add(sum, what, number) end

@@ -52,7 +52,7 @@ local function accept(run)
   delay_us = math.min(delay_us, YEAR_US)
   local deadline_us = math.min(tonumber(ARGV[run + DEADLINE]), YEAR_US)
   local code = limits ~= '' and cost_code(limits)
-  local submitted, spec, first_state = int(now), ARGV[run + SPEC], delay_us > 0 and 'scheduled' or 'queued'
+  local submitted, spec, first_state = now_text, ARGV[run + SPEC], delay_us > 0 and 'scheduled' or 'queued'
   local line, pool = ARGV[run + LINE], pool_of(ARGV[run + LINE])
   local has_pool = not pool or note_pool(pool)
   local width, next_run = extent(run)

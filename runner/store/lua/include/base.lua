@@ -1,9 +1,9 @@
 -- base: the instant of this call, and every key of the queue. `now_us` is 0 except in tests.
 -- ARGV: now_us
-local now = tonumber(now_us)
+local now, now_text = tonumber(now_us), now_us -- as text: to format the number takes longer than many a command
 if now == 0 then
   local time = redis.call('TIME')
-  now = time[1] * 1000000 + time[2]
+  now, now_text = time[1] * 1000000 + time[2], time[1] .. string.sub('00000' .. time[2], -6)
 end
 
 -- No caller may ask for a longer time (runner/ranges.py). What a mistake makes longer is cut to it: Redis refuses the largest instants in the
@@ -14,7 +14,7 @@ local YEAR_US = 31622400000000
 local STREAMS = { prefix .. 'stream:high', prefix .. 'stream:normal', prefix .. 'stream:low' }
 local GROUP = 'workers'
 local GOLDEN = 0.6180339887498949 -- the golden ratio: multiples of it lie at uneven distances, yet are spread evenly
-local FINAL = { succeeded = 0, failed = 2048, cancelled = 4096, expired = 6144 } -- and the number by which counters know it
+local FINAL = { succeeded = 's', failed = 'f', cancelled = 'c', expired = 'x' } -- and the letter by which counters know it
 
 local RECORDS = prefix .. 'records'
 local function job_key(id) return prefix .. 'job:' .. id end

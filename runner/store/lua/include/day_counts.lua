@@ -33,7 +33,7 @@ local function counts_of_day()
     elseif size > 0 then
       local flat = redis.call('HGETALL', key)
       for at = 1, #flat, 2 do
-        local letter = string.match(flat[at], '^t:.*|(%l)%d*$')
+        local letter = string.match(flat[at], '^t:.*|(%l)%w?%w?$')
         if letter then sums[letter] = (sums[letter] or 0) + (tonumber(flat[at + 1]) or 0) end
       end
     end

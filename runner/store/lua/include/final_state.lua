@@ -8,7 +8,7 @@ local conclude
 local account -- see include/account
 do
   local TICKET_MS, MOST_MS = 60000, YEAR_US / 1000 -- a minute, a year
-  local finished = int(now)
+  local finished = now_text
 
   -- A time to live that Redis takes, and that does not delete the key at once. One call ends many jobs with the same.
   local asked, answer
@@ -38,7 +38,8 @@ do
     -- These two are for people: a key of theirs that was damaged may not refuse what a job came to.
     if state == 'failed' then redis.pcall('ZADD', prefix .. 'failed', finished, id) end
     redis.pcall('XADD', prefix .. 'history', 'MAXLEN', '~', history_length, '*', 'job', id, 'task', task or '', 'state', state, 'attempt', attempt or 0)
-    count_end(id, task, FINAL[state])
+    local n = #counted_ends
+    counted_ends[n + 1], counted_ends[n + 2], counted_ends[n + 3] = id, task or '', FINAL[state]
     -- Nor may what else its end concerns: a duty finds what is left undone.
     if ends == nil then ends = redis.call('HGET', key, 'then') end
     if ends then pcall(account, id, task, state, ends) end

@@ -4,9 +4,9 @@
 -- include: base
 local function add_to_minute(field, number)
   if counting ~= '1' then return end
-  local minute = math.floor(now / 60000000)
+  local minute = string.format('%d', now / 60000000)
   local key = prefix .. 'counts:' .. minute
-  if redis.pcall('HINCRBY', key, field, number) == number and redis.pcall('HLEN', key) == 1 then -- the first of its minute
+  if redis.pcall('HINCRBY', key, field, number == 1 and '1' or number) == number and redis.pcall('HLEN', key) == 1 then -- the first of its minute
     local KEPT_MS, index = 90000000, prefix .. 'counts' -- 25 hours, if no worker leads
     redis.pcall('PEXPIRE', key, KEPT_MS)
     redis.pcall('ZADD', index, minute, minute)

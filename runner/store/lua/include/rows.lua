@@ -3,7 +3,7 @@
 local rows = {}
 
 function rows.add(cells, text)
-  for what, number in string.gmatch(text, '(%l%d*)=(%-?%d+)') do cells[what] = (cells[what] or 0) + tonumber(number) end
+  for what, number in string.gmatch(text, '(%l%w*)=(%-?%d+)') do cells[what] = (cells[what] or 0) + tonumber(number) end
 end
 
 function rows.text_of(cells)
