@@ -80,7 +80,7 @@ async def test_an_httpx_client_with_the_hook_throttles_by_itself(
         assert (await job.status()).throttled == 1
 
 
-async def test_throttling_uses_no_retries_and_tells_place_and_time(test_queue: MakeQueue, app: Runner) -> None:
+async def test_waiting_jobs_tell_place_and_time_and_lose_no_retry(test_queue: MakeQueue, app: Runner) -> None:
     @app.task(limits=[TokenBucket("slow", rate="1/s", burst=1)], retries=0)
     async def call() -> None: ...
 

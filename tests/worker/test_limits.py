@@ -12,7 +12,7 @@ from runner.errors import AlreadyFinished
 from tests import invariants
 from tests.eventually import eventually
 from tests.pace import Pace
-from tests.worker.conftest import Crew
+from tests.worker.conftest import Crew, MakeApp
 
 SMOOTH = TokenBucket("smooth", rate="50/s", burst=5)
 INTERVAL = TokenBucket("interval", capacity=10, refill=10, every=0.25)
@@ -87,6 +87,26 @@ async def test_a_waiting_job_starts_milliseconds_after_its_token_lands(
     assert all(at_us >= starts[0] + number * 100_000 for number, at_us in enumerate(starts))
     # A few milliseconds; without a leader it would be up to two seconds.
     assert median(later - earlier - 0.1 for earlier, later in pairwise(begun_s)) < 0.1
+
+
+async def test_throttling_uses_no_retries_and_tells_place_and_time(make_app: MakeApp, crew: Crew) -> None:
+    app, limit = make_app(), TokenBucket("slow", rate="1/s", burst=1)
+
+    @app.task(limits=[limit], retries=0)
+    async def call() -> None: ...
+
+    await crew.start(app)
+    jobs = await app.submit_many([call.prepare() for _ in range(3)])
+    await jobs[0].wait(timeout=5)
+    places = [await job.status() for job in jobs[1:]]
+
+    assert [(status.state, status.reason, status.limit, status.position) for status in places] == [
+        ("waiting", "tokens", "slow", place) for place in (1, 2)
+    ]
+    assert all(status.eta_s is not None and place - 1 <= status.eta_s <= place for place, status in enumerate(places, 1))
+    for job in jobs:
+        status = await job.wait(timeout=10)
+        assert (status.state, status.attempt, status.failures) == ("succeeded", 1, 0)
 
 
 async def test_a_limit_survives_the_change_of_all_workers(app: Runner, redis: Redis, queue: str, crew: Crew) -> None:
