@@ -49,7 +49,7 @@ from runner.errors import (
     TakeRefused,
     UnknownJob,
 )
-from runner.http_client import BlockingHttpClient, HttpClient, HttpControl, HttpPauses
+from runner.http_client import BlockingHttpClient, HttpClient, HttpControl, HttpPauses, HttpScheduleControl
 from runner.jobs import (
     Acceptance,
     AttemptRecord,
@@ -153,6 +153,7 @@ __all__ = [
     "HttpClient",
     "HttpControl",
     "HttpPauses",
+    "HttpScheduleControl",
     "JobContext",
     "JobError",
     "JobEvent",

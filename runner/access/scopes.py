@@ -24,11 +24,14 @@ class Scope(StrEnum):
     tasks_write = "tasks:write"
     """Remove tasks that no worker serves."""
     audit_read = "audit:read"
+    schedules_read = "schedules:read"
+    schedules_write = "schedules:write"
+    """Add, change, pause, run and remove schedules, whose jobs run without a right of anybody."""
     stats_read = "stats:read"
     """See how much all callers do: the history, by task and limit."""
 
 
-_READ = {Scope.jobs_read, Scope.limits_read, Scope.workers_read, Scope.stats_read}
+_READ = {Scope.jobs_read, Scope.limits_read, Scope.workers_read, Scope.stats_read, Scope.schedules_read}
 
 PRESETS: Mapping[str, frozenset[Scope]] = {
     "producer": frozenset({Scope.jobs_submit, Scope.jobs_read}),
@@ -38,7 +41,7 @@ PRESETS: Mapping[str, frozenset[Scope]] = {
 }
 
 
-SHARED = frozenset({Scope.limits_write, Scope.tasks_write, Scope.audit_read, Scope.stats_read})
+SHARED = frozenset({Scope.limits_write, Scope.tasks_write, Scope.audit_read, Scope.stats_read, Scope.schedules_read, Scope.schedules_write})
 """Rights to what all tenants share: no key of a tenant has them."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from runner.cli import jobs, keys, limits, processes, tasks, worker
+from runner.cli import jobs, keys, limits, processes, schedules, tasks, worker
 from runner.cli.audit import audit
 from runner.cli.doctor import doctor
 from runner.cli.events import events
@@ -86,6 +86,7 @@ app.command()(simulate)
 app.add_typer(limits.app, name="limits")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(schedules.app, name="schedules")
 
 
 def main(words: Sequence[str] | None = None, *, build: Callable[..., Any] | None = None) -> None:

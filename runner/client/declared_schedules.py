@@ -11,7 +11,7 @@ from runner.foreign import shown
 from runner.jobs import JobOptions, ScheduleSpec
 from runner.store import Change, KnownSchedule, Role, ScheduleEntry, Schedules
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., Any] | Task[..., Any])
 _MOST_TRIES = 100
 
 Outdone = tuple[str, str, str]

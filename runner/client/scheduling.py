@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 from runner.client.declared_schedules import DeclaredSchedules
 from runner.client.schedules import ScheduleOptions
+from runner.client.task import Task
 from runner.jobs import JobOptions, Missed, Overlap
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., Any] | Task[..., Any])
 
 
 class Scheduling:

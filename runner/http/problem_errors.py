@@ -15,14 +15,17 @@ from runner.errors import (
     InvalidArguments,
     InvalidJobId,
     InvalidOption,
+    InvalidSchedule,
     JobIdConflict,
     NoResult,
     NotEnded,
+    ScheduleConflict,
     StartOutOfRange,
     StoreFull,
     TaskServed,
     Unauthenticated,
     UnknownLimit,
+    UnknownSchedule,
     UnknownTask,
 )
 
@@ -49,6 +52,9 @@ ERRORS: dict[type[Exception], str] = {
     Unauthenticated: "unauthenticated",
     UnknownJob: "not-found",
     UnknownLimit: "unknown-limit",
+    UnknownSchedule: "unknown-schedule",
+    InvalidSchedule: "bad-schedule",
+    ScheduleConflict: "schedule-conflict",
     TaskServed: "task-served",
     UnknownTask: "unknown-task",
 }

@@ -186,6 +186,17 @@ KINDS: dict[str, Kind] = {
         "No worker has published a limit of this name (404 if the name is in the path), or the task does not use it."
         " /v1/limits lists those that are known, /v1/tasks the limits of every task.",
     ),
+    "unknown-schedule": Kind(404, "There is no such schedule", "No schedule has this name. /v1/schedules lists those that there are."),
+    "bad-schedule": Kind(
+        422,
+        "The schedule can never work",
+        "Its cron expression, interval, time zone or another of its options: the detail names the value and what to give instead.",
+    ),
+    "schedule-conflict": Kind(
+        409,
+        "The code declares this schedule",
+        "A schedule that code declares is changed in the code. It can be paused, resumed and run by hand.",
+    ),
     "impossible-limit": Kind(
         422,
         "The limit cannot have these numbers",

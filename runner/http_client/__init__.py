@@ -3,5 +3,6 @@
 from runner.http_client.client import BlockingHttpClient, HttpClient
 from runner.http_client.control import HttpControl
 from runner.http_client.pauses import HttpPauses
+from runner.http_client.schedules import HttpScheduleControl
 
-__all__ = ["BlockingHttpClient", "HttpClient", "HttpControl", "HttpPauses"]
+__all__ = ["BlockingHttpClient", "HttpClient", "HttpControl", "HttpPauses", "HttpScheduleControl"]

@@ -38,6 +38,15 @@ ROUTES = {
     ("delete", "/v1/pauses/{what}/{name}"),
     ("get", "/v1/history"),
     ("get", "/v1/history/series"),
+    ("get", "/v1/pools"),
+    ("get", "/v1/schedules"),
+    ("post", "/v1/schedules"),
+    ("get", "/v1/schedules/{name}"),
+    ("put", "/v1/schedules/{name}"),
+    ("delete", "/v1/schedules/{name}"),
+    ("post", "/v1/schedules/{name}/pause"),
+    ("post", "/v1/schedules/{name}/resume"),
+    ("post", "/v1/schedules/{name}/trigger"),
     ("get", "/v1/audit"),
     ("get", "/healthz"),
     ("get", "/readyz"),
@@ -82,7 +91,7 @@ def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
 
 def test_bodies_and_answers_are_described(description: dict[str, Any]) -> None:
     for method, path, operation in operations(description):
-        takes_a_body = method in ("post", "put") and not path.endswith(("/retry", "/resume"))
+        takes_a_body = method in ("post", "put") and not path.endswith(("/retry", "/resume", "/trigger"))
         assert ("requestBody" in operation) == takes_a_body, path
         if takes_a_body:
             assert operation["requestBody"]["content"]["application/json"]["schema"]["properties"], path

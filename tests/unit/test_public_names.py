@@ -18,18 +18,21 @@ from runner import (
     BlockingPauses,
     BlockingRawResult,
     BlockingRunner,
+    BlockingScheduleControl,
     BlockingTask,
     Completed,
     Control,
     Done,
     HttpControl,
     HttpPauses,
+    HttpScheduleControl,
     JobContext,
     JobHandle,
     Limit,
     Pauses,
     RawResult,
     Runner,
+    ScheduleControl,
     Task,
 )
 from tests.unit.test_architecture import PUBLIC_ROOMS, public_names
@@ -47,6 +50,7 @@ MADE_BY_THE_LIBRARY = (
         BlockingTask,
     ),
     *(BlockingPauses, HttpPauses, Pauses),
+    *(BlockingScheduleControl, HttpScheduleControl, ScheduleControl),
     *(BlockingRawResult, Completed, Control, Done, JobContext, JobHandle, RawResult, Task),
 )
 """Users get these from a method, and never call their constructors."""

@@ -1,0 +1,124 @@
+"""What requests say of schedules, and what the answers tell."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from runner import JobOptions, ScheduleStatus
+from runner.http.bodies import WHOLE, Body
+from runner.http.forms import NAME
+from runner.http.schemas import instant
+
+_Instant = Annotated[datetime, BeforeValidator(instant, json_schema_input_type=datetime)] | None
+_Seconds = Annotated[float, Field(ge=0)]
+
+
+class ScheduleJobs(Body):
+    """Options of its jobs."""
+
+    priority: Literal["high", "normal", "low"] | None = None
+    max_wait: _Seconds | None = None
+    cost: dict[str, Annotated[int, WHOLE]] | None = None
+
+
+class ScheduleBody(Body):
+    """A schedule: cron or every, and how it runs. Times are in seconds."""
+
+    task: Annotated[str, Field(**NAME)]
+    args: Annotated[dict[str, Any], Field(default_factory=dict)]
+    cron: Annotated[str | None, Field(description="five fields, like 0 6 * * 1-5, or @daily")] = None
+    every: Annotated[float | None, Field(description="seconds, 1 at least")] = None
+    tz: Annotated[str, Field(description="time zone of cron")] = "UTC"
+    start: Annotated[_Instant, Field(description="the first instant it can have, with a time zone")] = None
+    end: Annotated[_Instant, Field(description="the last one")] = None
+    missed: Annotated[Literal["latest", "all", "skip"], Field(description="of instants that nobody fired in time, which run")] = "latest"
+    grace: Annotated[_Seconds, Field(description="how late an instant may run with missed=skip")] = 60.0
+    overlap: Annotated[Literal["skip", "queue", "allow"], Field(description="while the run before has not ended")] = "skip"
+    jitter: Annotated[_Seconds, Field(description="by how much each run is later at most")] = 0.0
+    options: ScheduleJobs = ScheduleJobs()
+
+    def given(self) -> dict[str, Any]:
+        """As `ScheduleControl.add` takes it, but for name, task and arguments."""
+        fields = {name: getattr(self, name) for name in _GIVEN}
+        return {**fields, "options": JobOptions(**self.options.model_dump(exclude_none=True))}
+
+
+_GIVEN = ("cron", "every", "tz", "start", "end", "missed", "grace", "overlap", "jitter")
+
+
+class NamedScheduleBody(ScheduleBody):
+    """The same with its name."""
+
+    name: Annotated[str, Field(description="1 to 64 letters, digits, '.', '_' or '-'", **NAME)]
+
+
+class SchedulePauseBody(Body):
+    """Why it is paused."""
+
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class Counts(BaseModel):
+    """What became of its instants."""
+
+    made: int
+    missed: Annotated[int, Field(description="nobody fired them in time")]
+    skipped: Annotated[int, Field(description="the run before had not ended")]
+    refused: Annotated[int, Field(description="the task was unknown, or took no such arguments, or another job had the id")]
+
+
+class SchedulePaused(BaseModel):
+    """A pause: since when in seconds since 1970, by whom and why."""
+
+    at: float
+    by: str
+    reason: str
+
+
+class Schedule(BaseModel):
+    """A schedule as it stands. Instants with _at are in seconds since 1970."""
+
+    name: str
+    task: str | None
+    args: Annotated[dict[str, Any] | None, Field(description="null also for a key that sees no arguments")]
+    cron: str | None = None
+    every: float | None = None
+    tz: str = "UTC"
+    start: str | None = None
+    end: str | None = None
+    missed: str = "latest"
+    grace: float = 60.0
+    overlap: str = "skip"
+    jitter: float = 0.0
+    options: dict[str, Any] | None
+    in_code: Annotated[bool, Field(description="the code declares it: it is changed there")]
+    state: Annotated[Literal["active", "paused", "dormant", "ended"], Field(description="dormant: no live worker declares it")]
+    next_at: float | None
+    last_at: Annotated[float | None, Field(description="the latest instant that is settled")]
+    last_job: str | None
+    last_state: Annotated[str | None, Field(description="how the latest run that has ended ended")]
+    last_ended_at: float | None
+    queued_at: Annotated[float | None, Field(description="the instant whose run waits for the one before it")]
+    counts: Counts
+    why: Annotated[str, Field(description="of the latest instants that were not made")]
+    paused: SchedulePaused | None
+    fault: Annotated[str | None, Field(description="what is wrong with its entry")]
+
+    @classmethod
+    def of(cls, status: ScheduleStatus, *, shows_args: bool) -> "Schedule":
+        document = status.document()
+        return cls(**document if shows_args else {**document, "args": None})
+
+
+class Schedules(BaseModel):
+    """Every schedule, by name."""
+
+    schedules: list[Schedule]
+
+
+class Triggered(BaseModel):
+    """The job of a run by hand."""
+
+    id: str
+    state: str

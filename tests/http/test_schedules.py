@@ -1,0 +1,104 @@
+"""Schedules by the client of Redis, by that of the HTTP service, and by the routes: what they return, and who may."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from runner import JobOptions, Runner, Worker
+from runner.errors import InvalidArguments, InvalidSchedule, ScheduleConflict, UnknownSchedule, UnknownTask
+from tests.app_internals import publish
+from tests.http.conftest import Service
+from tests.http.test_both_clients import SOON_S, AnyClient, client
+from tests.http.test_keys import made, problem
+
+__all__ = ["client"]
+
+
+async def test_a_schedule_is_added_changed_paused_run_and_removed(client: AnyClient, worker: Worker) -> None:
+    schedules = client.schedules
+    start = datetime.now(UTC) + timedelta(hours=2)
+    options = JobOptions(priority="low")
+    added = await schedules.add("report", "add", {"left": 2}, every=3_600, start=start, overlap="queue", options=options)
+    assert (added.state, added.made) == ("active", 0)
+    assert added.next_at == pytest.approx(start.timestamp())
+    assert added.spec is not None
+    assert (dict(added.spec.args), added.spec.options, added.spec.overlap) == ({"left": 2}, {"priority": "low"}, "queue")
+    assert [run.at for run in added.coming(2)] == pytest.approx([start.timestamp(), start.timestamp() + 3_600])
+    changed = await schedules.add("report", "add", {"left": 2}, cron="0 6 * * 1-5", tz="Europe/Berlin", jitter=5)
+    assert changed.spec is not None
+    assert changed.spec.words == "0 6 * * 1-5 Europe/Berlin"
+    paused = await schedules.pause("report", "on holiday")
+    assert (paused.state, paused.pause_reason, paused.next_at) == ("paused", "on holiday", None)
+    job = await schedules.trigger("report")
+    assert await job.result(timeout=SOON_S) == 3
+    assert (await schedules.resume("report")).state == "active"
+    (listed,) = await schedules.list()
+    assert (listed.last_job, listed.last_state) == (job.id, "succeeded")
+    assert (await schedules.remove("report")).name == "report"
+    with pytest.raises(UnknownSchedule, match="unknown schedule 'report'"):
+        await schedules.show("report")
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "error"),
+    [
+        ("add", {"cron": "*/61 * * * *"}, InvalidSchedule),
+        ("add", {"every": 0.1}, InvalidSchedule),
+        ("add", {"cron": "@daily", "tz": "Mars/Base"}, InvalidSchedule),
+        ("add", {"cron": "@daily", "start": datetime(2030, 1, 1)}, InvalidSchedule),  # noqa: DTZ001 - that is refused
+        ("nothing", {"cron": "@daily"}, UnknownTask),
+        ("echo", {"cron": "@daily"}, InvalidArguments),
+    ],
+)
+async def test_what_cannot_run_is_refused_with_the_same_error(
+    client: AnyClient, task: str, given: dict[str, object], error: type[Exception]
+) -> None:
+    args = {} if task == "echo" else {"left": 2}
+    with pytest.raises(error):
+        await client.schedules.add("bad", task, args, **given)  # type: ignore[arg-type] # what is wrong is passed on purpose
+    for name in ("resume", "pause", "trigger", "remove", "show"):
+        with pytest.raises(UnknownSchedule):
+            await getattr(client.schedules, name)("nobody")
+
+
+async def test_what_code_declares_is_not_changed_by_a_request(app: Runner, service: Service) -> None:
+    app.cron("@daily", args={"left": 1}, name="in-code")(app.tasks["add"])
+    await publish(app)
+    body = {"task": "add", "args": {"left": 1}, "cron": "@weekly"}
+    assert problem(await service.http.put("/v1/schedules/in-code", json=body)) == (409, "schedule-conflict")
+    with pytest.raises(ScheduleConflict):
+        await app.client.schedules.add("in-code", "add", {"left": 1}, cron="@weekly")
+    answer = await service.http.post("/v1/schedules/in-code/pause", json={"reason": "enough"})
+    assert (answer.json()["in_code"], answer.json()["paused"]["reason"]) == (True, "enough")
+
+
+async def test_schedules_need_their_rights_and_a_key_for_some_tasks_sees_those(app: Runner, service: Service) -> None:
+    producer, tenant = await made(app, "producer"), await made(app, "operator", tenant="t7")
+    observer, some, operator = await made(app, "observer"), await made(app, "operator", tasks=["echo"]), await made(app, "operator")
+    body = {"name": "s", "task": "add", "args": {"left": 1}, "cron": "@daily"}
+    for headers in (producer, tenant):
+        assert problem(await service.http.get("/v1/schedules", headers=headers)) == (403, "forbidden")
+    for headers in (producer, tenant, observer, some):
+        assert problem(await service.http.post("/v1/schedules", headers=headers, json=body)) == (403, "forbidden")
+    assert (await service.http.post("/v1/schedules", headers=operator, json=body)).json()["state"] == "active"
+    (seen,) = (await service.http.get("/v1/schedules", headers=observer)).json()["schedules"]
+    assert (seen["name"], seen["args"]) == ("s", None)
+    assert (await service.http.get("/v1/schedules", headers=some)).json() == {"schedules": []}
+    for method, verb in (("GET", ""), ("DELETE", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/trigger")):
+        assert problem(await service.http.request(method, f"/v1/schedules/s{verb}", headers=some)) == (403, "forbidden")
+    answer = await service.http.post("/v1/schedules/s/trigger", headers=operator)
+    assert (answer.status_code, answer.json()["id"].partition(":by-hand-")[0]) == (202, "s")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"task": "add", "cron": "* * *"}, "bad-schedule"),
+        ({"task": "add"}, "bad-schedule"),
+        ({"task": "add", "cron": "@daily", "overlap": "some"}, "validation"),
+        ({"task": "add", "cron": "@daily", "start": 7}, "validation"),
+        ({"task": "add", "cron": "@daily", "more": 1}, "validation"),
+    ],
+)
+async def test_a_body_that_makes_no_sense_is_refused(service: Service, body: dict[str, object], kind: str) -> None:
+    assert problem(await service.http.put("/v1/schedules/s", json=body)) == (422, kind)
