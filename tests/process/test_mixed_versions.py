@@ -1,15 +1,17 @@
 """Two versions of the library on one queue: an earlier commit, the next format, and one too far ahead."""
 
+import asyncio
 import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
-from runner import Client
+from runner import Client, JobOptions, Runner
 from runner.errors import IncompatibleVersion
 from runner.jobs.job import Priority
 from runner.settings import load_settings
@@ -25,6 +27,8 @@ from tests.recovery import Recovery
 ROOT = Path(__file__).parents[2]
 EARLIER = "74dee51abe06d6495488cba5984cd27277efbe3b"
 """A commit of format 1, which was never released."""
+BEFORE = "235eed4b32d76cb0c29c2ea5c8efe495b996c347"
+"""A commit of format 2, which knows no unique jobs."""
 
 
 def version(folder: Path, number: int, oldest: int) -> Path:
@@ -59,14 +63,24 @@ def later_version(tmp_path: Path) -> Path:
     return version(tmp_path / "later", wire.FORMAT + 2, wire.FORMAT + 1)
 
 
-@pytest.fixture
-def earlier_version(tmp_path: Path) -> Path:
-    archive = subprocess.run(["git", "-C", str(ROOT), "archive", EARLIER, "runner", "api", "tests"], capture_output=True, check=False)
+def checkout(commit: str, folder: Path) -> Path:
+    """The package, its API and its tests as they were."""
+    archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit, "runner", "api", "tests"], capture_output=True, check=False)
     if archive.returncode:
-        pytest.skip(f"commit {EARLIER} is not in this checkout")
-    folder = tmp_path / "earlier"
+        pytest.skip(f"commit {commit} is not in this checkout")
     folder.mkdir()
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    return folder
+
+
+@pytest.fixture
+def version_before(tmp_path: Path) -> Path:
+    return checkout(BEFORE, tmp_path / "before")
+
+
+@pytest.fixture
+def earlier_version(tmp_path: Path) -> Path:
+    folder = checkout(EARLIER, tmp_path / "earlier")
     # It imports a library that is not needed any more, for calls by name: there are none here.
     (folder / "jsonschema_rs.py").write_text("def __getattr__(name: str) -> type: return object\n")
     return folder
@@ -181,6 +195,70 @@ async def test_a_version_of_format_1_and_this_one_refuse_each_other_in_one_line(
         crew.all.remove(ended)
     ids = await app.submit(app.nap, range(1))
     await final(redis, queue, ids)
+
+
+_BY_NAME = """
+import asyncio, sys
+from runner import Client
+from runner.settings import load_settings
+
+async def main():
+    async with Client(sys.argv[2], settings=load_settings(redis_url=sys.argv[1])) as client:
+        await client.submit("single", {"number": 1})
+
+try:
+    asyncio.run(main())
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+async def swept(redis: Redis, keys: Keys) -> bool:
+    return not await redis.exists(keys.unique)
+
+
+@pytest.mark.fault("F42")
+async def test_unique_jobs_beside_the_format_before(
+    app: App, redis: Redis, redis_url: str, queue: str, crew: Crew, version_before: Path
+) -> None:
+    """A worker of it runs and ends them as any other; their marks are taken over, and swept. A producer of it is refused by name."""
+    keys = Keys(queue)
+    unique = JobOptions(unique=True)
+    await crew.start(checkout=version_before)
+    async with Client(queue, settings=load_settings(redis_url=redis_url)) as client:
+        await app.submit(app.nap, range(1))
+        first = await client.submit("nap", {"number": 7, "seconds": 0.5}, unique)
+        assert (await client.submit("nap", {"number": 7, "seconds": 0.5}, unique)).id == first.id
+        assert (await first.wait(20)).state == "succeeded"
+        assert await redis.hlen(keys.unique) == 1, "code of format 2 leaves the mark"
+        second = await client.submit("nap", {"number": 7, "seconds": 0.5}, unique)
+        assert second.id != first.id
+        assert (await second.wait(20)).state == "succeeded"
+
+        old = crew.alive[0]
+        await crew.start()
+        old.signal(signal.SIGTERM)
+        assert await old.ended() == 0
+        await eventually(lambda: swept(redis, keys))
+
+        runner = Runner(queue, settings=load_settings(redis_url=redis_url))
+
+        @runner.task(unique=True)
+        async def single(number: int) -> None: ...
+
+        await runner.submit_many([])
+        said = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", _BY_NAME, redis_url, queue],
+            cwd=version_before,
+            env={"PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert said.stdout.startswith("IncompleteCatalog ")
+        assert "'format:3', which is not in the catalog" in said.stdout
+        await runner.close()
 
 
 def test_the_formats_of_this_version_fit_each_other() -> None:

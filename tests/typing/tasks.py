@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, ParamSpec, TypedDict, TypeVar, assert_type
 
 from runner import (
+    Acceptance,
     AsyncTask,
     AttemptRecord,
     Backoff,
@@ -16,6 +17,7 @@ from runner import (
     ChildError,
     Children,
     Client,
+    Debounce,
     GiveUp,
     HttpClient,
     JobEvent,
@@ -30,6 +32,7 @@ from runner import (
     Submission,
     Task,
     TokenBucket,
+    Unique,
     current_job,
 )
 
@@ -144,6 +147,22 @@ async def with_options() -> None:
     greet.with_options(retry=3)  # type: ignore[arg-type]
     JobOptions(priority="hihg")  # type: ignore[arg-type]
     jobs.task(priority="hihg")  # type: ignore[call-overload]
+
+
+@jobs.task(unique=Debounce("{place}", delay=5, max_delay=60))
+async def indexed(place: str) -> Point:
+    return Point(0)
+
+
+async def unique() -> None:
+    assert_type(await (await indexed.submit("a")).result(), Point)
+    latest = indexed.with_options(unique=Unique("{place}", until="start", duplicate="replace"))
+    assert_type(await (await latest.submit("a")).result(), Point)
+    assert_type((await indexed.with_options(unique=False).submit("a")).first_state, Acceptance)
+    JobOptions(unique={"key": "{place}", "until": 3600})
+    Unique("{place}", until="never")  # type: ignore[arg-type]
+    Unique("{place}", duplicate="ignore")  # type: ignore[arg-type]
+    jobs.task(unique=7)  # type: ignore[call-overload]
 
 
 async def told() -> None:
