@@ -76,3 +76,15 @@ async def test_a_served_task_is_not_removed(service: Service, worker: object) ->
 
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/task-served")
     assert {task["name"]: task["served"] for task in (await service.http.get("/v1/tasks")).json()["tasks"]}["echo"]
+
+
+async def test_pools_are_listed_with_what_is_in_them(service: Service, worker: Worker) -> None:
+    job_id = await service.submit("add", args={"left": 1}, pool="gpu")
+    job = (await service.http.get(f"/v1/jobs/{job_id}")).json()
+    assert (job["state"], job["reason"], job["pool"]) == ("queued", "no worker", "gpu")
+
+    default, gpu = (await service.http.get("/v1/pools")).json()["pools"]
+    assert (default["name"], default["readers"], default["slots"], default["used_at"]) == ("default", 1, 10, None)
+    assert (gpu["name"], gpu["ready"], gpu["running"], gpu["readers"]) == ("gpu", 1, 0, 0)
+    refused = await service.http.post("/v1/jobs", json={"task": "add", "args": {"left": 1}, "pool": "g p u"})
+    assert refused.status_code == 422
