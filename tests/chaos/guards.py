@@ -50,6 +50,56 @@ GUARDS = (
         "counted = {int(minute): fields for minute, fields in zip(live[::2], live[1::2], strict=True)} if not passed else counted",
         "tests/store/test_history.py::test_what_is_moved_while_a_reader_turns_pages_is_in_its_answer_once",
     ),
+    # Pools
+    Guard(
+        "a job on the stream of another pool goes to its own",
+        _CLAIM,
+        "  if is_foreign(line) then\n",
+        "  if false then\n",
+        "tests/store/test_pools.py::test_what_was_put_on_the_stream_of_another_pool_is_moved_by_the_claim_that_meets_it",
+    ),
+    Guard(
+        "the line of a pool without a free slot steps aside",
+        "runner/store/lua/include/release.lua",
+        "      pool_lines.step_aside(line, bucket.name)\n      return true",
+        "      return false",
+        "tests/store/test_pools_closed.py::test_jobs_of_a_closed_pool_step_aside_and_others_have_every_token",
+    ),
+    Guard(
+        "what is submitted to a pool without a free slot takes no token",
+        "runner/store/lua/include/enqueue.lua",
+        "local steps_aside = pool_of(line) and must_step_aside(line)",
+        "local steps_aside = false",
+        "tests/store/test_pools_closed.py::test_what_is_submitted_to_a_closed_pool_takes_no_token",
+    ),
+    Guard(
+        "a line of the default pool is passed over while that has no free slot",
+        "runner/store/lua/include/release.lua",
+        "if alone or passed >= MOST_PASSED or not pool_lines.is_closed(line) then return false end",
+        "if true then return false end",
+        "tests/store/test_pools_closed.py::test_a_closed_default_pool_is_passed_over",
+    ),
+    Guard(
+        "a reservation lapses soon in a queue with pools",
+        _BUCKET,
+        "local function forgotten_after() return is_pooled() and math.min(LAPSE_US, RESERVATION_US) or RESERVATION_US end",
+        "local function forgotten_after() return RESERVATION_US end",
+        "tests/store/test_pools_closed.py::test_a_reservation_for_a_pool_lapses_soon",
+    ),
+    Guard(
+        "a line that comes back and is not served keeps its turn",
+        "runner/store/lua/include/reopen.lua",
+        "redis.call('HSET', pool_lines.TURNS, line, int(score % pool_lines.CLASS))",
+        "",
+        "tests/store/test_pools_closed.py::test_lines_come_back_in_turns_and_by_weight",
+    ),
+    Guard(
+        "nothing of a paused pool starts",
+        _CLAIM,
+        "  return paused('pool', pool) and '#' .. pool or nil\n",
+        "  return nil\n",
+        "tests/store/test_pools_closed.py::test_jobs_of_a_paused_pool_step_aside_and_go_on_after_it",
+    ),
     # Events
     Guard(
         "who goes on from an event that is no longer kept is told that some are missing",
@@ -211,8 +261,8 @@ GUARDS = (
     Guard(
         "a record that makes a start fail costs its own job",
         _CLAIM,
-        "local stands, problem = pcall(start, priority, entry, id)",
-        "local stands, problem = true, start(priority, entry, id)",
+        "local stands, problem = pcall(start, number, entry, id)",
+        "local stands, problem = true, start(number, entry, id)",
         "tests/store/test_claim.py::test_a_job_whose_start_fails_is_a_dead_letter_and_the_others_start",
     ),
     Guard(
@@ -724,7 +774,7 @@ GUARDS = (
     Guard(
         "the consumer of a lapsed worker is removed",
         _PENDING_ENTRIES,
-        "for _, stream in ipairs(STREAMS) do redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, worker_id) end",
+        "for _, stream in ipairs(streams) do redis.pcall('XGROUP', 'DELCONSUMER', stream, GROUP, worker_id) end",
         "",
         "tests/process/test_many_lost.py::test_worker_after_worker_that_is_killed_or_leaves_drops_no_job_and_leaves_no_consumer",
     ),
@@ -746,7 +796,7 @@ GUARDS = (
     Guard(
         "what is in hand stays in hand",
         _RECONCILE,
-        "if not kept[priority + 1][entry] then",
+        "if not kept[number + 1][entry] then",
         "if true then",
         "tests/store/test_reconcile.py::test_what_is_in_hand_stays_in_hand",
     ),
@@ -870,8 +920,8 @@ GUARDS = (
     Guard(
         "the short way is for jobs that need no tokens",
         _CLAIM,
-        "not (limits or expires or crashes or f[METADATA])",
-        "not (expires or crashes or f[METADATA])",
+        "not (limits or expires or crashes or f[METADATA] or",
+        "not (expires or crashes or f[METADATA] or",
         "tests/store/test_lone_entry.py::test_a_job_that_needs_a_token_takes_it",
     ),
     Guard(
@@ -954,8 +1004,8 @@ GUARDS = (
     Guard(
         "a job keeps its rank when it goes back to its line",
         _CLAIM,
-        "enqueue(id, priority, limits, line, number_in(rank))",
-        "enqueue(id, priority, limits, line, rank_of(redis.call('INCR', prefix .. 'seq'), limits))",
+        "enqueue(id, number % 3, limits, line, number_in(rank))",
+        "enqueue(id, number % 3, limits, line, rank_of(redis.call('INCR', prefix .. 'seq'), limits))",
         "tests/store/test_claim.py::test_a_job_whose_token_is_gone_after_all_goes_back_to_the_head_of_its_line",
     ),
     Guard(
@@ -968,8 +1018,8 @@ GUARDS = (
     Guard(
         "a release reserves its tokens",
         _LINES,
-        "    reserve_all(needs)\n    add_to_stream",
-        "    add_to_stream",
+        "    reserve_all(needs)\n    local pool = add_to_stream",
+        "    local pool = add_to_stream",
         "tests/store/test_submit.py::test_jobs_go_to_the_stream_while_there_are_tokens_and_then_into_their_line",
     ),
     Guard(
@@ -1588,8 +1638,8 @@ GUARDS = (
     Guard(
         "a task that is unknown here and served elsewhere comes to a worker that serves it",
         "runner/store/lua/include/held.lua",
-        "if payload ~= '' or specs.is_served('t:' .. task) then held.bounce(id) else held.add(id, task) end",
-        "held.add(id, task)",
+        "if payload ~= '' or held.is_served(name) then held.bounce(id) else held.add(id, name) end",
+        "held.add(id, name)",
         "tests/store/test_held.py::test_a_job_that_another_worker_serves_comes_again_soon_and_then_later_and_later",
     ),
     Guard(

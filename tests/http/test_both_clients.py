@@ -291,6 +291,7 @@ async def test_tasks_workers_and_the_audit_are_listed(client: AnyClient, app: Ru
     assert add is not None
     assert (add.parameters, add.description, add.limits) == (app.tasks["add"].definition.spec.parameters, "Add two numbers.", ())
     assert await client.workers() == await app.client.workers()
+    assert await client.pools() == await app.client.pools()
     with pytest.raises(TaskServed):
         await client.remove_task("add")
     await client.control.pause("slow")

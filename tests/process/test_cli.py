@@ -370,6 +370,8 @@ async def test_jobs_are_cancelled_and_workers_listed(cli: Cli, jobs: Runner) -> 
     (row,) = told.out.splitlines()[1:]
     assert row.split()[2:] == [str(os.getpid()), "5", "yes"]
     assert (await cli.done("workers", "--json")).json["pid"] == os.getpid()
+    assert (await cli.done("pools", "--json")).json["name"] == "default"
+    assert "READERS" in (await cli.done("pools")).out
 
 
 async def test_what_is_wrong_is_said_in_one_line(cli: Cli) -> None:
