@@ -46,7 +46,7 @@ local function changed(series, minute, cells)
   local kept = redis.pcall('HMGET', key, 'm' .. hour, 'h' .. hour)
   if kept.err then return nil end
   local rows_of_hour, sum = kept[1] or '', kept[2] or ''
-  effort = effort + 10 + #sum / 16 + #rows_of_hour / 200
+  effort = effort + 25 + #sum / 16 + #rows_of_hour / 200
   return {
     key = key, series = series, minute = minute, hour = hour, is_new = not kept[1],
     m = rows.with_minute(rows_of_hour, minute % 60, cells), h = rows.with_hour(sum, cells),
