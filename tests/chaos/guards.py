@@ -28,6 +28,28 @@ _UNIQUE = "runner/store/lua/include/unique.lua"
 _UNLED = "runner/store/lua/include/unled.lua"
 
 GUARDS = (
+    # Schedules
+    Guard(
+        "what another leader has fired is not fired again",
+        "runner/store/lua/fire.lua",
+        "if not score or tonumber(score) ~= tonumber(ARGV[at + EXPECTED]) then",
+        "if not score then",
+        "tests/store/test_schedule_faults.py::test_whoever_dies_at_whatever_call_each_instant_is_accounted_for_once",
+    ),
+    Guard(
+        "no run of a schedule is made beside one that has not ended",
+        "runner/store/lua/fire.lua",
+        "if overlap ~= 'allow' and schedules.goes_on(known.current) then",
+        "if false then",
+        "tests/store/test_schedules.py::test_a_run_beside_one_that_has_not_ended_is_skipped",
+    ),
+    Guard(
+        "a schedule that no live worker declares is not fired",
+        "runner/store/lua/due.lua",
+        "elseif entry and entry.source == 'code' and not specs.is_served('s:' .. name) then",
+        "elseif false then",
+        "tests/store/test_schedules.py::test_what_no_live_worker_declares_is_dormant_until_one_does_again",
+    ),
     # History
     Guard(
         "what the leader moves to a row leaves its minute in the same call",
