@@ -46,25 +46,26 @@ end
 
 -- Accept the jobs of one run; where the next one begins.
 local function accept(run)
-  local task, limits, priority = ARGV[run + TASK], ARGV[run + LIMITS], ARGV[run + PRIORITY]
-  local delay_us, max_wait_us = tonumber(ARGV[run + DELAY]), math.min(tonumber(ARGV[run + MAX_WAIT]), YEAR_US)
+  -- Not by the names of their places: to make a function takes the longer, in each call, the more names of those around it that it uses.
+  local task, limits, line, priority, delay_us, max_wait_us, _, deadline_us, spec = unpack(ARGV, run + 1, run + 9)
+  delay_us, max_wait_us = tonumber(delay_us), math.min(tonumber(max_wait_us), YEAR_US)
   if delay_us < 0 then delay_us = math.max(-delay_us - now, 0) end
   delay_us = math.min(delay_us, YEAR_US)
-  local deadline_us = math.min(tonumber(ARGV[run + DEADLINE]), YEAR_US)
+  deadline_us = math.min(tonumber(deadline_us), YEAR_US)
   local code = limits ~= '' and cost_code(limits)
-  local submitted, spec, first_state = now_text, ARGV[run + SPEC], delay_us > 0 and 'scheduled' or 'queued'
-  local line, pool = ARGV[run + LINE], pool_of(ARGV[run + LINE])
+  local submitted, first_state = now_text, delay_us > 0 and 'scheduled' or 'queued'
+  local pool = pool_of(line)
   local has_pool = not pool or note_pool(pool)
   local width, next_run = extent(run)
   local new, known = 0, 0
   for id_at = run + HEAD, next_run - 1, width do
-    local id, args = ARGV[id_at], ARGV[id_at + ARGS]
-    local call = width > CALL and ARGV[id_at + CALL] ~= '' and ARGV[id_at + CALL]
+    local id, args, call, metadata, own = unpack(ARGV, id_at, id_at + width - 1)
+    if call == '' then call = nil end
     local key, state, job, answer = job_key(id), first_state, nil, nil
     looked_at = looked_at + 1
     if redis.call('EXISTS', key) == 1 then
       answer, known = repetition(id, task, args, call), known + 1
-    elseif width > OWN then
+    elseif own then
       job = features.of(run, id_at, delay_us)
       answer = job.answer
       if answer then known = known + 1 end
@@ -90,7 +91,7 @@ local function accept(run)
           'spec', spec, 'limits', limits, 'line', line, 'rank', int(rank))
       end
       if call then redis.call('HSET', key, 'call', call) end
-      if width > METADATA and ARGV[id_at + METADATA] ~= '' then redis.call('HSET', key, 'metadata', ARGV[id_at + METADATA]) end
+      if metadata and metadata ~= '' then redis.call('HSET', key, 'metadata', metadata) end
       if job then features.store(job) end
       answer = state
       if job and job.held then
