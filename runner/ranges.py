@@ -78,6 +78,8 @@ RANGES: Mapping[str, Range] = {
     "grace": _seconds(0, YEAR_S),
     # the audit
     "most": _whole(1, 1_000, "lines"),
+    # a list
+    "jobs of a page": _whole(1, 500, "jobs"),
     # a limit
     "capacity": _whole(1, _EXACT),
     "burst": _whole(1, _EXACT),

@@ -37,6 +37,11 @@ KEYS_WITHOUT_TTL = (
     "wakes",
     "scheduled",
     "failed",
+    "cancelled",
+    "expired",
+    "retentions",  # a field goes with its list
+    "ended_on_stream",  # one number, which goes when nothing is on the streams
+    "cursor_secret",  # one text
     "history",
     "nudge",
     "waiting",  # one number

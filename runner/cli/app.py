@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from runner.cli import jobs, keys, limits, processes, schedules, tasks, worker
+from runner.cli import jobs, keys, limits, listing, processes, schedules, tasks, worker
 from runner.cli.audit import audit
 from runner.cli.doctor import doctor
 from runner.cli.events import events
@@ -83,6 +83,7 @@ app.command()(history)
 app.command()(events)
 app.command()(watch)
 app.command()(simulate)
+app.add_typer(listing.app, name="jobs")
 app.add_typer(limits.app, name="limits")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tasks.app, name="tasks")

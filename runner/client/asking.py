@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar, overload
 
+from runner.client.blocking import Blocking, through
 from runner.client.handle import JobHandle
 from runner.client.job_calls import JobCalls
 from runner.jobs import JobStatus, check_job_id, result_of
@@ -56,3 +57,16 @@ class Asking:
         Raises `UnknownJob`, and `NotEnded` for one that has not ended: cancel it first.
         """
         await self.job(job_id).delete(reason=reason)
+
+
+class BlockingAsking(Blocking):
+    """The same for code without an event loop."""
+
+    __slots__ = ()
+
+    status = through(Asking.status)
+    wait = through(Asking.wait)
+    result = through(Asking.result)
+    cancel = through(Asking.cancel)
+    retry = through(Asking.retry)
+    delete = through(Asking.delete)

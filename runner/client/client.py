@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self, TypeVar, overload
 
 from runner.access import AuditLine
-from runner.client.asking import Asking
+from runner.client.asking import Asking, BlockingAsking
 from runner.client.audit import lines_of
 from runner.client.blocking import door, each, through
 from runner.client.catalog import PublishedTask
@@ -16,6 +16,7 @@ from runner.client.history import Remembering
 from runner.client.job_calls import StoredJobs
 from runner.client.keys import ApiKeys, BlockingApiKeys
 from runner.client.listening import Listening
+from runner.client.listing import BlockingListing, Listing
 from runner.client.pauses import BlockingPauses, Pauses
 from runner.client.schedules import BlockingScheduled, Scheduled
 from runner.client.session import Session
@@ -44,7 +45,7 @@ class JobRequest(NamedTuple):
 DEFAULT_QUEUE = "default"
 
 
-class Client(Scheduled, Asking, Listening, Remembering):
+class Client(Scheduled, Asking, Listening, Listing, Remembering):
     """A producer's connections to one queue, for any number of event loops: one after the other, at once in threads, after a fork.
 
     Each loop has connections of its own, which end with it, or before by `close` or `async with`.
@@ -211,20 +212,14 @@ class Client(Scheduled, Asking, Listening, Remembering):
         await self._session.store.check()
 
 
-class BlockingVerbs(BlockingScheduled):
+class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingListing):
     """The verbs of every client, for code without an event loop. Each is found by its name, so that a client of another kind has its own."""
 
     __slots__ = ()
     _of: Client
 
     close = through(Client.close)
-    status = through(Client.status)
     statuses = through(Client.statuses)
-    wait = through(Client.wait)
-    result = through(Client.result)
-    cancel = through(Client.cancel)
-    retry = through(Client.retry)
-    delete = through(Client.delete)
     explain = through(Client.explain)
     latest_event = through(Client.latest_event)
     tasks = through(Client.tasks)

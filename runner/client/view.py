@@ -5,7 +5,7 @@ from typing import Any
 
 from runner.access import ANYONE, Principal, Scope
 from runner.errors import Forbidden, UnknownJob
-from runner.jobs import JobEvent, JobStatus
+from runner.jobs import JobEvent, JobStatus, Within
 
 
 class View:
@@ -20,6 +20,16 @@ class View:
         self._prefix = "" if principal.tenant is None else f"{principal.tenant}/"
         self.is_by_task = bool(principal.tasks)
         """Whether a job has to be looked at to know if it may be changed."""
+
+    @property
+    def within(self) -> Within:
+        """The same for the scripts that look for jobs: what they are asked never finds others."""
+        return Within(self._prefix, shared=False, tasks=tuple(self._principal.tasks))
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether numbers of the whole queue are the caller's to see. Those of limits are, for who belongs to no tenant."""
+        return self._principal.tenant is None and not self._principal.tasks
 
     def stored(self, job_id: str) -> str:
         """The id in Redis of the job that the caller means. Raises `UnknownJob` for one that no caller can have."""
@@ -73,6 +83,11 @@ class Everything(View):
 
     def __init__(self) -> None:
         super().__init__(ANYONE, "")
+
+    @property
+    def within(self) -> Within:
+        """Every job."""
+        return Within()
 
     def stored(self, job_id: str) -> str:
         """The id itself: of a tenant's job with the tenant."""

@@ -184,12 +184,6 @@ class Job(Place):
     problem: Annotated[ProblemDocument | None, Field(description="of a result that is left out here, as it is too large")] = None
 
 
-class FoundJobs(BaseModel):
-    """Jobs that were asked for by their ids, in that order, without arguments, results and errors; null: unknown."""
-
-    jobs: list[Job | None]
-
-
 class DeletedJob(BaseModel):
     """A job that is forgotten."""
 

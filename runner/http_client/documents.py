@@ -11,8 +11,10 @@ from runner.errors import ConfigurationError
 from runner.http_client.transport import Answer
 from runner.jobs import (
     AttemptRecord,
+    DeadLetterGroup,
     HistoryRow,
     HistoryStep,
+    JobCounts,
     JobError,
     JobEvent,
     JobStatus,
@@ -151,6 +153,18 @@ def limit_status_of(document: Document) -> LimitStatus:
         document["waiting"],
         document["waiting_is_estimate"],
     )
+
+
+def job_counts_of(document: Document) -> JobCounts:
+    """How many jobs there are."""
+    known = {name: document[name] for name in JobCounts.__dataclass_fields__ if name in document}
+    return JobCounts(**{**known, "succeeded_since": _seconds(document["succeeded_since"])})
+
+
+def group_of(document: Document) -> DeadLetterGroup:
+    """Dead letters of one task and error."""
+    known = {name: document[name] for name in DeadLetterGroup.__dataclass_fields__}
+    return DeadLetterGroup(**{**known, "first_at": _seconds(document["first_at"]), "last_at": _seconds(document["last_at"])})
 
 
 def audit_line_of(document: Document) -> AuditLine:

@@ -12,6 +12,7 @@ from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Overrides, Ste
 from runner.jobs.event import BEGINNING, JobEvent, check_event_id
 from runner.jobs.explain import explain
 from runner.jobs.features import of_tenant
+from runner.jobs.filter import EVERY_JOB, REASONS, DeadLetterGroup, JobCounts, JobFilter, JobPage, Within, question_of
 from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, rows_of
 from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook, encoded_metadata
 from runner.jobs.in_process import call_in_process
@@ -45,7 +46,7 @@ from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
 from runner.jobs.schedule import MISSED, OVERLAP, Missed, Overlap, ScheduleSpec, check_schedule_name, make_schedule, plan
 from runner.jobs.schedule_status import ComingRun, ScheduleState, ScheduleStatus
 from runner.jobs.submission import Submission, made_by_schedule, prepare
-from runner.jobs.summary import summary, watched
+from runner.jobs.summary import note, summary, watched
 from runner.jobs.surroundings import NONE, Surroundings
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
 from runner.jobs.task_spec import TaskSpec, TaskStatus
@@ -55,6 +56,7 @@ from runner.jobs.words import frozen, overridden, paused, paused_by, span, was_r
 
 __all__ = [
     "BEGINNING",
+    "EVERY_JOB",
     "FINAL",
     "FIRST_STEP",
     "JOB",
@@ -62,6 +64,7 @@ __all__ = [
     "NONE",
     "OVERLAP",
     "QUEUE_SERIES",
+    "REASONS",
     "RUNNER",
     "TICKET",
     "Acceptance",
@@ -75,6 +78,7 @@ __all__ = [
     "Children",
     "ComingRun",
     "DeadLetter",
+    "DeadLetterGroup",
     "Debounce",
     "Depends",
     "Ending",
@@ -87,10 +91,13 @@ __all__ = [
     "Hooks",
     "Injection",
     "JobContext",
+    "JobCounts",
     "JobError",
     "JobEvent",
+    "JobFilter",
     "JobLogFilter",
     "JobOptions",
+    "JobPage",
     "JobStatus",
     "JsonFormatter",
     "Middleware",
@@ -132,6 +139,7 @@ __all__ = [
     "Unique",
     "UniqueOption",
     "Verdict",
+    "Within",
     "about",
     "around",
     "asked_uniqueness",
@@ -160,6 +168,7 @@ __all__ = [
     "make_schedule",
     "name_of_function",
     "new_job_id",
+    "note",
     "of_tenant",
     "opaque_arguments",
     "overridden",
@@ -168,6 +177,7 @@ __all__ = [
     "plan",
     "prepare",
     "progress_of",
+    "question_of",
     "result_of",
     "rows_of",
     "sent_by_name",

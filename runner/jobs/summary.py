@@ -62,3 +62,15 @@ def watched(status: JobStatus) -> str:
     if status.state is State.waiting:
         return f"{line} {waits_for(status)}, place {status.position}"
     return f"{line} {scheduled(status)}" if status.state is State.scheduled else line
+
+
+def note(status: JobStatus) -> str:
+    """What there is to say of a job in a row of many: what it waits for, how far it is, or its error."""
+    if status.state is State.waiting:
+        place = "" if status.position is None else f", place {status.position}"
+        return f"{waits_for(status)}{place}"
+    if status.state is State.scheduled:
+        return scheduled(status)
+    if status.state is State.running:
+        return stopping(status) or progress(status) or ""
+    return (last_error(status) or "") if status.state is State.failed else ""

@@ -5,10 +5,11 @@ from runner.store.claims import Claims
 from runner.store.duties import Duties
 from runner.store.jobs import Jobs
 from runner.store.limits import Limits
+from runner.store.listing import Listing
 from runner.store.pauses import Pauses
 from runner.store.schedules import Schedules
 from runner.store.submissions import Submissions
 
 
-class JobStore(Submissions, Jobs, Claims, Duties, Limits, Schedules, Pauses, Access):
+class JobStore(Submissions, Jobs, Claims, Duties, Limits, Listing, Schedules, Pauses, Access):
     """All roles over the same connections. Every method is one atomic transition, safe to repeat; `StoreUnavailable` means try again later."""

@@ -205,6 +205,35 @@ class Keys:
         return f"{self.prefix}failed"
 
     @property
+    def cancelled(self) -> str:
+        return f"{self.prefix}cancelled"
+
+    @property
+    def expired(self) -> str:
+        return f"{self.prefix}expired"
+
+    def failed_for(self, ttl_ms: object) -> str:
+        return f"{self.prefix}failed:{ttl_ms}"
+
+    def cancelled_for(self, ttl_ms: object) -> str:
+        return f"{self.prefix}cancelled:{ttl_ms}"
+
+    def expired_for(self, ttl_ms: object) -> str:
+        return f"{self.prefix}expired:{ttl_ms}"
+
+    @property
+    def retentions(self) -> str:
+        return f"{self.prefix}retentions"
+
+    @property
+    def ended_on_stream(self) -> str:
+        return f"{self.prefix}ended_on_stream"
+
+    @property
+    def cursor_secret(self) -> str:
+        return f"{self.prefix}cursor_secret"
+
+    @property
     def throttled(self) -> str:
         return f"{self.prefix}throttled"
 

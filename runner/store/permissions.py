@@ -54,6 +54,7 @@ REHEARSAL: Mapping[str, tuple[str, ...]] = {
     "ZREM": ("KEY", "x"),
     "ZREMRANGEBYRANK": ("KEY", "0", "0"),
     "ZREVRANGEBYSCORE": ("KEY", "0", "0"),
+    "ZSCAN": ("KEY", "0"),
     "ZSCORE": ("KEY", "x"),
     "XACK": ("KEY", "x", "0-1"),
     "XADD": ("KEY", "*", "x", "1"),

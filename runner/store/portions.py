@@ -43,6 +43,8 @@ MOST_NAMES = MOST_PER_CALL // 3
 """Buckets whose lines one call of a process with takers may serve."""
 MOST_TICKETS = MOST_PER_CALL - MOST_NAMES
 """Takers that the same call keeps in line."""
+MOST_EXAMINED = MOST_PER_CALL * 5
+"""Records that one call looks at that only looks for jobs."""
 MOST_VIEWED = MOST_PER_CALL * 8 // 5
 """Commands of a call that reads buckets, then it ends with the bucket that passes them, which takes twice as many at most."""
 

@@ -28,9 +28,10 @@ _ASIDE = 5
 
 
 class Depth(StrEnum):
-    """How much of a job is read: where it stands; its arguments and its error too; its result too."""
+    """How much of a job is read: where it stands; its error too; its arguments too; its result too."""
 
     state = "state"
+    listed = "listed"
     status = "status"
     full = "full"
 

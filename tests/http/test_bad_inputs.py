@@ -129,7 +129,7 @@ PATHS = [
     Bad(400, "invalid-path", "%0A", method="GET", path="/v1/jobs/%ff%00"),
     Bad(400, "invalid-path", "%0A", method="GET", path="/healthz%0A"),
     Bad(405, "method-not-allowed", "PUT", method="PUT", path="/v1/jobs"),
-    Bad(422, "validation", "id", method="GET", path="/v1/jobs"),
+    Bad(422, "validation", "most", method="GET", path="/v1/jobs?most=0"),
     Bad(405, "method-not-allowed", "OPTIONS", method="OPTIONS", path="/v1/jobs"),
     Bad(405, "method-not-allowed", "POST", method="POST", path="/v1/jobs/x"),
     Bad(405, "method-not-allowed", "POST", method="POST", path="/healthz"),

@@ -14,6 +14,8 @@ ROUTES = {
     ("post", "/v1/jobs"),
     ("post", "/v1/jobs/batch"),
     ("get", "/v1/jobs"),
+    ("get", "/v1/jobs/counts"),
+    ("get", "/v1/dead-letters"),
     ("get", "/v1/jobs/{id}"),
     ("get", "/v1/jobs/{id}/events"),
     ("get", "/v1/events"),

@@ -36,14 +36,14 @@ async def test_each_depth_tells_more(store: JobStore) -> None:
     told = {depth: await store.get(["good", "bad", "waits"], depth) for depth in Depth}
 
     assert [[status.args for status in statuses if status] for statuses in told.values()] == [
-        [None] * 3,
+        *[[None] * 3] * 2,
         *[[{"n": n} for n in (1, 2, 3)]] * 2,
     ]
     assert [[status.error is not None for status in statuses if status] for statuses in told.values()] == [
         [False] * 3,
-        *[[False, True, False]] * 2,
+        *[[False, True, False]] * 3,
     ]
-    assert [statuses[0].result for statuses in told.values() if statuses[0]] == [None, None, 1]
+    assert [statuses[0].result for statuses in told.values() if statuses[0]] == [None, None, None, 1]
     assert {statuses[2].position for statuses in told.values() if statuses[2]} == {1}
 
 

@@ -13,6 +13,7 @@ from tests.conftest import connect
 from tests.leftovers import immortal_keys
 from tests.store.actors import Operators, Producers, Takers, Time, Workers
 from tests.store.builders import KEPT_MS
+from tests.store.census import wrong_counts, wrong_lists
 from tests.store.inside import all_keys, broken_marks, bucket_state, field, inconsistencies, promised_of, scores, states, stream_ids
 from tests.store.world import LIMITS, WORKERS
 
@@ -68,6 +69,11 @@ class Machine(Producers, Takers, Workers, Operators, Time):
     @invariant()
     def a_mark_is_one_jobs(self) -> None:
         assert self.run(broken_marks(self.store, self.marked)) == []
+
+    @invariant()
+    def all_is_counted_and_listed(self) -> None:
+        assert self.run(wrong_counts(self.store)) == []
+        assert self.run(wrong_lists(self.store, by_state=False)) == []
 
     @invariant()
     def nothing_is_promised_twice(self) -> None:

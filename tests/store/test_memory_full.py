@@ -10,6 +10,7 @@ from runner import ApiKey, Scope
 from runner.connection.client import command
 from runner.connection.error_translation import is_full, is_transient
 from runner.errors import StoreFull
+from runner.jobs import EVERY_JOB, question_of
 from runner.jobs.job import Ending, Outcome
 from runner.jobs.progress import Reported
 from runner.limits import Concurrency, Quota
@@ -139,6 +140,10 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     await store.reconcile("w", [by_id["x0"]])
     await store.trim()
     await store.limits()
+    assert (await store.counts()).failed == 0
+    assert (await store.select(question_of(EVERY_JOB))).ids
+    assert not (await store.groups(question_of(EVERY_JOB))).cursor
+    assert len(await store.cursor_secret()) == 64
     await store.check_format()
     assert await store.reset("x", "paid")
     key = ApiKey("abcdefgh", "billing", (Scope.jobs_read,), (("0" * 64, 0),))

@@ -58,9 +58,10 @@ def patterns_of_keys(queue: str) -> list[str]:
     names = [keys.stream(priority) for priority in Priority]
     names += [keys.wakes, keys.scheduled, keys.limits, keys.specs, keys.catalog, keys.seen, keys.workers, keys.leader, keys.nudge]
     names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock, keys.expiring, keys.format, keys.waiting, keys.records]
+    names += [keys.retentions, keys.ended_on_stream, keys.cancelled, keys.cursor_secret]
     names += [keys.keys, keys.keys_used, keys.audit]
     variable = [keys.job, keys.line, keys.lines_waiting, keys.bucket, keys.worker, keys.inbox, keys.cancels]
-    variable += [keys.taken, keys.holders, keys.periods, keys.claims, keys.buckets_waiting]
+    variable += [keys.taken, keys.holders, keys.periods, keys.claims, keys.buckets_waiting, keys.failed_for]
     return [re.escape(name) for name in names] + [f"{re.escape(name(''))}.+" for name in variable]
 
 
@@ -92,7 +93,10 @@ async def test_every_key_the_scripts_make_is_one_that_keys_can_name(redis_url: s
     key = ApiKey("abcdefgh", "billing", (Scope.jobs_read,), (("0" * 64, 0),))
     await store.change_key(None, key, "key created", "observer")
     await store.keys_of([key.id], used=["0" * 64])
-    await store.finish("w", [Outcome(first, Ending.failed, b"{}", 0, 60_000)])
+    await store.finish("w", [Outcome(first, Ending.failed, b"{}", 0, 60_000), Outcome(rest[1], Ending.failed, b"{}", 0, 70_000)])
+    await store.cursor_secret()
+    await store.submit([job("dropped")])
+    await store.cancel("dropped")
     made = set(await all_keys(store))
     for _ in range(4):
         clock.advance(61)

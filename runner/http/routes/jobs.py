@@ -12,13 +12,13 @@ from runner.http.authorization import needs
 from runner.http.bodies import no_body
 from runner.http.dependencies import Service, service_of
 from runner.http.forms import JOB_ID, Unset
-from runner.http.job_documents import as_json, job_answer, job_document
+from runner.http.job_documents import as_json, job_answer
 from runner.http.large_results import is_passed_on, is_too_large, left_out, most_read, most_result, too_large, with_result
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, responses
 from runner.http.raw_answer import RawAnswer
 from runner.http.routing import DirectRoute
-from runner.http.schemas import DeletedJob, FoundJobs, Job
+from runner.http.schemas import DeletedJob, Job
 from runner.http.validation_errors import Fault
 from runner.http.versions import ETAG, IF_NONE_MATCH, versioned
 from runner.http.waiting import APPLIED, MAX_WAIT_S, PREFER, applied, awaited, preferred_s
@@ -26,8 +26,6 @@ from runner.http.waiting import APPLIED, MAX_WAIT_S, PREFER, applied, awaited, p
 router = routing.group("jobs", "/v1", route_class=DirectRoute)
 
 MOST_REASON = Control.LONGEST_TEXT
-MOST_IDS = 100
-"""Of one question for many jobs: its URL has a few thousand bytes."""
 
 JobId = Annotated[str, Path(description="the job's id", **JOB_ID)]
 
@@ -82,29 +80,6 @@ async def status(
     if preferred:
         answer.headers.update(applied(preferred))
     return answer
-
-
-@router.get(
-    "/jobs",
-    dependencies=[needs(Scope.jobs_read)],
-    response_model=FoundJobs,
-    summary="The states of many jobs",
-    responses=responses("validation", "invalid-id", "store-unavailable"),
-)
-async def states(
-    request: Request,
-    id: Annotated[list[str] | None, Query(max_length=MOST_IDS, description="a job's id; give it once for each job")] = None,
-) -> Response:
-    """Where these jobs are, in one call: without arguments, results and errors, which the status of each has."""
-    client, once = service_of(request).client, list(dict.fromkeys(id or ()))
-    if id is None:
-        raise Problem(
-            "validation", "id: give the ids of jobs, like ?id=o-17&id=o-18", faults=[Fault(detail="a value is required", parameter="id")]
-        )
-    for one in once:
-        client.job(one)  # refuses what can be no id
-    found = dict(zip(once, await client.statuses(once, payloads=False), strict=True))
-    return Response(as_json({"jobs": [status and job_document(status) for status in map(found.get, id)]}), media_type="application/json")
 
 
 @router.delete(

@@ -189,9 +189,13 @@ local function start(number, entry, id)
     redis.call('HSET', job_key(id), 'state', 'queued')
     begin_wait(id, expires)
   elseif not state then
-    if redis.pcall('HDEL', job_key(id), 'deleted') ~= 1 then return drop_garbage(number, entry) end
-    leave_stream(id)
-    return drop(number, entry)
+    if redis.pcall('HDEL', job_key(id), 'deleted') == 1 then
+      leave_stream(id)
+      return drop(number, entry)
+    end
+    -- As a rule it had ended here, and was kept for as long as it was to be.
+    if (number_in(redis.pcall('GET', prefix .. 'ended_on_stream')) or 0) > 0 then redis.pcall('INCRBY', prefix .. 'ended_on_stream', -1) end
+    return drop_garbage(number, entry)
   elseif FINAL[state] or state == 'scheduled' then
     leave_stream(id, limits and needs_of(limits))
     return drop(number, entry)

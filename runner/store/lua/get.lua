@@ -1,7 +1,7 @@
--- get: jobs as they are: where they stand (depth `state`), their arguments and error too (`status`), their result too (`full`). With `watch`
+-- get: jobs as they are: where they stand (depth `state`), their error too (`listed`), their arguments too (`status`), their result too (`full`). With `watch`
 -- the end of those that go on is announced on the `finished` channel, and of these nothing but the state is told.
 -- KEYS: prefix
--- ARGV: depth (state, status or full), watch (0 or 1), most_bytes, most_result (bytes), ids...
+-- ARGV: depth (state, listed, status or full), watch (0 or 1), most_bytes, most_result (bytes), ids...
 -- Returns: for each id nil; or its bytes, if with those of the jobs before it they are more than most_bytes, or if more jobs before it than one
 --   call tells of are at their end: ask for it in another call;
 --   or {FIELDS, then attempts, args, error and result as far as the depth tells them, each nil if it is not there, and in the place of a result of
@@ -15,7 +15,8 @@ local FIELDS = {
   'state', 'reason', 'limits', 'line', 'task', 'priority', 'attempt', 'failures', 'crashes', 'throttled', 'cancel', 'stopping',
   'submitted', 'started', 'finished', 'deadline', 'progress',
 }
-local PAYLOADS = ({ state = {}, status = { 'args', 'error' }, full = { 'args', 'error', 'result' } })[depth]
+local PAYLOADS = ({ state = {}, listed = { 'error' }, status = { 'args', 'error' }, full = { 'args', 'error', 'result' } })[depth]
+local IS_LISTED = depth == 'listed'
 
 -- To see that a job goes on, and to have its end announced, takes a third of what it takes to tell of one.
 local WATCHED_AT_ONCE = 3.5
@@ -25,8 +26,8 @@ local bytes, told = 0, 0
 -- Of a job that has not ended only its arguments can be large. A text is measured before it is read: a call may name many large ones. How
 -- many bytes are to be read, and how many a result has that is not.
 local function measured(key, is_final)
-  local size, left_out = redis.call('HSTRLEN', key, 'args'), nil
-  for i = 2, is_final and #PAYLOADS or 0 do
+  local size, left_out = IS_LISTED and 0 or redis.call('HSTRLEN', key, 'args'), nil
+  for i = IS_LISTED and 1 or 2, is_final and #PAYLOADS or 0 do
     local length = redis.call('HSTRLEN', key, PAYLOADS[i])
     if PAYLOADS[i] == 'result' and length > tonumber(most_result) then left_out = length else size = size + length end
   end
@@ -101,7 +102,11 @@ local function answer_of(id)
     local payloads = redis.call('HMGET', key, 'attempts', unpack(PAYLOADS, 1, left_out and #PAYLOADS - 1 or #PAYLOADS))
     f[#FIELDS + 1] = payloads[1]
     bytes = bytes + #(payloads[1] or '')
-    for i = 2, #PAYLOADS + 1 do f[#FIELDS + i] = payloads[i] or left_out or false end
+    if IS_LISTED then
+      f[#FIELDS + 2], f[#FIELDS + 3] = false, payloads[2] or false
+    else
+      for i = 2, #PAYLOADS + 1 do f[#FIELDS + i] = payloads[i] or left_out or false end
+    end
   end
   return place_of(id, f)
 end

@@ -3,7 +3,7 @@
 -- ARGV: horizon_us, since_us (an instant by Redis's clock)
 -- Returns: jobs that are ready, wait for tokens, run, or are due within the horizon; jobs that are due later; µs until the first of these
 --   (-1: there is none); jobs that wait for a worker that serves their task; dead letters since that instant; this instant
--- include: base, held, known_pools
+-- include: base, held, known_pools, ended
 
 local horizon = now + tonumber(horizon_us)
 local soon = redis.call('ZCOUNT', prefix .. 'scheduled', '-inf', int(horizon))
@@ -13,5 +13,6 @@ for _, stream in ipairs(every_stream()) do soon = soon + redis.call('XLEN', stre
 local later = redis.call('ZCOUNT', prefix .. 'scheduled', '(' .. int(horizon), '+inf')
 local first = redis.call('ZRANGEBYSCORE', prefix .. 'scheduled', '(' .. int(horizon), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 local wait = first[2] and tonumber(first[2]) - now or -1
-local failed = redis.call('ZCOUNT', prefix .. 'failed', int(tonumber(since_us)), '+inf')
+local failed = 0
+for _, set in ipairs(ended.sets_of('failed')) do failed = failed + redis.call('ZCOUNT', prefix .. set.name, int(tonumber(since_us)), '+inf') end
 return { soon, later, int(wait), held.count(), failed, int(now) }

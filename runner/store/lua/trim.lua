@@ -1,9 +1,10 @@
--- trim: forget dead letters older than their time to live, the oldest first; their job hashes have expired by themselves. Count the jobs in lines
--- again, unless there are too many: an operator may have deleted a line by hand.
+-- trim: take jobs out of the lists of ended ones that are older than their time to live, the oldest first; their job hashes have expired by
+-- themselves. Count the jobs in lines again, unless there are too many: an operator may have deleted a line by hand. What is counted of ended
+-- jobs on the streams begins anew when nothing is there.
 -- KEYS: prefix
 -- ARGV: failed_ttl_ms
--- Returns: dead letters forgotten, whether there are more to forget (0 or 1)
--- include: base, bucket_keys
+-- Returns: jobs forgotten, whether there are more to forget (0 or 1)
+-- include: base, bucket_keys, ended
 
 local MOST_COUNTED = 2000
 local function count_waiting()
@@ -30,9 +31,14 @@ end
 
 local waiting = count_waiting()
 if waiting then redis.call('SET', prefix .. 'waiting', waiting) end
+local on_streams = 0
+for _, stream in ipairs(STREAMS) do on_streams = on_streams + redis.call('XLEN', stream) end
+if on_streams == 0 then redis.call('DEL', prefix .. 'ended_on_stream') end
 
 -- To forget one takes a tenth of what a usual entry takes.
-local old = redis.call('ZCOUNT', prefix .. 'failed', '-inf', int(now - tonumber(failed_ttl_ms) * 1000))
-local forgotten = math.min(old, 20 * MOST_ENTRIES)
-if forgotten > 0 then redis.call('ZREMRANGEBYRANK', prefix .. 'failed', 0, forgotten - 1) end
-return { forgotten, old > forgotten and 1 or 0 }
+local forgotten, more = 0, 0
+for _, state in ipairs({ 'failed', 'cancelled', 'expired' }) do
+  local here, is_left = ended.forget_old(state, tonumber(failed_ttl_ms), 20 * MOST_ENTRIES - forgotten)
+  forgotten, more = forgotten + here, math.max(more, is_left)
+end
+return { forgotten, more }

@@ -85,7 +85,10 @@ do
   function withdraw(id, limits, line)
     local key = limits and line and line_key(line)
     local rank = key and redis.call('ZRANK', key, id)
-    if not rank then return redis.call('HSET', job_key(id), 'on_stream', 1) end
+    if not rank then
+      if redis.call('HSET', job_key(id), 'on_stream', 1) == 1 then redis.pcall('INCR', prefix .. 'ended_on_stream') end
+      return
+    end
     waiting_more = waiting_more - redis.call('ZREM', key, id)
     local needs = needs_of(limits)
     local is_empty = redis.call('EXISTS', key) == 0
@@ -102,7 +105,7 @@ do
 
   -- The entry of a job that has ended leaves its stream.
   function leave_stream(id, needs)
-    redis.call('HDEL', job_key(id), 'on_stream')
+    if redis.call('HDEL', job_key(id), 'on_stream') == 1 then redis.pcall('INCRBY', prefix .. 'ended_on_stream', -1) end
     if needs then free_reservation(needs) end
   end
 end

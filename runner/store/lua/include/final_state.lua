@@ -1,5 +1,5 @@
 -- final_state: bring a job to its final state, keep it for its time to live, announce its end to the clients that watch it.
--- include: retention, counters
+-- include: base, list_ended, retention, counters
 
 -- A ticket waits in a line like a job, for code that takes tokens without a job. Only that code reads it.
 local function is_ticket(id) return string.sub(id, 1, 5) == 'take:' end
@@ -36,7 +36,7 @@ do
       return
     end
     -- These two are for people: a key of theirs that was damaged may not refuse what a job came to.
-    if state == 'failed' then redis.pcall('ZADD', prefix .. 'failed', finished, id) end
+    if state ~= 'succeeded' then list_ended(id, state, lifetime(ttl_ms), finished) end
     redis.pcall('XADD', prefix .. 'history', 'MAXLEN', '~', history_length, '*', 'job', id, 'task', task or '', 'state', state, 'attempt', attempt or 0)
     local n = #counted_ends
     counted_ends[n + 1], counted_ends[n + 2], counted_ends[n + 3] = id, task or '', FINAL[state]

@@ -1,20 +1,21 @@
 -- run_again: run a job again that ended without success. The answers are those of retry.
--- include: engine, audit_line
+-- include: engine, audit_line, ended
 local function run_again(id, note)
   local key = job_key(id)
-  local ended, priority, limits, line, allowed_us, on_expiry, mark =
-    read_job(id, 'state', 'priority', 'limits', 'line', 'allowed_us', 'on_expiry', 'unique')
-  if not ended or is_ticket(id) then return 'unknown' end
-  if not FINAL[ended] or ended == 'succeeded' then return ended end
+  local before, priority, limits, line, allowed_us, on_expiry, mark, ended_in =
+    read_job(id, 'state', 'priority', 'limits', 'line', 'allowed_us', 'on_expiry', 'unique', 'ended_in')
+  if not before or is_ticket(id) then return 'unknown' end
+  if not FINAL[before] or before == 'succeeded' then return before end
   if mark then
     local holder = marks.holder(mark)
     if holder and holder ~= id then return 'duplicate ' .. holder end
     redis.call('HDEL', key, 'started') -- what says of a job with a mark that it has begun
     marks.take(mark, marks.until_of(mark, id), id)
   end
-  redis.call('ZREM', prefix .. 'failed', id)
+  ended.strike(id, before, ended_in)
   -- The max_wait of the first run does not end the second, and its deadline begins anew.
-  redis.call('HDEL', key, 'error', 'reason', 'finished', 'failures', 'crashes', 'throttled', 'cancel', 'expires', 'on_expiry', 'held', 'bounced')
+  redis.call('HDEL', key, 'error', 'reason', 'finished', 'failures', 'crashes', 'throttled', 'cancel', 'expires', 'on_expiry', 'held', 'bounced',
+    'ended_in')
   redis.call('PERSIST', key)
   if number_in(allowed_us) then
     local deadline = int(now + number_in(allowed_us))
@@ -29,7 +30,11 @@ local function run_again(id, note)
   redis.call('HSET', key, 'state', 'queued', 'ready', int(now))
   -- A job that was cancelled or expired on a stream and not claimed yet still has its entry there: a second one would start it twice.
   local state = 'queued'
-  if redis.call('HDEL', key, 'on_stream') == 0 then state = enqueue(id, number_in(priority), limits, line, rank) end
-  if note then audit('retry', 'job ' .. id, ended, state) end
+  if redis.call('HDEL', key, 'on_stream') == 0 then
+    state = enqueue(id, number_in(priority), limits, line, rank)
+  else
+    redis.pcall('INCRBY', prefix .. 'ended_on_stream', -1)
+  end
+  if note then audit('retry', 'job ' .. id, before, state) end
   return state
 end

@@ -1,0 +1,180 @@
+"""JobFilter: which jobs are asked for, and JobPage, JobCounts and DeadLetterGroup: what is told of many. Values only."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from runner.clock import microseconds
+from runner.errors import ConfigurationError
+from runner.foreign import shown
+from runner.jobs.job import JobStatus, State
+from runner.names import fits, unknown_name
+
+REASONS = ("delay", "retry", "bounced", "slots", "no worker", "paused", "line")
+"""Why a job that is scheduled or waits does so, as a filter takes it; `line`: for tokens of its limits."""
+
+_TASK = re.compile(r"[^\s*]{0,200}\*?")
+_WORD = re.compile(r"[^\s\x00-\x1f]{1,256}")
+_BEGINNING = re.compile(r"[A-Za-z0-9_.:/-]{0,200}")
+_ERROR = re.compile(r"[^\x00-\x1f]{1,200}")
+_LAST_S = 2**43
+"""Instants beyond the year 200,000 are no instants of a job."""
+
+
+class Within(NamedTuple):
+    """Whose jobs one caller sees. `prefix`: how the ids of their jobs begin in Redis. shared: jobs of tenants are among them.
+
+    tasks: names, or beginnings of names with a `*`; none: every task.
+    """
+
+    prefix: str = ""
+    shared: bool = True
+    tasks: Sequence[str] = ()
+
+
+_ALL = Within()
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs: those for which all that is given is true. Nothing given: every job.
+
+    state: one, or several. reason: why it is scheduled or waits: "delay", "retry", "bounced", "slots", "no worker", "paused", or "line" (for tokens). task: its
+    name, or the beginning of names like "billing.*". limit, bucket: one that it needs ("tenant", "tenant/t7"). tag: one of its tags. error: the type of
+    its error. id_prefix: how its id begins. The times are seconds since 1970 or datetimes with a zone, both ends included. oldest_first: of those on
+    a stream or ended the earliest first, in place of the latest.
+    """
+
+    state: str | Sequence[str] = ()
+    reason: str | None = None
+    task: str | None = None
+    limit: str | None = None
+    bucket: str | None = None
+    pool: str | None = None
+    tag: str | None = None
+    error: str | None = None
+    id_prefix: str = ""
+    submitted_from: float | datetime | None = None
+    submitted_to: float | datetime | None = None
+    ended_from: float | datetime | None = None
+    ended_to: float | datetime | None = None
+    oldest_first: bool = False
+    _states: frozenset[State] = field(default=frozenset(), init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Raises `ConfigurationError` for what no job can have."""
+        given: object = self.state
+        names = (given,) if isinstance(given, str) else tuple(self.state)
+        wrong = next((name for name in names if name not in set(State)), None)
+        if wrong is not None:
+            raise ConfigurationError(unknown_name("a job", "state", wrong, State))
+        object.__setattr__(self, "_states", frozenset(map(State, names)))
+        if self.reason is not None and self.reason not in REASONS:
+            raise ConfigurationError(unknown_name("a filter of jobs", "reason", self.reason, REASONS))
+        forms = {"task": _TASK, "limit": _WORD, "bucket": _WORD, "pool": _WORD, "tag": _WORD, "error": _ERROR, "id_prefix": _BEGINNING}
+        for name, form in forms.items():
+            value = getattr(self, name)
+            if value is not None and not fits(form, value):
+                raise ConfigurationError(f"{name} of a filter of jobs is {shown(value, 60)}, which no job has: correct it, or leave it out")
+        for name in _TIMES:
+            _us(name, getattr(self, name))
+
+    @property
+    def states(self) -> frozenset[State]:
+        """The states that are asked for; none: every state."""
+        return self._states
+
+    def document(self) -> dict[str, Any]:
+        """What was given, by name: for JSON."""
+        given = {part.name: getattr(self, part.name) for part in fields(self) if part.init}
+        told = {name: value for name, value in given.items() if value not in (None, "", (), False)}
+        if "state" in told:
+            told["state"] = sorted(self.states)
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in told.items()}
+
+
+_TIMES = ("submitted_from", "submitted_to", "ended_from", "ended_to")
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs, and where the next page begins: None if there are no more. A page may have none, and the walk go on.
+
+    Jobs come without arguments and results. A walk meets once each job that stays where it is; one that moves meanwhile may be met where it was, where
+    it is, or not at all. Jobs that succeeded are told as far back as the history of ends goes: see `JobCounts.succeeded_since`.
+    """
+
+    jobs: tuple[JobStatus, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """How many jobs there are of each state; of those that wait, by reason too: "line" (for tokens, takers without a job among them), "no worker".
+
+    is_complete: False if there was not time to look at all of them: then there are at least so many. Of all jobs together those that succeeded are
+    not counted: `succeeded` is None. succeeded_since: how far back the history of ends goes, in seconds since 1970; None: no job has ended.
+    """
+
+    queued: int = 0
+    waiting: int = 0
+    scheduled: int = 0
+    running: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    succeeded: int | None = None
+    waiting_for: Mapping[str, int] = field(default_factory=dict)
+    succeeded_since: float | None = None
+    is_complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterGroup:
+    """Jobs of one task that failed with one type of error. first_at, last_at: when the first and the last ended, in seconds since 1970."""
+
+    task: str
+    error: str
+    count: int
+    first_at: float
+    last_at: float
+    last_id: str
+
+
+def _us(name: str, given: float | datetime | None) -> int | None:
+    if given is None:
+        return None
+    if isinstance(given, datetime) and given.tzinfo is None:
+        raise ConfigurationError(f"{name} of a filter of jobs is {given}, without a time zone: write like datetime.now(UTC)")
+    value: object = given.timestamp() if isinstance(given, datetime) else given
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_S:
+        raise ConfigurationError(
+            f"{name} of a filter of jobs is {shown(given, 60)}: give seconds since 1970, or a datetime with a time zone"
+        )
+    return microseconds(value)
+
+
+def question_of(filter: JobFilter, within: Within = _ALL) -> str:
+    """As the scripts take it, for one caller: JSON, the same text for the same question."""
+    tasks = [list(names) for names in ([filter.task] if filter.task else [], within.tasks) if names]
+    question: dict[str, Any] = {
+        "states": {state.value: True for state in sorted(filter.states)},
+        "tasks": tasks,
+        "begins": filter.id_prefix,
+        "oldest": filter.oldest_first,
+        "limit": filter.limit,
+        "bucket": filter.bucket,
+        "pool": filter.pool,
+        "tag": filter.tag,
+        "reason": filter.reason,
+        "error": filter.error,
+        **{name: None if (us := _us(name, getattr(filter, name))) is None else str(us) for name in _TIMES},
+    }
+    told = {name: value for name, value in question.items() if value}
+    return json.dumps({**told, "within": within.prefix, "shared": within.shared}, separators=(",", ":"))
+
+
+EVERY_JOB = JobFilter()
