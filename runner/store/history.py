@@ -10,7 +10,7 @@ from runner.store.queue import QueueStore
 from runner.store.scripts import Argument
 from runner.store.text import decoded
 
-_MOST_ROLLED = 5 * MOST_PER_CALL
+_MOST_ROLLED = 2 * MOST_PER_CALL
 """Fields that one call moves."""
 _MOST_ROLLS = 50
 """Calls by which a reader moves what no leader has."""

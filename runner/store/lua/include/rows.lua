@@ -9,7 +9,6 @@ end
 function rows.text_of(cells)
   local words = {}
   for what, number in pairs(cells) do words[#words + 1] = what .. '=' .. int(number) end
-  table.sort(words)
   return table.concat(words, ' ')
 end
 
