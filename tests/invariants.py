@@ -24,7 +24,7 @@ __all__ = ["Record", "began", "endings_of", "starts_of", "violations"]
 _PAGE = 500
 
 _EMPTY_AT_REST = ("line:", "lines:", "cancels:", "claims:", "waiting:", "holders:")
-_NOT_THERE_AT_REST = frozenset({"scheduled", "records", "wakes", "wakes:before", "retimes", "expiring"})
+_NOT_THERE_AT_REST = frozenset({"scheduled", "records", "wakes", "wakes:before", "retimes", "expiring", "parked", "pauses"})
 
 _MEMORY_SLACK_BYTES = 256 * 1024
 """Room for what a server keeps for itself: hash tables it has not shrunk yet, a client's buffers."""

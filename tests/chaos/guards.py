@@ -26,6 +26,8 @@ _PUBLISH = "runner/store/lua/publish.lua"
 _MARKS = "runner/store/lua/include/marks.lua"
 _UNIQUE = "runner/store/lua/include/unique.lua"
 _UNLED = "runner/store/lua/include/unled.lua"
+_RELEASE = "runner/store/lua/include/release.lua"
+_PAUSED = "tests/store/test_pauses.py::"
 
 GUARDS = (
     # Schedules
@@ -121,6 +123,84 @@ GUARDS = (
         "  return paused('pool', pool) and '#' .. pool or nil\n",
         "  return nil\n",
         "tests/store/test_pools_closed.py::test_jobs_of_a_paused_pool_step_aside_and_go_on_after_it",
+    ),
+    # Pauses
+    Guard(
+        "a claim starts nothing of a paused queue",
+        _CLAIM,
+        "if pause then return { 'paused', pause_left(pause), last_change() } end",
+        "",
+        f"{_PAUSED}test_nothing_of_a_paused_queue_starts_whatever_calls",
+    ),
+    Guard(
+        "a claim starts no job of a paused task",
+        _CLAIM,
+        "  if paused('task', task) then\n",
+        "  if false then\n",
+        f"{_PAUSED}test_jobs_of_a_paused_task_step_aside_once_and_come_back_to_their_places",
+    ),
+    Guard(
+        "the short way is for jobs whose task is not paused",
+        _CLAIM,
+        " and not paused('task', task) then",
+        " then",
+        f"{_PAUSED}test_a_lone_entry_of_a_paused_task_steps_aside_too",
+    ),
+    Guard(
+        "jobs of a paused task count for no slot of the worker that meets them",
+        _CLAIM,
+        "count - found + moved - stepped_aside, seen_here",
+        "count - found, seen_here",
+        f"{_PAUSED}test_more_jobs_of_a_paused_task_than_one_call_deals_with_step_aside_page_by_page",
+    ),
+    Guard(
+        "a paused queue releases nothing",
+        _RELEASE,
+        "if pause then return 0, pause_left(pause), 0, nil end",
+        "",
+        f"{_PAUSED}test_a_paused_queue_releases_nothing_and_its_wakes_are_served_when_it_goes_on",
+    ),
+    Guard(
+        "jobs of a paused task step aside out of their line before they take a token",
+        _LINES,
+        "while id and parks and not is_over() and parks(id) do",
+        "while false do",
+        f"{_PAUSED}test_a_line_of_a_paused_task_is_passed_in_one_release_and_takes_no_token",
+    ),
+    Guard(
+        "a bucket that is paused serves nobody",
+        _BUCKET,
+        "  if b.paused and paused_for(b) > 0 then return paused_for(b) end\n",
+        "",
+        f"{_PAUSED}test_a_pause_of_a_key_stops_its_bucket_and_no_other",
+    ),
+    Guard(
+        "the bucket of a paused key is kept",
+        "runner/store/lua/include/flush.lua",
+        " or b.paused and paused_for(b) > 0 then",
+        " then",
+        f"{_PAUSED}test_a_pause_of_a_key_stops_its_bucket_and_no_other",
+    ),
+    Guard(
+        "a bucket that has lost the mark of its pause gets it again",
+        "runner/store/lua/unpause.lua",
+        "  if what == 'key' then keep_marked(name, record) end\n",
+        "",
+        f"{_PAUSED}test_the_mark_of_a_pause_comes_back_if_its_bucket_has_lost_it",
+    ),
+    Guard(
+        "a pause is over at its end",
+        "runner/store/lua/include/pauses.lua",
+        "is_one and not (ends and ends <= now) and record or false",
+        "is_one and record or false",
+        f"{_PAUSED}test_a_pause_is_over_at_its_end_by_itself",
+    ),
+    Guard(
+        "what a worker had read when the queue was paused stays with it",
+        "runner/worker/recovery.py",
+        "given_back = await self.reconcile(keeps=True)",
+        "given_back = await self.reconcile()",
+        "tests/worker/test_pauses.py::test_what_a_worker_had_read_when_the_queue_was_paused_stays_with_it_and_starts_first",
     ),
     # Events
     Guard(

@@ -4,12 +4,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from runner.connection.client import command
+from runner.jobs import Pausable, PauseStatus
 from runner.jobs.job import Acceptance, Ending, OtherJob, Outcome, Priority
 from runner.limits import Need, SlidingWindow, encode_needs
 from runner.store.claims import ClaimRequest
 from tests.store.builders import KEPT_MS, PLAIN_ENDINGS, job, read, unique
 from tests.store.inside import states
-from tests.store.world import LIMITS, SHARES, WORKERS, S, Ticket, World, needs
+from tests.store.world import LIMITS, SHARES, TASKS, WORKERS, S, Ticket, World, needs
+
+QUEUE, TASK, _, KEY = Pausable
 
 
 class Producers(World):
@@ -18,13 +21,16 @@ class Producers(World):
         count=st.integers(1, 5),
         priority=st.sampled_from(Priority),
         share=st.sampled_from(SHARES),
+        task=st.sampled_from(TASKS),
     )
-    def submit(self, choice: list[Need], count: int, priority: Priority, share: str) -> None:
+    def submit(self, choice: list[Need], count: int, priority: Priority, share: str, task: str) -> None:
         names = [f"j{len(self.needs) + number}" for number in range(count)]
         if share == "new":
             share = f"{9_999 - len(self.needs)}"
-        batch = [job(name, needs=choice, priority=priority, share=share, weight=3 if share == "t" else 1) for name in names]
+        weight = 3 if share == "t" else 1
+        batch = [job(name, needs=choice, priority=priority, share=share, weight=weight, task=task) for name in names]
         self.needs.update(dict.fromkeys(names, choice))
+        self.tasks.update(dict.fromkeys(names, task))
         self.run(self.store.submit(batch))
         assert set(self.run(self.store.submit(batch))) == {"existing"}
 
@@ -208,6 +214,8 @@ class Workers(World):
             started = self.run(self.store.claim("w", ClaimRequest(50, read_more=True, alone=True))).jobs
             self.note_started("w", started)
             still = 0 if started or self.run(self.store.refill())[0] else still + 1
+        if self.paused_now() or self.run(command(self.store.redis, "EXISTS", self.store.keys.parked)):
+            return  # who is paused waits in line, or has still to go back there
         if self.run(command(self.store.redis, "EXISTS", self.store.keys.records)):
             return  # a line of several limits may have tokens kept for it that it lacks elsewhere
         waiting = [
@@ -242,6 +250,28 @@ class Operators(World):
     def pause(self, name: str, on: bool) -> None:
         self.run(self.store.pause(name, on=on, reason=""))
         (self.books.paused.add if on else self.books.paused.discard)(name)
+
+    @precondition(lambda self: not self.calm)
+    @rule(
+        part=st.sampled_from([(QUEUE, ""), (TASK, "work"), (TASK, "other"), (KEY, "k/m"), (KEY, "k/n")]),
+        seconds=st.sampled_from([0, 1, 4]),
+    )
+    def pause_part(self, part: tuple[Pausable, str], seconds: int) -> None:
+        assert isinstance(self.run(self.store.set_pause(*part, "test", seconds * S)), PauseStatus)
+        self.pauses[part] = self.clock.now_us + seconds * S if seconds else 0
+
+    @precondition(lambda self: self.pauses)
+    @rule(data=st.data())
+    def resume_part(self, data: st.DataObject) -> None:
+        part = data.draw(st.sampled_from(sorted(self.pauses)))
+        was_paused = part in self.paused_now()
+        for expected in (was_paused, False):
+            assert (self.run(self.store.end_pause(*part)) is not None) == expected
+        del self.pauses[part]
+
+    @rule()
+    def unpause(self) -> None:
+        self.run(self.store.unpause())
 
     @precondition(lambda self: not self.calm)
     @rule(bucket=st.sampled_from(["b", "w", "c", "q", "x", "k", "k/m"]), seconds=st.sampled_from([0, 1, 3]))

@@ -226,7 +226,9 @@ def misplaced(line: str, buckets: list[str], text: str, stands: set[str], claims
 
 
 async def _waits_for_an_event(store: JobStore, bucket: str) -> bool:
-    """Whether the limit is paused or unknown, or a job holds one of the slots."""
+    """Whether the limit or the bucket is paused, or the limit is unknown, or a job holds one of the slots."""
+    if await command(store.redis, "HGET", store.keys.bucket(bucket), "paused"):
+        return True
     found = await store.limits(limit_name(bucket))
     if not found or found[0].paused:
         return True

@@ -20,7 +20,21 @@ from tests.store.world import LIMITS, WORKERS
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 
 
-GONE_AT_REST = ("line:", "lines:", "holders:", "claims:", "records", "wakes", "waiting:", "retimes", "expiring", "scheduled", "unique")
+GONE_AT_REST = (
+    "line:",
+    "lines:",
+    "holders:",
+    "claims:",
+    "records",
+    "wakes",
+    "waiting:",
+    "retimes",
+    "expiring",
+    "scheduled",
+    "unique",
+    "parked",
+    "pauses",
+)
 """Keys of which nothing is left once nobody waits and nothing runs."""
 LONGEST_US = 30_000_000
 """Longer than a freeze, an override, a retry's delay and the life of a slot together, as the actors choose them."""
@@ -107,6 +121,11 @@ class Machine(Producers, Takers, Workers, Operators, Time):
             await self.store.reconcile(worker, list(self.in_hand[worker].values()))
         for name in LIMITS:
             await self.store.pause(name, on=False, reason="")
+        for part in self.pauses:
+            await self.store.end_pause(*part)
+        self.pauses.clear()
+        while await self.store.unpause() == 0:
+            pass
         soon, by_us = await self._due_soon()
         for _ in range(600):
             moved = 0

@@ -143,6 +143,39 @@ async def test_a_paused_task_at_the_head_of_a_line_blocks_nobody(store: JobStore
     assert len(await scores(store, store.keys.parked_jobs("paused"))) == 8
 
 
+async def test_a_lone_entry_of_a_paused_task_steps_aside_too(store: JobStore) -> None:
+    await store.submit([job("p", task="a")])
+    await claim(store, 0)
+    held = await read(store, "w", 1)
+    await pause(store, TASK, "a")
+    assert (await store.claim("w", ClaimRequest(9, held, look=Look.no))).jobs == []
+    assert await place(store, "p") == ("waiting", "paused")
+    await store.end_pause(TASK, "a")
+    assert ids(await claim(store)) == ["p"]
+
+
+async def test_a_line_of_a_paused_task_is_passed_in_one_release_and_takes_no_token(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval(capacity=2, refill=2, every=60), interval("y", capacity=2, refill=2, every=60))
+    for needs in (["x"], ["x", "y"]):
+        await store.submit([job(needs=needs), job(needs=needs)])
+        await finish_all(store, await claim(store))
+        await store.submit([*jobs(5, f"p{len(needs)}-", task="a", needs=needs), job(f"next{len(needs)}", needs=needs)])
+        await pause(store, TASK, "a")
+        clock.advance(60)
+        assert (await store.refill())[0] == 1
+        assert await stream_ids(store) == [f"next{len(needs)}"]
+        await finish_all(store, await claim(store))
+        assert len(await scores(store, store.keys.parked_jobs("a"))) == 5
+        clock.advance(60)
+        await store.end_pause(TASK, "a")
+        await unpause_all(store)
+        for _ in range(6):
+            await store.refill()
+            await finish_all(store, await claim(store))
+            clock.advance(60)
+        assert set(await states(store, [f"p{len(needs)}-{n}" for n in range(5)])) == {"succeeded"}
+
+
 async def test_more_jobs_of_a_paused_task_than_one_call_deals_with_step_aside_page_by_page(store: JobStore) -> None:
     for n in range(7):
         await store.submit(jobs(100, f"p{n}-", task="paused"))

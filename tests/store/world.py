@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from runner.connection.client import command
+from runner.jobs import Pausable
 from runner.jobs.job import Outcome, StartedJob
 from runner.limits import Concurrency, Limit, Need, Quota, SlidingWindow, TokenBucket
 from runner.store.job_store import JobStore
@@ -31,6 +32,7 @@ LIMITS: dict[str, list[Limit]] = {
 MOST_COSTS = {"b": 3, "w": 2, "c": 2, "q": 2, "x": 2, "k/m": 2, "k/n": 2, "k/a": 1}
 """What a job takes at most of each bucket. Operators make of `x` a limit of another kind, and back."""
 WORKERS = ["v", "w"]
+TASKS = ["work", "work", "other"]
 SHARES = ["", "s", "t", "zz", "new"]
 """Whose jobs they are: the last is a tenant that nobody has seen, and that comes first in the alphabet."""
 
@@ -65,6 +67,10 @@ class World(RuleBasedStateMachine):
         self.clock = Clock()
         self.books = Books({name: policies[0] for name, policies in LIMITS.items()})
         self.needs: dict[str, list[Need]] = {}
+        self.tasks: dict[str, str] = {}
+        """Of jobs that are not of the task "work"."""
+        self.pauses: dict[tuple[Pausable, str], int] = {}
+        """What is paused, until when; 0: until it is resumed."""
         self.in_hand: dict[str, dict[str, StartedJob]] = defaultdict(dict)
         self.marked: dict[str, str] = {}
         """Jobs with a mark, each with that."""
@@ -102,6 +108,7 @@ class World(RuleBasedStateMachine):
 
     def note_started(self, worker: str, jobs: list[StartedJob]) -> None:
         for one in jobs:
+            assert not self.is_paused(one.id), f"{one.id} starts while it is paused"
             assert not any(one.id in held for held in self.in_hand.values()), f"{one.id} runs twice"
             self.in_hand[worker][one.id] = one
             for need in self.needs[one.id]:
@@ -110,6 +117,14 @@ class World(RuleBasedStateMachine):
                 ledger.taken.append(Taken(self.clock.now_us, need.cost, holder(one), slot=slot))
                 if isinstance(ledger.policy, Concurrency):
                     assert list(ledger.excess()) == []
+
+    def paused_now(self) -> set[tuple[Pausable, str]]:
+        return {part for part, until_us in self.pauses.items() if until_us == 0 or until_us > self.clock.now_us}
+
+    def is_paused(self, name: str) -> bool:
+        """Whether nothing of this job may start."""
+        own = {(Pausable.queue, ""), (Pausable.task, self.tasks.get(name, "work"))}
+        return bool(self.paused_now() & (own | {(Pausable.key, need.bucket) for need in self.needs[name]}))
 
     def note_ticket(self, name: str, ticket: Ticket) -> None:
         """It has its tokens now."""
