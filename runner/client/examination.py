@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from runner.client.call_findings import call_findings
 from runner.errors import DamagedQueue
-from runner.store import Finding, JobStore, Level, examine, examine_catalog, examine_workers, throttled_often
+from runner.store import Finding, JobStore, Level, examine, examine_catalog, examine_pauses, examine_workers, throttled_often
 
 
 async def examine_queue(store: JobStore) -> list[Finding]:
@@ -33,9 +33,14 @@ async def _workers(store: JobStore) -> list[Finding]:
     return [await examine_workers(store)]
 
 
+async def _pauses(store: JobStore) -> list[Finding]:
+    return [await examine_pauses(store)]
+
+
 _CHECKS: dict[str, Callable[[JobStore], Awaitable[list[Finding]]]] = {
     "tasks": examine_catalog,
     "throttled": _throttled,
     "calls": _calls,
     "workers": _workers,
+    "pauses": _pauses,
 }

@@ -47,6 +47,8 @@ class Pauses:
         paused = await self._store.set_pause(kind, await self._known(kind, name), said, end_us)
         if paused is PauseRefusal.past:
             raise ConfigurationError(f"the pause would end at {until}, which is over by Redis's clock: give an instant to come")
+        if paused is PauseRefusal.far:
+            raise ConfigurationError(f"the pause would end at {until}: give an instant at most 366 days ahead, or none")
         if not isinstance(paused, PauseStatus):
             raise ConfigurationError(f"queue {self._store.keys.queue!r} has {_MOST} pauses, and cannot have more: resume some first")
         return paused

@@ -25,6 +25,7 @@ from runner.store.job_store import JobStore
 from runner.store.jobs import Jobs
 from runner.store.lease import LeaseStore
 from runner.store.limits import Limits
+from runner.store.pause_findings import examine_pauses
 from runner.store.pauses import PauseRefusal, Pauses, left_s
 from runner.store.pool_status import PoolStatus
 from runner.store.portions import (
@@ -114,6 +115,7 @@ __all__ = [
     "done",
     "examine",
     "examine_catalog",
+    "examine_pauses",
     "examine_workers",
     "fitting_jobs",
     "fitting_outcomes",

@@ -20,6 +20,8 @@ class PauseRefusal(StrEnum):
     """There are as many pauses as there may be."""
     past = "past"
     """The instant until which it was to be paused has passed."""
+    far = "far"
+    """It is more than 366 days ahead."""
 
 
 class Pauses(QueueStore):
@@ -46,6 +48,13 @@ class Pauses(QueueStore):
         order = list(Pausable)
         return sorted(found, key=lambda pause: (order.index(pause.what), pause.name))
 
+    async def unaware_workers(self) -> list[str]:
+        """The ids of live workers whose version does not know of pauses."""
+        with translated_errors():
+            ids = [decoded(name) for name in await command(self.redis, "ZRANGE", self.keys.workers, 0, -1)]
+            details = [await command(self.redis, "HGET", self.keys.worker(worker), "details") for worker in ids]
+        return [worker for worker, known in zip(ids, details, strict=True) if known and not _knows_of_pauses(known)]
+
     async def unpause(self) -> int:
         """What follows when a pause is over: one page of it. µs until there is more to do: 0 at once, -1 at no known instant."""
         _, next_us = await self._run("unpause", budget=MOST_LET_GO)
@@ -57,6 +66,14 @@ class Pauses(QueueStore):
             await command(
                 *(self._blocking, "XREAD", "COUNT", 1, "BLOCK", max(milliseconds(timeout_s), 1), "STREAMS", self.keys.changes, after)
             )
+
+
+def _knows_of_pauses(details: bytes) -> bool:
+    """Whether a worker that says this of itself looks at pauses."""
+    try:
+        return "pauses" in json.loads(details).get("honours", ())
+    except (AttributeError, TypeError, ValueError):
+        return False
 
 
 def pause_of(parts: list[Any]) -> PauseStatus | None:

@@ -135,14 +135,14 @@ GUARDS = (
     Guard(
         "a claim starts no job of a paused task",
         _CLAIM,
-        "  if paused('task', task) then\n",
+        "  if pause then\n",
         "  if false then\n",
         f"{_PAUSED}test_jobs_of_a_paused_task_step_aside_once_and_come_back_to_their_places",
     ),
     Guard(
         "the short way is for jobs whose task is not paused",
         _CLAIM,
-        " and not paused('task', task) then",
+        " and not pause_over(task, line) then",
         " then",
         f"{_PAUSED}test_a_lone_entry_of_a_paused_task_steps_aside_too",
     ),

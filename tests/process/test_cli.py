@@ -56,6 +56,18 @@ WRONG = [
     ("limits freeze pay", 2, "'duration'"),
     ("limits freeze pay/t7 5", 2, "no key"),
     ("limits pause pay --reason \udcff", 2, "reason"),
+    ("pause task chrage", 2, "did you mean 'charge'"),
+    ("pause lane x", 2, "queue, task, pool, key"),
+    ("pause queue x", 2, "leave out the name"),
+    ("pause task", 2, "needs its name"),
+    ("pause key stirpe/x", 3, "'stirpe'"),
+    ("pause key pay", 2, "limits pause pay"),
+    ("pause queue --for never", 2, "never"),
+    ("pause queue --until tomorrow", 2, "2026-11-30T06:00:00Z"),
+    ("pause queue --until 2096-11-30T06:00:00Z", 2, "at most 366 days"),
+    ("pause queue --until 2096-11-30T06:00:00", 2, "no time zone"),
+    ("pause queue --for 1h --until 2096-11-30T06:00:00Z", 2, "one of them"),
+    ("resume lane", 2, "queue, task, pool, key"),
     ("keys revoke nobody", 3, "unknown key 'nobody'"),
     ("keys create x --preset root", 2, "no preset 'root'"),
     ("keys create x", 2, "give a preset"),
@@ -251,6 +263,26 @@ async def test_an_override_ends_by_itself(cli: Cli) -> None:
     await eventually(lambda: datetime.now(UTC) > until)
     said = (await cli.done("limits", "show", "pay", "--json")).json
     assert (said["override"], said["policy"]["capacity"]) == (None, 2)
+
+
+async def test_a_paused_task_says_why_and_goes_on_when_it_is_resumed(cli: Cli) -> None:
+    assert (await cli.done("pauses")).out.startswith("nothing is paused")
+    said = (await cli.done("pause", "task", "charge", "--reason", "invoice unpaid", "--for", "1h")).out
+    assert re.search("^task charge is paused .* ago by cli:.*, until .* UTC: invoice unpaid$", said)
+    await cli.done("submit", "charge", CHARGE, "--id", "held")
+    assert "for the end of the pause of task charge" in (await cli.done("status", "held")).out
+    told = (await cli.done("explain", "held")).out
+    assert "invoice unpaid" in told
+    rows = (await cli.done("pauses")).out.splitlines()
+    assert re.search("^task charge .*UTC .*UTC .*invoice unpaid$", rows[1])
+    assert (await cli.done("pauses", "--json")).json["reason"] == "invoice unpaid"
+    assert "task charge (by cli:" in (await cli.done("doctor")).out
+    resume = told.splitlines()[-1].partition("runner ")[2].split()
+    assert resume == ["resume", "task", "charge"]
+    assert (await cli.done(*resume)).out.startswith("task charge goes on")
+    assert (await cli.done(*resume)).out == "task charge was not paused\n"
+    assert (await cli.done("status", "held", "--wait", "20", "--json")).json["state"] == "succeeded"
+    assert (await cli.done("pause", "queue", "--for", "0.2", "--json")).json["until_at"] > 0
 
 
 async def test_a_paused_limit_says_why_and_goes_on_when_it_is_resumed(cli: Cli) -> None:

@@ -55,6 +55,9 @@ async def test_every_command_that_needs_no_redis_asks_the_service(remote: Remote
     assert "failed" in await done("submit", "brittle", "--id", "bad", "--wait", "20", code=1)
     await done("retry", "bad")
     assert json.loads(await done("status", "bad", "--wait", "20", "--json"))["result"] == "mended"
+    assert "task brittle is paused" in await done("pause", "task", "brittle", "--reason", "it breaks")
+    assert "it breaks" in await done("pauses")
+    assert (await done("resume", "task", "brittle")).startswith("task brittle goes on")
     assert await done("delete", "never", "--reason", "not needed") == "deleted job never\n"
     assert "because: not needed" in await done("audit", "--target", "never")
     assert "yes" in await done("workers")

@@ -132,8 +132,8 @@ class Workers(World):
         entries = self.run(read(self.store, worker, 1, 0.001)) if held else []
         claimed = self.run(self.store.claim(worker, ClaimRequest(free, entries, read_more=True, alone=True)))
         assert len(claimed.jobs) <= free
-        if lost:
-            self.lost.add(worker)
+        if lost or (entries and claimed.paused_after is not None):
+            self.lost.add(worker)  # what it had read stays with it until it reconciles
         else:
             self.note_started(worker, claimed.jobs)
 

@@ -8,8 +8,8 @@ from runner.access import Actor, acting
 from runner.errors import BacklogFull
 from runner.jobs import Pausable, PauseStatus, Priority
 from runner.limits import TokenBucket
-from runner.store import PauseRefusal
-from runner.store.claims import ClaimRequest, Look
+from runner.store import Level, PauseRefusal, examine_pauses
+from runner.store.claims import ClaimRequest, Declined, Look
 from runner.store.job_store import JobStore
 from tests.store.builders import START_US, Clock, claim, crash, finish_all, ids, interval, job, jobs, publish, read
 from tests.store.inside import line_ids, nudged, scores, states, stream_ids, wakes
@@ -274,6 +274,7 @@ async def test_the_same_pause_again_changes_nothing_and_another_reason_keeps_sin
 
 async def test_an_end_that_has_passed_and_one_pause_too_many_are_refused(store: JobStore, clock: Clock) -> None:
     assert await store.set_pause(QUEUE, "", "", -(clock.now_us - 1)) is PauseRefusal.past
+    assert await store.set_pause(QUEUE, "", "", -(clock.now_us + 367 * 86_400 * S)) is PauseRefusal.far
     for number in range(999):
         await store.set_pause(TASK, f"t{number}", "", 0)
     await store.set_pause(POOL, "gpu", "", 1_000_000)
@@ -368,6 +369,45 @@ async def test_a_damaged_record_pauses_nothing_and_can_be_removed(store: JobStor
     assert await store.list_pauses() == []
     await store.end_pause(QUEUE, "")
     assert await store.redis.exists(store.keys.pauses) == 0
+
+
+@pytest.mark.parametrize("key", ["parked", "parked:a"])
+async def test_a_job_that_cannot_step_aside_comes_again_and_is_not_lost(store: JobStore, clock: Clock, key: str) -> None:
+    await publish(store, interval(capacity=1))
+    await store.submit([job("p", task="a"), job("first", needs=["x"]), job("q", task="a", needs=["x"])])
+    await claim(store)
+    await store.redis.set(f"{store.keys.prefix}{key}", "text", ex=60)
+    await pause(store, TASK, "a")
+    await crash(store)
+    clock.advance(1)
+    await store.refill()
+    await store.enlist("w", "{}")
+    claimed = await store.claim("w", ClaimRequest(9, read_more=True))
+    assert {one.task for one in claimed.jobs} <= {"work"}
+    await finish_all(store, claimed.jobs)
+    assert {entry[2] for entry in claimed.busy} <= {b"p", b"q"}
+    declined = await store.decline("w", [Declined(entry, is_busy=True) for entry in claimed.busy])
+    assert set(declined) <= {"accepted"}
+    await store.redis.delete(f"{store.keys.prefix}{key}")
+    await store.end_pause(TASK, "a")
+    for _ in range(12):
+        clock.advance(2)
+        await store.promote()
+        await store.refill()
+        await finish_all(store, await claim(store))
+    assert set(await states(store, ["p", "q", "first"])) == {"succeeded"}
+
+
+async def test_doctor_names_what_is_paused_and_who_claims_all_the_same(store: JobStore) -> None:
+    assert (await examine_pauses(store)).level is Level.ok
+    await store.enlist("old", "{}")
+    await store.enlist("new", json.dumps({"honours": ["pauses"]}))
+    with acting(Actor("cli:ann@web1")):
+        await pause(store, TASK, "charge", "the provider is down")
+    found = await examine_pauses(store)
+    assert found.level is Level.warning
+    assert "task charge (by cli:ann@web1: the provider is down)" in found.text
+    assert "what old claims starts" in found.text
 
 
 async def test_a_key_of_another_type_in_the_place_of_the_pauses_stops_nobody(store: JobStore) -> None:

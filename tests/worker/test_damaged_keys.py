@@ -140,7 +140,7 @@ async def test_doctor_names_each_key_of_another_type_and_its_remedy_and_callers_
     assert (findings["keys"].level, findings["keys"].text.count("(DEL ")) == ("warning", 1)
     assert findings["keys"].text.startswith(f"key {damaged} should hold a ")
     assert f"delete it (DEL {damaged}), then " in findings["keys"].text
-    assert {"tasks", "throttled", "calls", "workers"} <= findings.keys()
+    assert {"tasks", "throttled", "calls", "workers", "pauses"} <= findings.keys()
     assert [error for error in said if not isinstance(error, RunnerError)] == []
 
     await redis.delete(damaged)  # the remedy

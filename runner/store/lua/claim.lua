@@ -211,8 +211,8 @@ local function start(number, entry, id)
   end
   local pause = pause_over(task, line)
   if pause then
+    if not parked.add(id, pause, number_in(rank), entry) then return pass(number, entry, id, 'room') end
     if limits then free_reservation(needs_of(limits)) end
-    parked.add(id, pause, number_in(rank), entry)
     moved = moved + 1
     return drop(number, entry)
   end

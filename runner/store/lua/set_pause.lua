@@ -2,7 +2,7 @@
 -- paused already gets the reason and the end of this call, and stays paused since when it was; the same again changes nothing.
 -- KEYS: prefix
 -- ARGV: what ('queue', 'task', 'pool' or 'key'), name ('' of the queue), end_us (0: until it is resumed; negative: an instant; else µs from now), reason
--- Returns: the pause as JSON, live workers that do not know of pauses; or 'full' (so many pauses there are at most), 'past' (the instant)
+-- Returns: the pause as JSON, live workers that do not know of pauses; or 'full' (so many pauses there are at most), 'past' or 'far' (the instant)
 -- include: engine, pauses, bucket_pause, audit_line
 
 local MOST_PAUSES, MOST_WORKERS = 1000, 500
@@ -29,7 +29,8 @@ end
 
 local ends = tonumber(end_us)
 if ends < 0 and -ends <= now then return { 'past' } end
-if ends > 0 then ends = now + math.min(ends, YEAR_US) else ends = math.min(-ends, now + YEAR_US) end
+if ends < 0 and -ends > now + YEAR_US then return { 'far' } end
+ends = ends > 0 and now + math.min(ends, YEAR_US) or -ends
 
 local before = paused(what, PAUSED_NAME)
 local by = cjson.decode(actor)[1]

@@ -13,10 +13,12 @@ local parked = lazily(function(parked)
     return (tonumber(milliseconds) or 0) * A_MILLISECOND + math.min(tonumber(count) or 0, A_MILLISECOND - 1)
   end
 
+  -- Returns whether it is there: not if somebody has put something else under these keys.
   function parked.add(id, task, rank, entry)
+    if type(redis.pcall('ZADD', PARKED, 'NX', int(now), task)) == 'table' then return false end
+    if type(redis.pcall('ZADD', jobs_key(task), int(score_of(rank, entry)), id)) == 'table' then return false end
     redis.call('HSET', job_key(id), 'state', 'scheduled', 'held', 'pause', 'reason', 'paused')
-    redis.call('ZADD', jobs_key(task), int(score_of(rank, entry)), id)
-    redis.call('ZADD', PARKED, 'NX', int(now), task)
+    return true
   end
 
   function parked.forget_empty(task)

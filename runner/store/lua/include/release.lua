@@ -8,8 +8,7 @@ local release = lazily(function(release)
     if is_ticket(id) then return false end
     local state, task, rank = read_job(id, 'state', 'task', 'rank')
     if state ~= 'queued' or not task or not paused('task', task) then return false end
-    parked.add(id, task, number_in(rank))
-    return true
+    return parked.add(id, task, number_in(rank))
   end
   if any_paused() then parks = park end
 
