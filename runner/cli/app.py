@@ -30,6 +30,7 @@ from runner.errors import (
     UnknownJob,
     UnknownKey,
     UnknownLimit,
+    UnknownSchedule,
 )
 
 EXIT_CODES: dict[type[Exception], int] = {
@@ -42,6 +43,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     UnknownJob: 3,
     UnknownKey: 3,
     UnknownLimit: 3,
+    UnknownSchedule: 3,
     StoreUnavailable: 4,
     StoreFull: 5,
     StartFailed: 6,
@@ -50,7 +52,7 @@ EXIT_CODES: dict[type[Exception], int] = {
 USAGE_ERROR = 2
 _CODES_IN_WORDS = (
     "Exit codes: 0 done; 1 the job, the demo or a check failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument,"
-    " or a user or password that Redis refuses; 3 no such job, limit or key; 4 Redis cannot be reached; 5 there is no room for more jobs now; 6 the lifespan of the app could not start; 130 interrupted, a worker twice."
+    " or a user or password that Redis refuses; 3 no such job, limit, schedule or key; 4 Redis cannot be reached; 5 there is no room for more jobs now; 6 the lifespan of the app could not start; 130 interrupted, a worker twice."
 )
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 

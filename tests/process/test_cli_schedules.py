@@ -1,0 +1,36 @@
+"""The commands about schedules, as a user types them."""
+
+import json
+
+from tests.process.test_cli import CHARGE, Cli, cli, jobs
+
+__all__ = ["cli", "jobs"]
+
+
+async def test_a_schedule_is_added_shown_paused_run_and_removed(cli: Cli) -> None:
+    assert "no schedules: declare them" in (await cli.done("schedules", "list")).out
+    added = await cli.done("schedules", "add", "daily", "charge", CHARGE, "--cron", "30 2 * * *", "--tz", "Europe/Berlin")
+    assert "daily: charge 30 2 * * * Europe/Berlin, added at run time, active" in added.out
+    shown = (await cli.done("schedules", "show", "daily", "--next", "3")).out
+    assert shown.count("  next ") == 3
+    assert "02:30:00+0" in shown
+    assert "paused since" in (await cli.done("schedules", "pause", "daily", "--reason", "on holiday")).out
+    job_id = (await cli.done("schedules", "trigger", "daily")).out.strip()
+    assert job_id.startswith("daily:by-hand-")
+    assert "active" in (await cli.done("schedules", "resume", "daily")).out
+    status = json.loads((await cli.done("schedules", "list", "--json")).out)
+    assert (status["name"], status["last_job"], status["counts"]["made"]) == ("daily", job_id, 0)
+    assert "removed schedule daily" in (await cli.done("schedules", "remove", "daily", "--cancel")).out
+
+
+async def test_what_cannot_be_is_refused_with_the_value_and_the_remedy(cli: Cli) -> None:
+    for words, code, said in (
+        (("show", "nightly"), 3, "unknown schedule 'nightly'"),
+        (("add", "x", "charge", CHARGE, "--cron", "*/61 * * * *"), 2, "step 61 is wider than the field minute"),
+        (("add", "x", "charge", "{", "--every", "5"), 2, "ARGS is no JSON"),
+        (("add", "x", "charge", CHARGE, "--every", "5", "--start", "soon"), 2, "--start is 'soon'"),
+        (("add", "x", "chrage", CHARGE, "--every", "5"), 2, "unknown task 'chrage'"),
+    ):
+        answer = await cli("schedules", *words)
+        assert answer.code == code, answer
+        assert said in answer.err
