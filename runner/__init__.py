@@ -10,6 +10,7 @@ from runner.client import (
     ApiKeys,
     AsyncTask,
     BlockingApiKeys,
+    BlockingBulks,
     BlockingClient,
     BlockingControl,
     BlockingHandle,
@@ -18,6 +19,7 @@ from runner.client import (
     BlockingRunner,
     BlockingScheduleControl,
     BlockingTask,
+    Bulks,
     CallersClient,
     Client,
     Completed,
@@ -49,13 +51,17 @@ from runner.errors import (
     TakeRefused,
     UnknownJob,
 )
-from runner.http_client import BlockingHttpClient, HttpClient, HttpControl, HttpPauses, HttpScheduleControl
+from runner.http_client import BlockingHttpClient, HttpBulks, HttpClient, HttpControl, HttpPauses, HttpScheduleControl
 from runner.jobs import (
     Acceptance,
     AttemptRecord,
     Backoff,
+    BulkAction,
+    BulkPhase,
+    BulkStatus,
     Children,
     ComingRun,
+    CountChanged,
     DeadLetter,
     DeadLetterGroup,
     Debounce,
@@ -87,7 +93,9 @@ from runner.jobs import (
     TaskOptions,
     TaskSpec,
     TaskStatus,
+    TooManyBulks,
     Unique,
+    UnknownBulk,
     current_job,
     injected,
 )
@@ -107,7 +115,7 @@ from runner.limits import (
 from runner.logs import guard_logs
 from runner.plain_text import escape_logs
 from runner.settings import Settings, load_settings
-from runner.store import Finding, Level, PoolStatus, WorkerStatus
+from runner.store import Finding, Level, MemoryOfKind, MemoryStats, PoolStatus, WorkerStatus
 from runner.worker import Worker, WorkerState
 
 guard_logs(logging.getLogger("runner"))
@@ -123,6 +131,7 @@ __all__ = [
     "AuditLine",
     "Backoff",
     "BlockingApiKeys",
+    "BlockingBulks",
     "BlockingClient",
     "BlockingControl",
     "BlockingHandle",
@@ -133,6 +142,10 @@ __all__ = [
     "BlockingScheduleControl",
     "BlockingTask",
     "BucketStatus",
+    "BulkAction",
+    "BulkPhase",
+    "BulkStatus",
+    "Bulks",
     "CallersClient",
     "ChildCrashed",
     "ChildError",
@@ -144,6 +157,7 @@ __all__ = [
     "Concurrency",
     "ConfigurationError",
     "Control",
+    "CountChanged",
     "DeadLetter",
     "DeadLetterGroup",
     "Debounce",
@@ -155,6 +169,7 @@ __all__ = [
     "GiveUp",
     "HistoryRow",
     "HistoryStep",
+    "HttpBulks",
     "HttpClient",
     "HttpControl",
     "HttpPauses",
@@ -174,6 +189,8 @@ __all__ = [
     "Level",
     "Limit",
     "LimitStatus",
+    "MemoryOfKind",
+    "MemoryStats",
     "NewJob",
     "NewKey",
     "Next",
@@ -211,7 +228,9 @@ __all__ = [
     "TaskSpec",
     "TaskStatus",
     "TokenBucket",
+    "TooManyBulks",
     "Unique",
+    "UnknownBulk",
     "UnknownJob",
     "Worker",
     "WorkerState",

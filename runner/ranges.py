@@ -76,6 +76,8 @@ RANGES: Mapping[str, Range] = {
     # a key
     "expires": _seconds(1, YEAR_S),
     "grace": _seconds(0, YEAR_S),
+    # many jobs
+    "jobs of a bulk": _whole(0, 10**9, "jobs"),
     # the audit
     "most": _whole(1, 1_000, "lines"),
     # a list

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from runner.cli import jobs, keys, limits, listing, processes, schedules, tasks, worker
+from runner.cli import bulk, jobs, keys, limits, listing, processes, schedules, tasks, worker
 from runner.cli.audit import audit
 from runner.cli.doctor import doctor
 from runner.cli.events import events
@@ -15,6 +15,7 @@ from runner.cli.output import complain, discard_output
 from runner.cli.pauses import pause, pauses, resume
 from runner.cli.pools import pools
 from runner.cli.simulate import simulate
+from runner.cli.stats import stats
 from runner.cli.supervisor import INTERRUPTED
 from runner.cli.watch import watch
 from runner.errors import (
@@ -32,6 +33,7 @@ from runner.errors import (
     UnknownLimit,
     UnknownSchedule,
 )
+from runner.jobs import UnknownBulk
 
 EXIT_CODES: dict[type[Exception], int] = {
     RunnerError: 1,
@@ -40,6 +42,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     NotPermitted: 2,
     SubmissionRefused: 2,
     IncompleteCatalog: 1,
+    UnknownBulk: 3,
     UnknownJob: 3,
     UnknownKey: 3,
     UnknownLimit: 3,
@@ -80,12 +83,14 @@ app.command()(resume)
 app.command()(pauses)
 app.command()(pools)
 app.command()(doctor)
+app.command()(stats)
 app.command()(audit)
 app.command()(history)
 app.command()(events)
 app.command()(watch)
 app.command()(simulate)
 app.add_typer(listing.app, name="jobs")
+bulk.add_to(listing.app)
 app.add_typer(limits.app, name="limits")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tasks.app, name="tasks")

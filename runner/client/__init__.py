@@ -6,6 +6,7 @@ from runner.client.asking import Asking
 from runner.client.batcher import Batcher
 from runner.client.beside import workers
 from runner.client.blocking import Blocking, door, through
+from runner.client.bulk import BlockingBulks, Bulks
 from runner.client.callers_client import CallersClient
 from runner.client.catalog import PublishedTask, TasksAsRead
 from runner.client.client import BlockingClient, BlockingVerbs, Client, JobRequest, session_of
@@ -35,6 +36,7 @@ __all__ = [
     "Batcher",
     "Blocking",
     "BlockingApiKeys",
+    "BlockingBulks",
     "BlockingClient",
     "BlockingControl",
     "BlockingHandle",
@@ -44,6 +46,7 @@ __all__ = [
     "BlockingScheduleControl",
     "BlockingTask",
     "BlockingVerbs",
+    "Bulks",
     "CallersClient",
     "Client",
     "Completed",

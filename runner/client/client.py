@@ -4,19 +4,18 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self, TypeVar, overload
 
-from runner.access import AuditLine
 from runner.client.asking import Asking, BlockingAsking
-from runner.client.audit import lines_of
 from runner.client.blocking import door, each, through
+from runner.client.bulk import BlockingBulks
 from runner.client.catalog import PublishedTask
 from runner.client.control import BlockingControl, Control
-from runner.client.examination import examine_queue
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.history import Remembering
 from runner.client.job_calls import StoredJobs
 from runner.client.keys import ApiKeys, BlockingApiKeys
 from runner.client.listening import Listening
-from runner.client.listing import BlockingListing, Listing
+from runner.client.listing import BlockingListing
+from runner.client.managing import Managing
 from runner.client.pauses import BlockingPauses, Pauses
 from runner.client.schedules import BlockingScheduled, Scheduled
 from runner.client.session import Session
@@ -27,7 +26,7 @@ from runner.foreign import shown
 from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, OtherJob, Submission, TaskStatus, explain
 from runner.limits import LimitStatus
 from runner.settings import Settings, chosen_settings
-from runner.store import Depth, Finding, ForgetAnswer, refuse_unfit_server
+from runner.store import Depth, ForgetAnswer, refuse_unfit_server
 
 R = TypeVar("R")
 
@@ -45,7 +44,7 @@ class JobRequest(NamedTuple):
 DEFAULT_QUEUE = "default"
 
 
-class Client(Scheduled, Asking, Listening, Listing, Remembering):
+class Client(Scheduled, Asking, Listening, Managing, Remembering):
     """A producer's connections to one queue, for any number of event loops: one after the other, at once in threads, after a fork.
 
     Each loop has connections of its own, which end with it, or before by `close` or `async with`.
@@ -150,13 +149,6 @@ class Client(Scheduled, Asking, Listening, Listing, Remembering):
             options = [] if self.queue == DEFAULT_QUEUE else ["--queue", self.queue]
         return explain(status, limits, wall_us() / MICROSECONDS, options)
 
-    async def examine(self) -> list[Finding]:
-        """Check the server and the format of its data, what the catalog lacks; name jobs that are throttled for ever, and workers that met defects.
-
-        Raises `StoreUnavailable`.
-        """
-        return await examine_queue(self._session.store)
-
     async def refuse_unfit_server(self) -> None:
         """Raises `ConfigurationError` if the server, or the queue's data, cannot be used. If it cannot be reached, a warning is logged."""
         try:
@@ -199,13 +191,6 @@ class Client(Scheduled, Asking, Listening, Listing, Remembering):
     def keys(self) -> ApiKeys:
         """Make, list, rotate and revoke the keys of the queue's HTTP service."""
         return ApiKeys(lambda: self._session.store, lambda: self._session.keyring, self.settings)
-
-    async def audit(self, *, since: object = None, after: str = "", most: int = 1_000, target: str = "") -> list[AuditLine]:
-        """Who changed what: the first lines of the last `since` (seconds, or "1h"), of all that are kept, or after the line of this id.
-
-        target: only those about it, like "job o-17" or "o-17".
-        """
-        return await lines_of(self._session.store, since, after, most, target)
 
     async def check(self) -> None:
         """Show that the queue can be used: runs a script. Raises `StoreUnavailable`."""
@@ -264,6 +249,11 @@ class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingListing):
         """Pause the queue, a task, a pool or one value of a key, and let it go on."""
         return BlockingPauses(self._of.pauses)
 
+    @property
+    def bulk(self) -> BlockingBulks:
+        """Cancel, retry, delete or purge all jobs that a filter asks for."""
+        return BlockingBulks(self._of.bulk)
+
 
 class BlockingClient(BlockingVerbs):
     """A `Client` for code without an event loop. All of a process use one thread, which closes their connections when the process ends."""
@@ -273,6 +263,7 @@ class BlockingClient(BlockingVerbs):
 
     examine = through(Client.examine)
     refuse_unfit_server = through(Client.refuse_unfit_server)
+    memory = through(Client.memory)
 
     @property
     def keys(self) -> BlockingApiKeys:

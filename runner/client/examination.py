@@ -4,7 +4,17 @@ from collections.abc import Awaitable, Callable
 
 from runner.client.call_findings import call_findings
 from runner.errors import DamagedQueue
-from runner.store import Finding, JobStore, Level, examine, examine_catalog, examine_pauses, examine_workers, throttled_often
+from runner.store import (
+    Finding,
+    JobStore,
+    Level,
+    examine,
+    examine_catalog,
+    examine_memory,
+    examine_pauses,
+    examine_workers,
+    throttled_often,
+)
 
 
 async def examine_queue(store: JobStore) -> list[Finding]:
@@ -43,4 +53,5 @@ _CHECKS: dict[str, Callable[[JobStore], Awaitable[list[Finding]]]] = {
     "calls": _calls,
     "workers": _workers,
     "pauses": _pauses,
+    "kept": examine_memory,
 }

@@ -1,5 +1,6 @@
 """View: which jobs a caller sees, under which ids, and what of them. Everything that a restricted client tells of jobs goes through it."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,11 @@ class View:
     def within(self) -> Within:
         """The same for the scripts that look for jobs: what they are asked never finds others."""
         return Within(self._prefix, shared=False, tasks=tuple(self._principal.tasks))
+
+    @property
+    def owner(self) -> str:
+        """Whose acts upon many jobs are those of the caller: of a tenant and its tasks. Empty: all of them."""
+        return "" if self.sees_all else json.dumps([self._principal.tenant, sorted(self._principal.tasks)])
 
     @property
     def sees_all(self) -> bool:

@@ -1,6 +1,6 @@
 """The kind of problem of each exception that the runner raises."""
 
-from runner import StoreUnavailable, UnknownJob
+from runner import CountChanged, StoreUnavailable, TooManyBulks, UnknownBulk, UnknownJob
 from runner.errors import (
     AlreadyFinished,
     ArgumentsTooLarge,
@@ -33,6 +33,7 @@ ERRORS: dict[type[Exception], str] = {
     AlreadyFinished: "already-finished",
     ArgumentsTooLarge: "arguments-too-large",
     CannotRetry: "cannot-retry",
+    CountChanged: "count-changed",
     ClientClosed: "store-unavailable",
     DamagedQueue: "damaged-queue",
     DuplicateJob: "duplicate-job",
@@ -50,6 +51,8 @@ ERRORS: dict[type[Exception], str] = {
     StoreFull: "overloaded",
     StoreUnavailable: "store-unavailable",
     Unauthenticated: "unauthenticated",
+    TooManyBulks: "too-many-bulks",
+    UnknownBulk: "not-found",
     UnknownJob: "not-found",
     UnknownLimit: "unknown-limit",
     UnknownSchedule: "unknown-schedule",

@@ -101,6 +101,16 @@ KINDS: dict[str, Kind] = {
         "Only a job that failed, expired or was cancelled can be run again. One that has not ended runs by itself; one that succeeded is done:"
         " submit another.",
     ),
+    "count-changed": Kind(
+        409,
+        "There are not so many jobs",
+        "An act upon many jobs is confirmed with as many as were counted, once they are; detail has the number. Nothing was done.",
+    ),
+    "too-many-bulks": Kind(
+        409,
+        "Too many acts upon many jobs are open",
+        "At most ten can be: confirm those that are counted, or stop them. GET /v1/bulk lists them.",
+    ),
     "id-conflict": Kind(
         409,
         "The job id is taken",

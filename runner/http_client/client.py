@@ -9,13 +9,11 @@ from ssl import SSLContext
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-from runner.access import AuditLine
 from runner.client import Asking, BlockingVerbs, InEachLoop, JobHandle, JobRequest, duplicate_of, handle_of, seconds_said
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ConfigurationError, Forbidden, JobIdConflict, SubmissionRefused, UnknownJob
 from runner.http_client.control import HttpControl
 from runner.http_client.documents import (
-    audit_line_of,
     event_of,
     jobs_found,
     json_of,
@@ -27,7 +25,7 @@ from runner.http_client.documents import (
 )
 from runner.http_client.events import frames
 from runner.http_client.job_calls import HttpJobs
-from runner.http_client.listing import HttpListing
+from runner.http_client.managing import HttpManaging
 from runner.http_client.pauses import HttpPauses
 from runner.http_client.schedules import HttpScheduled
 from runner.http_client.session import HttpSession, portions
@@ -35,7 +33,7 @@ from runner.http_client.submissions import Prepared, all_prepared, answer_of, ba
 from runner.http_client.transport import Call, opener
 from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, Series, TaskStatus, check_event_id, check_job_id, explain
 from runner.limits import LimitStatus
-from runner.ranges import checked, checked_whole
+from runner.ranges import checked
 from runner.settings import load_settings
 from runner.store import PoolStatus, WorkerStatus
 
@@ -44,7 +42,7 @@ _AT_ONCE = 8
 _OF_CONTROL = {"validation": ConfigurationError}
 
 
-class HttpClient(HttpScheduled, Asking, HttpListing):
+class HttpClient(HttpScheduled, Asking, HttpManaging):
     """A client of the service at `url`, like `https://jobs.example.com` or with a prefix. The verbs, types and errors are those of `Client`.
 
     key: what the service knows the caller by. Without them RUNNER_API_URL and RUNNER_API_KEY count. timeout: seconds for which a request is
@@ -208,18 +206,6 @@ class HttpClient(HttpScheduled, Asking, HttpListing):
     def pauses(self) -> HttpPauses:
         """Pause the queue, a task, a pool or one value of a key, and let it go on."""
         return HttpPauses(self._sessions)
-
-    async def audit(self, *, since: object = None, after: str = "", most: int = 1_000, target: str = "") -> list[AuditLine]:
-        """Who changed what, see `Client.audit`."""
-        query: dict[str, str | int | float | list[str]] = {"most": checked_whole("most", most, of="audit")}
-        if after:
-            query["after"] = after
-        if target:
-            query["target"] = target
-        if since is not None:
-            query["since"] = f"{checked('duration', seconds_said('the time of the audit', since), of='audit')!r}"
-        answer = await self._session.ask(Call("GET", "/v1/audit", query), instead=_OF_CONTROL)
-        return [audit_line_of(document) for document in json_of(answer)["lines"]]
 
     async def history(
         self,

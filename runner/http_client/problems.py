@@ -41,6 +41,7 @@ from runner.errors import (
     UnknownTask,
 )
 from runner.http_client.transport import Answer
+from runner.jobs import CountChanged, TooManyBulks
 from runner.limits import read
 
 MEDIA_TYPE = "application/problem+json"
@@ -50,6 +51,7 @@ ERRORS: Mapping[str, type[RunnerError]] = {
     "body-too-large": ArgumentsTooLarge,
     "busy": ServiceUnavailable,
     "cannot-retry": CannotRetry,
+    "count-changed": CountChanged,
     "damaged-queue": DamagedQueue,
     "duplicate-key": InvalidArguments,
     "duplicate-job": DuplicateJob,
@@ -75,6 +77,7 @@ ERRORS: Mapping[str, type[RunnerError]] = {
     "unknown-schedule": UnknownSchedule,
     "store-unavailable": StoreUnavailable,
     "task-served": TaskServed,
+    "too-many-bulks": TooManyBulks,
     "too-many-requests": TooManyRequests,
     "too-many-streams": ServiceUnavailable,
     "too-many-values": InvalidArguments,

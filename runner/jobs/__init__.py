@@ -4,6 +4,7 @@ from runner.jobs.amendment import Amendment
 from runner.jobs.arguments import Arguments
 from runner.jobs.attempt_record import AttemptRecord
 from runner.jobs.backoff import Backoff
+from runner.jobs.bulk import BulkAction, BulkPhase, BulkStatus, CountChanged, TooManyBulks, UnknownBulk
 from runner.jobs.calls import Calls
 from runner.jobs.children import Children
 from runner.jobs.context import Attempt, JobContext, current_attempt, current_job, enter, enter_state, leave_state, state_of
@@ -74,9 +75,13 @@ __all__ = [
     "AttemptPolicy",
     "AttemptRecord",
     "Backoff",
+    "BulkAction",
+    "BulkPhase",
+    "BulkStatus",
     "Calls",
     "Children",
     "ComingRun",
+    "CountChanged",
     "DeadLetter",
     "DeadLetterGroup",
     "Debounce",
@@ -136,8 +141,10 @@ __all__ = [
     "TaskSpec",
     "TaskStatus",
     "Throttle",
+    "TooManyBulks",
     "Unique",
     "UniqueOption",
+    "UnknownBulk",
     "Verdict",
     "Within",
     "about",

@@ -6,7 +6,7 @@ heartbeat's thread), `Duties` (the leader), `Declarations` (the catalog), `Limit
 """
 
 from runner.store.access import Access, KeyAnswer
-from runner.store.answers import CancelAnswer, DeleteAnswer, FinishAnswer, ForgetAnswer, TakeAnswer
+from runner.store.answers import BulkAnswer, CancelAnswer, DeleteAnswer, FinishAnswer, ForgetAnswer, TakeAnswer
 from runner.store.catalog_check import examine_catalog
 from runner.store.claimed import Claimed, HeldEntry
 from runner.store.claims import ClaimRequest, Claims, Declined, Look, fitting_outcomes
@@ -25,6 +25,7 @@ from runner.store.job_store import JobStore
 from runner.store.jobs import Jobs
 from runner.store.lease import LeaseStore
 from runner.store.limits import Limits
+from runner.store.memory_findings import examine_memory
 from runner.store.pause_findings import examine_pauses
 from runner.store.pauses import PauseRefusal, Pauses, left_s
 from runner.store.pool_status import PoolStatus
@@ -45,6 +46,7 @@ from runner.store.replies import Decision, FinishAnswers, Remaining, Tended, Thr
 from runner.store.schedule_rows import DueSchedule, KnownSchedule, ScheduleEntry
 from runner.store.schedules import Change, Fired, Firing, Schedules
 from runner.store.scripts import load_scripts
+from runner.store.stats import MemoryOfKind, MemoryStats, memory_stats
 from runner.store.statuses import Depth, Heavy, StoredResult
 from runner.store.submissions import Submissions, fitting_jobs
 from runner.store.text import decoded
@@ -62,6 +64,7 @@ __all__ = [
     "MOST_TICKETS",
     "MOST_WATCHED",
     "Access",
+    "BulkAnswer",
     "CancelAnswer",
     "Change",
     "ClaimRequest",
@@ -93,6 +96,8 @@ __all__ = [
     "Level",
     "Limits",
     "Look",
+    "MemoryOfKind",
+    "MemoryStats",
     "Nudge",
     "PauseRefusal",
     "Pauses",
@@ -115,6 +120,7 @@ __all__ = [
     "done",
     "examine",
     "examine_catalog",
+    "examine_memory",
     "examine_pauses",
     "examine_workers",
     "fitting_jobs",
@@ -122,6 +128,7 @@ __all__ = [
     "is_sending",
     "left_s",
     "load_scripts",
+    "memory_stats",
     "portions",
     "put_clock",
     "refuse_unfit_server",

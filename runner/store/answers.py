@@ -36,6 +36,16 @@ class DeleteAnswer(StrEnum):
         return self not in (DeleteAnswer.unknown, DeleteAnswer.deleted)
 
 
+class BulkAnswer(StrEnum):
+    """What beginning an act upon many jobs came to."""
+
+    begun = "begun"
+    existing = "existing"
+    """Its id was used before: the call may be a repetition."""
+    full = "full"
+    """Too many are open."""
+
+
 class FinishAnswer(StrEnum):
     """What became of an outcome."""
 

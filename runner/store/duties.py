@@ -6,6 +6,7 @@ from runner.access import leading
 from runner.clock import microseconds, milliseconds
 from runner.connection import command, translated_errors
 from runner.store import published, replies, statuses
+from runner.store.bulks import BulkPages
 from runner.store.calendars import Calendars
 from runner.store.history import History
 from runner.store.pauses import Pauses
@@ -25,7 +26,7 @@ class Nudge(StrEnum):
     retime = "retime"
 
 
-class Duties(History, Calendars, Pauses):
+class Duties(BulkPages, History, Calendars, Pauses):
     """The role of a leader, and of a worker that stands in for it. Each duty is safe with no leader, with one, and with two."""
 
     async def lead(self, worker: str, term: int) -> replies.Election:

@@ -1,6 +1,7 @@
 """JobStore: the whole state of one queue, for whom one role is not enough."""
 
 from runner.store.access import Access
+from runner.store.bulks import Bulks
 from runner.store.claims import Claims
 from runner.store.duties import Duties
 from runner.store.jobs import Jobs
@@ -11,5 +12,5 @@ from runner.store.schedules import Schedules
 from runner.store.submissions import Submissions
 
 
-class JobStore(Submissions, Jobs, Claims, Duties, Limits, Listing, Schedules, Pauses, Access):
+class JobStore(Submissions, Jobs, Claims, Duties, Limits, Listing, Bulks, Schedules, Pauses, Access):
     """All roles over the same connections. Every method is one atomic transition, safe to repeat; `StoreUnavailable` means try again later."""

@@ -277,6 +277,13 @@ class Keys:
         """The channel on which the id of each key is published that was made or changed."""
         return f"{self.prefix}keys:changed"
 
+    def bulk(self, id: str) -> str:
+        return f"{self.prefix}bulk:{id}"
+
+    @property
+    def bulks(self) -> str:
+        return f"{self.prefix}bulks"
+
     @property
     def audit(self) -> str:
         return f"{self.prefix}audit"

@@ -23,6 +23,8 @@ MOST_HEAVY = 1_000_000
 """Payload of one call that reads large ones, or one of them."""
 MOST_MOVED = MOST_PER_CALL * 2 // 5
 """Jobs that one call moves from one place to another: a line, a stream, the dead letters. Buckets count besides."""
+MOST_ACTED = MOST_PER_CALL * 3 // 10
+"""Jobs that one page of a bulk acts upon: each may leave a line, and come into another."""
 MOST_TAKEN_BACK = MOST_PER_CALL // 6
 """Entries that one call takes back from lapsed workers, each with what it holds."""
 MOST_READ = MOST_PER_CALL // 6

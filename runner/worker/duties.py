@@ -16,6 +16,10 @@ log = logging.getLogger("runner")
 
 _TRIM_S = 60.0
 _ROUSE_S = 60.0
+_BULK_S = 1.0
+"""Between two looks for an act upon many jobs: no script interrupts the leader for one."""
+_BULK_PAUSE_S = 0.01
+"""Between two of its pages, so that others are served."""
 _SWEEP_S = 60.0
 _CALENDARS_S = 3_600.0
 _ORPHANS_S = 5.0
@@ -105,6 +109,7 @@ class DutyTable:
             self._reclaims,
             self._orphans,
             Duty("trim", self._trim),
+            Duty("bulk", self._bulk),
             Duty("unhold", self._unhold),
             Duty("open pools", self._open_pools),
             Duty("sweep", self._sweep),
@@ -239,6 +244,9 @@ class DutyTable:
     async def _trim(self) -> float:
         _, more = await self._store.trim()
         return 0.0 if more else _TRIM_S
+
+    async def _bulk(self) -> float:
+        return _BULK_PAUSE_S if (await self._store.bulk()).more else _BULK_S
 
     async def _unhold(self) -> float:
         # The worker that comes for such jobs does this too: the leader goes on where one was lost.

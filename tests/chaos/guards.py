@@ -202,6 +202,56 @@ GUARDS = (
         "given_back = await self.reconcile()",
         "tests/worker/test_pauses.py::test_what_a_worker_had_read_when_the_queue_was_paused_stays_with_it_and_starts_first",
     ),
+    # Many jobs at once
+    Guard(
+        "an act upon many jobs is done to as many as were confirmed",
+        "runner/store/lua/bulk_confirm.lua",
+        "if phase ~= 'counted' or counted ~= expected then",
+        "if phase ~= 'counted' then",
+        "tests/store/test_bulk.py::test_another_number_is_not_confirmed",
+    ),
+    Guard(
+        "an act upon many jobs leaves alone what came after its count began",
+        "runner/store/lua/bulk.lua",
+        "filter.submitted_to = int(math.min(tonumber(filter.submitted_to) or now, number_in(began_at) or now))\n",
+        "",
+        "tests/store/test_bulk.py::test_what_came_after_the_count_began_is_left_alone",
+    ),
+    Guard(
+        "what runs again and ends again is not met twice",
+        "runner/store/lua/bulk.lua",
+        "if action == 'retry' or action == 'delete' then",
+        "if false then",
+        "tests/store/test_bulk.py::test_a_job_that_runs_again_and_fails_again_is_not_met_twice",
+    ),
+    Guard(
+        "a record that cannot be acted upon holds up no other",
+        "runner/store/lua/bulk.lua",
+        "    local stands, why = pcall(ACTIONS[action], each[1], each[2])",
+        "    local stands, why = true, ACTIONS[action](each[1], each[2])",
+        "tests/store/test_bulk.py::test_damage_of_one_record_holds_up_no_other",
+    ),
+    Guard(
+        "a caller sees the acts upon many jobs of its own rights only",
+        "runner/client/bulk.py",
+        'return self._view.owner in ("", owner)',
+        "return True",
+        "tests/http/test_bulk.py::test_a_tenant_acts_upon_its_own_jobs_and_sees_its_own_acts",
+    ),
+    Guard(
+        "a job that has not ended is not deleted",
+        "runner/store/lua/include/forget_job.lua",
+        "  if not FINAL[state] then return state end\n",
+        "",
+        "tests/store/test_delete.py::test_a_job_that_has_not_ended_stays",
+    ),
+    Guard(
+        "the id of a deleted job is not used again while its entry is on a stream",
+        "runner/store/lua/include/forget_job.lua",
+        "    redis.call('HSET', key, 'deleted', 1, 'on_stream', 1)\n",
+        "",
+        "tests/store/test_delete.py::test_an_id_whose_entry_is_still_on_a_stream_is_not_used_again_before_a_claim_has_met_it",
+    ),
     # Events
     Guard(
         "who goes on from an event that is no longer kept is told that some are missing",

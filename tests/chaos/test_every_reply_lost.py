@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from runner import ApiKey, Concurrency, Scope, Settings
 from runner.connection.client import command
 from runner.errors import StoreUnavailable
+from runner.jobs import BulkAction, JobFilter, question_of
 from runner.jobs.job import Priority, StartedJob
 from runner.jobs.progress import Reported
 from runner.jobs.submission import made_by_schedule
@@ -72,6 +73,10 @@ KEY = ApiKey("abcdefgh", "billing", (Scope.jobs_read,), (("0" * 64, 0),))
 
 CALLS: dict[str, Call] = {
     "audit": lambda store, started: store.note_refusals([("refused", "address 192.0.2.1", "9 times")]),
+    "bulk": lambda store, started: store.bulk("counted"),
+    "bulk_begin": lambda store, started: store.begin_bulk("new", BulkAction.cancel, question_of(JobFilter()), {}),
+    "bulk_confirm": lambda store, started: store.confirm_bulk("small", 0),
+    "bulk_stop": lambda store, started: store.stop_bulk("counted"),
     "calendar": lambda store, started: store.extend_calendar("month:UTC"),
     "cancel": lambda store, started: store.cancel("j1"),
     "change_key": lambda store, started: store.change_key(None, KEY, "key created", "observer"),
@@ -167,6 +172,8 @@ async def test_a_call_that_is_repeated_after_its_reply_was_lost_counts_once(
 
 async def prepared(store: JobStore, clock: Clock, due_s: float) -> list[StartedJob]:
     """A queue with something for every script to do; the two jobs that worker `w` runs."""
+    await store.begin_bulk("small", BulkAction.delete, question_of(JobFilter(state="failed")), {})
+    await store.bulk("small")
     await publish(store, LIMIT, SLOTS)
     await put(store, "hourly", every=5)
     await store.submit([job("dead")])
@@ -176,6 +183,7 @@ async def prepared(store: JobStore, clock: Clock, due_s: float) -> list[StartedJ
     await store.submit([replacing("waits", needs=["x"])])
     await command(store.redis, "HSET", store.keys.unique, "work/gone", "0 gone")
     await store.take("take:holder", "slots=1!", "slots", lapse_us=60_000_000)
+    await store.begin_bulk("counted", BulkAction.cancel, question_of(JobFilter(state="scheduled")), {})
     started = await claim(store, free=2)
     clock.advance(6 + due_s)
     return started

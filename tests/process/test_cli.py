@@ -359,6 +359,43 @@ async def test_a_dead_letter_runs_again(cli: Cli) -> None:
     assert "delete  job letter  succeeded  because: mended" in (await cli.done("audit", "--target", "letter")).out
 
 
+async def test_many_jobs_are_cancelled_and_deleted_by_what_they_have_in_common(cli: Cli) -> None:
+    for number in range(3):
+        await cli.done("submit", "brittle", "--id", f"later{number}", "--delay", "600")
+    some = ("--task", "brittle", "--state", "scheduled")
+    assert (await cli.done("jobs", "cancel", *some, "--dry-run")).out == "3 jobs to cancel\n"
+    asked = await cli("jobs", "cancel", *some)
+    assert (asked.code, asked.out) == (2, "")
+    assert "nothing was done to 3 jobs: give --yes" in asked.err
+    assert (await cli("jobs", "cancel")).code == 2
+    assert "say which jobs to cancel, like --task charge --state" in (await cli("jobs", "cancel")).err
+    assert "cannot be done to jobs that are failed" in (await cli("jobs", "cancel", "--state", "failed")).err
+    assert (await cli.done("jobs", "cancel", *some, "--yes", "--reason", "not wanted")).out == "cancel: 3 done\n"
+    assert (await cli.done("jobs", "retry", "--task", "nothing", "--yes")).out == "0 jobs to retry\n"
+    done = (await cli.done("jobs", "delete", "--task", "brit*", "--state", "cancelled", "--yes", "--json")).json
+    assert (done["phase"], done["counted"], done["done"]) == ("done", 3, 3)
+    assert (await cli("status", "later0")).code == 3
+    listed = (await cli.done("jobs", "bulk")).out
+    assert "delete" in listed
+    assert "task=brit*" in listed
+    assert (await cli.done("jobs", "bulk", done["id"], "--json")).json["done"] == 3
+    assert "3 done, 0 skipped  because: not wanted" in (await cli.done("audit", "--since", "1h")).out
+    assert (await cli("jobs", "bulk", "nobody")).code == 3
+
+
+async def test_stats_say_how_many_jobs_there_are_and_what_they_take(cli: Cli) -> None:
+    for number in range(3):
+        await cli.done("submit", "brittle", "--id", f"kept{number}", "--delay", "600")
+    told = (await cli.done("stats", "--json")).json
+    assert told["jobs"]["scheduled"] >= 3
+    assert {"jobs scheduled", "catalog"} <= {one["kind"] for one in told["memory"]["kinds"]}
+    assert told["memory"]["bytes"] > 1_000
+    shown = (await cli.done("stats", "--full")).out
+    assert "jobs scheduled" in shown
+    assert "an estimate" in shown
+    await cli.done("jobs", "cancel", "--id-prefix", "kept", "--yes")
+
+
 async def test_submit_says_how_long_to_wait_and_what_it_costs(cli: Cli) -> None:
     await cli.done("submit", "charge", CHARGE, "--cost", "pay=2", "--cost", "tenant=3", "--wait", "10")
     expired = await cli("submit", "charge", CHARGE, "--max-wait", "0.2", "--wait", "10", "--json")

@@ -96,7 +96,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "http_client": ANYTHING,
         "jobs": ANYTHING,
         "limits": ANYTHING,
-        "store": frozenset({"Finding", "Level", "PoolStatus", "WorkerStatus"}),
+        "store": frozenset({"Finding", "Level", "MemoryOfKind", "MemoryStats", "PoolStatus", "WorkerStatus"}),
     },
     "testing": {
         "client": frozenset(

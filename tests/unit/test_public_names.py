@@ -11,6 +11,7 @@ import runner
 from runner import (
     ApiKeys,
     BlockingApiKeys,
+    BlockingBulks,
     BlockingClient,
     BlockingControl,
     BlockingHandle,
@@ -20,9 +21,11 @@ from runner import (
     BlockingRunner,
     BlockingScheduleControl,
     BlockingTask,
+    Bulks,
     Completed,
     Control,
     Done,
+    HttpBulks,
     HttpControl,
     HttpPauses,
     HttpScheduleControl,
@@ -51,6 +54,7 @@ MADE_BY_THE_LIBRARY = (
     ),
     *(BlockingPauses, HttpPauses, Pauses),
     *(BlockingScheduleControl, HttpScheduleControl, ScheduleControl),
+    *(BlockingBulks, Bulks, HttpBulks),
     *(BlockingRawResult, Completed, Control, Done, JobContext, JobHandle, RawResult, Task),
 )
 """Users get these from a method, and never call their constructors."""

@@ -1,8 +1,22 @@
 """The routes, one file for each subject. A route parses, calls the client, and shapes the answer; the runner decides."""
 
-from runner.http.routes import audit, catalog, events, health, history, jobs, limits, listing, pauses, problems, schedules, submissions
+from runner.http.routes import (
+    audit,
+    bulk,
+    catalog,
+    events,
+    health,
+    history,
+    jobs,
+    limits,
+    listing,
+    pauses,
+    problems,
+    schedules,
+    submissions,
+)
 
-_SUBJECTS = (submissions, listing, jobs, events, limits, pauses, schedules, catalog, history, audit, health, problems)
+_SUBJECTS = (submissions, listing, jobs, bulk, events, limits, pauses, schedules, catalog, history, audit, health, problems)
 GROUPS = tuple(subject.router for subject in _SUBJECTS)
 TAGS = [{"name": str(subject.router.tags[0]), "description": subject.__doc__ or ""} for subject in _SUBJECTS]
 """What OpenAPI says of each group."""
