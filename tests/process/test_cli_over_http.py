@@ -58,9 +58,9 @@ async def test_every_command_that_needs_no_redis_asks_the_service(remote: Remote
     assert "task brittle is paused" in await done("pause", "task", "brittle", "--reason", "it breaks")
     assert "it breaks" in await done("pauses")
     assert (await done("resume", "task", "brittle")).startswith("task brittle goes on")
-    await done("submit", "charge", CHARGE, "--id", "late", "--delay", "600")
-    assert await done("jobs", "cancel", "--id-prefix", "late", "--yes") == "cancel: 1 done\n"
-    assert await done("jobs", "purge", "--id-prefix", "late", "--dry-run") == "1 job to purge\n"
+    await done("submit", "charge", CHARGE, "--id", "afterwards", "--delay", "600")
+    assert await done("jobs", "cancel", "--id-prefix", "afterw", "--yes") == "cancel: 1 done\n"
+    assert await done("jobs", "purge", "--id-prefix", "afterw", "--dry-run") == "1 job to purge\n"
     assert await done("delete", "never", "--reason", "not needed") == "deleted job never\n"
     assert "because: not needed" in await done("audit", "--target", "never")
     assert "yes" in await done("workers")
