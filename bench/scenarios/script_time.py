@@ -5,14 +5,27 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from bench.scenario import Repetition, Scenario
-from bench.script_time import bulk, claiming, controlling, counting, leading, pooling, producing, releasing, working
+from bench.script_time import (
+    bulk,
+    claiming,
+    controlling,
+    counting,
+    leading,
+    listing,
+    pausing,
+    pooling,
+    producing,
+    releasing,
+    scheduling,
+    working,
+)
 from bench.script_time.stopwatch import Stopwatch, Times
 from bench.script_time.workshop import WORST_CASES, Prepare, Workshop
 from bench.workload import QUEUE
 from tests.store.builders import Clock, make_store
 
 _PATIENCE_S = 30.0
-PREPARED_IN = (bulk, producing, claiming, working, releasing, leading, controlling, counting, pooling)
+PREPARED_IN = (bulk, producing, claiming, working, releasing, leading, controlling, counting, pooling, pausing, scheduling, listing)
 
 
 @dataclass(frozen=True, slots=True)

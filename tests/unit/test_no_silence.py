@@ -62,7 +62,7 @@ def declare(**options: Any) -> None:
     [
         ({"limit": [PAY]}, r"^task 'charge' has no option 'limit'; did you mean 'limits'\?$"),
         ({"max_retries": 0}, r"^task 'charge' has no option 'max_retries'; did you mean 'retries'\?$"),
-        ({"speed": 0}, r"^task 'charge' has no option 'speed' \(it has: name, limits, cost, .*result_ttl, executor\)$"),
+        ({"speed": 0}, r"^task 'charge' has no option 'speed' \(it has: name, limits, cost, .*result_ttl, .*executor, unique\)$"),
         ({"limits": PAY}, r"^task 'charge': limits is TokenBucket\('pay'.*, and must be a list of limits"),
         ({"limits": "pay"}, "limits is 'pay', and must be a list of limits"),
         ({"limits": ["pay"]}, r"limits is \['pay'\], and must be a list of limits"),

@@ -7,9 +7,11 @@
 -- include: engine, pauses, unpark, bucket_pause
 
 local MOST_TASKS = math.floor(MOST_ENTRIES / 5)
-local returned, next_end, more = 0, -1, false
+local MOST_ENDED = MOST_ENTRIES / 2 -- pauses that one call ends
+local returned, next_end, more, ended = 0, -1, false, 0
 
 local function end_one(field, bucket_name)
+  ended = ended + 1
   redis.call('HDEL', PAUSES, field)
   note_pause('over', field)
   if not bucket_name then return end
@@ -34,7 +36,7 @@ end
 
 if any_paused() then
   for _, field in ipairs(redis.call('HKEYS', PAUSES)) do
-    if is_enough(0) then
+    if is_enough(0) or ended == MOST_ENDED then
       more = true
       break
     end
