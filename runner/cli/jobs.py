@@ -46,6 +46,15 @@ def submit(
         ),
     ] = None,
     pool: Annotated[str | None, typer.Option(help="Whose workers run it, instead of the task's pool.", show_default=False)] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="A word by which it is found; may be given again.", show_default=False)
+    ] = None,
+    metadata: Annotated[
+        str | None,
+        typer.Option(
+            help='What travels with it besides its arguments, as a JSON object, like \'{"source": "import"}\'.', show_default=False
+        ),
+    ] = None,
     wait: Wait = None,
 ) -> None:
     """Submit one job by name and print its id and state; of a unique one it is the job that is there. Exit code 1 if it failed meanwhile."""
@@ -57,6 +66,8 @@ def submit(
         cost=_costs(cost or []),
         pool=pool,
         unique=None if unique is None else _UNIQUE.get(unique, unique),
+        tags=tag,
+        metadata=None if metadata is None else _metadata(metadata),
     )
     arguments = _parsed(args)
 
@@ -152,6 +163,16 @@ def _parsed(args: str) -> dict[str, Any]:
         raise InvalidArguments(f"arguments {args!r} are not JSON: {error}") from error
     if not isinstance(parsed, dict):
         raise InvalidArguments(f'arguments {args!r} are not a JSON object: name them, like \'{{"order_id": "o-17"}}\'')
+    return parsed
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise InvalidOption(f"metadata {text!r:.80} is not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise InvalidOption(f'metadata {text!r:.80} is not a JSON object: write like \'{{"source": "import"}}\'')
     return parsed
 
 

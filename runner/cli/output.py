@@ -56,4 +56,4 @@ def complain(text: str) -> None:
 def status_fields(status: JobStatus) -> dict[str, Any]:
     """A job for --json: its fields that have a value."""
     fields = asdict(status) | {"limit": status.limit, "error": status.error and status.error.document()}
-    return {name: value for name, value in fields.items() if value is not None and value != ()}
+    return {name: value for name, value in fields.items() if value is not None and value not in ((), {})}

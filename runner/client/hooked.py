@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from runner.foreign import indented
-from runner.jobs import DeadLetter, FailedAttempt, Finished, Hooks, NewJob, Submission, checked_hook, encoded_metadata
+from runner.jobs import DeadLetter, FailedAttempt, Finished, Hooks, NewJob, Submission, checked_hook, encoded_metadata, metadata_in
 from runner.traces import trace_of
 
 log = logging.getLogger("runner")
@@ -50,7 +50,7 @@ def with_metadata(job: Submission[R], hooks: Hooks, own: Hooks | None) -> Submis
     if not (hooks.on_submit or (own is not None and own.on_submit)):
         return job
     called = [*hooks.on_submit, *(own.on_submit if own is not None else ())]
-    metadata: dict[str, str] = {}
+    metadata = metadata_in(job.metadata)
     for hook in called:
         given = dict(metadata)
         try:

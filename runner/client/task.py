@@ -1,6 +1,6 @@
 """Task: a function that can be submitted, with the types of its own signature."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import update_wrapper
 from typing import Any, Generic, Never, ParamSpec, Self, TypeVar, cast
@@ -59,10 +59,13 @@ class Task(Hooked, Generic[P, R]):
         max_wait: float | None = None,
         pool: str | None = None,
         unique: UniqueOption | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         **unknown: Never,
     ) -> Self:
         """The same task with options for its next submissions; see `JobOptions`. Raises `InvalidOption` for one that there is not."""
-        return type(self)(self.definition, self._submit, JobOptions(id, priority, delay, run_at, cost, max_wait, pool, unique, **unknown))
+        options = JobOptions(id, priority, delay, run_at, cost, max_wait, pool, unique, tags, metadata, **unknown)
+        return type(self)(self.definition, self._submit, options)
 
     def prepare(self, *args: P.args, **kwargs: P.kwargs) -> Submission[R]:
         """Check a call and make it a submission, without sending it: for `Runner.submit_many`. Raises `SubmissionRefused`."""

@@ -52,7 +52,7 @@ class View:
         job_id = self.shown(status.id)
         if not self._principal.allows_task(status.task):
             raise self._unknown(job_id)
-        hidden: dict[str, Any] = {} if self._principal.shows_args else {"args": None, "result": None, "result_bytes": None}
+        hidden: dict[str, Any] = {} if self._principal.shows_args else {"args": None, "result": None, "result_bytes": None, "metadata": {}}
         if status.progress is not None and not self._principal.shows_args:
             hidden["progress"] = replace(status.progress, note="")
         if status.pause is not None and self._principal.tenant is not None:

@@ -28,6 +28,8 @@ NAME = _form(pattern="^[^\\x00-\\x1f\\x7f]+$")
 """In a path: one that nobody has is answered 404, and control characters are refused in any path."""
 SPAN_S = _form(minimum=_LEAST_S, maximum=_YEAR_S)
 POOL = _form(pattern="^[A-Za-z0-9_.-]{1,64}$")
+MOST_TAGS, MOST_METADATA = 8, 4_096
+TAG = _form(pattern="^[!-~]{1,64}$")
 DELAY_S = {"ge": 0} | _form(maximum=_YEAR_S)
 MAX_WAIT_S = {"gt": 0} | _form(minimum=_LEAST_S, maximum=_YEAR_S)
 COST = {"ge": 0} | _form(maximum=_MOST_TOKENS)

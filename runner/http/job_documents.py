@@ -61,6 +61,8 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "attempts": [one.document() | {"started_at": utc(one.started_at)} for one in status.attempts],
         "progress": progress_document(status),
         "pause": None if status.pause is None else pause_document(status.pause),
+        "tags": status.tags,
+        "metadata": status.metadata,
         "deadline_at": utc(status.deadline_at),
         "explanation": None,
         "problem": None,

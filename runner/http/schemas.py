@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from runner import JobOptions, JobRequest, Pausable, PauseStatus, State, TaskSpec, TaskStatus
 from runner.http.bodies import WHOLE, Body
-from runner.http.forms import COST, DELAY_S, JOB_ID, MAX_WAIT_S, POOL
+from runner.http.forms import COST, DELAY_S, JOB_ID, MAX_WAIT_S, MOST_METADATA, MOST_TAGS, POOL, TAG
 from runner.http.unique_body import UniqueBody
 from runner.http.validation_errors import Fault
 
@@ -51,10 +51,19 @@ class JobBody(Body):
         Field(description="one job at a time of those that are alike; false: each is one of its own; default: the task's"),
     ] = None
 
+    tags: Annotated[list[Annotated[str, Field(**TAG)]] | None, Field(max_length=MOST_TAGS, description="words by which jobs are found")] = (
+        None
+    )
+    metadata: Annotated[
+        dict[str, Any] | None, Field(description=f"what travels with it besides its arguments; at most {MOST_METADATA} bytes of JSON")
+    ] = None
+
     def request(self) -> JobRequest:
         """The job as the client takes it."""
         unique = self.unique.model_dump(exclude_none=True) if isinstance(self.unique, UniqueBody) else self.unique
-        options = JobOptions(self.id, self.priority, self.delay, self.run_at, self.cost, self.max_wait, self.pool, unique)
+        options = JobOptions(
+            self.id, self.priority, self.delay, self.run_at, self.cost, self.max_wait, self.pool, unique, self.tags, self.metadata
+        )
         return JobRequest(self.task, self.args, options)
 
 
@@ -177,6 +186,8 @@ class Job(Place):
     attempts: Annotated[list[Attempt], Field(description="those that failed: the first and the last nine")]
     progress: Annotated[JobProgress | None, Field(description="what its handler has said last of its progress")]
     pause: Annotated[PauseNow | None, Field(description="what is paused and keeps it from starting")] = None
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, Any] = Field(default_factory=dict, description="empty for a key that sees no arguments")
     deadline_at: Annotated[datetime | None, Field(description="when it ends at the latest")]
     explanation: Annotated[list[str] | None, Field(description="with explain=1: why it is where it is, and what to do, in sentences")] = (
         None

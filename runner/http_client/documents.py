@@ -61,6 +61,8 @@ def job_of(document: Document) -> JobStatus:
         deadline_at=_seconds(document.get("deadline_at")),
         progress=None if progress is None else Progress(**{**progress, "at": _seconds(progress["at"])}),
         pause=None if document.get("pause") is None else pause_of(document["pause"]),
+        tags=tuple(document.get("tags", ())),
+        metadata=document.get("metadata", {}),
     )
 
 

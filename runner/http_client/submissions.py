@@ -15,7 +15,9 @@ from runner.jobs import (
     asked_uniqueness,
     check_job_id,
     check_options,
+    checked_tags,
     fields_of_unique,
+    metadata_of_options,
     new_job_id,
     sent_by_name,
 )
@@ -54,10 +56,13 @@ def prepared(task: str, args: Any, options: JobOptions) -> Prepared:
         "pool": options.pool,
         "cost": options.cost and dict(options.cost),
         "unique": _unique_field(options),
+        "tags": checked_tags(options.tags) or None,
     }
     given = {name: value for name, value in fields.items() if value is not None}
     encoded = sent_by_name(task, args)
-    return Prepared(job_id, to_json(given, fallback=repr)[:-1] + b',"args":' + encoded + b"}", options.id is None)
+    metadata = metadata_of_options(options.metadata)
+    own = b',"metadata":' + metadata.encode() if metadata else b""
+    return Prepared(job_id, to_json(given, fallback=repr)[:-1] + own + b',"args":' + encoded + b"}", options.id is None)
 
 
 def _unique_field(options: JobOptions) -> bool | dict[str, Any] | None:

@@ -15,7 +15,7 @@ from runner.jobs.explain import explain
 from runner.jobs.features import of_tenant
 from runner.jobs.filter import EVERY_JOB, REASONS, DeadLetterGroup, JobCounts, JobFilter, JobPage, Within, question_of
 from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, rows_of
-from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook, encoded_metadata
+from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook
 from runner.jobs.in_process import call_in_process
 from runner.jobs.injection import Held, Injection, Plan, call_in_thread_with, call_with
 from runner.jobs.job import (
@@ -38,6 +38,7 @@ from runner.jobs.job import (
 from runner.jobs.job_options import JobOptions, check_options
 from runner.jobs.log_context import JobLogFilter
 from runner.jobs.log_lines import JsonFormatter, PlainFormatter, about
+from runner.jobs.metadata import encoded_metadata, metadata_in, metadata_of_options
 from runner.jobs.middleware import Middleware, Next, around, checked_middleware
 from runner.jobs.named_arguments import NamedArguments, sent_by_name
 from runner.jobs.pause_status import Pausable, PausableName, PauseStatus
@@ -49,6 +50,7 @@ from runner.jobs.schedule_status import ComingRun, ScheduleState, ScheduleStatus
 from runner.jobs.submission import Submission, made_by_schedule, prepare
 from runner.jobs.summary import note, summary, watched
 from runner.jobs.surroundings import NONE, Surroundings
+from runner.jobs.tags import checked_tags
 from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
 from runner.jobs.task_spec import TaskSpec, TaskStatus
 from runner.jobs.unique import Debounce, Unique, UniqueOption, asked_uniqueness, fields_of_unique
@@ -160,6 +162,7 @@ __all__ = [
     "check_schedule_name",
     "checked_hook",
     "checked_middleware",
+    "checked_tags",
     "current_attempt",
     "current_job",
     "encoded_metadata",
@@ -173,6 +176,8 @@ __all__ = [
     "leave_state",
     "made_by_schedule",
     "make_schedule",
+    "metadata_in",
+    "metadata_of_options",
     "name_of_function",
     "new_job_id",
     "note",

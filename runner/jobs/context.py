@@ -6,8 +6,8 @@ from typing import Any
 
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import ConfigurationError
-from runner.jobs.hooks import metadata_in
 from runner.jobs.job import StartedJob
+from runner.jobs.metadata import metadata_in
 from runner.jobs.progress import NOTED, Reported, reported
 from runner.jobs.task_definition import TaskDefinition
 from runner.limits import EXACT, decode_needs
@@ -125,10 +125,9 @@ class JobContext:
         return self._attempt.job.task
 
     @property
-    def metadata(self) -> dict[str, str]:
-        """What the hooks `on_submit` of its producer gave it. A new dictionary each time."""
-        encoded = self._attempt.job.metadata
-        return metadata_in(encoded) if encoded else {}
+    def metadata(self) -> dict[str, Any]:
+        """What its submission (`JobOptions.metadata`) and the hooks `on_submit` of its producer gave it. A new dictionary each time."""
+        return metadata_in(self._attempt.job.metadata)
 
     @property
     def state(self) -> Any:

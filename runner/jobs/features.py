@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from runner.errors import InvalidOption
 from runner.jobs.job_options import JobOptions
+from runner.jobs.tags import checked_tags
 from runner.jobs.task_spec import TaskSpec
 from runner.jobs.unique import Debounce, Uniqueness, asked_uniqueness, fields_of_mark, mark_of_tenant, uniqueness
 from runner.limits import key_of
@@ -45,8 +46,13 @@ def _mark(call: Call, declared: Uniqueness | None) -> dict[str, Any] | None:
     return fields_of_mark(unique, f"{call.task}/{value}")
 
 
+def _tags(call: Call, _: object) -> str | None:
+    return " ".join(checked_tags(call.options.tags)) or None
+
+
 ROWS: Mapping[str, Row] = {
     "unique": Row(lambda spec: uniqueness(spec.unique), _mark, mark_of_tenant),
+    "tags": Row(lambda _: None, _tags),
 }
 
 

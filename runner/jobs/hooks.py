@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,13 @@ from runner.jobs.job_options import JobOptions
 from runner.jobs.submission import Submission
 from runner.limits import pool_of
 
-MOST_METADATA = 1_000
-"""Bytes of JSON that the hooks of one job may give it in all."""
-
 
 class NewJob:
-    """A job that is about to be sent. What a hook puts into `metadata`, texts by name, travels with it as `JobContext.metadata`."""
+    """A job that is about to be sent. A hook adds to `metadata`, JSON by name, which begins as what its submission gave it; see `JobContext.metadata`."""
 
     __slots__ = ("_job", "metadata")
 
-    def __init__(self, job: Submission[Any], metadata: dict[str, str]) -> None:
+    def __init__(self, job: Submission[Any], metadata: dict[str, Any]) -> None:
         self._job = job
         self.metadata = metadata
 
@@ -113,24 +110,3 @@ def checked_hook(name: str, hook: Any) -> Hook:
         raise ConfigurationError(f"on_submit is given {shown(hook, 80)}, which is async: plain code submits too, so give a plain function")
     function: Hook = hook
     return function
-
-
-def encoded_metadata(metadata: Mapping[str, str]) -> str:
-    """As it is stored. Raises ValueError for what is no text, and for more than there is room for."""
-    for name, text in metadata.items():
-        values: tuple[object, object] = (name, text)
-        if not all(isinstance(value, str) for value in values):
-            raise ValueError(f"metadata {shown(name, 40)} is {shown(text, 40)}: give texts by name")
-    encoded = json.dumps(dict(metadata), separators=(",", ":"))
-    if len(encoded) > MOST_METADATA:
-        raise ValueError(f"metadata has {len(encoded)} bytes of JSON, and may have {MOST_METADATA}")
-    return encoded
-
-
-def metadata_in(encoded: bytes) -> dict[str, str]:
-    """What was stored; nothing if it is damaged."""
-    try:
-        found = json.loads(encoded)
-    except ValueError:
-        return {}
-    return {str(name): str(text) for name, text in found.items()} if isinstance(found, dict) else {}

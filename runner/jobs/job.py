@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
@@ -224,7 +224,8 @@ class JobStatus:
     `position` is its place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it
     starts on time. `pause`: the queue, its task, its pool or a bucket that it needs is paused, and it starts once that is over (`reason` is
     "paused", and `position` and `eta_s` are unknown). `attempts` are those that failed: the first and the last nine. `progress` is what the
-    handler of its latest attempt has said last. `pool`: whose workers run it. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
+    handler of its latest attempt has said last. `pool`: whose workers run it. `tags`
+    and `metadata`: what its submission, and for metadata the hooks of its producer, gave it. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
     """
 
     id: str
@@ -252,6 +253,8 @@ class JobStatus:
     progress: Progress | None = None
     pause: PauseStatus | None = None
     pool: str = DEFAULT_POOL
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def version(self) -> str:

@@ -1,8 +1,8 @@
 """JobOptions: how one job is submitted, as its caller says it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, Never, Self
+from typing import Any, NamedTuple, Never, Self
 
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import InvalidOption, StartOutOfRange
@@ -24,10 +24,12 @@ class _Options(NamedTuple):
     max_wait: float | None = None
     pool: str | None = None
     unique: UniqueOption | None = None
+    tags: Sequence[str] | None = None
+    metadata: Mapping[str, Any] | None = None
 
 
-_FIRST_FEATURE = _Options._fields.index("unique")
-_NO_FEATURES = _Options()[_FIRST_FEATURE:]
+_FEATURES = slice(_Options._fields.index("unique"), _Options._fields.index("metadata"))
+_NO_FEATURES = _Options()[_FEATURES]
 
 
 class JobOptions(_Options):
@@ -36,6 +38,7 @@ class JobOptions(_Options):
     id: with an id of your own a submission can be repeated, and is one job. priority: "high", "normal" or "low". delay: seconds
     before the job may start; run_at: the same as an instant with a time zone. cost: tokens by limit name. max_wait: seconds, from
     its delay on, after which a job that has not started expires. pool: whose workers run it, instead of the task's. unique: see `Unique`, False for a job that is not although its task is.
+    tags: up to 8 words by which it is found, see `JobFilter.tag`. metadata: what travels with it as `JobContext.metadata`, up to 4 kB of JSON by name.
     Raises `InvalidOption` for an option that there is not.
     """
 
@@ -51,16 +54,18 @@ class JobOptions(_Options):
         max_wait: float | None = None,
         pool: str | None = None,
         unique: UniqueOption | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         **unknown: Never,
     ) -> Self:
         if unknown:
             raise InvalidOption(unknown_name("a submission", "option", next(iter(unknown)), cls._fields))
-        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait, pool, unique)
+        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait, pool, unique, tags, metadata)
 
     @property
     def has_features(self) -> bool:
         """Whether any of them is one that most jobs have not."""
-        return self[_FIRST_FEATURE:] != _NO_FEATURES
+        return self[_FEATURES] != _NO_FEATURES
 
     def delay_us(self) -> int:
         """µs until the job may start, or the instant as a negative number, see `Submission`. Raises `InvalidOption`."""

@@ -10,12 +10,13 @@ from runner.clock import MICROSECONDS
 from runner.errors import ExceedsCapacity, InvalidOption, StartOutOfRange, UnknownLimit
 from runner.jobs.job import Priority, check_job_id, new_job_id
 from runner.jobs.job_options import JobOptions
+from runner.jobs.metadata import metadata_of_options
 from runner.jobs.task_spec import TaskSpec
 from runner.limits import Limit, Need, bucket_name, encode_needs, in_pool, key_of, key_values
 from runner.names import DEFAULT_POOL, wrong_pool
 from runner.ranges import checked
 
-_WITH_FEATURES = 3
+_WITH_METADATA, _WITH_FEATURES = 2, 3
 _PRIORITIES = {priority.name: int(priority) for priority in Priority}
 
 
@@ -47,7 +48,7 @@ class Submission(NamedTuple, Generic[R_co]):
     call: str = ""
     """The fingerprint of task and arguments, see `Fingerprints`."""
     metadata: str = ""
-    """What hooks gave it, as JSON."""
+    """What its caller and hooks gave it, as JSON."""
     features: str = ""
     """What it has that most jobs have not, as a JSON object that include/features.lua reads."""
 
@@ -124,6 +125,7 @@ def prepare(
         if wrong := wrong_pool(pool):
             raise InvalidOption(wrong)
         line = in_pool(line, pool)
+    metadata = "" if options.metadata is None else metadata_of_options(options.metadata)
     # By position: one is made for every job, and by name that takes twice as long.
     return Submission(
         new_job_id() if options.id is None else check_job_id(options.id),
@@ -137,9 +139,9 @@ def prepare(
         spec.on_expiry,
         deadline_us(spec, options),
         digest,
-        3 if features else 1 if call else 0,
+        _WITH_FEATURES if features else _WITH_METADATA if metadata else 1 if call else 0,
         call,
-        "",
+        metadata,
         features,
     )
 

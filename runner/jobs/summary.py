@@ -35,6 +35,10 @@ def summary(status: JobStatus) -> str:
         lines.append(f"  attempts  {attempts(status)}")
     if said := progress(status):
         lines.append(f"  progress  {said}")
+    if status.tags:
+        lines.append(f"  tags      {' '.join(status.tags)}")
+    if status.metadata:
+        lines.append(f"  metadata  {json.dumps(status.metadata)}")
     times = [
         (name, at)
         for name, at in (

@@ -161,6 +161,9 @@ class Keys:
     def unique(self) -> str:
         return f"{self.prefix}unique"
 
+    def tag(self, tag: str) -> str:
+        return f"{self.prefix}tag:{tag}"
+
     @property
     def sweeps(self) -> str:
         return f"{self.prefix}sweeps"

@@ -47,6 +47,7 @@ REHEARSAL: Mapping[str, tuple[str, ...]] = {
     "ZADD": ("KEY", "1", "x"),
     "ZCARD": ("KEY",),
     "ZCOUNT": ("KEY", "0", "0"),
+    "ZRANDMEMBER": ("KEY", "1"),
     "ZRANGE": ("KEY", "0", "0"),
     "ZRANGEBYLEX": ("KEY", "-", "+"),
     "ZRANGEBYSCORE": ("KEY", "0", "0"),

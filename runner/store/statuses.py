@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
-from runner.jobs import AttemptRecord, JobError, JobStatus, Pausable, Priority, Progress, State, progress_of
+from runner.jobs import AttemptRecord, JobError, JobStatus, Pausable, Priority, Progress, State, metadata_in, progress_of
 from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, decode_needs, limit_of, pool_of
 from runner.outlook import Estimate, Wait
 from runner.store.pauses import pause_of
@@ -16,7 +16,7 @@ from runner.store.text import decoded
 
 _FIELDS = (
     *("state", "reason", "limits", "line", "task", "priority", "attempt", "failures", "crashes", "throttled", "cancel", "stopping"),
-    *("submitted", "started", "finished", "deadline", "progress", "attempts", "args", "error", "result"),
+    *("submitted", "started", "finished", "deadline", "progress", "tags", "attempts", "metadata", "args", "error", "result"),
 )
 """The order in which get.lua answers."""
 _WAITS = 4
@@ -115,6 +115,8 @@ def _job_status(job_id: str, outlook: Estimate | None, values: list[Any], *place
         deadline_at=_seconds(fields.get("deadline")),
         progress=_progress(fields.get("progress"), int(fields.get("attempt", 0))),
         pause=pause,
+        tags=tuple(decoded(fields.get("tags", b"")).split()),
+        metadata=metadata_in(fields.get("metadata", b"")),
         error=None if state is State.succeeded or "error" not in fields else JobError.of(json.loads(fields["error"])),
     )
 

@@ -383,6 +383,20 @@ async def test_many_jobs_are_cancelled_and_deleted_by_what_they_have_in_common(c
     assert (await cli("jobs", "bulk", "nobody")).code == 3
 
 
+async def test_a_job_gets_tags_and_metadata_and_is_found_by_them(cli: Cli) -> None:
+    words = ("--delay", "600", "--tag", "invoice", "--tag", "customer:17", "--metadata", '{"source": "import"}')
+    done = (await cli.done("submit", "brittle", "--id", "tagged", *words, "--json")).json
+    assert (done["tags"], done["metadata"]) == (["invoice", "customer:17"], {"source": "import"})
+    assert (await cli.done("jobs", "list", "--tag", "customer:17", "--json")).json["id"] == "tagged"
+    told = (await cli.done("status", "tagged")).out
+    assert "  tags      invoice customer:17\n" in told
+    assert '  metadata  {"source": "import"}\n' in told
+    for wrong in ("{", "[1]"):
+        assert f"metadata '{wrong}' is not" in (await cli("submit", "brittle", "--metadata", wrong)).err
+    assert "tag 'a b' cannot be one" in (await cli("submit", "brittle", "--tag", "a b")).err
+    await cli.done("jobs", "cancel", "--tag", "invoice", "--yes")
+
+
 async def test_stats_say_how_many_jobs_there_are_and_what_they_take(cli: Cli) -> None:
     for number in range(3):
         await cli.done("submit", "brittle", "--id", f"kept{number}", "--delay", "600")

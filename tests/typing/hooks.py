@@ -13,7 +13,7 @@ async def work() -> None: ...
 
 @jobs.on_submit
 def submitted(job: NewJob) -> None:
-    assert_type(job.metadata, dict[str, str])
+    assert_type(job.metadata, dict[str, Any])
     assert_type(job.args, dict[str, Any])
     assert_type(job.options, JobOptions)
 
@@ -34,7 +34,7 @@ def dead(letter: DeadLetter) -> None:
 async def finished(job: Finished) -> None:
     assert_type(job.state, State)
     assert_type(job.ran_s + job.waited_s, float)
-    assert_type(current_job().metadata, dict[str, str])
+    assert_type(current_job().metadata, dict[str, Any])
 
 
 jobs.on_failure(finished)  # type: ignore[type-var]

@@ -159,6 +159,8 @@ async def unique() -> None:
     latest = indexed.with_options(unique=Unique("{place}", until="start", duplicate="replace"))
     assert_type(await (await latest.submit("a")).result(), Point)
     assert_type((await indexed.with_options(unique=False).submit("a")).first_state, Acceptance)
+    indexed.with_options(tags=["a"], metadata={"n": [1]})
+    JobOptions(tags=[3])  # type: ignore[list-item]
     JobOptions(unique={"key": "{place}", "until": 3600})
     Unique("{place}", until="never")  # type: ignore[arg-type]
     Unique("{place}", duplicate="ignore")  # type: ignore[arg-type]

@@ -126,9 +126,7 @@ def test_only_scripts_write_keys() -> None:
         "list_pauses",
         "schedules",
         "pools",
-        "select",
         "counts",
-        "groups",
     }
 
 

@@ -70,11 +70,11 @@ async def test_an_on_submit_that_fails_gives_nothing_and_stops_nothing(app: Runn
 
     @app.on_submit
     def too_much(job: NewJob) -> None:
-        job.metadata["much"] = "x" * 1_000
+        job.metadata["much"] = "x" * 4_096
 
     @app.on_submit
-    def no_text(job: NewJob) -> None:
-        job.metadata["number"] = 3  # type: ignore[assignment]
+    def no_json(job: NewJob) -> None:
+        job.metadata["number"] = float("inf")
 
     @app.task
     async def work() -> dict[str, str]:
@@ -84,8 +84,8 @@ async def test_an_on_submit_that_fails_gives_nothing_and_stops_nothing(app: Runn
     job = await work.submit()
     assert await job.result(timeout=5) == {}
     assert caplog.text.count(f"hook on_submit of job {job.id} failed, and gives it nothing") == 3
-    assert "metadata has 1011 bytes of JSON, and may have 1000" in caplog.text
-    assert "metadata 'number' is 3: give texts by name" in caplog.text
+    assert "metadata has 4107 bytes of JSON, and may have 4096" in caplog.text
+    assert "metadata 'number' is inf: give by name what JSON has" in caplog.text
 
 
 async def test_failures_dead_letters_and_ends_are_told(app: Runner, crew: Crew) -> None:

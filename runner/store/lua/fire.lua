@@ -9,7 +9,7 @@
 -- Returns: for each schedule 'fired', 'full' (there was no room: the run and those after it are due again in a second), 'moved' or 'changed'
 --   (nothing was done), and how many runs were made, were skipped and were refused
 -- full: refused
--- include: acceptance, backlog, engine, features, unique, scheduled_row, schedule_record, audit_line
+-- include: acceptance, backlog, engine, features, unique, tagged, scheduled_row, schedule_record, audit_line
 
 local A_SECOND_US, LOOK_AGAIN_US, LONGEST_WHY = 1000000, 60000000, 300
 local NAME, EXPECTED, VERSION, NOMINAL, DUE, MISSED, LAST, OVERLAP, REFUSAL, COUNT, A_SCHEDULE = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10

@@ -4,7 +4,7 @@
 -- ARGV: depth (state, listed, status or full), watch (0 or 1), most_bytes, most_result (bytes), ids...
 -- Returns: for each id nil; or its bytes, if with those of the jobs before it they are more than most_bytes, or if more jobs before it than one
 --   call tells of are at their end: ask for it in another call;
---   or {FIELDS, then attempts, args, error and result as far as the depth tells them, each nil if it is not there, and in the place of a result of
+--   or {FIELDS, then attempts, metadata, args, error and result as far as the depth tells them, each nil if it is not there, and in the place of a result of
 --   more than most_result bytes their number}; of a waiting job also its place in
 --   its line (0 is the head), its limits and its line, of a scheduled one its reason and µs until it is due, of one that no live
 --   worker can run the reason alone; of one that is paused the reason, what, its name, and the pause (JSON; '' once it is over)
@@ -13,7 +13,7 @@
 local STATE, REASON, LIMITS, LINE, TASK = 1, 2, 3, 4, 5
 local FIELDS = {
   'state', 'reason', 'limits', 'line', 'task', 'priority', 'attempt', 'failures', 'crashes', 'throttled', 'cancel', 'stopping',
-  'submitted', 'started', 'finished', 'deadline', 'progress',
+  'submitted', 'started', 'finished', 'deadline', 'progress', 'tags',
 }
 local PAYLOADS = ({ state = {}, listed = { 'error' }, status = { 'args', 'error' }, full = { 'args', 'error', 'result' } })[depth]
 local IS_LISTED = depth == 'listed'
@@ -99,13 +99,13 @@ local function answer_of(id)
     local size, left_out = measured(key, is_final)
     if bytes + size > tonumber(most_bytes) then return size end
     bytes = bytes + size
-    local payloads = redis.call('HMGET', key, 'attempts', unpack(PAYLOADS, 1, left_out and #PAYLOADS - 1 or #PAYLOADS))
-    f[#FIELDS + 1] = payloads[1]
-    bytes = bytes + #(payloads[1] or '')
+    local payloads = redis.call('HMGET', key, 'attempts', 'metadata', unpack(PAYLOADS, 1, left_out and #PAYLOADS - 1 or #PAYLOADS))
+    f[#FIELDS + 1], f[#FIELDS + 2] = payloads[1], payloads[2]
+    bytes = bytes + #(payloads[1] or '') + #(payloads[2] or '')
     if IS_LISTED then
-      f[#FIELDS + 2], f[#FIELDS + 3] = false, payloads[2] or false
+      f[#FIELDS + 3], f[#FIELDS + 4] = false, payloads[3] or false
     else
-      for i = 2, #PAYLOADS + 1 do f[#FIELDS + i] = payloads[i] or left_out or false end
+      for i = 3, #PAYLOADS + 2 do f[#FIELDS + i] = payloads[i] or left_out or false end
     end
   end
   return place_of(id, f)

@@ -1,4 +1,4 @@
--- groups: jobs that a filter asks for, counted by their task and the type of their error, from one page of them. Reads only.
+-- groups: jobs that a filter asks for, counted by their task and the type of their error, from one page of them. Reads only, except that a tag forgets jobs that are gone.
 -- KEYS: prefix
 -- ARGV: filter_json, cursor_json ('' begins), examined_most (records that are looked at)
 -- Returns: where the next page begins ('' if there is none), how many records were looked at, then for each group its task, the type of the

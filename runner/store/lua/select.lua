@@ -1,4 +1,4 @@
--- select: the jobs that a filter asks for, one page of them. Reads only.
+-- select: the jobs that a filter asks for, one page of them. Reads only, except that a tag forgets jobs that are gone.
 -- KEYS: prefix
 -- ARGV: filter_json, cursor_json ('' begins), examined_most (records that are looked at), found_most (jobs that are returned)
 -- Returns: where the next page begins ('' if there is none), how many records were looked at, the ids that were found

@@ -48,7 +48,7 @@ if run > #ARGV and #lined == 0 then
   return answers
 end
 
--- include from here on: engine, features, unique
+-- include from here on: engine, features, unique, tagged
 
 if shortage > 0 and with_features then
   local at = runs_at

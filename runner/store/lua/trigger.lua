@@ -5,7 +5,7 @@
 -- Returns: what a submission is told ('queued', 'waiting', 'scheduled', 'failed', 'existing', 'conflict' or 'full'), and how many jobs have not
 --   ended, if there was no room; or 'unknown', if there is no such schedule
 -- full: refused
--- include: acceptance, format, backlog, engine, features, unique, scheduled_row, schedule_record, audit_line
+-- include: acceptance, format, backlog, engine, features, unique, tagged, scheduled_row, schedule_record, audit_line
 
 local FIRST = { queued = true, waiting = true, scheduled = true, failed = true }
 if not schedules.read(name) then return { 'unknown' } end

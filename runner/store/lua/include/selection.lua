@@ -1,4 +1,4 @@
--- selection: which jobs a filter asks for, a page at a time. Reads only.
+-- selection: which jobs a filter asks for, a page at a time. Reads only, except that a tag forgets jobs that are gone.
 -- A filter is what runner/jobs/filter.py makes of it: `states` (a set), `tasks` (lists of names or beginnings with a `*`, of each of which one
 -- must fit), `limit`, `bucket`, `pool`, `tag`, `reason`, `error` (its type), `submitted_from`, `submitted_to`, `ended_from` and `ended_to` (µs, both
 -- included), `oldest` (of what has an order of time the earliest first), and whose jobs count: `within` (how the id in Redis begins) and `shared`

@@ -6,7 +6,7 @@
 --   count   (add) calls add(state, reason, number) for all that it holds; nil if another row counts them
 --   walk    (filter, place, emit) calls emit(id or nil, the place after it, where it was found); ends with true once that returns true
 -- A script that counts has an argument `failed_ttl_ms`, for a list of which it is not known how long its jobs are kept.
--- include: base, bucket_keys, known_pools, held, parked, ended, pages
+-- include: base, bucket_keys, known_pools, held, parked, ended, pages, tags
 local sources = {}
 
 do
@@ -247,6 +247,19 @@ do
     { word = 'history', states = { 'succeeded' }, state = state_in_history, walk = walk_history },
   }
 
+  -- Jobs of a tag by their submission, the latest first. Those whose records do not have it, as they are gone, are dropped.
+  local function walk_tag(filter, place, emit)
+    local key, gone = tags.key(filter.tag), {}
+    local range = { from = filter.submitted_from or '-inf', to = filter.submitted_to or '+inf', is_backward = not filter.oldest }
+    local is_early = pages.of_sets({ key }, range, place, function(id, at)
+      if tags.has(id, filter.tag) then return emit(id, at) end
+      gone[#gone + 1] = id
+      return emit(nil, at)
+    end)
+    if #gone > 0 then redis.call('ZREM', key, unpack(gone)) end
+    return is_early
+  end
+
   -- What a job is that was found by its tag, which says nothing of its state.
   local function state_of(f, id)
     local is_lined = f.state == 'queued' and f.limits and f.line and redis.call('ZSCORE', line_key(f.line), id)
@@ -257,8 +270,7 @@ do
   -- The rows that can have jobs that a filter asks for, in their order.
   function sources.of(filter)
     if filter.tag then
-      local walk = walk_set('tag:' .. filter.tag)
-      return { { word = 'tag', walk = walk, state = function(f, _, id) return state_of(f, id) end } }
+      return { { word = 'tag', walk = walk_tag, state = function(f, _, id) return state_of(f, id) end } }
     end
     local rows = {}
     for _, row in ipairs(sources.rows) do
