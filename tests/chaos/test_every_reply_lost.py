@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from runner import ApiKey, Concurrency, Scope, Settings
 from runner.connection.client import command
 from runner.errors import StoreUnavailable
-from runner.jobs import BulkAction, JobFilter, question_of
+from runner.jobs import BulkAction, JobFilter, Pausable, question_of
 from runner.jobs.job import Priority, StartedJob
 from runner.jobs.progress import Reported
 from runner.jobs.submission import made_by_schedule
@@ -31,7 +31,7 @@ RECOVERY_S = 5
 
 Call = Callable[[JobStore, list[StartedJob]], Awaitable[object]]
 
-DUE_S = {"reclaim": 11, "trim": Settings().failed_ttl_s + 1}
+DUE_S = {"reclaim": 11, "roll": 61, "trim": Settings().failed_ttl_s + 1}
 """How much later a duty finds something to do."""
 
 
@@ -82,21 +82,28 @@ CALLS: dict[str, Call] = {
     "change_key": lambda store, started: store.change_key(None, KEY, "key created", "observer"),
     "check_format": lambda store, started: store.check_format(),
     "claim": claim_again,
+    "counts": lambda store, started: store.counts(),
+    "cursor_secret": lambda store, started: store._run("cursor_secret", fresh="0" * 64),
+    "day": lambda store, started: store.ended_in_a_day(),
     "delete": lambda store, started: store.delete("dead"),
     "drowse": lambda store, started: store.drowse(),
     "due": lambda store, started: store.due(),
+    "end_pause": lambda store, started: store.end_pause(Pausable.queue, ""),
     "expire": lambda store, started: store.expire(),
     "fire": fire_again,
     "finish": lambda store, started: store.finish("w", [succeeded(started[0])]),
     "forget": lambda store, started: store.forget("work"),
     "freeze": lambda store, started: store.freeze("x", 5_000_000, "somebody"),
     "get": lambda store, started: store.watch(["j0", "j4"]),
+    "groups": lambda store, started: store.groups(question_of(JobFilter())),
     "heartbeat": lambda store, started: store.enlist("v", "{}"),
+    "history": lambda store, started: store.history(["q"], 0, 1, by_minute=True),
     "hold": lambda store, started: store.hold("take:holder", "slots=1!", 0),
     "keys": lambda store, started: store.keys_of(["abcdefgh"], used=["0" * 64]),
     "known": lambda store, started: store.known("", ["work"]),
     "lead": lambda store, started: store.lead("w", 0),
     "limits": lambda store, started: store.limits(),
+    "list_pauses": lambda store, started: store.list_pauses(),
     "open_pools": lambda store, started: store.open_pools(),
     "orphans": look_for_orphans,
     "outlook": lambda store, started: store.get(["brief"]),
@@ -117,10 +124,14 @@ CALLS: dict[str, Call] = {
     "reset": lambda store, started: store.reset("x", "paid"),
     "retime": lambda store, started: store.retime(),
     "retry": lambda store, started: store.retry("dead"),
+    "roll": lambda store, started: store.roll(),
     "rouse": lambda store, started: store.rouse(0),
     "schedule": pause_again,
     "schedules": lambda store, started: store.schedule_names(),
+    "select": lambda store, started: store.select(question_of(JobFilter())),
+    "series": lambda store, started: store.series(),
     "serve": lambda store, started: store.enlist("v", "{}", ["t:work", "l:x"]),
+    "set_pause": lambda store, started: store.set_pause(Pausable.task, "work", "repair", 0),
     "submit": lambda store, started: store.submit(
         [
             job("limited", needs=["x"]),
@@ -137,6 +148,7 @@ CALLS: dict[str, Call] = {
     "trigger": lambda store, started: store.trigger("hourly", job("hourly:by-hand-1")),
     "trim": lambda store, started: store.trim(),
     "unhold": lambda store, started: store.unhold(),
+    "unpause": lambda store, started: store.unpause(),
 }
 
 

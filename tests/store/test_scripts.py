@@ -59,9 +59,9 @@ def patterns_of_keys(queue: str) -> list[str]:
     names += [keys.wakes, keys.scheduled, keys.limits, keys.specs, keys.catalog, keys.seen, keys.workers, keys.leader, keys.nudge]
     names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock, keys.expiring, keys.format, keys.waiting, keys.records]
     names += [keys.retentions, keys.ended_on_stream, keys.cancelled, keys.cursor_secret]
-    names += [keys.keys, keys.keys_used, keys.audit]
+    names += [keys.keys, keys.keys_used, keys.audit, keys.counts]
     variable = [keys.job, keys.line, keys.lines_waiting, keys.bucket, keys.worker, keys.inbox, keys.cancels]
-    variable += [keys.taken, keys.holders, keys.periods, keys.claims, keys.buckets_waiting, keys.failed_for]
+    variable += [keys.taken, keys.holders, keys.periods, keys.claims, keys.buckets_waiting, keys.failed_for, keys.minute]
     return [re.escape(name) for name in names] + [f"{re.escape(name(''))}.+" for name in variable]
 
 
