@@ -179,7 +179,7 @@ async def test_what_a_worker_had_read_when_the_queue_was_paused_stays_with_it_an
 
 
 async def pending(redis: Redis, queue: str) -> list[bytes]:
-    return [row[0] for row in await command(redis, "XPENDING", Keys(queue).stream(Priority.normal), GROUP, "-", "+", 10)]
+    return [row["message_id"] for row in await redis.xpending_range(Keys(queue).stream(Priority.normal), GROUP, "-", "+", 10)]
 
 
 async def has_asked(redis: Redis, calls: int) -> bool:
