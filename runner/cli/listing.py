@@ -127,11 +127,11 @@ def count(
     for name in State:
         number = getattr(found, name.value)
         if number is not None and (not chosen.states or name in chosen.states):
-            say(f"{name.value:<10} {at_least}{number}")
+            since_at = found.succeeded_since if name is State.succeeded else None
+            of_a_day = "" if since_at is None else f" in the last 24 h, listed since {_instant(since_at)} UTC"
+            say(f"{name.value:<10} {at_least}{number}{of_a_day}")
             for why, waiting in found.waiting_for.items() if name is State.waiting else ():
                 say(f"  {'tokens' if why == 'line' else why:<10} {waiting}")
-    if found.succeeded is None and found.succeeded_since is not None:
-        say(f"succeeded  not counted; listed since {_instant(found.succeeded_since)} UTC")
 
 
 @app.command()

@@ -115,8 +115,9 @@ class JobPage:
 class JobCounts:
     """How many jobs there are of each state; of those that wait, by reason too: "line" (for tokens, takers without a job among them), "no worker".
 
-    is_complete: False if there was not time to look at all of them: then there are at least so many. Of all jobs together those that succeeded are
-    not counted: `succeeded` is None. succeeded_since: how far back the history of ends goes, in seconds since 1970; None: no job has ended.
+    is_complete: False if there was not time to look at all of them: then there are at least so many. succeeded: of all jobs
+    together how many ended so in the last 24 hours, to the minute; of a filter, how many of them the history of ends has. succeeded_since: how far
+    back that history goes, in seconds since 1970; None: no job has ended, or a filter was given.
     """
 
     queued: int = 0

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from runner import ConfigurationError, HttpClient, JobFilter, Runner
+from runner import ConfigurationError, HttpClient, JobFilter, Runner, Worker
+from runner.connection.client import command
+from tests.app_internals import store_of
 from tests.http.conftest import Service
 from tests.http.test_keys import made, problem
 
@@ -39,12 +41,27 @@ async def test_jobs_are_listed_by_pages_and_counted(service: Service, app: Runne
     assert (await walk(service, {}, state="queued", most=10))[0] == [one for one in reversed(ids) if one != "j3"]
     assert sorted((await walk(service, {}, most=7))[0]) == sorted(ids)
     counts = (await service.http.get("/v1/jobs/counts")).json()
-    assert (counts["queued"], counts["cancelled"], counts["succeeded"], counts["is_complete"]) == (24, 1, None, True)
+    assert (counts["queued"], counts["cancelled"], counts["succeeded"], counts["is_complete"]) == (24, 1, 0, True)
     counts = (await service.http.get("/v1/jobs/counts", params={"id_prefix": "j1"})).json()
     assert (counts["queued"], counts["cancelled"], counts["succeeded"]) == (11, 0, 0)
     assert (await service.http.get("/v1/dead-letters")).json() == {"groups": []}
     by_id = (await service.http.get("/v1/jobs", params={"id": ["j3", "none"]})).json()
     assert [job and job["state"] for job in by_id["jobs"]] == ["cancelled", None]
+
+
+async def test_those_that_succeeded_are_counted_of_a_day_and_of_a_filter_as_they_are_listed(
+    service: Service, app: Runner, worker: Worker
+) -> None:
+    handles = [await app.tasks["add"].submit(number) for number in range(3)]
+    for handle in handles:
+        await handle.result(timeout=20)
+    await command(store_of(app).redis, "XTRIM", store_of(app).keys.history, "MAXLEN", "1")
+    async with HttpClient(service.url) as over_http:
+        for client in (over_http, app.client):
+            counts = await client.job_counts()
+            assert (counts.succeeded, counts.succeeded_since is not None) == (3, True)
+            counts = await client.job_counts(JobFilter(task="add"))
+            assert (counts.succeeded, counts.succeeded_since) == (1, None)
 
 
 @pytest.mark.parametrize(

@@ -406,6 +406,8 @@ async def test_stats_say_how_many_jobs_there_are_and_what_they_take(cli: Cli) ->
     assert told["memory"]["bytes"] > 1_000
     shown = (await cli.done("stats", "--full")).out
     assert "jobs scheduled" in shown
+    await cli.done("submit", "charge", CHARGE, "--wait", "10")
+    assert re.search(r"^succeeded +[1-9]\d* in the last 24 h, listed since ", (await cli.done("jobs", "count")).out, re.MULTILINE)
     assert "an estimate" in shown
     await cli.done("jobs", "cancel", "--id-prefix", "kept", "--yes")
 

@@ -51,7 +51,7 @@ class Counts(BaseModel):
     failed: int
     cancelled: int
     expired: int
-    succeeded: Annotated[int | None, Field(description="null: of all jobs together those that succeeded are not counted")]
+    succeeded: Annotated[int | None, Field(description="of all jobs together in the last 24 h, of a filter as far back as the list goes")]
     waiting_for: Annotated[dict[str, int], Field(description="of those that wait, by reason; line: for tokens of a limit")]
     succeeded_since: Annotated[datetime | None, Field(description="how far back jobs that succeeded are listed")]
     is_complete: Annotated[bool, Field(description="false: there was not time to look at all of them, there are at least so many")]
@@ -172,7 +172,7 @@ def _answer(documents: list[dict[str, Any] | None], cursor: str | None) -> Respo
     responses=responses("validation", "store-unavailable"),
 )
 async def counts(request: Request, chosen: TheFilter = _EVERY_JOB) -> Response:
-    """By state. Of all jobs the numbers are exact, however many there are, and those of jobs that succeeded are not told.
+    """By state. Of all jobs the numbers are exact, however many there are; those that succeeded are counted of the last 24 h.
 
     Those of a filter, or of a key for some tasks or a tenant, are looked at for some seconds at most.
     """
