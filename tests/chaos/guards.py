@@ -29,7 +29,24 @@ _UNLED = "runner/store/lua/include/unled.lua"
 _RELEASE = "runner/store/lua/include/release.lua"
 _PAUSED = "tests/store/test_pauses.py::"
 
+_TAGS = "tests/store/test_tags.py::"
+
 GUARDS = (
+    # Tags
+    Guard(
+        "a job is found by a tag only if its record has it",
+        "runner/store/lua/include/sources.lua",
+        "if tags.has(id, filter.tag) then return emit(id, at) end",
+        "if filter.tag then return emit(id, at) end",
+        f"{_TAGS}test_what_has_no_record_or_another_one_is_dropped_as_it_is_met",
+    ),
+    Guard(
+        "a tag that is in use forgets the jobs that are gone",
+        "runner/store/lua/include/tags.lua",
+        "if not tags.has(member, tag) then redis.call('ZREM', key, member) end",
+        "",
+        f"{_TAGS}test_a_tag_that_nobody_lists_is_no_larger_than_twice_its_jobs_or_so",
+    ),
     # Schedules
     Guard(
         "what another leader has fired is not fired again",
