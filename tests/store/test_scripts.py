@@ -61,7 +61,7 @@ def patterns_of_keys(queue: str) -> list[str]:
     names += [keys.retentions, keys.ended_on_stream, keys.cancelled, keys.cursor_secret]
     names += [keys.keys, keys.keys_used, keys.audit, keys.counts]
     variable = [keys.job, keys.line, keys.lines_waiting, keys.bucket, keys.worker, keys.inbox, keys.cancels]
-    variable += [keys.taken, keys.holders, keys.periods, keys.claims, keys.buckets_waiting, keys.failed_for, keys.minute]
+    variable += [keys.taken, keys.holders, keys.periods, keys.claims, keys.buckets_waiting, keys.failed_for, lambda _: f"{keys.counts}:"]
     return [re.escape(name) for name in names] + [f"{re.escape(name(''))}.+" for name in variable]
 
 
