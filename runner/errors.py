@@ -81,6 +81,14 @@ class UnknownJob(RunnerError, LookupError):
     """No job of this id: never submitted, or its result has expired."""
 
 
+class UnknownParent(SubmissionRefused, UnknownJob):
+    """There is no job of an id that is given in `after`."""
+
+
+class UnknownBatch(RunnerError, LookupError):
+    """No batch of this id: never opened, or over for 7 days."""
+
+
 class AlreadyFinished(RunnerError):
     """The job is in a final state and can no longer be changed."""
 
@@ -152,16 +160,11 @@ class StoreFull(StoreUnavailable):
 
 
 class BacklogFull(StoreFull):
-    """With this submission the queue would have more unended jobs than `max_backlog` allows; nothing new was stored.
-
-    backlog: jobs that have not ended. most: the cap. refused: new jobs for which there was no room.
-    """
+    """The queue would have more than `most` unended jobs; nothing new was stored. `refused`: new jobs for which there was no room."""
 
     def __init__(self, queue: str, backlog: int, most: int, refused: int) -> None:
-        super().__init__(
-            f"queue {queue!r} has {backlog} jobs that have not ended, and may have {most} (max_backlog):"
-            f" no room for {refused} more, submit again later"
-        )
+        text = f"queue {queue!r} has {backlog} jobs that have not ended, and may have {most} (max_backlog):"
+        super().__init__(f"{text} no room for {refused} more, submit again later")
         self.backlog = backlog
         self.most = most
         self.refused = refused
@@ -222,9 +225,8 @@ class InternalError(AttemptDefeated):
 class RateLimited(RunnerError):
     """Raised by a handler whose provider said wait: no job starts under this limit until then, and this job goes back to its place in line.
 
-    limit: the name of a limit of the task; may be left out if the task has just one. retry_after: whatever says when to come back:
-    seconds, a timedelta, a datetime with a time zone, the text of a header, a response, headers, a JSON body, an error that holds one of
-    these; None if the provider did not say.
+    limit: a name; not needed if the task has just one. retry_after: seconds, a timedelta, a datetime with a time zone, the text of a header,
+    a response, headers, a JSON body, an error that holds one of these; None if the provider did not say.
     """
 
     def __init__(self, limit: str | None = None, *, retry_after: object = None) -> None:
@@ -249,10 +251,7 @@ class GiveUp(RunnerError):
 
 
 class ChildError(RunnerError):
-    """What a task's function has raised in a child process, as its worker sees it: the name of the type, the text and the traceback.
-
-    The exception itself stays in the child. What becomes of the attempt was decided there, by the task's retry options.
-    """
+    """What a task's function has raised in a child process, where the exception stays: what becomes of the attempt was decided there."""
 
     def __init__(self, type: str, text: str, traceback: str = "") -> None:
         super().__init__(f"{type}: {text}")

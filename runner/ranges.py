@@ -57,6 +57,10 @@ RANGES: Mapping[str, Range] = {
     "factor": Range(1, 100),
     "jitter": Range(0, 1),
     "deadline of a job": _seconds(0.001, YEAR_S),
+    # flows
+    "size of a batch": _whole(1, 1_000_000),
+    "first parent": _whole(0, 1_000_000),
+    "most parents": _whole(1, 1_000),
     # a submission
     "delay": _seconds(0, YEAR_S),
     "max_wait": _seconds(_NOT_ZERO_S, YEAR_S),

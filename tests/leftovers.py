@@ -51,6 +51,9 @@ KEYS_WITHOUT_TTL = (
     "records",  # a line's field goes with the line
     "claims:*",  # gone with its last claim
     "expiring",  # gone with the last that waits
+    "held",  # gone with the last job that waits for others
+    "batches",  # a batch leaves it at its end
+    "flow:ended",  # empties
 )
 HELD_BY_JOBS = 2**52
 """The scores of jobs' slots begin here: they do not lapse, but come back when the job ends or its worker is found lost."""
@@ -86,7 +89,18 @@ async def _may_stay(redis: Redis, key: str, queue: str) -> bool:
         # A slot is held as long as its job runs; what only lapses must not stay longer than that.
         last = await redis.zrange(f"runner:{{{queue}}}:holders:{bucket}", -1, -1, withscores=True)
         return bool(last) and int(last[0][1]) >= HELD_BY_JOBS
+    if kind in {"after", "followers", "batch"}:
+        return await _goes_on(redis, name.partition(":")[2], queue, of_batch=kind == "batch")
     return any(fnmatchcase(name, pattern) for pattern in KEYS_WITHOUT_TTL)
+
+
+async def _goes_on(redis: Redis, node: str, queue: str, *, of_batch: bool) -> bool:
+    """Whether a follower, or a parent, has not ended, or a batch that is sealed."""
+    if of_batch or node.startswith("#"):
+        sealed, ended = await redis.hmget(f"runner:{{{queue}}}:batch:{node.removeprefix('#')}", "sealed", "ended")
+        return sealed is not None and ended is None
+    state = await redis.hget(f"runner:{{{queue}}}:job:{node}", "state")
+    return state is not None and _text(state) not in FINAL_STATES
 
 
 async def stray_tasks() -> list[str]:

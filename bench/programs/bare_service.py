@@ -8,7 +8,7 @@ import uvloop
 from fastapi import FastAPI
 
 from bench.programs import standard_input
-from runner.http.schemas import BatchBody, JobBody
+from runner.http.job_body import BatchBody, JobBody
 
 app = FastAPI()
 

@@ -10,6 +10,7 @@ from bench.script_time import (
     claiming,
     controlling,
     counting,
+    flowing,
     leading,
     listing,
     pausing,
@@ -25,7 +26,21 @@ from bench.workload import QUEUE
 from tests.store.builders import Clock, make_store
 
 _PATIENCE_S = 30.0
-PREPARED_IN = (bulk, producing, claiming, working, releasing, leading, controlling, counting, pooling, pausing, scheduling, listing)
+PREPARED_IN = (
+    bulk,
+    flowing,
+    producing,
+    claiming,
+    working,
+    releasing,
+    leading,
+    controlling,
+    counting,
+    pooling,
+    pausing,
+    scheduling,
+    listing,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from runner.cli import bulk, jobs, keys, limits, listing, processes, schedules, tasks, worker
+from runner.cli import batch, bulk, jobs, keys, limits, listing, processes, schedules, tasks, worker
 from runner.cli.audit import audit
 from runner.cli.doctor import doctor
 from runner.cli.events import events
@@ -28,6 +28,7 @@ from runner.errors import (
     StoreFull,
     StoreUnavailable,
     SubmissionRefused,
+    UnknownBatch,
     UnknownJob,
     UnknownKey,
     UnknownLimit,
@@ -43,6 +44,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     SubmissionRefused: 2,
     IncompleteCatalog: 1,
     UnknownBulk: 3,
+    UnknownBatch: 3,
     UnknownJob: 3,
     UnknownKey: 3,
     UnknownLimit: 3,
@@ -55,7 +57,7 @@ EXIT_CODES: dict[type[Exception], int] = {
 USAGE_ERROR = 2
 _CODES_IN_WORDS = (
     "Exit codes: 0 done; 1 the job, the demo or a check failed, or the job is not in a state for this; 2 wrong usage, setting, number or argument,"
-    " or a user or password that Redis refuses; 3 no such job, limit, schedule or key; 4 Redis cannot be reached; 5 there is no room for more jobs now; 6 the lifespan of the app could not start; 130 interrupted, a worker twice."
+    " or a user or password that Redis refuses; 3 no such job, batch, limit, schedule or key; 4 Redis cannot be reached; 5 there is no room for more jobs now; 6 the lifespan of the app could not start; 130 interrupted, a worker twice."
 )
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 
@@ -91,6 +93,7 @@ app.command()(watch)
 app.command()(simulate)
 app.add_typer(listing.app, name="jobs")
 bulk.add_to(listing.app)
+app.add_typer(batch.app, name="batch")
 app.add_typer(limits.app, name="limits")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tasks.app, name="tasks")

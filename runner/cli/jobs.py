@@ -13,7 +13,7 @@ from runner.cli.output import columns, say, say_json, status_fields
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.client import CallersClient, Client, JobHandle
 from runner.errors import InvalidArguments, InvalidOption
-from runner.jobs import JobOptions, JobStatus, PriorityName, State, summary
+from runner.jobs import JobOptions, JobStatus, OnFailure, PriorityName, State, summary
 from runner.store import WorkerStatus
 
 JobId = Annotated[str, typer.Argument(help="The job's id; of a tenant's job with the tenant, like t7/o-17.")]
@@ -55,6 +55,13 @@ def submit(
             help='What travels with it besides its arguments, as a JSON object, like \'{"source": "import"}\'.', show_default=False
         ),
     ] = None,
+    after: Annotated[
+        list[str] | None, typer.Option("--after", help="Id of a job that has to end before; may be given again.", show_default=False)
+    ] = None,
+    on_failure: Annotated[
+        str | None,
+        typer.Option("--on-failure", help="What becomes of it if one of those does not succeed: cancel, fail or run.", show_default=False),
+    ] = None,
     wait: Wait = None,
 ) -> None:
     """Submit one job by name and print its id and state; of a unique one it is the job that is there. Exit code 1 if it failed meanwhile."""
@@ -68,6 +75,8 @@ def submit(
         unique=None if unique is None else _UNIQUE.get(unique, unique),
         tags=tag,
         metadata=None if metadata is None else _metadata(metadata),
+        after=after or None,
+        on_failure=cast("OnFailure | None", on_failure),
     )
     arguments = _parsed(args)
 
@@ -111,9 +120,15 @@ def cancel(target: Target, job_id: JobId) -> None:
 
 
 @about_queue
-def retry(target: Target, job_id: JobId) -> None:
-    """Run a job again that failed, expired or was cancelled."""
-    _print(target.ask(lambda client: job_of(client, job_id).retry()), as_json=target.json)
+def retry(
+    target: Target,
+    job_id: JobId,
+    ignore_parents: Annotated[
+        bool, typer.Option("--ignore-parents", help="Even if a job that it comes after has not succeeded, or has not ended.")
+    ] = False,
+) -> None:
+    """Run a job again that failed, expired or was cancelled. What was ended because of it is held again."""
+    _print(target.ask(lambda client: job_of(client, job_id).retry(ignore_parents=ignore_parents)), as_json=target.json)
 
 
 @about_queue

@@ -3,6 +3,7 @@
 from runner.client.app import BlockingRunner, Runner
 from runner.client.app_loading import configure, load_app, load_queue, pools_of
 from runner.client.asking import Asking
+from runner.client.batch import Batch, BatchHandle
 from runner.client.batcher import Batcher
 from runner.client.beside import workers
 from runner.client.blocking import Blocking, door, through
@@ -33,6 +34,8 @@ __all__ = [
     "ApiKeys",
     "Asking",
     "AsyncTask",
+    "Batch",
+    "BatchHandle",
     "Batcher",
     "Blocking",
     "BlockingApiKeys",

@@ -9,6 +9,7 @@ from typing_extensions import override
 from runner.client.blocking import door, through
 from runner.client.client import Client, jobs_of
 from runner.client.declared_schedules import DeclaredSchedules
+from runner.client.flows import Flowing
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.job_calls import StoredJobs
 from runner.client.patience import Patience
@@ -43,7 +44,7 @@ R = TypeVar("R")
 _PUBLISH_EVERY_S = 60.0
 
 
-class Runner(Together, Scheduling, Surrounded[S_co]):
+class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
     """The tasks and limits of one queue, and the way to submit to it.
 
     Without `redis_url` and RUNNER_REDIS_URL it uses the embedded server of the current folder. Of two versions of an app that declare a
@@ -101,7 +102,7 @@ class Runner(Together, Scheduling, Surrounded[S_co]):
         for limit in definition.limits:
             self._add_limit(limit)
         kind = AsyncTask[..., Any] if definition.is_async else PlainTask[..., Any]
-        task = self.tasks[name] = kind(definition, self._submit)
+        task = self.tasks[name] = kind(definition, self._submit, jobs=lambda: self._jobs)
         self._schedules.claim(function, task)
         return task
 

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar, overload
 
+from runner.client.batch import BatchHandle
 from runner.client.blocking import Blocking, through
 from runner.client.handle import JobHandle
 from runner.client.job_calls import JobCalls
@@ -44,12 +45,13 @@ class Asking:
         """Stop a job. Cancelling twice is the same answer; raises `AlreadyFinished` if it ended otherwise, `UnknownJob`."""
         return await self.job(job_id).cancel(most_result=most_result)
 
-    async def retry(self, job_id: str, *, most_result: int | None = None) -> JobStatus:
+    async def retry(self, job_id: str, *, most_result: int | None = None, ignore_parents: bool = False) -> JobStatus:
         """Run a job again that failed, expired or was cancelled; one that is ready or waits already stays as it is.
 
-        most_result: see `JobHandle.status`. Raises `UnknownJob`, `CannotRetry` for any other.
+        most_result: see `JobHandle.status`. ignore_parents: even if a job that it comes after has not succeeded, or has not ended. Raises
+        `UnknownJob`, `CannotRetry` for any other.
         """
-        return await self.job(job_id).retry(most_result=most_result)
+        return await self.job(job_id).retry(most_result=most_result, ignore_parents=ignore_parents)
 
     async def delete(self, job_id: str, *, reason: str = "") -> None:
         """Forget a job that has ended, before its time to live has passed: its record, its result, its mark.
@@ -57,6 +59,10 @@ class Asking:
         Raises `UnknownJob`, and `NotEnded` for one that has not ended: cancel it first.
         """
         await self.job(job_id).delete(reason=reason)
+
+    def open_batch(self, batch_id: str) -> BatchHandle:
+        """A batch that was opened elsewhere: how far it is, and to cancel it. Raises `InvalidJobId`."""
+        return BatchHandle(self._jobs, check_job_id(batch_id))
 
 
 class BlockingAsking(Blocking):

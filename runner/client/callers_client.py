@@ -54,7 +54,8 @@ class CallersClient(Client):
         job = published.prepare(args, options)
         if tenant is None:
             return job
-        return job._replace(id=self._view.stored(job.id), features=of_tenant(job.features, tenant))
+        after = tuple(map(self._view.stored, job.after))
+        return job._replace(id=self._view.stored(job.id), features=of_tenant(job.features, tenant), after=after)
 
     async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
         """Submit many jobs by name, see `Client.submit_many`."""

@@ -23,7 +23,7 @@ from runner.client.sessions import Sessions
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import InvalidOption, StoreUnavailable, SubmissionRefused, TaskServed, UnknownTask
 from runner.foreign import shown
-from runner.jobs import Acceptance, JobEvent, JobOptions, JobStatus, OtherJob, Submission, TaskStatus, explain
+from runner.jobs import JOBS, Acceptance, JobEvent, JobOptions, JobStatus, OtherJob, Submission, TaskStatus, explain
 from runner.limits import LimitStatus
 from runner.settings import Settings, chosen_settings
 from runner.store import Depth, ForgetAnswer, refuse_unfit_server
@@ -147,7 +147,8 @@ class Client(Scheduled, Asking, Listening, Managing, Remembering):
         limits = await self._session.store.limits(status.limit, bucket=status.bucket or "") if status.limit else []
         if options is None:
             options = [] if self.queue == DEFAULT_QUEUE else ["--queue", self.queue]
-        return explain(status, limits, wall_us() / MICROSECONDS, options)
+        after = await self._jobs.waits_for(status.id) if status.reason == JOBS else ""
+        return explain(status, limits, wall_us() / MICROSECONDS, options, after)
 
     async def refuse_unfit_server(self) -> None:
         """Raises `ConfigurationError` if the server, or the queue's data, cannot be used. If it cannot be reached, a warning is logged."""

@@ -85,9 +85,12 @@ class JobHandle(Generic[R_co]):
         """
         return await self._calls.cancel(self.id, most_result)
 
-    async def retry(self, *, most_result: int | None = None) -> JobStatus:
-        """Run the job again, if it failed, expired or was cancelled. most_result: see `status`. Raises `UnknownJob`, `CannotRetry`, `DuplicateJob`."""
-        return await self._calls.retry(self.id, most_result)
+    async def retry(self, *, most_result: int | None = None, ignore_parents: bool = False) -> JobStatus:
+        """Run the job again, if it failed, expired or was cancelled. most_result: see `status`. Raises `UnknownJob`, `CannotRetry`, `DuplicateJob`.
+
+        ignore_parents: even if a job that it comes after has not succeeded, or has not ended.
+        """
+        return await self._calls.retry(self.id, most_result, ignore_parents=ignore_parents)
 
     async def delete(self, *, reason: str = "") -> None:
         """Forget the job, which has ended; `reason` goes into the audit. Raises `UnknownJob`, `NotEnded`."""

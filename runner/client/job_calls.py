@@ -1,7 +1,10 @@
 """JobCalls: what a handle asks about its job, wherever the job is. StoredJobs: the answers of Redis, within what the caller may see."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import replace
+from itertools import count
 from typing import Protocol
 
 from typing_extensions import override
@@ -12,9 +15,14 @@ from runner.client.reasons import checked_reason
 from runner.client.session import duplicate_of
 from runner.client.sessions import Sessions
 from runner.client.view import EVERYTHING, View
-from runner.errors import AlreadyFinished, CannotRetry, NotEnded, UnknownJob
-from runner.jobs import JobStatus, OtherJob, State
-from runner.store import DeleteAnswer
+from runner.errors import AlreadyFinished, CannotRetry, NotEnded, UnknownBatch, UnknownJob
+from runner.jobs import BatchProgress, JobStatus, MemberState, OtherJob, State, waits_for_jobs
+from runner.store import DeleteAnswer, RetryRefusal, node_of_batch
+
+_MOST_NAMED = 5
+"""Jobs that an explanation names."""
+_MOST_CANCELLED = 100
+"""Jobs of a batch that are cancelled at once."""
 
 
 class JobCalls(Protocol):
@@ -35,11 +43,17 @@ class JobCalls(Protocol):
     async def cancel(self, job_id: str, most_result: int | None = None) -> JobStatus:
         """Stop the job. Raises `AlreadyFinished`."""
 
-    async def retry(self, job_id: str, most_result: int | None = None) -> JobStatus:
+    async def retry(self, job_id: str, most_result: int | None = None, *, ignore_parents: bool = False) -> JobStatus:
         """Run the job again. Raises `CannotRetry`, `DuplicateJob`."""
 
     async def delete(self, job_id: str, reason: str = "") -> None:
         """Forget the job, which has ended. Raises `NotEnded`."""
+
+    async def batch_progress(self, batch_id: str) -> BatchProgress:
+        """How far a batch is. Raises `UnknownBatch`."""
+
+    async def cancel_batch(self, batch_id: str) -> BatchProgress:
+        """Cancel what has not ended of a batch, and what follows it, and let none be added. Raises `UnknownBatch`, `Forbidden`."""
 
 
 class StoredJobs(JobCalls):
@@ -65,6 +79,53 @@ class StoredJobs(JobCalls):
         async with aclosing(self.sessions.here.changes(self._view.stored(job_id))) as changes:
             async for status in changes:
                 yield self._view.seen(status)
+
+    def stored_id(self, job_id: str) -> str:
+        """The id in Redis of a job that the caller knows by this one."""
+        return self._view.stored(job_id)
+
+    async def waits_for(self, job_id: str) -> str:
+        """The jobs that a held one waits for, in words: how many, and the first of them."""
+        found = await self.sessions.here.store.members(self._view.stored(job_id), 0, _MOST_NAMED)
+        if found is None:
+            return ""
+        pending = [self._view.shown(member.id) for member in found.page if member.state is MemberState.pending]
+        return waits_for_jobs(found.counts[0], found.total, pending)
+
+    @override
+    async def batch_progress(self, batch_id: str) -> BatchProgress:
+        found = await self.sessions.here.store.members(node_of_batch(self._view.stored(batch_id)))
+        if found is None or found.batch is None:
+            raise UnknownBatch(f"no batch {batch_id!r} on queue {self.sessions.queue!r}: never opened, or over for 7 days")
+        then = found.batch.then
+        return replace(found.batch, id=batch_id, then=None if then is None else self._view.shown(then))
+
+    @override
+    async def cancel_batch(self, batch_id: str) -> BatchProgress:
+        self._view.check_batch(batch_id)
+        progress = await self.batch_progress(batch_id)
+        store, node = self.sessions.here.store, node_of_batch(self._view.stored(batch_id))
+        if progress.then is not None and not progress.has_ended:
+            await store.cancel(self._view.stored(progress.then))
+        await store.seal(node)
+        asked: set[str] = set()
+        while await self._cancel_some(node, asked):
+            pass
+        return await self.batch_progress(batch_id)
+
+    async def _cancel_some(self, node: str, asked: set[str]) -> bool:
+        """Cancel the jobs of a batch that have not ended, and were not asked to; whether there were any. One that runs stays pending meanwhile."""
+        store, found = self.sessions.here.store, 0
+        for first in count(0, _MOST_CANCELLED):
+            page = await store.members(node, first, _MOST_CANCELLED)
+            pending = [] if page is None else [member.id for member in page.page if member.state is MemberState.pending]
+            new = [job_id for job_id in pending if job_id not in asked]
+            asked.update(new)
+            found += len(new)
+            await asyncio.gather(*(store.cancel(job_id) for job_id in new))
+            if len(pending) < _MOST_CANCELLED:
+                break
+        return found > 0
 
     async def ends(self, ids: Iterable[str], timeout: float | None) -> AsyncGenerator[tuple[str, Found], None]:
         """Each of these jobs once it has ended, in that order. Raises TimeoutError, `InvalidOption`, `ClientClosed`."""
@@ -105,9 +166,13 @@ class StoredJobs(JobCalls):
         return await self.status(job_id, most_result)
 
     @override
-    async def retry(self, job_id: str, most_result: int | None = None) -> JobStatus:
+    async def retry(self, job_id: str, most_result: int | None = None, *, ignore_parents: bool = False) -> JobStatus:
         await self._check(job_id)
-        answer = await self.sessions.here.store.retry(self._view.stored(job_id))
+        answer = await self.sessions.here.store.retry(self._view.stored(job_id), ignore_parents=ignore_parents)
+        if answer is RetryRefusal.parents:
+            raise CannotRetry(
+                f"job {job_id} comes after one that has not succeeded, and would be ended again: run that again, or ignore its parents"
+            )
         if isinstance(answer, OtherJob):
             raise duplicate_of((await self.status(job_id, 0)).task, answer.id)
         if answer not in (None, State.queued, State.waiting, State.failed):

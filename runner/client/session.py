@@ -8,6 +8,7 @@ from runner.client.catalog import Catalog
 from runner.client.ends import Ends
 from runner.client.events import Events
 from runner.client.finish_listener import FinishListener
+from runner.client.flow_building import end_submission, end_submissions
 from runner.client.keyring import Keyring
 from runner.client.limiter import Limiter
 from runner.client.lookups import Lookups
@@ -72,6 +73,8 @@ class Session:
             raise _conflict(job.id, on_conflict)
         if isinstance(state, OtherJob) and state.state is Acceptance.duplicate:
             raise duplicate_of(job.task, state.id)
+        if job.features and isinstance(state, Acceptance):
+            await end_submission(self.store, job, state)
         return state
 
     async def submit_many(
@@ -80,7 +83,8 @@ class Session:
         """Store many jobs, hundreds in one step.
 
         Raises `ArgumentsTooLarge` for the first job whose arguments are; nothing is stored then. Raises `JobIdConflict` naming the first id
-        that another job has, or `DuplicateJob` for the first that is refused, unless `return_conflicts`; all other jobs are stored then.
+        that another job has, or `DuplicateJob` for the first that is refused, unless `return_conflicts`; all other jobs are stored then, as they
+        are with the first `UnknownParent`.
         """
         for index, job in enumerate(jobs):
             self._check_size(job, index)
@@ -91,6 +95,8 @@ class Session:
                 if error is not None:
                     error.index = index
                     raise error
+        if any(job.features for job in jobs):
+            return await end_submissions(self.store, jobs, states, return_refused=return_conflicts)
         return states
 
     def _check_size(self, job: Submission, index: int = 0) -> None:

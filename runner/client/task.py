@@ -9,7 +9,9 @@ from runner.client import direct_call
 from runner.client.blocking import Blocking, door
 from runner.client.handle import BlockingHandle, JobHandle
 from runner.client.hooked import Hooked
-from runner.jobs import Hooks, JobOptions, PriorityName, Submission, TaskDefinition, UniqueOption
+from runner.client.job_calls import StoredJobs
+from runner.client.parents import Parents, parent_ids
+from runner.jobs import Hooks, JobOptions, OnFailure, PriorityName, Submission, TaskDefinition, UniqueOption, checked_policy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,6 +30,8 @@ class Task(Hooked, Generic[P, R]):
         definition: TaskDefinition,
         submit: Callable[[Submission[R]], Awaitable[JobHandle[R]]],
         options: JobOptions = JobOptions(),
+        *,
+        jobs: Callable[[], StoredJobs],
     ) -> None:
         # Its name and signature are those of the function, for those who ask a callable: FastAPI's dependencies and routes, documentation.
         callable_task: Any = self  # the classes of both kinds are
@@ -38,6 +42,7 @@ class Task(Hooked, Generic[P, R]):
         self.definition = definition
         self._submit = submit
         self._options = options
+        self._jobs = jobs
 
     @property
     def _hooks(self) -> Hooks:
@@ -64,8 +69,23 @@ class Task(Hooked, Generic[P, R]):
         **unknown: Never,
     ) -> Self:
         """The same task with options for its next submissions; see `JobOptions`. Raises `InvalidOption` for one that there is not."""
-        options = JobOptions(id, priority, delay, run_at, cost, max_wait, pool, unique, tags, metadata, **unknown)
-        return type(self)(self.definition, self._submit, options)
+        own = self._options
+        return self._with(
+            JobOptions(id, priority, delay, run_at, cost, max_wait, pool, unique, tags, metadata, own.after, own.on_failure, **unknown)
+        )
+
+    def after(self, *jobs: Parents, on_failure: OnFailure = "cancel") -> Self:
+        """The same task for jobs that come after others: `await parse.after(fetched).submit(url)`.
+
+        jobs: handles or ids of jobs of this queue, or several of them in an iterable. The job is held until all of them have ended, and reads what they
+        returned by `current_job().parents()`. on_failure: what becomes of it when one of them does not succeed: "cancel" it, "fail" it as a dead
+        letter, or "run" it when all have ended, however. Raises `InvalidOption`; the submission raises `UnknownParent`.
+        """
+        parents = parent_ids(jobs, self._jobs())
+        return self._with(self._options._replace(after=parents, on_failure=checked_policy(on_failure)))
+
+    def _with(self, options: JobOptions) -> Self:
+        return type(self)(self.definition, self._submit, options, jobs=self._jobs)
 
     def prepare(self, *args: P.args, **kwargs: P.kwargs) -> Submission[R]:
         """Check a call and make it a submission, without sending it: for `Runner.submit_many`. Raises `SubmissionRefused`."""

@@ -75,6 +75,14 @@ class View:
         if not self._principal.allows_task(task):
             raise Forbidden(f"{self._principal.label} may submit {', '.join(self._principal.tasks)} only, not {task!r:.80}")
 
+    def check_batch(self, batch_id: str) -> None:
+        """Raises `Forbidden` if there may be jobs in a batch that the caller may not change."""
+        if self.is_by_task:
+            tasks = ", ".join(self._principal.tasks)
+            raise Forbidden(
+                f"{self._principal.label} may change jobs of {tasks} only, and batch {batch_id!r} may have others: cancel its jobs by their ids"
+            )
+
     def check_result(self) -> None:
         """Raises `Forbidden` if no results are shown to the caller."""
         if not self._principal.shows_args:

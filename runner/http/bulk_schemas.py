@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, Field
 from runner import BulkStatus, Control, JobFilter
 from runner.http.bodies import WHOLE, Body
 from runner.http.forms import JOB_ID
-from runner.http.schemas import instant, utc
+from runner.http.job_body import instant
+from runner.http.schemas import utc
 
 _MOST = 300
 

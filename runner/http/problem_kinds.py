@@ -185,6 +185,9 @@ KINDS: dict[str, Kind] = {
         "The task is not known",
         "No worker has published a task of this name (404 if the name is in the path). /v1/tasks lists those that are known.",
     ),
+    "unknown-parent": Kind(
+        422, "A job to come after is not known", "after names a job that there is not: never submitted, or too long over."
+    ),
     "exceeds-capacity": Kind(
         422,
         "The job can never start",

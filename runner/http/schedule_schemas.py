@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from runner import JobOptions, ScheduleStatus
 from runner.http.bodies import WHOLE, Body
 from runner.http.forms import NAME
-from runner.http.schemas import instant
+from runner.http.job_body import instant
 
 _Instant = Annotated[datetime, BeforeValidator(instant, json_schema_input_type=datetime)] | None
 _Seconds = Annotated[float, Field(ge=0)]

@@ -9,9 +9,9 @@ from ssl import SSLContext
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-from runner.client import Asking, BlockingVerbs, InEachLoop, JobHandle, JobRequest, duplicate_of, handle_of, seconds_said
+from runner.client import Asking, BlockingVerbs, InEachLoop, JobHandle, JobRequest, handle_of, seconds_said
 from runner.clock import MICROSECONDS, wall_us
-from runner.errors import ConfigurationError, Forbidden, JobIdConflict, SubmissionRefused, UnknownJob
+from runner.errors import ConfigurationError, Forbidden, SubmissionRefused, UnknownJob
 from runner.http_client.control import HttpControl
 from runner.http_client.documents import (
     event_of,
@@ -29,9 +29,9 @@ from runner.http_client.managing import HttpManaging
 from runner.http_client.pauses import HttpPauses
 from runner.http_client.schedules import HttpScheduled
 from runner.http_client.session import HttpSession, portions
-from runner.http_client.submissions import Prepared, all_prepared, answer_of, batch_body, batches, prepared
+from runner.http_client.submissions import Prepared, all_prepared, answer_of, batch_body, batches, prepared, refusal_of
 from runner.http_client.transport import Call, opener
-from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, Series, TaskStatus, check_event_id, check_job_id, explain
+from runner.jobs import HistoryStep, JobEvent, JobOptions, JobStatus, Series, TaskStatus, check_event_id, check_job_id, explain
 from runner.limits import LimitStatus
 from runner.ranges import checked
 from runner.settings import load_settings
@@ -111,7 +111,7 @@ class HttpClient(HttpScheduled, Asking, HttpManaging):
             handles += await self._submit_part(part, len(handles))
         if not return_conflicts:
             for at, handle in enumerate(handles):
-                error = _refusal_of(requests[at].task, handle)
+                error = refusal_of(requests[at].task, handle)
                 if error is not None:
                     error.index = at
                     raise error
@@ -155,11 +155,13 @@ class HttpClient(HttpScheduled, Asking, HttpManaging):
     async def explain(self, status: JobStatus, *, options: Sequence[str] | None = None) -> list[str]:
         """Why a job is where it is, in sentences with numbers, and the next command, with `options` or those that lead to this service.
 
-        Of a limit that the key may not read the service tells what it does itself, as the job is then.
+        Of a limit that the key may not read, or of jobs that it comes after, the service tells what it does itself, as the job is then.
         """
         try:
             limits = [await self.control.show(status.limit)] if status.limit else []
         except Forbidden:
+            limits = None
+        if limits is None or status.reason == "jobs":
             answer = await self._session.ask(Call("GET", f"/v1/jobs/{quote(status.id, safe='')}", {"explain": 1}))
             sentences: list[str] = json_of(answer)["explanation"]
             return sentences
@@ -239,12 +241,6 @@ class HttpClient(HttpScheduled, Asking, HttpManaging):
     async def check(self) -> None:
         """Show that the queue can be used, now. Raises `ServiceUnavailable`, `StoreUnavailable`."""
         await self._session.ask(Call("GET", "/readyz"), is_patient=False)
-
-
-def _refusal_of(task: str, handle: JobHandle[Any]) -> SubmissionRefused | None:
-    if handle.first_state is Acceptance.conflict:
-        return JobIdConflict(f"job {handle.id!r} exists with another task or other arguments; choose another id")
-    return duplicate_of(task, handle.id) if handle.first_state is Acceptance.duplicate else None
 
 
 class BlockingHttpClient(BlockingVerbs):

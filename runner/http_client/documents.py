@@ -11,6 +11,7 @@ from runner.errors import ConfigurationError
 from runner.http_client.transport import Answer
 from runner.jobs import (
     AttemptRecord,
+    BatchProgress,
     DeadLetterGroup,
     HistoryRow,
     HistoryStep,
@@ -82,6 +83,12 @@ _SAME = (
 def jobs_found(answer: Answer) -> list[JobStatus | None]:
     """Jobs that were asked for by their ids."""
     return [None if document is None else job_of(document) for document in json_of(answer)["jobs"]]
+
+
+def batch_of(document: Document) -> BatchProgress:
+    """How far a batch is."""
+    fields: dict[str, Any] = {name: _seconds(value) if name.endswith("_at") else value for name, value in document.items()}
+    return BatchProgress(**fields)
 
 
 def event_of(event_id: str, document: Document) -> JobEvent:

@@ -10,12 +10,12 @@ from typing_extensions import override
 
 from runner.client import InEachLoop, JobCalls, RawResult
 from runner.clock import monotonic_s
-from runner.errors import InvalidOption, NoResult, RunnerError, StillUnavailable, StoreUnavailable, UnknownJob
-from runner.http_client.documents import job_of, json_of
+from runner.errors import InvalidOption, NoResult, RunnerError, StillUnavailable, StoreUnavailable, UnknownBatch, UnknownJob
+from runner.http_client.documents import batch_of, job_of, json_of
 from runner.http_client.events import frames
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
-from runner.jobs import JobStatus, State
+from runner.jobs import BatchProgress, JobStatus, State
 from runner.ranges import checked
 
 LONGEST_POLL_S = 25.0
@@ -81,9 +81,22 @@ class HttpJobs(JobCalls):
         return await self._changed(Call("DELETE", _path(job_id)), job_id, most_result)
 
     @override
-    async def retry(self, job_id: str, most_result: int | None = None) -> JobStatus:
+    async def retry(self, job_id: str, most_result: int | None = None, *, ignore_parents: bool = False) -> JobStatus:
         # Sent twice it could run twice: the first run may be over.
-        return await self._changed(Call("POST", f"{_path(job_id)}/retry", is_repeatable=False), job_id, most_result)
+        query: dict[str, str | int | float | list[str]] = {"ignore_parents": "true"} if ignore_parents else {}
+        return await self._changed(Call("POST", f"{_path(job_id)}/retry", query, is_repeatable=False), job_id, most_result)
+
+    @override
+    async def batch_progress(self, batch_id: str) -> BatchProgress:
+        return await self._batch("GET", batch_id)
+
+    @override
+    async def cancel_batch(self, batch_id: str) -> BatchProgress:
+        return await self._batch("DELETE", batch_id)
+
+    async def _batch(self, method: str, batch_id: str) -> BatchProgress:
+        call = Call(method, f"/v1/batches/{quote(batch_id, safe='')}")
+        return batch_of(json_of(await self._sessions.here.ask(call, instead={"not-found": UnknownBatch})))
 
     @override
     async def delete(self, job_id: str, reason: str = "") -> None:

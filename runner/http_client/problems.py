@@ -37,6 +37,7 @@ from runner.errors import (
     Unauthenticated,
     UnknownJob,
     UnknownLimit,
+    UnknownParent,
     UnknownSchedule,
     UnknownTask,
 )
@@ -83,6 +84,7 @@ ERRORS: Mapping[str, type[RunnerError]] = {
     "too-many-values": InvalidArguments,
     "unauthenticated": Unauthenticated,
     "unknown-limit": UnknownLimit,
+    "unknown-parent": UnknownParent,
     "unknown-task": UnknownTask,
     "validation": InvalidOption,
 }

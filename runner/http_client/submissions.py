@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
-from runner.client import JobRequest
-from runner.errors import InvalidOption, SubmissionRefused, UnknownTask
+from runner.client import JobHandle, JobRequest, duplicate_of
+from runner.errors import InvalidOption, JobIdConflict, SubmissionRefused, UnknownParent, UnknownTask
 from runner.foreign import shown
 from runner.jobs import (
     Acceptance,
@@ -57,6 +57,8 @@ def prepared(task: str, args: Any, options: JobOptions) -> Prepared:
         "cost": options.cost and dict(options.cost),
         "unique": _unique_field(options),
         "tags": checked_tags(options.tags) or None,
+        "after": None if options.after is None else list(options.after),
+        "on_failure": options.on_failure,
     }
     given = {name: value for name, value in fields.items() if value is not None}
     encoded = sent_by_name(task, args)
@@ -120,12 +122,22 @@ def answer_of(document: dict[str, Any], job: Prepared) -> Acceptance | OtherJob:
 
 def _acceptance_of(document: dict[str, Any], *, is_own: bool) -> Acceptance:
     """The same of a job that is there. An id that was made here was there before only because this very job was sent twice."""
-    if document.get("problem") is not None and document.get("state") is None:
-        return Acceptance.conflict
+    problem = document.get("problem")
+    if problem is not None and document.get("state") is None:
+        return Acceptance.no_parent if problem["type"].endswith("/unknown-parent") else Acceptance.conflict
     if not document["created"] and not is_own:
         return Acceptance.existing
     state = document.get("state")
     return Acceptance(state) if state in _FIRST else Acceptance.queued
+
+
+def refusal_of(task: str, handle: JobHandle[Any]) -> SubmissionRefused | None:
+    """Why a job of several was not stored; None if it was."""
+    if handle.first_state is Acceptance.conflict:
+        return JobIdConflict(f"job {handle.id!r} exists with another task or other arguments; choose another id")
+    if handle.first_state is Acceptance.no_parent:
+        return UnknownParent(f"job {handle.id!r} is to come after one that there is not; it was not stored")
+    return duplicate_of(task, handle.id) if handle.first_state is Acceptance.duplicate else None
 
 
 _FIRST = {Acceptance.queued, Acceptance.waiting, Acceptance.scheduled, Acceptance.failed}

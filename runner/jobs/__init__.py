@@ -7,13 +7,39 @@ from runner.jobs.backoff import Backoff
 from runner.jobs.bulk import BulkAction, BulkPhase, BulkStatus, CountChanged, TooManyBulks, UnknownBulk
 from runner.jobs.calls import Calls
 from runner.jobs.children import Children
-from runner.jobs.context import Attempt, JobContext, current_attempt, current_job, enter, enter_state, leave_state, state_of
+from runner.jobs.context import (
+    Attempt,
+    BlockingJobContext,
+    JobContext,
+    ReadParents,
+    current_attempt,
+    current_job,
+    enter,
+    enter_state,
+    leave_state,
+    state_of,
+)
 from runner.jobs.dependencies import Depends, Per, injected, name_of_function
 from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Overrides, Step
 from runner.jobs.event import BEGINNING, JobEvent, check_event_id
 from runner.jobs.explain import explain
 from runner.jobs.features import of_tenant
 from runner.jobs.filter import EVERY_JOB, REASONS, DeadLetterGroup, JobCounts, JobFilter, JobPage, Within, question_of
+from runner.jobs.flow import (
+    INDEXES,
+    MEMBER_STATES,
+    MOST_AT_ONCE,
+    ON_FAILURE,
+    BatchProgress,
+    MemberState,
+    OnFailure,
+    Parent,
+    checked_parents,
+    checked_policy,
+    flow_words,
+    no_result,
+    waits_for_jobs,
+)
 from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, rows_of
 from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook
 from runner.jobs.in_process import call_in_process
@@ -55,16 +81,21 @@ from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptio
 from runner.jobs.task_spec import TaskSpec, TaskStatus
 from runner.jobs.unique import Debounce, Unique, UniqueOption, asked_uniqueness, fields_of_unique
 from runner.jobs.used_arguments import kind_of_argument, opaque_arguments
-from runner.jobs.words import frozen, overridden, paused, paused_by, span, was_reset
+from runner.jobs.words import JOBS, frozen, overridden, paused, paused_by, span, was_reset
 
 __all__ = [
     "BEGINNING",
     "EVERY_JOB",
     "FINAL",
     "FIRST_STEP",
+    "INDEXES",
     "JOB",
+    "JOBS",
+    "MEMBER_STATES",
     "MISSED",
+    "MOST_AT_ONCE",
     "NONE",
+    "ON_FAILURE",
     "OVERLAP",
     "QUEUE_SERIES",
     "REASONS",
@@ -77,6 +108,8 @@ __all__ = [
     "AttemptPolicy",
     "AttemptRecord",
     "Backoff",
+    "BatchProgress",
+    "BlockingJobContext",
     "BulkAction",
     "BulkPhase",
     "BulkStatus",
@@ -107,15 +140,18 @@ __all__ = [
     "JobPage",
     "JobStatus",
     "JsonFormatter",
+    "MemberState",
     "Middleware",
     "Missed",
     "NamedArguments",
     "NewJob",
     "Next",
+    "OnFailure",
     "OtherJob",
     "Outcome",
     "Overlap",
     "Overrides",
+    "Parent",
     "Pausable",
     "PausableName",
     "PauseStatus",
@@ -125,6 +161,7 @@ __all__ = [
     "Priority",
     "PriorityName",
     "Progress",
+    "ReadParents",
     "Reported",
     "Result",
     "RetryPolicy",
@@ -162,6 +199,8 @@ __all__ = [
     "check_schedule_name",
     "checked_hook",
     "checked_middleware",
+    "checked_parents",
+    "checked_policy",
     "checked_tags",
     "current_attempt",
     "current_job",
@@ -170,6 +209,7 @@ __all__ = [
     "enter_state",
     "explain",
     "fields_of_unique",
+    "flow_words",
     "frozen",
     "injected",
     "kind_of_argument",
@@ -180,6 +220,7 @@ __all__ = [
     "metadata_of_options",
     "name_of_function",
     "new_job_id",
+    "no_result",
     "note",
     "of_tenant",
     "opaque_arguments",
@@ -197,6 +238,7 @@ __all__ = [
     "state_of",
     "summary",
     "verdict",
+    "waits_for_jobs",
     "was_reset",
     "watched",
 ]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from runner.jobs.job import JobStatus, State
 from runner.jobs.pause_status import Pausable
 from runner.jobs.words import (
+    JOBS,
     NO_WORKER,
     attempts,
     clock_text,
@@ -37,15 +38,17 @@ class _Commands(NamedTuple):
         return shlex.join(["python", "-m", "runner", *words, *self.options])
 
 
-def explain(status: JobStatus, limits: Sequence[LimitStatus], now_s: float, options: Sequence[str] = ()) -> list[str]:
+def explain(status: JobStatus, limits: Sequence[LimitStatus], now_s: float, options: Sequence[str] = (), after: str = "") -> list[str]:
     """Sentences for a person: where the job is, why, for how long, and the next command. `now_s` is seconds since 1970.
 
-    `options` are those of the command line with which its commands find the queue.
+    `options` are those of the command line with which its commands find the queue; `after` the jobs that a held one comes after, in words.
     """
     commands = _Commands(options)
     head = f"Job {status.id} ({status.task}) {_state(status, now_s)}"
     if status.reason == NO_WORKER:
         return [head, *_without_worker(status, commands), *_counts(status, now_s)]
+    if status.reason == JOBS:
+        return [head, *_after_jobs(status, after, commands), *_counts(status, now_s)]
     if status.state is State.waiting and not is_placed(status):
         return [head, *_paused(status, now_s, commands), *_counts(status, now_s)]
     if status.state is State.waiting:
@@ -122,6 +125,13 @@ def _paused(status: JobStatus, now_s: float, commands: _Commands) -> list[str]:
     return [
         f"It waits {waits_for(status)}, which was {paused_by(pause, now_s)}. It starts when that is over; no attempt is used meanwhile.",
         f"Let it go on: {commands.line('resume', *named)}",
+    ]
+
+
+def _after_jobs(status: JobStatus, after: str, commands: _Commands) -> list[str]:
+    return [
+        f"It waits {waits_for(status, after)}: it is let go once they have ended, or ended with them if it is to be.",
+        f"Stop it: {commands.line('cancel', status.id)}",
     ]
 
 

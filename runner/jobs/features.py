@@ -1,10 +1,13 @@
 """Features: what a job can have that most jobs have not, as include/features.lua reads it. Each feature has a row here."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runner.errors import InvalidOption
+from runner.foreign import shown
+from runner.jobs.flow import checked_parents, checked_policy, flow_features
+from runner.jobs.job import check_job_id
 from runner.jobs.job_options import JobOptions
 from runner.jobs.tags import checked_tags
 from runner.jobs.task_spec import TaskSpec
@@ -50,9 +53,27 @@ def _tags(call: Call, _: object) -> str | None:
     return " ".join(checked_tags(call.options.tags)) or None
 
 
+def _follow(call: Call, _: None) -> dict[str, Any] | None:
+    after, on_failure = call.options.after, call.options.on_failure
+    if after is None:
+        if on_failure is not None:
+            raise InvalidOption(f"on_failure is {on_failure!r}, and the job comes after no other: give after, or leave it out")
+        return None
+    if isinstance(after, str) or not isinstance(after, Sequence):
+        raise InvalidOption(f"after is {shown(after, 80)}: give a list of ids of jobs")
+    for job_id in after:
+        check_job_id(str(job_id).rpartition("/")[2])
+    return flow_features(checked_parents(after), "cancel" if on_failure is None else checked_policy(on_failure))
+
+
+def _follow_of_tenant(value: dict[str, Any], tenant: str) -> dict[str, Any]:
+    return {**value, "after": [f"{tenant}/{job_id}" for job_id in value["after"]]}
+
+
 ROWS: Mapping[str, Row] = {
     "unique": Row(lambda spec: uniqueness(spec.unique), _mark, mark_of_tenant),
     "tags": Row(lambda _: None, _tags),
+    "follow": Row(lambda _: None, _follow, _follow_of_tenant),
 }
 
 

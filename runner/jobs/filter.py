@@ -13,7 +13,7 @@ from runner.foreign import shown
 from runner.jobs.job import JobStatus, State
 from runner.names import fits, unknown_name
 
-REASONS = ("delay", "retry", "bounced", "slots", "no worker", "paused", "line")
+REASONS = ("delay", "retry", "bounced", "slots", "no worker", "paused", "jobs", "line")
 """Why a job that is scheduled or waits does so, as a filter takes it; `line`: for tokens of its limits."""
 
 _TASK = re.compile(r"[^\s*]{0,200}\*?")
@@ -42,7 +42,7 @@ _ALL = Within()
 class JobFilter:
     """Which jobs: those for which all that is given is true. Nothing given: every job.
 
-    state: one, or several. reason: why it is scheduled or waits: "delay", "retry", "bounced", "slots", "no worker", "paused", or "line" (for tokens). task: its
+    state: one, or several. reason: why it is scheduled or waits: "delay", "retry", "bounced", "slots", "no worker", "paused", "jobs" (it comes after others), or "line" (for tokens). task: its
     name, or the beginning of names like "billing.*". limit, bucket: one that it needs ("tenant", "tenant/t7"). tag: one of its tags. error: the type of
     its error. id_prefix: how its id begins. The times are seconds since 1970 or datetimes with a zone, both ends included. oldest_first: of those on
     a stream or ended the earliest first, in place of the latest.

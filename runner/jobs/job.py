@@ -92,6 +92,12 @@ class Acceptance(StrEnum):
     """It is refused, as another job is there that is unique."""
     pools = "pools"
     """Its pool is a new one, and the queue has as many as it can have."""
+    no_parent = "no parent"
+    """There is no job that it is to come after."""
+    no_batch = "no batch"
+    """There is no batch of which it is to be."""
+    sealed = "sealed"
+    """Its batch takes no more jobs."""
 
     @property
     def is_new(self) -> bool:
@@ -99,9 +105,7 @@ class Acceptance(StrEnum):
         return self not in _NOT_NEW
 
 
-_NOT_NEW = frozenset(
-    {Acceptance.existing, Acceptance.conflict, Acceptance.full, Acceptance.pools, Acceptance.replaced, Acceptance.duplicate}
-)
+_NOT_NEW = frozenset(set(Acceptance) - {Acceptance.queued, Acceptance.waiting, Acceptance.scheduled, Acceptance.failed})
 
 
 class OtherJob(NamedTuple):
@@ -220,7 +224,7 @@ class JobStatus:
     """A job as a caller sees it. Times are seconds since 1970 by Redis's clock.
 
     `reason` is "no worker" as long as no live worker serves the task: such a job is `queued`, or `waiting` once a worker has met it that
-    could not run it. For another job in `waiting`: `reason` says for what, `bucket` names the bucket ("tenant/t7") and `limit` its limit ("tenant"),
+    could not run it. "jobs": it comes after others that have not ended. For another job in `waiting`: `reason` says for what, `bucket` names the bucket ("tenant/t7") and `limit` its limit ("tenant"),
     `position` is its place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it
     starts on time. `pause`: the queue, its task, its pool or a bucket that it needs is paused, and it starts once that is over (`reason` is
     "paused", and `position` and `eta_s` are unknown). `attempts` are those that failed: the first and the last nine. `progress` is what the

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Never, Self
 
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import InvalidOption, StartOutOfRange
+from runner.jobs.flow import OnFailure
 from runner.jobs.job import PriorityName
 from runner.jobs.unique import UniqueOption
 from runner.names import unknown_name
@@ -26,6 +27,8 @@ class _Options(NamedTuple):
     unique: UniqueOption | None = None
     tags: Sequence[str] | None = None
     metadata: Mapping[str, Any] | None = None
+    after: Sequence[str] | None = None
+    on_failure: OnFailure | None = None
 
 
 _FEATURES = slice(_Options._fields.index("unique"), _Options._fields.index("metadata"))
@@ -37,9 +40,11 @@ class JobOptions(_Options):
 
     id: with an id of your own a submission can be repeated, and is one job. priority: "high", "normal" or "low". delay: seconds
     before the job may start; run_at: the same as an instant with a time zone. cost: tokens by limit name. max_wait: seconds, from
-    its delay on, after which a job that has not started expires. pool: whose workers run it, instead of the task's. unique: see `Unique`, False for a job that is not although its task is.
+    its delay on, after which a job that has not started expires. pool: whose workers run it, instead of the task's.
+    unique: see `Unique`, False for a job that is not although its task is.
     tags: up to 8 words by which it is found, see `JobFilter.tag`. metadata: what travels with it as `JobContext.metadata`, up to 4 kB of JSON by name.
-    Raises `InvalidOption` for an option that there is not.
+    after: ids of jobs that have to end before; on_failure: what becomes of it if one of them does not succeed, "cancel" (the default), "fail"
+    or "run", see `Task.after`. Raises `InvalidOption` for an option that there is not.
     """
 
     __slots__ = ()
@@ -56,16 +61,18 @@ class JobOptions(_Options):
         unique: UniqueOption | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        after: Sequence[str] | None = None,
+        on_failure: OnFailure | None = None,
         **unknown: Never,
     ) -> Self:
         if unknown:
             raise InvalidOption(unknown_name("a submission", "option", next(iter(unknown)), cls._fields))
-        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait, pool, unique, tags, metadata)
+        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait, pool, unique, tags, metadata, after, on_failure)
 
     @property
     def has_features(self) -> bool:
         """Whether any of them is one that most jobs have not."""
-        return self[_FEATURES] != _NO_FEATURES
+        return self[_FEATURES] != _NO_FEATURES or self.after is not None or self.on_failure is not None
 
     def delay_us(self) -> int:
         """µs until the job may start, or the instant as a negative number, see `Submission`. Raises `InvalidOption`."""

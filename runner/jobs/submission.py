@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic, NamedTuple, Self
 
+from pydantic_core import to_json
 from typing_extensions import TypeVar
 
 from runner.clock import MICROSECONDS
 from runner.errors import ExceedsCapacity, InvalidOption, StartOutOfRange, UnknownLimit
+from runner.jobs.flow import OnFailure, checked_parents, flow_features
 from runner.jobs.job import Priority, check_job_id, new_job_id
 from runner.jobs.job_options import JobOptions
 from runner.jobs.metadata import metadata_of_options
@@ -51,6 +53,18 @@ class Submission(NamedTuple, Generic[R_co]):
     """What its caller and hooks gave it, as JSON."""
     features: str = ""
     """What it has that most jobs have not, as a JSON object that include/features.lua reads."""
+    after: tuple[str, ...] = ()
+    """The jobs that it comes after."""
+
+    def with_features(self, **more: Any) -> Self:
+        """The same job with these features besides those it has."""
+        known = json.loads(self.features) if self.features else {}
+        return self._replace(has_call=3, features=to_json({**known, **more}).decode())
+
+    def after_jobs(self, ids: Iterable[str], on_failure: OnFailure) -> Self:
+        """The same job, after these. Raises `InvalidOption`."""
+        parents = checked_parents(ids)
+        return self.with_features(follow=flow_features(parents, on_failure))._replace(after=parents)
 
     def own(self) -> tuple[str | bytes, ...]:
         """What differs from job to job, in the order of include/acceptance.lua."""
@@ -143,6 +157,7 @@ def prepare(
         call,
         metadata,
         features,
+        tuple(dict.fromkeys(options.after or ())),
     )
 
 

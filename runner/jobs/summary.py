@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from runner.jobs.job import JobStatus, State
 from runner.jobs.words import (
+    JOBS,
     NO_WORKER,
     attempts,
     failed_attempts,
@@ -23,7 +24,7 @@ def summary(status: JobStatus) -> str:
     lines = [f"{status.id}  {status.task}  {status.state}"]
     if status.reason == NO_WORKER:
         lines.append(f"  waits     {waits_for(status)}; no live worker does")
-    elif status.state is State.waiting and not is_placed(status):
+    elif status.reason == JOBS or (status.state is State.waiting and not is_placed(status)):
         lines.append(f"  waits     {waits_for(status)}")
     elif status.state is State.waiting:
         lines.append(f"  waits     {waits_for(status)}, place {status.position}, {starts_in(status.eta_s)}")
@@ -61,7 +62,7 @@ def watched(status: JobStatus) -> str:
     line = f"{status.id}  {status.task}  {status.state}"
     if said := progress(status):
         return f"{line}  {said}"
-    if status.reason == NO_WORKER or (status.state is State.waiting and not is_placed(status)):
+    if status.reason in (NO_WORKER, JOBS) or (status.state is State.waiting and not is_placed(status)):
         return f"{line} {waits_for(status)}"
     if status.state is State.waiting:
         return f"{line} {waits_for(status)}, place {status.position}"

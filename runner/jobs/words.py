@@ -33,6 +33,8 @@ NO_WORKER = "no worker"
 """The reason of a job whose task no live worker serves that reads its pool."""
 PAUSED = "paused"
 """The reason of a job that waits for the end of a pause."""
+JOBS = "jobs"
+"""The reason of a job that comes after others which have not ended."""
 _SCHEDULED = {
     "retry": "after a failed attempt",
     "slots": "when a worker may have a free child process, as that which met it had none",
@@ -51,6 +53,8 @@ def waits_for(status: JobStatus, held_by: str | None = None) -> str:
         return f"for a worker that serves task {_safe(status.task)}{of_pool}"
     if status.reason == "slots":
         return f"for a free slot of the workers that read pool {_safe(status.pool)}"
+    if status.reason == JOBS:
+        return f"for {held_by or 'the jobs that it comes after'}"
     return f"{_WAITS.get(status.reason or '', status.reason)} {_safe(held_by or status.bucket or '')}"
 
 
@@ -144,7 +148,7 @@ def paused_by(pause: PauseStatus, now_s: float) -> str:
 
 def is_placed(status: JobStatus) -> bool:
     """Whether a waiting job has a place in a line, and a time."""
-    return status.reason != NO_WORKER and status.pause is None and (status.reason != PAUSED or status.bucket is not None)
+    return status.reason not in (NO_WORKER, JOBS) and status.pause is None and (status.reason != PAUSED or status.bucket is not None)
 
 
 def was_reset(reset: Reset, now_s: float) -> str:

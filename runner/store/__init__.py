@@ -6,7 +6,7 @@ heartbeat's thread), `Duties` (the leader), `Declarations` (the catalog), `Limit
 """
 
 from runner.store.access import Access, KeyAnswer
-from runner.store.answers import BulkAnswer, CancelAnswer, DeleteAnswer, FinishAnswer, ForgetAnswer, TakeAnswer
+from runner.store.answers import BulkAnswer, CancelAnswer, DeleteAnswer, FinishAnswer, ForgetAnswer, RetryRefusal, TakeAnswer
 from runner.store.catalog_check import examine_catalog
 from runner.store.claimed import Claimed, HeldEntry
 from runner.store.claims import ClaimRequest, Claims, Declined, Look, fitting_outcomes
@@ -20,6 +20,7 @@ from runner.store.doctor import examine, refuse_unfit_server
 from runner.store.duties import Duties, Nudge
 from runner.store.failpoints import around_attempt
 from runner.store.finding import Finding, Level
+from runner.store.flows import Member, Members, Opened, Sealing, node_of_batch
 from runner.store.job_findings import throttled_often
 from runner.store.job_store import JobStore
 from runner.store.jobs import Jobs
@@ -96,9 +97,12 @@ __all__ = [
     "Level",
     "Limits",
     "Look",
+    "Member",
+    "Members",
     "MemoryOfKind",
     "MemoryStats",
     "Nudge",
+    "Opened",
     "PauseRefusal",
     "Pauses",
     "PoolStatus",
@@ -106,9 +110,11 @@ __all__ = [
     "QueueClock",
     "QueueStore",
     "Remaining",
+    "RetryRefusal",
     "Role",
     "ScheduleEntry",
     "Schedules",
+    "Sealing",
     "StoredResult",
     "Submissions",
     "TakeAnswer",
@@ -129,6 +135,7 @@ __all__ = [
     "left_s",
     "load_scripts",
     "memory_stats",
+    "node_of_batch",
     "portions",
     "put_clock",
     "refuse_unfit_server",

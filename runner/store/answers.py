@@ -46,6 +46,13 @@ class BulkAnswer(StrEnum):
     """Too many are open."""
 
 
+class RetryRefusal(StrEnum):
+    """Why a job that could be run again is not."""
+
+    parents = "parents"
+    """A job that it comes after has not succeeded, and it would not have run."""
+
+
 class FinishAnswer(StrEnum):
     """What became of an outcome."""
 

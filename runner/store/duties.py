@@ -10,7 +10,17 @@ from runner.store.bulks import BulkPages
 from runner.store.calendars import Calendars
 from runner.store.history import History
 from runner.store.pauses import Pauses
-from runner.store.portions import MOST_LET_GO, MOST_LIMITS, MOST_MENDED, MOST_MOVED, MOST_PER_CALL, MOST_SWEPT, MOST_TAKEN_BACK, portions
+from runner.store.portions import (
+    MOST_LET_GO,
+    MOST_LIMITS,
+    MOST_MENDED,
+    MOST_MOVED,
+    MOST_PER_CALL,
+    MOST_SWEPT,
+    MOST_TAKEN_BACK,
+    MOST_TOLD,
+    portions,
+)
 from runner.store.text import decoded
 
 _POOL_TTL_S = 86_400.0
@@ -118,6 +128,11 @@ class Duties(BulkPages, History, Calendars, Pauses):
         """Look over one page of what points at jobs, and put right what their records do not bear out: how much, and whether there is much to look over."""
         mended, has_much = await self._run("repair", budget=MOST_MENDED)
         return int(mended), bool(has_much)
+
+    async def advance(self) -> bool:
+        """Tell followers what their parents came to, as far as that was left to the leader; whether there are more."""
+        _, more = await self._run("advance", budget=MOST_TOLD)
+        return bool(more)
 
     async def sweep(self, cursor: int = 0) -> replies.Swept:
         """Remove from one page of the catalog what nobody has declared for `catalog_ttl_s`; `cursor` is what the page before returned."""

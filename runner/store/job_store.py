@@ -4,6 +4,7 @@ from runner.store.access import Access
 from runner.store.bulks import Bulks
 from runner.store.claims import Claims
 from runner.store.duties import Duties
+from runner.store.flows import Flows
 from runner.store.jobs import Jobs
 from runner.store.limits import Limits
 from runner.store.listing import Listing
@@ -12,5 +13,5 @@ from runner.store.schedules import Schedules
 from runner.store.submissions import Submissions
 
 
-class JobStore(Submissions, Jobs, Claims, Duties, Limits, Listing, Bulks, Schedules, Pauses, Access):
+class JobStore(Submissions, Jobs, Claims, Duties, Limits, Listing, Bulks, Schedules, Pauses, Access, Flows):
     """All roles over the same connections. Every method is one atomic transition, safe to repeat; `StoreUnavailable` means try again later."""

@@ -11,7 +11,7 @@ from runner.connection import command, translated_errors
 from runner.jobs import JobEvent, JobStatus, OtherJob, State
 from runner.outlook import MOST_BUCKETS, BucketView, Estimate, Wait, estimates, unknown_buckets
 from runner.store import replies, statuses, surroundings
-from runner.store.answers import CancelAnswer, DeleteAnswer
+from runner.store.answers import CancelAnswer, DeleteAnswer, RetryRefusal
 from runner.store.pool_status import PoolStatus, pool_statuses
 from runner.store.portions import MOST_HEAVY, MOST_PER_CALL, MOST_SMALL, MOST_STATUSES, MOST_VIEWED, MOST_WATCHED, fitting, portions
 from runner.store.queue import QueueStore
@@ -129,9 +129,11 @@ class Jobs(QueueStore):
         answer: bytes = await self._run("cancel", id=job_id, ttl_ms=self.settings.result_ttl_ms, actor=_operator())
         return CancelAnswer(decoded(answer))
 
-    async def retry(self, job_id: str) -> State | OtherJob | None:
-        """Run an ended job again: its new state, or the state or the other job with its mark that forbids it; None for an unknown job."""
-        answer: bytes = await self._run("retry", id=job_id, actor=_operator())
+    async def retry(self, job_id: str, *, ignore_parents: bool = False) -> State | OtherJob | RetryRefusal | None:
+        """Run an ended job again: its new state, or the state, the other job with its mark or the parents that forbid it; None for an unknown job."""
+        answer: bytes = await self._run("retry", id=job_id, ignore_parents=int(ignore_parents), actor=_operator())
+        if answer == b"parents":
+            return RetryRefusal.parents
         return replies.other_job(answer) if b" " in answer else statuses.state(answer)
 
     async def delete(self, job_id: str, reason: str = "") -> DeleteAnswer:

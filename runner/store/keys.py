@@ -1,16 +1,17 @@
-"""The name of every Redis key; no other Python file writes one. All keys of a queue share its hash tag, hence one cluster slot."""
+"""The name of every Redis key, with flow_keys.py; no other Python file writes one. All keys of a queue share its hash tag, hence one cluster slot."""
 
 from dataclasses import dataclass
 
 from runner.jobs import Priority
 from runner.names import DEFAULT_POOL
+from runner.store.flow_keys import FlowKeys
 
 GROUP = "workers"
 """The consumer group of every stream."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(FlowKeys):
     """The keys of one queue. Methods take the variable part; docs/redis-data-model.md says what each key holds.
 
     The library itself sends commands to some of them only. The others belong to the scripts, which build them from the prefix: they have a

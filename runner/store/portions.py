@@ -37,6 +37,12 @@ MOST_MENDED = MOST_PER_CALL * 2
 """Members of a structure that points at jobs that one call compares with their records."""
 MOST_SWEPT = MOST_PER_CALL // 2
 """Tasks and limits that one call removes, or finds to be served."""
+MOST_LINKED = MOST_PER_CALL
+"""Jobs that one call makes members of a flow or a batch."""
+MOST_TOLD = MOST_PER_CALL // 5
+"""Followers that one call tells what a parent came to, and moves."""
+MOST_MEMBERS = MOST_PER_CALL * 5
+"""Members of a flow or a batch that one call reads."""
 MOST_STATUSES = MOST_PER_CALL * 2 // 5
 """Jobs that one call looks up, each with its place in line."""
 MOST_WATCHED = MOST_PER_CALL * 7 // 2

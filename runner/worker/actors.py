@@ -13,6 +13,7 @@ from runner.worker.claimer import Claimer
 from runner.worker.completer import Completer
 from runner.worker.executor import Executor
 from runner.worker.heartbeat import Heartbeat
+from runner.worker.parents import Parents
 from runner.worker.progress import ProgressReports
 from runner.worker.redis_pause import EXPECTED
 from runner.worker.refill_loop import RefillLoop
@@ -43,6 +44,7 @@ class Actors:
         self.completer = Completer(store, worker, self._active_jobs, executor.accepted)
         self._progress = ProgressReports(store, worker)
         executor.report = self._progress.note
+        executor.parents = Parents(store)
         self._attempts = Attempts(executor, self._active_jobs, self.completer, settings)
         self._claimer = Claimer(store, worker, self._active_jobs, self._attempts, self.completer)
         self.refill_loop = RefillLoop(store, worker, self._claimer.start_due, Ticker(store))

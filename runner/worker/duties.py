@@ -94,6 +94,7 @@ class DutyTable:
         """Due when `promote` says so, which looks at the schedules too: a nudge costs no call more for them."""
         self._retimes = Duty("retime", self._retime)
         self._unpauses = Duty("unpause", self._unpause)
+        self._advances = Duty("advance", self._advance)
         self._reclaims = Duty("reclaim", self._reclaim)
         self._orphans = Duty("orphans", self._look_for_orphans)
         self._orphans_from = b"0"
@@ -108,6 +109,7 @@ class DutyTable:
             self._unpauses,
             self._reclaims,
             self._orphans,
+            self._advances,
             Duty("trim", self._trim),
             Duty("bulk", self._bulk),
             Duty("unhold", self._unhold),
@@ -128,7 +130,7 @@ class DutyTable:
     @property
     def next_wake_s(self) -> float:
         """When the next duty is due for which there is a job; what is left are looks that find something after a loss only."""
-        return min(duty.due_s for duty in (*self._nudged, self._tick, self._retimes, self._unpauses))
+        return min(duty.due_s for duty in (*self._nudged, self._tick, self._retimes, self._unpauses, self._advances))
 
     def note_clock(self, redis_us: int) -> None:
         """What Redis's clock shows, by a reply that has just come."""
@@ -145,9 +147,9 @@ class DutyTable:
             self._reclaims.due_s = self._orphans.due_s = math.inf
 
     def nudge(self, *, retimes: bool) -> None:
-        """Look at the wakes at once, and with `retimes` turn the pages that are left of a change, also of pauses."""
+        """Look at the wakes at once, and with `retimes` turn the pages that are left of a change, also of pauses and flows."""
         if retimes:
-            self._retimes.due_s = self._unpauses.due_s = 0.0
+            self._retimes.due_s = self._unpauses.due_s = self._advances.due_s = 0.0
         for duty in self._nudged:
             duty.due_s = 0.0
 
@@ -186,6 +188,9 @@ class DutyTable:
 
     async def _unpause(self) -> float:
         return self._seconds_until(await self._store.unpause())
+
+    async def _advance(self) -> float:
+        return 0.0 if await self._store.advance() else self._idle_s
 
     async def _rouse(self) -> float:
         self._roused = await self._store.rouse(self._roused)

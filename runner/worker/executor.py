@@ -11,7 +11,7 @@ from runner.clock import MICROSECONDS
 from runner.deadlines import Deadlines
 from runner.errors import InvalidArguments
 from runner.foreign import kind_of, text_of
-from runner.jobs import Attempt, Ending, Outcome, StartedJob, TaskDefinition, enter
+from runner.jobs import Attempt, Ending, Outcome, ReadParents, StartedJob, TaskDefinition, enter
 from runner.settings import Settings
 from runner.worker.child_call import ChildCall
 from runner.worker.child_pool import NoChildren
@@ -54,6 +54,8 @@ class Executor:
         self._known: dict[str, Surrounded] = {}
         self.values = WorkerValues()
         """The dependencies that are per worker."""
+        self.parents: ReadParents | None = None
+        """Reads what a handler asks of the jobs that came before its own."""
         self.report: Callable[[Attempt], None] | None = None
         """Called when a handler has said how far it is."""
 
@@ -94,6 +96,7 @@ class Executor:
             return
         task = attempt.task = registered.definition
         attempt.report = self.report
+        attempt.parents = self.parents
         own = own or asyncio.current_task()
         try:
             if task.is_async:

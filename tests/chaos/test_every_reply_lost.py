@@ -23,6 +23,7 @@ from tests.leftovers import keys_of
 from tests.proxy import Proxy
 from tests.recovery import Recovery
 from tests.store.builders import Clock, claim, fail_all, fresh_store, interval, job, jobs, publish, replacing, slot, succeeded, unique
+from tests.store.flow_world import following
 from tests.store.schedule_builders import put
 
 LIMIT = interval("x", capacity=3, refill=1, every=60)
@@ -53,6 +54,12 @@ async def look_for_orphans(store: JobStore, started: list[StartedJob]) -> object
     return taken
 
 
+async def advance_again(store: JobStore, started: list[StartedJob]) -> object:
+    """Once a job has ended that more come after than are told at once."""
+    await store.cancel("followed")
+    return await store.advance()
+
+
 async def fire_again(store: JobStore, started: list[StartedJob]) -> object:
     """As a leader does: it reads what is due before."""
     _, _, due = await store.due()
@@ -72,6 +79,7 @@ async def pause_again(store: JobStore, started: list[StartedJob]) -> object:
 KEY = ApiKey("abcdefgh", "billing", (Scope.jobs_read,), (("0" * 64, 0),))
 
 CALLS: dict[str, Call] = {
+    "advance": advance_again,
     "audit": lambda store, started: store.note_refusals([("refused", "address 192.0.2.1", "9 times")]),
     "bulk": lambda store, started: store.bulk("counted"),
     "bulk_begin": lambda store, started: store.begin_bulk("new", BulkAction.cancel, question_of(JobFilter()), {}),
@@ -103,7 +111,10 @@ CALLS: dict[str, Call] = {
     "known": lambda store, started: store.known("", ["work"]),
     "lead": lambda store, started: store.lead("w", 0),
     "limits": lambda store, started: store.limits(),
+    "link": lambda store, started: store.link("tied", ["j0", "j3"], 0),
     "list_pauses": lambda store, started: store.list_pauses(),
+    "members": lambda store, started: store.members("last", 0, 9),
+    "open": lambda store, started: store.open_batch("b", "run", 5),
     "open_pools": lambda store, started: store.open_pools(),
     "orphans": look_for_orphans,
     "outlook": lambda store, started: store.get(["brief"]),
@@ -128,6 +139,7 @@ CALLS: dict[str, Call] = {
     "rouse": lambda store, started: store.rouse(0),
     "schedule": pause_again,
     "schedules": lambda store, started: store.schedule_names(),
+    "seal": lambda store, started: store.seal("last", 1),
     "select": lambda store, started: store.select(question_of(JobFilter())),
     "series": lambda store, started: store.series(),
     "serve": lambda store, started: store.enlist("v", "{}", ["t:work", "l:x"]),
@@ -194,6 +206,9 @@ async def prepared(store: JobStore, clock: Clock, due_s: float) -> list[StartedJ
     await store.submit([job("due", delay=5), job("brief", needs=["x"], max_wait=5), job("slotted", needs=[slot("slots")])])
     await store.submit([replacing("waits", needs=["x"])])
     await command(store.redis, "HSET", store.keys.unique, "work/gone", "0 gone")
+    await store.submit([job("followed", delay=60), *(following("followed", name=f"f{number}") for number in range(20))])
+    await store.submit([following(name="tied"), following(name="last", on_failure="run")])
+    await store.link("last", ["dead"], 0)
     await store.take("take:holder", "slots=1!", "slots", lapse_us=60_000_000)
     await store.begin_bulk("counted", BulkAction.cancel, question_of(JobFilter(state="scheduled")), {})
     started = await claim(store, free=2)

@@ -16,7 +16,7 @@ from runner.client import raw_result
 from runner.errors import NoResult
 from runner.http import router
 from runner.jobs import OtherJob, State
-from runner.store import JobStore
+from runner.store import JobStore, RetryRefusal
 from runner.store.keys import Keys
 from tests.http.conftest import Gate, Service, serving, working
 
@@ -176,8 +176,8 @@ async def test_a_change_of_a_job_is_answered_without_a_result_that_is_too_large(
     assert (await service.http.get(f"/v1/jobs/{job_id}?wait=20")).json()["state"] == "failed"
     retry = JobStore.retry
 
-    async def until_it_has_ended(store: JobStore, job_id: str) -> State | OtherJob | None:
-        state = await retry(store, job_id)
+    async def until_it_has_ended(store: JobStore, job_id: str, *, ignore_parents: bool) -> State | OtherJob | RetryRefusal | None:
+        state = await retry(store, job_id, ignore_parents=ignore_parents)
         await app.client.wait(job_id)
         return state
 

@@ -20,6 +20,8 @@ ROUTES = {
     ("get", "/v1/jobs/{id}/events"),
     ("get", "/v1/events"),
     ("delete", "/v1/jobs/{id}"),
+    ("get", "/v1/batches/{id}"),
+    ("delete", "/v1/batches/{id}"),
     ("get", "/v1/tasks"),
     ("delete", "/v1/tasks/{name}"),
     ("post", "/v1/bulk"),

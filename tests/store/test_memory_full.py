@@ -16,6 +16,7 @@ from runner.jobs.progress import Reported
 from runner.limits import Concurrency, Quota
 from runner.settings import Settings
 from runner.store.claims import ClaimRequest
+from runner.store.flows import node_of_batch
 from runner.store.job_store import JobStore
 from runner.store.lease import LeaseStore
 from runner.store.portions import MOST_PER_CALL
@@ -140,6 +141,11 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert not (await store.sweep()).more
     assert not await store.unhold()
     assert not (await store.open_pools()).has_pools
+    assert await store.open_batch("b", "run", 0) == "new"
+    assert not (await store.link(node_of_batch("b"), ["b"])).over
+    assert await store.seal(node_of_batch("b")) == ("sealed", 1)
+    assert (await store.members(node_of_batch("b"))) is not None
+    assert not await store.advance()
     assert [pool.name for pool in await store.pools()] == ["default"]
     await store.reconcile("w", [by_id["x0"]])
     await store.trim()

@@ -16,6 +16,7 @@ from runner.store.keys import Keys
 from runner.store.lease import LeaseStore
 from runner.store.scripts import load, script_names
 from tests.store.builders import Clock, claim, ids, interval, job, jobs, make_store, publish, succeeded
+from tests.store.flow_world import following
 from tests.store.inside import all_keys
 
 
@@ -60,8 +61,10 @@ def patterns_of_keys(queue: str) -> list[str]:
     names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock, keys.expiring, keys.format, keys.waiting, keys.records]
     names += [keys.retentions, keys.ended_on_stream, keys.cancelled, keys.cursor_secret]
     names += [keys.keys, keys.keys_used, keys.audit, keys.counts]
+    names += [keys.held_back, keys.batches, keys.flow_ended]
     variable = [keys.job, keys.line, keys.lines_waiting, keys.bucket, keys.worker, keys.inbox, keys.cancels]
     variable += [keys.taken, keys.holders, keys.periods, keys.claims, keys.buckets_waiting, keys.failed_for, lambda _: f"{keys.counts}:"]
+    variable += [keys.after, keys.followers, keys.batch]
     return [re.escape(name) for name in names] + [f"{re.escape(name(''))}.+" for name in variable]
 
 
@@ -97,6 +100,9 @@ async def test_every_key_the_scripts_make_is_one_that_keys_can_name(redis_url: s
     await store.cursor_secret()
     await store.submit([job("dropped")])
     await store.cancel("dropped")
+    await store.open_batch("b", "run", 0)
+    await store.submit([job("p", delay=60), *(following("p", name=f"f{number}", on_failure="run") for number in range(17))])
+    await store.cancel("p")
     made = set(await all_keys(store))
     for _ in range(4):
         clock.advance(61)

@@ -543,7 +543,7 @@ def test_each_check_can_fail(check: Callable[[Source], Iterable[str]], path: str
         (borrowed_powers, "runner/cli/demo/upstream.py", "import uvicorn"),
         (borrowed_powers, "runner/store/keys.py", "key = f'runner:{{{queue}}}:seq'"),
         (borrowed_powers, "runner/store/claims.py", "'''Keys begin with `runner:{`.'''"),
-        (private_names, "runner/http/app.py", "from runner import Client\nfrom runner.http.schemas import JobBody"),
+        (private_names, "runner/http/app.py", "from runner import Client\nfrom runner.http.job_body import JobBody"),
         (private_names, "runner/http/__init__.py", "from runner.extras import needed_by"),
         (private_names, "examples/metered_api.py", "from runner.asgi import Rule"),
     ],

@@ -127,6 +127,7 @@ def test_only_scripts_write_keys() -> None:
         "schedules",
         "pools",
         "counts",
+        "members",
     }
 
 
@@ -230,6 +231,7 @@ def states_a_script_sets(name: str) -> set[str]:
     found |= {"queued"} if "reopen(" in code else set()
     found |= {"expired", "failed"} if re.search(r"\bexpire\(id|\b(expire_due|serve_unled)\(", code) else set()
     found |= {"scheduled"} if re.search(r"ZADD', prefix \.\. 'scheduled'", code) else set()
+    found |= {"queued", "waiting", "scheduled", "cancelled", "failed"} if "nodes.note(" in code else set()  # what follows from a node
     return found & set(State)
 
 
@@ -241,7 +243,7 @@ def test_arrows_name_scripts_and_states() -> None:
     for start, end, script in arrows():
         assert {start, end} <= {*State, "new"}
         assert script in script_names()
-        assert start not in FINAL or script in ("retry", "bulk")
+        assert start not in FINAL or script in ("retry", "bulk", "advance")
 
 
 @pytest.mark.parametrize("name", script_names())

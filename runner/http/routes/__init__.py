@@ -2,6 +2,7 @@
 
 from runner.http.routes import (
     audit,
+    batches,
     bulk,
     catalog,
     events,
@@ -16,7 +17,7 @@ from runner.http.routes import (
     submissions,
 )
 
-_SUBJECTS = (submissions, listing, jobs, bulk, events, limits, pauses, schedules, catalog, history, audit, health, problems)
+_SUBJECTS = (submissions, listing, jobs, batches, bulk, events, limits, pauses, schedules, catalog, history, audit, health, problems)
 GROUPS = tuple(subject.router for subject in _SUBJECTS)
 TAGS = [{"name": str(subject.router.tags[0]), "description": subject.__doc__ or ""} for subject in _SUBJECTS]
 """What OpenAPI says of each group."""

@@ -102,11 +102,21 @@ async def cancel(id: JobId, request: Request) -> Response:
     summary="Run a job again",
     responses=responses(*BODY_PROBLEMS, "not-found", "invalid-id", "cannot-retry", "duplicate-job", "store-unavailable"),
 )
-async def retry(id: JobId, request: Request) -> Response:
-    """Run a job again that failed, expired or was cancelled: as its next attempt, at the end of its line."""
+async def retry(
+    id: JobId,
+    request: Request,
+    ignore_parents: Annotated[
+        bool, Query(description="run it even if a job that it comes after has not succeeded, or has not ended")
+    ] = False,
+) -> Response:
+    """Run a job again that failed, expired or was cancelled: as its next attempt, at the end of its line. What was ended because of it is held again.
+
+    One that was ended because of a job that it comes after is refused, unless that has succeeded since.
+    """
     await no_body(request)
     service = service_of(request)
-    return _changed(await service.client.retry(id, most_result=most_result(service)), service, request)
+    retried = await service.client.retry(id, most_result=most_result(service), ignore_parents=ignore_parents)
+    return _changed(retried, service, request)
 
 
 @router.delete(

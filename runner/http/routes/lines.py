@@ -14,9 +14,9 @@ from runner.http.acceptances import described
 from runner.http.authorization import principal_of
 from runner.http.bodies import model_of
 from runner.http.dependencies import Service, service_of
+from runner.http.job_body import JobBody
 from runner.http.ndjson import MOST_LINE_BYTES, Line, LinesAnswer, portions, stop_of
 from runner.http.problems import ANSWERED, Problem, base_of, problem_of
-from runner.http.schemas import JobBody
 
 _OUT_OF_ORDER = ("damaged-queue", "outdated-service", "overloaded", "store-unavailable")
 """Problems that the next lines would have too."""

@@ -13,9 +13,10 @@ from runner.http.authorization import needs, principal_of
 from runner.http.bodies import Body, body_of, no_body, parsed_body
 from runner.http.dependencies import TheClient
 from runner.http.forms import NAME, SPAN_S
+from runner.http.job_body import instant
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, responses
-from runner.http.schemas import PauseNow, instant
+from runner.http.schemas import PauseNow
 
 router = routing.group("pauses", "/v1", responses=responses("store-unavailable"))
 

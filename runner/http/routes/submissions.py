@@ -16,6 +16,7 @@ from runner.http.authorization import needs
 from runner.http.bodies import MAX_BATCH_BYTES, body_of, json_body, parsed_body
 from runner.http.dependencies import Service, service_of
 from runner.http.idempotency import IDEMPOTENCY_KEY, REPLAYED, job_id_of, refuse_key
+from runner.http.job_body import MAX_BATCH, BatchBody, JobBody
 from runner.http.job_documents import as_json, job_document
 from runner.http.large_results import left_out, most_result
 from runner.http.ndjson import MEDIA_TYPE as NDJSON
@@ -24,7 +25,7 @@ from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, base_of, problem_of, responses, type_of
 from runner.http.routes.lines import lines_answer
 from runner.http.routing import DirectRoute
-from runner.http.schemas import MAX_BATCH, AcceptedBatch, AcceptedJob, BatchBody, EndedJob, JobBody
+from runner.http.schemas import AcceptedBatch, AcceptedJob, EndedJob
 from runner.http.validation_errors import Fault, faults_of, pointer, shortened, summary
 from runner.http.waiting import APPLIED, PREFER, applied, awaited, preferred_s
 
@@ -39,6 +40,7 @@ _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "s
 _LONGEST_RETRY_S = 3600
 """Limits may be changed meanwhile, so nobody is told to stay away for longer."""
 _KEY_PROBLEMS = ("invalid-idempotency-key", "idempotency-key-reused")
+_REFUSED = (Acceptance.conflict, Acceptance.duplicate, Acceptance.no_parent)
 _JOB_PROBLEMS = (
     "arguments-too-large",
     "invalid-id",
@@ -48,6 +50,7 @@ _JOB_PROBLEMS = (
     "run-at-out-of-range",
     "id-conflict",
     "duplicate-job",
+    "unknown-parent",
     "incomplete-catalog",
 )
 
@@ -157,7 +160,7 @@ async def submit_batch(request: Request) -> Response:
         status = problem.status if isinstance(error, ArgumentsTooLarge) else None
         raise Problem("batch-invalid", f"job {error.index}: {problem.detail}", faults=[fault], status=status) from None
     items = await described(client, [job.task for job in body.jobs], handles, base)
-    conflicts = any(handle.first_state in (Acceptance.conflict, Acceptance.duplicate) for handle in handles)
+    conflicts = any(handle.first_state in _REFUSED for handle in handles)
     return Response(to_json({"jobs": items}), 207 if conflicts else 202, media_type="application/json")
 
 

@@ -62,16 +62,22 @@ local next_cursor, looked = selection.walk(filter, from, tonumber(examined_most)
 
 local words = {}
 if acts then
-  local done, skipped = 0, 0
-  for _, each in ipairs(found) do
+  local done, skipped, at = 0, 0, 1
+  local before_parents = {}
+  while at <= #found do
+    local each = found[at]
     local stands, why = pcall(ACTIONS[action], each[1], each[2])
     if not stands then why = 'damaged' end -- its record makes this fail, and holds up no other
-    if why then
+    if why == 'parents' and not before_parents[each] then -- they ended in the same instant, so they may come after it in this page
+      before_parents[each] = true
+      found[#found + 1] = each
+    elseif why then
       skipped = skipped + 1
       redis.call('HINCRBY', bulks.key(id), 'why:' .. string.match(why, '^%a+'), 1)
     else
       done = done + 1
     end
+    at = at + 1
   end
   redis.call('HINCRBY', bulks.key(id), 'done', done)
   redis.call('HINCRBY', bulks.key(id), 'skipped', skipped)

@@ -7,7 +7,8 @@
 --   or {FIELDS, then attempts, metadata, args, error and result as far as the depth tells them, each nil if it is not there, and in the place of a result of
 --   more than most_result bytes their number}; of a waiting job also its place in
 --   its line (0 is the head), its limits and its line, of a scheduled one its reason and µs until it is due, of one that no live
---   worker can run the reason alone; of one that is paused the reason, what, its name, and the pause (JSON; '' once it is over)
+--   worker can run, or that comes after jobs that have not ended, the reason alone; of one that is paused the reason, what, its name, and the
+--   pause (JSON; '' once it is over)
 -- include: base, bucket_keys, specs, pauses
 
 local STATE, REASON, LIMITS, LINE, TASK = 1, 2, 3, 4, 5
@@ -77,7 +78,7 @@ local function place_of(id, f)
     end
     if not is_served(f[TASK] or '', f[LINE]) then return { f, NO_WORKER } end
   elseif f[STATE] == 'scheduled' then
-    if f[REASON] == NO_WORKER then return { f, NO_WORKER } end
+    if f[REASON] == NO_WORKER or f[REASON] == 'jobs' then return { f, f[REASON] } end
     local due = redis.call('ZSCORE', prefix .. 'scheduled', id)
     return { f, f[REASON] or 'delay', due and math.max(tonumber(due) - now, 0) or 0 }
   end

@@ -9,6 +9,7 @@ local horizon = now + tonumber(horizon_us)
 local soon = redis.call('ZCOUNT', prefix .. 'scheduled', '-inf', int(horizon))
 soon = soon + math.max(tonumber(redis.call('GET', prefix .. 'waiting') or 0), 0)
 for _, stream in ipairs(every_stream()) do soon = soon + redis.call('XLEN', stream) end
+soon = soon + redis.call('ZCARD', prefix .. 'flow:ended')
 
 local later = redis.call('ZCOUNT', prefix .. 'scheduled', '(' .. int(horizon), '+inf')
 local first = redis.call('ZRANGEBYSCORE', prefix .. 'scheduled', '(' .. int(horizon), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)

@@ -3,7 +3,7 @@
 -- KEYS: prefix
 -- ARGV: budget (members)
 -- Returns: how many members were put right, 1 if there is so much to look over that the next page is due soon
--- include: engine, repairs, repair_marks
+-- include: engine, repairs, repair_marks, repair_flows
 
 local SWEEPS, MANY = prefix .. 'sweeps', 10000
 

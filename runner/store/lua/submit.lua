@@ -1,4 +1,4 @@
--- submit: accept jobs. (new) -> queued, waiting or scheduled. Repeatable: the same id with the same task and arguments is the
+-- submit: accept jobs. (new) -> queued, waiting, scheduled or held. Repeatable: the same id with the same task and arguments is the
 -- existing job; with others it is a conflict, and only that job is not stored. Arguments are the same if the fingerprints of the
 -- two calls are, however they were spelled; without fingerprints if their JSON is.
 -- KEYS: prefix
@@ -7,7 +7,8 @@
 --   following: new jobs of the same batch in later calls
 --   runs: see include/acceptance
 -- Returns: for each job its first state ('queued', 'waiting', 'scheduled' or 'failed'), or 'existing', 'conflict', 'pools' (its pool is
---   a new one, and there are as many as there can be) or 'full': no room for it; or of a unique one whose mark another job has, 'existing', 'replaced' or 'duplicate' (refused) and the id of that job; at the end, only if there was not room for all, how many jobs there are. A caller that cannot work here gets why:
+--   a new one, and there are as many as there can be) or 'full': no room for it; or of a unique one whose mark another job has, 'existing', 'replaced' or 'duplicate' (refused) and the id of that job; or 'no parent', 'no
+--   batch', 'sealed': what it is to come after, or its batch, is not there, or takes no more; at the end, only if there was not room for all, how many jobs there are. A caller that cannot work here gets why:
 --   see `unfit` in include/format
 -- full: refused
 -- include: acceptance, format, backlog
@@ -48,7 +49,7 @@ if run > #ARGV and #lined == 0 then
   return answers
 end
 
--- include from here on: engine, features, unique, tagged
+-- include from here on: engine, features, unique, tagged, follower_row
 
 if shortage > 0 and with_features then
   local at = runs_at

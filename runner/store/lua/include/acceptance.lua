@@ -44,6 +44,13 @@ local function bound_wait(key, id, run, delay_us, max_wait_us, deadline_us)
   redis.call('ZADD', prefix .. 'expiring', int(expires), id)
 end
 
+-- The delay and the max_wait of a held job begin when it is let go; its deadline begins now.
+local function bound_held_wait(key, id, run, delay_us, max_wait_us, deadline_us)
+  if delay_us > 0 then redis.call('HSET', key, 'delay_us', int(delay_us)) end
+  if max_wait_us > 0 then redis.call('HSET', key, 'max_wait_us', int(max_wait_us), 'on_expiry', ARGV[run + ON_EXPIRY]) end
+  if deadline_us > 0 then bound_wait(key, id, run, 0, 0, deadline_us) end
+end
+
 -- Accept the jobs of one run; where the next one begins.
 local function accept(run)
   -- Not by the names of their places: to make a function takes the longer, in each call, the more names of those around it that it uses.
@@ -96,6 +103,7 @@ local function accept(run)
       answer = state
       if job and job.held then
         answer = 'waiting'
+        bound_held_wait(key, id, run, delay_us, max_wait_us, deadline_us)
       else
         if max_wait_us > 0 or deadline_us > 0 then bound_wait(key, id, run, delay_us, max_wait_us, deadline_us) end
         if state == 'scheduled' then

@@ -109,10 +109,3 @@ do
     if needs then free_reservation(needs) end
   end
 end
-
--- The end of a script: write what it has changed.
-local function flush()
-  if next(known_records) then records.flush() end
-  write_buckets()
-  write_counts()
-end

@@ -6,13 +6,17 @@
 local LEFT_MS = 604800000 -- a week
 
 local function forget_job(id, note, reason)
-  local state, limits, on_stream, mark, ended_in, tagged = read_job(id, 'state', 'limits', 'on_stream', 'unique', 'ended_in', 'tags')
+  local state, limits, on_stream, mark, ended_in, tagged, words =
+    read_job(id, 'state', 'limits', 'on_stream', 'unique', 'ended_in', 'tags', 'then')
   if not state or is_ticket(id) then return 'unknown' end
   if not FINAL[state] then return state end
   local key = job_key(id)
   if mark then marks.drop(mark, id) end
   if tagged then tags.strike(id, tagged) end
   redis.call('UNLINK', key)
+  -- What came after it keeps what it was told. Another job of this id begins anew.
+  if words and nodes.has(words, 'node') then redis.call('UNLINK', nodes.after_key(id)) end
+  if words and nodes.has(words, 'more') and redis.call('ZSCORE', nodes.ENDED, id) == false then redis.call('UNLINK', nodes.followers_key(id)) end
   if state ~= 'succeeded' then ended.strike(id, state, ended_in) end
   redis.call('ZREM', prefix .. 'throttled', id)
   if on_stream then

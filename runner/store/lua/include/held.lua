@@ -73,9 +73,9 @@ local held = lazily(function(held)
     if payload ~= '' or held.is_served(name) then held.bounce(id) else held.add(id, name) end
   end
 
-  -- Take a job out of where it waits for a time, for a worker, or for the end of a pause.
+  -- Take a job out of where it waits for a time, for other jobs, for a worker, or for the end of a pause.
   function held.remove(id, task, line)
-    if redis.call('ZREM', prefix .. 'scheduled', id) == 1 or not task then return end
+    if redis.call('ZREM', prefix .. 'scheduled', id) == 1 or redis.call('ZREM', prefix .. 'held', id) == 1 or not task then return end
     local name = name_of(task, line)
     if redis.call('ZREM', jobs_key(name), id) == 0 then return parked.remove(id, task) or parked.remove(id, '#' .. (pool_of(line) or 'default')) end
     held.forget_empty(name)

@@ -243,6 +243,8 @@ do
     { word = 'parked', states = { 'waiting' }, state = stored('scheduled', 'waiting'),
       walk = walk_tasks(function() return parked.tasks(MOST_ENTRIES) end, function(task) return prefix .. 'parked:' .. task end),
       count = counted('waiting', 'paused', function() return parked.count() end) },
+    { word = 'held', states = { 'waiting' }, state = stored('scheduled', 'waiting'), walk = walk_set('held'),
+      count = counted('waiting', 'jobs', function() return redis.call('ZCARD', prefix .. 'held') end) },
     { word = 'ended', states = UNSUCCESSFUL, state = state_ended, walk = walk_ended, count = count_ended },
     { word = 'history', states = { 'succeeded' }, state = state_in_history, walk = walk_history },
   }

@@ -1,0 +1,80 @@
+"""What a caller sends to submit jobs, as pydantic models, from which OpenAPI is made."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from runner import JobOptions, JobRequest
+from runner.http.bodies import WHOLE, Body
+from runner.http.forms import COST, DELAY_S, JOB_ID, MAX_WAIT_S, MOST_METADATA, MOST_TAGS, POOL, TAG
+from runner.http.unique_body import UniqueBody
+
+MOST_AFTER = 10_000
+"""Most jobs that one can come after."""
+MAX_BATCH = 1000
+"""Most jobs of one batch."""
+
+
+def instant(value: object) -> datetime:
+    """An instant from ISO 8601 text. A number is refused, because its unit is unknown."""
+    try:
+        return datetime.fromisoformat(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError("Input should be an instant as text, like 2030-01-31T12:00:00Z") from None
+
+
+class JobBody(Body):
+    """One job to submit."""
+
+    task: Annotated[str, Field(description="name of a task; GET /v1/tasks lists them")]
+    args: dict[str, Any] = Field(default_factory=dict, description="arguments by name; checked against the task's parameters")
+    id: Annotated[Annotated[str, Field(**JOB_ID)] | None, Field(description="an id of your own makes it safe to repeat the request")] = None
+    priority: Annotated[Literal["high", "normal", "low"] | None, Field(description="default: the task's")] = None
+    delay: Annotated[
+        Annotated[float, Field(**DELAY_S)] | None, Field(description="seconds before the job may start; not together with run_at")
+    ] = None
+    run_at: Annotated[
+        Annotated[datetime, BeforeValidator(instant, json_schema_input_type=datetime)] | None,
+        Field(description="instant before which the job does not start, with a time zone, at most 366 days ahead"),
+    ] = None
+    max_wait: Annotated[
+        Annotated[float, Field(**MAX_WAIT_S)] | None,
+        Field(description="seconds after which the job expires if it has not started; default: the task's"),
+    ] = None
+    cost: Annotated[
+        dict[str, Annotated[int, Field(**COST), WHOLE]] | None, Field(description="tokens to take by limit name; default: the task's")
+    ] = None
+
+    pool: Annotated[Annotated[str, Field(**POOL)] | None, Field(description="whose workers run it; default: the task's")] = None
+    unique: Annotated[
+        bool | UniqueBody | None,
+        Field(description="one job at a time of those that are alike; false: each is one of its own; default: the task's"),
+    ] = None
+    tags: Annotated[list[Annotated[str, Field(**TAG)]] | None, Field(max_length=MOST_TAGS, description="words by which jobs are found")] = (
+        None
+    )
+    metadata: Annotated[
+        dict[str, Any] | None, Field(description=f"what travels with it besides its arguments; at most {MOST_METADATA} bytes of JSON")
+    ] = None
+    after: Annotated[
+        Annotated[list[Annotated[str, Field(**JOB_ID)]], Field(min_length=1, max_length=MOST_AFTER)] | None,
+        Field(description="ids of jobs that have to end before it starts"),
+    ] = None
+    on_failure: Annotated[
+        Literal["cancel", "fail", "run"] | None,
+        Field(description="what becomes of it when one of those does not succeed; default: cancel"),
+    ] = None
+
+    def request(self) -> JobRequest:
+        """The job as the client takes it."""
+        unique = self.unique.model_dump(exclude_none=True) if isinstance(self.unique, UniqueBody) else self.unique
+        waits, place = (self.priority, self.delay, self.run_at, self.cost, self.max_wait), (self.pool, unique)
+        options = JobOptions(self.id, *waits, *place, self.tags, self.metadata, self.after, self.on_failure)
+        return JobRequest(self.task, self.args, options)
+
+
+class BatchBody(Body):
+    """Many jobs to submit at once."""
+
+    jobs: Annotated[list[JobBody], Field(min_length=1, max_length=MAX_BATCH)]

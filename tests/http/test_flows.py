@@ -1,0 +1,128 @@
+"""Jobs that come after others, and batches, by both clients."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from runner import Client, HttpClient, JobOptions, JobRequest, Runner, State, Worker
+from runner.errors import CannotRetry, Forbidden, InvalidOption, JobCancelled, UnknownBatch, UnknownParent
+from tests.http.conftest import Service
+
+AnyClient = Client | HttpClient
+SOON_S = 20
+
+
+@pytest.fixture(params=["redis", "http"])
+async def client(request: pytest.FixtureRequest, app: Runner, service: Service) -> AsyncIterator[AnyClient]:
+    """A client of the queue; that over HTTP has a key."""
+    if request.param == "redis":
+        async with Client(app.queue, settings=app.settings) as direct:
+            yield direct
+    else:
+        secret = (await app.client.keys.create("tests", preset="admin")).secret
+        async with HttpClient(service.url, key=secret) as over_http:
+            yield over_http
+
+
+async def test_a_job_comes_after_others(client: AnyClient, worker: Worker) -> None:
+    del worker
+    first = await client.submit("add", {"left": 1}, JobOptions(delay=1))
+    job = await client.submit("add", {"left": 2}, JobOptions(id="f", after=[first.id], on_failure="run"))
+    status = await job.status()
+    assert (status.state, status.reason) == (State.waiting, "jobs")
+    assert f"1 of 1 jobs: {first.id}" in " ".join(await client.explain(status))
+    assert await job.result(SOON_S) == 3
+
+
+async def test_what_cannot_be_followed_is_refused(client: AnyClient, service: Service) -> None:
+    del service
+    with pytest.raises(UnknownParent, match="nobody"):
+        await client.submit("add", {"left": 1}, JobOptions(after=["nobody"]))
+    for options in (JobOptions(after=[]), JobOptions(on_failure="run"), JobOptions(after=["a"], on_failure="stop")):  # type: ignore[arg-type]
+        with pytest.raises(InvalidOption):
+            await client.submit("add", {"left": 1}, options)
+    wanted = [JobRequest("add", {"left": 1}), JobRequest("add", {"left": 1}, JobOptions(after=["nobody"]))]
+    with pytest.raises(UnknownParent) as refused:
+        await client.submit_many(wanted)
+    assert refused.value.index == 1
+
+
+async def test_a_retry_takes_a_flow_up_and_can_ignore_it(client: AnyClient, service: Service) -> None:
+    del service
+    first = await client.submit("add", {"left": 1}, JobOptions(delay=60))
+    job = await client.submit("add", {"left": 2}, JobOptions(after=[first.id]))
+    await first.cancel()
+    with pytest.raises(JobCancelled):
+        await job.result(SOON_S)
+    with pytest.raises(CannotRetry, match="has not succeeded"):
+        await job.retry()
+    assert (await client.retry(job.id, ignore_parents=True)).state is State.queued
+    await first.retry()
+    await first.cancel()
+
+
+async def test_a_batch_is_shown_and_cancelled(client: AnyClient, app: Runner, service: Service) -> None:
+    del service
+    add = app.tasks["add"]
+    async with app.batch("b", then=add.prepare(left=7)) as batch:
+        for number in range(3):
+            batch.add(add.prepare(left=number))
+    progress = await client.open_batch("b").progress()
+    assert progress == await batch.progress()
+    assert (progress.total, progress.pending, progress.on_failure, progress.ended_at) == (3, 3, "run", None)
+    ended = await client.open_batch("b").cancel()
+    assert (ended.cancelled, ended.has_ended) == (3, True)
+    assert await client.open_batch("b").wait(SOON_S) == ended
+    with pytest.raises(UnknownBatch, match="no batch 'nobody'"):
+        await client.open_batch("nobody").progress()
+
+
+async def test_the_routes_of_batches_and_of_a_submission_say_what_is_wrong(service: Service, app: Runner, worker: Worker) -> None:
+    del worker
+    add = app.tasks["add"]
+    async with app.batch("b") as batch:
+        batch.add(add.prepare(left=1))
+    await batch.wait(SOON_S)
+    body = (await service.http.get("/v1/batches/b")).json()
+    assert (body["id"], body["total"], body["succeeded"], body["then"]) == ("b", 1, 1, None)
+    assert body["ended_at"].endswith("Z")
+    answer = await service.http.get("/v1/batches/nobody")
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+    assert (await service.http.delete("/v1/batches/b")).json() == body
+    answer = await service.http.post("/v1/jobs", json={"task": "add", "args": {"left": 1}, "after": ["nobody"]})
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-parent")
+    answer = await service.http.post("/v1/jobs", json={"task": "add", "args": {"left": 1}, "after": ["a b"]})
+    assert answer.status_code == 422
+    jobs = [{"task": "add", "args": {"left": 1}}, {"task": "add", "args": {"left": 1}, "after": ["nobody"]}]
+    answer = await service.http.post("/v1/jobs/batch", json={"jobs": jobs})
+    assert answer.status_code == 207
+    assert answer.json()["jobs"][1]["problem"]["type"] == "/problems/unknown-parent"
+    assert answer.json()["jobs"][1]["state"] is None
+
+
+async def test_a_tenant_follows_its_own_jobs_only_and_sees_its_own_batches(service: Service, app: Runner) -> None:
+    secrets = [(await app.client.keys.create(name, preset="producer", tenant=name)).secret for name in ("t7", "t8")]
+    async with HttpClient(service.url, key=secrets[0]) as own, HttpClient(service.url, key=secrets[1]) as others:
+        first = await own.submit("add", {"left": 1}, JobOptions(id="a", delay=60))
+        job = await own.submit("add", {"left": 1}, JobOptions(after=[first.id]))
+        assert (await job.status()).reason == "jobs"
+        with pytest.raises(UnknownParent):
+            await others.submit("add", {"left": 1}, JobOptions(after=["a"]))
+        async with app.batch("b") as batch:
+            batch.add(app.tasks["add"].prepare(left=1))
+        with pytest.raises(UnknownBatch):
+            await own.open_batch("b").progress()
+    await app.client.open_batch("b").cancel()
+
+
+async def test_a_key_for_some_tasks_cancels_no_batch(service: Service, app: Runner) -> None:
+    secret = (await app.client.keys.create("some", preset="operator", tasks=["ad*"])).secret
+    add = app.tasks["add"]
+    async with app.batch("b", then=add.prepare(left=7)) as batch:
+        batch.add(add.prepare(left=1))
+    async with HttpClient(service.url, key=secret) as limited:
+        assert (await limited.open_batch("b").progress()).total == 1
+        with pytest.raises(Forbidden, match=r"may change jobs of ad\* only, and batch 'b' may have others"):
+            await limited.open_batch("b").cancel()
+    assert (await batch.progress()).cancelled == 0
+    assert (await batch.cancel()).has_ended
