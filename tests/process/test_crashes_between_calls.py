@@ -40,6 +40,7 @@ LEADING = [
     "roll",
     "open_pools",
     "repair",
+    "advance",
 ]
 ASKING = [
     "submit",
@@ -47,6 +48,9 @@ ASKING = [
     "cancel",
     "retry",
     "delete",
+    "open",
+    "link",
+    "seal",
     "bulk_begin",
     "bulk_confirm",
     "bulk_stop",
@@ -87,6 +91,7 @@ LOOKING = [
     "cursor_secret",
     "groups",
     "list_pauses",
+    "members",
     "schedules",
     "select",
 ]
