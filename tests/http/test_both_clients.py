@@ -335,7 +335,7 @@ async def test_a_client_that_is_closed_refuses_and_lets_nobody_wait(client: AnyC
 
 
 def test_both_have_the_same_verbs() -> None:
-    ours = {"keys", "examine", "refuse_unfit_server", "queue", "settings"}
+    ours = {"keys", "examine", "memory", "refuse_unfit_server", "queue", "settings"}
     assert set(_verbs(Client)) - ours == set(_verbs(HttpClient)) - {"url"}
     for one, other in ((Client, HttpClient), (Control, HttpControl)):
         for name, method in _verbs(other).items():

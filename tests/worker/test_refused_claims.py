@@ -18,7 +18,7 @@ from tests.worker.conftest import Crew, MakeApp
 
 PACED = TokenBucket("paced", rate="200/s", burst=5)
 SLOTS = Concurrency("slots", 3)
-START_ENTRY = "local function start_entry(priority, entry, id)\n"
+START_ENTRY = "local function start_entry(number, entry, id)\n"
 RELEASE = "  function release.due(budget)\n"
 
 
