@@ -38,6 +38,9 @@ _OF_THE_REQUEST = {
 """Kinds that this client's own requests do not cause, or that it reads by itself."""
 
 
+SENT = "the id that was sent"
+
+
 class Scripted:
     """A service of which each request has the next answer of a list: (status, headers, document); None closes the connection unanswered."""
 
@@ -61,6 +64,8 @@ class Scripted:
                 self.requests.append(head.decode().partition(" HTTP")[0])
                 self.bodies.append(json.loads(body) if body else None)
                 answer = self._answers.pop(0)
+                if answer is not None and self.bodies[-1] and answer[2].get("id") == SENT:
+                    answer[2]["id"] = self.bodies[-1]["id"]
                 if answer is None:
                     break
                 status, headers, document = answer
@@ -84,7 +89,7 @@ def problem(kind: str, **headers: str) -> tuple[int, dict[str, str], Any]:
 
 
 def accepted(created: bool = True, state: str = "queued") -> tuple[int, dict[str, str], Any]:
-    return 202, {}, {"id": "x", "task": "add", "created": created, "state": state}
+    return 202, {}, {"id": SENT, "task": "add", "created": created, "state": state}
 
 
 async def test_a_submission_is_sent_again_with_its_id_until_it_is_answered() -> None:

@@ -40,6 +40,10 @@ async def test_the_status_of_a_finished_job_is_complete(service: Service, worker
         "attempts": [],
         "progress": None,
         "deadline_at": None,
+        "pool": "default",
+        "pause": None,
+        "tags": [],
+        "metadata": {},
         "explanation": None,
         "problem": None,
     }
@@ -183,7 +187,7 @@ async def test_many_jobs_are_asked_for_at_once_without_what_they_carry(service: 
     first, unknown, second, again = answer.json()["jobs"]
     assert (first["state"], unknown, second["state"], again) == ("scheduled", None, "succeeded", first)
     assert (second["args"], second["result"]) == (None, None)
-    for query in ("", "?id=a%20b", f"?{'&'.join(['id=x'] * 101)}"):
+    for query in ("?id=a%20b", f"?{'&'.join(['id=x'] * 101)}"):
         assert (await service.http.get(f"/v1/jobs{query}")).status_code == 422, query
 
 

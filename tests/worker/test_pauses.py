@@ -4,13 +4,13 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from runner import PauseStatus, Runner, TokenBucket
 from runner.clock import MICROSECONDS
-from runner.connection.client import command
 from runner.jobs import Pausable, Priority
 from runner.store import scripts
 from runner.store.keys import GROUP, Keys
@@ -178,7 +178,7 @@ async def test_what_a_worker_had_read_when_the_queue_was_paused_stays_with_it_an
     assert worker.id
 
 
-async def pending(redis: Redis, queue: str) -> list[bytes]:
+async def pending(redis: Redis, queue: str) -> list[Any]:
     return [row["message_id"] for row in await redis.xpending_range(Keys(queue).stream(Priority.normal), GROUP, "-", "+", 10)]
 
 
