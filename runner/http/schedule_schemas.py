@@ -7,19 +7,18 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from runner import JobOptions, ScheduleStatus
 from runner.http.bodies import WHOLE, Body
-from runner.http.forms import NAME
+from runner.http.forms import COST, GRACE_S, INTERVAL_S, JITTER_S, MAX_WAIT_S, NAME
 from runner.http.job_body import instant
 
 _Instant = Annotated[datetime, BeforeValidator(instant, json_schema_input_type=datetime)] | None
-_Seconds = Annotated[float, Field(ge=0)]
 
 
 class ScheduleJobs(Body):
     """Options of its jobs."""
 
     priority: Literal["high", "normal", "low"] | None = None
-    max_wait: _Seconds | None = None
-    cost: dict[str, Annotated[int, WHOLE]] | None = None
+    max_wait: Annotated[float, Field(**MAX_WAIT_S)] | None = None
+    cost: dict[str, Annotated[int, Field(**COST), WHOLE]] | None = None
 
 
 class ScheduleBody(Body):
@@ -28,14 +27,14 @@ class ScheduleBody(Body):
     task: Annotated[str, Field(**NAME)]
     args: Annotated[dict[str, Any], Field(default_factory=dict)]
     cron: Annotated[str | None, Field(description="five fields, like 0 6 * * 1-5, or @daily")] = None
-    every: Annotated[float | None, Field(description="seconds, 1 at least")] = None
+    every: Annotated[Annotated[float, Field(**INTERVAL_S)] | None, Field(description="seconds, 1 at least")] = None
     tz: Annotated[str, Field(description="time zone of cron")] = "UTC"
     start: Annotated[_Instant, Field(description="the first instant it can have, with a time zone")] = None
     end: Annotated[_Instant, Field(description="the last one")] = None
     missed: Annotated[Literal["latest", "all", "skip"], Field(description="of instants that nobody fired in time, which run")] = "latest"
-    grace: Annotated[_Seconds, Field(description="how late an instant may run with missed=skip")] = 60.0
+    grace: Annotated[Annotated[float, Field(**GRACE_S)], Field(description="how late an instant may run with missed=skip")] = 60.0
     overlap: Annotated[Literal["skip", "queue", "allow"], Field(description="while the run before has not ended")] = "skip"
-    jitter: Annotated[_Seconds, Field(description="by how much each run is later at most")] = 0.0
+    jitter: Annotated[Annotated[float, Field(**JITTER_S)], Field(description="by how much each run is later at most")] = 0.0
     options: ScheduleJobs = ScheduleJobs()
 
     def given(self) -> dict[str, Any]:

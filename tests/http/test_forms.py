@@ -14,8 +14,28 @@ from runner.jobs.job import TICKET, check_job_id
 from runner.ranges import RANGES
 from tests.http.conftest import Service, serving
 
-NUMBERS = {"delay", "max_wait", "cost", "capacity", "burst", "refill", "every", "per", "duration", "expected"}
-KNOWN_AS = {"expected": "jobs of a bulk"}
+NUMBERS = {
+    "delay",
+    "max_wait",
+    "cost",
+    "capacity",
+    "burst",
+    "refill",
+    "every",
+    "per",
+    "duration",
+    "expected",
+    "grace",
+    "jitter",
+    "max_delay",
+    "until",
+}
+
+
+def known_as(operation: str, name: str) -> str:
+    """What the ranges call a number."""
+    of_schedules = {"every": "interval", "grace": "grace of a schedule", "jitter": "jitter of a schedule"}
+    return ({"expected": "jobs of a bulk"} | (of_schedules if "schedule" in operation else {})).get(name, name)
 
 
 def numbers_in(schema: dict[str, Any], name: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -35,7 +55,10 @@ def test_every_number_of_a_body_has_the_range_that_the_client_has() -> None:
         for operation in methods.values():
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 for name, schema in numbers_in(content["schema"]):
-                    assert (schema["minimum"], schema["maximum"]) == RANGES[KNOWN_AS.get(name, name)][:2], (operation["operationId"], name)
+                    assert (schema["minimum"], schema["maximum"]) == RANGES[known_as(operation["operationId"], name)][:2], (
+                        operation["operationId"],
+                        name,
+                    )
                     found.add(name)
     assert found == NUMBERS
 

@@ -153,7 +153,7 @@ async def test_paced_starts_cost_no_more_commands_than_others(
             await store.finish("w", [succeeded(one) for one in claimed.jobs])
             clock.advance_us(max(claimed.next_wake_us, 0))
 
-        assert (await commands(store) - before) / starts <= 30
+        assert (await commands(store) - before) / starts <= 36  # five of them count what happens, for the history
 
 
 async def test_a_throttled_probe_freezes_again_for_all_kinds_of_waiters(store: JobStore, clock: Clock) -> None:
