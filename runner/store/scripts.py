@@ -21,6 +21,8 @@ _UNIT = re.compile(r"\([^)]*\)")
 _NAME = re.compile(r"([a-z_]+)(\.\.\.)?")
 _WRITE_FIRST = "redis.call('DEL', KEYS[1]) -- no key has the name of the prefix\n"
 _INCLUDE = "include/"
+_COMMENT = re.compile(r"(?m)^ *--.*\n")
+"""A line that is for people: more than a quarter of the text, which the first call of each script sends."""
 _NUMBERS = {"MOST_ENTRIES": MOST_PER_CALL, "BUCKET_ENTRIES": BUCKET_ENTRIES}
 """What a script knows of the size of a call; written in the place of the names, as a script can have 200 local variables only."""
 _NUMBER_NAMES = re.compile("|".join(_NUMBERS))
@@ -140,7 +142,7 @@ def assemble(script: LuaFile, includes: Sequence[LuaFile] = (), late_includes: S
         prelude.append(f"local {script.rest}_at = {len(arguments) + 1}")
     # What comes early is little where something comes late: there a function more would cost more than it saves.
     whole = ["\n".join([*prelude, *early]), *late] if script.late_text else ["\n".join(prelude), *early]
-    source = _NUMBER_NAMES.sub(lambda name: str(_NUMBERS[name[0]]), "\n".join(nested(whole)))
+    source = _COMMENT.sub("", _NUMBER_NAMES.sub(lambda name: str(_NUMBERS[name[0]]), "\n".join(nested(whole))))
     return Script(script.name, source, arguments, refused_when_full=script.refused_when_full)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -11,6 +12,7 @@ from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome, Priority
 from runner.limits import Concurrency, Quota, SlidingWindow
 from runner.settings import Settings
+from runner.store import scripts
 from runner.store.job_store import JobStore
 from runner.store.keys import Keys
 from runner.store.lease import LeaseStore
@@ -18,6 +20,8 @@ from runner.store.scripts import load, script_names
 from tests.store.builders import Clock, claim, ids, interval, job, jobs, make_store, publish, succeeded
 from tests.store.flow_world import following
 from tests.store.inside import all_keys
+
+LUA = Path(scripts.__file__).parent / "lua"
 
 
 @pytest.mark.parametrize("name", script_names())
@@ -29,12 +33,17 @@ async def test_the_server_knows_a_script_under_the_name_computed_here(redis: Red
 
 @pytest.mark.parametrize("name", script_names())
 def test_a_script_begins_with_a_header_that_says_all(name: str) -> None:
-    text = load(name).source.split(f"-- {name}: ", 1)[1]
+    text = (LUA / f"{name}.lua").read_text().split(f"-- {name}: ", 1)[1]
 
     assert re.match(
         r"[A-Z(a-z].*\n(-- .*\n)*-- KEYS: prefix\n-- ARGV: .*\n(--   .*\n)*-- Returns: .*\n(--   .*\n)*(-- full: refused\n)?-- include: ",
         text,
     )
+
+
+@pytest.mark.parametrize("name", script_names())
+def test_what_a_script_says_to_people_is_not_sent(name: str) -> None:
+    assert not re.search(r"(?m)^\s*--", load(name).source)
 
 
 async def test_a_server_that_lost_its_scripts_is_given_them_again(store: JobStore, redis_url: str, queue: str) -> None:
