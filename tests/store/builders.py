@@ -180,6 +180,6 @@ async def crash(store: JobStore, worker: str = "w") -> tuple[int, int, int]:
 
 
 async def fail_all(store: JobStore, started: Sequence[StartedJob], worker: str = "w") -> None:
-    """End these attempts for good, as dead letters."""
+    """End these attempts for good, as dead letters that are kept for a minute."""
     answers = await store.finish(worker, [Outcome(one, Ending.failed, b'{"type":"E","message":"no"}', 0, 60_000) for one in started])
     assert set(answers) <= {"accepted"}

@@ -1,5 +1,6 @@
 """publish and trim: the catalog of tasks and limits, versions, and what a changed limit means for those who wait."""
 
+from runner.connection.client import command
 from runner.jobs.task_spec import TaskSpec
 from runner.limits import TokenBucket
 from runner.store.job_store import JobStore
@@ -95,11 +96,26 @@ async def test_trim_forgets_dead_letters_once_their_time_is_over(store: JobStore
     clock.advance(10)
     await store.submit([job("young")])
     await fail_all(store, await claim(store))
-    clock.advance(store.settings.failed_ttl_s - 10)
+    clock.advance(60 - 10)  # both were to be kept for a minute
 
     assert await store.trim() == (1, False)
     assert list(await scores(store, store.keys.failed)) == ["young"]
     assert await store.trim() == (0, False)
+
+
+async def test_trim_forgets_dead_letters_of_which_nobody_has_said_how_long_they_are_kept(store: JobStore, clock: Clock) -> None:
+    await store.submit([job("old")])
+    await fail_all(store, await claim(store))
+    clock.advance(10)
+    await store.submit([job("young")])
+    await fail_all(store, await claim(store))
+    await command(store.redis, "DEL", store.keys.retentions)  # as a version left it that wrote none
+    clock.advance(store.settings.failed_ttl_s - 11)
+    assert await store.trim() == (0, False)
+
+    clock.advance(1)
+    assert await store.trim() == (1, False)
+    assert list(await scores(store, store.keys.failed)) == ["young"]
 
 
 async def test_hundreds_of_tasks_and_limits_are_published_and_shown_in_calls_that_follow_each_other(store: JobStore) -> None:
