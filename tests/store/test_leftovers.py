@@ -6,7 +6,7 @@ from tests.leftovers import immortal_keys
 
 
 async def test_an_unnamed_key_without_a_ttl_is_found(redis: Redis, queue: str) -> None:
-    await redis.set(f"runner:{{{queue}}}:bucket:stripe", 1)
+    await redis.hset(f"runner:{{{queue}}}:bucket:stripe", "used", "1")
 
     assert await immortal_keys(redis, queue) == [f"runner:{{{queue}}}:bucket:stripe"]
 

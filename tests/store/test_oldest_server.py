@@ -17,7 +17,7 @@ LUA = Path(__file__).parents[2] / "runner" / "store" / "lua"
 OTHERS = {"AUTH", "CLUSTER SLOTS", "INFO", "ROLE", "SELECT", "SUBSCRIBE", "UNSUBSCRIBE"}
 """Sent by the client library and the locator, beside those that are tried."""
 NEWER = re.compile(
-    r"redis\.call\('P?EXPIRE(?:AT)?'[^)]*'(?:NX|XX|GT|LT)'|redis\.(?:REDIS_VERSION|acl_check_cmd|register_function)|\bserver\."
+    r"redis\.call\('P?EXPIRE(?:AT)?'[^)]*'(?:NX|XX|GT|LT)'|redis\.(?:REDIS_VERSION|acl_check_cmd|register_function)|\bserver\.\w"
 )
 """Options and functions of 7.0 and later that a script could fall for."""
 

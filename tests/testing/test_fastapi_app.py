@@ -60,5 +60,5 @@ def test_the_answer_stands_in_the_contract() -> None:
     answer = schema["paths"]["/orders/{order}/payment"]["post"]["responses"]["202"]["content"]["application/json"]["schema"]
 
     assert answer["properties"]["id"] == {"type": "string"}
-    assert answer["properties"]["state"]["enum"] == ["queued", "waiting", "scheduled", "failed", "existing"]
+    assert answer["properties"]["state"]["enum"] == ["queued", "waiting", "scheduled", "failed", "existing", "replaced"]
     assert "/problems/{name}" not in schema["paths"]
