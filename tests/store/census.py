@@ -14,7 +14,7 @@ COUNTED = ("queued", "running", "waiting", "scheduled", "failed", "cancelled", "
 
 @dataclass
 class Census:
-    """Jobs by their state, and tickets in line."""
+    """Jobs by the state that lists and counts go by, and tickets in line."""
 
     jobs: dict[str, str]
     tickets: int
@@ -29,7 +29,17 @@ async def census(store: JobStore) -> Census:
     names = sorted(await store.job_ids())
     found = dict(zip(names, await states(store, names), strict=True))
     waiting = [name for name, state in found.items() if name.startswith(TICKET) and state == "waiting"]
-    return Census({name: state for name, state in found.items() if not name.startswith(TICKET)}, len(waiting))
+    jobs = {name: await _found_as(store, name, state) for name, state in found.items() if not name.startswith(TICKET)}
+    return Census(jobs, len(waiting))
+
+
+async def _found_as(store: JobStore, name: str, told: str) -> str:
+    """A paused job on a stream is told as waiting, and found and counted as queued: one that stands in a line waits, and so does one that stepped aside."""
+    state, line = await command(store.redis, "HMGET", store.keys.job(name), "state", "line")
+    if told != State.waiting or state != b"queued":
+        return told
+    is_lined = line and await command(store.redis, "ZSCORE", store.keys.line(line.decode()), name) is not None
+    return told if is_lined else State.queued.value
 
 
 async def listed(store: JobStore, filter: JobFilter = EVERY_JOB, page: int = 500, examined: int = 500) -> list[str]:

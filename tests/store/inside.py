@@ -148,6 +148,15 @@ async def broken_marks(store: JobStore, marked: Mapping[str, str]) -> list[str]:
     return wrong
 
 
+async def spent_marks(store: JobStore) -> int:
+    """How many marks were given up as their jobs started, and are entered there still."""
+    spent = 0
+    for value in (await command(store.redis, "HGETALL", store.keys.unique))[1::2]:
+        mode, started = await command(store.redis, "HMGET", store.keys.job(value.decode().partition(" ")[2]), "mode", "started")
+        spent += mode == b"start" and started is not None
+    return spent
+
+
 async def inconsistencies(store: JobStore) -> list[str]:
     """What is wrong with lines, buckets, claims and wakes, and with the number of those that wait.
 

@@ -15,7 +15,7 @@ from runner.limits.naming import in_pool
 from runner.store.job_store import JobStore
 from tests.store.builders import Clock, claim, crash, end, enlist, fail_all, finish_all, interval, job, jobs, make_store, publish, slot
 from tests.store.census import listed, wrong_counts, wrong_lists
-from tests.store.inside import all_keys, commands, scores
+from tests.store.inside import all_keys, commands, scores, states
 
 LIMITS = (interval("x", every=1000), interval("y", every=1000), interval("k", every=1000, key="{id}"), Concurrency("c", 1))
 
@@ -357,3 +357,21 @@ async def test_a_page_takes_no_more_commands_of_a_hundred_thousand_waiting_jobs_
     assert met == count
     assert dearest < 2_500, f"a page took {dearest} commands"
     assert pages <= 3 * count / 500 + 2
+
+
+@pytest.mark.parametrize(
+    ("what", "name"), [(Pausable.queue, ""), (Pausable.task, "work"), (Pausable.pool, "default"), (Pausable.key, "k/a")]
+)
+async def test_paused_jobs_on_a_stream_are_told_as_waiting_and_counted_and_found_as_queued(
+    store: JobStore, what: Pausable, name: str
+) -> None:
+    await publish(store, *LIMITS)
+    await store.submit(jobs(2, "k", needs=["k/a"]))
+    await store.set_pause(what, name, "", 0)
+
+    assert await states(store, ["k0", "k1"]) == ["waiting", "waiting"]
+    counts = await store.counts()
+    assert (counts.queued, counts.waiting, counts.waiting_for["line"]) == (1, 1, 1)
+    assert await listed(store, JobFilter(state="queued")) == ["k0"]
+    assert await listed(store, JobFilter(state="waiting")) == ["k1"]
+    await assert_all_is_told(store)

@@ -175,6 +175,15 @@ async def test_repair_frees_the_marks_that_no_job_holds(store: JobStore) -> None
     assert await command(store.redis, "EXISTS", store.keys.sweeps) == 0
 
 
+async def test_a_mark_that_ended_with_a_start_is_put_right_once_and_one_of_a_job_that_runs_is_not(store: JobStore) -> None:
+    await store.submit([unique("s", "work/s", "start"), unique("e", "work/e")])
+    assert await store.repair() == (0, False)
+    await claim(store)
+
+    assert [await store.repair() for _ in range(3)] == [(1, False), (0, False), (0, False)]
+    assert await marks(store) == {"work/e": "e"}
+
+
 async def test_a_mark_that_was_damaged_refuses_no_outcome(store: JobStore) -> None:
     await store.submit([unique("a"), unique("b", "work/n")])
     first, second = await claim(store)
