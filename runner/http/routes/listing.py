@@ -11,7 +11,7 @@ from runner import ConfigurationError, JobCounts, JobFilter, Scope, State
 from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.dependencies import service_of
-from runner.http.forms import Unset
+from runner.http.forms import JOB_ID, Unset
 from runner.http.job_documents import as_json, job_document
 from runner.http.problems import Problem, responses
 from runner.http.routing import DirectRoute
@@ -131,7 +131,8 @@ async def jobs(
     request: Request,
     chosen: TheFilter = _EVERY_JOB,
     id: Annotated[
-        list[str] | Unset, Query(max_length=MOST_IDS, description="a job's id; give it once for each job, and no filter then")
+        list[Annotated[str, Field(**JOB_ID)]] | Unset,
+        Query(max_length=MOST_IDS, description="a job's id; give it once for each job, and no filter then"),
     ] = None,
     cursor: Annotated[str | Unset, Query(max_length=16_000, description="of the page before")] = None,
     most: Annotated[int, Query(ge=1, le=MOST_JOBS, description="jobs of a page")] = _USUAL,
