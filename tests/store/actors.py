@@ -50,6 +50,7 @@ class Producers(World):
             assert self.run(self.store.submit([one])) == [answer]
             if answer.state is Acceptance.replaced:
                 self.needs[answer.id] = choice
+                self.replaced.update(name for name in [answer.id] if self.run(states(self.store, [name])) == ["queued"])
         else:
             self.needs[name], self.marked[name] = choice, mark
             assert self.run(self.store.submit([one])) == ["existing"]
@@ -136,6 +137,7 @@ class Workers(World):
         assert len(claimed.jobs) <= free
         if lost or (entries and claimed.paused_after is not None):
             self.lost.add(worker)  # what it had read stays with it until it reconciles
+            self.unseen[worker] += [(self.clock.now_us, one) for one in claimed.jobs]
         else:
             self.note_started(worker, claimed.jobs)
 
@@ -145,6 +147,7 @@ class Workers(World):
         for worker in sorted(self.lost):
             self.run(self.store.reconcile(worker, list(self.in_hand[worker].values())))
             assert self.run(self.store.reconcile(worker, list(self.in_hand[worker].values()))) == 0
+            self.unseen.pop(worker, None)
         self.lost.clear()
 
     @precondition(lambda self: any(self.in_hand.values()))
@@ -164,6 +167,8 @@ class Workers(World):
         settled = {} if used is None else {need.bucket: used for need in self.needs[one.id] if need.bucket not in {"c", "x"}}
         bucket = data.draw(st.sampled_from(self.needs[one.id])).bucket
         text = ";".join(f"{name}={tokens}" for name, tokens in settled.items())
+        if ending is Ending.unknown and self.run(self._is_cancelled(one.id)):
+            settled = {need.bucket: 0 for need in self.needs[one.id]}  # its attempt never began: all that it took goes back
         outcomes = [Outcome(one, ending, b"{}", 700_000, KEPT_MS, text, bucket if ending is Ending.throttled else "")]
         self.note_ended(one, settled)
         answers = self.run(self.store.finish(worker, outcomes))
@@ -174,6 +179,10 @@ class Workers(World):
         self.last_outcomes = worker, outcomes
         if serve and not self.lost:
             self.serve_all_that_can_be()
+
+    async def _is_cancelled(self, name: str) -> bool:
+        (status,) = await self.store.get([name])
+        return status is not None and status.cancel_requested
 
     @precondition(lambda self: self.last_outcomes is not None)
     @rule()
@@ -187,6 +196,7 @@ class Workers(World):
     def crash(self, worker: str) -> None:
         late = list(self.in_hand.pop(worker, {}).values())
         self.lost.discard(worker)
+        self.unseen[""] += self.unseen.pop(worker, [])
         self._renew(but=worker)
         self.run(command(self.store.redis, "ZADD", self.store.keys.workers, 1, worker))
         self.run(self.store.reclaim())
@@ -228,6 +238,8 @@ class Workers(World):
             since_us = self.clock.now_us - policy.window_us if isinstance(policy, SlidingWindow) else 0
             taken = [one for one in self.books.of(bucket).taken if (one.runs if bucket == "c" else one.at_us >= since_us)]
             spent = sum(one.cost if one.used is None or bucket == "c" else one.used for one in taken)
+            unseen = [one.id for at_us, one in self.unseen[""] if bucket != "c" and at_us >= since_us]
+            spent += sum(need.cost for name in unseen for need in self.needs[name] if need.bucket == bucket)
             alone = {name: self.needs[name][0].cost for name in waiting if {need.bucket for need in self.needs[name]} == {bucket}}
             dearest = min(max(alone.values(), default=0), policy.capacity)
             assert not alone or policy.capacity - spent < dearest, f"{alone} wait for {policy} with {spent} spent"

@@ -95,9 +95,15 @@ class Machine(Producers, Takers, Workers, Operators, Time):
         if self.calm and not self.overdrawn:
             for bucket in ("b", "w", "c", "k/m"):
                 policy = self.books.in_force[limit_name(bucket)]
-                promised = self.run(promised_of(self.store, bucket))
+                promised = self.run(promised_of(self.store, bucket)) - self.run(self._promised_unasked(bucket))
                 used = self.run(self._used(bucket, policy))
                 assert used + promised <= policy.capacity, f"{used} of {policy} are used and {promised} promised"
+
+    async def _promised_unasked(self, bucket: str) -> int:
+        names = sorted(self.replaced)
+        found = zip(names, await states(self.store, names), strict=True)
+        self.replaced = {name for name, state in found if state == "queued"}
+        return sum(need.cost for name in self.replaced for need in self.needs[name] if need.bucket == bucket)
 
     async def _used(self, bucket: str, policy: Limit) -> int:
         taken = self.books.of(bucket).taken
@@ -142,8 +148,10 @@ class Machine(Producers, Takers, Workers, Operators, Time):
             await self.note_tickets()
             if moved or released or await self.store.retime():
                 continue
-            waits = [next_us, (await self.store.promote())[1], (await self.store.expire())[1]]
-            waits = [wait_us for wait_us in waits if wait_us >= 0]
+            (promoted, due_us), (_, expire_us) = await self.store.promote(), await self.store.expire()
+            if promoted:
+                continue  # it may stand in a line now, whose wake was not there as the lines were looked at
+            waits = [wait_us for wait_us in (next_us, due_us, expire_us) if wait_us >= 0]
             if not waits and not await stream_ids(self.store):
                 return
             wait_us = min(waits, default=0)

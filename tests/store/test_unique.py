@@ -230,6 +230,18 @@ async def test_its_reservation_becomes_that_of_its_new_needs(store: JobStore) ->
     assert (await spoken_for(store, "x"), await spoken_for(store, "y")) == ((0, 0), (0, 0))
 
 
+async def test_new_needs_of_a_job_on_a_stream_that_are_not_there_make_it_wait_in_line_and_exceed_no_limit(store: JobStore) -> None:
+    await publish(store, interval("x", capacity=2))
+    await store.submit([job("taker", needs=[("x", 2)]), replacing("a")])
+    assert await store.submit([replacing("b", needs=["x"])]) == [replaced("a")]
+    assert await spoken_for(store, "x") == (3, 2)
+
+    assert ids(await claim(store)) == ["taker"]
+
+    assert await spoken_for(store, "x") == (0, 0)
+    assert await line_ids(store, "1|x") == ["a"]
+
+
 async def test_a_job_in_line_keeps_its_place_and_moves_to_another_line(store: JobStore) -> None:
     await publish(store, interval("x"), interval("y", capacity=9))
     await store.submit([job("taker", needs=["x"]), job("one", needs=["x"]), replacing("a", needs=["x"]), job("two", needs=["x"])])

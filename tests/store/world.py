@@ -75,6 +75,10 @@ class World(RuleBasedStateMachine):
         self.marked: dict[str, str] = {}
         """Jobs with a mark, each with that."""
         self.lost: set[str] = set()
+        self.unseen: dict[str, list[tuple[int, StartedJob]]] = defaultdict(list)
+        """What a claim has started whose reply was lost, and when; under "" those of workers that died so: what these took stays taken."""
+        self.replaced: set[str] = set()
+        """Jobs on a stream whose new needs were promised to them unasked: what is not there as they are claimed they wait for in line."""
         self.overdrawn = False
         """Whether any job has used more than it had taken."""
         self.asked: list[str] = []
