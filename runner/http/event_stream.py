@@ -23,6 +23,7 @@ from runner.http.waiting import gone
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT_S = 15.0
 """Proxies close what is silent for a minute."""
+_COMMENT = b":\n\n"
 LONGEST_SEND_S = 30.0
 ADMITTED_S = 2.0
 """So often it is asked whether the caller may still listen: a revoked key is refused everywhere within 5 s."""
@@ -100,7 +101,7 @@ async def _beat(send: Send) -> None:
     """Comments, so that proxies see a connection that lives, and the server one that has died."""
     while True:
         await asyncio.sleep(HEARTBEAT_S)
-        await _send(send, b":\n\n")
+        await _send(send, _COMMENT)
 
 
 async def _send(send: Send, data: bytes) -> None:

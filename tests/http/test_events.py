@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -297,13 +298,20 @@ async def test_a_silent_stream_has_heartbeats(service: Service, monkeypatch: pyt
 async def test_a_caller_who_does_not_read_is_given_up(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "LONGEST_SEND_S", 0.2)
     monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.0)
+    monkeypatch.setattr(event_stream, "_COMMENT", b":" + b" " * 60_000 + b"\n\n")  # so that what lies between the two is soon full
     monkeypatch.setattr(event_stream, "_LAST_SEND_S", 0.1)
     url = httpx.URL(service.url)
-    _, writer = await asyncio.open_connection(url.host, url.port, limit=1024)
-    writer.write(b"GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n")
-    await eventually(lambda: open_streams(service) == 1)
-    await eventually(lambda: open_streams(service) == 0)
-    writer.close()
+    caller = socket.socket()
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # what it takes without reading is soon full
+    caller.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(caller, (url.host, url.port or 0))
+    _, writer = await asyncio.open_connection(sock=caller, limit=1024)
+    try:
+        writer.write(b"GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        await eventually(lambda: open_streams(service) == 1)
+        await eventually(lambda: open_streams(service) == 0)
+    finally:
+        writer.close()
 
 
 async def test_a_stop_ends_streams_at_once(app: Runner) -> None:
