@@ -746,7 +746,7 @@ GUARDS = (
     Guard(
         "a result that is larger than its caller takes stays in Redis",
         "runner/store/lua/get.lua",
-        "if PAYLOADS[i] == 'result' and length > tonumber(most_result) then",
+        "if name == 'result' and length > tonumber(most_result) then",
         "if false then",
         "tests/store/test_get.py::test_a_result_larger_than_is_taken_is_left_out_and_told_by_its_size",
     ),

@@ -17,7 +17,7 @@ local FIELDS = {
   'submitted', 'started', 'finished', 'deadline', 'progress', 'tags',
 }
 local PAYLOADS = ({ state = {}, listed = { 'error' }, status = { 'args', 'error' }, full = { 'args', 'error', 'result' } })[depth]
-local IS_LISTED = depth == 'listed'
+local ATTEMPTS, METADATA, PLACES = #FIELDS + 1, #FIELDS + 2, { args = #FIELDS + 3, error = #FIELDS + 4, result = #FIELDS + 5 } -- in an answer
 
 -- To see that a job goes on, and to have its end announced, takes a third of what it takes to tell of one.
 local WATCHED_AT_ONCE = 3.5
@@ -27,10 +27,10 @@ local bytes, told = 0, 0
 -- Of a job that has not ended only its arguments can be large. A text is measured before it is read: a call may name many large ones. How
 -- many bytes are to be read, and how many a result has that is not.
 local function measured(key, is_final)
-  local size, left_out = IS_LISTED and 0 or redis.call('HSTRLEN', key, 'args'), nil
-  for i = IS_LISTED and 1 or 2, is_final and #PAYLOADS or 0 do
-    local length = redis.call('HSTRLEN', key, PAYLOADS[i])
-    if PAYLOADS[i] == 'result' and length > tonumber(most_result) then left_out = length else size = size + length end
+  local size, left_out = 0, nil
+  for _, name in ipairs(PAYLOADS) do
+    local length = (is_final or name == 'args') and redis.call('HSTRLEN', key, name) or 0
+    if name == 'result' and length > tonumber(most_result) then left_out = length else size = size + length end
   end
   return size, left_out
 end
@@ -101,13 +101,9 @@ local function answer_of(id)
     if bytes + size > tonumber(most_bytes) then return size end
     bytes = bytes + size
     local payloads = redis.call('HMGET', key, 'attempts', 'metadata', unpack(PAYLOADS, 1, left_out and #PAYLOADS - 1 or #PAYLOADS))
-    f[#FIELDS + 1], f[#FIELDS + 2] = payloads[1], payloads[2]
+    f[ATTEMPTS], f[METADATA], f[PLACES.args] = payloads[1], payloads[2], false
     bytes = bytes + #(payloads[1] or '') + #(payloads[2] or '')
-    if IS_LISTED then
-      f[#FIELDS + 3], f[#FIELDS + 4] = false, payloads[3] or false
-    else
-      for i = 3, #PAYLOADS + 2 do f[#FIELDS + i] = payloads[i] or left_out or false end
-    end
+    for i, name in ipairs(PAYLOADS) do f[PLACES[name]] = payloads[i + 2] or left_out or false end
   end
   return place_of(id, f)
 end
