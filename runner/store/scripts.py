@@ -92,7 +92,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class LuaFile:
-    """One file of lua/, and what its header says.
+    """One file of lua/ without its comments, and what its header says.
 
     Redis runs all of a script's text at each call, down to the definitions of functions that the call does not use. So a script
     includes what it needs only sometimes at a line `-- include from here on:`, after a return for all other calls; `late_text`
@@ -120,12 +120,12 @@ def parse(name: str, text: str) -> LuaFile:
     arguments, rest = _arguments(name, header["ARGV"]) if "ARGV" in header else ((), None)
     return LuaFile(
         name=name,
-        text=text,
+        text=_COMMENT.sub("", text),
         arguments=arguments,
         rest=rest,
         includes=_includes(header.get("include", "none")),
         late_includes=_includes(late_includes),
-        late_text=late_text,
+        late_text=_COMMENT.sub("", late_text),
         refused_when_full=header.get("full", "").startswith("refused"),
     )
 
@@ -142,7 +142,7 @@ def assemble(script: LuaFile, includes: Sequence[LuaFile] = (), late_includes: S
         prelude.append(f"local {script.rest}_at = {len(arguments) + 1}")
     # What comes early is little where something comes late: there a function more would cost more than it saves.
     whole = ["\n".join([*prelude, *early]), *late] if script.late_text else ["\n".join(prelude), *early]
-    source = _COMMENT.sub("", _NUMBER_NAMES.sub(lambda name: str(_NUMBERS[name[0]]), "\n".join(nested(whole))))
+    source = _NUMBER_NAMES.sub(lambda name: str(_NUMBERS[name[0]]), "\n".join(nested(whole)))
     return Script(script.name, source, arguments, refused_when_full=script.refused_when_full)
 
 
