@@ -22,7 +22,7 @@ from runner.client.publication import Publication
 from runner.client.raw_result import BlockingRawResult, RawResult
 from runner.client.reasons import checked_reason
 from runner.client.redirect import app_of, redirected
-from runner.client.said_times import seconds_said
+from runner.client.said_times import seconds_back, seconds_said
 from runner.client.schedules import BlockingScheduleControl, ScheduleControl
 from runner.client.scheduling import schedules_of
 from runner.client.session import Session, duplicate_of
@@ -84,6 +84,7 @@ __all__ = [
     "pools_of",
     "redirected",
     "schedules_of",
+    "seconds_back",
     "seconds_said",
     "session_of",
     "through",

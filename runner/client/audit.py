@@ -3,11 +3,11 @@
 import re
 
 from runner.access import AuditLine
-from runner.client.said_times import seconds_said
+from runner.client.said_times import seconds_back
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.names import fits
-from runner.ranges import checked, checked_whole
+from runner.ranges import checked_whole
 from runner.store import Access
 
 _LINE_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
@@ -39,6 +39,6 @@ async def _begin(store: Access, since: object, after: str) -> str:
         return f"({after}"
     if since is None:
         return "-"
-    since_s = checked("duration", seconds_said("the time of the audit", since), of="audit")
+    since_s = seconds_back("audit", since)
     now_us = await store.now_us()
     return str(max(round((now_us / MICROSECONDS - since_s) * 1_000), 0))

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from runner.client.said_times import seconds_said
+from runner.client.said_times import seconds_back
 from runner.client.sessions import Sessions
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.foreign import shown
 from runner.jobs import QUEUE_SERIES, HistoryStep, Series, rows_of
 from runner.names import unknown_name
-from runner.ranges import YEAR_S, checked
+from runner.ranges import YEAR_S
 from runner.store import JobStore
 
 MOST_SERIES = 100
@@ -57,7 +57,7 @@ def _span(step: HistoryStep, since: object, start: float | None, end: float | No
     if since is not None and start is not None:
         raise ConfigurationError("since and start are both given: give one of both")
     if since is not None:
-        from_s = now_s - checked("duration", seconds_said("the time of the history", since), of="history")
+        from_s = now_s - seconds_back("history", since)
     elif start is not None:
         from_s = _instant("start", start)
     else:

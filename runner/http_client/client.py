@@ -9,7 +9,7 @@ from ssl import SSLContext
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-from runner.client import Asking, BlockingVerbs, InEachLoop, JobHandle, JobRequest, handle_of, seconds_said
+from runner.client import Asking, BlockingVerbs, InEachLoop, JobHandle, JobRequest, handle_of, seconds_back
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ConfigurationError, Forbidden, SubmissionRefused, UnknownJob
 from runner.http_client.control import HttpControl
@@ -220,7 +220,7 @@ class HttpClient(HttpScheduled, Asking, HttpManaging):
         """What happened by minute, hour or day, see `Client.history`."""
         query: dict[str, str | int | float | list[str]] = {"step": str(step), "series": [*series]}
         if since is not None:
-            query["since"] = f"{checked('duration', seconds_said('the time of the history', since), of='history')!r}"
+            query["since"] = f"{seconds_back('history', since)!r}"
         query |= {name: datetime.fromtimestamp(at, UTC).isoformat() for name, at in (("from", start), ("to", end)) if at is not None}
         answer = await self._session.ask(Call("GET", "/v1/history", query), instead=_OF_CONTROL)
         return [series_of(document) for document in json_of(answer)["series"]]

@@ -1,14 +1,14 @@
 """HttpManaging: the verbs of a client for who looks after a queue, over HTTP: acts upon many jobs, and the audit."""
 
 from runner.access import AuditLine
-from runner.client import InEachLoop, seconds_said
+from runner.client import InEachLoop, seconds_back
 from runner.errors import ConfigurationError
 from runner.http_client.bulk import HttpBulks
 from runner.http_client.documents import audit_line_of, json_of
 from runner.http_client.listing import HttpListing
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
-from runner.ranges import checked, checked_whole
+from runner.ranges import checked_whole
 
 _OF_CONTROL = {"validation": ConfigurationError}
 
@@ -31,6 +31,6 @@ class HttpManaging(HttpListing):
         if target:
             query["target"] = target
         if since is not None:
-            query["since"] = f"{checked('duration', seconds_said('the time of the audit', since), of='audit')!r}"
+            query["since"] = f"{seconds_back('audit', since)!r}"
         answer = await self._session.ask(Call("GET", "/v1/audit", query), instead=_OF_CONTROL)
         return [audit_line_of(document) for document in json_of(answer)["lines"]]

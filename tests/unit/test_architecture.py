@@ -82,6 +82,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
                 "end_of",
                 "handle_of",
                 "pausable",
+                "seconds_back",
                 "seconds_said",
             }
         ),
