@@ -1,6 +1,5 @@
 """The commands about jobs: submit, status, explain, cancel and retry; and workers, which lists the workers."""
 
-import json
 import shlex
 import sys
 from dataclasses import asdict
@@ -11,8 +10,9 @@ import typer
 from runner.access import Principal, Scope, check_tenant
 from runner.cli.output import columns, say, say_json, status_fields
 from runner.cli.queue_client import AnyClient, Target, about_queue
+from runner.cli.reading import costs, instant, json_object, metadata_in
 from runner.client import CallersClient, Client, JobHandle
-from runner.errors import InvalidArguments, InvalidOption
+from runner.errors import InvalidArguments
 from runner.jobs import JobOptions, JobStatus, OnFailure, PriorityName, State, summary
 from runner.store import WorkerStatus
 
@@ -30,8 +30,14 @@ def submit(
     job_id: Annotated[str | None, typer.Option("--id", help="An id of your own; submitting it again is safe.", show_default=False)] = None,
     priority: Annotated[str | None, typer.Option(help="high, normal or low.", show_default=False)] = None,
     delay: Annotated[float | None, typer.Option(help="Seconds before it may start.", show_default=False)] = None,
+    run_at: Annotated[
+        str | None, typer.Option("--run-at", help="The instant before which it does not start: 2026-11-30T06:00:00Z.", show_default=False)
+    ] = None,
     max_wait: Annotated[
         float | None, typer.Option("--max-wait", help="Seconds after which it expires if it has not started.", show_default=False)
+    ] = None,
+    deadline: Annotated[
+        float | None, typer.Option(help="Seconds from now on within which it has ended, retries and all.", show_default=False)
     ] = None,
     cost: Annotated[
         list[str] | None,
@@ -69,16 +75,18 @@ def submit(
         id=job_id,
         priority=cast("PriorityName | None", priority),
         delay=delay,
+        run_at=instant("--run-at", run_at),
         max_wait=max_wait,
-        cost=_costs(cost or []),
+        deadline=deadline,
+        cost=costs(cost),
         pool=pool,
         unique=None if unique is None else _UNIQUE.get(unique, unique),
         tags=tag,
-        metadata=None if metadata is None else _metadata(metadata),
+        metadata=metadata_in(metadata),
         after=after or None,
         on_failure=cast("OnFailure | None", on_failure),
     )
-    arguments = _parsed(args)
+    arguments = json_object("arguments", args, '{"order_id": "o-17"}', InvalidArguments)
 
     async def act(client: AnyClient) -> JobStatus:
         handle = await client.submit(task, arguments, options)
@@ -169,36 +177,6 @@ def job_of(client: AnyClient, job_id: str) -> JobHandle[Any]:
 def _row(worker: WorkerStatus) -> tuple[str, ...]:
     slots = (str(worker.slots), str(worker.stuck or ""), str(worker.defects or ""))
     return worker.id, worker.host or "", str(worker.pid), *slots, "yes" if worker.leader else ""
-
-
-def _parsed(args: str) -> dict[str, Any]:
-    try:
-        parsed = json.loads(args)
-    except ValueError as error:
-        raise InvalidArguments(f"arguments {args!r} are not JSON: {error}") from error
-    if not isinstance(parsed, dict):
-        raise InvalidArguments(f'arguments {args!r} are not a JSON object: name them, like \'{{"order_id": "o-17"}}\'')
-    return parsed
-
-
-def _metadata(text: str) -> dict[str, Any]:
-    try:
-        parsed = json.loads(text)
-    except ValueError as error:
-        raise InvalidOption(f"metadata {text!r:.80} is not JSON: {error}") from error
-    if not isinstance(parsed, dict):
-        raise InvalidOption(f'metadata {text!r:.80} is not a JSON object: write like \'{{"source": "import"}}\'')
-    return parsed
-
-
-def _costs(given: list[str]) -> dict[str, int] | None:
-    costs = {}
-    for text in given:
-        limit, _, tokens = text.partition("=")
-        if not limit or not (tokens.isascii() and tokens.isdigit() and len(tokens) < 20):
-            raise InvalidOption(f"cost {text!r} is not understood: write limit=tokens, like llm-tokens=800")
-        costs[limit] = int(tokens)
-    return costs or None
 
 
 def _print(status: JobStatus, *, as_json: bool) -> None:

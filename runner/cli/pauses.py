@@ -7,9 +7,9 @@ import typer
 
 from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import Target, about_queue
+from runner.cli.reading import instant
 from runner.client import pausable
 from runner.clock import MICROSECONDS, wall_us
-from runner.errors import ConfigurationError
 from runner.jobs import PauseStatus, paused_by
 from runner.plain_text import escaped
 
@@ -29,7 +29,7 @@ def pause(
     until: Annotated[str | None, typer.Option(help="Until when, with a time zone: 2026-11-30T06:00:00Z.", show_default=False)] = None,
 ) -> None:
     """Let nothing more start of the queue, a task, a pool or one value of a key. Running jobs go on, and no job is lost."""
-    kind, end = pausable(what, name), None if until is None else _instant(until)
+    kind, end = pausable(what, name), instant("--until", until)
     paused = target.ask(lambda client: client.pauses.pause(kind.value, name, reason, duration=lasts, until=end))
     if target.json:
         say_json(paused.document())
@@ -75,13 +75,3 @@ def _row(one: PauseStatus) -> tuple[str, ...]:
 
 def _text(at_s: float) -> str:
     return datetime.fromtimestamp(at_s, UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00") + " UTC"
-
-
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(f"--until {text!r:.80} is no instant: write it like 2026-11-30T06:00:00Z") from None
-    if instant.tzinfo is None:
-        raise ConfigurationError(f"--until {text!r:.80} has no time zone: write {text}Z for UTC, or {text}+01:00")
-    return instant

@@ -1,16 +1,15 @@
 """The commands about schedules: list, show, add, pause, resume, trigger and remove what runs by itself."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
 from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import Target, about_queue
-from runner.errors import ConfigurationError
-from runner.jobs import JobOptions, ScheduleStatus
+from runner.cli.reading import costs, instant, json_object, metadata_in
+from runner.jobs import JobOptions, PriorityName, ScheduleStatus
 from runner.plain_text import escaped
 
 app = typer.Typer(help="See what runs by itself, and change it.", no_args_is_help=True, rich_markup_mode=None)
@@ -68,13 +67,38 @@ def add(
     overlap: Annotated[str, typer.Option(help="While the run before has not ended: skip, queue or allow.")] = "skip",
     jitter: Annotated[float, typer.Option(help="Seconds by which each run is later at most.")] = 0.0,
     priority: Annotated[str | None, typer.Option(help="Of its jobs: high, normal or low.", show_default=False)] = None,
-    max_wait: Annotated[float | None, typer.Option(help="Seconds after which a job expires.", show_default=False)] = None,
+    max_wait: Annotated[
+        float | None, typer.Option("--max-wait", help="Seconds after which one expires that has not started.", show_default=False)
+    ] = None,
+    deadline: Annotated[
+        float | None, typer.Option(help="Seconds within which each has ended, retries and all.", show_default=False)
+    ] = None,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option("--cost", help="Tokens to take of a limit, like llm-tokens=800; may be given again.", show_default=False),
+    ] = None,
+    pool: Annotated[str | None, typer.Option(help="Whose workers run them, instead of the task's pool.", show_default=False)] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="A word by which they are found; may be given again.", show_default=False)
+    ] = None,
+    metadata: Annotated[
+        str | None, typer.Option(help="What travels with them besides their arguments, as a JSON object.", show_default=False)
+    ] = None,
 ) -> None:
     """Add a schedule, or change the one of this name. The same again changes nothing."""
-    options: Any = {"priority": priority, "max_wait": max_wait}
+    options = JobOptions(
+        priority=cast("PriorityName | None", priority),
+        cost=costs(cost),
+        max_wait=max_wait,
+        deadline=deadline,
+        pool=pool,
+        tags=tag,
+        metadata=metadata_in(metadata),
+    )
+    arguments = json_object("ARGS", args, '{"day": "today"}')
     given: dict[str, Any] = {"cron": cron, "every": every, "tz": tz, "missed": missed, "grace": grace, "overlap": overlap, "jitter": jitter}
-    given |= {"start": _instant("--start", start), "end": _instant("--end", end), "options": JobOptions(**options)}
-    _show(target, target.ask(lambda client: client.schedules.add(name, task, _object(args), **given)))
+    given |= {"start": instant("--start", start), "end": instant("--end", end), "options": options}
+    _show(target, target.ask(lambda client: client.schedules.add(name, task, arguments, **given)))
 
 
 @app.command()
@@ -155,20 +179,3 @@ def _text(at_s: float | None) -> str:
     if at_s is None:
         return ""
     return datetime.fromtimestamp(at_s, UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00") + " UTC"
-
-
-def _instant(option: str, text: str | None) -> datetime | None:
-    try:
-        return None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(f"{option} is {text!r:.60}: give an instant with a time zone, like 2026-11-30T06:00:00Z") from None
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ConfigurationError(f'ARGS is no JSON ({error}): give an object like \'{{"day": "today"}}\'') from None
-    if not isinstance(value, dict):
-        raise ConfigurationError(f'ARGS is {text!r:.60}: give an object like \'{{"day": "today"}}\'')
-    return value

@@ -62,6 +62,7 @@ class Task(Hooked, Generic[P, R]):
         run_at: datetime | None = None,
         cost: Mapping[str, int] | None = None,
         max_wait: float | None = None,
+        deadline: float | None = None,
         pool: str | None = None,
         unique: UniqueOption | None = None,
         tags: Sequence[str] | None = None,
@@ -71,7 +72,9 @@ class Task(Hooked, Generic[P, R]):
         """The same task with options for its next submissions; see `JobOptions`. Raises `InvalidOption` for one that there is not."""
         own = self._options
         return self._with(
-            JobOptions(id, priority, delay, run_at, cost, max_wait, pool, unique, tags, metadata, own.after, own.on_failure, **unknown)
+            JobOptions(
+                id, priority, delay, run_at, cost, max_wait, deadline, pool, unique, tags, metadata, own.after, own.on_failure, **unknown
+            )
         )
 
     def after(self, *jobs: Parents, on_failure: OnFailure = "cancel") -> Self:

@@ -32,6 +32,7 @@ MOST_TAGS, MOST_METADATA = 8, 4_096
 TAG = _form(pattern="^[!-~]{1,64}$")
 DELAY_S = {"ge": 0} | _form(maximum=_YEAR_S)
 MAX_WAIT_S = {"gt": 0} | _form(minimum=_LEAST_S, maximum=_YEAR_S)
+DEADLINE_S = {"gt": 0} | _form(minimum=0.001, maximum=_YEAR_S)
 COST = {"ge": 0} | _form(maximum=_MOST_TOKENS)
 INTERVAL_S = _form(minimum=1, maximum=_YEAR_S)
 GRACE_S = {"ge": 0} | _form(maximum=_YEAR_S)

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from runner import JobOptions, JobRequest
 from runner.http.bodies import WHOLE, Body
-from runner.http.forms import COST, DELAY_S, JOB_ID, MAX_WAIT_S, MOST_METADATA, MOST_TAGS, POOL, TAG
+from runner.http.forms import COST, DEADLINE_S, DELAY_S, JOB_ID, MAX_WAIT_S, MOST_METADATA, MOST_TAGS, POOL, TAG
 from runner.http.unique_body import UniqueBody
 
 MOST_AFTER = 10_000
@@ -42,6 +42,10 @@ class JobBody(Body):
         Annotated[float, Field(**MAX_WAIT_S)] | None,
         Field(description="seconds after which the job expires if it has not started; default: the task's"),
     ] = None
+    deadline: Annotated[
+        Annotated[float, Field(**DEADLINE_S)] | None,
+        Field(description="seconds from its submission over waits, attempts and retries; default: the task's"),
+    ] = None
     cost: Annotated[
         dict[str, Annotated[int, Field(**COST), WHOLE]] | None, Field(description="tokens to take by limit name; default: the task's")
     ] = None
@@ -69,7 +73,7 @@ class JobBody(Body):
     def request(self) -> JobRequest:
         """The job as the client takes it."""
         unique = self.unique.model_dump(exclude_none=True) if isinstance(self.unique, UniqueBody) else self.unique
-        waits, place = (self.priority, self.delay, self.run_at, self.cost, self.max_wait), (self.pool, unique)
+        waits, place = (self.priority, self.delay, self.run_at, self.cost, self.max_wait, self.deadline), (self.pool, unique)
         options = JobOptions(self.id, *waits, *place, self.tags, self.metadata, self.after, self.on_failure)
         return JobRequest(self.task, self.args, options)
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from runner import JobOptions, ScheduleStatus
 from runner.http.bodies import WHOLE, Body
-from runner.http.forms import COST, GRACE_S, INTERVAL_S, JITTER_S, MAX_WAIT_S, NAME
+from runner.http.forms import COST, DEADLINE_S, GRACE_S, INTERVAL_S, JITTER_S, MAX_WAIT_S, MOST_TAGS, NAME, POOL, TAG
 from runner.http.job_body import instant
 
 _Instant = Annotated[datetime, BeforeValidator(instant, json_schema_input_type=datetime)] | None
@@ -18,7 +18,11 @@ class ScheduleJobs(Body):
 
     priority: Literal["high", "normal", "low"] | None = None
     max_wait: Annotated[float, Field(**MAX_WAIT_S)] | None = None
+    deadline: Annotated[float, Field(**DEADLINE_S)] | None = None
     cost: dict[str, Annotated[int, Field(**COST), WHOLE]] | None = None
+    pool: Annotated[str, Field(**POOL)] | None = None
+    tags: Annotated[list[Annotated[str, Field(**TAG)]], Field(max_length=MOST_TAGS)] | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class ScheduleBody(Body):

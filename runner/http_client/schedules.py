@@ -42,9 +42,10 @@ class HttpScheduleControl:
     ) -> ScheduleStatus:
         """Add a schedule, or change the one of this name, see `ScheduleControl.add`."""
         given: dict[str, Any] = {"task": task, "args": args or {}, "cron": cron, "every": every, "tz": tz, "missed": missed, "grace": grace}
-        given |= {"start": start, "end": end, "overlap": overlap, "jitter": jitter, "options": _options(options)}
+        given |= {"start": start, "end": end, "overlap": overlap, "jitter": jitter, "options": {} if options is None else options._asdict()}
         # Here too, so that a mistake has the same error: the service knows of no object that is not JSON.
-        make_schedule(name, task, args, **{key: value for key, value in given.items() if key not in ("task", "args")})
+        spec = make_schedule(name, task, args, **{key: value for key, value in given.items() if key not in ("task", "args")})
+        given["options"] = dict(spec.options)
         return await self._change("PUT", name, "", {key: value for key, value in given.items() if value is not None})
 
     async def list(self) -> list[ScheduleStatus]:
@@ -98,10 +99,6 @@ class HttpScheduled:
 
 def _place(name: str) -> str:
     return f"/v1/schedules/{quote(check_schedule_name(name), safe='')}"
-
-
-def _options(options: JobOptions | None) -> dict[str, Any]:
-    return {} if options is None else {name: value for name, value in options._asdict().items() if value is not None}
 
 
 def _encoded(fields: dict[str, Any]) -> bytes:

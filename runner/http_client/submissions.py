@@ -45,6 +45,8 @@ def prepared(task: str, args: Any, options: JobOptions) -> Prepared:
     options.delay_us()
     if options.max_wait is not None:
         checked("max_wait", options.max_wait, error=InvalidOption)
+    if options.deadline is not None:
+        checked("deadline of a job", options.deadline, error=InvalidOption)
     job_id = new_job_id() if options.id is None else check_job_id(options.id)
     fields = {
         "task": task,
@@ -53,6 +55,7 @@ def prepared(task: str, args: Any, options: JobOptions) -> Prepared:
         "delay": options.delay,
         "run_at": None if options.run_at is None else options.run_at.isoformat(),
         "max_wait": options.max_wait,
+        "deadline": options.deadline,
         "pool": options.pool,
         "cost": options.cost and dict(options.cost),
         "unique": _unique_field(options),

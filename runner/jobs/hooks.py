@@ -42,11 +42,11 @@ class NewJob:
 
     @property
     def options(self) -> JobOptions:
-        """Its id, priority, delay, max_wait and pool. A start at an instant is not among them."""
+        """Its id, priority, delay, max_wait, deadline and pool. A start at an instant is not among them."""
         job = self._job
-        delay, max_wait = max(job.delay_us, 0) / MICROSECONDS, job.max_wait_us / MICROSECONDS
+        delay, max_wait, deadline = (us / MICROSECONDS or None for us in (max(job.delay_us, 0), job.max_wait_us, job.deadline_us))
         priority: Any = Priority(job.priority).name
-        return JobOptions(id=job.id, priority=priority, delay=delay or None, max_wait=max_wait or None, pool=pool_of(job.line))
+        return JobOptions(id=job.id, priority=priority, delay=delay, max_wait=max_wait, deadline=deadline, pool=pool_of(job.line))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class _Options(NamedTuple):
     run_at: datetime | None = None
     cost: Mapping[str, int] | None = None
     max_wait: float | None = None
+    deadline: float | None = None
     pool: str | None = None
     unique: UniqueOption | None = None
     tags: Sequence[str] | None = None
@@ -40,7 +41,8 @@ class JobOptions(_Options):
 
     id: with an id of your own a submission can be repeated, and is one job. priority: "high", "normal" or "low". delay: seconds
     before the job may start; run_at: the same as an instant with a time zone. cost: tokens by limit name. max_wait: seconds, from
-    its delay on, after which a job that has not started expires. pool: whose workers run it, instead of the task's.
+    its delay on, after which a job that has not started expires. deadline: seconds from its submission within which all of it happens, over waits
+    and attempts, instead of the task's. pool: whose workers run it, instead of the task's.
     unique: see `Unique`, False for a job that is not although its task is.
     tags: up to 8 words by which it is found, see `JobFilter.tag`. metadata: what travels with it as `JobContext.metadata`, up to 4 kB of JSON by name.
     after: ids of jobs that have to end before; on_failure: what becomes of it if one of them does not succeed, "cancel" (the default), "fail"
@@ -57,6 +59,7 @@ class JobOptions(_Options):
         run_at: datetime | None = None,
         cost: Mapping[str, int] | None = None,
         max_wait: float | None = None,
+        deadline: float | None = None,
         pool: str | None = None,
         unique: UniqueOption | None = None,
         tags: Sequence[str] | None = None,
@@ -67,7 +70,7 @@ class JobOptions(_Options):
     ) -> Self:
         if unknown:
             raise InvalidOption(unknown_name("a submission", "option", next(iter(unknown)), cls._fields))
-        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait, pool, unique, tags, metadata, after, on_failure)
+        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait, deadline, pool, unique, tags, metadata, after, on_failure)
 
     @property
     def has_features(self) -> bool:

@@ -87,12 +87,13 @@ def max_wait_us(spec: TaskSpec, options: JobOptions) -> int:
 
 def deadline_us(spec: TaskSpec, options: JobOptions) -> int:
     """µs after which a job has ended; 0 if it has no deadline. Raises `InvalidOption`."""
-    if spec.deadline is None:
+    given = spec.deadline if options.deadline is None else options.deadline
+    if given is None:
         return 0
-    seconds = checked("deadline of a job", spec.deadline, error=InvalidOption, of=f"task {spec.name!r}")
+    seconds = checked("deadline of a job", given, error=InvalidOption, of=f"task {spec.name!r}")
     if options.delay is not None and options.delay >= seconds:
         raise StartOutOfRange(
-            f"delay is {options.delay:g}, and jobs of task {spec.name!r} end {seconds:g} s after their submission (deadline)"
+            f"delay is {options.delay:g}, and this job of task {spec.name!r} ends {seconds:g} s after its submission (deadline)"
         )
     return round(seconds * MICROSECONDS)
 

@@ -73,6 +73,12 @@ async def test_a_job_is_submitted_waited_for_and_asked_about(client: AnyClient, 
         await client.retry("sum")
 
 
+async def test_a_submission_has_a_deadline_of_its_own(client: AnyClient) -> None:
+    status = await (await client.submit("add", {"left": 2}, JobOptions(delay=5, deadline=60))).status()
+
+    assert status.deadline_at == pytest.approx((status.submitted_at or 0) + 60)
+
+
 async def test_a_job_that_has_ended_is_deleted_and_the_audit_says_by_whom_and_why(client: AnyClient) -> None:
     job = await client.submit("add", {"left": 2}, LATER)
     with pytest.raises(NotEnded, match="cancel it first"):
@@ -107,6 +113,8 @@ async def test_a_job_that_has_ended_is_deleted_and_the_audit_says_by_whom_and_wh
         ("add", {"left": 1}, JobOptions(delay=float("nan")), StartOutOfRange),
         ("add", {"left": 1}, JobOptions(run_at=datetime.now(UTC) + timedelta(days=400)), StartOutOfRange),
         ("add", {"left": 1}, JobOptions(max_wait=0), InvalidOption),
+        ("add", {"left": 1}, JobOptions(deadline=0), InvalidOption),
+        ("add", {"left": 1}, JobOptions(deadline=5, delay=5), StartOutOfRange),
         ("scarce", {}, JobOptions(cost={"slow": 3}), ExceedsCapacity),
         ("scarce", {}, JobOptions(cost={"slow": -1}), InvalidOption),
         ("scarce", {}, JobOptions(cost={"fast": 1}), UnknownLimit),

@@ -39,6 +39,20 @@ async def test_a_schedule_is_added_changed_paused_run_and_removed(client: AnyCli
         await schedules.show("report")
 
 
+async def test_the_jobs_of_a_schedule_have_its_options(client: AnyClient, app: Runner) -> None:
+    options = JobOptions(priority="low", max_wait=5, deadline=60, pool="gpu", tags=("nightly", "report"), metadata={"by": "import"})
+    added = await client.schedules.add("report", "add", {"left": 2}, cron="@daily", options=options)
+    assert added.spec is not None
+    assert JobOptions(**added.spec.options) == options._replace(tags=["nightly", "report"])
+
+    status = await (await client.schedules.trigger("report")).status()
+
+    assert (status.priority, status.pool, list(status.tags), status.metadata) == ("low", "gpu", ["nightly", "report"], {"by": "import"})
+    assert status.deadline_at == pytest.approx((status.submitted_at or 0) + 60)
+    with pytest.raises(InvalidSchedule, match="a schedule has no option 'delay'"):
+        await client.schedules.add("report", "add", {"left": 2}, cron="@daily", options=JobOptions(delay=5))
+
+
 @pytest.mark.parametrize(
     ("task", "given", "error"),
     [

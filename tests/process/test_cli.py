@@ -86,6 +86,13 @@ WRONG = [
     ("submit render {} --cost pay=1", 3, "no limit 'pay'"),
     ("submit chrage", 2, "'chrage'"),
     ("submit render --max-wait 0", 2, "max_wait is 0"),
+    ("submit render --deadline 0", 2, "deadline of a job is 0"),
+    ("submit render --run-at soon", 2, "--run-at is 'soon': give an instant with a time zone"),
+    (
+        "submit render --run-at 2026-11-30T06:00:00",
+        2,
+        "--run-at is '2026-11-30T06:00:00', and has no time zone: write 2026-11-30T06:00:00Z",
+    ),
     ("explain x --redis-url redis://127.0.0.1:1", 4, "not available"),
 ]
 """Words, the exit code, and what is said."""
@@ -414,6 +421,8 @@ async def test_stats_say_how_many_jobs_there_are_and_what_they_take(cli: Cli) ->
 
 async def test_submit_says_how_long_to_wait_and_what_it_costs(cli: Cli) -> None:
     await cli.done("submit", "charge", CHARGE, "--cost", "pay=2", "--cost", "tenant=3", "--wait", "10")
+    later = (await cli.done("submit", "charge", CHARGE, "--run-at", "2026-01-01T06:00:00Z", "--deadline", "60", "--json")).json
+    assert later["deadline_at"] is not None
     expired = await cli("submit", "charge", CHARGE, "--max-wait", "0.2", "--wait", "10", "--json")
     assert (expired.code, expired.json["state"]) == (1, "expired")
 

@@ -11,6 +11,11 @@ async def test_a_schedule_is_added_shown_paused_run_and_removed(cli: Cli) -> Non
     assert "no schedules: declare them" in (await cli.done("schedules", "list")).out
     added = await cli.done("schedules", "add", "daily", "charge", CHARGE, "--cron", "30 2 * * *", "--tz", "Europe/Berlin")
     assert "daily: charge 30 2 * * * Europe/Berlin, added at run time, active" in added.out
+    options = {"cost": {"pay": 2}, "deadline": 60.0, "max_wait": 5.0, "metadata": {"by": "import"}, "pool": "gpu", "tags": ["a", "b"]}
+    words = ["--cost", "pay=2", "--deadline", "60", "--max-wait", "5", "--pool", "gpu", "--tag", "a", "--tag", "b", "--metadata"]
+    given = ("schedules", "add", "other", "charge", CHARGE, "--every", "3600", *words, '{"by": "import"}')
+    assert json.loads((await cli.done(*given, "--json")).out)["options"] == options
+    await cli.done("schedules", "remove", "other")
     shown = (await cli.done("schedules", "show", "daily", "--next", "3")).out
     assert shown.count("  next ") == 3
     assert "02:30:00+0" in shown
@@ -27,7 +32,7 @@ async def test_what_cannot_be_is_refused_with_the_value_and_the_remedy(cli: Cli)
     for words, code, said in (
         (("show", "nightly"), 3, "unknown schedule 'nightly'"),
         (("add", "x", "charge", CHARGE, "--cron", "*/61 * * * *"), 2, "step 61 is wider than the field minute"),
-        (("add", "x", "charge", "{", "--every", "5"), 2, "ARGS is no JSON"),
+        (("add", "x", "charge", "{", "--every", "5"), 2, "is not JSON"),
         (("add", "x", "charge", CHARGE, "--every", "5", "--start", "soon"), 2, "--start is 'soon'"),
         (("add", "x", "chrage", CHARGE, "--every", "5"), 2, "unknown task 'chrage'"),
     ):

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from runner import Backoff, JobFailed, Runner, current_job
+from runner import Backoff, JobFailed, JobOptions, Runner, current_job
 from runner.errors import StartOutOfRange
 from runner.worker.executor import time_left_s
 from tests.worker.conftest import Crew, MakeApp
@@ -112,10 +112,31 @@ async def test_a_job_that_is_submitted_by_name_has_it_too_and_its_handler_knows_
     assert left[1] is None
 
 
+async def test_a_submission_has_a_deadline_of_its_own_also_by_name(app: Runner, crew: Crew) -> None:
+    @app.task(deadline=3600, retries=0)
+    async def charge() -> None:
+        raise ConnectionError("away")
+
+    @app.task
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    await crew.start(app)
+    by_code = await charge.with_options(deadline=60).submit()
+    by_name = await app.client.submit("charge", {}, JobOptions(deadline=60))
+    cut = await wait.with_options(deadline=0.3).submit()
+
+    for job in (by_code, by_name):
+        status = await job.wait(timeout=10)
+        assert status.deadline_at == pytest.approx((status.submitted_at or 0) + 60)
+    with pytest.raises(JobFailed, match="DeadlineExceeded: its deadline passed while attempt 1 ran"):
+        await cut.result(timeout=10)
+
+
 async def test_a_delay_beyond_the_deadline_is_refused(make_app: MakeApp) -> None:
     @make_app().task(deadline=60)
     async def charge() -> None: ...
 
-    with pytest.raises(StartOutOfRange, match=r"delay is 60, and jobs of task 'charge' end 60 s after their submission \(deadline\)"):
+    with pytest.raises(StartOutOfRange, match=r"delay is 60, and this job of task 'charge' ends 60 s after its submission \(deadline\)"):
         charge.with_options(delay=60).prepare()
     assert charge.with_options(delay=59).prepare().deadline_us == 60_000_000
