@@ -99,8 +99,7 @@ async def _(at: Workshop) -> Act:
     await _many(at)
 
     async def act() -> object:
-        answer, _ = await at.store.trigger("s0", job(f"s0:by-hand-{at.number()}", task="work"))
-        return answer is not None
+        return await at.store.trigger("s0", job(f"s0:by-hand-{at.number()}", task="work")) is not None
 
     return act
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from runner.access import Principal, Scope, check_tenant
+from runner.cli.job_options import Alike, Cost, Deadline, MaxWait, Metadata, Pool, Priority, Tags, unique_said
 from runner.cli.output import columns, say, say_json, status_fields
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.cli.reading import costs, instant, json_object, metadata_in
@@ -18,7 +19,6 @@ from runner.store import WorkerStatus
 
 JobId = Annotated[str, typer.Argument(help="The job's id; of a tenant's job with the tenant, like t7/o-17.")]
 Reason = Annotated[str, typer.Option(help="Why; written into the audit.")]
-_UNIQUE = {"all": True, "none": False}
 Wait = Annotated[float | None, typer.Option("--wait", help="Wait up to this many seconds for the job to end.", show_default=False)]
 
 
@@ -28,39 +28,18 @@ def submit(
     task: Annotated[str, typer.Argument(help="Name of the task.")],
     args: Annotated[str, typer.Argument(help='Its arguments as a JSON object, like \'{"order_id": "o-17"}\'.')] = "{}",
     job_id: Annotated[str | None, typer.Option("--id", help="An id of your own; submitting it again is safe.", show_default=False)] = None,
-    priority: Annotated[str | None, typer.Option(help="high, normal or low.", show_default=False)] = None,
+    priority: Priority = None,
     delay: Annotated[float | None, typer.Option(help="Seconds before it may start.", show_default=False)] = None,
     run_at: Annotated[
         str | None, typer.Option("--run-at", help="The instant before which it does not start: 2026-11-30T06:00:00Z.", show_default=False)
     ] = None,
-    max_wait: Annotated[
-        float | None, typer.Option("--max-wait", help="Seconds after which it expires if it has not started.", show_default=False)
-    ] = None,
-    deadline: Annotated[
-        float | None, typer.Option(help="Seconds from now on within which it has ended, retries and all.", show_default=False)
-    ] = None,
-    cost: Annotated[
-        list[str] | None,
-        typer.Option("--cost", help="Tokens to take of a limit, like llm-tokens=800; may be given again.", show_default=False),
-    ] = None,
-    unique: Annotated[
-        str | None,
-        typer.Option(
-            "--unique",
-            help="One such job at a time: by a template of arguments like {order_id}, or 'all' of them; 'none': although its task is unique.",
-            show_default=False,
-        ),
-    ] = None,
-    pool: Annotated[str | None, typer.Option(help="Whose workers run it, instead of the task's pool.", show_default=False)] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option("--tag", help="A word by which it is found; may be given again.", show_default=False)
-    ] = None,
-    metadata: Annotated[
-        str | None,
-        typer.Option(
-            help='What travels with it besides its arguments, as a JSON object, like \'{"source": "import"}\'.', show_default=False
-        ),
-    ] = None,
+    max_wait: MaxWait = None,
+    deadline: Deadline = None,
+    cost: Cost = None,
+    unique: Alike = None,
+    pool: Pool = None,
+    tag: Tags = None,
+    metadata: Metadata = None,
     after: Annotated[
         list[str] | None, typer.Option("--after", help="Id of a job that has to end before; may be given again.", show_default=False)
     ] = None,
@@ -80,7 +59,7 @@ def submit(
         deadline=deadline,
         cost=costs(cost),
         pool=pool,
-        unique=None if unique is None else _UNIQUE.get(unique, unique),
+        unique=unique_said(unique),
         tags=tag,
         metadata=metadata_in(metadata),
         after=after or None,

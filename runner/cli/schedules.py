@@ -1,11 +1,13 @@
 """The commands about schedules: list, show, add, pause, resume, trigger and remove what runs by itself."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 import typer
 
+from runner.cli.job_options import Alike, Cost, Deadline, MaxWait, Metadata, Pool, Priority, Tags, unique_said
 from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import Target, about_queue
 from runner.cli.reading import costs, instant, json_object, metadata_in
@@ -66,31 +68,25 @@ def add(
     grace: Annotated[float, typer.Option(help="Seconds by which a run may be late with --missed skip.")] = 60.0,
     overlap: Annotated[str, typer.Option(help="While the run before has not ended: skip, queue or allow.")] = "skip",
     jitter: Annotated[float, typer.Option(help="Seconds by which each run is later at most.")] = 0.0,
-    priority: Annotated[str | None, typer.Option(help="Of its jobs: high, normal or low.", show_default=False)] = None,
-    max_wait: Annotated[
-        float | None, typer.Option("--max-wait", help="Seconds after which one expires that has not started.", show_default=False)
-    ] = None,
-    deadline: Annotated[
-        float | None, typer.Option(help="Seconds within which each has ended, retries and all.", show_default=False)
-    ] = None,
-    cost: Annotated[
-        list[str] | None,
-        typer.Option("--cost", help="Tokens to take of a limit, like llm-tokens=800; may be given again.", show_default=False),
-    ] = None,
-    pool: Annotated[str | None, typer.Option(help="Whose workers run them, instead of the task's pool.", show_default=False)] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option("--tag", help="A word by which they are found; may be given again.", show_default=False)
-    ] = None,
-    metadata: Annotated[
-        str | None, typer.Option(help="What travels with them besides their arguments, as a JSON object.", show_default=False)
-    ] = None,
+    priority: Priority = None,
+    max_wait: MaxWait = None,
+    deadline: Deadline = None,
+    cost: Cost = None,
+    unique: Alike = None,
+    pool: Pool = None,
+    tag: Tags = None,
+    metadata: Metadata = None,
 ) -> None:
-    """Add a schedule, or change the one of this name. The same again changes nothing."""
+    """Add a schedule, or change the one of this name. The same again changes nothing.
+
+    From --priority on each option says it of the jobs that the schedule makes.
+    """
     options = JobOptions(
         priority=cast("PriorityName | None", priority),
         cost=costs(cost),
         max_wait=max_wait,
         deadline=deadline,
+        unique=unique_said(unique),
         pool=pool,
         tags=tag,
         metadata=metadata_in(metadata),
@@ -164,6 +160,8 @@ def _lines(status: ScheduleStatus, coming: int) -> Iterator[str]:
     if status.paused_at is not None:
         yield f"  paused since {_text(status.paused_at)} by {escaped(status.paused_by)}: {escaped(status.pause_reason) or 'no reason given'}"
     yield f"  made {status.made}, missed {status.missed}, skipped {status.skipped}, refused {status.refused}"
+    if spec is not None and spec.options:
+        yield f"  its jobs: {escaped(json.dumps(dict(spec.options), sort_keys=True))}"
     if status.why:
         yield f"  latest of what was not made: {escaped(status.why)}"
     if status.last_job is not None:

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 from runner.client.blocking import Blocking, door, through
 from runner.client.catalog import PublishedTask
-from runner.client.handle import BlockingHandle, JobHandle
+from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.job_calls import StoredJobs
-from runner.errors import AlreadyFinished, BacklogFull, ConfigurationError, JobIdConflict, ScheduleConflict, UnknownJob, UnknownSchedule
+from runner.client.session import duplicate_of
+from runner.errors import AlreadyFinished, ConfigurationError, JobIdConflict, ScheduleConflict, UnknownJob, UnknownSchedule
 from runner.jobs import (
     Acceptance,
     JobOptions,
+    OtherJob,
     ScheduleSpec,
     ScheduleStatus,
     check_schedule_name,
@@ -144,20 +146,20 @@ class ScheduleControl:
         return await self._change(name, change)
 
     async def trigger(self, name: str) -> JobHandle[Any]:
-        """Run it now, beside its instants, also if it is paused. Raises `UnknownSchedule`, and as `Client.submit`."""
+        """Run it now, beside its instants, also if it is paused; of a unique task it can be the job that is there. Raises `UnknownSchedule`, and as `Client.submit`."""
         status = await self.show(name)
         if status.spec is None:
             raise ConfigurationError(f"schedule {name!r} cannot be run: {status.fault}")
         session = self._jobs.sessions.here
         job = job_of(status.spec, await session.catalog.get(status.spec.task), f"{name}:by-hand-{secrets.token_hex(6)}")
-        told, backlog = await self._store.trigger(name, job)
+        told = await self._store.trigger(name, job)
         if told is None:
             raise await self._unknown(name)
-        if told is Acceptance.full:
-            raise BacklogFull(session.queue, backlog, session.settings.max_backlog, 1)
         if told is Acceptance.conflict:
             raise JobIdConflict(f"job {job.id!r} exists with another task or other arguments: try again")
-        return JobHandle(self._jobs, job.id, told)
+        if isinstance(told, OtherJob) and told.state is Acceptance.duplicate:
+            raise duplicate_of(job.task, told.id)
+        return handle_of(self._jobs, job.id, told)
 
     async def remove(self, name: str, *, cancel: bool = False) -> ScheduleStatus:
         """Remove it; its jobs stay, or with `cancel` the latest of them is cancelled. One that is declared in code comes back with its code. Returns how it stood."""

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 from runner import JobOptions, JobRequest
 from runner.http.bodies import WHOLE, Body
 from runner.http.forms import COST, DEADLINE_S, DELAY_S, JOB_ID, MAX_WAIT_S, MOST_METADATA, MOST_TAGS, POOL, TAG
-from runner.http.unique_body import UniqueBody
+from runner.http.unique_body import UniqueBody, asked_of
 
 MOST_AFTER = 10_000
 """Most jobs that one can come after."""
@@ -72,7 +72,7 @@ class JobBody(Body):
 
     def request(self) -> JobRequest:
         """The job as the client takes it."""
-        unique = self.unique.model_dump(exclude_none=True) if isinstance(self.unique, UniqueBody) else self.unique
+        unique = asked_of(self.unique)
         waits, place = (self.priority, self.delay, self.run_at, self.cost, self.max_wait, self.deadline), (self.pool, unique)
         options = JobOptions(self.id, *waits, *place, self.tags, self.metadata, self.after, self.on_failure)
         return JobRequest(self.task, self.args, options)

@@ -9,20 +9,28 @@ from runner import JobOptions, ScheduleStatus
 from runner.http.bodies import WHOLE, Body
 from runner.http.forms import COST, DEADLINE_S, GRACE_S, INTERVAL_S, JITTER_S, MAX_WAIT_S, MOST_TAGS, NAME, POOL, TAG
 from runner.http.job_body import instant
+from runner.http.unique_body import UniqueBody, asked_of
 
 _Instant = Annotated[datetime, BeforeValidator(instant, json_schema_input_type=datetime)] | None
 
 
 class ScheduleJobs(Body):
-    """Options of its jobs."""
+    """Options of its jobs, as those of a submission."""
 
     priority: Literal["high", "normal", "low"] | None = None
     max_wait: Annotated[float, Field(**MAX_WAIT_S)] | None = None
     deadline: Annotated[float, Field(**DEADLINE_S)] | None = None
     cost: dict[str, Annotated[int, Field(**COST), WHOLE]] | None = None
     pool: Annotated[str, Field(**POOL)] | None = None
+    unique: Annotated[
+        bool | UniqueBody | None, Field(description="one job at a time of those that are alike; false: although the task is unique")
+    ] = None
     tags: Annotated[list[Annotated[str, Field(**TAG)]], Field(max_length=MOST_TAGS)] | None = None
     metadata: dict[str, Any] | None = None
+
+    def given(self) -> JobOptions:
+        """As `ScheduleControl.add` takes them."""
+        return JobOptions(**self.model_dump(exclude_unset=True, exclude={"unique"}), unique=asked_of(self.unique))
 
 
 class ScheduleBody(Body):
@@ -44,7 +52,7 @@ class ScheduleBody(Body):
     def given(self) -> dict[str, Any]:
         """As `ScheduleControl.add` takes it, but for name, task and arguments."""
         fields = {name: getattr(self, name) for name in _GIVEN}
-        return {**fields, "options": JobOptions(**self.options.model_dump(exclude_none=True))}
+        return {**fields, "options": self.options.given()}
 
 
 _GIVEN = ("cron", "every", "tz", "start", "end", "missed", "grace", "overlap", "jitter")
@@ -94,7 +102,7 @@ class Schedule(BaseModel):
     grace: float = 60.0
     overlap: str = "skip"
     jitter: float = 0.0
-    options: dict[str, Any] | None
+    options: Annotated[dict[str, Any] | None, Field(description="of its jobs; without metadata for a key that sees no arguments")]
     in_code: Annotated[bool, Field(description="the code declares it: it is changed there")]
     state: Annotated[Literal["active", "paused", "dormant", "ended"], Field(description="dormant: no live worker declares it")]
     next_at: float | None
@@ -111,7 +119,12 @@ class Schedule(BaseModel):
     @classmethod
     def of(cls, status: ScheduleStatus, *, shows_args: bool) -> "Schedule":
         document = status.document()
-        return cls(**document if shows_args else {**document, "args": None})
+        return cls(**document if shows_args else _without_args(document))
+
+
+def _without_args(document: dict[str, Any]) -> dict[str, Any]:
+    options = {name: value for name, value in (document["options"] or {}).items() if name != "metadata"}
+    return {**document, "args": None, "options": options if document["options"] is not None else None}
 
 
 class Schedules(BaseModel):

@@ -1,6 +1,6 @@
 """Which jobs are alike, as a submission over HTTP says it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -27,3 +27,8 @@ class UniqueBody(Body):
     max_delay: Annotated[
         Annotated[float, Field(**DELAY_S)] | None, Field(description="seconds after the first submission at which it may start in any case")
     ] = None
+
+
+def asked_of(unique: bool | UniqueBody | None) -> bool | dict[str, Any] | None:
+    """As the client takes it."""
+    return unique.model_dump(exclude_none=True) if isinstance(unique, UniqueBody) else unique

@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from runner.clock import MICROSECONDS, microseconds
-from runner.errors import InvalidOption, InvalidSchedule
+from runner.errors import InvalidSchedule
 from runner.foreign import shown
 from runner.jobs.cron import checked_cron, cron_after, zone_named
-from runner.jobs.metadata import metadata_of_options
-from runner.jobs.tags import checked_tags
-from runner.names import fits, unknown_name
+from runner.jobs.schedule_options import kept_options
+from runner.names import fits
 from runner.ranges import checked
 
 Missed = Literal["latest", "all", "skip"]
@@ -27,8 +26,6 @@ MOST_RUNS = 100
 _A_PAGE = 5_000
 """Instants of one schedule that one plan goes through; the next plan goes on."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-OPTIONS = ("priority", "cost", "max_wait", "deadline", "pool", "tags", "metadata")
-"""What a schedule says of its jobs; an id and a start they have by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +207,7 @@ def make_schedule(
         grace_us=microseconds(checked("grace of a schedule", grace, error=InvalidSchedule, of=of)),
         overlap=_one_of(of, "overlap", overlap, OVERLAP),
         jitter_us=jitter_us,
-        options=options_of_jobs(of, options or {}),
+        options=kept_options(of, options or {}),
     )
 
 
@@ -228,22 +225,3 @@ def _instant_us(of: str, option: str, instant: object) -> int | None:
     if instant.tzinfo is None:
         raise InvalidSchedule(f"{of}: {option} {instant.isoformat()} has no time zone: add one, like +00:00")
     return round(instant.timestamp() * MICROSECONDS)
-
-
-def options_of_jobs(of: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of its jobs, without what is not given. Raises `InvalidSchedule` for one that a schedule cannot give."""
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given:
-        if name not in OPTIONS:
-            raise InvalidSchedule(
-                f"{of}: its jobs get their ids and their starts by it; {unknown_name('a schedule', 'option', name, OPTIONS)}"
-            )
-    try:
-        # What it keeps is JSON.
-        if "tags" in given:
-            given["tags"] = list(checked_tags(given["tags"]))
-        if "metadata" in given:
-            given["metadata"] = json.loads(metadata_of_options(given["metadata"]) or "{}")
-    except InvalidOption as error:
-        raise InvalidSchedule(f"{of}: {error}") from None
-    return given

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from runner.jobs import Acceptance, Submission
+from runner.errors import BacklogFull
+from runner.jobs import Acceptance, OtherJob, Submission
 from runner.store import scripts
 from runner.store.declarations import Declarations
 from runner.store.portions import MOST_LIMITS, MOST_PER_CALL, portions
 from runner.store.published import Role
+from runner.store.replies import accepted
 from runner.store.schedule_rows import DueSchedule, KnownSchedule, due_schedule, known_schedule
+from runner.store.submissions import too_many_pools
 from runner.store.text import decoded
 
 _MOST_DUE = 100
@@ -131,11 +134,17 @@ class Schedules(Declarations):
         )
         return bool(answer == b"done")
 
-    async def trigger(self, name: str, job: Submission) -> tuple[Acceptance | None, int]:
-        """Make a job of a schedule now: what a submission is told, and how many jobs have not ended if there was no room; None for an unknown schedule."""
-        answer, *backlog = await self._run("trigger", run_words(job), most_backlog=self._most_jobs, name=name)
-        told = decoded(answer)
-        return (None if told == "unknown" else Acceptance(told)), int(backlog[0]) if backlog else 0
+    async def trigger(self, name: str, job: Submission) -> Acceptance | OtherJob | None:
+        """Make a job of a schedule now: what a submission is told; None for an unknown schedule. Raises `BacklogFull`, `StoreFull`."""
+        reply = await self._run("trigger", run_words(job), most_backlog=self._most_jobs, name=name)
+        if reply[0] == b"unknown":
+            return None
+        (told,), backlog = accepted(self.keys.queue, reply, 1)
+        if backlog is not None:
+            raise BacklogFull(self.keys.queue, backlog, self._most_jobs, 1)
+        if told is Acceptance.pools:
+            raise too_many_pools(self.keys.queue)
+        return told
 
     async def drowse(self, passed: int = 0) -> tuple[int, list[str]]:
         """Let dormant schedules go on that are declared again, and remove those that have not been for a week: where the next page begins, and the names of those."""

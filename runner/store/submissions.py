@@ -46,7 +46,7 @@ class Submissions(QueueStore):
         except StoreFull as error:
             accepted, memory_full = await self._call_without_room(jobs), error
         states: list[Acceptance | OtherJob | StoreFull] = [
-            self._no_pool() if state is Acceptance.pools else state for state in accepted.states
+            too_many_pools(self.keys.queue) if state is Acceptance.pools else state for state in accepted.states
         ]
         if accepted.backlog is None:
             return states
@@ -77,7 +77,7 @@ class Submissions(QueueStore):
         if accepted.backlog is not None:
             raise BacklogFull(self.keys.queue, accepted.backlog, most, others + accepted.states.count(Acceptance.full))
         if Acceptance.pools in accepted.states:
-            raise self._no_pool()
+            raise too_many_pools(self.keys.queue)
         return accepted.states
 
     async def _call_without_room(self, jobs: Sequence[Submission]) -> replies.Accepted:
@@ -101,15 +101,17 @@ class Submissions(QueueStore):
             return StoreFull(str(memory_full))
         return BacklogFull(self.keys.queue, backlog, self._most_backlog, 1)
 
-    def _no_pool(self) -> StoreFull:
-        return StoreFull(
-            f"queue {self.keys.queue!r} has {MOST_KNOWN} pools already besides the default one, and this is another one:"
-            " see them with python -m runner pools; one that is empty and unread goes after a day"
-        )
-
     @property
     def _most_backlog(self) -> int:
         return self.settings.max_backlog or _NO_CAP
+
+
+def too_many_pools(queue: str) -> StoreFull:
+    """That a job asks for a pool which is one too many."""
+    return StoreFull(
+        f"queue {queue!r} has {MOST_KNOWN} pools already besides the default one, and this is another one:"
+        " see them with python -m runner pools; one that is empty and unread goes after a day"
+    )
 
 
 def fitting_jobs(jobs: Sequence[Submission]) -> int:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner import JobOptions, Runner, Worker
-from runner.errors import InvalidArguments, InvalidSchedule, ScheduleConflict, UnknownSchedule, UnknownTask
+from runner import JobOptions, Runner, Unique, Worker
+from runner.errors import InvalidArguments, InvalidOption, InvalidSchedule, ScheduleConflict, UnknownSchedule, UnknownTask
 from tests.app_internals import publish
 from tests.http.conftest import Service
 from tests.http.test_both_clients import SOON_S, AnyClient, client
@@ -53,6 +53,27 @@ async def test_the_jobs_of_a_schedule_have_its_options(client: AnyClient, app: R
         await client.schedules.add("report", "add", {"left": 2}, cron="@daily", options=JobOptions(delay=5))
 
 
+async def test_a_schedule_says_which_of_its_jobs_are_alike(client: AnyClient, worker: Worker) -> None:
+    metadata = {"source": "clock", "deep": [{"n": None}]}
+    options = JobOptions(tags=["b", "a"], metadata=metadata, unique=Unique("{left}", until=60), cost={})
+    added = await client.schedules.add("s", "add", {"left": 2}, cron="@daily", options=options)
+    assert added.spec is not None
+    unique = {"key": "{left}", "until": 60, "duplicate": "return"}
+    assert dict(added.spec.options) == {"tags": ["a", "b"], "metadata": metadata, "unique": unique, "cost": {}}
+    assert await client.schedules.show("s") == added
+    job = await client.schedules.trigger("s")
+    status = await job.wait(SOON_S)
+    assert (status.tags, status.metadata) == (("a", "b"), metadata)
+    again = await client.schedules.trigger("s")
+    assert (again.id, again.first_state) == (job.id, "existing")
+    with pytest.raises(InvalidSchedule, match="come after no other"):
+        await client.schedules.add("s", "add", {"left": 2}, cron="@daily", options=JobOptions(after=["x"]))
+    with pytest.raises(InvalidSchedule, match="tag 'a b' cannot be one"):
+        await client.schedules.add("s", "add", {"left": 2}, cron="@daily", options=JobOptions(tags=["a b"]))
+    with pytest.raises(InvalidOption, match="pool"):
+        await client.schedules.add("s", "add", {"left": 2}, cron="@daily", options=JobOptions(pool="a pool"))
+
+
 @pytest.mark.parametrize(
     ("task", "given", "error"),
     [
@@ -89,14 +110,14 @@ async def test_what_code_declares_is_not_changed_by_a_request(app: Runner, servi
 async def test_schedules_need_their_rights_and_a_key_for_some_tasks_sees_those(app: Runner, service: Service) -> None:
     producer, tenant = await made(app, "producer"), await made(app, "operator", tenant="t7")
     observer, some, operator = await made(app, "observer"), await made(app, "operator", tasks=["echo"]), await made(app, "operator")
-    body = {"name": "s", "task": "add", "args": {"left": 1}, "cron": "@daily"}
+    body = {"name": "s", "task": "add", "args": {"left": 1}, "cron": "@daily", "options": {"tags": ["a"], "metadata": {"secret": 1}}}
     for headers in (producer, tenant):
         assert problem(await service.http.get("/v1/schedules", headers=headers)) == (403, "forbidden")
     for headers in (producer, tenant, observer, some):
         assert problem(await service.http.post("/v1/schedules", headers=headers, json=body)) == (403, "forbidden")
     assert (await service.http.post("/v1/schedules", headers=operator, json=body)).json()["state"] == "active"
     (seen,) = (await service.http.get("/v1/schedules", headers=observer)).json()["schedules"]
-    assert (seen["name"], seen["args"]) == ("s", None)
+    assert (seen["name"], seen["args"], seen["options"]) == ("s", None, {"tags": ["a"]})
     assert (await service.http.get("/v1/schedules", headers=some)).json() == {"schedules": []}
     for method, verb in (("GET", ""), ("DELETE", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/trigger")):
         assert problem(await service.http.request(method, f"/v1/schedules/s{verb}", headers=some)) == (403, "forbidden")
@@ -112,6 +133,10 @@ async def test_schedules_need_their_rights_and_a_key_for_some_tasks_sees_those(a
         ({"task": "add", "cron": "@daily", "overlap": "some"}, "validation"),
         ({"task": "add", "cron": "@daily", "start": 7}, "validation"),
         ({"task": "add", "cron": "@daily", "more": 1}, "validation"),
+        ({"task": "add", "cron": "@daily", "options": {"after": ["x"]}}, "validation"),
+        ({"task": "add", "cron": "@daily", "options": {"delay": 5}}, "validation"),
+        ({"task": "add", "cron": "@daily", "options": {"tags": ["a b"]}}, "bad-schedule"),
+        ({"task": "add", "cron": "@daily", "options": {"unique": {"until": "end", "duplicate": "replace"}}}, "bad-schedule"),
     ],
 )
 async def test_a_body_that_makes_no_sense_is_refused(service: Service, body: dict[str, object], kind: str) -> None:

@@ -28,6 +28,25 @@ async def test_a_schedule_is_added_shown_paused_run_and_removed(cli: Cli) -> Non
     assert "removed schedule daily" in (await cli.done("schedules", "remove", "daily", "--cancel")).out
 
 
+async def test_what_is_said_of_its_jobs_is_shown_and_reaches_them(cli: Cli) -> None:
+    of_jobs = ("--tag", "b", "--tag", "a", "--metadata", '{"source": "clock"}', "--unique", "all", "--pool", "gpu", "--max-wait", "60")
+    added = (await cli.done("schedules", "add", "daily", "charge", CHARGE, "--every", "3600", *of_jobs)).out
+    assert '"tags": ["a", "b"]' in added
+    assert '"unique": {"duplicate": "return", "until": "end"}' in added
+    job_id = (await cli.done("schedules", "trigger", "daily")).out.strip()
+    assert (await cli.done("schedules", "trigger", "daily")).out.strip() == job_id, "it is unique"
+    status = json.loads((await cli.done("jobs", "list", "--tag", "a", "--json")).out)
+    assert (status["id"], status["pool"], status["metadata"]) == (job_id, "gpu", {"source": "clock"})
+    for words, said in (
+        (("--metadata", "[1]"), "metadata '[1]' is not a JSON object"),
+        (("--cost", "stripe"), "cost 'stripe' is not understood"),
+        (("--tag", "a b"), "tag 'a b' cannot be one"),
+        (("--unique", "{nothing}"), "nothing"),
+    ):
+        answer = await cli("schedules", "add", "daily", "charge", CHARGE, "--every", "3600", *words)
+        assert (answer.code, said in answer.err) == (2, True), answer
+
+
 async def test_what_cannot_be_is_refused_with_the_value_and_the_remedy(cli: Cli) -> None:
     for words, code, said in (
         (("show", "nightly"), 3, "unknown schedule 'nightly'"),

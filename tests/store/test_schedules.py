@@ -9,8 +9,8 @@ from runner.clock import MICROSECONDS
 from runner.jobs.job import Ending, Outcome
 from runner.limits import Concurrency
 from runner.store.job_store import JobStore
-from runner.store.schedules import Change, Firing
-from tests.store.builders import START_US, Clock, claim, interval, job, make_store
+from runner.store.schedules import Change
+from tests.store.builders import START_US, Clock, claim, interval, make_store
 from tests.store.inside import nudged
 from tests.store.schedule_builders import counts, declare_in_code, made, publish_task, put, seconds_until, stands, tick, ticker
 
@@ -369,17 +369,3 @@ async def test_a_damaged_entry_holds_up_no_other_schedule(store: JobStore, clock
     clock.advance(10)
     await tick(store)
     assert await counts(store, "a") == (1, 0, 0, 0)
-
-
-async def test_a_run_whose_mark_another_job_has_is_skipped(store: JobStore, clock: Clock) -> None:
-    await publish_task(store)
-    await put(store, every=10, overlap="allow")
-    clock.advance(10)
-    _, _, (due,) = await store.due()
-    unique = '{"unique":{"mark":"work/x","mode":"end","duplicate":"return"},"schedule":"s"}'
-    await store.submit([job("holder")._replace(has_call=3, features=unique.replace(',"schedule":"s"', ""))])
-    nominal = due.nominal_us or 0
-    run = job(f"s:{nominal}")._replace(has_call=3, features=unique)
-    (fired,) = await store.fire([Firing(due, [(nominal, run)], nominal + 1, nominal + 1, 0, nominal)])
-    assert fired == ("fired", 0, 1, 0)
-    assert (await stands(store)).why == "skipped: another job stands for it: existing holder"

@@ -15,8 +15,8 @@ from runner.errors import InvalidOption, InvalidSchedule, StartOutOfRange
 from runner.http.job_body import JobBody
 from runner.http.schedule_schemas import ScheduleJobs
 from runner.http_client.submissions import prepared
-from runner.jobs.schedule import OPTIONS as OF_SCHEDULES
 from runner.jobs.schedule import ScheduleSpec, make_schedule
+from runner.jobs.schedule_options import OPTIONS as OF_SCHEDULES
 from runner.jobs.task_definition import TaskOptions
 from tests.unit.test_docs import DOCS, table
 
@@ -87,14 +87,14 @@ def test_a_schedule_gives_its_jobs_every_option_that_it_can_be_given() -> None:
     assert set(given) == set(OF_SCHEDULES)
     spec = make_schedule("daily", "charge", cron="@daily", options=given)
 
-    assert JobOptions(**ScheduleJobs(**given).model_dump(exclude_none=True)) == JobOptions(**spec.options) == JobOptions(**given)
+    assert ScheduleJobs(**given).given() == JobOptions(**spec.options) == JobOptions(**given)
     assert ScheduleSpec.from_json("daily", spec.to_json()) == spec
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"delay": 5}, "its jobs get their ids and their starts by it; a schedule has no option 'delay'"),
+        ({"delay": 5}, "its jobs get their ids and their starts by it, and come after no other; a schedule has no option 'delay'"),
         ({"tags": ["a b"]}, "schedule 'daily': tag 'a b' cannot be one"),
         ({"metadata": {"x": float("nan")}}, "schedule 'daily': metadata 'x' is nan"),
     ],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runner.clock import MICROSECONDS
 from runner.errors import InvalidSchedule
-from runner.jobs import JobOptions, ScheduleSpec, ScheduleStatus, make_schedule
+from runner.jobs import Debounce, JobOptions, ScheduleSpec, ScheduleStatus, Unique, make_schedule
 from runner.jobs.job import check_job_id
 from runner.jobs.schedule import MOST_RUNS, plan
 
@@ -127,6 +127,10 @@ def test_the_runs_to_come_show_the_clock_of_their_zone_and_what_is_odd() -> None
         ({"every": 5, "end": "soon"}, "end is 'soon', and must be a datetime with a time zone"),
         ({"every": 5, "start": NOON, "end": NOON.astimezone(timezone(timedelta(hours=2))) - timedelta(1)}, "is before its start"),
         ({"every": 5, "options": {"id": "x"}}, "its jobs get their ids and their starts by it"),
+        ({"every": 5, "options": {"after": ["o-17"]}}, "and come after no other; a schedule has no option 'after'"),
+        ({"every": 5, "options": {"unique": {"untill": "end"}}}, "schedule 'nightly': unique has no field 'untill'"),
+        ({"every": 5, "options": {"tags": "a"}}, "tags are 'a': give a list of words"),
+        ({"every": 5, "options": {"metadata": {"a": {1}}}}, "metadata 'a' is {1}"),
     ],
 )
 def test_a_schedule_that_cannot_work_is_refused_by_name(given: Mapping[str, Any], said: str) -> None:
@@ -139,3 +143,19 @@ def test_a_schedule_that_cannot_work_is_refused_by_name(given: Mapping[str, Any]
 def test_a_name_that_cannot_begin_an_id_is_refused(name: object) -> None:
     with pytest.raises(InvalidSchedule, match=r"give 1 to 64 letters, digits, '.', '_' or '-'"):
         make_schedule(name, "t", every=5)
+
+
+def test_what_is_kept_of_the_options_is_one_text_however_they_are_spelled() -> None:
+    given = {"tags": {"b", "a"}, "unique": Unique("{day}"), "metadata": {"n": 1, "a": [None]}, "pool": "gpu", "priority": None}
+    spec = schedule(every=5, options=given)
+    assert dict(spec.options) == {
+        "tags": ["a", "b"],
+        "unique": {"key": "{day}", "until": "end", "duplicate": "return"},
+        "metadata": {"a": [None], "n": 1},
+        "pool": "gpu",
+    }
+    again = schedule(every=5, options={"tags": ("a", "b", "a"), "unique": "{day}", "metadata": {"a": (None,), "n": 1}, "pool": "gpu"})
+    assert spec.to_json() == again.to_json()
+    assert ScheduleSpec.from_json("nightly", spec.to_json()) == spec
+    assert schedule(every=5, options={"unique": False}).options == {"unique": False}
+    assert schedule(every=5, options={"unique": Debounce(delay=2)}).options == {"unique": {"delay": 2}}

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner import ConfigurationError, JobOptions, Runner, TokenBucket
+from runner import ConfigurationError, JobFilter, JobOptions, NewJob, Runner, TokenBucket, Unique, current_job
 from runner.client import Publication, schedules_of
-from runner.errors import InvalidArguments, InvalidSchedule, ScheduleConflict, UnknownSchedule, UnknownTask
+from runner.errors import DuplicateJob, InvalidArguments, InvalidOption, InvalidSchedule, ScheduleConflict, UnknownSchedule, UnknownTask
 from runner.store import Role
 from tests.app_internals import publish, store_of
 from tests.eventually import eventually
@@ -56,6 +56,48 @@ async def test_what_is_added_at_run_time_runs_and_can_be_stopped(app: Runner, cr
     assert lines == [(act, "schedule soon") for act in ("add", "pause", "trigger", "resume", "remove")]
 
 
+async def test_the_options_of_a_schedule_reach_its_jobs_and_no_hook_of_a_producer_is_called(app: Runner, crew: Crew) -> None:
+    """Whoever leads makes the jobs, by name: there is no producer whose hooks could give them anything."""
+    seen: list[tuple[str, dict[str, object]]] = []
+
+    @app.on_submit
+    def mark(new: NewJob) -> None:
+        new.metadata["by"] = "hook"
+
+    chosen = JobOptions(tags=["nightly"], metadata={"source": "clock"}, unique=Unique("{word}", until="start"))
+
+    @app.every(1, args={"word": "code"}, name="declared", options=chosen)
+    @app.task
+    async def say(word: str) -> None:
+        seen.append((word, current_job().metadata))
+
+    await crew.start(app)
+    await app.client.schedules.add("added", "say", {"word": "run time"}, every=1, options=chosen)
+    await eventually(lambda: {word for word, _ in seen} == {"code", "run time"})
+    assert all(metadata == {"source": "clock"} for _, metadata in seen)
+    found = await app.client.jobs(JobFilter(tag="nightly"))
+    assert {job.id.partition(":")[0] for job in found.jobs} == {"declared", "added"}
+    for status in await app.client.schedules.list():
+        assert status.spec is not None
+        assert status.spec.options["unique"] == {"key": "{word}", "until": "start", "duplicate": "return"}
+
+
+async def test_a_run_by_hand_of_a_unique_task_is_the_job_that_is_there_or_is_refused(app: Runner) -> None:
+    @app.task(unique=True)
+    async def work() -> None: ...
+
+    await publish(app)
+    schedules = app.client.schedules
+    await schedules.add("usual", "work", cron="@daily")
+    await schedules.add("strict", "work", cron="@daily", options=JobOptions(unique=Unique(duplicate="refuse")))
+    first = await schedules.trigger("usual")
+    again = await schedules.trigger("usual")
+    assert (again.id, again.first_state) == (first.id, "existing")
+    with pytest.raises(DuplicateJob) as refused:
+        await schedules.trigger("strict")
+    assert refused.value.job_id == first.id
+
+
 async def test_plain_code_has_the_same(app: Runner) -> None:
     @app.task
     async def work() -> None: ...
@@ -86,6 +128,10 @@ async def test_what_could_never_run_is_refused_when_it_is_added(app: Runner) -> 
         await schedules.add("a", "work", {"n": 1}, cron="*/61 * * * *")
     with pytest.raises(InvalidSchedule, match="ids and their starts"):
         await schedules.add("a", "work", {"n": 1}, cron="@daily", options=JobOptions(delay=5))
+    with pytest.raises(InvalidArguments, match="'m'"):
+        await schedules.add("a", "work", {"n": 1}, cron="@daily", options=JobOptions(unique="{m}"))
+    with pytest.raises(InvalidOption, match="pool"):
+        await schedules.add("a", "work", {"n": 1}, cron="@daily", options=JobOptions(pool="a pool"))
     assert await schedules.list() == []
 
 
@@ -97,6 +143,8 @@ def test_what_could_never_run_is_refused_where_it_is_declared() -> None:
 
     with pytest.raises(ConfigurationError, match="schedule 'work': its jobs would be refused"):
         app.cron("@daily")(work)
+    with pytest.raises(InvalidSchedule, match="tag 'a b' cannot be one"):
+        app.cron("@daily", args={"n": 1}, options=JobOptions(tags=["a b"]))(work)
     app.cron("@daily", args={"n": 1})(work)
     with pytest.raises(ConfigurationError, match="schedule 'work' is declared twice on queue 'declared': give name= to one"):
         app.cron("@weekly", args={"n": 1})(work)

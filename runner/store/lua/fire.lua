@@ -42,8 +42,11 @@ local function run_of(known, name, overlap, refusal, instant, run)
   if said == 'full' then return 'full' end
   if is_pending then known.pending = false end
   if said == 'conflict' then return 'refused', 'another job has the id ' .. id end
+  if said == 'pools' then return 'refused', 'its pool would be one more than there can be' end
+  local what, other = string.match(said, '^(%a+) (.+)$')
+  if what == 'replaced' then return 'skipped', 'job ' .. other .. ', which waits, runs with its arguments' end
+  if what then return 'skipped', 'it is unique, and job ' .. other .. ' is there' end
   local state = read_job(id, 'state')
-  if not state then return 'skipped', 'another job stands for it: ' .. said end
   known.current, known.ended_as = id, FINAL[state] and state
   return 'made'
 end

@@ -2,8 +2,7 @@
 -- KEYS: prefix
 -- ARGV: most_backlog (-1: no cap), name, run...
 --   run: the job, as include/acceptance takes a run of one
--- Returns: what a submission is told ('queued', 'waiting', 'scheduled', 'failed', 'existing', 'conflict' or 'full'), and how many jobs have not
---   ended, if there was no room; or 'unknown', if there is no such schedule
+-- Returns: what a submission of one job is told, see submit; or 'unknown', if there is no such schedule
 -- full: refused
 -- include: acceptance, format, backlog, engine, features, unique, tagged, scheduled_row, schedule_record, audit_line
 
@@ -26,6 +25,8 @@ if FIRST[said] then
     if said == 'failed' then redis.call('HSET', state, 'last_state', said, 'last_ended', int(now)) end
   end
   audit('trigger', 'schedule ' .. name, '', id)
+elseif string.match(said, '^replaced ') then
+  audit('trigger', 'schedule ' .. name, '', said)
 end
 flush()
 nudge_leader()
