@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-generated test-celery test-topologies faults chaos mutate-guards check types pyright outside schemathesis test-unit format openapi bench sbom hashes clean
+.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-generated test-celery test-topologies faults chaos mutate-guards check lint types pyright outside schemathesis test-unit format openapi bench sbom hashes clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -41,8 +41,8 @@ test-slow: $(READY) ## What `make test` leaves out: the longest tests, and other
 test-all: $(READY) ## Both
 	$(BOTH) $(BIN)/python -m $(TESTER) -n auto
 
-test-pythons: $(READY) ## The tests of units, workers and the service on each other Python that is supported and found here
-	$(BIN)/python -m tests.pythons $(TESTER)
+test-pythons: $(READY) ## The tests of units, workers and the service on each other Python that is supported and found here; BRIEF=1: some
+	$(BIN)/python -m tests.pythons $(if $(BRIEF),--brief) $(TESTER)
 
 test-lowest: $(READY) ## The same on this Python with the lowest versions of all dependencies
 	$(BIN)/python -m tests.pythons --lowest $(TESTER)
@@ -70,10 +70,12 @@ chaos: $(READY) ## Random faults for MINUTES=5, repeatable by SEED=...; 30 minut
 mutate-guards: $(READY) ## Remove one guard after another and see which test fails
 	$(BIN)/python -m tests.chaos.mutate
 
-check: $(READY) ## Format, lint, types and fast tests, under a minute
+check: lint ## Format, lint, types and fast tests, about two minutes
+	@$(MAKE) --no-print-directory -j 2 types test-unit
+
+lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	@$(MAKE) --no-print-directory -j 2 types test-unit
 
 types: $(READY)
 	$(BIN)/mypy

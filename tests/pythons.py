@@ -1,7 +1,8 @@
-"""`python -m tests.pythons [--record] [MODULE]`: tests on each other Python that pyproject.toml names and that is found here.
+"""`python -m tests.pythons [--record] [--brief] [MODULE]`: tests on each other Python that pyproject.toml names and that is found here.
 
 Each has an environment of its own under build/. MODULE runs the tests, pytest or
 tests.again. With `--record` the table of docs/compatibility.md tells which ones passed; only what is in it may be claimed.
+With `--brief` only the newest of them runs the tests of workers and of the service too, the others those of units.
 With `--lowest` they run on this Python with the lowest versions of all dependencies, those of constraints-lowest.txt.
 """
 
@@ -12,6 +13,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.interpreters import interpreter_of, version_of
@@ -21,6 +23,7 @@ DOCUMENT = ROOT / "docs" / "compatibility.md"
 HEADER = "| Python | tested as | tests |\n|---|---|---|\n"
 ALL, SOME = "all", "of units, workers and the service"
 FOLDERS = ("tests/unit", "tests/worker", "tests/http")
+BRIEF = FOLDERS[:1]
 TESTED = ROOT / "constraints.txt"
 LOWEST = ROOT / "constraints-lowest.txt"
 INPUTS = (ROOT / "pyproject.toml", TESTED, LOWEST)
@@ -30,18 +33,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.pythons", description=__doc__)
     parser.add_argument("--record", action="store_true", help="write the table of docs/compatibility.md")
     parser.add_argument("--lowest", action="store_true", help="on this Python with the lowest versions of all dependencies")
+    parser.add_argument("--brief", action="store_true", help="all of them only on the newest Python, on the others those of units")
     parser.add_argument("module", nargs="?", default="pytest", help="what runs the tests")
     arguments = parser.parse_args()
+    if arguments.record and arguments.brief:
+        parser.error("--record tells what passed of all tests: leave --brief out")
     if arguments.lowest:
-        return 0 if tests_pass("lowest", Path(sys.executable), arguments.module, versions(TESTED) | versions(LOWEST)) else 1
+        return 0 if tests_pass("lowest", Path(sys.executable), arguments.module, versions(TESTED) | versions(LOWEST), FOLDERS) else 1
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     passed, failed = {own: f"| {own} | {platform.python_version()} | {ALL} |"}, []
+    newest = max(claimed(), key=_number)
     for version in claimed():
         if version == own:
             continue
-        if (python := interpreter_of(*map(int, version.split(".")))) is None:
+        if (python := interpreter_of(*_number(version))) is None:
             print(f"Python {version}: NOT RUN, it is not installed here", flush=True)
-        elif tests_pass(f"python{version}", python, arguments.module, versions(TESTED)):
+        elif tests_pass(
+            f"python{version}", python, arguments.module, versions(TESTED), BRIEF if arguments.brief and version != newest else FOLDERS
+        ):
             passed[version] = f"| {version} | {version_of(python)} | {SOME} |"
         else:
             failed.append(version)
@@ -56,13 +65,18 @@ def claimed() -> list[str]:
     return [found[1] for text in classifiers if (found := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", text))]
 
 
+def _number(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")
+    return int(major), int(minor)
+
+
 def versions(constraints: Path) -> dict[str, str]:
     """The lines of a file of constraints by the package's name."""
     lines = [line for line in constraints.read_text().splitlines() if line and not line.startswith("#")]
     return {line.partition("==")[0]: line for line in lines}
 
 
-def tests_pass(name: str, python: Path, module: str, constraints: dict[str, str]) -> bool:
+def tests_pass(name: str, python: Path, module: str, constraints: dict[str, str], folders: Sequence[str]) -> bool:
     """Run the tests in an environment of this name, made when there is none or what it installs has changed."""
     folder = ROOT / "build" / name
     own, ready = folder / "bin" / "python", folder / ".ready"
@@ -73,7 +87,7 @@ def tests_pass(name: str, python: Path, module: str, constraints: dict[str, str]
         install = [str(own), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(chosen), "-e", ".[dev]"]
         subprocess.run(install, cwd=ROOT, check=True)
         ready.touch()
-    tests = [str(own), "-m", module, "-q", "-n", "auto", "-m", "not slow", "-o", f"cache_dir={folder / 'cache'}", *FOLDERS]
+    tests = [str(own), "-m", module, "-q", "-n", "auto", "-m", "not slow", "-o", f"cache_dir={folder / 'cache'}", *folders]
     environment = {**os.environ, "RUNNER_TEST_SERVER": "valkey"}
     return subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode == 0
 
