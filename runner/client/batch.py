@@ -34,6 +34,11 @@ class BatchHandle:
     async def wait(self, timeout: float | None = None) -> BatchProgress:
         """The batch once all its jobs have ended, or as it is after `timeout` seconds. Looks once a second at the most; see `progress`."""
         ends_s = float("inf") if timeout is None else monotonic_s() + checked("timeout of a wait", timeout, error=InvalidOption)
+        if (clock := self._calls.clock) is not None:
+            until_us, progress = clock.after(timeout), await self.progress()
+            while not progress.has_ended and (until_us is None or clock.us < until_us):
+                progress = await clock.look(self.progress, [self.id], until_us)
+            return progress
         pause_s = _FIRST_LOOK_S
         while True:
             progress = await self.progress()

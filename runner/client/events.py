@@ -4,12 +4,16 @@ All listeners of an event loop look at the same time, and share the calls.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from runner.client.batcher import Batcher
 from runner.client.lookups import Lookups
 from runner.jobs import JobEvent, JobStatus
 from runner.store import Jobs
+
+T = TypeVar("T")
 
 LOOK_S = 0.5
 """The pause between two looks: events are told so late at most."""
@@ -56,29 +60,37 @@ class Events:
     async def after(self, event_id: str | None) -> AsyncGenerator[JobEvent, None]:
         """Every event after the one with this id, from now on without one; it never ends. Raises `StoreUnavailable`."""
         place = await self.latest() if event_id is None else event_id
+        events = await self._pages.ask(place)
         while True:
-            events = await self._pages.ask(place)
             for event in events:
                 yield event
                 place = event.id
-            if len(events) < MOST_EVENTS:
-                await self._pulse.beat()
+            look = partial(self._pages.ask, place)
+            events = await (look() if len(events) == MOST_EVENTS else self._next(look))
 
     async def changes(self, job_id: str) -> AsyncGenerator[JobStatus | None, None]:
         """A job as it is now, and whenever that has changed, without what it carries, until it has ended; None at last if it is unknown.
 
         Changes that follow each other between two looks are told as one. Raises `StoreUnavailable`.
         """
-        told = None
+        told, look = None, partial(self._lookups.place, job_id)
+        status = await look()
         while True:
-            status = await self._lookups.place(job_id)
             version = None if status is None else status.version
             if status is None or version != told:
                 told = version
                 yield status
             if status is None or status.state.is_final:
                 return
-            await self._pulse.beat()
+            status = await self._next(look, job_id)
+
+    async def _next(self, look: Callable[[], Awaitable[T]], *job_ids: str) -> T:
+        """What is seen at the next look."""
+        clock = self._store.clock
+        if clock is not None:
+            return await clock.look(look, job_ids)
+        await self._pulse.beat()
+        return await look()
 
     async def close(self) -> None:
         """Wait for the calls that are under way."""

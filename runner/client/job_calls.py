@@ -17,7 +17,7 @@ from runner.client.sessions import Sessions
 from runner.client.view import EVERYTHING, View
 from runner.errors import AlreadyFinished, CannotRetry, NotEnded, UnknownBatch, UnknownJob
 from runner.jobs import BatchProgress, JobStatus, MemberState, OtherJob, State, waits_for_jobs
-from runner.store import DeleteAnswer, RetryRefusal, node_of_batch
+from runner.store import DeleteAnswer, QueueClock, RetryRefusal, node_of_batch
 
 _MOST_NAMED = 5
 """Jobs that an explanation names."""
@@ -27,6 +27,11 @@ _MOST_CANCELLED = 100
 
 class JobCalls(Protocol):
     """The calls about one job. Each takes its id as the caller knows it, and raises `UnknownJob` for one that is not there."""
+
+    @property
+    def clock(self) -> QueueClock | None:
+        """By which clock its callers wait, in the queue of a test; None for real time."""
+        return None
 
     async def status(self, job_id: str, most_result: int | None = None) -> JobStatus:
         """The job as it is now; a larger result than `most_result` bytes is left out."""
@@ -62,6 +67,11 @@ class StoredJobs(JobCalls):
     def __init__(self, sessions: Sessions, view: View = EVERYTHING) -> None:
         self.sessions = sessions
         self._view = view
+
+    @property
+    @override
+    def clock(self) -> QueueClock | None:
+        return self.sessions.here.store.clock
 
     @override
     async def status(self, job_id: str, most_result: int | None = None) -> JobStatus:

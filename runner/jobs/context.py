@@ -151,7 +151,7 @@ class JobContext:
     def _read_parents(self) -> "ReadParents":
         if self._attempt.parents is None:
             raise ConfigurationError(
-                f"job {self.id}: what came before it cannot be read here: a worker reads it, for tasks that do not run in a child process"
+                f"job {self.id}: what came before it cannot be read here: a worker reads it, for tasks that do not run in a child process, and a TestQueue, not `run`"
             )
         return self._attempt.parents
 

@@ -1,14 +1,16 @@
 """Clocks: by which clock a queue's scripts act. It is Redis's own, unless a test has put one in its place that it moves itself."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from runner.clock import microseconds
+
+T = TypeVar("T")
 
 _is_sending: ContextVar[bool] = ContextVar("runner_is_sending", default=False)
 
@@ -48,6 +50,13 @@ class QueueClock:
     async def wait(self, job_ids: Sequence[str], ended: asyncio.Future[Any], until_us: int | None) -> None:  # noqa: ARG002 - for a clock that moves
         """Wait for the end of one of these jobs, whose watch is `ended`; return at the latest at that instant."""
         await asyncio.wait({ended})
+
+    async def look(self, call: Callable[[], Awaitable[T]], job_ids: Sequence[str], until_us: int | None = None) -> T:  # noqa: ARG002 - as above
+        """What this call answers when something may have changed since the last, or at that instant.
+
+        job_ids: the jobs that are followed, or what stands for them; the time of the queue goes on for them. For none it does not.
+        """
+        return await call()
 
     def _counted(self, send: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(send)

@@ -34,7 +34,7 @@ class Driver:
         self._clock = clock
         self._timers = timers
         self._changed = asyncio.Event()
-        self._started = 0
+        self._started = self._told = 0
         self._most = math.inf
         self._lock = asyncio.Lock()
 
@@ -77,6 +77,8 @@ class Driver:
                 self._changed.clear()
                 pause_s, quiet_since_s = _LEAST_PAUSE_S, monotonic_s()
                 continue
+            if self._let_look():
+                continue
             if is_quiet and not self._someone_wakes():
                 return
             if self._hangs(monotonic_s() - quiet_since_s):
@@ -95,12 +97,20 @@ class Driver:
         return False
 
     def _is_quiet(self) -> bool:
-        if self._clock.sent or self._is_telling:
+        if self._clock.sent or self._clock.is_looked_at or self._is_telling:
             return False
         running = {(job.id, job.attempt) for place in self._places for job in place.running}
         if running:
             return running <= self._clock.waiting | (set() if self._timers is None else self._timers.sleeping)
         return not any(place.is_busy for place in self._places)
+
+    def _let_look(self) -> bool:
+        """Send what handlers have said of their progress, and let those look who follow jobs; whether there are any."""
+        self._told += sum(place.tell_progress() for place in self._places)
+        if not self._clock.looks:
+            return False
+        delivered = sum(place.delivered for place in self._places)
+        return self._clock.let_look((self._clock.us, self._started, delivered, self._told))
 
     @property
     def _is_telling(self) -> bool:
@@ -169,4 +179,5 @@ class Driver:
         if len(left) > _MOST_SHOWN:
             told.append(f"... {len(left)} jobs in all")
         told += [f"somebody waits for job {wait.job_ids[0]}" for wait in list(self._clock.waits) if wait.job_ids]
+        told += [f"somebody follows {look.job_ids[0]}" for look in list(self._clock.looks) if look.job_ids]
         raise NeverIdle("\n".join(told))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from contextvars import copy_context
@@ -11,8 +12,9 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from runner.client import Task, app_of, with_metadata
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ConfigurationError, JobFailed
-from runner.jobs import Ending, JobError, JobStatus, Outcome, StartedJob, State, Submission
+from runner.jobs import Ending, JobError, JobStatus, Outcome, Progress, StartedJob, State, Submission
 from runner.settings import load_settings
+from runner.testing.heard import Heard
 from runner.testing.lifespans import entered
 from runner.worker import Executor, HookCalls
 
@@ -29,6 +31,7 @@ class Ran(Generic[R]):
 
     attempts: how often the handler was tried. delays: the seconds after which a worker would have tried again, one for each retry.
     throttled: the seconds for which each `RateLimited` would have frozen its limit; after 100 of them the call is left `waiting`. settled: tokens really used, by bucket: "llm", "tenant/t7".
+    progress: what the handler has said of it, of all attempts. log: the lines that your code has logged in them, as records of `logging`.
     error: why the last attempt failed.
     """
 
@@ -37,6 +40,8 @@ class Ran(Generic[R]):
     delays: list[float] = field(default_factory=list)
     throttled: list[float] = field(default_factory=list)
     settled: dict[str, int] = field(default_factory=dict)
+    progress: list[Progress] = field(default_factory=list)
+    log: list[logging.LogRecord] = field(default_factory=list)
     error: JobError | None = None
     _result: R | None = None
 
@@ -81,9 +86,13 @@ async def _in_worker(task: Task[..., R], queue: str, submission: Submission[Any]
     tasks = {task.name: task}
     hooks = HookCalls(statuses, tasks, task.definition.surroundings.hooks)
     executor = Executor(tasks, load_settings(), queue, hooks)
+    heard = Heard(submission.id)
+    executor.report = heard.note
     try:
         submitted_at = wall_us() / MICROSECONDS
-        ran, last, began_at = await _attempts(executor, submission, task.definition.arguments.result.read)
+        with heard:
+            ran, last, began_at = await _attempts(executor, submission, task.definition.arguments.result.read)
+        ran.progress, ran.log = heard.progress, heard.log
         if ran.state.is_final:
             status = JobStatus(submission.id, task.name, ran.state, attempt=ran.attempts, error=ran.error)
             ended.append(replace(status, submitted_at=submitted_at, started_at=began_at, finished_at=wall_us() / MICROSECONDS))

@@ -3,15 +3,15 @@
 import asyncio
 import json
 import secrets
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, NamedTuple
 
 from runner.client import Runner, hooks_of
-from runner.jobs import Outcome, Priority, StartedJob
+from runner.jobs import Attempt, Outcome, Priority, StartedJob
 from runner.store import MOST_PER_CALL, ClaimRequest, Claims, Declined, DirectStore, Look, done
-from runner.worker import ActiveJobs, Attempts, Completer, Executor, HookCalls, PriorityShares, details_of, served_by
+from runner.worker import ActiveJobs, Attempts, Completer, Executor, HookCalls, Parents, PriorityShares, details_of, served_by
 
 
 class Start(NamedTuple):
@@ -49,6 +49,8 @@ class Member:
         self._hooks = HookCalls(store.get, runner.tasks, hooks_of(runner))
         # Within the context: what is per worker is made there, and so has the state of the app.
         self._executor = context.copy().run(Executor, runner.tasks, store.settings, runner.queue, self._hooks)
+        self._reports: deque[Attempt] = deque()
+        self._executor.report = self._reports.append
         self._active_jobs = ActiveJobs(runner.settings.concurrency)
         self._completer = _Completer(store, self.id, self._active_jobs, self._executor, self._is_lost)
         self._attempts = Attempts(self._executor, self._active_jobs, self._completer, store.settings)
@@ -57,6 +59,7 @@ class Member:
 
     def open(self) -> None:
         """Enlist, inside the event loop that runs the handlers."""
+        self._executor.parents = Parents(self._store)
         done(self._store.enlist(self.id, json.dumps(details_of(self.runner)), served_by(self.runner)))
         self._delivering = asyncio.create_task(self._completer.run(), name="outcomes of a test", context=self.context.copy())
 
@@ -92,6 +95,13 @@ class Member:
             if len(claimed.jobs) < free:
                 break  # what there is beside is claimed with the next look
         return started
+
+    def tell_progress(self) -> int:
+        """Send what handlers have said of their progress; of how many attempts."""
+        attempts = [self._reports.popleft() for _ in range(len(self._reports))]
+        if attempts:
+            done(self._store.progress(self.id, [(each.job.id, each.job.attempt, each.take_progress()) for each in attempts]))
+        return len(attempts)
 
     @property
     def _owed(self) -> tuple[int, int]:

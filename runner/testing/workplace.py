@@ -73,7 +73,7 @@ class Workplace:
         self._renew()
         self._replace_the_dead()
         if self.has_news:
-            self._seen = self._clock.count, self._delivered
+            self._seen = self._clock.count, self.delivered
             self.stop_cancelled()
             if (nudge := done(self.store.take_nudge())) is not None:
                 self._duties.nudge(retimes=nudge is Nudge.retime)
@@ -86,13 +86,17 @@ class Workplace:
     @property
     def has_news(self) -> bool:
         """Whether something was sent since the last look, which may have put jobs on a stream or set an earlier wake."""
-        return self._seen != (self._clock.count, self._delivered)
+        return self._seen != (self._clock.count, self.delivered)
 
     def stop_cancelled(self) -> None:
         """Stop the attempts whose jobs were cancelled."""
         for member in self.members:
             if member.running:
                 member.renew(LEASE_S)
+
+    def tell_progress(self) -> int:
+        """Send what handlers have said of their progress; of how many attempts."""
+        return sum(member.tell_progress() for member in self.members)
 
     @property
     def running(self) -> list[StartedJob]:
@@ -110,7 +114,8 @@ class Workplace:
         return any(member.is_telling for member in (*self.members, *self._leaving))
 
     @property
-    def _delivered(self) -> int:
+    def delivered(self) -> int:
+        """How many outcomes Redis has accepted."""
         return sum(member.delivered for member in (*self.members, *self._leaving))
 
     @property

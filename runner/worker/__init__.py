@@ -14,6 +14,7 @@ from runner.worker.executor import Executor
 from runner.worker.hook_calls import HookCalls
 from runner.worker.lifespan import Lifespan
 from runner.worker.main import run_to_end
+from runner.worker.parents import Parents
 from runner.worker.priority_shares import PriorityShares
 from runner.worker.ticker import Ticker, at_once
 from runner.worker.worker import Worker, WorkerState
@@ -26,6 +27,7 @@ __all__ = [
     "Executor",
     "HookCalls",
     "Lifespan",
+    "Parents",
     "PriorityShares",
     "Ticker",
     "Worker",

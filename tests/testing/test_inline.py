@@ -1,6 +1,7 @@
 """run: one call as a worker runs it, without a server."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -189,3 +190,38 @@ async def test_the_state_of_the_app_is_there(test_queue: Callable[..., TestQueue
         assert await (await work.submit()).result() == "opened"
         assert events == ["entered", "left", "entered"]
     assert events == ["entered", "left", "entered", "left"]
+
+
+async def test_what_a_handler_logs_and_says_of_its_progress_is_kept(app: Runner, caplog: pytest.LogCaptureFixture) -> None:
+    @app.task(retries=1, backoff=Backoff(base=1, jitter=0))
+    async def work(name: str) -> None:
+        log = logging.getLogger(f"shop.{name}")
+        log.info("attempt %d", current_job().attempt)
+        current_job().progress(1, 4, "fetched")
+        await asyncio.to_thread(log.warning, "in a thread")
+        current_job().progress(4, 4)
+        if current_job().attempt == 1:
+            raise ValueError("no")
+
+    with caplog.at_level(logging.INFO, "shop"):
+        ran, other = await asyncio.gather(run(work, "a"), run(work, "b"))
+        logging.getLogger("shop.a").warning("outside")
+
+    assert [(each.done, each.total, each.note) for each in ran.progress] == [(1, 4, "fetched"), (4, 4, "")] * 2
+    assert [each.getMessage() for each in ran.log] == ["attempt 1", "in a thread", "attempt 2", "in a thread"]
+    assert {each.name for each in ran.log} == {"shop.a"}
+    assert {each.name for each in other.log} == {"shop.b"}
+    assert not any(type(handler).__name__ == "Heard" for handler in logging.getLogger().handlers)
+
+
+def test_progress_and_log_of_a_plain_task_are_kept_too(app: Runner) -> None:
+    @app.task
+    def work() -> None:
+        for number in range(3):
+            current_job().progress(number)
+        logging.getLogger("shop").error("enough")
+
+    ran = blocking.run(work)
+
+    assert [each.done for each in ran.progress] == [0, 1, 2]
+    assert [each.getMessage() for each in ran.log] == ["enough"]
