@@ -29,6 +29,7 @@ Limit = Annotated[str | None, typer.Option(help="That needs this limit.", show_d
 Bucket = Annotated[str | None, typer.Option(help='That needs this bucket, like "tenant/t7".', show_default=False)]
 Pool = Annotated[str | None, typer.Option(help="Of this pool.", show_default=False)]
 Tag = Annotated[str | None, typer.Option(help="That has this tag.", show_default=False)]
+Schedule = Annotated[str | None, typer.Option(help="Made by this schedule, by its instants or by hand.", show_default=False)]
 Error = Annotated[str | None, typer.Option(help="Whose error is of this type.", show_default=False)]
 Prefix = Annotated[str, typer.Option("--id-prefix", help="Whose id begins like this; of a tenant 't7/'.", show_default=False)]
 Since = Annotated[str | None, typer.Option(help="Submitted in the last of it, like 1h.", show_default=False)]
@@ -53,6 +54,7 @@ def list_jobs(
     pool: Pool = None,
     tag: Tag = None,
     error: Error = None,
+    schedule: Schedule = None,
     id_prefix: Prefix = "",
     since: Since = None,
     ended_since: Ended = None,
@@ -73,6 +75,7 @@ def list_jobs(
         submitted_from=_ago("--since", since),
         ended_from=_ago("--ended-since", ended_since),
         oldest_first=oldest_first,
+        schedule=schedule,
     )
 
     _print_jobs(target, *target.ask(_first(chosen, most)))
@@ -114,11 +117,13 @@ def count(
     pool: Pool = None,
     tag: Tag = None,
     error: Error = None,
+    schedule: Schedule = None,
     id_prefix: Prefix = "",
     since: Since = None,
 ) -> None:
     """Count jobs by state: all of them at once, or those that are asked for, in some seconds at most."""
-    chosen = JobFilter(tuple(state or ()), reason, task, limit, bucket, pool, tag, error, id_prefix, submitted_from=_ago("--since", since))
+    words = (reason, task, limit, bucket, pool, tag, error, id_prefix)
+    chosen = JobFilter(tuple(state or ()), *words, submitted_from=_ago("--since", since), schedule=schedule)
     found = target.ask(lambda client: client.job_counts(chosen))
     if target.json:
         say_json({**asdict(replace(found, waiting_for={})), "waiting_for": dict(found.waiting_for)})

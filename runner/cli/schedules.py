@@ -125,14 +125,17 @@ def trigger(target: Target, name: Name) -> None:
 @app.command()
 @about_queue
 def remove(
-    target: Target, name: Name, cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the latest of its jobs too.")] = False
+    target: Target,
+    name: Name,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel all of its jobs too that have not ended.")] = False,
 ) -> None:
     """Remove a schedule. Its jobs stay. One that code declares comes back with its code: pause it."""
     status = target.ask(lambda client: client.schedules.remove(name, cancel=cancel))
     if target.json:
         say_json(status.document())
         return
-    say(f"removed schedule {name}" + ("; its code adds it again when it next starts" if status.in_code else ""))
+    also = " and cancelled its jobs that had not ended" if cancel else ""
+    say(f"removed schedule {name}{also}" + ("; its code adds it again when it next starts" if status.in_code else ""))
 
 
 def _show(target: Target, status: ScheduleStatus) -> None:

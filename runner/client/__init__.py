@@ -23,6 +23,7 @@ from runner.client.raw_result import BlockingRawResult, RawResult
 from runner.client.reasons import checked_reason
 from runner.client.redirect import app_of, redirected
 from runner.client.said_times import seconds_back, seconds_said
+from runner.client.schedule_jobs import Pages, cancel_jobs_of
 from runner.client.schedules import BlockingScheduleControl, ScheduleControl
 from runner.client.scheduling import schedules_of
 from runner.client.session import Session, duplicate_of
@@ -60,6 +61,7 @@ __all__ = [
     "JobHandle",
     "JobRequest",
     "NewKey",
+    "Pages",
     "Pauses",
     "PlainTask",
     "Publication",
@@ -71,6 +73,7 @@ __all__ = [
     "Task",
     "TasksAsRead",
     "app_of",
+    "cancel_jobs_of",
     "checked_reason",
     "configure",
     "door",

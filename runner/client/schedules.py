@@ -3,7 +3,6 @@
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,8 +11,10 @@ from runner.client.blocking import Blocking, door, through
 from runner.client.catalog import PublishedTask
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.job_calls import StoredJobs
+from runner.client.listing import Listing
+from runner.client.schedule_jobs import Pages, cancel_jobs_of
 from runner.client.session import duplicate_of
-from runner.errors import AlreadyFinished, ConfigurationError, JobIdConflict, ScheduleConflict, UnknownJob, UnknownSchedule
+from runner.errors import ConfigurationError, JobIdConflict, ScheduleConflict, UnknownSchedule
 from runner.jobs import (
     Acceptance,
     JobOptions,
@@ -62,8 +63,9 @@ def job_of(spec: ScheduleSpec, task: PublishedTask, job_id: str) -> Any:
 class ScheduleControl:
     """The schedules of a queue: `client.schedules`. The leader among the workers fires them; no process of their own is needed."""
 
-    def __init__(self, jobs_here: Callable[[], Any]) -> None:
+    def __init__(self, jobs_here: Callable[[], Any], pages: Pages) -> None:
         self._jobs_here = jobs_here
+        self._pages = pages
 
     @property
     def _jobs(self) -> StoredJobs:
@@ -162,12 +164,14 @@ class ScheduleControl:
         return handle_of(self._jobs, job.id, told)
 
     async def remove(self, name: str, *, cancel: bool = False) -> ScheduleStatus:
-        """Remove it; its jobs stay, or with `cancel` the latest of them is cancelled. One that is declared in code comes back with its code. Returns how it stood."""
+        """Remove it; its jobs stay, or with `cancel` all of them that have not ended are cancelled. Returns how it stood.
+
+        One that is declared in code comes back with its code.
+        """
         status = await self.show(name)
         await self._change(name, lambda known, _: _act(known, "remove"), after=False)
-        if cancel and status.last_job is not None:
-            with suppress(AlreadyFinished, UnknownJob):
-                await JobHandle(self._jobs, status.last_job).cancel()
+        if cancel:
+            await cancel_jobs_of(name, self._pages, self._jobs.cancel)
         return status
 
     async def _unknown(self, name: str) -> UnknownSchedule:
@@ -209,7 +213,7 @@ class BlockingScheduleControl(Blocking):
         return door.call(lambda: self._of.trigger(name)).blocking
 
 
-class Scheduled:
+class Scheduled(Listing):
     """A client that reaches the schedules of its queue."""
 
     _jobs: StoredJobs
@@ -217,7 +221,7 @@ class Scheduled:
     @property
     def schedules(self) -> ScheduleControl:
         """Add, change, pause and trigger schedules while everything runs."""
-        return ScheduleControl(lambda: self._jobs)
+        return ScheduleControl(lambda: self._jobs, lambda chosen, cursor: self.jobs(chosen, cursor=cursor))
 
 
 class BlockingScheduled(Blocking):

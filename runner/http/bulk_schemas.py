@@ -29,6 +29,7 @@ class FilterBody(Body):
     pool: Annotated[Name | None, Field(description="the pool whose workers run them")] = None
     tag: Annotated[Name | None, Field(description="one of their tags")] = None
     error: Annotated[Name | None, Field(description="the type of their error")] = None
+    schedule: Annotated[Name | None, Field(description="which schedule has made them")] = None
     id_prefix: Annotated[Name, Field(description="how their ids begin")] = ""
     submitted_from: Annotated[Instant | None, Field(description="with a time zone, as all of these")] = None
     submitted_to: Instant | None = None

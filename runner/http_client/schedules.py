@@ -1,16 +1,16 @@
 """HttpScheduleControl: the schedules of a queue as `ScheduleControl` has them, over HTTP."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from pydantic_core import to_json
 
-from runner.client import InEachLoop, JobCalls, JobHandle
-from runner.errors import AlreadyFinished, InvalidArguments, UnknownJob
+from runner.client import InEachLoop, JobCalls, JobHandle, Pages, cancel_jobs_of
+from runner.errors import InvalidArguments
 from runner.http_client.documents import json_of
+from runner.http_client.listing import HttpListing
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
 from runner.jobs import Acceptance, JobOptions, ScheduleStatus, check_schedule_name, make_schedule
@@ -19,9 +19,10 @@ from runner.jobs import Acceptance, JobOptions, ScheduleStatus, check_schedule_n
 class HttpScheduleControl:
     """Adds, changes, pauses and triggers schedules: the same methods, arguments and errors as those of `ScheduleControl`."""
 
-    def __init__(self, sessions: InEachLoop[HttpSession], jobs: JobCalls) -> None:
+    def __init__(self, sessions: InEachLoop[HttpSession], jobs: JobCalls, pages: Pages) -> None:
         self._sessions = sessions
         self._jobs = jobs
+        self._pages = pages
 
     async def add(
         self,
@@ -72,9 +73,8 @@ class HttpScheduleControl:
     async def remove(self, name: str, *, cancel: bool = False) -> ScheduleStatus:
         """Remove it, see `ScheduleControl.remove`."""
         status = await self._change("DELETE", name, "", None)
-        if cancel and status.last_job is not None:
-            with suppress(AlreadyFinished, UnknownJob):
-                await JobHandle(self._jobs, status.last_job).cancel()
+        if cancel:
+            await cancel_jobs_of(name, self._pages, self._jobs.cancel)
         return status
 
     async def _change(self, method: str, name: str, verb: str, fields: dict[str, Any] | None) -> ScheduleStatus:
@@ -85,7 +85,7 @@ class HttpScheduleControl:
         return json_of(await self._sessions.here.ask(call))
 
 
-class HttpScheduled:
+class HttpScheduled(HttpListing):
     """A client that reaches the schedules of its queue through the service."""
 
     _sessions: InEachLoop[HttpSession]
@@ -94,7 +94,7 @@ class HttpScheduled:
     @property
     def schedules(self) -> HttpScheduleControl:
         """Add, change, pause and trigger schedules while everything runs."""
-        return HttpScheduleControl(self._sessions, self._jobs)
+        return HttpScheduleControl(self._sessions, self._jobs, lambda chosen, cursor: self.jobs(chosen, cursor=cursor))
 
 
 def _place(name: str) -> str:

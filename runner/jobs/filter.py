@@ -43,7 +43,7 @@ class JobFilter:
     """Which jobs: those for which all that is given is true. Nothing given: every job.
 
     state: one, or several. reason: why it is scheduled or waits: "delay", "retry", "bounced", "slots", "no worker", "paused", "jobs" (it comes after others), or "line" (for tokens). task: its
-    name, or the beginning of names like "billing.*". limit, bucket: one that it needs ("tenant", "tenant/t7"). tag: one of its tags. error: the type of
+    name, or the beginning of names like "billing.*". schedule: which one has made it, by its instants or by hand. limit, bucket: one that it needs ("tenant", "tenant/t7"). tag: one of its tags. error: the type of
     its error. id_prefix: how its id begins. The times are seconds since 1970 or datetimes with a zone, both ends included. oldest_first: of those on
     a stream or ended the earliest first, in place of the latest.
     """
@@ -62,6 +62,7 @@ class JobFilter:
     ended_from: float | datetime | None = None
     ended_to: float | datetime | None = None
     oldest_first: bool = False
+    schedule: str | None = None
     _states: frozenset[State] = field(default=frozenset(), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +76,7 @@ class JobFilter:
         if self.reason is not None and self.reason not in REASONS:
             raise ConfigurationError(unknown_name("a filter of jobs", "reason", self.reason, REASONS))
         forms = {"task": _TASK, "limit": _WORD, "bucket": _WORD, "pool": _WORD, "tag": _WORD, "error": _ERROR, "id_prefix": _BEGINNING}
+        forms["schedule"] = _WORD
         for name, form in forms.items():
             value = getattr(self, name)
             if value is not None and not fits(form, value):
@@ -172,6 +174,7 @@ def question_of(filter: JobFilter, within: Within = _ALL) -> str:
         "tag": filter.tag,
         "reason": filter.reason,
         "error": filter.error,
+        "schedule": filter.schedule,
         **{name: None if (us := _us(name, getattr(filter, name))) is None else str(us) for name in _TIMES},
     }
     told = {name: value for name, value in question.items() if value}

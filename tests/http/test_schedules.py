@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner import JobOptions, Runner, Unique, Worker
+from runner import JobFilter, JobOptions, Runner, Unique, Worker
 from runner.errors import InvalidArguments, InvalidOption, InvalidSchedule, ScheduleConflict, UnknownSchedule, UnknownTask
 from tests.app_internals import publish
 from tests.http.conftest import Service
@@ -51,6 +51,26 @@ async def test_the_jobs_of_a_schedule_have_its_options(client: AnyClient, app: R
     assert status.deadline_at == pytest.approx((status.submitted_at or 0) + 60)
     with pytest.raises(InvalidSchedule, match="a schedule has no option 'delay'"):
         await client.schedules.add("report", "add", {"left": 2}, cron="@daily", options=JobOptions(delay=5))
+
+
+async def test_its_jobs_that_have_not_ended_are_cancelled_with_it(client: AnyClient, app: Runner) -> None:
+    schedules = client.schedules
+    await schedules.add("s", "add", {"left": 2}, cron="@daily", options=JobOptions(pool="away"))
+    await schedules.add("other", "add", {"left": 2}, cron="@daily")
+    ids = [(await schedules.trigger("s")).id for _ in range(3)]
+    stays = await schedules.trigger("other")
+    own = await client.submit("add", {"left": 2}, JobOptions(id="s:mine", delay=60))
+    assert sorted(job.id for job in (await client.jobs(JobFilter(schedule="s"))).jobs) == sorted(ids)
+    assert (await client.job_counts(JobFilter(schedule="s"))).queued == 3
+
+    await schedules.remove("s", cancel=True)
+
+    assert [(await client.status(job_id)).state for job_id in ids] == ["cancelled"] * 3
+    assert {(await job.status()).state for job in (stays, own)} == {"queued", "scheduled"}
+    await schedules.add("s", "add", {"left": 2}, cron="@daily")
+    job = await schedules.trigger("s")
+    await schedules.remove("s")
+    assert (await job.status()).state == "queued"
 
 
 async def test_a_schedule_says_which_of_its_jobs_are_alike(client: AnyClient, worker: Worker) -> None:

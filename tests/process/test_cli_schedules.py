@@ -25,7 +25,17 @@ async def test_a_schedule_is_added_shown_paused_run_and_removed(cli: Cli) -> Non
     assert "active" in (await cli.done("schedules", "resume", "daily")).out
     status = json.loads((await cli.done("schedules", "list", "--json")).out)
     assert (status["name"], status["last_job"], status["counts"]["made"]) == ("daily", job_id, 0)
-    assert "removed schedule daily" in (await cli.done("schedules", "remove", "daily", "--cancel")).out
+    assert (await cli.done("schedules", "remove", "daily")).out.strip() == "removed schedule daily"
+
+
+async def test_its_jobs_are_found_by_it_and_cancelled_with_it(cli: Cli) -> None:
+    await cli.done("schedules", "add", "daily", "charge", CHARGE, "--cron", "@daily", "--pool", "away")
+    ids = [(await cli.done("schedules", "trigger", "daily")).out.strip() for _ in range(2)]
+    listed = (await cli.done("jobs", "list", "--schedule", "daily", "--json")).out.splitlines()
+    assert sorted(json.loads(line)["id"] for line in listed) == sorted(ids)
+    removed = (await cli.done("schedules", "remove", "daily", "--cancel")).out
+    assert removed.strip() == "removed schedule daily and cancelled its jobs that had not ended"
+    assert "cancelled  2" in (await cli.done("jobs", "count", "--schedule", "daily")).out
 
 
 async def test_what_is_said_of_its_jobs_is_shown_and_reaches_them(cli: Cli) -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from runner.errors import StoreFull
-from runner.jobs import Acceptance, JobOptions, OtherJob, Submission, Unique, made_by_schedule
+from runner.jobs import Acceptance, JobFilter, JobOptions, OtherJob, Submission, Unique, made_by_schedule, question_of
 from runner.jobs.job import Ending, Outcome
 from runner.store.job_store import JobStore
-from tests.store.builders import Clock, claim, job
+from tests.store.builders import Clock, claim, interval, job
 from tests.store.schedule_builders import counts, made, publish_task, put, stands, tick
 
 
@@ -83,6 +83,30 @@ async def test_a_run_that_replaces_a_job_that_waits_makes_no_other(store: JobSto
     clock.advance(10)
     await tick(store)
     assert await counts(store) == (2, 0, 1, 0)
+
+
+async def test_its_jobs_are_found_by_it_wherever_they_are(store: JobStore, clock: Clock) -> None:
+    await publish_task(store, "work", interval("x", capacity=1, refill=1, every=1_000))
+    await put(store, every=10, overlap="allow")
+    await put(store, "s-other", every=10, overlap="allow")
+    await store.submit([job("s:of-a-user", task="work", delay=60)])
+    for _ in range(4):
+        clock.advance(10)
+        await tick(store)
+    by_hand = made_by_schedule(job("s:by-hand-1", delay=60), "s")
+    assert await store.trigger("s", by_hand) is Acceptance.scheduled
+    first, *others = [instant for instant in await made(store) if instant.startswith("2")]
+    assert [one.id for one in await claim(store, free=1)] == [f"s:{first}"]
+    await store.cancel(f"s:{others[0]}")
+
+    async def found(*states: str) -> list[str]:
+        return sorted((await store.select(question_of(JobFilter(states, schedule="s")))).ids)
+
+    assert await found() == await found("running", "cancelled", "waiting", "queued", "scheduled")
+    ids = [f"s:{instant}" for instant in (first, *others)]
+    assert await found("running", "waiting", "queued") == [ids[0], *ids[2:4]]
+    assert await found("cancelled") == [ids[1]]
+    assert await found("scheduled") == ["s:by-hand-1"]
 
 
 async def test_one_pool_too_many_is_refused_and_shown(store: JobStore, clock: Clock) -> None:

@@ -90,15 +90,15 @@ def filter_of(
     submitted_to: Instant = None,
     ended_from: Instant = None,
     ended_to: Instant = None,
+    schedule: Annotated[str | Unset, Query(max_length=64, description="which schedule has made it, by its instants or by hand")] = None,
     oldest_first: Annotated[bool, Query(description="of jobs on a stream or ended the earliest first, in place of the latest")] = False,
 ) -> JobFilter:
     """The filter of a query. Raises `Problem`."""
     times = {"submitted_from": submitted_from, "submitted_to": submitted_to, "ended_from": ended_from, "ended_to": ended_to}
     instants: dict[str, Any] = {name: _instant(name, text) for name, text in times.items() if text is not None}
     try:
-        return JobFilter(
-            tuple(state or ()), reason, task, limit, bucket, pool, tag, error, id_prefix, oldest_first=oldest_first, **instants
-        )
+        words = (reason, task, limit, bucket, pool, tag, error, id_prefix)
+        return JobFilter(tuple(state or ()), *words, oldest_first=oldest_first, schedule=schedule, **instants)
     except ConfigurationError as refused:
         raise Problem("validation", str(refused)) from None
 

@@ -1,6 +1,6 @@
 -- selection: which jobs a filter asks for, a page at a time. Reads only, except that a tag forgets jobs that are gone.
 -- A filter is what runner/jobs/filter.py makes of it: `states` (a set), `tasks` (lists of names or beginnings with a `*`, of each of which one
--- must fit), `limit`, `bucket`, `pool`, `tag`, `reason`, `error` (its type), `submitted_from`, `submitted_to`, `ended_from` and `ended_to` (µs, both
+-- must fit), `limit`, `bucket`, `pool`, `tag`, `reason`, `error` (its type), `schedule` (by which it was made), `submitted_from`, `submitted_to`, `ended_from` and `ended_to` (µs, both
 -- included), `oldest` (of what has an order of time the earliest first), and whose jobs count: `within` (how the id in Redis begins) and `shared`
 -- (whether jobs of tenants, with a slash in the rest of their id, are among them), `begins` (how that rest begins).
 -- A cursor is a list: the word of a row of sources, and a place there. What stays where it is while a walk goes on is met once; what moves
@@ -63,6 +63,11 @@ do
     return readable and type(error) == 'table' and tostring(error.type) or ''
   end
 
+  local function is_made_by(id, schedule)
+    local ends = redis.call('HGET', job_key(id), 'then')
+    return ends and string.find(' ' .. ends .. ' ', ' schedule=' .. schedule .. ' ', 1, true) ~= nil
+  end
+
   -- The state of a job and its fields if the filter asks for it.
   local function match(filter, row, id, found_at)
     if not is_seen(id, filter) then return nil end
@@ -76,6 +81,7 @@ do
     if filter.reason and filter.reason ~= reason_of_job(f, state, row.word) then return nil end
     if not is_between(number_in(f.submitted), filter.submitted_from, filter.submitted_to) then return nil end
     if not is_between(FINAL[state] and number_in(f.finished), filter.ended_from, filter.ended_to) then return nil end
+    if filter.schedule and not is_made_by(id, filter.schedule) then return nil end
     if filter.error and filter.error ~= selection.error_type(id) then return nil end
     return state, f
   end
