@@ -11,7 +11,7 @@ TESTER ?= pytest
 READY := .venv/.ready
 TOOLS := build/tools/.ready
 OUTSIDE := build/outside/.ready
-EXTRAS := http cli embedded httpx reload
+EXTRAS := http cli embedded httpx metrics reload
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

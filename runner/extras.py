@@ -9,6 +9,7 @@ EXTRAS = {
     "fastapi": "http",
     "httptools": "http",
     "httpx": "httpx",
+    "prometheus-client": "metrics",
     "rich": "cli",
     "typer": "cli",
     "uvicorn": "http",
@@ -25,7 +26,7 @@ def needed_by(what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
+        package = (error.name or "").partition(".")[0].replace("_", "-")
         if package not in EXTRAS:
             raise
         raise missing(package, what) from error

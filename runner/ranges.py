@@ -121,6 +121,8 @@ RANGES: Mapping[str, Range] = {
     "history_length": _whole(0, 10**7),
     "command_timeout_s": _seconds(0.05, 60),
     "stall_s": _seconds(0.01, 3_600),
+    "metrics_port": _whole(0, 65_535),
+    "health_port": _whole(0, 65_535),
 }
 
 

@@ -24,7 +24,7 @@ _PREFIX = "RUNNER_"
 _FILE = "_FILE"
 
 
-def _ranged(name: str, default: float, description: str) -> Any:
+def _ranged(name: str, default: float | None, description: str) -> Any:
     bounds = RANGES[name]
     whole = int if bounds.is_whole else float
     return Field(default=default, ge=whole(bounds.least), le=whole(bounds.most), description=description)
@@ -102,6 +102,14 @@ class Settings(BaseSettings):
     record_history: bool = Field(
         default=True, description="count what happens by minute, task and limit, for the history, metrics and exact counts"
     )
+    metrics_port: int | None = _ranged(
+        "metrics_port",
+        None,
+        "port on which `worker` answers Prometheus at `/metrics`; 0 is a free one. Process n of `--processes` has the n-th from it on",
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="address of that port")
+    health_port: int | None = _ranged("health_port", None, "port on which `worker` answers `/healthz` and `/readyz`; 0 is a free one")
+    health_host: str = Field(default="127.0.0.1", description="address of that port")
     failpoints: str | None = Field(default=None, description="places where the process fails on purpose, for tests of the runner itself")
 
     @classmethod

@@ -25,6 +25,11 @@ class Supervised:
         except (ValueError, OSError) as error:
             raise ConfigurationError(f"--supervised {descriptors!r} is given by a supervisor only: use --processes") from error
 
+    @property
+    def is_held(self) -> bool:
+        """Whether there is a supervisor."""
+        return self._life >= 0
+
     def needs_server(self, folder: str) -> None:
         """Have the supervisor start the embedded server of this folder, and wait until it has, or could not."""
         if self._status >= 0:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.cli.worker_process import WorkerProcess, command_of
 from runner.connection import EmbeddedServer
+from runner.telemetry import Status
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 """Before a worker is started again that has ended unasked: twice as long each time, and from the start after it has worked for a minute."""
@@ -36,7 +37,7 @@ class _Place:
 class Supervisor:
     """Starts the workers, and others in their places. `drain_s`: until a worker has told how long its drain takes at most.
 
-    options: the words after `worker` of all of them; `first_options` are added to those of the first, which ends the rest if it is idle.
+    options: the words after `worker` of all of them; `own_options` adds those of the worker in each place, from 1 on. One that is idle ends the rest.
     changes: yields when the code has changed; each worker is replaced then, and one that cannot start waits for the next change.
     """
 
@@ -47,13 +48,13 @@ class Supervisor:
         *,
         processes: int,
         drain_s: float,
-        first_options: Sequence[str] = (),
+        own_options: Callable[[int], Sequence[str]] = lambda _: (),
         changes: AsyncIterator[str] | None = None,
     ) -> None:
         self._report = report
         self._drain_s = drain_s
         self._changes = changes
-        self._places = [_Place(number, [*options, *([] if number > 1 else first_options)]) for number in range(1, processes + 1)]
+        self._places = [_Place(number, [*options, *own_options(number)]) for number in range(1, processes + 1)]
         self._workers: set[WorkerProcess] = set()
         self._has_worked = False
         self._code: int | None = None
@@ -64,6 +65,17 @@ class Supervisor:
         self._servers = ExitStack()
         self._served: set[str] = set()
         self._serving = asyncio.Lock()
+
+    @property
+    def readiness(self) -> Status:
+        """Whether there is a worker at work in each place, and none is to stop."""
+        if self._stopping.is_set():
+            return Status(holds=False, why="the workers drain")
+        at_work = sum(
+            place.current is not None and place.current.working.is_set() and not place.current.over.is_set() for place in self._places
+        )
+        missing = len(self._places) - at_work
+        return Status(not missing, f"{missing} of {len(self._places)} workers do not work" if missing else "")
 
     async def run(self) -> int:
         """Until a signal ends it, and all workers with it; the exit code."""

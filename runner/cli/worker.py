@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from runner.cli.loading import deferred, load_served
 from runner.cli.log_format import LogFormatOption, log_to_stderr
 from runner.cli.options import AsJson, OwnApp, RedisUrl
 from runner.cli.output import although_unread, say, say_json
+from runner.cli.probes import Ports, answering, answering_for_all, port_of
 from runner.cli.processes import Concurrency, Verbose, announce, embedded_for, run, server_of
 from runner.cli.recycling import Recycling, parse_size
 from runner.cli.signals import Signals, stoppable
@@ -23,7 +25,7 @@ from runner.cli.until_idle import in_words, until_idle
 from runner.client import Runner
 from runner.connection import redis_url
 from runner.errors import ConfigurationError
-from runner.settings import load_settings
+from runner.settings import Settings, load_settings
 from runner.store import JobStore
 from runner.worker import Worker
 
@@ -56,6 +58,18 @@ UntilIdle = Annotated[
 Pools = Annotated[
     list[str] | None, typer.Option("--pool", help="A pool whose jobs it runs; may be given again (default).", show_default=False)
 ]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option("--metrics-port", help="Answer Prometheus there at /metrics; 0 takes a free port (no).", show_default=False),
+]
+MetricsHost = Annotated[
+    str | None, typer.Option("--metrics-host", help="The address to answer Prometheus on (127.0.0.1).", show_default=False)
+]
+HealthPort = Annotated[
+    int | None,
+    typer.Option("--health-port", help="Answer probes there at /healthz and /readyz; 0 takes a free port (no).", show_default=False),
+]
+HealthHost = Annotated[str | None, typer.Option("--health-host", help="The address to answer probes on (127.0.0.1).", show_default=False)]
 InSupervisor = Annotated[str | None, typer.Option("--supervised", hidden=True)]
 
 _RELOAD_DRAIN_S = 2.0
@@ -76,6 +90,10 @@ def worker(
     reload: Reload = False,
     reload_dir: ReloadDir = None,
     until_idle: UntilIdle = False,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
+    health_port: HealthPort = None,
+    health_host: HealthHost = None,
     record_starts: RecordStarts = False,
     json: AsJson = False,
     verbose: Verbose = False,
@@ -97,12 +115,15 @@ def worker(
             "--pool": ",".join(pool or ()),
             "--max-jobs": max_jobs,
             "--max-memory": max_memory,
+            "--metrics-host": metrics_host,
             "--record-starts": record_starts,
             "--json": json,
             "--verbose": verbose,
             "--log-format": log_format,
         }
-        return _supervise(given, processes or 1, reload_dir or "." if reload else None, until_idle=until_idle, as_json=json)
+        watched = reload_dir or "." if reload else None
+        settings = load_settings(drain_s=given["--drain"], metrics_port=metrics_port, health_port=health_port, health_host=health_host)
+        return _supervise(given, settings, processes or 1, watched, until_idle=until_idle, as_json=json)
     recycling = Recycling(max_jobs or 0, 0 if max_memory is None else parse_size(max_memory))
     options = {
         "redis_url": redis_url,
@@ -110,6 +131,10 @@ def worker(
         "drain_s": drain,
         "pools": ",".join(pool) if pool else None,
         "record_starts": record_starts or None,
+        "metrics_port": metrics_port,
+        "metrics_host": metrics_host,
+        "health_port": health_port,
+        "health_host": health_host,
         **_lease_options(lease),
     }
     line = Supervised(supervised)
@@ -120,7 +145,8 @@ def worker(
     with server_of(runner) as server:
         with although_unread():
             announce("worker", runner, server, as_json=json)
-        code: int = run(_Work(runner, line, recycling, until_idle=until_idle, as_json=json).run())
+        ports = Ports.of(runner.settings, is_supervised=supervised is not None)
+        code: int = run(_Work(runner, line, recycling, ports, until_idle=until_idle, as_json=json).run())
         return code
 
 
@@ -138,7 +164,13 @@ def _report(text: str, fields: dict[str, Any], *, as_json: bool) -> None:
             say(text)
 
 
-def _supervise(given: dict[str, Any], processes: int, watched: str | None, *, until_idle: bool, as_json: bool) -> int:
+def _answers(name: str, host: str, port: int, *, as_json: bool) -> None:
+    """Say where probes or metrics are asked for."""
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/{'metrics' if name == 'metrics' else 'readyz'}"
+    _report(f"  {name:<7} {url}", {"event": "answering", "kind": name, "url": url}, as_json=as_json)
+
+
+def _supervise(given: dict[str, Any], settings: Settings, processes: int, watched: str | None, *, until_idle: bool, as_json: bool) -> int:
     """Keep so many workers at work, with these options."""
     if sys.platform == "win32":
         raise ConfigurationError("--processes, --max-jobs, --max-memory and --reload need fork and signals: Windows has none")
@@ -153,16 +185,22 @@ def _supervise(given: dict[str, Any], processes: int, watched: str | None, *, un
     def report(event: str, text: str, **fields: Any) -> None:
         _report(f"supervisor: {text}", {"event": event, "text": text, **fields}, as_json=as_json)
 
+    def own_options(place: int) -> list[str]:
+        port = port_of(settings.metrics_port, place)
+        return ["--until-idle"] * (until_idle and place == 1) + ([] if port is None else ["--metrics-port", str(port)])
+
     async def supervise() -> int:
         supervisor = Supervisor(
             options,
             report,
             processes=processes,
-            drain_s=load_settings(drain_s=given["--drain"]).drain_s,
-            first_options=["--until-idle"] if until_idle else [],
+            drain_s=settings.drain_s,
+            own_options=own_options,
             changes=None if watched is None else _code_changes(watched),
         )
-        return await supervisor.run()
+        answers = partial(_answers, as_json=as_json)
+        async with answering_for_all(lambda: supervisor.readiness, settings, answers):
+            return await supervisor.run()
 
     return asyncio.run(supervise())
 
@@ -174,6 +212,7 @@ class _Work:
     runner: Runner
     line: Supervised
     recycling: Recycling
+    ports: Ports
     until_idle: bool
     as_json: bool
 
@@ -182,10 +221,12 @@ class _Work:
         worker, drain_s = Worker(self.runner), self.runner.settings.drain_s
         with Signals(worker.stop, drain_s, lambda: worker.state.delivering_s) as signals, _background() as start:
             self.line.when_left(signals.drain)
-            start(self._tell(worker))
-            start(self._recycle(worker, signals.drain))
-            idle = start(self._leave_when_idle(worker, signals.drain)) if self.until_idle else None
-            await worker.run()
+            answers = partial(_answers, as_json=self.as_json)
+            async with answering(worker, self.runner, self.ports, answers, waits=self.line.is_held):
+                start(self._tell(worker))
+                start(self._recycle(worker, signals.drain))
+                idle = start(self._leave_when_idle(worker, signals.drain)) if self.until_idle else None
+                await worker.run()
             code: int = idle.result() if idle is not None and idle.done() else 0
         rest = "other workers run its jobs once its lease lapses" if worker.state.is_enlisted else "nothing is left behind"
         fields = {"event": "stopped", "worker": worker.id, "signed_off": not worker.state.is_enlisted}

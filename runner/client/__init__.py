@@ -13,6 +13,7 @@ from runner.client.catalog import PublishedTask, TasksAsRead
 from runner.client.client import BlockingClient, BlockingVerbs, Client, JobRequest, session_of
 from runner.client.completed import Completed, Done
 from runner.client.control import BlockingControl, Control
+from runner.client.figures import figures_of
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.hooked import with_metadata
 from runner.client.job_calls import JobCalls
@@ -79,6 +80,7 @@ __all__ = [
     "door",
     "duplicate_of",
     "end_of",
+    "figures_of",
     "handle_of",
     "hooks_of",
     "load_app",

@@ -47,7 +47,7 @@ from runner.store.replies import Decision, FinishAnswers, Remaining, Tended, Thr
 from runner.store.schedule_rows import DueSchedule, KnownSchedule, ScheduleEntry
 from runner.store.schedules import Change, Fired, Firing, Schedules
 from runner.store.scripts import load_scripts
-from runner.store.stats import MemoryOfKind, MemoryStats, memory_stats
+from runner.store.stats import MemoryOfKind, MemoryStats, memory_stats, server_memory
 from runner.store.statuses import Depth, Heavy, StoredResult
 from runner.store.submissions import Submissions, fitting_jobs
 from runner.store.text import decoded
@@ -140,6 +140,7 @@ __all__ = [
     "put_clock",
     "refuse_unfit_server",
     "remove_clock",
+    "server_memory",
     "spec_fields",
     "throttled_often",
 ]

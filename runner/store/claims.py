@@ -63,6 +63,9 @@ class Declined(NamedTuple):
 class Claims(Pauses):
     """The role of a worker under its lease."""
 
+    tells_times: bool = False
+    """Whether `finish` answers when attempts started and from when on they waited: for who counts that."""
+
     async def enlist(self, worker: str, details: str, serves: Sequence[str] = ()) -> None:
         """Make a worker known: it holds a lease from now on. `details` is JSON for people.
 
@@ -125,7 +128,7 @@ class Claims(Pauses):
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> replies.FinishAnswers:
         """Record what attempts came to, as many as `fitting_outcomes` says."""
         words = run_length_encoded(outcomes, Outcome.shared, Outcome.own)
-        return replies.finish_answers(await self._run("finish", words, worker=worker), len(outcomes))
+        return replies.finish_answers(await self._run("finish", words, worker=worker, tells_times=int(self.tells_times)), len(outcomes))
 
     async def progress(self, worker: str, reports: Sequence[tuple[str, int, bytes]]) -> None:
         """Write down what handlers say of their progress: job, attempt and `Reported.encoded` of each. Of attempts that have ended it is dropped."""
@@ -144,7 +147,7 @@ class Claims(Pauses):
             for (stream, entry, job_id), error, is_busy in part:
                 ending = Ending.refused if error else Ending.busy if is_busy else Ending.unknown
                 words += [1, stream, ending, 0, self.settings.failed_ttl_ms, "", "", 0, 0, entry, job_id, "", error]
-            here = replies.finish_answers(await self._run("finish", words, worker=worker), len(part))
+            here = replies.finish_answers(await self._run("finish", words, worker=worker, tells_times=0), len(part))
             answers.refusals.update({len(answers) + place: why for place, why in here.refusals.items()})
             answers += here
         return answers

@@ -114,14 +114,14 @@ def arm(spec: str | None, *clients: Any) -> None:
     """Put the failpoints, if there are any, around what these asyncio clients send."""
     if spec:
         for client in clients:
-            client.execute_command = failpoints(spec).around(_point_of_command, client.execute_command)
+            client.execute_command = failpoints(spec).around(point_of_command, client.execute_command)
             client.execute_pair = _one_after_the_other(client)
 
 
 def arm_in_thread(spec: str | None, client: Any) -> None:
     """The same for a client used from a thread."""
     if spec:
-        client.execute_command = failpoints(spec).around_in_thread(_point_of_command, client.execute_command)
+        client.execute_command = failpoints(spec).around_in_thread(point_of_command, client.execute_command)
 
 
 def around_attempt(spec: str | None, execute: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
@@ -136,7 +136,8 @@ def _scripts() -> dict[str, str]:
     return {script.sha: script.name for script in loaded} | {script.source: script.name for script in loaded}
 
 
-def _point_of_command(*words: Any, **_options: Any) -> str:
+def point_of_command(*words: Any, **_options: Any) -> str:
+    """The name of the script or command that these words are; empty for a script of somebody else."""
     if words[0] in ("EVALSHA", "EVAL"):
         return _scripts().get(words[1], "")
     return str(words[0]).lower()

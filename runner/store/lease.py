@@ -7,6 +7,7 @@ from runner.connection import command_in_thread, connect_in_thread, located, tra
 from runner.jobs import StartedJob
 from runner.settings import Settings
 from runner.store import failpoints, scripts
+from runner.store.call_watch import NoteCall, watch_calls_in_thread
 from runner.store.claimed import check_lease
 from runner.store.keys import Keys
 from runner.store.portions import portions
@@ -26,6 +27,10 @@ class LeaseStore:
         failpoints.arm_in_thread(settings.failpoints, self._redis)
         self._told: set[tuple[str, int]] = set()
         """Attempts that should have stopped, as Redis knows them already."""
+
+    def watch_calls(self, note: NoteCall) -> None:
+        """Tell of each call from now on, in the thread that makes it: its name, its seconds, and what it raised."""
+        watch_calls_in_thread(note, self._redis)
 
     def renew(self, worker: str, stuck: int = 0, stopping: Sequence[StartedJob] = (), defects: int = 0) -> list[str]:
         """Hold the lease for another `lease_s`; the ids of running jobs that were cancelled. Raises `LeaseLost`, `StoreUnavailable`.

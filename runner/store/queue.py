@@ -13,6 +13,7 @@ from runner.jobs import Priority, check_queue_name
 from runner.names import DEFAULT_POOL
 from runner.settings import Settings
 from runner.store import clocks, failpoints, replies, scripts
+from runner.store.call_watch import NoteCall, watch_calls
 from runner.store.data_format import FORMAT, OLDEST_FORMAT
 from runner.store.keys import Keys
 from runner.store.text import decoded
@@ -70,6 +71,10 @@ class QueueStore:
         """Close every socket, without the event loop of the connections, which was closed before them."""
         self.redis.abandon()
         self._blocking.abandon()
+
+    def watch_calls(self, note: NoteCall) -> None:
+        """Tell of each call from now on: its name, its seconds, and what it raised."""
+        watch_calls(note, self.redis, self._blocking)
 
     async def check(self) -> None:
         """Run a script that only reads: shows that Redis answers, runs Lua, and has finished loading."""

@@ -176,10 +176,18 @@ class Throttled(NamedTuple):
     was_frozen: bool
 
 
+class Times(NamedTuple):
+    """When an attempt started, and the instant from which its job had waited, by Redis's clock."""
+
+    job: bytes
+    started_us: int
+    due_us: int
+
+
 class FinishAnswers(list[FinishAnswer]):
     """The answers in the order of the outcomes, what of their settlements is not charged, and the freezes of the throttled ones.
 
-    `refusals`: why outcomes are refused, by their places.
+    `refusals`: why outcomes are refused, by their places. times: of the attempts that ran, if that was asked for.
     """
 
     def __init__(
@@ -188,8 +196,10 @@ class FinishAnswers(list[FinishAnswer]):
         not_charged: Iterable[NotCharged] = (),
         throttled: Iterable[Throttled] = (),
         refusals: Mapping[int, str] | None = None,
+        times: Iterable[Times] = (),
     ) -> None:
         super().__init__(answers)
+        self.times = list(times)
         self.not_charged = list(not_charged)
         self.throttled = list(throttled)
         self.refusals = dict(refusals or {})
@@ -198,12 +208,25 @@ class FinishAnswers(list[FinishAnswer]):
 def finish_answers(reply: list[Any], count: int) -> FinishAnswers:
     """The reply of finish.lua for so many outcomes."""
     rows: dict[bytes, list[Any]] = {b"not charged": [], b"throttled": []}
-    for kind, job, bucket, *numbers in reply[count:]:
+    more, times = reply[count:], []
+    if more and more[-1][0] == b"times":
+        times = _times(more.pop()[1:])
+    for kind, job, bucket, *numbers in more:
         rows[kind].append((decoded(job), decoded(bucket), *map(int, numbers)))
     throttled = [Throttled(job, bucket, wait_us, times, bool(again)) for job, bucket, wait_us, times, again in rows[b"throttled"]]
     answers = [_FINISH_ANSWERS.get(answer, FinishAnswer.refused) for answer in reply[:count]]
     refusals = {place: decoded(reply[place]).partition(" ")[2] for place, answer in enumerate(answers) if answer is FinishAnswer.refused}
-    return FinishAnswers(answers, [NotCharged(*row) for row in rows[b"not charged"]], throttled, refusals)
+    return FinishAnswers(answers, [NotCharged(*row) for row in rows[b"not charged"]], throttled, refusals, times)
+
+
+def _times(flat: list[Any]) -> list[Times]:
+    """Of a record that was damaged there are none."""
+    known = zip(flat[::4], flat[2::4], flat[3::4], strict=True)
+    return [Times(job, int(started), int(due)) for job, started, due in known if _is_instant(started) and _is_instant(due)]
+
+
+def _is_instant(value: bytes | None) -> bool:
+    return value is not None and value.isdigit() and len(value) < len(str(2**63))
 
 
 def recorded_starts(rows: list[Any]) -> list[RecordedStart]:

@@ -251,10 +251,17 @@ async def memory_stats(store: QueueStore, *, whole: bool = False, looks_s: float
     return MemoryStats(tuple(walk.kinds(part)), is_complete, used, most, walk.largest_after, walk.measures)
 
 
-async def _info(store: QueueStore) -> dict[str, str]:
+async def server_memory(store: QueueStore) -> tuple[int, int] | None:
+    """Bytes that the whole server uses, and its `maxmemory` (0: none); None if this user may not ask. Raises `StoreUnavailable`."""
+    with translated_errors():
+        info = await _info(store, "memory")
+    return (int(info["used_memory"]), int(info.get("maxmemory", "0"))) if "used_memory" in info else None
+
+
+async def _info(store: QueueStore, *sections: str) -> dict[str, str]:
     """INFO as a mapping; empty if this user may not ask."""
     try:
-        text = decoded(await command(store.redis, "INFO"))
+        text = decoded(await command(store.redis, "INFO", *sections))
     except NoPermissionError:
         return {}
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}

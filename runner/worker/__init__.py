@@ -17,7 +17,8 @@ from runner.worker.main import run_to_end
 from runner.worker.parents import Parents
 from runner.worker.priority_shares import PriorityShares
 from runner.worker.ticker import Ticker, at_once
-from runner.worker.worker import Worker, WorkerState
+from runner.worker.worker import Worker
+from runner.worker.worker_state import WorkerState, gauges_of, readiness_of
 
 __all__ = [
     "ActiveJobs",
@@ -34,6 +35,8 @@ __all__ = [
     "WorkerState",
     "at_once",
     "details_of",
+    "gauges_of",
+    "readiness_of",
     "run_to_end",
     "served_by",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.store import FinishAnswer, JobStore, LeaseStore
+from runner.telemetry import WorkerCounts
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.attempts import Attempts
 from runner.worker.claimer import Claimer
@@ -32,8 +33,18 @@ _LAST_CLEANUP_S = 0.2
 class Actors:
     """One life of a worker, from enlisted to signed off or to the loss of its lease. `before`: the life before, if there was one."""
 
-    def __init__(self, store: JobStore, lease: LeaseStore, worker: str, executor: Executor, before: "Actors | None" = None) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        lease: LeaseStore,
+        worker: str,
+        executor: Executor,
+        before: "Actors | None" = None,
+        counts: WorkerCounts | None = None,
+    ) -> None:
         settings = store.settings
+        if counts is not None:
+            lease.watch_calls(counts.beside.note)
         self._store = store
         self._worker = worker
         self._drain_s = settings.drain_s
@@ -41,15 +52,15 @@ class Actors:
         leftovers: list[asyncio.Task[None]] = [] if before is None else before.leftovers
         defects = 0 if before is None else before.defects
         self._active_jobs = ActiveJobs(settings.concurrency, leftovers, defects)
-        self.completer = Completer(store, worker, self._active_jobs, executor.accepted)
+        self.completer = Completer(store, worker, self._active_jobs, executor.accepted, counts)
         self._progress = ProgressReports(store, worker)
         executor.report = self._progress.note
         executor.parents = Parents(store)
-        self._attempts = Attempts(executor, self._active_jobs, self.completer, settings)
+        self._attempts = Attempts(executor, self._active_jobs, self.completer, settings, counts)
         self._claimer = Claimer(store, worker, self._active_jobs, self._attempts, self.completer)
-        self.refill_loop = RefillLoop(store, worker, self._claimer.start_due, Ticker(store))
+        self.refill_loop = RefillLoop(store, worker, self._claimer.start_due, Ticker(store), counts)
         self._stuck_attempts = StuckAttempts(self._active_jobs, executor, settings.renew_s)
-        self._heartbeat = Heartbeat(lease, worker, self._active_jobs, self._stuck_attempts)
+        self._heartbeat = Heartbeat(lease, worker, self._active_jobs, self._stuck_attempts, counts)
         self._lost = self._heartbeat.lost
         self.leftovers: list[asyncio.Task[None]] = list(leftovers)
         """After `run`: the attempts that go on although they were stopped."""
@@ -60,6 +71,16 @@ class Actors:
     def running(self) -> int:
         """How many attempts run."""
         return self._active_jobs.running
+
+    @property
+    def stuck(self) -> int:
+        """How many slots are taken by attempts that go on although they were told to stop."""
+        return self._stuck_attempts.slots
+
+    @property
+    def renewed_s(self) -> float:
+        """When Redis last said that this worker has its lease, by the monotonic clock."""
+        return self._heartbeat.renewed_s
 
     @property
     def accepted(self) -> int:

@@ -8,6 +8,7 @@ from runner.jobs import Ending, Outcome, StartedJob
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.settings import Settings
 from runner.store import around_attempt
+from runner.telemetry import WorkerCounts
 from runner.worker.active_jobs import ActiveJob, ActiveJobs
 from runner.worker.completer import Completer
 from runner.worker.executor import Executor, current_task
@@ -23,9 +24,12 @@ _REST_S = 30.0
 class Attempts:
     """Between the claimer, which is granted jobs, and the completer, which delivers what they came to."""
 
-    def __init__(self, executor: Executor, active_jobs: ActiveJobs, completer: Completer, settings: Settings) -> None:
+    def __init__(
+        self, executor: Executor, active_jobs: ActiveJobs, completer: Completer, settings: Settings, counts: WorkerCounts | None = None
+    ) -> None:
         self._executor = executor
-        self._execute = around_attempt(settings.failpoints, executor.execute)
+        execute = executor.execute if counts is None else counts.around_attempt(executor.execute)
+        self._execute = around_attempt(settings.failpoints, execute)
         self._outcomes = Outcomes(settings)
         self._active_jobs = active_jobs
         self._completer = completer

@@ -9,7 +9,8 @@ from runner.clock import monotonic_s
 from runner.errors import ClientClosed, NotPermitted, OutcomeRefused, ResultUndeliverable, StoreUnavailable
 from runner.jobs import Ending, Outcome
 from runner.log_throttle import LogThrottle
-from runner.store import MOST_SMALL, Claims, FinishAnswer, FinishAnswers, fitting_outcomes
+from runner.store import MOST_SMALL, Claims, FinishAnswer, FinishAnswers, decoded, fitting_outcomes
+from runner.telemetry import WorkerCounts
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.freeze_log import FreezeLog
 from runner.worker.large_outcomes import LargeOutcomes
@@ -26,7 +27,15 @@ class Completer:
     takes long to send goes beside them.
     """
 
-    def __init__(self, store: Claims, worker: str, active_jobs: ActiveJobs, accepted: Callable[[Outcome], None] | None = None) -> None:
+    def __init__(
+        self,
+        store: Claims,
+        worker: str,
+        active_jobs: ActiveJobs,
+        accepted: Callable[[Outcome], None] | None = None,
+        counts: WorkerCounts | None = None,
+    ) -> None:
+        self._counts = counts
         self._store = store
         self._worker = worker
         self._accepted = accepted
@@ -122,6 +131,10 @@ class Completer:
                 'check the number, or declare its limit with debt="kept"',
                 *(job, tokens, bucket),
             )
+        if self._counts is not None and answers.times:
+            jobs = {outcome.job.id: outcome.job for outcome in batch}
+            for job_id, started_us, due_us in answers.times:
+                self._counts.note_times(jobs[decoded(job_id)], started_us, due_us)
         throttled = {freeze.job: freeze for freeze in answers.throttled}
         for outcome in batch if throttled else ():
             if outcome.ending is Ending.throttled and outcome.job.id in throttled:
@@ -146,6 +159,8 @@ class Completer:
         self.counts[outcome.ending] += 1
         if answer is FinishAnswer.accepted and self._accepted is not None:
             self._accepted(outcome)
+        if answer is FinishAnswer.accepted and self._counts is not None:
+            self._counts.note_accepted(outcome)
         if answer is FinishAnswer.stale:
             log.warning("outcome of job %s attempt %d came too late and was refused", outcome.job.id, outcome.job.attempt)
         self._undelivered -= 1

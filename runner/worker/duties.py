@@ -9,6 +9,7 @@ from typing import Protocol
 from runner.clock import MICROSECONDS, microseconds, monotonic_s
 from runner.log_throttle import LogThrottle
 from runner.store import Duties
+from runner.telemetry import WorkerCounts
 from runner.worker.redis_pause import EXPECTED
 from runner.worker.ticker import Ticker
 
@@ -75,7 +76,9 @@ class DutyTable:
         idle_s: float | None = None,
         watches_workers: bool = True,
         ticker: Ticker | None = None,
+        counts: WorkerCounts | None = None,
     ) -> None:
+        self._counts = counts
         self._store = store
         self._ticker = ticker
         self._start_due = start_due
@@ -174,11 +177,14 @@ class DutyTable:
             raise failure
 
     async def _refill(self) -> float:
-        check_clock = self._now_s() - self._clock_checked_s > _CHECK_CLOCK_S
+        looks_s, due_s = self._now_s(), self._nudged[0].due_s
+        check_clock = looks_s - self._clock_checked_s > _CHECK_CLOCK_S
         started = None if check_clock else await self._start_due(others=self.others_at_work)
         released, next_us = started or await self._store.refill(check_clock=check_clock)
         if check_clock:
             self._clock_checked_s = self._now_s()
+        if self._counts is not None and released and due_s > 0:  # 0: a nudge came, and no instant was known
+            self._counts.note_release_delay(looks_s - due_s)
         if next_us == 0 and not released:
             return BLOCKED_S
         return self._seconds_until(next_us)

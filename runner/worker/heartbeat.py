@@ -9,6 +9,7 @@ from runner.clock import monotonic_s
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.log_throttle import LogThrottle
 from runner.store import LeaseStore
+from runner.telemetry import WorkerCounts
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.redis_pause import RETRY_S
 from runner.worker.stuck_attempts import StuckAttempts
@@ -16,11 +17,20 @@ from runner.worker.stuck_attempts import StuckAttempts
 log = logging.getLogger("runner")
 
 
+def _ignore(result: str) -> None:
+    """Nobody counts renewals."""
+
+
 class Heartbeat:
     """Renews one lease. With each renewal it reports the stuck attempts, and learns which running jobs callers have cancelled."""
 
-    def __init__(self, lease: LeaseStore, worker: str, active_jobs: ActiveJobs, stuck_attempts: StuckAttempts) -> None:
+    def __init__(
+        self, lease: LeaseStore, worker: str, active_jobs: ActiveJobs, stuck_attempts: StuckAttempts, counts: WorkerCounts | None = None
+    ) -> None:
         self._lease = lease
+        self._note = _ignore if counts is None else counts.note_renewal
+        self.renewed_s = monotonic_s()
+        """When Redis last said that this worker has its lease, by the monotonic clock."""
         self._worker = worker
         self._active_jobs = active_jobs
         self._stuck_attempts = stuck_attempts
@@ -45,14 +55,19 @@ class Heartbeat:
                 cancelled = self._lease.renew(
                     self._worker, self._stuck_attempts.slots, self._stuck_attempts.jobs, self._active_jobs.defects
                 )
+                self.renewed_s = monotonic_s()
+                self._note("renewed")
                 self._outage.is_over()
                 if cancelled:
                     self._call(self._active_jobs.cancel, cancelled)
                 self._lease.wait_for_message(self._worker)
             except LeaseLost:
+                self._note("lost")
                 self._call(self.lost.set)
                 return
             except StoreUnavailable as error:
+                if not self._stopping.is_set():
+                    self._note("unavailable")
                 if not self._stopping.is_set() and self._outage.is_due(monotonic_s()):
                     log.warning("renewal of the lease waits for Redis: %s", error)
                 self._stopping.wait(RETRY_S)

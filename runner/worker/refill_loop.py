@@ -7,6 +7,7 @@ from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import StoreUnavailable
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.store import Duties, Nudge
+from runner.telemetry import WorkerCounts
 from runner.worker.duties import BLOCKED_S, DutyTable, StartDue
 from runner.worker.redis_pause import RETRY_S
 from runner.worker.ticker import Ticker
@@ -32,12 +33,14 @@ _TIMER_GRAIN_S = 0.001
 class RefillLoop:
     """Stands for election. While it leads, it performs what is due, and sends nothing while nothing is."""
 
-    def __init__(self, store: Duties, worker: str, start_due: StartDue, ticker: Ticker | None = None) -> None:
+    def __init__(
+        self, store: Duties, worker: str, start_due: StartDue, ticker: Ticker | None = None, counts: WorkerCounts | None = None
+    ) -> None:
         self._store = store
         self._ticker = ticker
         self._worker = worker
         self._settings = store.settings
-        self._duties = DutyTable(store, start_due, self._lead, ticker=ticker)
+        self._duties = DutyTable(store, start_due, self._lead, ticker=ticker, counts=counts)
         self._term = 0
         self._watches = False
         self._trusted_until_s = 0.0
@@ -76,6 +79,11 @@ class RefillLoop:
         finally:
             if self._term or self._watches:
                 await self._resign()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this worker leads, as far as it knows."""
+        return self._term > 0
 
     # Election
 

@@ -20,6 +20,8 @@ class StallWatch:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._last_tick_s = monotonic_s()
+        self.stalls = 0
+        """How often it was blocked."""
         self._stopping = threading.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._run, name="runner-stall-watch", daemon=True)
@@ -45,6 +47,7 @@ class StallWatch:
             tick_s = self._last_tick_s
             if monotonic_s() - tick_s > self._stall_s and tick_s != reported_tick_s:
                 reported_tick_s = tick_s
+                self.stalls += 1
                 frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the one way to see another thread's stack
                 stack = stack_of(frame) if frame else "(no stack)"
                 log.warning(

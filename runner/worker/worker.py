@@ -8,7 +8,6 @@ import platform
 import secrets
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ from runner.errors import ConfigurationError, DamagedQueue, LeaseLost, NotPermit
 from runner.foreign import indented, shown
 from runner.log_throttle import LogThrottle
 from runner.store import JobStore, LeaseStore, Role, load_scripts, refuse_unfit_server
+from runner.telemetry import WorkerCounts
 from runner.traces import trace_of
 from runner.worker.abandon import abandon
 from runner.worker.actors import Actors
@@ -29,30 +29,12 @@ from runner.worker.hook_calls import HookCalls
 from runner.worker.lifespan import Lifespan
 from runner.worker.stall_watch import StallWatch
 from runner.worker.uncut import uncut
+from runner.worker.worker_state import WorkerState, state_of
 
 log = logging.getLogger("runner")
 
 _ENLIST_RETRY_S = 0.5
 _REFUSED_RETRY_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerState:
-    """A worker as its own process sees it.
-
-    `leader` is the id of the worker that led at this one's last election, empty before the first. `is_working`: it has enlisted and
-    stood for election. `is_enlisted`: Redis may hold jobs for it, because it has enlisted and not signed off. `accepted` counts the
-    outcomes that Redis has accepted of it. `delivering_s`: how long large results that are on their way to Redis may take at most.
-    """
-
-    slots: int
-    running: int
-    leader: str
-    accepted: int
-    is_working: bool
-    is_enlisted: bool
-    is_stopped: bool
-    delivering_s: float
 
 
 class Worker:
@@ -72,22 +54,26 @@ class Worker:
         self._working = asyncio.Event()
         self._stopped = asyncio.Event()
         self._is_enlisted = False
+        self.counts: WorkerCounts | None = None
+        """Set before `run`, what this worker does is counted here. None: nothing is counted."""
         self._actors: Actors | None = None
+        self._watch: StallWatch | None = None
+        self._rests = False
         self._refused = LogThrottle()
         self._outage = LogThrottle()
 
     @property
     def state(self) -> WorkerState:
         """How it is now."""
-        return WorkerState(
-            slots=self._settings.concurrency,
-            running=0 if self._actors is None else self._actors.running,
-            leader="" if self._actors is None else self._actors.refill_loop.leader,
-            accepted=0 if self._actors is None else self._actors.accepted,
+        return state_of(
+            self._actors,
+            self._settings,
+            stalls=0 if self._watch is None else self._watch.stalls,
             is_working=self._working.is_set(),
             is_enlisted=self._is_enlisted,
             is_stopped=self._stopped.is_set(),
-            delivering_s=0.0 if self._actors is None else self._actors.completer.longest_s,
+            is_stopping=self._stopping.is_set(),
+            rests=self._rests,
         )
 
     async def wait_until_working(self) -> None:
@@ -116,13 +102,16 @@ class Worker:
             return
         children = children_of(self._runner)
         lifespan, executor = Lifespan(self._runner), None
-        watch = StallWatch(self._settings.stall_s)
+        self._watch = watch = StallWatch(self._settings.stall_s)
         watch.start()
         for name, task in self._runner.tasks.items():
             for fact in task.definition.calls.by_code_only:
                 log.warning("task %s can be submitted by code only: %s", name, fact)
         try:
             if await self._examine(store) and await lifespan.enter(self._stopping):
+                if self.counts is not None:
+                    store.watch_calls(self.counts.on_loop.note)
+                    store.tells_times = True
                 await self._first_of(children.start())
                 hooks = HookCalls(store.get, self._runner.tasks, hooks_of(self._runner))
                 executor = Executor(self._runner.tasks, self._settings, self._runner.queue, hooks, children)
@@ -164,6 +153,7 @@ class Worker:
     async def _rest(self, store: JobStore) -> None:
         """In the place of work, where the time stands still and a test runs the jobs itself."""
         log.info("this worker rests, as a test runs the jobs of queue %s", self._runner.queue)
+        self._rests = True
         self._working.set()
         try:
             await self._stopping.wait()
@@ -249,7 +239,7 @@ class Worker:
     async def _work_under_lease(self, store: JobStore, executor: Executor) -> None:
         """Until the worker has stopped. Raises `LeaseLost`."""
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
-        self._actors = actors = Actors(store, lease, self.id, executor, self._actors)
+        self._actors = actors = Actors(store, lease, self.id, executor, self._actors, self.counts)
         electing = asyncio.create_task(self._note_election(actors))
         try:
             await actors.run(self._stopping, self._hurry)

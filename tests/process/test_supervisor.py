@@ -123,7 +123,7 @@ async def start(private_server: Server, tmp_path: Path) -> AsyncIterator[Start]:
         "RUNNER_APP": "app:jobs",
         "RUNNER_LEASE_S": "4",
         "RUNNER_RENEW_S": "0.5",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
     async with AsyncExitStack() as stack:
 

@@ -39,9 +39,17 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "jobs": {"limits": ANYTHING},
     "outlook": {"limits": ANYTHING, "simulation": ANYTHING},
     "connection": {},
+    "telemetry": {"jobs": ANYTHING},
     "store": {"access": ANYTHING, "connection": ANYTHING, "outlook": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING},
     "simulation": {"jobs": ANYTHING, "limits": ANYTHING},
-    "client": {"access": ANYTHING, "store": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING, "connection": frozenset({"redis_url"})},
+    "client": {
+        "access": ANYTHING,
+        "connection": frozenset({"redis_url"}),
+        "jobs": ANYTHING,
+        "limits": ANYTHING,
+        "store": ANYTHING,
+        "telemetry": ANYTHING,
+    },
     "worker": {
         "access": frozenset({"Actor", "acting"}),
         "client": frozenset(
@@ -62,6 +70,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "jobs": ANYTHING,
         "limits": ANYTHING,
         "connection": frozenset({"redis_url"}),
+        "telemetry": ANYTHING,
     },
     "asgi": {"client": ANYTHING, "limits": ANYTHING, "store": frozenset({"Decision", "TakeAnswer"})},
     # What users may have of the client of Redis, and what both clients are made of; of the store the types of its answers.
@@ -137,6 +146,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
             "jobs",
             "limits",
             "store",
+            "telemetry",
             "worker",
             "cli/loading",
             "cli/output",
@@ -172,7 +182,9 @@ IMPORT_OWNERS = {
     "httpx": {"http_client/with_httpx", "cli/demo"},
     "importlib": {
         *("cli/loading", "client/app_loading", "connection/server_process", "http/app", "http_client/transport", "store/scripts"),
+        "telemetry/page",
     },
+    "prometheus_client": {"telemetry/exposition"},
     "pydantic_settings": {"settings"},
     "redis": {"connection", "store"},
     "rich": {"cli"},

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from runner import Runner, Settings, Worker
 from runner.store.failpoints import failpoints
 from runner.store.keys import Keys
+from runner.telemetry import WorkerCounts
 from tests.eventually import PATIENCE_S, eventually
 from tests.invariants import settled_twice
 
@@ -22,9 +23,10 @@ class Crew:
     def __init__(self) -> None:
         self._running: dict[Worker, asyncio.Task[None]] = {}
 
-    async def start(self, app: Runner) -> Worker:
-        """Start a worker and wait until it works."""
+    async def start(self, app: Runner, *, counts: WorkerCounts | None = None) -> Worker:
+        """Start a worker and wait until it works. counts: where it counts what it does."""
         worker = Worker(app)
+        worker.counts = counts
         task = self._running[worker] = asyncio.create_task(worker.run(), name="worker")
         working = asyncio.create_task(worker.wait_until_working())
         await asyncio.wait({task, working}, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)

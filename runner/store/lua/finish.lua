@@ -8,7 +8,7 @@
 -- A worker says so too of an entry that it holds and does not start: `unknown` if another one is to run the job, `busy` if this one has no room
 -- for it now; it has taken no tokens then; and `refused` if no claim can start it.
 -- KEYS: prefix
--- ARGV: worker, longest_freeze_us, runs...
+-- ARGV: worker, longest_freeze_us, tells_times (0 or 1), runs...
 --   runs: successive outcomes that differ only in job and payload: how many, then once for all of them stream (its number among the worker's),
 --   ending (succeeded, failed, retry, throttled, cancelled, returned, amended, unknown, busy, refused), delay_us (retry, throttled), ttl_ms (final
 --   states), settled ("bucket=tokens;..." actually used, or ""), bucket (throttled: the one to freeze), most_throttled (0: no end),
@@ -16,7 +16,8 @@
 --   each on a line) and with has_progress what its handler has said last of its progress (JSON)
 -- Returns: for each outcome 'accepted', 'repeated', 'stale' or 'refused' and why; then for each settlement of which a part is not charged
 --   'not charged', job id, bucket, tokens not charged; and for each throttled outcome 'throttled', job id, bucket, µs of the freeze, how
---   often this job was throttled, 1 if the bucket was frozen before
+--   often this job was throttled, 1 if the bucket was frozen before; with tells_times one row 'times', and for each attempt of this call that
+--   ran its job, its limits, when it started, and the instant from which it waited
 -- include: base, own_streams, final_state, due_instants, attempts, progress_text
 
 local HEAD, AN_OUTCOME = 9, 4 -- and one more with progress
@@ -195,6 +196,7 @@ if #with_buckets + #held_only == 0 then
   free_entries()
   write_counts()
   nudge_leader()
+  if tells_times == '1' then answers[#answers + 1] = { 'times', unpack(counted_attempts) } end
   return answers
 end
 
@@ -326,4 +328,5 @@ flush()
 free_entries()
 nudge_leader()
 for i = 1, #rows do answers[#answers + 1] = rows[i] end
+if tells_times == '1' then answers[#answers + 1] = { 'times', unpack(counted_attempts) } end
 return answers
