@@ -7,6 +7,7 @@ time, is asked by the fixture `recovery`, which holds the time until all this is
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
@@ -15,6 +16,7 @@ from redis.exceptions import ResponseError
 from runner.connection.client import command
 from runner.jobs.job import Priority
 from runner.limits import Limit
+from runner.names import DEFAULT_POOL
 from runner.store.keys import GROUP, Keys
 from tests.history import Ending, Start, began, endings_of, starts_of
 from tests.leftovers import FINAL_STATES, immortal_keys, keys_of
@@ -25,7 +27,9 @@ __all__ = ["Record", "began", "endings_of", "starts_of", "violations"]
 _PAGE = 500
 
 _EMPTY_AT_REST = ("line:", "lines:", "cancels:", "claims:", "waiting:", "holders:")
-_NOT_THERE_AT_REST = frozenset({"scheduled", "records", "wakes", "wakes:before", "retimes", "expiring", "parked", "pauses"})
+_NOT_THERE_AT_REST = frozenset(
+    {"scheduled", "records", "wakes", "wakes:before", "retimes", "expiring", "parked", "pauses", "held", "flow:ended", "batches"}
+)
 
 _MEMORY_SLACK_BYTES = 256 * 1024
 """Room for what a server keeps for itself: hash tables it has not shrunk yet, a client's buffers."""
@@ -89,8 +93,9 @@ async def settled_twice(redis: Redis, queue: str) -> list[str]:
 async def left_behind(redis: Redis, queue: str, live: Collection[str] = ()) -> list[str]:
     """I5, clean: entries, lines, reservations, traces of workers other than the `live` ones, and keys that would stay for ever."""
     keys, found = Keys(queue), []
-    for priority in Priority:
-        stream = keys.stream(priority)
+    pools = [DEFAULT_POOL, *(name.decode() for name in await command(redis, "ZRANGE", keys.pools, 0, -1))]
+    for priority, pool in product(Priority, pools):
+        stream = keys.stream(priority, pool)
         if length := await redis.xlen(stream):
             found.append(f"{length} entries on {stream}")
         for consumer, pending in await _consumers(redis, stream):

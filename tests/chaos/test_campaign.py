@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from runner import Runner
 from runner.client.catalog import PublishedTask
 from runner.jobs import JobOptions, TaskSpec
 from tests.chaos.campaign.calls import A_LAUNCH, CHANGED, FIRST_BY_NAME, FIRST_PLAIN, NEW, OLD, WATCHED, call
 from tests.chaos.campaign.faults import FAULTS
 from tests.chaos.campaign.in_plain_code import result_of
+from tests.chaos.campaign.notes import Notes
 from tests.chaos.campaign.plan import Plan
+from tests.chaos.campaign.players import cast
 from tests.chaos.campaign.preparation import prepared
 from tests.chaos.campaign.producer import prepared as prepared_by_code
 from tests.chaos.campaign.report import MIB, Recovery, Report
@@ -47,6 +50,8 @@ async def test_random_faults_under_load_lose_nothing_break_no_limit_and_leave_no
     assert report.takes > plan.seconds
     assert report.jobs_of_several_limits > plan.seconds
     assert min(report.runs_by_old, report.runs_by_new, report.runs_by_name, report.results_told, report.amended) > plan.seconds / 4
+    assert set(report.players) == set(cast.PLAYERS)
+    assert all(sum(figures.values()) > plan.seconds / 4 for figures in report.players.values())
     assert set(report.answers_told) == {"a time", "nothing of a time", "a time that cannot be read"}
 
 
@@ -72,13 +77,21 @@ def works() -> dict[int, Workload]:
     return {version: Workload("redis://127.0.0.1:1/0", None, version) for version in (OLD, NEW)}
 
 
+def tasks_of_players(version: int) -> set[str]:
+    """Those that no job of the schedule is of."""
+    app = Runner("campaign")
+    cast.declare(app, Notes(None).play, version)
+    return set(app.tasks)
+
+
 def test_every_job_of_the_schedule_can_be_submitted_by_the_code_of_its_version(works: dict[int, Workload]) -> None:
     tasks: dict[int, set[str]] = {OLD: set(), NEW: set()}
     for number in EVERYWHERE:
         job = call(4, number)
         tasks[job.version].add(prepared_by_code(works[job.version], number, job).task)
 
-    assert tasks == {version: set(work.runner.tasks) for version, work in works.items()}
+    of_players = {version: tasks_of_players(version) for version in works}
+    assert tasks == {version: set(work.runner.tasks) - of_players[version] for version, work in works.items()}
     assert tasks[NEW] - tasks[OLD] == {"refund"}
 
 
@@ -105,7 +118,7 @@ def test_the_versions_differ_in_all_that_a_deploy_changes(works: dict[int, Workl
     }
 
     assert new.revision > old.revision
-    assert {name for name, spec in specs[NEW].items() if specs[OLD].get(name) != spec} == CHANGED - {"ship"}
+    assert {name for name, spec in specs[NEW].items() if specs[OLD].get(name) != spec} == CHANGED - {"ship"} | {"apart"}
     assert {name for name, limit in new.limits.items() if old.limits.get(name) != limit} == {"books", "parcels", "fraud", "refunds"}
     assert (old.limits["parcels"].key, new.limits["parcels"].key) == ("{tenant}", "{region}")
 

@@ -37,9 +37,9 @@ class WorkerProcess:
     def runs(self) -> bool:
         return self._process.returncode is None
 
-    async def says(self, word: str) -> None:
+    async def says(self, word: str, within_s: float = PATIENCE_S) -> None:
         assert self._process.stdout is not None
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(within_s):
             line = (await self._process.stdout.readline()).decode().strip()
         assert line == word, f"{line!r} instead of {word!r}:\n{self.log}"
 
@@ -51,9 +51,9 @@ class WorkerProcess:
         self.signal(signal.SIGKILL)
         await self._process.wait()
 
-    async def ended(self) -> int:
+    async def ended(self, within_s: float = PATIENCE_S) -> int:
         """Its exit status, once it has ended by itself."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(within_s):
             return await self._process.wait()
 
     async def end(self) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import random
 import shutil
 import sys
@@ -45,6 +46,7 @@ def main() -> int:
         with_api=options.api,
         patience=options.patience,
     )
+    logging.getLogger("runner").addHandler(logging.NullHandler())  # hooks raise, as players ask them to
     print(f"seed {seed}, notes and logs in {folder}", flush=True)
     report = asyncio.run(campaign(plan))
     print("\n".join(["", *report.lines()]), flush=True)

@@ -18,6 +18,8 @@ from tests.chaos.campaign.closing import Closing
 from tests.chaos.campaign.faults import FAULTS
 from tests.chaos.campaign.ledger import SHOWN, Ledger
 from tests.chaos.campaign.plan import Plan
+from tests.chaos.campaign.players.cast import Cast
+from tests.chaos.campaign.players.player import Stage
 from tests.chaos.campaign.posts import KEYS, Touched
 from tests.chaos.campaign.probes import Probes
 from tests.chaos.campaign.producer import People, Producer
@@ -46,6 +48,9 @@ class Campaign:
         self._watcher = Workload(arena.server.url, None, NEW, **plan.all_settings)
         self._probes = Probes(self._watcher, self.ledger, self._redis)
         self._is_over = asyncio.Event()
+        apps = {version: work.runner for version, work in works.items()}
+        stage = Stage(apps, self._watcher.runner.client, self._redis, self.ledger.diary, self.ledger.states, plan.seed, plan.seconds)
+        self._cast = Cast(stage, plan.players)
         self._posts = arena.everybody
         self.report = Report(plan.seed, plan.kind, plan.workers, plan.takers)
 
@@ -57,20 +62,24 @@ class Campaign:
         if self._arena.api is not None:
             await self._arena.api.start()
         before_bytes = await invariants.bytes_unaccounted(self._redis, QUEUE)
-        closing = Closing(self._plan, self._arena, self.ledger, self.report)
+        closing = Closing(self._plan, self._arena, self.ledger, self._cast, self.report)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read())
             group.create_task(self._sample())
-            async with asyncio.TaskGroup() as load:
-                load.create_task(self._producer.run(self._plan.seconds))
-                load.create_task(self._people.run(self._plan.seconds))
-                await self._inject_all()
-            self._say("the time is up; the deploy is finished, and the last callers and jobs come to their ends")
-            await closing.finish_deploy()
-            await closing.run_excused_again(self._watcher.runner.client)
-            await closing.let_callers_go()
-            await closing.let_everything_end()
-            self._is_over.set()
+            try:
+                async with asyncio.TaskGroup() as load:
+                    load.create_task(self._producer.run(self._plan.seconds))
+                    load.create_task(self._people.run(self._plan.seconds))
+                    load.create_task(self._cast.run())
+                    await self._inject_all()
+                self._say("the time is up; the deploy is finished, and the last callers and jobs come to their ends")
+                await closing.finish_deploy()
+                await self._cast.finish()
+                await closing.run_excused_again(self._watcher.runner.client)
+                await closing.let_callers_go()
+                await closing.let_everything_end()
+            finally:
+                self._is_over.set()  # what watches ends by it alone
         await closing.close(before_bytes)
         await self._watcher.runner.close()
         self.report.seconds = time.monotonic() - began_s

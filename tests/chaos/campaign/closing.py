@@ -16,6 +16,7 @@ from tests.chaos.campaign.arena import Arena
 from tests.chaos.campaign.calls import QUEUE
 from tests.chaos.campaign.ledger import STARVED_S, Ledger
 from tests.chaos.campaign.plan import Plan
+from tests.chaos.campaign.players.cast import Cast
 from tests.chaos.campaign.posts import KEYS, Post
 from tests.chaos.campaign.process_faults import deploy_new_version
 from tests.chaos.campaign.report import Report
@@ -27,23 +28,29 @@ _READ_S = 0.5
 _DRAINED_WITHIN_S = 90.0
 _TICKETS_KEPT_S = 60.0
 _MOST_AGAIN = 100
+_DEPLOYS = 5
 _SLACK_BYTES = 1024 * 1024
 
 
 class Closing:
     """The end of one campaign. What is wrong goes into its report."""
 
-    def __init__(self, plan: Plan, arena: Arena, ledger: Ledger, report: Report) -> None:
+    def __init__(self, plan: Plan, arena: Arena, ledger: Ledger, cast: Cast, report: Report) -> None:
         self._plan = plan
         self._arena = arena
         self._redis: Redis = arena.redis
         self._ledger = ledger
+        self._cast = cast
         self._report = report
         self._again: list[int] = []
 
     async def finish_deploy(self) -> None:
         """In the end the new version is at work everywhere: what had waited for it starts."""
-        await deploy_new_version(self._arena, random.Random(self._plan.seed))
+        for _ in range(_DEPLOYS):
+            with suppress(TimeoutError):  # on a machine that is busy with other things one may take long to come to work
+                await deploy_new_version(self._arena, random.Random(self._plan.seed))
+                return
+        self._report.wrong("start", ["the last deploy did not come to its end"])
 
     async def run_excused_again(self, client: Client) -> None:
         """What was refused because no live worker could read it is run again, as docs/deploys.md says: the latest of it."""
@@ -86,6 +93,9 @@ class Closing:
         report.wrong("untold", await self._not_final())
         for what, found in self._ledger.findings(LIMITS, STARVED_S * self._plan.patience).items():
             report.wrong(what, found)
+        for what, found in (await self._cast.findings()).items():
+            report.wrong(what, found)
+        report.players = self._cast.figures
         api = [arena.api.traceback] if arena.api is not None and arena.api.traceback else []
         report.wrong("traceback", [trace for post in arena.everybody for trace in post.tracebacks] + api)
         report.account(self._ledger)

@@ -17,6 +17,7 @@ _FAMILIES: dict[str, list[_Row]] = {
         (process_faults.stop_worker_briefly, 2, reconnect),
         (process_faults.replace_workers_in_turn, 2, reconnect),
         (process_faults.terminate_worker_twice, 2, reconnect),
+        (process_faults.kill_children, 3, reconnect),
         (process_faults.deploy_to_some, 3, reconnect),
         (process_faults.deploy_new_version, 2, reconnect),
         (process_faults.deploy_old_version, 2, reconnect),

@@ -1,5 +1,6 @@
 """The ledger of a campaign: what was accepted, begun and ended, read bit by bit from what the scripts and the workers wrote down."""
 
+import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from tests.chaos.campaign.calls import QUEUE, Call
 from tests.chaos.campaign.dead_letters import DeadLetters
 from tests.chaos.campaign.doors import Doors
 from tests.chaos.campaign.notes import BEGAN, ENDED, STOPPED
+from tests.chaos.campaign.players.diary import Diary, End, Start
 from tests.chaos.campaign.takes import Takes
 from tests.chaos.campaign.tokens import Taker, Tokens, costs_of
 from tests.chaos.campaign.versions import Versions
@@ -62,12 +64,15 @@ class Ledger:
         self._begun: set[tuple[int, int]] = set()
         self._twice: list[tuple[int, int]] = []
         self._stopped = Counter[int]()
+        self._ended: list[tuple[str, End]] = []
+        """Of the players' jobs whose records were not looked at yet."""
         self._again: set[int] = set()
         self._failed: dict[int, int] = {}
         self._allowed: dict[int, int] = {}
         self._ended_ms: dict[tuple[int, int], int] = {}
         self.takes = Takes(round(lease_s * 1_000_000))
         self.tokens = Tokens()
+        self.diary = Diary()
         self.submitted: dict[int, Submitted] = {}
         self.waits: list[Wait] = []
         self.accepted: set[int] = set()
@@ -83,9 +88,9 @@ class Ledger:
         self.dead_letters = DeadLetters(call_of, self.versions.is_excused, self.words)
 
     @property
-    def unfinished(self) -> list[int]:
+    def unfinished(self) -> list[int | str]:
         """Accepted jobs without an outcome."""
-        return [number for number in self.accepted if not self.outcomes[number]]
+        return [*(number for number in self.accepted if not self.outcomes[number]), *self.diary.unfinished]
 
     async def read(self, redis: Redis) -> None:
         """Take in all that was written since the last time."""
@@ -98,8 +103,8 @@ class Ledger:
     def findings(self, limits: Iterable[Limit], starved_s: float = STARVED_S) -> dict[str, list[str]]:
         """What is wrong, by kind; called at the end, when every accepted job should have ended."""
         policies = {limit.name: limit for limit in limits}
-        return {
-            "lost": [f"job c{number} was accepted and has not ended" for number in self.unfinished],
+        found = {
+            "lost": [f"job c{number} was accepted and has not ended" for number in self.accepted if not self.outcomes[number]],
             "accepted twice": [
                 f"job c{number} has {count} outcomes and was retried by hand {self.retried[number]} times"
                 for number, count in self.outcomes.items()
@@ -123,6 +128,7 @@ class Ledger:
             **self.dead_letters.findings(),
             **self.words.findings(),
         }
+        return found | {what: found.get(what, []) + more for what, more in self.diary.findings().items()}
 
     def _held_until_us(self, taker: Taker, at_us: int) -> int | None:
         """Until when what was taken was used at least; None if its run never began."""
@@ -143,7 +149,7 @@ class Ledger:
     def _take_note(self, line: str) -> None:
         what, *words = line.split()
         if what not in (BEGAN, ENDED, STOPPED):
-            (self.doors if what in Doors.WORDS else self.takes).note(what, words)
+            (self.doors if what in Doors.WORDS else self.diary if what in Diary.WORDS else self.takes).note(what, words)
             return
         run = int(words[0]), int(words[1])
         if what == BEGAN:
@@ -159,16 +165,20 @@ class Ledger:
         rows = await command(redis, "XRANGE", KEYS.history, self._history_at, "+", "COUNT", PAGE)
         for entry, fields in rows:
             said = _named(fields)
-            number, attempt, state = int(said["job"][1:]), int(said["attempt"]), said["state"]
-            self.outcomes[number] += 1
+            job, attempt, state = said["job"], int(said["attempt"]), said["state"]
+            ended_ms = int(entry.partition(b"-")[0])
+            self._history_at = f"({entry.decode()}"
             self.states[state] += 1
-            self._ended_ms[number, attempt] = int(entry.partition(b"-")[0])
+            if (number := number_of(job)) is None:
+                self._ended.append((job, End(said["task"], state, attempt, ended_ms * 1000)))
+                continue
+            self.outcomes[number] += 1
+            self._ended_ms[number, attempt] = ended_ms
             if state == "failed":
                 self.failed_lately.append(number)
                 self._failed[number] = self._ended_ms[number, attempt] * 1000
             if attempt > 1:
                 self._again.add(number)
-            self._history_at = f"({entry.decode()}"
         if rows:
             await command(redis, "XTRIM", KEYS.history, "MINID", "~", rows[-1][0])
         for number, at_us in list(self._failed.items()):  # apart from the above, which must not be read twice if Redis goes away
@@ -180,18 +190,34 @@ class Ledger:
             self._allowed[number] = max(self._allowed.get(number, 1), 1 + failures + crashes + throttled)
             self.crashes += crashes
             self._again.discard(number)
+        while self._ended:
+            await self._look_at(redis, *self._ended[0])
+            del self._ended[0]
         return len(rows) == PAGE
+
+    async def _look_at(self, redis: Redis, job: str, end: End) -> None:
+        """What the record of a player's job says, while it is there."""
+        key = KEYS.job(job)
+        submitted, error, *counts = await command(redis, "HMGET", key, "submitted", "error", "failures", "crashes", "throttled")
+        kept_ms = int(await command(redis, "PTTL", key))
+        if submitted is not None:
+            most_runs = 1 + sum(int(count or 0) for count in counts)
+            end = end._replace(submitted_us=int(submitted), error=error_in(error), most_runs=most_runs, kept_ms=kept_ms)
+        self.diary.ends[job].append(end)
 
     async def _read_starts(self, redis: Redis) -> bool:
         rows = await command(redis, "XRANGE", KEYS.starts, self._starts_at, "+", "COUNT", PAGE)
         for entry, fields in rows:
             said = _named(fields)
+            self._starts_at = f"({entry.decode()}"
+            if not said["job"].startswith(TICKET) and number_of(said["job"]) is None:
+                self.diary.starts[said["job"]].append(Start(int(said["attempt"]), int(said["now"])))
+                continue
             taker = self._taker(said["job"], int(said["attempt"]), int(said["now"]))
             costs = costs_of(said["limits"])
             self.tokens.note(taker, int(said["now"]), costs)
             if not isinstance(taker, str):
                 self.versions.note_start(taker, int(said["now"]), costs)
-            self._starts_at = f"({entry.decode()}"
         if rows:
             await command(redis, "XTRIM", KEYS.starts, "MINID", "~", rows[-1][0])
         return len(rows) == PAGE
@@ -205,6 +231,16 @@ class Ledger:
         if attempt == 1 and (submitted := self.submitted.pop(number, None)) is not None:
             self.waits.append(Wait(number, submitted.task, submitted.priority, at_us, (at_us - submitted.at_us) / 1_000_000))
         return number, attempt
+
+
+def number_of(job: str) -> int | None:
+    """That of a job whose id is a number; those of players have names."""
+    return int(job[1:]) if job[:1] == "c" and job[1:].isdecimal() else None
+
+
+def error_in(record: bytes | None) -> str:
+    """The type of the error in a record; nothing if there is none."""
+    return "" if record is None else str(json.loads(record)["type"])
 
 
 def _named(fields: Mapping[bytes, bytes]) -> dict[str, str]:

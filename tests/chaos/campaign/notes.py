@@ -2,11 +2,14 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from runner import current_job
+from tests.chaos.campaign.players.diary import BEGAN as PLAYS
+from tests.chaos.campaign.players.diary import LEFT
 
 BEGAN, ENDED, STOPPED = "B", "E", "S"
 """What a worker notes of a run (`B number attempt version`): it began, it came to its end by itself, it was stopped from outside."""
@@ -47,3 +50,20 @@ class Notes:
             self.note(ENDED, number, attempt)
 
         return run
+
+    @contextmanager
+    def play(self, *words: object) -> Iterator[None]:
+        """A run of a player's job, with more words about it."""
+        job = current_job()
+        self.note(PLAYS, job.id, job.attempt, time.time_ns() // 1000, *words)
+        how = "returned"
+        try:
+            yield
+        except asyncio.CancelledError:
+            how = "stopped"
+            raise
+        except BaseException:
+            how = "raised"
+            raise
+        finally:
+            self.note(LEFT, job.id, job.attempt, time.time_ns() // 1000, how)

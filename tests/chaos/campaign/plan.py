@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.chaos.campaign.arena import Fault
 from tests.chaos.campaign.faults import FAULTS
+from tests.chaos.campaign.players.cast import PLAYERS
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Plan:
     with_api: bool = False
     patience: float = 1.0
     kinds: frozenset[str] = frozenset(FAULTS)
+    players: frozenset[str] = frozenset(PLAYERS)
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property

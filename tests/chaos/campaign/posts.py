@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from redis.asyncio import Redis
 
 from runner.connection.client import command
 from runner.jobs.job import Priority
+from runner.names import DEFAULT_POOL
 from runner.store.keys import GROUP, Keys
-from tests.chaos.campaign.calls import OLD, QUEUE
+from tests.chaos.campaign.calls import NEW, OLD, QUEUE
 from tests.chaos.campaign.orders import Orders
 from tests.process.crew import WorkerProcess
 from tests.proxy import Proxy
@@ -28,7 +29,8 @@ TAKER = "tests.chaos.campaign.taker"
 BY_NAME = "tests.chaos.campaign.by_name"
 IN_PLAIN_CODE = "tests.chaos.campaign.in_plain_code"
 _LOG_TAIL = 3_000
-_API_START_S = 20.0
+_START_S = 90.0
+"""A process that starts or ends may take so long on a machine that is busy with other things."""
 
 
 def _first_defect(log: str) -> str:
@@ -41,7 +43,15 @@ class Post:
     """A place for a process: those that stand there one after another reach the server through the same proxy."""
 
     def __init__(
-        self, name: str, proxy: Proxy, folder: Path, settings: dict[str, Any], module: str = WORKER, seed: int = 0, version: int = OLD
+        self,
+        name: str,
+        proxy: Proxy,
+        folder: Path,
+        settings: dict[str, Any],
+        module: str = WORKER,
+        seed: int = 0,
+        version: int = OLD,
+        pools: str = "",
     ) -> None:
         self.name = name
         self.proxy = proxy
@@ -51,6 +61,7 @@ class Post:
         self._folder = folder
         self.settings = settings
         self._seed = seed
+        self._pools = pools
         self._launches = count()
         self._is_told_to_end = False
         self.process: WorkerProcess | None = None
@@ -72,7 +83,8 @@ class Post:
         await self.clear()
         launch = next(self._launches)
         name = f"{self.name}-{launch}"
-        orders = Orders(self.proxy.url, self._folder / f"notes-{name}", self.settings, self._seed, self.version, launch)
+        own = {"pools": self._pools} if self._pools and self.version == NEW else {}
+        orders = Orders(self.proxy.url, self._folder / f"notes-{name}", self.settings | own, self._seed, self.version, launch)
         log = self._folder / f"{name}.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
@@ -81,7 +93,7 @@ class Post:
         self._is_told_to_end = False
         self.process = WorkerProcess(process, log)
         self.versions[process.pid] = self.version
-        await self.process.says("working")
+        await self.process.says("working", _START_S)
 
     async def clear(self) -> None:
         """Nobody stands here afterwards."""
@@ -99,7 +111,7 @@ class Post:
 
     async def ended(self) -> int:
         assert self.process is not None
-        return await self.process.ended()
+        return await self.process.ended(_START_S)
 
     def resident_bytes(self) -> int:
         """Memory of the process."""
@@ -127,7 +139,7 @@ class Api:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "runner", *arguments, stdout=output, stderr=output, env={**os.environ, **self._environment}
             )
-        async with asyncio.timeout(_API_START_S):
+        async with asyncio.timeout(_START_S):
             while True:
                 if await self._lives():
                     return
@@ -172,8 +184,11 @@ class Touched:
 async def held_by(redis: Redis, worker: str) -> list[Touched]:
     """The jobs a worker holds."""
     found = []
-    for priority in Priority:
-        stream = KEYS.stream(priority)
+    pools = [DEFAULT_POOL, *(name.decode() for name in await command(redis, "ZRANGE", KEYS.pools, 0, -1))]
+    for priority, pool in product(Priority, pools):
+        stream = KEYS.stream(priority, pool)
+        if not await redis.exists(stream):
+            continue
         for row in await redis.xpending_range(stream, GROUP, "-", "+", 1000, worker):
             for _, fields in await command(redis, "XRANGE", stream, row["message_id"], row["message_id"]):
                 job = fields[b"id"].decode()

@@ -10,6 +10,7 @@ from tests.chaos.campaign.arena import Arena
 from tests.chaos.campaign.calls import NEW, OLD
 from tests.chaos.campaign.campaign import Campaign
 from tests.chaos.campaign.plan import Plan
+from tests.chaos.campaign.players.pools import pools_of
 from tests.chaos.campaign.posts import BY_NAME, IN_PLAIN_CODE, TAKER, WORKER, Api, Post
 from tests.chaos.campaign.workload import Workload
 from tests.conftest import connect
@@ -31,9 +32,9 @@ async def prepared(plan: Plan, say: Callable[[str], None]) -> AsyncIterator[Camp
             ("plain-code", IN_PLAIN_CODE, NEW),
         ]
         posts = {}
-        for name, module, version in orders:
+        for number, (name, module, version) in enumerate(orders):
             proxy = await stack.enter_async_context(Proxy(server.url))
-            posts[name] = Post(name, proxy, plan.folder, plan.all_settings, module, plan.seed, version)
+            posts[name] = Post(name, proxy, plan.folder, plan.all_settings, module, plan.seed, version, pools_of(number))
             stack.push_async_callback(posts[name].clear)
         producer = await stack.enter_async_context(Proxy(server.url))
         api = None

@@ -11,10 +11,10 @@ from redis.exceptions import RedisError
 
 from runner import StoreUnavailable, TakeRefused
 from runner.connection.client import command
+from tests.chaos.campaign.asking import until_answered
 from tests.chaos.campaign.calls import FIRST_PROBE
 from tests.chaos.campaign.ledger import Ledger
 from tests.chaos.campaign.posts import KEYS
-from tests.chaos.campaign.producer import until_answered
 from tests.chaos.campaign.workload import CRAWL, Workload
 
 _POLL_S = 0.02

@@ -1,10 +1,12 @@
 """Faults of the processes: workers, takers, producers and the API are killed, stopped, terminated and replaced."""
 
 import asyncio
+import os
 import random
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from tests.chaos.campaign.arena import Arena
 from tests.chaos.campaign.calls import NEW, OLD
@@ -69,6 +71,17 @@ async def deploy_to_some(arena: Arena, draw: random.Random) -> list[Touched]:
     return await _deploy(list(zip(posts, versions, strict=True)))
 
 
+async def kill_children(arena: Arena, draw: random.Random) -> list[Touched]:
+    """What runs jobs in processes of its own, in all workers: some of it as it starts."""
+    for _ in range(draw.randint(1, 3)):
+        for post in arena.posts:
+            for child in children_of(post.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+        await asyncio.sleep(draw.uniform(0, 0.5))
+    return []
+
+
 # Takers: what they hold is no job, and lapses with their leases
 
 
@@ -105,6 +118,16 @@ async def kill_api(arena: Arena, draw: random.Random) -> list[Touched]:
         await asyncio.sleep(draw.uniform(0, 1))
         await arena.api.start()
     return []
+
+
+def children_of(process: int) -> list[int]:
+    """The processes that this one has started, and that live."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            found += [int(stat.parent.name)] if parent == process else []
+    return found
 
 
 async def _kill(arena: Arena, posts: Sequence[Post]) -> list[Touched]:

@@ -5,15 +5,14 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from runner import Concurrency, Limit, RunnerError, SlidingWindow, StoreUnavailable, Submission, TokenBucket
-from runner.connection.client import command
 from tests.app_internals import store_of
+from tests.chaos.campaign.asking import AGAIN_S, now_us, until_answered
 from tests.chaos.campaign.calls import LIMITED, Call, call
 from tests.chaos.campaign.ledger import Ledger, Submitted
 from tests.chaos.campaign.posts import Api
@@ -21,10 +20,7 @@ from tests.chaos.campaign.schedule import deeds
 from tests.chaos.campaign.tokens import Spell
 from tests.chaos.campaign.workload import METERED, SLOTS, STEPPED, WINDOWED, Workload
 
-T = TypeVar("T")
-
 _TICK_S = 0.1
-_AGAIN_S = 0.05
 _MOST_AT_ONCE = 500
 
 _LOWERED: tuple[tuple[Limit, dict[str, Any], Limit], ...] = (
@@ -34,15 +30,6 @@ _LOWERED: tuple[tuple[Limit, dict[str, Any], Limit], ...] = (
     (SLOTS, {"capacity": 3}, Concurrency("slots", 3)),
 )
 """Limits that are lowered for a while: which, by which numbers, and what is in force then."""
-
-
-async def until_answered(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask again until Redis answers."""
-    while True:
-        try:
-            return await ask()
-        except StoreUnavailable:
-            await asyncio.sleep(_AGAIN_S)
 
 
 def prepared(work: Workload, number: int, job: Call) -> Submission:
@@ -106,13 +93,13 @@ class Producer:
             try:
                 answer = await api.http.post("/v1/jobs/batch", json=body)
             except httpx.HTTPError:
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
                 continue
             if answer.status_code == httpx.codes.ACCEPTED:
                 return
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 raise RuntimeError(f"the API answered {answer.status_code}: {answer.text[:500]}")
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(AGAIN_S)
 
 
 class People:
@@ -146,7 +133,7 @@ class People:
                     await store_of(self._client).retry(f"c{number}")
                     return
                 except StoreUnavailable:
-                    await asyncio.sleep(_AGAIN_S)
+                    await asyncio.sleep(AGAIN_S)
 
     async def _change_limit(self, draw: random.Random) -> None:
         limit, numbers, lowered = draw.choice(_LOWERED)
@@ -158,9 +145,9 @@ class People:
             await self._asked(lambda: self._client.control.pause(limit.name))
         else:
             await self._asked(lambda: self._client.control.freeze(limit.name, 60.0))
-        from_us = await self._now_us()
+        from_us = await now_us(self._redis)
         await asyncio.sleep(seconds)
-        until_us = await self._now_us()
+        until_us = await now_us(self._redis)
         if how == "lower":
             await self._asked(lambda: self._client.control.restore(limit.name))
         elif how == "pause":
@@ -176,13 +163,3 @@ class People:
             await until_answered(ask)
         except RunnerError as error:
             raise RuntimeError(f"a limit could not be changed: {error}") from error
-
-    async def _now_us(self) -> int:
-        """Redis's clock."""
-        while True:
-            try:
-                seconds, micros = await command(self._redis, "TIME")
-            except (RedisError, OSError):
-                await asyncio.sleep(_AGAIN_S)
-                continue
-            return int(seconds) * 1_000_000 + int(micros)

@@ -68,6 +68,7 @@ class Report:
     takes_ended: dict[str, int] = field(default_factory=dict)
     waits: list[Waits] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
+    players: dict[str, dict[str, int]] = field(default_factory=dict)
     worker_bytes: list[int] = field(default_factory=list)
     server_bytes: list[int] = field(default_factory=list)
     findings: dict[str, list[str]] = field(default_factory=dict)
@@ -137,6 +138,8 @@ class Report:
         told.append(
             f"dead letters of a new argument that no live worker could read: {self.dead_letters_excused}, of which {self.run_again} ran again"
         )
+        for player, figures in self.players.items():
+            told.append(f"player of {player}: " + ", ".join(f"{what} {number}" for what, number in figures.items()))
         told.append(", ".join(f"{what} {self.counts.get(what, 0)}" for what in ("lost", "accepted twice", "over a limit")))
         if self.server_bytes:
             first, last, most = (self._mib(self.server_bytes, pick) for pick in (0, -1, None))

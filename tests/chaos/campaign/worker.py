@@ -1,4 +1,4 @@
-"""A worker process of a campaign: `python -m tests.chaos.campaign.worker` and its `Orders`."""
+"""A worker process of a campaign: `python -m tests.chaos.campaign.worker` and its `Orders`. Its children import it by this name."""
 
 import asyncio
 import logging
@@ -12,10 +12,12 @@ from tests.chaos.campaign.orders import Orders
 from tests.chaos.campaign.workload import Workload
 from tests.process.worker_main import end_with_parent, tell
 
+_orders = Orders.given()
+jobs = Workload(_orders.url, _orders.notes, _orders.version, **_orders.settings).runner
+
 
 async def main() -> None:
-    orders = Orders.given()
-    worker = Worker(Workload(orders.url, orders.notes, orders.version, **orders.settings).runner)
+    worker = Worker(jobs)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(tell(worker))
@@ -24,6 +26,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    _orders.tell_children()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     threading.Thread(target=end_with_parent, daemon=True).start()
     uvloop.run(main())

@@ -6,10 +6,24 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from runner import Backoff, Concurrency, Limit, Quota, RateLimited, Runner, Settings, SlidingWindow, Task, TokenBucket, current_job
+from runner import (
+    Backoff,
+    Children,
+    Concurrency,
+    Limit,
+    Quota,
+    RateLimited,
+    Runner,
+    Settings,
+    SlidingWindow,
+    Task,
+    TokenBucket,
+    current_job,
+)
 from tests.chaos.campaign import new_version, odd_provider, old_version
 from tests.chaos.campaign.calls import NEW, QUEUE
 from tests.chaos.campaign.notes import Notes
+from tests.chaos.campaign.players import cast
 
 METERED = TokenBucket("metered", rate="40/s", burst=20)
 STEPPED = TokenBucket("stepped", capacity=20, refill=10, every=1)
@@ -26,7 +40,7 @@ HOURLY = Quota("hourly", 400, per="hour", on_exhausted="fail")
 ACCOUNTS = TokenBucket("accounts", rate="4/s", burst=4, key="{account}")
 BRANCHES = TokenBucket("branches", rate="4/s", burst=4, key="{branch}")
 _COMMON = (METERED, STEPPED, TENANT, PROVIDER, SCARCE, WINDOWED, SLOTS, CRAWL, SHARED, BURSTS, HOURLY, ACCOUNTS, BRANCHES, odd_provider.ODD)
-LIMITS: tuple[Limit, ...] = (*_COMMON, *new_version.LIMITS)
+LIMITS: tuple[Limit, ...] = (*_COMMON, *new_version.LIMITS, *cast.LIMITS)
 """As they are in force: those of the new version, whatever an old worker or producer declares after it."""
 
 SOON = Backoff(base=0.2, cap=0.5)
@@ -36,13 +50,17 @@ class Workload:
     """A Runner with the tasks of a version. The job of number n has the id `c<n>`; a worker's process gives the file for its notes."""
 
     def __init__(self, url: str, notes: Path | None, version: int, **settings: Any) -> None:
-        self.runner = Runner(QUEUE, settings=Settings.model_validate({"redis_url": url, **settings}), revision=version)
-        self._run = run = Notes(notes).run_of(version)
+        self.runner = Runner(
+            QUEUE, settings=Settings.model_validate({"redis_url": url, **settings}), revision=version, children=Children(size=1)
+        )
+        noted = Notes(notes)
+        self._run = run = noted.run_of(version)
         self._declare_plain()
         self._declare_limited()
         self._declare_of_several_limits()
         self._declare_keyed_by_spelled_values()
         odd_provider.declare(self.runner, run)
+        cast.declare(self.runner, noted.play, version)
         (new_version if version == NEW else old_version).declare(self.runner, run)
 
     def task(self, name: str) -> Task[..., Any]:
