@@ -9,7 +9,8 @@ DEFAULT_POOL = "default"
 """The pool of a task that names none, and of a worker that names none."""
 MOST_POOLS = 8
 """How many a worker reads at most."""
-_POOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+SHORT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""Of a queue, a limit, a pool and a schedule: it is a part of keys and of other names."""
 
 
 def unknown_name(whose: str, kind: str, name: object, known: Iterable[str]) -> str:
@@ -42,7 +43,7 @@ def first_of(names: Sequence[str], most: int, *, joint: str = ", ", rest: str = 
 
 def wrong_pool(name: object) -> str | None:
     """Why this is no name of a pool; None if it is one."""
-    return None if fits(_POOL_NAME, name) else f"pool {name!r:.80} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'"
+    return None if fits(SHORT_NAME, name) else f"pool {name!r:.80} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'"
 
 
 def pool_names(text: str) -> tuple[str, ...]:

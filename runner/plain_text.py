@@ -9,6 +9,12 @@ from runner.traces import trace_of
 
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _UNSAFE_IN_LINE = re.compile(f"\n|{_UNSAFE.pattern}")
+_LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]*")
+
+
+def is_line(text: object, most: int, *, least: int = 0) -> bool:
+    """Whether it is a text of so many characters that people can be shown as one line: none of them ends it, turns the writing or is half of one."""
+    return isinstance(text, str) and least <= len(text) <= most and _LINE.fullmatch(text) is not None
 
 
 def escaped(text: str, *, in_one_line: bool = True) -> str:

@@ -9,6 +9,7 @@ from runner.client.said_times import seconds_said
 from runner.clock import microseconds
 from runner.errors import ConfigurationError, UnknownLimit
 from runner.limits import Limit, LimitStatus, key_text_of, limit_name
+from runner.plain_text import is_line
 from runner.ranges import checked
 from runner.store import Limits
 
@@ -104,6 +105,8 @@ async def _code_of(store: Limits, name: str) -> Limit:
 async def checked_bucket(store: Limits, bucket: str) -> str:
     """The bucket's name as the scripts spell it; a person may also write the key as it is in a job's arguments. Raises `UnknownLimit`."""
     name, slash, key = bucket.partition("/")
+    if not is_line(bucket, len(bucket)):
+        raise ConfigurationError(f"bucket {bucket!r:.80} has characters that end or turn a line: write its key as `limits show` does")
     limit = await _code_of(store, name)
     if not slash:
         return name

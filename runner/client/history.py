@@ -7,7 +7,7 @@ from runner.client.sessions import Sessions
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.foreign import shown
-from runner.jobs import QUEUE_SERIES, HistoryStep, Series, rows_of
+from runner.jobs import QUEUE_SERIES, HistoryStep, Series, is_series, rows_of
 from runner.names import unknown_name
 from runner.ranges import YEAR_S
 from runner.store import JobStore
@@ -36,9 +36,8 @@ def checked_names(series: Sequence[str]) -> list[str]:
         series = [series]
     names = list(dict.fromkeys(series)) or [QUEUE_SERIES]
     for name in names:
-        given: object = name
-        if not isinstance(given, str) or not (name == QUEUE_SERIES or (name[:2] in ("t:", "l:") and len(name) > len("t:"))):
-            raise ConfigurationError(f"series {shown(given, 80)} is none: give t:<task>, l:<limit>, or q for the whole queue")
+        if not is_series(name):
+            raise ConfigurationError(f"series {shown(name, 80)} is none: give t:<task>, l:<limit>, or q for the whole queue")
     if len(names) > MOST_SERIES:
         raise ConfigurationError(f"{len(names)} series are asked for: ask for {MOST_SERIES} at once")
     return names

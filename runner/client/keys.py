@@ -7,6 +7,7 @@ from typing import NamedTuple
 from runner.access import ApiKey, Principal, digest_of, new_key_id, new_secret, parse_secret, scopes_of
 from runner.client.blocking import Blocking, through
 from runner.client.keyring import Keyring
+from runner.client.reasons import checked_reason
 from runner.client.said_times import seconds_said
 from runner.clock import microseconds
 from runner.errors import ConfigurationError, Unauthenticated, UnknownKey
@@ -14,7 +15,6 @@ from runner.ranges import checked
 from runner.settings import Settings
 from runner.store import Access, portions
 
-_LONGEST_REASON = 200
 _TRIES = 5
 _LINES_A_CALL = 100
 
@@ -122,13 +122,12 @@ class ApiKeys:
 
     async def revoke(self, key_id: str, reason: str = "") -> ApiKey:
         """Refuse a key from now on, for good. Revoking twice is the same answer. Raises `UnknownKey`."""
-        if len(reason) > _LONGEST_REASON or not reason.isprintable():
-            raise ConfigurationError(f"reason {reason[:40]!r} cannot be shown: give one line of at most {_LONGEST_REASON} characters")
+        said = checked_reason(reason)
 
         def revoked(key: ApiKey, now_us: int) -> ApiKey:
-            return key if key.revoked_us is not None else replace(key, revoked_us=now_us, reason=reason)
+            return key if key.revoked_us is not None else replace(key, revoked_us=now_us, reason=said)
 
-        return await self._change(key_id, revoked, "key revoked", reason)
+        return await self._change(key_id, revoked, "key revoked", said)
 
     async def check(self, secret: str) -> ApiKey:
         """The key of a secret, if it is accepted now. Raises `Unauthenticated` with the reason."""

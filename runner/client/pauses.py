@@ -11,7 +11,8 @@ from runner.client.said_times import seconds_said
 from runner.clock import microseconds
 from runner.errors import ConfigurationError, UnknownTask
 from runner.jobs import Pausable, PausableName, PauseStatus
-from runner.names import unknown_name
+from runner.names import unknown_name, wrong_pool
+from runner.plain_text import is_line
 from runner.ranges import checked
 from runner.store import JobStore, PauseRefusal
 
@@ -59,7 +60,7 @@ class Pauses:
         Raises `ConfigurationError` for what cannot be paused.
         """
         kind = pausable(what, name)
-        bucket = await self._bucket(name) if kind is Pausable.key else name
+        bucket = await checked_bucket(self._store, name) if kind is Pausable.key else name
         return await self._store.end_pause(kind, bucket)
 
     async def list(self) -> list[PauseStatus]:
@@ -69,21 +70,12 @@ class Pauses:
     async def _known(self, what: Pausable, name: str) -> str:
         """The name as the scripts spell it. Raises `UnknownTask`, `UnknownLimit`."""
         if what is Pausable.key:
-            return await self._bucket(name)
+            return await checked_bucket(self._store, name)
         if what is Pausable.task:
             tasks = [task.name for task in await self._store.tasks()]
             if name not in tasks:
                 raise UnknownTask(unknown_name(f"queue {self._store.keys.queue!r}", "task", name, tasks))
         return name
-
-    async def _bucket(self, name: str) -> str:
-        """The bucket of a value of a key. Raises `UnknownLimit`, `ConfigurationError`."""
-        limit, slash, _ = name.partition("/")
-        if not slash:
-            raise ConfigurationError(
-                f"{name!r:.80} is no value of a key: give LIMIT/VALUE, like tenant/t7; `limits pause {limit:.60}` pauses a whole limit"
-            )
-        return await checked_bucket(self._store, name)
 
 
 class BlockingPauses(Blocking):
@@ -104,8 +96,14 @@ def pausable(what: str, name: str) -> Pausable:
     if kind is Pausable.queue:
         if name:
             raise ConfigurationError(f"the queue is paused as a whole: leave out the name {name!r:.80}")
-    elif not name or len(name) > LONGEST_REASON or not name.isprintable():
+    elif not is_line(name, LONGEST_REASON, least=1):
         raise ConfigurationError(f"a pause of a {kind} needs its name, and {name!r:.80} is none")
+    elif kind is Pausable.pool and (wrong := wrong_pool(name)) is not None:
+        raise ConfigurationError(wrong)
+    elif kind is Pausable.key and "/" not in name:
+        raise ConfigurationError(
+            f"{name!r:.80} is no value of a key: give LIMIT/VALUE, like tenant/t7; `limits pause {name:.60}` pauses a whole limit"
+        )
     return kind
 
 

@@ -12,6 +12,7 @@ from runner.client.catalog import PublishedTask
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.job_calls import StoredJobs
 from runner.client.listing import Listing
+from runner.client.reasons import checked_reason
 from runner.client.schedule_jobs import Pages, cancel_jobs_of
 from runner.client.session import duplicate_of
 from runner.errors import ConfigurationError, JobIdConflict, ScheduleConflict, UnknownSchedule
@@ -31,7 +32,6 @@ from runner.store import Change, KnownSchedule, Schedules
 _MOST_TRIES = 100
 """Of a change that others come before, each of which has succeeded then."""
 _MOST_NAMED = 10
-_LONGEST_REASON = 500
 
 
 class ScheduleOptions(NamedTuple):
@@ -133,7 +133,7 @@ class ScheduleControl:
 
     async def pause(self, name: str, reason: str = "") -> ScheduleStatus:
         """Fire it no more. Its jobs go on. The instants that pass meanwhile are not made up for. Raises `UnknownSchedule`."""
-        return await self._change(name, lambda known, _: _act(known, "pause")._replace(reason=_checked_reason(reason)))
+        return await self._change(name, lambda known, _: _act(known, "pause")._replace(reason=checked_reason(reason)))
 
     async def resume(self, name: str) -> ScheduleStatus:
         """End a pause: its next run is at its next instant. Raises `UnknownSchedule`."""
@@ -255,9 +255,3 @@ def _act(known: KnownSchedule, act: str) -> Change:
 
 def _with_args(spec: ScheduleSpec, args: Mapping[str, Any]) -> ScheduleSpec:
     return replace(spec, args=args)
-
-
-def _checked_reason(reason: str) -> str:
-    if len(reason) > _LONGEST_REASON or not reason.isprintable():
-        raise ConfigurationError(f"reason {reason[:40]!r} cannot be shown to people: give one line of at most {_LONGEST_REASON} characters")
-    return reason

@@ -3,34 +3,32 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from runner import BulkStatus, Control, JobFilter
+from runner import BulkAction, BulkStatus, Control, JobFilter, State
 from runner.http.bodies import WHOLE, Body
-from runner.http.forms import JOB_ID
-from runner.http.job_body import instant
+from runner.http.forms import BUCKET, ERROR, ID_PREFIX, JOB_ID, LINE, REASON, SHORT_NAME, TAG, TASKS
+from runner.http.instants import Instant
 from runner.http.schemas import utc
 
-_MOST = 300
-
 StateName = Literal["queued", "waiting", "scheduled", "running", "succeeded", "failed", "cancelled", "expired"]
-Instant = Annotated[datetime, BeforeValidator(instant, json_schema_input_type=datetime)]
-Name = Annotated[str, Field(max_length=_MOST)]
 
 
 class FilterBody(Body):
     """Which jobs: those for which all that is given is true."""
 
     state: Annotated[list[StateName], Field(max_length=8, description="their states; none: all that fit")] = Field(default_factory=list)
-    reason: Annotated[Name | None, Field(description="why they are scheduled or wait, like retry, line or no worker")] = None
-    task: Annotated[Name | None, Field(description="their task, or the beginning of names like billing.*")] = None
-    limit: Annotated[Name | None, Field(description="a limit that they need")] = None
-    bucket: Annotated[Name | None, Field(description="a bucket that they need, like tenant/t7")] = None
-    pool: Annotated[Name | None, Field(description="the pool whose workers run them")] = None
-    tag: Annotated[Name | None, Field(description="one of their tags")] = None
-    error: Annotated[Name | None, Field(description="the type of their error")] = None
-    schedule: Annotated[Name | None, Field(description="which schedule has made them")] = None
-    id_prefix: Annotated[Name, Field(description="how their ids begin")] = ""
+    reason: Annotated[
+        Annotated[str, Field(**REASON)] | None, Field(description="why they are scheduled or wait, like retry, line or no worker")
+    ] = None
+    task: Annotated[Annotated[str, Field(**TASKS)] | None, Field(description="their task, or the beginning of names like billing.*")] = None
+    limit: Annotated[Annotated[str, Field(**SHORT_NAME)] | None, Field(description="a limit that they need")] = None
+    bucket: Annotated[Annotated[str, Field(**BUCKET)] | None, Field(description="a bucket that they need, like tenant/t7")] = None
+    pool: Annotated[Annotated[str, Field(**SHORT_NAME)] | None, Field(description="the pool whose workers run them")] = None
+    tag: Annotated[Annotated[str, Field(**TAG)] | None, Field(description="one of their tags")] = None
+    error: Annotated[Annotated[str, Field(**ERROR)] | None, Field(description="the type of their error")] = None
+    schedule: Annotated[Annotated[str, Field(**SHORT_NAME)] | None, Field(description="which schedule has made them")] = None
+    id_prefix: Annotated[str, Field(description="how their ids begin", **ID_PREFIX)] = ""
     submitted_from: Annotated[Instant | None, Field(description="with a time zone, as all of these")] = None
     submitted_to: Instant | None = None
     ended_from: Instant | None = None
@@ -42,15 +40,23 @@ class FilterBody(Body):
         return JobFilter(**{**given, "state": tuple(self.state)})
 
 
+def _possible(action: BulkAction) -> Any:
+    """What a filter for this action can ask for."""
+    states = {"items": {"enum": [state.value for state in State if state in action.states]}}
+    return {"properties": {"action": {"const": action.value}, "filter": {"properties": {"state": states}}}}
+
+
 class BulkBody(Body):
     """What to do, and to which jobs."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_possible(action) for action in BulkAction]})
 
     action: Annotated[
         Literal["cancel", "retry", "delete", "purge"],
         Field(description="purge: cancel what is not running, and delete it with what has ended"),
     ]
     filter: Annotated[FilterBody, Field(description="{} is every job")]
-    reason: Annotated[str, Field(max_length=Control.LONGEST_TEXT, description="why; written into the audit")] = ""
+    reason: Annotated[str, Field(max_length=Control.LONGEST_TEXT, description="why; written into the audit", **LINE)] = ""
     id: Annotated[Annotated[str, Field(**JOB_ID)] | None, Field(description="an id of your own makes it safe to repeat the request")] = None
 
 

@@ -24,10 +24,28 @@ def _form(**keywords: Any) -> dict[str, Any]:
 JOB_ID = _form(pattern="^(?!take:)[A-Za-z0-9_.:-]{1,128}$")
 EVENT_ID = _form(pattern="^[0-9]{1,19}(-[0-9]{1,19})?$")
 LINE_ID = _form(pattern="^([0-9]{1,19}-[0-9]{1,19})?$")
+_SHORT = "[A-Za-z0-9_.-]{1,64}"
+_IN_A_LINE = "\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069"
+"""What a line does not have: what ends it, or turns the writing."""
 NAME = _form(pattern="^[^\\x00-\\x1f\\x7f]+$")
 """In a path: one that nobody has is answered 404, and control characters are refused in any path."""
+SHORT_NAME = _form(pattern=f"^{_SHORT}$")
+"""Of a limit, a pool and a schedule."""
+MOST_LINE = 500
+LINE = _form(pattern=f"^[^{_IN_A_LINE}]*$")
+NAME_ON_A_LINE = _form(pattern=f"^[^{_IN_A_LINE}]+$")
+TASKS = _form(pattern=f"^([^*{_IN_A_LINE}]{{1,200}}[*]?|[*])$")
+BUCKET = _form(pattern=f"^{_SHORT}(/[A-Za-z0-9_.:+,%~-]{{1,64}})?$")
+BUCKET_SAID = _form(pattern=f"^{_SHORT}(/[^{_IN_A_LINE}]+)?$")
+"""Of a bucket as people write it: its key may be as it is in the arguments of a job."""
+KEY_SAID = _form(pattern=f"^{_SHORT}/[^{_IN_A_LINE}]+$")
+ERROR = _form(pattern=f"^[^{_IN_A_LINE}]{{1,200}}$")
+ID_PREFIX = _form(pattern="^[A-Za-z0-9_.:/-]{0,200}$")
+SERIES = _form(pattern=f"^(q|t:[^{_IN_A_LINE}]{{1,200}}|l:{_SHORT})$")
+REASONS = ("delay", "retry", "bounced", "slots", "no worker", "paused", "jobs", "line")
+REASON = _form(enum=list(REASONS))
 SPAN_S = _form(minimum=_LEAST_S, maximum=_YEAR_S)
-POOL = _form(pattern="^[A-Za-z0-9_.-]{1,64}$")
+POOL = SHORT_NAME
 MOST_TAGS, MOST_METADATA = 8, 4_096
 TAG = _form(pattern="^[!-~]{1,64}$")
 DELAY_S = {"ge": 0} | _form(maximum=_YEAR_S)

@@ -1,27 +1,19 @@
 """What a caller sends to submit jobs, as pydantic models, from which OpenAPI is made."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from runner import JobOptions, JobRequest
 from runner.http.bodies import WHOLE, Body
 from runner.http.forms import COST, DEADLINE_S, DELAY_S, JOB_ID, MAX_WAIT_S, MOST_METADATA, MOST_TAGS, POOL, TAG
+from runner.http.instants import AnyInstant
 from runner.http.unique_body import UniqueBody, asked_of
 
 MOST_AFTER = 10_000
 """Most jobs that one can come after."""
 MAX_BATCH = 1000
 """Most jobs of one batch."""
-
-
-def instant(value: object) -> datetime:
-    """An instant from ISO 8601 text. A number is refused, because its unit is unknown."""
-    try:
-        return datetime.fromisoformat(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError("Input should be an instant as text, like 2030-01-31T12:00:00Z") from None
 
 
 class JobBody(Body):
@@ -35,7 +27,7 @@ class JobBody(Body):
         Annotated[float, Field(**DELAY_S)] | None, Field(description="seconds before the job may start; not together with run_at")
     ] = None
     run_at: Annotated[
-        Annotated[datetime, BeforeValidator(instant, json_schema_input_type=datetime)] | None,
+        AnyInstant | None,
         Field(description="instant before which the job does not start, with a time zone, at most 366 days ahead"),
     ] = None
     max_wait: Annotated[

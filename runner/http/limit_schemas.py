@@ -7,11 +7,11 @@ from pydantic import BaseModel, Field
 
 from runner import Control, LimitStatus
 from runner.http.bodies import WHOLE, Body
-from runner.http.forms import PERIOD_S, SPAN_S, TOKENS
+from runner.http.forms import BUCKET_SAID, LINE, PERIOD_S, SPAN_S, TOKENS
 
 _EXAMPLE = {"kind": "token_bucket", "rate": "10/s", "capacity": 20, "refill": 10, "every_s": 1.0, "smooth": True, "key": None}
 
-Reason = Annotated[str, Field(max_length=Control.LONGEST_TEXT, description="why; shown with every job that waits for it")]
+Reason = Annotated[str, Field(max_length=Control.LONGEST_TEXT, description="why; shown with every job that waits for it", **LINE)]
 Policy = Annotated[dict[str, Any], Field(examples=[_EXAMPLE])]
 
 
@@ -50,9 +50,8 @@ class ReleaseBody(Body):
     """Which bucket of a limit is meant."""
 
     bucket: Annotated[
-        str | None,
+        Annotated[str, Field(max_length=Control.LONGEST_TEXT, **BUCKET_SAID)] | None,
         Field(
-            max_length=Control.LONGEST_TEXT,
             description='a bucket of the limit, like "tenant/t7"; without it, of a limit with a key all of them',
         ),
     ] = None

@@ -125,7 +125,8 @@ def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
 
 
 def _is_list(annotation: Any) -> bool:
-    return any(get_origin(part) is list for part in (annotation, *get_args(annotation)))
+    """Also one of several types, or with something said of it."""
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
 
 
 def _joined(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:

@@ -1,17 +1,28 @@
 """What requests say of schedules, and what the answers tell."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
 from runner import JobOptions, ScheduleStatus
 from runner.http.bodies import WHOLE, Body
-from runner.http.forms import COST, DEADLINE_S, GRACE_S, INTERVAL_S, JITTER_S, MAX_WAIT_S, MOST_TAGS, NAME, POOL, TAG
-from runner.http.job_body import instant
+from runner.http.forms import (
+    COST,
+    DEADLINE_S,
+    GRACE_S,
+    INTERVAL_S,
+    JITTER_S,
+    LINE,
+    MAX_WAIT_S,
+    MOST_LINE,
+    MOST_TAGS,
+    NAME_ON_A_LINE,
+    POOL,
+    SHORT_NAME,
+    TAG,
+)
+from runner.http.instants import Instant
 from runner.http.unique_body import UniqueBody, asked_of
-
-_Instant = Annotated[datetime, BeforeValidator(instant, json_schema_input_type=datetime)] | None
 
 
 class ScheduleJobs(Body):
@@ -36,13 +47,13 @@ class ScheduleJobs(Body):
 class ScheduleBody(Body):
     """A schedule: cron or every, and how it runs. Times are in seconds."""
 
-    task: Annotated[str, Field(**NAME)]
+    task: Annotated[str, Field(**NAME_ON_A_LINE)]
     args: Annotated[dict[str, Any], Field(default_factory=dict)]
     cron: Annotated[str | None, Field(description="five fields, like 0 6 * * 1-5, or @daily")] = None
     every: Annotated[Annotated[float, Field(**INTERVAL_S)] | None, Field(description="seconds, 1 at least")] = None
     tz: Annotated[str, Field(description="time zone of cron")] = "UTC"
-    start: Annotated[_Instant, Field(description="the first instant it can have, with a time zone")] = None
-    end: Annotated[_Instant, Field(description="the last one")] = None
+    start: Annotated[Instant | None, Field(description="the first instant it can have, with a time zone")] = None
+    end: Annotated[Instant | None, Field(description="the last one")] = None
     missed: Annotated[Literal["latest", "all", "skip"], Field(description="of instants that nobody fired in time, which run")] = "latest"
     grace: Annotated[Annotated[float, Field(**GRACE_S)], Field(description="how late an instant may run with missed=skip")] = 60.0
     overlap: Annotated[Literal["skip", "queue", "allow"], Field(description="while the run before has not ended")] = "skip"
@@ -61,13 +72,13 @@ _GIVEN = ("cron", "every", "tz", "start", "end", "missed", "grace", "overlap", "
 class NamedScheduleBody(ScheduleBody):
     """The same with its name."""
 
-    name: Annotated[str, Field(description="1 to 64 letters, digits, '.', '_' or '-'", **NAME)]
+    name: Annotated[str, Field(description="1 to 64 letters, digits, '.', '_' or '-'", **SHORT_NAME)]
 
 
 class SchedulePauseBody(Body):
     """Why it is paused."""
 
-    reason: Annotated[str, Field(max_length=500)] = ""
+    reason: Annotated[str, Field(max_length=MOST_LINE, **LINE)] = ""
 
 
 class Counts(BaseModel):

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 _MOST_FAULTS = 10
 _LONGEST_TEXT = 1000
 _LONGEST_VALUE = 60
+_PARAMETERS = (("query",), ("path",), ("header",))
 
 
 class Fault(TypedDict):
@@ -33,7 +34,13 @@ def pointer(*parts: str | int) -> str:
 
 def faults_of(errors: Sequence[Any], known_fields: Sequence[str] = ()) -> list[Fault]:
     """The first ten errors of pydantic as faults. `known_fields` are named to a caller who misspelt one."""
-    return [_fault(error, known_fields) for error in errors[:_MOST_FAULTS]]
+    told = [error for error in errors if not _is_none_unsent(error)]
+    return [_fault(error, known_fields) for error in told[:_MOST_FAULTS]]
+
+
+def _is_none_unsent(error: Any) -> bool:
+    """Whether it is told of a parameter that it is not None, which none can be: the other error of it says what it must be."""
+    return error["type"] == "none_required" and error["loc"][:1] in _PARAMETERS
 
 
 def unknown_parameter(name: str, known: Iterable[str]) -> str:
@@ -63,6 +70,7 @@ def _fault(error: Any, known_fields: Sequence[str]) -> Fault:
         detail = f"a JSON object is required (got {shortened(repr(error['input']), _LONGEST_VALUE)})"
     else:
         detail = f"{message.removeprefix('Value error, ')} (got {shortened(repr(error['input']), _LONGEST_VALUE)})"
-    if place[:1] in (("query",), ("path",), ("header",)):
-        return Fault(detail=detail, parameter=str(place[-1]))
+    if place[:1] in _PARAMETERS:
+        # What follows is a place within its type, as the number of a value.
+        return Fault(detail=detail, parameter=str(place[1]))
     return Fault(detail=detail, pointer=pointer(*place))

@@ -33,7 +33,7 @@ class HttpListing:
 
     async def job_counts(self, filter: JobFilter | None = None) -> JobCounts:
         """How many jobs there are, by state, see `Client.job_counts`."""
-        return job_counts_of(await self._document("/v1/jobs/counts", _query(filter)))
+        return job_counts_of(await self._document("/v1/counts", _query(filter)))
 
     async def dead_letters(self, filter: JobFilter | None = None) -> list[DeadLetterGroup]:
         """Jobs that failed, by task and type of error, see `Client.dead_letters`."""

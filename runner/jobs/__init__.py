@@ -40,7 +40,7 @@ from runner.jobs.flow import (
     no_result,
     waits_for_jobs,
 )
-from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, rows_of
+from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, is_series, rows_of
 from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook
 from runner.jobs.in_process import call_in_process
 from runner.jobs.injection import Held, Injection, Plan, call_in_thread_with, call_with
@@ -212,6 +212,7 @@ __all__ = [
     "flow_words",
     "frozen",
     "injected",
+    "is_series",
     "kind_of_argument",
     "leave_state",
     "made_by_schedule",

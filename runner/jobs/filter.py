@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,15 +11,16 @@ from runner.clock import microseconds
 from runner.errors import ConfigurationError
 from runner.foreign import shown
 from runner.jobs.job import JobStatus, State
-from runner.names import fits, unknown_name
+from runner.jobs.tags import is_tag
+from runner.limits import is_bucket_name
+from runner.names import SHORT_NAME, fits, unknown_name, wrong_pool
+from runner.plain_text import is_line
 
 REASONS = ("delay", "retry", "bounced", "slots", "no worker", "paused", "jobs", "line")
 """Why a job that is scheduled or waits does so, as a filter takes it; `line`: for tokens of its limits."""
 
-_TASK = re.compile(r"[^\s*]{0,200}\*?")
-_WORD = re.compile(r"[^\s\x00-\x1f]{1,256}")
 _BEGINNING = re.compile(r"[A-Za-z0-9_.:/-]{0,200}")
-_ERROR = re.compile(r"[^\x00-\x1f]{1,200}")
+_LONGEST = 200
 _LAST_S = 2**43
 """Instants beyond the year 200,000 are no instants of a job."""
 
@@ -75,11 +76,9 @@ class JobFilter:
         object.__setattr__(self, "_states", frozenset(map(State, names)))
         if self.reason is not None and self.reason not in REASONS:
             raise ConfigurationError(unknown_name("a filter of jobs", "reason", self.reason, REASONS))
-        forms = {"task": _TASK, "limit": _WORD, "bucket": _WORD, "pool": _WORD, "tag": _WORD, "error": _ERROR, "id_prefix": _BEGINNING}
-        forms["schedule"] = _WORD
-        for name, form in forms.items():
+        for name, is_one in _FORMS.items():
             value = getattr(self, name)
-            if value is not None and not fits(form, value):
+            if value is not None and not is_one(value):
                 raise ConfigurationError(f"{name} of a filter of jobs is {shown(value, 60)}, which no job has: correct it, or leave it out")
         for name in _TIMES:
             _us(name, getattr(self, name))
@@ -98,6 +97,21 @@ class JobFilter:
         return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in told.items()}
 
 
+def _is_task(value: object) -> bool:
+    """Whether it is a task's name, or the beginning of some. An empty one is none: it is what a variable holds that was not set."""
+    return is_line(value, _LONGEST + 1, least=1) and "*" not in str(value)[:-1] and len(str(value).removesuffix("*")) <= _LONGEST
+
+
+_FORMS: Mapping[str, Callable[[object], bool]] = {
+    "task": _is_task,
+    "limit": lambda value: fits(SHORT_NAME, value),
+    "bucket": is_bucket_name,
+    "pool": lambda value: wrong_pool(value) is None,
+    "tag": is_tag,
+    "schedule": lambda value: fits(SHORT_NAME, value),
+    "error": lambda value: is_line(value, _LONGEST, least=1),
+    "id_prefix": lambda value: fits(_BEGINNING, value),
+}
 _TIMES = ("submitted_from", "submitted_to", "ended_from", "ended_to")
 
 

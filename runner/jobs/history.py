@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from runner.names import SHORT_NAME, fits
+from runner.plain_text import is_line
+
 QUEUE_SERIES = "q"
 """The sum of all tasks."""
 MINUTE_S = 60
+
+_LONGEST_TASK = 200
 
 _DIGITS = 32
 _WITH_TIMES = "sfcrw"
@@ -24,6 +29,13 @@ _LETTERS = {
     "throttled": "h",
     "started": "t",
 }
+
+
+def is_series(name: object) -> bool:
+    """Whether it is the name of a series: of the queue, of a task or of a limit."""
+    if not isinstance(name, str) or name == QUEUE_SERIES:
+        return name == QUEUE_SERIES
+    return is_line(name[2:], _LONGEST_TASK, least=1) if name.startswith("t:") else name.startswith("l:") and fits(SHORT_NAME, name[2:])
 
 
 class HistoryStep(StrEnum):

@@ -12,9 +12,8 @@ from runner.jobs.attempt_record import AttemptRecord
 from runner.jobs.pause_status import PauseStatus
 from runner.jobs.progress import Progress
 from runner.limits import limit_name
-from runner.names import DEFAULT_POOL, fits
+from runner.names import DEFAULT_POOL, SHORT_NAME, fits
 
-_QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _JOB_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
@@ -31,7 +30,7 @@ PriorityName = Literal["high", "normal", "low"]
 
 def check_queue_name(queue: str) -> str:
     """The queue's name. Raises `ConfigurationError` for one that cannot be part of a key's hash tag."""
-    if not fits(_QUEUE_NAME, queue):
+    if not fits(SHORT_NAME, queue):
         raise ConfigurationError(f"queue name {queue!r} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'")
     return queue
 

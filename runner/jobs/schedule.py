@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from runner.errors import InvalidSchedule
 from runner.foreign import shown
 from runner.jobs.cron import checked_cron, cron_after, zone_named
 from runner.jobs.schedule_options import kept_options
-from runner.names import fits
+from runner.names import SHORT_NAME, fits
 from runner.ranges import checked
 
 Missed = Literal["latest", "all", "skip"]
@@ -25,7 +24,6 @@ MOST_RUNS = 100
 """Instants of one schedule that are run at one time: with missed="all" the latest of them."""
 _A_PAGE = 5_000
 """Instants of one schedule that one plan goes through; the next plan goes on."""
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +156,7 @@ def _runs(spec: ScheduleSpec, passed: list[int], now_us: int) -> list[int]:
 
 def check_schedule_name(name: object) -> str:
     """The name. Raises `InvalidSchedule` for one that cannot begin the ids of its jobs."""
-    if not fits(_NAME, name):
+    if not fits(SHORT_NAME, name):
         raise InvalidSchedule(f"schedule name {shown(name, 80)} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'")
     return str(name)
 

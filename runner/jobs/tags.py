@@ -11,6 +11,11 @@ MOST_TAGS = 8
 _TAG = re.compile(r"[!-~]{1,64}")
 
 
+def is_tag(text: object) -> bool:
+    """Whether a job can have it as a tag."""
+    return fits(_TAG, text)
+
+
 def checked_tags(given: Sequence[str] | None) -> tuple[str, ...]:
     """Each of them once. Raises `InvalidOption` for what is no list of tags."""
     if given is None:
@@ -18,8 +23,7 @@ def checked_tags(given: Sequence[str] | None) -> tuple[str, ...]:
     if isinstance(given, str) or not isinstance(given, list | tuple | set | frozenset):
         raise InvalidOption(f"tags are {shown(given, 80)}: give a list of words, like ['invoice', 'customer:17']")
     for tag in given:
-        text: object = tag
-        if not (isinstance(text, str) and fits(_TAG, text)):
+        if not is_tag(tag):
             raise InvalidOption(f"tag {shown(tag, 80)} cannot be one: give 1 to 64 ASCII characters without a space")
     tags = tuple(dict.fromkeys(given))
     if len(tags) > MOST_TAGS:

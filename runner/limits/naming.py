@@ -10,7 +10,7 @@ from runner.errors import ExceedsCapacity, InvalidArguments, InvalidOption
 from runner.foreign import shown
 from runner.limits.policy import Limit, template_fields
 from runner.limits.scalars import of_value
-from runner.names import DEFAULT_POOL, first_unknown, unknown_name
+from runner.names import DEFAULT_POOL, SHORT_NAME, first_unknown, fits, unknown_name
 
 NORMAL = 1
 """The priority of a job that names none, as the scripts number it."""
@@ -19,6 +19,8 @@ _LONGEST_PLAIN_KEY = 64
 _SEPARATOR = ":"
 """Between the values of a key that is made of several, whatever its template has between them."""
 _PLAIN_KEY = re.compile(rf"[A-Za-z0-9_.:+,-]{{1,{_LONGEST_PLAIN_KEY}}}")
+_BUCKET_NAME = re.compile(rf"{SHORT_NAME.pattern}(/[A-Za-z0-9_.:+,%~-]{{1,{_LONGEST_PLAIN_KEY}}})?")
+"""A limit's name, and of one with a key what `key_text` makes of a value."""
 _DIGESTED = re.compile(r".{24}~[0-9a-f]{32}")
 
 
@@ -38,6 +40,11 @@ class Need(NamedTuple):
 def limit_name(bucket: str) -> str:
     """The name of the limit that a bucket belongs to."""
     return bucket.partition("/")[0]
+
+
+def is_bucket_name(text: object) -> bool:
+    """Whether a bucket can have this name, as answers and the scripts spell it."""
+    return fits(_BUCKET_NAME, text)
 
 
 def need_of(limit: Limit, cost: int, key: Mapping[str, object]) -> Need:

@@ -3,7 +3,6 @@
 import copy
 import inspect
 import json
-import re
 import string
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
@@ -14,10 +13,8 @@ from runner.errors import ConfigurationError
 from runner.limits.bucket import Bucket, StoredBucket
 from runner.limits.limit_text import Form, LimitText
 from runner.limits.usage import Taken, Usage, worst_window
-from runner.names import first_unknown, fits, unknown_name
+from runner.names import SHORT_NAME, first_unknown, fits, unknown_name
 from runner.ranges import checked, checked_whole
-
-_LIMIT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class Limit:
@@ -62,7 +59,7 @@ class Limit:
         return super().__new__(cls)
 
     def __init__(self, name: str, capacity: int, key: str | None, *, capacity_is: str = "capacity") -> None:
-        if not fits(_LIMIT_NAME, name):
+        if not fits(SHORT_NAME, name):
             raise ConfigurationError(f"limit name {name!r} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'")
         self.name = name
         self.key = None if key is None else checked_template(f"limit {name!r}: key", key)

@@ -210,6 +210,8 @@ async def test_what_is_unknown_is_told_by_its_own_error(client: AnyClient) -> No
         await client.wait("x", -1)
     with pytest.raises(UnknownTask):
         await client.remove_task("nothing")
+    with pytest.raises(UnknownTask):
+        await client.remove_task("of/nobody")
     with pytest.raises(ConfigurationError):
         await client.audit(since="yesterday")
     with pytest.raises(InvalidOption):

@@ -1,20 +1,29 @@
 """What OpenAPI says of texts and numbers is what the client takes."""
 
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from runner import Runner
+from runner import Control, JobFilter, Pauses, Runner, TokenBucket
 from runner.client.audit import _LINE_ID
-from runner.errors import InvalidJobId
+from runner.client.history import checked_names
+from runner.client.pauses import pausable
+from runner.client.reasons import LONGEST_REASON, checked_reason
+from runner.errors import InvalidJobId, RunnerError
+from runner.http import forms
 from runner.http.app import create_app
 from runner.jobs.event import _EVENT_ID
+from runner.jobs.filter import REASONS
 from runner.jobs.job import TICKET, check_job_id
+from runner.jobs.schedule import check_schedule_name
+from runner.jobs.tags import checked_tags
 from runner.ranges import RANGES
 from tests.http.conftest import Service, serving
 
 NUMBERS = {
+    "deadline",
     "delay",
     "max_wait",
     "cost",
@@ -35,7 +44,9 @@ NUMBERS = {
 def known_as(operation: str, name: str) -> str:
     """What the ranges call a number."""
     of_schedules = {"every": "interval", "grace": "grace of a schedule", "jitter": "jitter of a schedule"}
-    return ({"expected": "jobs of a bulk"} | (of_schedules if "schedule" in operation else {})).get(name, name)
+    return ({"expected": "jobs of a bulk", "deadline": "deadline of a job"} | (of_schedules if "schedule" in operation else {})).get(
+        name, name
+    )
 
 
 def numbers_in(schema: dict[str, Any], name: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -61,6 +72,148 @@ def test_every_number_of_a_body_has_the_range_that_the_client_has() -> None:
                     )
                     found.add(name)
     assert found == NUMBERS
+
+
+LINES = [
+    "a",
+    "send mail",
+    "ü",
+    "👨‍👩‍👧",
+    "a\u00a0b",
+    "",
+    "a\n",
+    "a\tb",
+    "a\x00",
+    "a\x85",
+    "\u2028",
+    "\u202e",
+    "\u2066",
+    "x" * 200,
+    "x" * 201,
+]
+SHORT_NAMES = ["a", "A.b_c-9", "x" * 64, "x" * 65, "", "a b", "a\n", "ü", "a/b", "a:b"]
+BUCKETS = ["a", "a/b", "a/%C3%BC", "a/ü", "a/", "/b", "a b", "a/b c", "a/" + "x" * 64, "a/" + "x" * 65, "a/%E2~0", "a/b/c", "a/b\n"]
+TASKS = [*LINES, "*", "billing.*", "a*b", "**", "x" * 200 + "*", "x" * 201 + "*"]
+TAGS = ["a", "a:b", "a b", "", "ü", "x" * 64, "x" * 65, "a\n"]
+ID_PREFIXES = ["", "a", "t7/o-", "a b", "x" * 200, "x" * 201, "a\n"]
+SERIES = [
+    "q",
+    "t:a",
+    "l:a",
+    "",
+    "q\n",
+    "t:",
+    "l:",
+    "l:a b",
+    "x:a",
+    *(f"t:{line}" for line in LINES),
+    *(f"l:{name}" for name in SHORT_NAMES),
+]
+
+
+def filter_takes(name: str) -> Callable[[str], object]:
+    return lambda text: JobFilter(**{name: text})  # type: ignore[arg-type] # one of its texts
+
+
+TEXTS: list[tuple[dict[str, Any], Callable[[str], object], list[str]]] = [
+    (forms.SHORT_NAME, filter_takes("limit"), SHORT_NAMES),
+    (forms.SHORT_NAME, filter_takes("pool"), SHORT_NAMES),
+    (forms.SHORT_NAME, filter_takes("schedule"), SHORT_NAMES),
+    (forms.SHORT_NAME, lambda text: pausable("pool", text), SHORT_NAMES),
+    (forms.SHORT_NAME, check_schedule_name, SHORT_NAMES),
+    (forms.SHORT_NAME, lambda text: TokenBucket(text, rate="1/s"), SHORT_NAMES),
+    (forms.BUCKET, filter_takes("bucket"), BUCKETS),
+    (forms.TASKS, filter_takes("task"), TASKS),
+    (forms.TAG, filter_takes("tag"), TAGS),
+    (forms.TAG, lambda text: checked_tags([text]), TAGS),
+    (forms.ERROR, filter_takes("error"), LINES),
+    (forms.ID_PREFIX, filter_takes("id_prefix"), ID_PREFIXES),
+    (forms.SERIES, lambda text: checked_names([text]), SERIES),
+    (forms.LINE, checked_reason, LINES),
+    (forms.NAME_ON_A_LINE, lambda text: pausable("task", text), LINES),
+    (forms.KEY_SAID, lambda text: pausable("key", f"a/{text}"), [line for line in LINES if line]),
+]
+
+
+@pytest.mark.parametrize(("form", "take", "texts"), TEXTS)
+def test_what_openapi_says_of_a_text_is_what_the_client_takes(
+    form: dict[str, Any], take: Callable[[str], object], texts: list[str]
+) -> None:
+    pattern = form["json_schema_extra"]["pattern"]
+    assert pattern.startswith("^")
+    assert pattern.endswith("$")
+    for text in texts:
+        taken = True
+        try:
+            take(text)
+        except RunnerError:
+            taken = False
+        said = f"a/{text}" if form is forms.KEY_SAID else text
+        # Other languages have no end of a text before its last newline, as `$` is in Python.
+        assert bool(re.search(pattern[:-1] + r"\Z", said)) == taken, repr(text)
+
+
+def test_the_reasons_of_a_filter_are_those_that_the_client_takes() -> None:
+    assert forms.REASONS == REASONS
+    assert Pauses.LONGEST_TEXT == Control.LONGEST_TEXT == forms.MOST_LINE == LONGEST_REASON
+
+
+ANY_TEXT = {
+    "Prefer": "RFC 7240: what is not understood is ignored",
+    "If-None-Match": "RFC 9110: what is no version of this job is none that the caller has",
+    "last-event-id": "of one job, as If-None-Match",
+    "target": "words to look for in the audit",
+    "cursor": "sealed: only an answer has it",
+    "since": "a time as people say it",
+    "duration": "a time as providers say it",
+    "rate": "a rate as people say it",
+    "cron": "what a calendar reads",
+    "tz": "a name of the tz database",
+    "key": "a template of arguments",
+    "task": "of a submission, and of events: a name that nobody has is unknown",
+}
+"""Texts of any form, and why."""
+OF_ANY_FORM = {
+    "POST /v1/jobs": {"task", "key"},
+    "POST /v1/jobs/batch": {"task", "key"},
+    "POST /v1/schedules": {"key"},
+    "PUT /v1/schedules/{name}": {"key"},
+    "GET /v1/events": {"task"},
+}
+"""Where these names are such texts; elsewhere they have a form."""
+
+
+def texts_in(schema: dict[str, Any], name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every text of a parameter or a body that says nothing of its form, with its name."""
+    if schema.get("type") == "string" and not {"pattern", "enum", "format", "const"} & set(schema):
+        yield name, schema
+    for inner in (
+        *schema.get("anyOf", ()),
+        *(schema[key] for key in ("items", "additionalProperties") if isinstance(schema.get(key), dict)),
+    ):
+        yield from texts_in(inner, name)
+    narrower = {field for option in schema.get("oneOf", ()) for field in option["properties"]}
+    for field, inner in schema.get("properties", {}).items():
+        if field not in narrower:
+            yield from texts_in(inner, field)
+
+
+def test_every_text_of_a_request_has_a_form_or_a_reason_to_have_none() -> None:
+    found = set()
+    for path, methods in create_app().openapi()["paths"].items():
+        for method, operation in methods.items():
+            schemas = {one["name"]: one["schema"] for one in operation.get("parameters", ())}
+            bodies = [content["schema"] for content in operation.get("requestBody", {}).get("content", {}).values()]
+            of_any_form = {name for body in bodies for name, _ in texts_in(body)} | {
+                name for at in schemas for name, _ in texts_in(schemas[at], at)
+            }
+            where = f"{method.upper()} {path}"
+            assert of_any_form <= set(ANY_TEXT), where
+            assert of_any_form & {"task", "key"} <= OF_ANY_FORM.get(where, set()), where
+            found |= of_any_form
+            for schema in schemas.values():
+                assert schema.get("type") != "array" or "maxLength" not in schema, f"{where}: the most of a list is maxItems"
+    assert found == set(ANY_TEXT)
 
 
 def parameter(path: str, name: str) -> str:

@@ -56,7 +56,7 @@ async def behind_proxy(app: Runner) -> AsyncIterator[Service]:
 async def request(service: Service, method: str, path: str, headers: Mapping[str, str]) -> httpx.Response:
     body: dict[str, Any] | None = {} if method in ("post", "put") else None
     async with service.http.stream(
-        method, path.format(id="x", name="slow", what="task"), headers={**elsewhere(), **headers}, json=body
+        method, path.format(id="x", name="slow", limit="slow", key="t7"), headers={**elsewhere(), **headers}, json=body
     ) as answer:
         if not answer.headers["content-type"].startswith("text/event-stream"):  # that would never end
             await answer.aread()

@@ -7,6 +7,7 @@ import pytest
 
 from runner import ConfigurationError, HttpClient, JobFilter, Runner, Worker
 from runner.connection.client import command
+from runner.http.app import create_app
 from tests.app_internals import store_of
 from tests.http.conftest import Service
 from tests.http.test_keys import made, problem
@@ -40,9 +41,9 @@ async def test_jobs_are_listed_by_pages_and_counted(service: Service, app: Runne
     await service.http.delete("/v1/jobs/j3")
     assert (await walk(service, {}, state="queued", most=10))[0] == [one for one in reversed(ids) if one != "j3"]
     assert sorted((await walk(service, {}, most=7))[0]) == sorted(ids)
-    counts = (await service.http.get("/v1/jobs/counts")).json()
+    counts = (await service.http.get("/v1/counts")).json()
     assert (counts["queued"], counts["cancelled"], counts["succeeded"], counts["is_complete"]) == (24, 1, 0, True)
-    counts = (await service.http.get("/v1/jobs/counts", params={"id_prefix": "j1"})).json()
+    counts = (await service.http.get("/v1/counts", params={"id_prefix": "j1"})).json()
     assert (counts["queued"], counts["cancelled"], counts["succeeded"]) == (11, 0, 0)
     assert (await service.http.get("/v1/dead-letters")).json() == {"groups": []}
     by_id = (await service.http.get("/v1/jobs", params={"id": ["j3", "none"]})).json()
@@ -79,7 +80,7 @@ async def test_those_that_succeeded_are_counted_of_a_day_and_of_a_filter_as_they
         ("/v1/jobs?ended_to=2030-01-31T12:00:00", "ended_to"),
         ("/v1/jobs?id=a&state=failed", "id"),
         ("/v1/jobs?stat=failed", "state"),
-        ("/v1/jobs/counts?most=3", "most"),
+        ("/v1/counts?most=3", "most"),
         ("/v1/dead-letters?cursor=x", "cursor"),
     ],
 )
@@ -100,8 +101,8 @@ async def test_a_tenant_lists_and_counts_its_own_jobs_alone(app: Runner, service
     assert sorted((await walk(service, admin))[0]) == [f"plain{number}" for number in range(5)]
     assert sorted((await walk(service, seven, id_prefix="mine1"))[0]) == ["mine1", "mine10", "mine11"]
     assert (await walk(service, seven, id_prefix="t8"))[0] == []
-    assert (await service.http.get("/v1/jobs/counts", headers=seven)).json()["queued"] == 12
-    assert (await service.http.get("/v1/jobs/counts", headers=admin)).json()["queued"] == 47
+    assert (await service.http.get("/v1/counts", headers=seven)).json()["queued"] == 12
+    assert (await service.http.get("/v1/counts", headers=admin)).json()["queued"] == 47
 
     # A cursor tells nothing of the place it names, and is of use to no other key and no other question.
     for cursor in cursors:
@@ -118,12 +119,12 @@ async def test_a_key_for_some_tasks_lists_and_counts_these_alone(app: Runner, se
     await submit(service, admin, 6, "b", task="held")
     assert sorted((await walk(service, some))[0]) == ["a0", "a1", "a2", "a3"]
     assert (await walk(service, some, task="held"))[0] == []
-    assert (await service.http.get("/v1/jobs/counts", headers=some)).json()["queued"] == 4
+    assert (await service.http.get("/v1/counts", headers=some)).json()["queued"] == 4
 
 
 async def test_a_key_without_the_right_to_read_jobs_lists_none(app: Runner, service: Service) -> None:
     headers = await made(app, None, scopes=["jobs:submit"])
-    for path in ("/v1/jobs?state=queued", "/v1/jobs", "/v1/jobs/counts", "/v1/dead-letters"):
+    for path in ("/v1/jobs?state=queued", "/v1/jobs", "/v1/counts", "/v1/dead-letters"):
         assert problem(await service.http.get(path, headers=headers)) == (403, "forbidden")
 
 
@@ -146,3 +147,11 @@ async def test_the_verbs_of_both_clients_tell_the_same(app: Runner, service: Ser
             for wrong in ({"cursor": "none"}, {"most": 0}, {"most": 501}):
                 with pytest.raises(ConfigurationError):
                     await client.jobs(**wrong)
+
+
+async def test_no_id_of_a_job_is_taken_by_a_route(service: Service) -> None:
+    for path in create_app().openapi()["paths"]:
+        name = path.removeprefix("/v1/jobs/")
+        if path == f"/v1/jobs/{name}" and "/" not in name and "{" not in name:
+            answer = await service.http.get(path)
+            assert (answer.status_code, answer.json()["detail"][:9]) == (404, "no job '" + name[0]), path

@@ -123,7 +123,7 @@ async def test_tenants_find_their_own_jobs_by_a_tag_and_no_others(app: Runner, s
     assert (await walk(service, eight, tag="x"))[0] == ["b"]
     assert (await walk(service, eight, tag="a"))[0] == []
     assert (await walk(service, admin, tag="x"))[0] == ["d"]
-    assert (await service.http.get("/v1/jobs/counts", params={"tag": "x"}, headers=seven)).json()["scheduled"] == 2
+    assert (await service.http.get("/v1/counts", params={"tag": "x"}, headers=seven)).json()["scheduled"] == 2
 
 
 async def test_a_key_that_sees_no_arguments_sees_tags_and_no_metadata(app: Runner, service: Service) -> None:

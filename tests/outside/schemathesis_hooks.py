@@ -9,13 +9,28 @@ import schemathesis
 LONGEST_WAIT_S = 2.0
 OWN_LIMIT = "api.failures"
 """Counts the requests without a key: were it changed, they would be answered 429 instead of 401."""
-OF_THE_QUEUE = {"unknown-limit", "exceeds-capacity", "impossible-limit", "run-at-out-of-range", "idempotency-key-reused"}
+OF_THE_QUEUE = {"unknown-limit", "unknown-task", "exceeds-capacity", "impossible-limit", "run-at-out-of-range", "idempotency-key-reused"}
 """Kinds of refusals that follow from what the queue holds just now, whatever the schema of the request."""
 OF_THE_QUEUE_AT = {"#/bucket", "#/reason"}
-OF_SEVERAL_FIELDS = ("explain: ", "delay and run_at", "the body has the id")
+OF_SEVERAL_FIELDS = (
+    "explain: ",
+    "delay and run_at",
+    "the body has the id",
+    "on_failure is ",
+    "since and start are both",
+    "the history is asked for",
+    "id: give the ids of jobs, or a filter",
+    "a pause has a duration or",
+)
 """How refusals begin of fields that cannot be together."""
+OF_AN_ANSWER = ("cursor ",)
+"""Those of texts that only an answer has."""
+OF_NOW = ("the pause would end at ",)
+"""Those of instants that must be to come."""
+_WITHOUT_A_KEY = re.compile(r"limit '[^']+' has no key")
+"""How a bucket of a key is refused of a limit that has none."""
 _A_JOB_OF_A_BATCH = re.compile(r"^job [0-9]+: ")
-IN_WORDS = ("audit: duration", "the time of the audit")
+IN_WORDS = ("audit: duration", "history: duration", "the time of the audit", "the time of the history")
 """Those of times as people say them, like "1h"."""
 RAW = "raw"
 """With this as `result` an answer is whatever the task returned. A description cannot tell it apart by the query."""
@@ -34,7 +49,8 @@ def filter_failure(_: Any, failure: Any, case: Any, response: Any) -> bool:
     if type(failure).__name__ == "JsonSchemaError":
         return (case.query or {}).get("result") != RAW
     if type(failure).__name__ == "UseAfterFree":
-        return not case.path.startswith("/v1/jobs/")  # DELETE cancels a job, and it is told of ever after
+        # DELETE cancels a job and stops an act upon many, and both are told of ever after.
+        return not case.path.startswith(("/v1/jobs/", "/v1/bulk"))
     if type(failure).__name__ != "RejectedPositiveData":
         return True
     problem = json.loads(response.content)
@@ -46,8 +62,9 @@ def filter_failure(_: Any, failure: Any, case: Any, response: Any) -> bool:
     places = {fault.get("pointer") for fault in faults}
     return not (
         kinds <= OF_THE_QUEUE
+        or _WITHOUT_A_KEY.match(problem["detail"])
         or places <= OF_THE_QUEUE_AT
-        or _A_JOB_OF_A_BATCH.sub("", problem["detail"]).startswith(OF_SEVERAL_FIELDS + IN_WORDS)
+        or _A_JOB_OF_A_BATCH.sub("", problem["detail"]).startswith(OF_SEVERAL_FIELDS + OF_AN_ANSWER + OF_NOW + IN_WORDS)
     )
 
 

@@ -16,6 +16,9 @@ from tests.outside.precise import precise
 from tests.outside.schemathesis_hooks import OWN_LIMIT
 from tests.outside.served import ROOT, Served, served
 
+PATIENCE_S = 60.0
+"""For one answer on a machine on which much else runs."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -38,7 +41,7 @@ def main() -> int:
 def _tried(service: Served, secret: str | None, seconds: int, seed: int) -> int:
     """Let schemathesis try the service with this key; its exit code."""
     headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-    with httpx.Client(base_url=service.url, headers=headers, trust_env=False) as http:
+    with httpx.Client(base_url=service.url, headers=headers, trust_env=False, timeout=PATIENCE_S) as http:
         tasks = http.get("/v1/tasks").raise_for_status().json()["tasks"]
         document = precise(http.get("/openapi.json").json(), tasks, has_keys=secret is not None)
     path = service.log.with_name("openapi.json")
@@ -55,7 +58,7 @@ def _tried(service: Served, secret: str | None, seconds: int, seed: int) -> int:
         "--seed",
         str(seed),
     ]
-    words += ["--request-timeout", "10", "--continue-on-failure", "--no-color", "--warnings", "off"]
+    words += ["--request-timeout", str(PATIENCE_S), "--continue-on-failure", "--no-color", "--warnings", "off"]
     words += [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.outside.schemathesis_hooks", "PYTHONPATH": _path()}
     print(f"--- {'with a key' if secret else 'without keys'}, {seconds} s", flush=True)
@@ -64,8 +67,8 @@ def _tried(service: Served, secret: str | None, seconds: int, seed: int) -> int:
 
 def _wait_for_keys(service: Served) -> None:
     """Until the service asks for a key; and let it count more than 20 requests without one in a minute."""
-    deadline_s = time.monotonic() + 30
-    while httpx.get(f"{service.url}/v1/limits", trust_env=False).status_code != httpx.codes.UNAUTHORIZED:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while httpx.get(f"{service.url}/v1/limits", trust_env=False, timeout=PATIENCE_S).status_code != httpx.codes.UNAUTHORIZED:
         if time.monotonic() > deadline_s:
             raise RuntimeError("the service has not heard of its first key")
         time.sleep(0.2)

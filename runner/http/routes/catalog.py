@@ -25,7 +25,7 @@ async def tasks(client: TheClient) -> Tasks:
 
 
 @router.delete(
-    "/tasks/{name}",
+    "/tasks/{name:path}",
     dependencies=[needs(Scope.tasks_write)],
     summary="Remove a task",
     responses=responses("unknown-task", "task-served", at={"unknown-task": 404}),

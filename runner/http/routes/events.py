@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Header, Path, Query, Request
 from fastapi.responses import Response
+from pydantic import Field
 
 from runner import Client, JobEvent, JobStatus, Scope, State, StoreUnavailable, UnknownJob
 from runner.http import routing
@@ -77,8 +78,8 @@ async def job_events(
 async def events(
     request: Request,
     last_event_id: Annotated[str | Unset, Header(description=_LAST, **EVENT_ID)] = None,
-    task: Annotated[list[str] | Unset, Query(max_length=50, description="only jobs of these tasks")] = None,
-    state: Annotated[list[State] | Unset, Query(max_length=4, description="only ends in these states")] = None,
+    task: Annotated[Annotated[list[str], Field(max_length=50)] | Unset, Query(description="only jobs of these tasks")] = None,
+    state: Annotated[Annotated[list[State], Field(max_length=4)] | Unset, Query(description="only ends in these states")] = None,
 ) -> Response:
     """Server-sent events of a queue: each job that ends, in order, half a second late at most.
 

@@ -11,7 +11,8 @@ from runner import Series as SeriesOfQueue
 from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.dependencies import TheClient
-from runner.http.forms import Unset
+from runner.http.forms import SERIES, Unset
+from runner.http.instants import Instant
 from runner.http.problems import Problem, responses
 
 MOST_SERIES = 100
@@ -79,7 +80,7 @@ class Names(BaseModel):
     series: list[str]
 
 
-Name = Annotated[str, Field(min_length=1, max_length=260)]
+Name = Annotated[str, Field(**SERIES)]
 
 
 @router.get(
@@ -91,13 +92,13 @@ Name = Annotated[str, Field(min_length=1, max_length=260)]
 async def history(
     client: TheClient,
     series: Annotated[
-        list[Name] | Unset,
-        Query(max_length=MOST_SERIES, description="`t:<task>`, `l:<limit>`, or `q`, the whole queue; `q` unless it is said"),
+        Annotated[list[Name], Field(max_length=MOST_SERIES)] | Unset,
+        Query(description="`t:<task>`, `l:<limit>`, or `q`, the whole queue; `q` unless it is said"),
     ] = None,
     step: Annotated[HistoryStep, Query(description="the time of a row; minutes are kept for a day, hours for thirty")] = HistoryStep.minute,
     since: Annotated[str | Unset, Query(max_length=40, description='only the last of it: seconds, or like "1h"')] = None,
-    start: Annotated[datetime | Unset, Query(alias="from", description="the first instant, in place of `since`")] = None,
-    end: Annotated[datetime | Unset, Query(alias="to", description="the instant at which it ends; now unless it is said")] = None,
+    start: Annotated[Instant | Unset, Query(alias="from", description="the first instant, in place of `since`")] = None,
+    end: Annotated[Instant | Unset, Query(alias="to", description="the instant at which it ends; now unless it is said")] = None,
 ) -> History:
     """Jobs that came and ended, starts under limits, what providers threw back, and how long jobs waited and ran."""
     try:

@@ -11,7 +11,7 @@ from runner.http import routing
 from runner.http.authorization import needs, principal_of
 from runner.http.bodies import body_of, no_body, optional_body, parsed_body
 from runner.http.dependencies import TheClient, service_of
-from runner.http.forms import NAME
+from runner.http.forms import SHORT_NAME
 from runner.http.limit_schemas import FreezeBody, Limit, LimitBody, Limits, PauseBody, ReleaseBody, ResetBody
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, responses
@@ -19,7 +19,7 @@ from runner.http.validation_errors import Fault
 
 router = routing.group("limits", "/v1")
 
-Name = Annotated[str, Path(description="the limit's name", **NAME)]
+Name = Annotated[str, Path(description="the limit's name", **SHORT_NAME)]
 
 
 def _answers(*kinds: str) -> dict[int | str, dict[str, Any]]:

@@ -11,7 +11,8 @@ from runner import ConfigurationError, JobCounts, JobFilter, Scope, State
 from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.dependencies import service_of
-from runner.http.forms import JOB_ID, Unset
+from runner.http.forms import BUCKET, ERROR, ID_PREFIX, JOB_ID, REASON, SHORT_NAME, TAG, TASKS, Unset
+from runner.http.instants import Instant
 from runner.http.job_documents import as_json, job_document
 from runner.http.problems import Problem, responses
 from runner.http.routing import DirectRoute
@@ -25,13 +26,9 @@ MOST_IDS = 100
 MOST_JOBS = 500
 _USUAL = 100
 _EVERY_JOB = JobFilter()
-_STATES = ", ".join(State)
 
-Text = Annotated[str | Unset, Query(max_length=300)]
-Instant = Annotated[
-    str | Unset,
-    Query(max_length=40, description="an instant with a time zone, like 2030-01-31T12:00:00Z", json_schema_extra={"format": "date-time"}),
-]
+States = Annotated[list[State], Field(max_length=len(State))]
+_INSTANT = "an instant with a time zone, like 2030-01-31T12:00:00Z"
 
 
 class FoundJobs(BaseModel):
@@ -75,46 +72,40 @@ class GroupedDeadLetters(BaseModel):
 
 
 def filter_of(
-    state: Annotated[list[str] | Unset, Query(max_length=len(State), description=f"{_STATES}; give it once for each")] = None,
-    reason: Annotated[
-        str | Unset, Query(max_length=30, description="delay, retry, bounced, slots, no worker, paused, or line (for tokens)")
+    state: Annotated[States | Unset, Query(description="give it once for each")] = None,
+    reason: Annotated[Annotated[str, Field(**REASON)] | Unset, Query(description="why it is scheduled or waits; line: for tokens")] = None,
+    task: Annotated[Annotated[str, Field(**TASKS)] | Unset, Query(description="its name, or a beginning like billing.*")] = None,
+    limit: Annotated[Annotated[str, Field(**SHORT_NAME)] | Unset, Query(description="a limit that it needs")] = None,
+    bucket: Annotated[Annotated[str, Field(**BUCKET)] | Unset, Query(description="a bucket that it needs, like tenant/t7")] = None,
+    pool: Annotated[Annotated[str, Field(**SHORT_NAME)] | Unset, Query(description="the pool whose workers run it")] = None,
+    tag: Annotated[Annotated[str, Field(**TAG)] | Unset, Query(description="one of its tags")] = None,
+    error: Annotated[Annotated[str, Field(**ERROR)] | Unset, Query(description="the type of its error")] = None,
+    id_prefix: Annotated[str, Query(description="how its id begins", **ID_PREFIX)] = "",
+    submitted_from: Annotated[Instant | Unset, Query(description=_INSTANT)] = None,
+    submitted_to: Annotated[Instant | Unset, Query(description=_INSTANT)] = None,
+    ended_from: Annotated[Instant | Unset, Query(description=_INSTANT)] = None,
+    ended_to: Annotated[Instant | Unset, Query(description=_INSTANT)] = None,
+    schedule: Annotated[
+        Annotated[str, Field(**SHORT_NAME)] | Unset, Query(description="which schedule has made it, by its instants or by hand")
     ] = None,
-    task: Annotated[str | Unset, Query(max_length=201, description="its name, or a beginning like billing.*")] = None,
-    limit: Annotated[str | Unset, Query(max_length=300, description="a limit that it needs")] = None,
-    bucket: Annotated[str | Unset, Query(max_length=300, description="a bucket that it needs, like tenant/t7")] = None,
-    pool: Text = None,
-    tag: Text = None,
-    error: Annotated[str | Unset, Query(max_length=200, description="the type of its error")] = None,
-    id_prefix: Annotated[str, Query(max_length=200, description="how its id begins")] = "",
-    submitted_from: Instant = None,
-    submitted_to: Instant = None,
-    ended_from: Instant = None,
-    ended_to: Instant = None,
-    schedule: Annotated[str | Unset, Query(max_length=64, description="which schedule has made it, by its instants or by hand")] = None,
     oldest_first: Annotated[bool, Query(description="of jobs on a stream or ended the earliest first, in place of the latest")] = False,
 ) -> JobFilter:
     """The filter of a query. Raises `Problem`."""
-    times = {"submitted_from": submitted_from, "submitted_to": submitted_to, "ended_from": ended_from, "ended_to": ended_to}
-    instants: dict[str, Any] = {name: _instant(name, text) for name, text in times.items() if text is not None}
+    words: dict[str, Any] = {
+        "reason": reason,
+        "task": task,
+        "limit": limit,
+        "bucket": bucket,
+        "pool": pool,
+        "tag": tag,
+        "error": error,
+        "schedule": schedule,
+    }
+    times: dict[str, Any] = {"submitted_from": submitted_from, "submitted_to": submitted_to, "ended_from": ended_from, "ended_to": ended_to}
     try:
-        words = (reason, task, limit, bucket, pool, tag, error, id_prefix)
-        return JobFilter(tuple(state or ()), *words, oldest_first=oldest_first, schedule=schedule, **instants)
+        return JobFilter(tuple(state or ()), id_prefix=id_prefix, oldest_first=oldest_first, **words, **times)
     except ConfigurationError as refused:
         raise Problem("validation", str(refused)) from None
-
-
-def _instant(name: str, text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise Problem(
-            "validation",
-            f"{name}: {text!r} is no instant with a time zone: write like 2030-01-31T12:00:00Z",
-            faults=[Fault(detail="give an instant with a time zone", parameter=name)],
-        )
-    return at
 
 
 TheFilter = Annotated[JobFilter, Depends(filter_of)]
@@ -131,8 +122,8 @@ async def jobs(
     request: Request,
     chosen: TheFilter = _EVERY_JOB,
     id: Annotated[
-        list[Annotated[str, Field(**JOB_ID)]] | Unset,
-        Query(max_length=MOST_IDS, description="a job's id; give it once for each job, and no filter then"),
+        Annotated[list[Annotated[str, Field(**JOB_ID)]], Field(max_length=MOST_IDS)] | Unset,
+        Query(description="a job's id; give it once for each job, and no filter then"),
     ] = None,
     cursor: Annotated[str | Unset, Query(max_length=16_000, description="of the page before")] = None,
     most: Annotated[int, Query(ge=1, le=MOST_JOBS, description="jobs of a page")] = _USUAL,
@@ -166,7 +157,7 @@ def _answer(documents: list[dict[str, Any] | None], cursor: str | None) -> Respo
 
 
 @router.get(
-    "/jobs/counts",
+    "/counts",
     dependencies=[needs(Scope.jobs_read)],
     response_model=Counts,
     summary="How many jobs there are",

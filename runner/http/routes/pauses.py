@@ -1,10 +1,9 @@
 """Pauses: what is paused of the queue, who did it, why and until when; and letting it go on."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Path, Request
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from runner import ConfigurationError, Pausable, Pauses, PauseStatus, Scope
 from runner.errors import Forbidden
@@ -12,19 +11,36 @@ from runner.http import routing
 from runner.http.authorization import needs, principal_of
 from runner.http.bodies import Body, body_of, no_body, parsed_body
 from runner.http.dependencies import TheClient
-from runner.http.forms import NAME, SPAN_S
-from runner.http.job_body import instant
+from runner.http.forms import KEY_SAID, LINE, NAME_ON_A_LINE, SHORT_NAME, SPAN_S
+from runner.http.instants import Instant
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, responses
 from runner.http.schemas import PauseNow
 
 router = routing.group("pauses", "/v1", responses=responses("store-unavailable"))
 
+MOST_KEY = Pauses.LONGEST_TEXT - 65
+"""Characters of a value: its bucket is a line with the limit's name and a slash before it."""
 What = Literal["queue", "task", "pool", "key"]
+
+
+def _named(what: What, **name: Any) -> dict[str, Any]:
+    return {"properties": {"what": {"const": what}, "name": name}, "required": ["what", "name"]}
+
+
+_NAMES: list[Any] = [
+    {"properties": {"what": {"const": "queue"}, "name": {"const": ""}}},
+    _named("task", **NAME_ON_A_LINE["json_schema_extra"]),
+    _named("pool", **SHORT_NAME["json_schema_extra"]),
+    _named("key", **KEY_SAID["json_schema_extra"]),
+]
+"""What each is named by."""
 
 
 class PausePart(Body):
     """What is to be paused, why, and until when; without an end until it is resumed."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": _NAMES})
 
     what: What
     name: Annotated[
@@ -33,10 +49,10 @@ class PausePart(Body):
             max_length=Pauses.LONGEST_TEXT, description="of the task or the pool; of a key its bucket, like tenant/t7; empty of the queue"
         ),
     ] = ""
-    reason: Annotated[str, Field(max_length=Pauses.LONGEST_TEXT, description="why; shown with every job that waits for it")] = ""
+    reason: Annotated[str, Field(max_length=Pauses.LONGEST_TEXT, description="why; shown with every job that waits for it", **LINE)] = ""
     duration: Annotated[Annotated[float, Field(**SPAN_S)] | None, Field(description="seconds; not together with until")] = None
     until: Annotated[
-        Annotated[datetime, BeforeValidator(instant, json_schema_input_type=datetime)] | None,
+        Instant | None,
         Field(description="instant at which it is over, with a time zone"),
     ] = None
 
@@ -84,19 +100,41 @@ async def resume_queue(request: Request, client: TheClient) -> Resumed:
 
 
 @router.delete(
-    "/pauses/{what}/{name:path}",
-    dependencies=[needs(Scope.jobs_manage)],
-    summary="Let a part of the queue go on",
-    responses=responses("validation", "unknown-limit", at={"unknown-limit": 404}),
+    "/pauses/task/{name:path}", dependencies=[needs(Scope.jobs_manage)], summary="Let a task go on", responses=responses("validation")
 )
-async def resume_part(
-    what: Annotated[Literal["task", "pool", "key"], Path(description="what is paused")],
-    name: Annotated[str, Path(description="its name; of a key the bucket, like tenant/t7", **NAME)],
+async def resume_task(
+    name: Annotated[str, Path(max_length=Pauses.LONGEST_TEXT, description="the task's name", **NAME_ON_A_LINE)],
     request: Request,
     client: TheClient,
 ) -> Resumed:
-    """End a pause: what waits goes on at once, jobs of a task from their old places. Without a pause nothing changes."""
-    return await _resumed(request, client, what, name)
+    """End its pause: its jobs that wait go on at once, from their old places. Without a pause nothing changes."""
+    return await _resumed(request, client, "task", name)
+
+
+@router.delete(
+    "/pauses/pool/{name}", dependencies=[needs(Scope.jobs_manage)], summary="Let a pool go on", responses=responses("validation")
+)
+async def resume_pool(
+    name: Annotated[str, Path(description="the pool's name", **SHORT_NAME)], request: Request, client: TheClient
+) -> Resumed:
+    """End its pause: what waits goes on at once. Without a pause nothing changes."""
+    return await _resumed(request, client, "pool", name)
+
+
+@router.delete(
+    "/pauses/key/{limit}/{key:path}",
+    dependencies=[needs(Scope.jobs_manage)],
+    summary="Let one value of a key go on",
+    responses=responses("validation", "unknown-limit", at={"unknown-limit": 404}),
+)
+async def resume_key(
+    limit: Annotated[str, Path(description="the limit's name", **SHORT_NAME)],
+    key: Annotated[str, Path(max_length=MOST_KEY, description="the value, like t7", **NAME_ON_A_LINE)],
+    request: Request,
+    client: TheClient,
+) -> Resumed:
+    """End the pause of its bucket: what waits goes on at once. Without a pause nothing changes."""
+    return await _resumed(request, client, "key", f"{limit}/{key}")
 
 
 async def _resumed(request: Request, client: TheClient, what: What, name: str) -> Resumed:

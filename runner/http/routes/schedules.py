@@ -11,14 +11,14 @@ from runner.http import routing
 from runner.http.authorization import needs, principal_of
 from runner.http.bodies import body_of, no_body, optional_body, parsed_body
 from runner.http.dependencies import TheClient
-from runner.http.forms import NAME
+from runner.http.forms import SHORT_NAME
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import responses
 from runner.http.schedule_schemas import NamedScheduleBody, Schedule, ScheduleBody, SchedulePauseBody, Schedules, Triggered
 
 router = routing.group("schedules", "/v1", responses=responses("store-unavailable"))
 
-Name = Annotated[str, Path(description="the schedule's name", **NAME)]
+Name = Annotated[str, Path(description="the schedule's name", **SHORT_NAME)]
 _OF_ONE = ("validation", "bad-schedule", "unknown-schedule")
 _OF_A_BODY = (*BODY_PROBLEMS, *_OF_ONE, "schedule-conflict", "unknown-task", "unknown-limit", "incomplete-catalog", "exceeds-capacity")
 
