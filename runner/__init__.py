@@ -109,6 +109,7 @@ from runner.limits import (
     BucketStatus,
     Concurrency,
     Limit,
+    LimitState,
     LimitStatus,
     Override,
     Pause,
@@ -121,7 +122,19 @@ from runner.limits import (
 from runner.logs import guard_logs
 from runner.plain_text import escape_logs
 from runner.settings import Settings, load_settings
-from runner.store import Finding, Level, MemoryOfKind, MemoryStats, PoolStatus, WorkerStatus
+from runner.store import (
+    BucketCounts,
+    Finding,
+    Leader,
+    Level,
+    LimitOverview,
+    MemoryOfKind,
+    MemoryStats,
+    Overview,
+    PoolStatus,
+    Slots,
+    WorkerStatus,
+)
 from runner.worker import Worker, WorkerState
 
 guard_logs(logging.getLogger("runner"))
@@ -151,6 +164,7 @@ __all__ = [
     "BlockingRunner",
     "BlockingScheduleControl",
     "BlockingTask",
+    "BucketCounts",
     "BucketStatus",
     "BulkAction",
     "BulkPhase",
@@ -196,8 +210,11 @@ __all__ = [
     "JobPage",
     "JobRequest",
     "JobStatus",
+    "Leader",
     "Level",
     "Limit",
+    "LimitOverview",
+    "LimitState",
     "LimitStatus",
     "MemberState",
     "MemoryOfKind",
@@ -206,6 +223,7 @@ __all__ = [
     "NewKey",
     "Next",
     "Override",
+    "Overview",
     "Parent",
     "Pausable",
     "Pause",
@@ -229,6 +247,7 @@ __all__ = [
     "Series",
     "Settings",
     "SlidingWindow",
+    "Slots",
     "Spans",
     "State",
     "StoreUnavailable",

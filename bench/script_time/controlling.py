@@ -246,6 +246,43 @@ async def _(at: Workshop) -> Act:
     return act
 
 
+def _overview(at: Workshop) -> Act:
+    async def act() -> object:
+        return len((await at.store.overview(serves_ms=0)).limits)
+
+    return act
+
+
+@worst_case("overview", "catalog")
+async def _(at: Workshop) -> Act:
+    """As many limits as are told, with all the earlier policies that they can have, and as many workers."""
+    for _ in range(_REPEATED):
+        await at.store.publish({}, _some(at.number() + 1))
+    for n in range(_LIMITS):
+        await at.enlist(f"w{n}")
+    return _overview(at)
+
+
+@worst_case("overview", "lines")
+async def _(at: Workshop) -> Act:
+    """A hundred lines at each of many buckets, of keyed limits and of some without a key."""
+    await at.submit([job(f"s{n}", needs=[f"k/{n // 100}"], share=f"t{n % 100}") for n in range(at.size // 2)])
+    await at.submit([job(f"u{n}", needs=[f"u-{n // 100}"], share=f"t{n % 100}") for n in range(at.size // 5)])
+    await at.let_go("k", key="{k}")
+    await at.publish(*_some(1, "u", at.size // 500))
+    return _overview(at)
+
+
+@worst_case("overview", "buckets")
+async def _(at: Workshop) -> Act:
+    """A job at each of many buckets of one limit, and as many lines at a bucket without a key."""
+    await at.buckets("k", at.size // 2)
+    await at.lines(at.size // 2, "x")
+    await at.let_go("k", key="{k}")
+    await at.publish(TokenBucket("x", rate="1/h"))
+    return _overview(at)
+
+
 @worst_case("override", "buckets")
 async def _(at: Workshop) -> Act:
     """Jobs wait at many buckets of the limit."""

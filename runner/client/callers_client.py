@@ -11,11 +11,12 @@ from runner.client.client import Client, JobRequest, jobs_of
 from runner.client.handle import JobHandle, handle_of
 from runner.client.history import checked_names
 from runner.client.job_calls import StoredJobs
+from runner.client.overview import overview_for, overviews_for
 from runner.client.view import View
 from runner.errors import Forbidden, InvalidArguments, UnknownJob
 from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, OtherJob, Series, Submission, TaskStatus, of_tenant
 from runner.limits import LimitStatus
-from runner.store import Depth
+from runner.store import Depth, Overview
 
 TENANT_ARGUMENT = "tenant_id"
 
@@ -118,6 +119,14 @@ class CallersClient(Client):
         kind, _, task = name.partition(":")
         return not self._principal.tasks or kind == "l" or (kind == "t" and self._principal.allows_task(task))
 
+    async def overview(self) -> Overview:
+        """How the queue stands, see `Client.overview`, as far as the caller may see it."""
+        return overview_for(self._principal, await super().overview())
+
+    def overviews(self) -> AsyncGenerator[Overview, None]:
+        """The same, again each second."""
+        return overviews_for(self._principal, super().overviews())
+
     async def limits(self) -> list[LimitStatus]:
         """Every limit; for a tenant, of those with a key its own bucket: what others do shows nowhere."""
         if self._principal.tenant is None:
@@ -131,9 +140,12 @@ class CallersClient(Client):
             for shown in await self._session.store.limits(status.name, most_buckets=0, bucket=name):
                 buckets = [bucket for bucket in shown.buckets if bucket.bucket == name]
         waiting = sum(bucket.waiting for bucket in buckets)
-        return replace(
-            status, buckets=buckets, waiting=waiting, waiting_buckets=int(waiting > 0), waiting_is_estimate=False, frozen_reason=None
-        )
+        hidden: dict[str, Any] = {"waiting_is_estimate": False, "frozen_reason": None, "started": 0, "unserved": 0}
+        if status.override is not None:
+            hidden["override"] = replace(status.override, by="")
+        if status.paused is not None:
+            hidden["paused"] = replace(status.paused, by="")
+        return replace(status, buckets=buckets, waiting=waiting, waiting_buckets=int(waiting > 0), **hidden)
 
     def _seen(self, status: JobStatus) -> JobStatus | None:
         with suppress(UnknownJob):

@@ -16,6 +16,7 @@ from runner.client.keys import ApiKeys, BlockingApiKeys
 from runner.client.listening import Listening
 from runner.client.listing import BlockingListing
 from runner.client.managing import Managing
+from runner.client.overview import Overlooking
 from runner.client.pauses import BlockingPauses, Pauses
 from runner.client.schedules import BlockingScheduled, Scheduled
 from runner.client.session import Session
@@ -44,7 +45,7 @@ class JobRequest(NamedTuple):
 DEFAULT_QUEUE = "default"
 
 
-class Client(Scheduled, Asking, Listening, Managing, Remembering):
+class Client(Scheduled, Asking, Listening, Managing, Remembering, Overlooking):
     """A producer's connections to one queue, for any number of event loops: one after the other, at once in threads, after a fork.
 
     Each loop has connections of its own, which end with it, or before by `close` or `async with`.
@@ -212,6 +213,7 @@ class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingListing):
     remove_task = through(Client.remove_task)
     limits = through(Client.limits)
     audit = through(Client.audit)
+    overview = through(Client.overview)
     history = through(Client.history)
     history_series = through(Client.history_series)
     workers = through(Client.workers)

@@ -3,13 +3,13 @@
 All listeners of an event loop look at the same time, and share the calls.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
 from runner.client.batcher import Batcher
 from runner.client.lookups import Lookups
+from runner.client.pulse import Pulse
 from runner.jobs import JobEvent, JobStatus
 from runner.store import Jobs
 
@@ -21,32 +21,13 @@ MOST_EVENTS = 500
 """Events of one call: 50 kB."""
 
 
-class _Pulse:
-    """Wakes all who wait for it at once. Without them there is no timer."""
-
-    def __init__(self) -> None:
-        self._next: asyncio.Future[None] | None = None
-
-    async def beat(self) -> None:
-        if self._next is None:
-            loop = asyncio.get_running_loop()
-            self._next = loop.create_future()
-            loop.call_later(LOOK_S, self._wake)
-        await asyncio.shield(self._next)  # who leaves takes it from nobody
-
-    def _wake(self) -> None:
-        if self._next is not None:
-            self._next.set_result(None)
-            self._next = None
-
-
 class Events:
     """The listeners of one session."""
 
     def __init__(self, store: Jobs, lookups: Lookups) -> None:
         self._store = store
         self._lookups = lookups
-        self._pulse = _Pulse()
+        self._pulse = Pulse(LOOK_S)
         self._pages = Batcher(self._page_each, fitting=len)
 
     async def now(self) -> str:

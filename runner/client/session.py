@@ -12,6 +12,7 @@ from runner.client.flow_building import end_submission, end_submissions
 from runner.client.keyring import Keyring
 from runner.client.limiter import Limiter
 from runner.client.lookups import Lookups
+from runner.client.overlook import Overlook
 from runner.client.raw_result import RawResult, ResultsInHand
 from runner.errors import ArgumentsTooLarge, DuplicateJob, InvalidOption, JobIdConflict, NoResult, SubmissionRefused, UnknownJob
 from runner.jobs import Acceptance, JobStatus, OtherJob, State, Submission
@@ -37,6 +38,7 @@ class Session:
         self._in_hand = ResultsInHand(self.store)
         self._listener = FinishListener(self.store, self._lookups)
         self.events = Events(self.store, self._lookups)
+        self.overlook = Overlook(self.store)
         self.limiter = Limiter(self.store, self._listener)
         self.keyring = Keyring(self.store, settings)
         self._submissions: Batcher[Submission, Acceptance | OtherJob] = Batcher(self.store.submit_each, fitting=fitting_jobs)
@@ -47,6 +49,7 @@ class Session:
         await self._submissions.close()
         await self._listener.close()
         await self.events.close()
+        await self.overlook.close()
         await self._lookups.close()
         await self.limiter.close()
         await self.keyring.close()

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,6 +13,7 @@ from runner.http.authorization import Authorize, ByKey
 from runner.http.dependencies import STATE, Opening
 from runner.http.docs_page import add_docs_page
 from runner.http.guarded_app import GuardedApp
+from runner.http.library_version import VERSION
 from runner.http.problems import answer_of_app
 from runner.http.routes import GROUPS, TAGS
 
@@ -53,7 +53,7 @@ def create_app(
 
     app = GuardedApp(
         title="metered-runner",
-        version=version("metered-runner"),
+        version=VERSION,
         description=_DESCRIPTION,
         openapi_tags=TAGS,
         lifespan=lifespan,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
-from runner import Control, LimitStatus
+from runner import Control, LimitState, LimitStatus
 from runner.http.bodies import WHOLE, Body
 from runner.http.forms import BUCKET_SAID, LINE, PERIOD_S, SPAN_S, TOKENS
 
@@ -80,6 +80,7 @@ class Override(BaseModel):
     since: datetime
     until: Annotated[datetime | None, Field(description="when the code's numbers are back; null: when they are restored")]
     reason: str
+    by: Annotated[str, Field(description="who did, as the audit has it; empty: it is not told")]
 
 
 class Pause(BaseModel):
@@ -87,6 +88,7 @@ class Pause(BaseModel):
 
     since: datetime
     reason: str
+    by: Annotated[str, Field(description="who paused it, as the audit has it; empty: it is not told")]
 
 
 class Reset(BaseModel):
@@ -119,6 +121,7 @@ class Limit(BaseModel):
     name: str
     policy: Annotated[Policy, Field(description="what is in force")]
     code: Annotated[Policy, Field(description="what the code says")]
+    state: Annotated[LimitState, Field(description="what it does just now, in one word")]
     override: Override | None
     paused: Pause | None
     reset: Annotated[Reset | None, Field(description="the latest")]
@@ -127,6 +130,8 @@ class Limit(BaseModel):
     waiting_buckets: Annotated[int, Field(description="buckets that jobs wait for, shown or not")]
     waiting: Annotated[int, Field(description="jobs that wait at all of them")]
     waiting_is_estimate: Annotated[bool, Field(description="more wait than are counted at once: `waiting` is told from some of them")]
+    started: Annotated[int, Field(description="who took tokens of it since the minute before this one began")]
+    unserved: Annotated[int, Field(description="jobs of it that wait for a live worker")]
     buckets_not_shown: Annotated[int, Field(description="how many more buckets jobs wait for than `buckets` shows")]
     buckets: Annotated[list[Bucket], Field(description="for a limit with a key, those where most jobs wait first")]
 

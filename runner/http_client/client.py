@@ -26,6 +26,7 @@ from runner.http_client.documents import (
 from runner.http_client.events import frames
 from runner.http_client.job_calls import HttpJobs
 from runner.http_client.managing import HttpManaging
+from runner.http_client.overview import HttpOverlooking
 from runner.http_client.pauses import HttpPauses
 from runner.http_client.schedules import HttpScheduled
 from runner.http_client.session import HttpSession, portions
@@ -42,7 +43,7 @@ _AT_ONCE = 8
 _OF_CONTROL = {"validation": ConfigurationError}
 
 
-class HttpClient(HttpScheduled, Asking, HttpManaging):
+class HttpClient(HttpScheduled, Asking, HttpManaging, HttpOverlooking):
     """A client of the service at `url`, like `https://jobs.example.com` or with a prefix. The verbs, types and errors are those of `Client`.
 
     key: what the service knows the caller by. Without them RUNNER_API_URL and RUNNER_API_KEY count. timeout: seconds for which a request is

@@ -146,11 +146,8 @@ def limit_status_of(document: Document) -> LimitStatus:
     name, override, paused, reset = (document[field] for field in ("name", "override", "paused", "reset"))
     return LimitStatus(
         limit_of_document(name, document["code"]),
-        override
-        and Override(
-            limit_of_document(name, override["policy"]), _instant(override["since"]), _instant(override["until"]), override["reason"]
-        ),
-        paused and Pause(_instant(paused["since"]), paused["reason"]),
+        override and override_of(name, override),
+        paused and limit_pause_of(paused),
         [
             BucketStatus(**{field: bucket[field] for field in BucketStatus.__dataclass_fields__ if field in bucket})
             for bucket in document["buckets"]
@@ -161,7 +158,20 @@ def limit_status_of(document: Document) -> LimitStatus:
         document["waiting_buckets"],
         document["waiting"],
         document["waiting_is_estimate"],
+        document.get("started", 0),
+        document.get("unserved", 0),
     )
+
+
+def override_of(name: str, document: Document) -> Override:
+    """Numbers that an operator put in force."""
+    since, until = instant_of(document["since"]), _instant(document["until"])
+    return Override(limit_of_document(name, document["policy"]), since, until, document["reason"], document.get("by", ""))
+
+
+def limit_pause_of(document: Document) -> Pause:
+    """The pause of a limit."""
+    return Pause(instant_of(document["since"]), document["reason"], document.get("by", ""))
 
 
 def job_counts_of(document: Document) -> JobCounts:
@@ -189,6 +199,11 @@ def series_of(document: Document) -> Series:
 
 def _spans(document: Document) -> Spans:
     return Spans({int(octave): number for octave, number in document["octaves"].items()})
+
+
+def instant_of(text: str) -> datetime:
+    """An instant, as JSON has it."""
+    return datetime.fromisoformat(text)
 
 
 def _instant(text: Any) -> Any:

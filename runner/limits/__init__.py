@@ -5,6 +5,7 @@ from runner.limits.calendar import period_starts
 from runner.limits.concurrency import Concurrency
 from runner.limits.httpx_hook import raise_rate_limited
 from runner.limits.kinds import KINDS, limit_of, limit_of_document
+from runner.limits.limit_state import LimitFacts, LimitState, limit_state
 from runner.limits.limit_text import LimitText
 from runner.limits.naming import (
     Need,
@@ -27,7 +28,7 @@ from runner.limits.rates import EXACT
 from runner.limits.retry_after import Word, read
 from runner.limits.scalars import decimal_text, float_of, instant_text, time_text
 from runner.limits.sliding_window import SlidingWindow
-from runner.limits.status import BucketStatus, LimitStatus, Override, Pause, Reset
+from runner.limits.status import BucketStatus, LimitStatus, Override, Pause, Reset, instant_document
 from runner.limits.token_bucket import BucketState, TokenBucket
 from runner.limits.usage import Taken, most_at_once
 
@@ -41,6 +42,8 @@ __all__ = [
     "Burst",
     "Concurrency",
     "Limit",
+    "LimitFacts",
+    "LimitState",
     "LimitStatus",
     "LimitText",
     "Need",
@@ -61,6 +64,7 @@ __all__ = [
     "encode_needs",
     "float_of",
     "in_pool",
+    "instant_document",
     "instant_text",
     "is_bucket_name",
     "key_of",
@@ -69,6 +73,7 @@ __all__ = [
     "limit_name",
     "limit_of",
     "limit_of_document",
+    "limit_state",
     "most_at_once",
     "need_of",
     "period_starts",

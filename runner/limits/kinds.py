@@ -16,7 +16,7 @@ from runner.limits.token_bucket import TokenBucket
 KINDS: dict[str, type[Limit]] = {kind.kind: kind for kind in (TokenBucket, SlidingWindow, Concurrency, Quota)}
 
 _OF_ALL_KINDS = frozenset({"kind", "name", "key", "capacity", "rate", "period_us", "gives_back"})
-_OF_THE_CATALOG = frozenset({"version", "at_us", "until_us", "reason"})
+_OF_THE_CATALOG = frozenset({"version", "at_us", "until_us", "reason", "by"})
 """What the scripts add to a policy that they keep in the catalog."""
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from runner.limits.limit_state import LimitFacts, LimitState, limit_state
 from runner.limits.policy import Limit
 
 
@@ -33,6 +34,13 @@ class Override:
     since: datetime
     until: datetime | None
     reason: str
+    by: str = ""
+    """Who did, as the audit has it."""
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        ends = {"since": instant_document(self.since), "until": self.until and instant_document(self.until)}
+        return {"policy": self.limit.document(), **ends, "reason": self.reason, "by": self.by}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,12 @@ class Pause:
 
     since: datetime
     reason: str
+    by: str = ""
+    """Who paused it, as the audit has it."""
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"since": instant_document(self.since), "reason": self.reason, "by": self.by}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,10 @@ class LimitStatus:
     """How many jobs wait at all of them."""
     waiting_is_estimate: bool = False
     """More wait than are counted at once: `waiting` is told from some of them, and another bucket can be the one with most jobs."""
+    started: int = 0
+    """Who took tokens of it since the minute before this one began."""
+    unserved: int = 0
+    """How many of its jobs wait for a live worker that runs them."""
 
     @property
     def buckets_not_shown(self) -> int:
@@ -90,6 +108,15 @@ class LimitStatus:
         """The limit in force."""
         return self.override.limit if self.override else self.code
 
+    @property
+    def state(self) -> LimitState:
+        """What it does just now, in one word."""
+        hottest = self.buckets[0] if self.buckets else None
+        frozen_s = self.frozen_s if self.code.key is not None or hottest is None else hottest.frozen_s
+        tokens = self.policy.capacity if hottest is None else hottest.tokens
+        facts = (self.policy.kind, self.paused is not None, frozen_s, self.waiting, tokens, self.started, self.unserved)
+        return limit_state(LimitFacts(*facts))
+
     def document(self) -> dict[str, Any]:
         """The limit as JSON: what the API and `--json` show. Times are seconds, instants are texts of ISO 8601."""
         override, paused, reset = self.override, self.paused, self.reset
@@ -97,24 +124,22 @@ class LimitStatus:
             "name": self.name,
             "policy": self.policy.document(),
             "code": self.code.document(),
-            "override": override
-            and {
-                "policy": override.limit.document(),
-                "since": _text(override.since),
-                "until": override.until and _text(override.until),
-                "reason": override.reason,
-            },
-            "paused": paused and {"since": _text(paused.since), "reason": paused.reason},
-            "reset": reset and {"at": _text(reset.at), "bucket": reset.bucket, "reason": reset.reason},
+            "state": self.state.value,
+            "override": override and override.document(),
+            "paused": paused and paused.document(),
+            "reset": reset and {"at": instant_document(reset.at), "bucket": reset.bucket, "reason": reset.reason},
             "frozen_s": self.frozen_s,
             "frozen_reason": self.frozen_reason,
             "waiting_buckets": self.waiting_buckets,
             "waiting": self.waiting,
             "waiting_is_estimate": self.waiting_is_estimate,
+            "started": self.started,
+            "unserved": self.unserved,
             "buckets_not_shown": self.buckets_not_shown,
             "buckets": [asdict(bucket) for bucket in self.buckets],
         }
 
 
-def _text(instant: datetime) -> str:
+def instant_document(instant: datetime) -> str:
+    """An instant as JSON has it: ISO 8601, UTC."""
     return instant.isoformat().replace("+00:00", "Z")

@@ -27,6 +27,8 @@ from runner.store.jobs import Jobs
 from runner.store.lease import LeaseStore
 from runner.store.limits import Limits
 from runner.store.memory_findings import examine_memory
+from runner.store.overview import BucketReading, Counted, LimitReading, OverviewReading
+from runner.store.overview_status import BucketCounts, Leader, LimitOverview, Overview, Slots
 from runner.store.pause_findings import examine_pauses
 from runner.store.pauses import PauseRefusal, Pauses, left_s
 from runner.store.pool_status import PoolStatus
@@ -65,12 +67,15 @@ __all__ = [
     "MOST_TICKETS",
     "MOST_WATCHED",
     "Access",
+    "BucketCounts",
+    "BucketReading",
     "BulkAnswer",
     "CancelAnswer",
     "Change",
     "ClaimRequest",
     "Claimed",
     "Claims",
+    "Counted",
     "Decision",
     "Declarations",
     "Declined",
@@ -93,8 +98,11 @@ __all__ = [
     "KeyAnswer",
     "Known",
     "KnownSchedule",
+    "Leader",
     "LeaseStore",
     "Level",
+    "LimitOverview",
+    "LimitReading",
     "Limits",
     "Look",
     "Member",
@@ -103,6 +111,8 @@ __all__ = [
     "MemoryStats",
     "Nudge",
     "Opened",
+    "Overview",
+    "OverviewReading",
     "PauseRefusal",
     "Pauses",
     "PoolStatus",
@@ -115,6 +125,7 @@ __all__ = [
     "ScheduleEntry",
     "Schedules",
     "Sealing",
+    "Slots",
     "StoredResult",
     "Submissions",
     "TakeAnswer",

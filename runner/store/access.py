@@ -66,11 +66,12 @@ class Access(QueueStore):
         """The first lines from one on, or from an instant in milliseconds; from the beginning with "-", after a line with "(" before its id."""
         with translated_errors():
             rows = await command(self.redis, "XRANGE", self.keys.audit, begin, "+", "COUNT", most)
-        return [_line(decoded(entry), dict(zip(flat[::2], flat[1::2], strict=True))) for entry, flat in rows]
+        return [line_of(decoded(entry), list(map(decoded, flat))) for entry, flat in rows]
 
 
-def _line(entry: str, fields: dict[bytes, bytes]) -> AuditLine:
-    texts = {decoded(name): decoded(value) for name, value in fields.items()}
+def line_of(entry: str, flat: Sequence[str]) -> AuditLine:
+    """One line, from its id and its fields and values."""
+    texts = dict(zip(flat[::2], flat[1::2], strict=True))
     by, address, request, door = _actor(texts.get("actor", ""))
     told = {name: texts.get(name, "") for name in ("action", "target", "before", "after", "reason", "outcome")}
     return AuditLine(entry, int(texts.get("at", "0")) / MICROSECONDS, by, address, request, **told, door=door)

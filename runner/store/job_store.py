@@ -8,10 +8,11 @@ from runner.store.flows import Flows
 from runner.store.jobs import Jobs
 from runner.store.limits import Limits
 from runner.store.listing import Listing
+from runner.store.overview import Overviews
 from runner.store.pauses import Pauses
 from runner.store.schedules import Schedules
 from runner.store.submissions import Submissions
 
 
-class JobStore(Submissions, Jobs, Claims, Duties, Limits, Listing, Bulks, Schedules, Pauses, Access, Flows):
+class JobStore(Submissions, Jobs, Claims, Duties, Limits, Listing, Bulks, Schedules, Pauses, Access, Flows, Overviews):
     """All roles over the same connections. Every method is one atomic transition, safe to repeat; `StoreUnavailable` means try again later."""

@@ -1,17 +1,18 @@
-"""The name of every Redis key, with flow_keys.py; no other Python file writes one. All keys of a queue share its hash tag, hence one cluster slot."""
+"""The name of every Redis key, with flow_keys.py and history_keys.py; no other Python file writes one. All keys of a queue share its hash tag, hence one cluster slot."""
 
 from dataclasses import dataclass
 
 from runner.jobs import Priority
 from runner.names import DEFAULT_POOL
 from runner.store.flow_keys import FlowKeys
+from runner.store.history_keys import HistoryKeys
 
 GROUP = "workers"
 """The consumer group of every stream."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keys(FlowKeys):
+class Keys(FlowKeys, HistoryKeys):
     """The keys of one queue. Methods take the variable part; docs/redis-data-model.md says what each key holds.
 
     The library itself sends commands to some of them only. The others belong to the scripts, which build them from the prefix: they have a
@@ -240,25 +241,6 @@ class Keys(FlowKeys):
     @property
     def throttled(self) -> str:
         return f"{self.prefix}throttled"
-
-    @property
-    def history(self) -> str:
-        return f"{self.prefix}history"
-
-    @property
-    def counts(self) -> str:
-        return f"{self.prefix}counts"
-
-    def minute(self, minute: int) -> str:
-        """What was counted in a minute since 1970."""
-        return f"{self.prefix}counts:{minute}"
-
-    @property
-    def series_names(self) -> str:
-        return f"{self.prefix}series"
-
-    def series(self, series: str) -> str:
-        return f"{self.prefix}series:{series}"
 
     @property
     def starts(self) -> str:

@@ -44,6 +44,7 @@ _KINDS: Mapping[str, str] = {
     "counts": "history",
     "series": "history",
     "starts": "history",
+    "overview": "history",
     "failed": "ended",
     "cancelled": "ended",
     "expired": "ended",

@@ -1,7 +1,7 @@
 """Jobs and limits as they stand in Redis, parsed into the values that readers get. Pure functions over bytes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -143,20 +143,34 @@ def limit_status(row: list[Any]) -> LimitStatus:
             decoded(reason) or None,
             bool(is_estimate),
         )
-        for name, tokens, waiting, is_estimate, next_us, frozen_us, reason in row[6:]
+        for name, tokens, waiting, is_estimate, next_us, frozen_us, reason in row[8:]
     ]
     frozen = {"frozen_s": row[2] / MICROSECONDS, "frozen_reason": entry.get("frozen_by") or None} if row[2] else {}
     return LimitStatus(
         code=limit_of(entry["code"]),
-        override=override and Override(limit_of(override), _instant(override["at_us"]), _end(override.get("until_us")), override["reason"]),
-        paused=pause and Pause(_instant(pause["at_us"]), pause["reason"]),
+        override=override and override_of(override),
+        paused=pause and limit_pause_of(pause),
         buckets=live,
         waiting_buckets=row[3],
         waiting=row[4],
         waiting_is_estimate=bool(row[5]),
+        started=int(row[6]),
+        unserved=int(row[7]),
         reset=reset and Reset(_instant(reset["at_us"]), reset["bucket"], reset["reason"]),
         **frozen,
     )
+
+
+def override_of(record: Mapping[str, Any]) -> Override:
+    """Numbers that an operator put in force, as the catalog has them."""
+    return Override(
+        limit_of(record), _instant(record["at_us"]), _end(record.get("until_us")), record["reason"], str(record.get("by") or "")
+    )
+
+
+def limit_pause_of(record: Mapping[str, Any]) -> Pause:
+    """The pause of a limit, as the catalog has it."""
+    return Pause(_instant(record["at_us"]), record["reason"], str(record.get("by") or ""))
 
 
 def _instant(microseconds: str) -> datetime:

@@ -119,6 +119,7 @@ CALLS: dict[str, Call] = {
     "orphans": look_for_orphans,
     "outlook": lambda store, started: store.get(["brief"]),
     "override": lambda store, started: store.override("x", interval("x", capacity=5, every=30).to_json(), 0, "more"),
+    "overview": lambda store, started: store.overview(),
     "pause": lambda store, started: store.pause("x", on=True, reason="repair"),
     "pools": lambda store, started: store.pools(),
     "progress": lambda store, started: store.progress(

@@ -72,7 +72,7 @@ async def limit(service: Service, name: str) -> dict[str, Any]:
     return found
 
 
-_MOVES = ("buckets", "frozen_s", "waiting", "waiting_buckets", "waiting_is_estimate", "buckets_not_shown")
+_MOVES = ("state", "started", "unserved", "buckets", "frozen_s", "waiting", "waiting_buckets", "waiting_is_estimate", "buckets_not_shown")
 """What of a limit goes on while a test looks."""
 
 

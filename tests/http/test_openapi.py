@@ -49,6 +49,7 @@ ROUTES = {
     ("delete", "/v1/pauses/pool/{name}"),
     ("delete", "/v1/pauses/key/{limit}/{key}"),
     ("get", "/v1/history"),
+    ("get", "/v1/overview"),
     ("get", "/v1/history/series"),
     ("get", "/v1/pools"),
     ("get", "/v1/schedules"),

@@ -91,6 +91,7 @@ LOOKING = [
     "cursor_secret",
     "groups",
     "list_pauses",
+    "overview",
     "members",
     "schedules",
     "select",

@@ -70,7 +70,7 @@ def patterns_of_keys(queue: str) -> list[str]:
     names += [keys.failed, keys.history, keys.starts, keys.sequence, keys.clock, keys.expiring, keys.format, keys.waiting, keys.records]
     names += [keys.retentions, keys.ended_on_stream, keys.cancelled, keys.cursor_secret]
     names += [keys.keys, keys.keys_used, keys.audit, keys.counts]
-    names += [keys.held_back, keys.batches, keys.flow_ended]
+    names += [keys.held_back, keys.batches, keys.flow_ended, keys.overview, keys.overview_minute]
     variable = [keys.job, keys.line, keys.lines_waiting, keys.bucket, keys.worker, keys.inbox, keys.cancels]
     variable += [keys.taken, keys.holders, keys.periods, keys.claims, keys.buckets_waiting, keys.failed_for, lambda _: f"{keys.counts}:"]
     variable += [keys.after, keys.followers, keys.batch]
@@ -107,6 +107,7 @@ async def test_every_key_the_scripts_make_is_one_that_keys_can_name(redis_url: s
     await store.keys_of([key.id], used=["0" * 64])
     await store.finish("w", [Outcome(first, Ending.failed, b"{}", 0, 60_000), Outcome(rest[1], Ending.failed, b"{}", 0, 70_000)])
     await store.cursor_secret()
+    await store.overview()
     await store.submit([job("dropped")])
     await store.cancel("dropped")
     await store.open_batch("b", "run", 0)

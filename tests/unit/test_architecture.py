@@ -99,7 +99,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         ),
         "jobs": ANYTHING,
         "limits": ANYTHING,
-        "store": frozenset({"PoolStatus", "WorkerStatus"}),
+        "store": frozenset({"BucketCounts", "Leader", "LimitOverview", "Overview", "PoolStatus", "Slots", "WorkerStatus"}),
     },
     "__init__": {
         "access": frozenset({"Actor", "ApiKey", "AuditLine", "Principal", "Scope", "acting"}),
@@ -108,7 +108,21 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "http_client": ANYTHING,
         "jobs": ANYTHING,
         "limits": ANYTHING,
-        "store": frozenset({"Finding", "Level", "MemoryOfKind", "MemoryStats", "PoolStatus", "WorkerStatus"}),
+        "store": frozenset(
+            {
+                "BucketCounts",
+                "Finding",
+                "Leader",
+                "Level",
+                "LimitOverview",
+                "MemoryOfKind",
+                "MemoryStats",
+                "Overview",
+                "PoolStatus",
+                "Slots",
+                "WorkerStatus",
+            }
+        ),
     },
     "testing": {
         "client": frozenset(
@@ -181,7 +195,14 @@ IMPORT_OWNERS = {
     "httptools": {"http"},
     "httpx": {"http_client/with_httpx", "cli/demo"},
     "importlib": {
-        *("cli/loading", "client/app_loading", "connection/server_process", "http/app", "http_client/transport", "store/scripts"),
+        *(
+            "cli/loading",
+            "client/app_loading",
+            "connection/server_process",
+            "http/library_version",
+            "http_client/transport",
+            "store/scripts",
+        ),
         "telemetry/page",
     },
     "prometheus_client": {"telemetry/exposition"},

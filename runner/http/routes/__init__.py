@@ -11,13 +11,30 @@ from runner.http.routes import (
     jobs,
     limits,
     listing,
+    overview,
     pauses,
     problems,
     schedules,
     submissions,
 )
 
-_SUBJECTS = (submissions, listing, jobs, batches, bulk, events, limits, pauses, schedules, catalog, history, audit, health, problems)
+_SUBJECTS = (
+    submissions,
+    listing,
+    jobs,
+    batches,
+    bulk,
+    events,
+    overview,
+    limits,
+    pauses,
+    schedules,
+    catalog,
+    history,
+    audit,
+    health,
+    problems,
+)
 GROUPS = tuple(subject.router for subject in _SUBJECTS)
 TAGS = [{"name": str(subject.router.tags[0]), "description": subject.__doc__ or ""} for subject in _SUBJECTS]
 """What OpenAPI says of each group."""

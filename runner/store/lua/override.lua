@@ -13,7 +13,7 @@ if policy ~= '' then
   end_policy(entry, entry.code, now)
   local override = cjson.decode(policy)
   override.version = next_version(entry)
-  override.at_us, override.reason = int(now), reason
+  override.at_us, override.reason, override.by = int(now), reason, changed_by()
   if duration_us ~= '0' then override.until_us = int(now + math.min(tonumber(duration_us), YEAR_US)) end
   entry.override = override
 end

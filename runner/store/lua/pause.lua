@@ -8,7 +8,7 @@ local entry = read_entry(name)
 if not entry then return false end
 local before = entry.paused and 'paused' or 'open'
 if on == '1' then
-  entry.paused = { at_us = int(now), reason = reason }
+  entry.paused = { at_us = int(now), reason = reason, by = changed_by() }
 else
   entry.paused = nil
 end

@@ -13,3 +13,9 @@ local function audit(action, target, before, after, reason, outcome, by)
   add('outcome', outcome)
   redis.call('XADD', prefix .. 'audit', 'MAXLEN', '~', 100000, '*', unpack(fields))
 end
+
+-- Who makes the change of this call, in a word: "cli:ann@web1"; '' for a program that says nothing.
+local function changed_by()
+  local is_read, said = pcall(cjson.decode, actor)
+  return is_read and type(said) == 'table' and said[1] or ''
+end
