@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from runner.connection.client import command
+from runner.jobs import Pausable
 from runner.jobs.history import HistoryStep, row_of, rows_of
-from runner.jobs.job import Ending
+from runner.jobs.job import Ending, Outcome
+from runner.store.claims import ClaimRequest, Declined
 from runner.store.job_store import JobStore
 from tests.store.builders import START_US, Clock, claim, end, enlist, finish_all, interval, job, jobs, make_store, publish
 
@@ -144,6 +146,67 @@ async def test_a_wait_begins_when_a_delayed_or_retried_job_is_due(store: JobStor
     kept = await store.history(["t:work"], HOUR, HOUR + 1, by_minute=False)
     total = sum(kept.rows["t:work"].values(), type(kept.rows["t:work"][HOUR * 60])())
     assert row_of(0, total).waited.octaves == {11: 1, 10: 1}  # 2 s, and 1 s
+
+
+async def _waits_after(store: JobStore, clock: Clock, what: str) -> None:
+    """A job that has been there for 100 s, and waits anew, or still, from now on."""
+    if what == "its parent ended":
+        await store.submit([job("parent"), job("child").after_jobs(["parent"], "run")])
+        (parent,) = await claim(store)
+        clock.advance(100)
+        await finish_all(store, [parent])
+    elif what == "its task was paused":
+        await store.submit([job("child")])
+        await store.set_pause(Pausable.task, "work", "", 0)
+        await claim(store)
+        clock.advance(100)
+        await store.end_pause(Pausable.task, "work")
+        await store.unpause()
+    elif what == "no worker served it":
+        await store.submit([job("child")])
+        (started,) = await claim(store)
+        await store.finish("w", [Outcome(started, Ending.unknown, b"", 0, 60_000)])
+        clock.advance(100)
+        await store.enlist("v", "{}", ["t:work"])
+        await store.unhold()
+    elif what == "its worker had no slot for it":
+        await store.submit([job("child")])
+        clock.advance(100)
+        await enlist(store, "w")
+        (entry,) = (await store.claim("w", ClaimRequest(20, read_more=True, scarce="\nwork\n"))).busy
+        await store.decline("w", [Declined(entry, is_busy=True)])
+        clock.advance(0.1)
+        await store.promote()
+    else:
+        await store.submit([job("child")])
+        (started,) = await claim(store)
+        clock.advance(100)
+        await end(store, started, Ending.returned)
+
+
+@pytest.mark.parametrize(
+    ("what", "waited_s"),
+    [
+        ("its parent ended", 1),
+        ("its attempt was given back", 1),
+        ("its task was paused", 101),
+        ("no worker served it", 101),
+        ("its worker had no slot for it", 101),
+    ],
+)
+async def test_a_wait_begins_when_a_job_is_due_and_all_that_keeps_it_then_is_its_wait(
+    store: JobStore, clock: Clock, what: str, waited_s: int
+) -> None:
+    await _waits_after(store, clock, what)
+    clock.advance(1)
+    (started,) = await claim(store)
+    assert started.id == "child"
+    await end(store, started)
+
+    kept = await store.history(["t:work"], HOUR, HOUR + 1, by_minute=False)
+    total = sum(kept.rows["t:work"].values(), type(kept.rows["t:work"][HOUR * 60])())
+    octave = (waited_s * 1_000).bit_length()
+    assert row_of(0, total).waited.octaves == {octave: 1} | ({0: 1} if what == "its parent ended" else {})
 
 
 async def test_minutes_become_rows_and_rows_of_one_minute_add_up(store: JobStore, clock: Clock) -> None:

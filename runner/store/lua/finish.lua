@@ -259,11 +259,11 @@ do
   end
 end
 
--- Return a job to its stream, or to its old place in its line.
-local function put_back(id, expires)
+-- Return a job to its stream, or to its old place in its line. An amended one has not begun.
+local function put_back(id, expires, has_begun)
   begin_wait(id, expires)
   local priority, limits, line, rank = read_job(id, 'priority', 'limits', 'line', 'rank')
-  redis.call('HSET', job_key(id), 'state', 'queued')
+  if has_begun then is_due(id, now) else redis.call('HSET', job_key(id), 'state', 'queued') end
   enqueue(id, number_in(priority), limits, line, number_in(rank))
 end
 
@@ -312,7 +312,7 @@ local function record_with_buckets(run, id, payload, task, attempt, watched, can
   if is_unknown then return conclude(id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL], ends) end
   if ARGV[run + ENDING] == 'throttled' and throttle(run, id, task) and not cancelled then
     conclude(id, task, 'failed', 'error', payload, attempt, watched, failed_ttl_ms, ends)
-  elseif not record(run, id, payload, task, attempt, watched, cancelled, expires, ends) then put_back(id, expires) end
+  elseif not record(run, id, payload, task, attempt, watched, cancelled, expires, ends) then put_back(id, expires, ARGV[run + ENDING] ~= 'amended') end
 end
 
 for _, outcome in ipairs(with_buckets) do

@@ -5,6 +5,7 @@
 -- include: engine
 
 local SCHEDULED = prefix .. 'scheduled'
+local IS_PASSED_ON = { bounced = true, slots = true } -- from one worker to another: it was due before
 local promoted = 0
 local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, budget)
 for at = 1, #due, 2 do
@@ -14,8 +15,7 @@ for at = 1, #due, 2 do
   redis.call('ZREM', SCHEDULED, id)
   local state, priority, limits, line, rank, reason = read_job(id, 'state', 'priority', 'limits', 'line', 'rank', 'reason')
   if state == 'scheduled' then
-    redis.call('HSET', job_key(id), 'state', 'queued')
-    if reason ~= 'bounced' then redis.call('HSET', job_key(id), 'ready', int(tonumber(due[at + 1]))) end
+    if IS_PASSED_ON[reason or ''] then redis.call('HSET', job_key(id), 'state', 'queued') else is_due(id, tonumber(due[at + 1])) end
     enqueue(id, number_in(priority), limits, line, number_in(rank))
   end
 end

@@ -1,6 +1,6 @@
 -- flows: what followers and batches come to, by the codes of their members. A follower is let go once none of its members is pending, or ended as
 -- soon as one of them has not succeeded and its policy says so; a batch is over once it is sealed and none is pending.
--- include: nodes, account
+-- include: nodes, account, due_since
 local flows = lazily(function(flows)
   local UNSUCCESSFUL = 2 * nodes.INDEXES
   local ENDINGS = { [2] = 'failed', [3] = 'was cancelled', [4] = 'expired', [5] = 'is gone' }
@@ -36,7 +36,7 @@ local flows = lazily(function(flows)
       note_due(now + delay, prefix .. 'scheduled')
       redis.call('ZADD', prefix .. 'scheduled', int(now + delay), id)
     else
-      redis.call('HSET', key, 'state', 'queued')
+      is_due(id, now)
       -- One that was cancelled on a stream before it was held, and was not claimed since, has its entry there.
       if redis.call('HDEL', key, 'on_stream') == 0 then
         enqueue(id, number_in(priority), limits, line, number_in(rank))

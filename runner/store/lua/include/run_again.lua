@@ -32,7 +32,7 @@ local function run_again(id, note, ignore_parents)
     rank = rank_of(redis.call('INCR', prefix .. 'seq'), limits)
     redis.call('HSET', key, 'rank', int(rank))
   end
-  redis.call('HSET', key, 'state', 'queued', 'ready', int(now))
+  is_due(id, now)
   -- A job that was cancelled or expired on a stream and not claimed yet still has its entry there: a second one would start it twice.
   local state = 'queued'
   if waits_for_jobs then

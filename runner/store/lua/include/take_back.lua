@@ -22,7 +22,7 @@ local function end_lost_attempt(id, task, attempt, watched, cancelled, needs, ex
     conclude(id, task, 'failed', 'error', text, attempt, watched, failed_ttl_ms)
     return false
   end
-  redis.call('HSET', job_key(id), 'state', 'queued', 'ready', int(now))
+  is_due(id, now)
   begin_wait(id, expires)
   return true
 end
