@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from runner.client.sessions import Sessions
 from runner.jobs import JobEvent, check_event_id
 from runner.store import PoolStatus, WorkerStatus
+from runner.telemetry import QueuePage, require_writer, written
 
 
 class Listening:
@@ -25,6 +26,14 @@ class Listening:
     async def latest_event(self) -> str:
         """The id of the latest event: what comes from now on is after it. Raises `StoreUnavailable`."""
         return await self._sessions.here.events.latest()
+
+    async def metrics(self) -> tuple[bytes, str]:
+        """The figures of the queue as Prometheus reads them, and the type of that text. All who ask within a second share one reading.
+
+        Raises `MissingExtra` without the extra `metrics`, `StoreUnavailable`.
+        """
+        require_writer()
+        return written(QueuePage(self._sessions.queue, await self._sessions.here.figures.get()))
 
     async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""

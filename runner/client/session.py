@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 
 from runner.client.batcher import Batcher
 from runner.client.catalog import Catalog
 from runner.client.ends import Ends
 from runner.client.events import Events
+from runner.client.figures import figures_of
 from runner.client.finish_listener import FinishListener
 from runner.client.flow_building import end_submission, end_submissions
 from runner.client.keyring import Keyring
@@ -19,6 +21,7 @@ from runner.jobs import Acceptance, JobStatus, OtherJob, State, Submission
 from runner.ranges import checked
 from runner.settings import Settings
 from runner.store import MOST_SMALL, JobStore, fitting_jobs
+from runner.telemetry import Figures, SharedReading
 
 _NOT_YET = "it has no result before its end"
 _HAS_NONE = "it ended without a result, and its status says why"
@@ -41,6 +44,7 @@ class Session:
         self.overlook = Overlook(self.store)
         self.limiter = Limiter(self.store, self._listener)
         self.keyring = Keyring(self.store, settings)
+        self.figures: SharedReading[Figures] = SharedReading(partial(figures_of, self.store))
         self._submissions: Batcher[Submission, Acceptance | OtherJob] = Batcher(self.store.submit_each, fitting=fitting_jobs)
 
     async def close(self) -> None:
@@ -53,6 +57,7 @@ class Session:
         await self._lookups.close()
         await self.limiter.close()
         await self.keyring.close()
+        await self.figures.close()
         await self.catalog.close()
         await self.store.close()
 

@@ -228,6 +228,11 @@ KINDS: dict[str, Kind] = {
         431, "The head of the request is too large", "The first line and the header fields together have a limit, and so has their number."
     ),
     "internal-error": Kind(500, "Something went wrong in this service", "It has been logged with its cause. It is not the caller's fault."),
+    "missing-extra": Kind(
+        501,
+        "The service lacks a package",
+        "What was asked for needs a package that is not installed with this service; detail has the line that installs it.",
+    ),
     "busy": Kind(
         503,
         "The service is busy with others",

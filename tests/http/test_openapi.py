@@ -48,6 +48,7 @@ ROUTES = {
     ("delete", "/v1/pauses/task/{name}"),
     ("delete", "/v1/pauses/pool/{name}"),
     ("delete", "/v1/pauses/key/{limit}/{key}"),
+    ("get", "/metrics"),
     ("get", "/v1/history"),
     ("get", "/v1/overview"),
     ("get", "/v1/history/series"),
