@@ -15,8 +15,8 @@ from runner.store.text import decoded
 
 _LEAST_FORMAT = "format:"
 """No limit has a name with a colon."""
-_FIELDS_SINCE = {"unique": 3}
-"""Fields of a spec that a producer must know, by the format that brought them."""
+_FIELDS_SINCE = {"unique": 3, "pool": 3}
+"""Fields of a spec that a producer must know, by the format that brought them. Who knows of no pools would send a job of one to any worker."""
 _ENTRY = re.compile(rb"\d+ [a-z]+ \d+ (?P<limits>\S*)\n(?P<body>.*)", re.DOTALL)
 
 

@@ -47,6 +47,14 @@ GUARDS = (
         "",
         f"{_TAGS}test_a_tag_that_nobody_lists_is_no_larger_than_twice_its_jobs_or_so",
     ),
+    # Formats
+    Guard(
+        "a producer that knows of no pools is refused for a task of one",
+        "runner/store/published.py",
+        '_FIELDS_SINCE = {"unique": 3, "pool": 3}',
+        '_FIELDS_SINCE = {"unique": 3}',
+        "tests/unit/test_unique.py::test_the_catalog_says_the_least_format_of_a_task_that_older_producers_would_send_astray",
+    ),
     # Flows
     Guard(
         "a follower: none is let go before all its parents are named",

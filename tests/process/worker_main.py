@@ -1,6 +1,6 @@
 """A worker process for tests: `python -m tests.process.worker_main URL QUEUE FOLDER SETTINGS`, with SETTINGS as JSON.
 
-It runs `App`, or `WideApp` if that is the setting "app".
+It runs `App`, or the one that the setting "app" names.
 Says `working` once it works and `stopped` once it has left. SIGTERM drains. It dies with the process that started it.
 """
 
@@ -18,13 +18,14 @@ import uvloop
 from runner import Worker
 from runner.worker import run_to_end
 from tests.process.apps import App
+from tests.process.planned_app import PlannedApp
 from tests.process.wide_app import WideApp
 
 
 async def main() -> None:
     url, queue, folder, text = sys.argv[1:]
     settings = json.loads(text)
-    kind = {"App": App, "WideApp": WideApp}[settings.pop("app", "App")]
+    kind = {"App": App, "PlannedApp": PlannedApp, "WideApp": WideApp}[settings.pop("app", "App")]
     worker = Worker(kind(url, queue, Path(folder), **settings).runner)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     async with asyncio.TaskGroup() as group:

@@ -129,11 +129,11 @@ def test_a_debounced_job_is_delayed_by_that_alone() -> None:
         charge.with_options(delay=1).prepare("o-17")
 
 
-def test_the_catalog_says_the_least_format_of_a_unique_task() -> None:
-    plain, unique = app_with().definition.spec.to_json(), app_with(unique=True).definition.spec.to_json()
+def test_the_catalog_says_the_least_format_of_a_task_that_older_producers_would_send_astray() -> None:
+    plain, unique, pooled = (app_with(**options).definition.spec.to_json() for options in ({}, {"unique": True}, {"pool": "gpu"}))
 
     assert "unique" not in plain
-    for body, least in ((plain, 0), (unique, 3)):
+    for body, least in ((plain, 0), (unique, 3), (pooled, 3)):
         name, limits, text = spec_words("charge", body)
         entry = entry_of(f"0 worker 1 {limits!s}\n{text!s}".encode())
         assert entry is not None
