@@ -12,6 +12,8 @@ from runner.store import (
     examine_catalog,
     examine_memory,
     examine_pauses,
+    examine_pools,
+    examine_schedules,
     examine_workers,
     throttled_often,
 )
@@ -43,6 +45,10 @@ async def _workers(store: JobStore) -> list[Finding]:
     return [await examine_workers(store)]
 
 
+async def _pools(store: JobStore) -> list[Finding]:
+    return [await examine_pools(store)]
+
+
 async def _pauses(store: JobStore) -> list[Finding]:
     return [await examine_pauses(store)]
 
@@ -53,5 +59,7 @@ _CHECKS: dict[str, Callable[[JobStore], Awaitable[list[Finding]]]] = {
     "calls": _calls,
     "workers": _workers,
     "pauses": _pauses,
+    "schedules": examine_schedules,
+    "pools": _pools,
     "kept": examine_memory,
 }

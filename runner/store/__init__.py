@@ -31,6 +31,7 @@ from runner.store.overview import BucketReading, Counted, LimitReading, Overview
 from runner.store.overview_status import BucketCounts, Leader, LimitOverview, Overview, Slots
 from runner.store.pause_findings import examine_pauses
 from runner.store.pauses import PauseRefusal, Pauses, left_s
+from runner.store.pool_findings import examine_pools
 from runner.store.pool_status import PoolStatus
 from runner.store.portions import (
     MOST_LIMITS,
@@ -46,6 +47,7 @@ from runner.store.portions import (
 from runner.store.published import Entry, Known, Published, Role, spec_fields
 from runner.store.queue import QueueStore
 from runner.store.replies import Decision, FinishAnswers, Remaining, Tended, Throttled
+from runner.store.schedule_findings import examine_schedules
 from runner.store.schedule_rows import DueSchedule, KnownSchedule, ScheduleEntry
 from runner.store.schedules import Change, Fired, Firing, Schedules
 from runner.store.scripts import load_scripts
@@ -139,6 +141,8 @@ __all__ = [
     "examine_catalog",
     "examine_memory",
     "examine_pauses",
+    "examine_pools",
+    "examine_schedules",
     "examine_workers",
     "fitting_jobs",
     "fitting_outcomes",
