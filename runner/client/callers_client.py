@@ -13,7 +13,7 @@ from runner.client.history import checked_names
 from runner.client.job_calls import StoredJobs
 from runner.client.overview import overview_for, overviews_for
 from runner.client.view import View
-from runner.errors import Forbidden, InvalidArguments, UnknownJob
+from runner.errors import Forbidden, InvalidArguments, UnknownJob, UnknownParent
 from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, OtherJob, Series, Submission, TaskStatus, of_tenant
 from runner.limits import LimitStatus
 from runner.store import Depth, Overview
@@ -53,16 +53,42 @@ class CallersClient(Client):
             if self._argument in published.spec.parameters.get("properties", {}):
                 args = {**args, self._argument: tenant}
         job = published.prepare(args, options)
+        if tenant is None and not job.after:
+            return job
+        try:
+            after = tuple(map(self._view.stored, job.after))
+        except UnknownJob as error:
+            raise UnknownParent(f"job {job.id!r} is to come after another: {error}") from None
         if tenant is None:
             return job
-        after = tuple(map(self._view.stored, job.after))
         return job._replace(id=self._view.stored(job.id), features=of_tenant(job.features, tenant), after=after)
+
+    async def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> JobHandle[Any]:
+        """Submit one job by name, see `Client.submit`. It comes after jobs alone that the caller sees."""
+        if self._view.is_by_task and options is not None and options.after:
+            await self._check_parents([JobRequest(task, args, options)])
+        return await super().submit(task, args, options)
 
     async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
         """Submit many jobs by name, see `Client.submit_many`."""
         if self._before_more is not None and len(requests) > 1:
             await self._before_more(len(requests) - 1)
+        if self._view.is_by_task and any(request.options.after for request in requests):
+            await self._check_parents(requests)
         return await super().submit_many(requests, return_conflicts=return_conflicts)
+
+    async def _check_parents(self, requests: Sequence[JobRequest]) -> None:
+        """Raises `UnknownParent` for a job that is to come after one which the caller does not see: a job of others is as one that never was."""
+        own = {request.options.id for request in requests}
+        wanted = [_parents_of(request) for request in requests]
+        ids = list(dict.fromkeys(job_id for parents in wanted for job_id in parents if job_id not in own))
+        seen = own.union(job_id for job_id, status in zip(ids, await self.statuses(ids, payloads=False), strict=True) if status is not None)
+        for index, parents in enumerate(wanted):
+            unknown = next((job_id for job_id in parents if job_id not in seen), None)
+            if unknown is not None:
+                error = UnknownParent(f"job {unknown!r}, which another is to come after, is none that {self._principal.label} may see")
+                error.index = index
+                raise error
 
     def _handle(self, stored_id: str, answer: Acceptance | OtherJob) -> JobHandle[Any]:
         return handle_of(self._jobs, stored_id, answer, shown=self._view.shown)
@@ -151,3 +177,11 @@ class CallersClient(Client):
         with suppress(UnknownJob):
             return self._view.seen(status)
         return None
+
+
+def _parents_of(request: JobRequest) -> list[str]:
+    """The ids that it names; what is no list of ids is refused later, as for everybody."""
+    after: object = request.options.after
+    if isinstance(after, str) or not isinstance(after, Sequence):
+        return []
+    return [job_id for job_id in after if isinstance(job_id, str) and "/" not in job_id]

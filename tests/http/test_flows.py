@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from runner import Client, HttpClient, JobOptions, JobRequest, Runner, State, Worker
-from runner.errors import CannotRetry, Forbidden, InvalidOption, JobCancelled, UnknownBatch, UnknownParent
+from runner.errors import CannotRetry, Forbidden, InvalidJobId, InvalidOption, JobCancelled, UnknownBatch, UnknownJob, UnknownParent
 from tests.http.conftest import Service
 
 AnyClient = Client | HttpClient
@@ -113,6 +113,42 @@ async def test_a_tenant_follows_its_own_jobs_only_and_sees_its_own_batches(servi
         with pytest.raises(UnknownBatch):
             await own.open_batch("b").progress()
     await app.client.open_batch("b").cancel()
+
+
+async def test_a_key_for_some_tasks_follows_jobs_of_these_tasks_alone(service: Service, app: Runner) -> None:
+    secret = (await app.client.keys.create("some", preset="producer", tasks=["ad*"])).secret
+    await app.client.keys.create("t7", preset="producer", tenant="t7")
+    await app.client.submit("echo", {"value": 1}, JobOptions(id="of-others", delay=60))
+    await app.client.submit("add", {"left": 1}, JobOptions(id="of-these", delay=60))
+    async with HttpClient(service.url, key=secret) as limited:
+        for parents in (["of-others"], ["of-these", "of-others"], ["nobody"]):
+            with pytest.raises(UnknownParent):
+                await limited.submit("add", {"left": 1}, JobOptions(id="follower", after=parents))
+            both = [JobRequest("add", {"left": 1}, JobOptions(id="fine")), JobRequest("add", {"left": 1}, JobOptions(after=parents))]
+            with pytest.raises(UnknownParent):
+                await limited.submit_many(both)
+        with pytest.raises(UnknownJob):
+            await limited.status("follower")
+        chain = [
+            JobRequest("add", {"left": 1}, JobOptions(id="first", after=["of-these"])),
+            JobRequest("add", {"left": 1}, JobOptions(id="second", after=["first"])),
+        ]
+        await limited.submit_many(chain)
+        assert (await limited.status("second")).reason == "jobs"
+
+
+async def test_no_key_follows_the_job_of_a_tenant_by_its_id_in_redis(service: Service, app: Runner) -> None:
+    operator = (await app.client.keys.create("operator", preset="operator")).secret
+    tenant = (await app.client.keys.create("t7", preset="producer", tenant="t7")).secret
+    async with HttpClient(service.url, key=tenant) as own, HttpClient(service.url, key=operator) as others:
+        await own.submit("add", {"left": 1}, JobOptions(id="a", delay=60))
+        for caller in (own, others):
+            with pytest.raises((UnknownParent, InvalidOption, InvalidJobId)):
+                await caller.submit("add", {"left": 1}, JobOptions(after=["t7/a"]))
+        answer = await service.http.post(
+            "/v1/jobs", json={"task": "add", "args": {"left": 1}, "after": ["t7/a"]}, headers={"authorization": f"Bearer {operator}"}
+        )
+        assert answer.status_code == 422
 
 
 async def test_a_key_for_some_tasks_cancels_no_batch(service: Service, app: Runner) -> None:
