@@ -28,9 +28,12 @@ def checked_middleware(whose: str, function: Any) -> Middleware:
 
 def around(middleware: Sequence[Middleware], job: Any, call: Next) -> Awaitable[Any]:
     """Call with all of these around it, the first as the outermost."""
-    for function in reversed(middleware):
+    if not middleware:
+        return call()
+    for function in middleware[:0:-1]:
         call = partial(function, job, _once(function, call))
-    return call()
+    outermost = middleware[0]
+    return outermost(job, _once(outermost, call))
 
 
 def _once(middleware: Middleware, call: Next) -> Next:
