@@ -9,9 +9,7 @@ from runner.jobs.calls import Calls
 from runner.jobs.children import Children
 from runner.jobs.context import (
     Attempt,
-    BlockingJobContext,
     JobContext,
-    ReadParents,
     current_attempt,
     current_job,
     enter,
@@ -67,6 +65,7 @@ from runner.jobs.log_lines import JsonFormatter, PlainFormatter, about
 from runner.jobs.metadata import encoded_metadata, metadata_in, metadata_of_options
 from runner.jobs.middleware import Middleware, Next, around, checked_middleware
 from runner.jobs.named_arguments import NamedArguments, sent_by_name
+from runner.jobs.parents import BlockingJobContext, ReadParents
 from runner.jobs.pause_status import Pausable, PausableName, PauseStatus
 from runner.jobs.progress import Progress, Reported, progress_of
 from runner.jobs.results import Result, result_of

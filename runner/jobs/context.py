@@ -2,15 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
-from typing import Any, Protocol
+from typing import Any
+
+from typing_extensions import override
 
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import ConfigurationError
-from runner.jobs.flow import Parent
 from runner.jobs.job import StartedJob
 from runner.jobs.metadata import metadata_in
+from runner.jobs.parents import HasParents, ReadParents
 from runner.jobs.progress import NOTED, Reported, reported
-from runner.jobs.results import Result, result_of
 from runner.jobs.task_definition import TaskDefinition
 from runner.limits import EXACT, decode_needs
 
@@ -92,7 +93,7 @@ class Attempt:
         return ";".join(f"{bucket}={actual}" for bucket, actual in tuple(self._settled.items())) if self._settled else ""
 
 
-class JobContext:
+class JobContext(HasParents):
     """The attempt that a handler runs for. What it says of tokens takes effect with its outcome, once, and only if that is accepted.
 
     An attempt that is lost with its worker keeps its whole charge, as Redis cannot know what it used.
@@ -104,9 +105,15 @@ class JobContext:
         self._attempt = attempt
 
     @property
+    @override
     def id(self) -> str:
         """The job's id."""
         return self._attempt.job.id
+
+    @property
+    @override
+    def _parents(self) -> ReadParents | None:
+        return self._attempt.parents
 
     @property
     def attempt(self) -> int:
@@ -139,27 +146,6 @@ class JobContext:
         task = self._attempt.task
         return state_of(None if task is None else task.surroundings.app)
 
-    async def parents(self, *, result: Any = Any, first: int = 0, most: int | None = None) -> list[Parent[Any]]:
-        """The jobs that this one comes after, in that order, with what they returned: `for page in await job.parents(result=Page): page.result()`.
-
-        Of a job that follows a batch, the jobs of that batch. result: the type of their results; JSON without one. first, most: a part of
-        them; more than 1,000 are read in parts only. Raises `InvalidOption`, `StoreUnavailable`; `ConfigurationError` outside of a worker.
-        """
-        kind = None if result is Any else result_of(result)
-        return await self._read_parents()(self.id, kind, first, most)
-
-    def _read_parents(self) -> "ReadParents":
-        if self._attempt.parents is None:
-            raise ConfigurationError(
-                f"job {self.id}: what came before it cannot be read here: a worker reads it, for tasks that do not run in a child process, and a TestQueue, not `run`"
-            )
-        return self._attempt.parents
-
-    @property
-    def blocking(self) -> "BlockingJobContext":
-        """The same for a plain function: `current_job().blocking.parents()`."""
-        return BlockingJobContext(self)
-
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> Awaitable[None]:
         """Say how far this attempt is: `done` of `total`, as whatever numbers, and in a `note` of up to 200 characters what it is at.
 
@@ -181,30 +167,6 @@ class JobContext:
     def refund(self, limit: str) -> None:
         """Say that the call was never made: all its tokens of this limit go back."""
         self._attempt.settle(limit, 0)
-
-
-class ReadParents(Protocol):
-    """Reads the parents of a job, for a handler in any thread."""
-
-    async def __call__(self, job_id: str, kind: Result | None, first: int, most: int | None) -> list[Parent[Any]]:
-        """For a handler on the worker's event loop."""
-
-    def blocking(self, job_id: str, kind: Result | None, first: int, most: int | None) -> list[Parent[Any]]:
-        """For one in a thread of its own."""
-
-
-class BlockingJobContext:
-    """What a plain function asks of its job and has to wait for."""
-
-    __slots__ = ("_of",)
-
-    def __init__(self, context: JobContext) -> None:
-        self._of = context
-
-    def parents(self, *, result: Any = Any, first: int = 0, most: int | None = None) -> list[Parent[Any]]:
-        """The jobs that this one comes after, see `JobContext.parents`. Raises `ConfigurationError` on an event loop."""
-        kind = None if result is Any else result_of(result)
-        return self._of._read_parents().blocking(self._of.id, kind, first, most)  # noqa: SLF001 - the same to users
 
 
 _current: ContextVar[Attempt] = ContextVar("runner_current_job")

@@ -379,7 +379,7 @@ GUARDS = (
     ),
     Guard(
         "a listener that leaves takes the next look from nobody",
-        "runner/client/events.py",
+        "runner/client/pulse.py",
         "await asyncio.shield(self._next)",
         "await self._next",
         "tests/http/test_events.py::test_who_leaves_takes_the_next_look_from_nobody",

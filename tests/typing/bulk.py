@@ -21,6 +21,7 @@ async def many(client: Client | HttpClient) -> None:
     assert_type(bulk.phase, BulkPhase)
     assert_type(await client.bulk.confirm(bulk.id, bulk.counted), BulkStatus)
     assert_type(await client.bulk.all(), list[BulkStatus])
+    assert_type(await client.bulk.stop(bulk.id), BulkStatus)
     assert_type(await client.delete("o-17", reason="asked for"), None)
 
 

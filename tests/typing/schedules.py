@@ -25,6 +25,7 @@ async def use(client: Client, http: HttpClient) -> None:
     assert_type(await http.schedules.add("s", "report", {"day": "today"}, every=60), ScheduleStatus)
     assert_type(await client.schedules.list(), list[ScheduleStatus])
     assert_type(await client.schedules.trigger("s"), JobHandle[Any])
+    assert_type(await client.schedules.remove("s", cancel=True), ScheduleStatus)
     assert_type([*(await client.schedules.show("s")).coming(3)], list[ComingRun])
 
 

@@ -173,6 +173,7 @@ async def told() -> None:
     assert_type(status.attempts[0].ran_s, float)
     assert_type(status.deadline_at, float | None)
     assert_type(current_job().deadline_s, float | None)
+    assert_type((current_job().attempt, current_job().failures), tuple[int, int])
     assert_type(status.progress, Progress | None)
     current_job().progress(1, total=2.5, note="half")
     await current_job().progress(1)

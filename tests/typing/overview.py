@@ -1,0 +1,27 @@
+"""What the type checkers of users see of a whole queue: never run, see `tasks`."""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import assert_type
+
+from runner import BucketCounts, Client, HttpClient, Leader, Limit, LimitOverview, LimitState, Overview, Slots
+
+
+async def watched(client: Client | HttpClient) -> None:
+    assert_type(client.overviews(), AsyncGenerator[Overview, None])
+    read(await client.overview())
+
+
+async def measured(client: Client) -> None:
+    assert_type(await client.metrics(), tuple[bytes, str])
+
+
+def read(overview: Overview) -> None:
+    assert_type(overview.jobs, Mapping[str, int] | None)
+    assert_type(overview.slots, Slots | None)
+    assert_type(overview.leader, Leader | None)
+
+
+def of_a_limit(limit: LimitOverview) -> None:
+    assert_type(limit.policy, Limit)
+    assert_type(limit.state, LimitState)
+    assert_type(limit.buckets, BucketCounts)
