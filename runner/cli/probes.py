@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
-from runner.client import Runner, figures_of
+from runner.client import Overlook, Runner, figures_of
 from runner.connection import redis_url
 from runner.errors import ConfigurationError, RunnerError
 from runner.settings import Settings
@@ -60,6 +60,7 @@ class MetricsSource:
         self._runner = runner
         self._counts = worker.counts = WorkerCounts(runner.tasks, runner.limits)
         self._store: JobStore | None = None
+        self._overlook: Overlook | None = None
         self._figures: SharedReading[Figures] = SharedReading(self._read)
 
     async def page(self) -> Answer:
@@ -74,7 +75,8 @@ class MetricsSource:
     async def close(self) -> None:
         """Close the connection that the figures are read by."""
         await self._figures.close()
-        if self._store is not None:
+        if self._store is not None and self._overlook is not None:
+            await self._overlook.close()
             await self._store.close()
 
     async def _figures_or_none(self) -> Figures | None:
@@ -85,9 +87,10 @@ class MetricsSource:
             return None
 
     async def _read(self) -> Figures:
-        if self._store is None:
+        if self._store is None or self._overlook is None:
             self._store = JobStore(redis_url(self._runner.settings), self._runner.queue, self._runner.settings)
-        return await figures_of(self._store)
+            self._overlook = Overlook(self._store)
+        return await figures_of(self._store, self._overlook)
 
 
 @asynccontextmanager

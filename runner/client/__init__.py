@@ -18,6 +18,7 @@ from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.hooked import with_metadata
 from runner.client.job_calls import JobCalls
 from runner.client.keys import ApiKeys, BlockingApiKeys, NewKey
+from runner.client.overlook import Overlook
 from runner.client.pauses import BlockingPauses, Pauses, end_of, pausable
 from runner.client.publication import Publication
 from runner.client.raw_result import BlockingRawResult, RawResult
@@ -62,6 +63,7 @@ __all__ = [
     "JobHandle",
     "JobRequest",
     "NewKey",
+    "Overlook",
     "Pages",
     "Pauses",
     "PlainTask",

@@ -1,47 +1,50 @@
 """The figures of a queue as metrics tell them: what is read of it for a page."""
 
-from runner.jobs import JobCounts
-from runner.limits import LimitStatus
-from runner.store import JobStore, server_memory
+from runner.client.overlook import Overlook
+from runner.limits import LimitState
+from runner.store import JobStore, LimitOverview, Overview, server_memory
 from runner.telemetry import Figures, LimitFigures, PoolFigures
 
 _WAITING = "waiting"
 _STATES = ("queued", "scheduled", "running", "failed", "cancelled", "expired")
+"""Of those that succeeded there is a number of the last 24 hours only; workers count them."""
 
 
-async def figures_of(store: JobStore) -> Figures:
-    """How the queue is now. Raises `StoreUnavailable`."""
-    counts, limits, workers, pools = await store.counts(), await store.limits(), await store.workers(), await store.pools()
-    memory = await server_memory(store)
+async def figures_of(store: JobStore, overlook: Overlook) -> Figures:
+    """How the queue is now, by three calls: its overview, which all processes share, its pools, and the memory of the server.
+
+    Raises `StoreUnavailable`.
+    """
+    overview, pools, memory = await overlook.look(), await store.pools(), await server_memory(store)
+    slots, leader = overview.slots, overview.leader
     return Figures(
-        jobs=_jobs(counts),
-        limits=tuple(map(_limit, limits)),
+        jobs=_jobs(overview),
+        limits=tuple(map(_limit, overview.limits)),
         pools=tuple(PoolFigures(pool.name, pool.ready, pool.running, pool.waiting, pool.readers) for pool in pools),
-        workers=len(workers),
-        slots=sum(worker.slots or 0 for worker in workers),
-        stuck_slots=sum(worker.stuck for worker in workers),
-        has_leader=any(worker.leader for worker in workers),
+        workers=overview.workers or 0,
+        slots=slots.total if slots is not None else 0,
+        stuck_slots=slots.stuck if slots is not None else 0,
+        has_leader=leader is not None and leader.worker is not None,
+        oldest_wait_s=overview.oldest_wait_s or 0.0,
         memory_bytes=None if memory is None else memory[0],
         memory_max_bytes=None if memory is None else memory[1],
     )
 
 
-def _jobs(counts: JobCounts) -> dict[tuple[str, str], int]:
+def _jobs(overview: Overview) -> dict[tuple[str, str], int]:
     """By state, and of those that wait by reason; 0 where there are none, so that nothing vanishes from a chart."""
-    found = {(state, ""): getattr(counts, state) for state in _STATES}
-    told = {(_WAITING, reason): number for reason, number in counts.waiting_for.items()}
-    return found | {(_WAITING, "line"): 0} | told
+    jobs, reasons = overview.jobs or {}, overview.reasons or {}
+    return {(state, ""): jobs.get(state, 0) for state in _STATES} | {(_WAITING, reason): number for reason, number in reasons.items()}
 
 
-def _limit(status: LimitStatus) -> LimitFigures:
-    is_single = status.code.key is None and status.policy.key is None
+def _limit(one: LimitOverview) -> LimitFigures:
     return LimitFigures(
-        name=status.name,
-        capacity=status.policy.capacity,
-        available=status.buckets[0].tokens if is_single and status.buckets else None,
-        waiting=status.waiting,
-        waiting_buckets=status.waiting_buckets,
-        frozen_s=max([status.frozen_s, *(bucket.frozen_s for bucket in status.buckets)] if is_single else [status.frozen_s]),
-        is_paused=status.paused is not None,
-        is_overridden=status.override is not None,
+        name=one.name,
+        capacity=one.policy.capacity,
+        available=one.tokens if one.code.key is None and one.policy.key is None else None,
+        waiting=one.waiting,
+        waiting_buckets=one.buckets.waiting,
+        frozen_s=one.frozen_s,
+        is_paused=one.state is LimitState.paused,
+        is_overridden=one.override is not None,
     )

@@ -42,9 +42,9 @@ class Session:
         self._listener = FinishListener(self.store, self._lookups)
         self.events = Events(self.store, self._lookups)
         self.overlook = Overlook(self.store)
+        self.figures: SharedReading[Figures] = SharedReading(partial(figures_of, self.store, self.overlook))
         self.limiter = Limiter(self.store, self._listener)
         self.keyring = Keyring(self.store, settings)
-        self.figures: SharedReading[Figures] = SharedReading(partial(figures_of, self.store))
         self._submissions: Batcher[Submission, Acceptance | OtherJob] = Batcher(self.store.submit_each, fitting=fitting_jobs)
 
     async def close(self) -> None:

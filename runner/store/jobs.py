@@ -156,7 +156,7 @@ class Jobs(QueueStore):
 
     async def pools(self) -> list[PoolStatus]:
         """The pools of the queue, the default one first."""
-        return pool_statuses(await self._run("pools", most_lines=MOST_PER_CALL), await self.workers())
+        return pool_statuses(await self._run("pools", most_lines=MOST_PER_CALL))
 
     async def all_keys(self) -> list[bytes]:
         """Every key of the queue, in no order: for tests, as it goes through all keys of the server."""

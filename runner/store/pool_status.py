@@ -6,7 +6,6 @@ from typing import Any
 
 from runner.clock import MICROSECONDS
 from runner.store.text import decoded
-from runner.store.worker_status import WorkerStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +27,9 @@ class PoolStatus:
     used_at: float | None = None
 
 
-def pool_statuses(rows: Sequence[Sequence[Any]], workers: Sequence[WorkerStatus]) -> list[PoolStatus]:
-    """The reply of pools.lua, with the workers that hold a lease."""
-    found = []
-    for name, ready, running, lines, waiting, used in rows:
-        pool = decoded(name)
-        readers = [worker for worker in workers if pool in worker.pools]
-        slots = sum(worker.slots or 0 for worker in readers)
-        found.append(PoolStatus(pool, ready, running, waiting, lines, len(readers), slots, int(used) / MICROSECONDS if used else None))
-    return found
+def pool_statuses(rows: Sequence[Sequence[Any]]) -> list[PoolStatus]:
+    """The reply of pools.lua."""
+    return [
+        PoolStatus(decoded(name), ready, running, waiting, lines, readers, slots, int(used) / MICROSECONDS if used else None)
+        for name, ready, running, lines, waiting, used, readers, slots in rows
+    ]

@@ -33,8 +33,8 @@ class PoolFigures:
 class Figures:
     """What one look at a queue found.
 
-    jobs: by state and, of those that wait, by reason ("" otherwise). oldest_wait_s: for how long the job has been ready that was so first and has
-    not started; None if that is not known. memory_max_bytes: `maxmemory` of the server, 0 for none; both are None if this user may not ask.
+    jobs: by state and, of those that wait, by reason ("" otherwise). oldest_wait_s: of the first jobs of the lines; None if that is not known.
+    memory_max_bytes: `maxmemory` of the server, 0 for none; both are None if this user may not ask.
     """
 
     jobs: Mapping[tuple[str, str], int]

@@ -61,7 +61,9 @@ CALL_ERRORS = _counter("runner_redis_errors_total", "Calls of Redis by this work
 
 QUEUE_READ = _gauge("runner_queue_read", "1 if the figures of the queue below could be read; 0 if Redis gave none, and they are left out.")
 JOBS = _gauge("runner_jobs", "Jobs of the queue by state, and of those that wait by reason.", "state", "reason")
-OLDEST_WAIT = _gauge("runner_oldest_wait_seconds", "For how long the job that is due the longest has been waiting to start.")
+OLDEST_WAIT = _gauge(
+    "runner_oldest_wait_seconds", "For how long the first jobs of the lines have been waiting; 0 if none waits for a limit."
+)
 WORKERS = _gauge("runner_workers", "Workers that hold a lease.")
 QUEUE_SLOTS = _gauge("runner_slots", "Jobs that all workers together can run at once.")
 STUCK = _gauge("runner_stuck_slots", "Slots of all workers that are taken by handlers which go on although they were told to stop.")

@@ -161,15 +161,20 @@ async def test_the_figures_of_a_queue_are_those_of_its_jobs_limits_and_workers(a
     for _ in range(3):
         await rare.submit()
     store = app.client._sessions.here.store
-    figures = await figures_of(store)
+    overlook = app.client._sessions.here.overlook
+    figures = await figures_of(store, overlook)
     limits = {limit.name: limit for limit in figures.limits}
 
-    assert figures.jobs["waiting", "line"] == 3
+    assert figures.jobs["waiting", "tokens"] == 3
     assert (figures.workers, figures.slots, figures.has_leader) == (1, 10, True)
     assert (limits["scarce"].capacity, limits["scarce"].available, limits["scarce"].waiting) == (1, 0, 3)
     assert limits["tenant"].available is None
     assert [(pool.name, pool.readers) for pool in figures.pools] == [("default", 1)]
     assert figures.memory_bytes is not None
+    assert figures.oldest_wait_s is not None
     await app.client.control.pause("scarce", "test")
-    paused = {limit.name: limit for limit in (await figures_of(store)).limits}["scarce"]
-    assert paused.is_paused
+
+    async def is_paused() -> bool:
+        return any(limit.is_paused for limit in (await figures_of(store, overlook)).limits)
+
+    await eventually(is_paused)
