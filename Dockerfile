@@ -11,7 +11,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY runner ./runner
 # The base image has no bytecode of the standard library, and a process that may not write any would compile what it imports at each start.
-RUN pip install --only-binary :all: -c constraints.txt '.[cli,http]' \
+RUN pip install --only-binary :all: -c constraints.txt '.[cli,http,metrics]' \
     && (python -m compileall -q -x '/(tests?|idlelib|lib2to3)/' "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" || true) \
     && cd / && rm -rf /src \
     && groupadd --gid 1000 runner && useradd --create-home --uid 1000 --gid 1000 runner

@@ -18,6 +18,11 @@ class Labels:
         self._known = {name: name for name in sorted(known)[:most]}
         self._learns = learns
 
+    @property
+    def known(self) -> set[str]:
+        """The names that are told by themselves."""
+        return set(self._known)
+
     def of(self, name: str) -> str:
         """The value under which this name is told."""
         told = self._known.get(name)

@@ -16,6 +16,7 @@ P = ParamSpec("P")
 
 NO_LIMIT = "none"
 _ERRORS = frozenset({Ending.retry, Ending.failed, Ending.refused})
+_MAIN_ENDINGS = (Ending.succeeded, Ending.failed)
 _MOST_KINDS = 50
 _EXPECTED = frozenset({"NoScriptError", "CancelledError"})
 """A script is sent when the server does not have it; a wait ends with its worker."""
@@ -49,18 +50,18 @@ class WorkerCounts:
     """
 
     def __init__(self, tasks: Iterable[str] = (), limits: Iterable[str] = ()) -> None:
-        self._tasks = Labels(tasks)
-        self._limits = Labels([*limits, NO_LIMIT])
+        self._tasks, self._limits = Labels(tasks), Labels([*limits, NO_LIMIT])
         self._kinds = Labels(learns=True, most=_MOST_KINDS)
-        self.attempts: Counter[tuple[str, str]] = Counter()
+        # What begins at 0 is seen to rise at its first case, for which there would be no earlier value else.
+        self.attempts: Counter[tuple[str, str]] = Counter({(task, ending): 0 for task in self._tasks.known for ending in _MAIN_ENDINGS})
         self.errors: Counter[str] = Counter()
-        self.starts: Counter[str] = Counter()
-        self.throttled: Counter[str] = Counter()
+        self.starts: Counter[str] = Counter(dict.fromkeys(self._limits.known - {NO_LIMIT}, 0))
+        self.throttled: Counter[str] = Counter(dict.fromkeys(self._limits.known - {NO_LIMIT}, 0))
         self.waits: dict[str, Histogram] = defaultdict(partial(Histogram, WAITS_S))
         self.runs: dict[str, Histogram] = defaultdict(partial(Histogram, RUNS_S))
         self.token_to_start: dict[str, Histogram] = defaultdict(partial(Histogram, STARTS_S))
         self.release_delay = Histogram(STARTS_S)
-        self.renewals: Counter[str] = Counter()
+        self.renewals: Counter[str] = Counter({"renewed": 0, "unavailable": 0, "lost": 0})
         self.on_loop, self.beside = CallCounts(), CallCounts()
 
     def around_attempt(self, execute: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:

@@ -38,7 +38,8 @@ def served(*options: str, **settings: str) -> Iterator[Served]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runner-outside-")))
         server = stack.enter_context(Server())
-        environment = os.environ | {"RUNNER_REDIS_URL": server.url, "RUNNER_APP": APP, "PYTHONPATH": str(ROOT)} | settings
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = os.environ | {"RUNNER_REDIS_URL": server.url, "RUNNER_APP": APP, "PYTHONPATH": path} | settings
         log = folder / "api.log"
         stack.enter_context(_process(environment, folder / "worker.log", "working", "worker", "--drain", "1"))
         api = stack.enter_context(_process(environment, log, "listening", "api", "--port", "0", *options))

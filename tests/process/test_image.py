@@ -84,4 +84,4 @@ def test_each_service_of_the_composition_is_hardened_and_says_how_it_is() -> Non
 def test_the_image_runs_as_a_user_without_a_name_and_has_no_embedded_server() -> None:
     """A number, because an orchestrator that refuses root cannot look a name up."""
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["1000:1000"]
-    assert re.findall(r"'\.\[(.*)\]'", DOCKERFILE) == ["cli,http"]
+    assert re.findall(r"'\.\[(.*)\]'", DOCKERFILE) == ["cli,http,metrics"]
