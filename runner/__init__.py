@@ -133,6 +133,10 @@ from runner.store import (
     Overview,
     PoolStatus,
     Slots,
+    WaitingBucket,
+    WaitingBuckets,
+    WaitingJob,
+    WaitingLine,
     WorkerStatus,
 )
 from runner.worker import Worker, WorkerState
@@ -263,6 +267,10 @@ __all__ = [
     "Unique",
     "UnknownBulk",
     "UnknownJob",
+    "WaitingBucket",
+    "WaitingBuckets",
+    "WaitingJob",
+    "WaitingLine",
     "Worker",
     "WorkerState",
     "WorkerStatus",

@@ -283,6 +283,51 @@ async def _(at: Workshop) -> Act:
     return _overview(at)
 
 
+@worst_case("line", "one")
+async def _(at: Workshop) -> Act:
+    await at.line("x", at.size)
+    await at.publish(TokenBucket("x", rate="1/h"))
+
+    async def act() -> object:
+        return len((await at.store.line("x", 500, 500)).jobs)
+
+    return act
+
+
+@worst_case("line", "lines")
+async def _(at: Workshop) -> Act:
+    """Very many lines at one bucket."""
+    await at.lines(at.size // 2, "x")
+    await at.publish(TokenBucket("x", rate="1/h"))
+
+    async def act() -> object:
+        return len((await at.store.line("x", 0, 500)).jobs)
+
+    return act
+
+
+@worst_case("buckets", "many")
+async def _(at: Workshop) -> Act:
+    await at.buckets("k", at.size // 2)
+    await at.publish(TokenBucket("k", rate="1/h", key="{k}"))
+
+    async def act() -> object:
+        return len((await at.store.waiting_buckets("k")).buckets)
+
+    return act
+
+
+@worst_case("buckets", "found")
+async def _(at: Workshop) -> Act:
+    await at.buckets("k", at.size // 2)
+    await at.publish(TokenBucket("k", rate="1/h", key="{k}"))
+
+    async def act() -> object:
+        return len((await at.store.waiting_buckets("k", "1")).buckets)
+
+    return act
+
+
 @worst_case("override", "buckets")
 async def _(at: Workshop) -> Act:
     """Jobs wait at many buckets of the limit."""

@@ -11,12 +11,12 @@ from runner.client.client import Client, JobRequest, jobs_of
 from runner.client.handle import JobHandle, handle_of
 from runner.client.history import checked_names
 from runner.client.job_calls import StoredJobs
-from runner.client.overview import overview_for, overviews_for
+from runner.client.overview import check_sees_keys, hidden_of, line_for, overviews_for
 from runner.client.view import View
 from runner.errors import Forbidden, InvalidArguments, UnknownJob, UnknownParent
 from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, OtherJob, Series, Submission, TaskStatus, of_tenant
 from runner.limits import LimitStatus
-from runner.store import Depth, Overview
+from runner.store import Depth, Overview, WaitingBuckets, WaitingLine
 
 TENANT_ARGUMENT = "tenant_id"
 
@@ -147,11 +147,21 @@ class CallersClient(Client):
 
     async def overview(self) -> Overview:
         """How the queue stands, see `Client.overview`, as far as the caller may see it."""
-        return overview_for(self._principal, await super().overview())
+        return self._session.overlook.without(await super().overview(), hidden_of(self._principal))
 
     def overviews(self) -> AsyncGenerator[Overview, None]:
         """The same, again each second."""
-        return overviews_for(self._principal, super().overviews())
+        return overviews_for(self._principal, self._session.overlook)
+
+    async def waiting_line(self, bucket: str, *, after: int = 0, most: int = 100) -> WaitingLine:
+        """Who waits at a bucket, see `Client.waiting_line`; of jobs that are not the caller's, only that they are there."""
+        check_sees_keys(self._principal)
+        return line_for(self._principal, await super().waiting_line(bucket, after=after, most=most))
+
+    async def waiting_buckets(self, limit: str, *, find: str = "", cursor: str | None = None, most: int = 50) -> WaitingBuckets:
+        """The buckets of a limit at which jobs wait, see `Client.waiting_buckets`."""
+        check_sees_keys(self._principal)
+        return await super().waiting_buckets(limit, find=find, cursor=cursor, most=most)
 
     async def limits(self) -> list[LimitStatus]:
         """Every limit; for a tenant, of those with a key its own bucket: what others do shows nowhere."""

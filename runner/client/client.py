@@ -214,6 +214,8 @@ class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingListing):
     limits = through(Client.limits)
     audit = through(Client.audit)
     overview = through(Client.overview)
+    waiting_line = through(Client.waiting_line)
+    waiting_buckets = through(Client.waiting_buckets)
     history = through(Client.history)
     history_series = through(Client.history_series)
     workers = through(Client.workers)

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any
 
 from runner.client.overview_figures import Memory, figures
 from runner.client.pulse import Pulse
@@ -14,6 +16,15 @@ _FRESH_S = 0.9
 """So long a reading serves all who ask here."""
 
 
+def _without(overview: Overview, hidden: frozenset[str]) -> Overview:
+    fields: dict[str, Any] = {part: _HIDDEN.get(part) for part in hidden}
+    return replace(overview, **fields)
+
+
+_HIDDEN: dict[str, Any] = {"limits": (), "changes": (), "more": 0, "started_s": 0.0}
+"""In the place of parts that a caller may not see; of the others None."""
+
+
 class Overlook:
     """The overviews of one session."""
 
@@ -24,6 +35,8 @@ class Overlook:
         self._read_s = 0.0
         self._reading: asyncio.Task[Overview] | None = None
         self._pulse = Pulse(LOOK_S)
+        self._seen_of: Overview | None = None
+        self._seen: dict[frozenset[str], Overview] = {}
 
     async def look(self) -> Overview:
         """How the queue stands; who asks within the same second gets the same. Raises `StoreUnavailable`."""
@@ -39,6 +52,14 @@ class Overlook:
         while True:
             yield await self.look()
             await self._pulse.beat()
+
+    def without(self, overview: Overview, hidden: frozenset[str]) -> Overview:
+        """The same without some of its parts: one for all who may not see these, as long as it is the latest."""
+        if not hidden:
+            return overview
+        if overview is not self._seen_of:
+            self._seen_of, self._seen = overview, {}
+        return self._seen.get(hidden) or self._seen.setdefault(hidden, _without(overview, hidden))
 
     async def close(self) -> None:
         """Wait for the call that is under way."""

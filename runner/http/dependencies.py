@@ -14,6 +14,8 @@ from runner.http.at_once import AtOnce, streams, waits, waits_of_each
 from runner.http.damage import Damage
 from runner.http.quotas import Quotas
 from runner.http.refusals import Refusals
+from runner.http.shared_lines import SharedLines
+from runner.http.told_overviews import ToldOverviews
 
 STATE = "runner.http.service"
 """Where the state of a request, and that of an app of ours, hold their service."""
@@ -39,6 +41,8 @@ class Service:
     quotas: Quotas
     refusals: Refusals
     damage: Damage
+    told: ToldOverviews
+    lines: SharedLines
     authorize: Authorize | None = None
     """None: the app guards its routes itself."""
 
@@ -88,6 +92,7 @@ class Opening:
         self._quotas = Quotas(lambda: self.service.client)
         self._refusals = Refusals(lambda: self.service.client)
         self._damage = Damage()
+        self._told, self._lines = ToldOverviews(), SharedLines()
         self._service: Service | None = None
         self._seen: dict[int, tuple[Principal, Client, Service]] = {}
 
@@ -102,7 +107,18 @@ class Opening:
 
     def _of(self, client: Client) -> Service:
         at_once = self._at_once
-        return Service(client, self._stopping, *at_once, self._quotas, self._refusals, self._damage, self._authorize, seen=self._seen)
+        return Service(
+            client,
+            self._stopping,
+            *at_once,
+            quotas=self._quotas,
+            refusals=self._refusals,
+            damage=self._damage,
+            told=self._told,
+            lines=self._lines,
+            authorize=self._authorize,
+            seen=self._seen,
+        )
 
     async def close(self) -> None:
         """Close what was opened here. A client or a Runner that was given belongs to its giver."""

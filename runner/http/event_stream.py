@@ -5,13 +5,11 @@ makes its own events come later, and one that does not read for half a minute is
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
-from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
-from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
 from runner.http.authorization import is_admitted_still
@@ -29,12 +27,6 @@ ADMITTED_S = 2.0
 """So often it is asked whether the caller may still listen: a revoked key is refused everywhere within 5 s."""
 _LAST_SEND_S = 1.0
 _RETRY_MS = 2000
-
-
-def frame(event: str, data: Mapping[str, Any], event_id: str = "") -> bytes:
-    """One event. JSON has no line breaks, so it is one line of data."""
-    head = f"id: {event_id}\nevent: {event}\ndata: " if event_id else f"event: {event}\ndata: "
-    return head.encode() + to_json(data) + b"\n\n"
 
 
 class EventStream(Response):

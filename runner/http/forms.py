@@ -21,6 +21,7 @@ def _form(**keywords: Any) -> dict[str, Any]:
     return {"json_schema_extra": keywords}
 
 
+WATCH = _form(pattern="^(overview|(limit|job):[^\\x00-\\x1f\\x7f]+)$")
 JOB_ID = _form(pattern="^(?!take:)[A-Za-z0-9_.:-]{1,128}$")
 EVENT_ID = _form(pattern="^[0-9]{1,19}(-[0-9]{1,19})?$")
 LINE_ID = _form(pattern="^([0-9]{1,19}-[0-9]{1,19})?$")

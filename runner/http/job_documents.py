@@ -33,6 +33,15 @@ def as_json(document: object) -> bytes:
     return to_json(document, inf_nan_mode="null")
 
 
+_CARRIED = ("args", "result", "error", "attempts", "explanation")
+"""What a job carries may be megabytes long: streams leave it out."""
+
+
+def document_without_payloads(status: JobStatus) -> dict[str, Any]:
+    """A job as streams tell it."""
+    return {name: value for name, value in job_document(status).items() if name not in _CARRIED}
+
+
 def job_document(status: JobStatus) -> dict[str, Any]:
     """A job as `Job` describes it, without making that model: its checks would take longer than all the rest."""
     return {

@@ -55,14 +55,17 @@ from runner.store.stats import MemoryOfKind, MemoryStats, memory_stats, server_m
 from runner.store.statuses import Depth, Heavy, StoredResult
 from runner.store.submissions import Submissions, fitting_jobs
 from runner.store.text import decoded
+from runner.store.waiting_line import MOST_BUCKETS, MOST_PLACES, WaitingBucket, WaitingBuckets, WaitingJob, WaitingLine
 from runner.store.worker_findings import examine_workers
 from runner.store.worker_status import WorkerStatus
 
 __all__ = [
     "FORMAT",
+    "MOST_BUCKETS",
     "MOST_LIMITS",
     "MOST_NAMES",
     "MOST_PER_CALL",
+    "MOST_PLACES",
     "MOST_READ",
     "MOST_SMALL",
     "MOST_STATUSES",
@@ -133,6 +136,10 @@ __all__ = [
     "TakeAnswer",
     "Tended",
     "Throttled",
+    "WaitingBucket",
+    "WaitingBuckets",
+    "WaitingJob",
+    "WaitingLine",
     "WorkerStatus",
     "around_attempt",
     "decoded",

@@ -5,14 +5,14 @@ from runner.store.bulks import Bulks
 from runner.store.claims import Claims
 from runner.store.duties import Duties
 from runner.store.flows import Flows
-from runner.store.jobs import Jobs
 from runner.store.limits import Limits
 from runner.store.listing import Listing
 from runner.store.overview import Overviews
 from runner.store.pauses import Pauses
 from runner.store.schedules import Schedules
 from runner.store.submissions import Submissions
+from runner.store.waiting_line import Waiting
 
 
-class JobStore(Submissions, Jobs, Claims, Duties, Limits, Listing, Bulks, Schedules, Pauses, Access, Flows, Overviews):
+class JobStore(Submissions, Waiting, Claims, Duties, Limits, Listing, Bulks, Schedules, Pauses, Access, Flows, Overviews):
     """All roles over the same connections. Every method is one atomic transition, safe to repeat; `StoreUnavailable` means try again later."""

@@ -139,13 +139,14 @@ def _limit(row: Sequence[Any]) -> LimitReading | None:
             int(unserved),
             _counted(now),
             _counted(before),
-            tuple(map(_bucket, buckets)),
+            tuple(map(bucket_reading, buckets)),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def _bucket(row: Sequence[Any]) -> BucketReading:
+def bucket_reading(row: Sequence[Any]) -> BucketReading:
+    """One row of bucket_rows.lua."""
     name, tokens, waiting, is_estimate, next_us, frozen_us, frozen_by, first_us, clears_us, released = row
     return BucketReading(
         name,

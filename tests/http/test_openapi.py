@@ -51,6 +51,8 @@ ROUTES = {
     ("get", "/metrics"),
     ("get", "/v1/history"),
     ("get", "/v1/overview"),
+    ("get", "/v1/limits/{name}/waiting"),
+    ("get", "/v1/limits/{name}/buckets"),
     ("get", "/v1/history/series"),
     ("get", "/v1/pools"),
     ("get", "/v1/schedules"),

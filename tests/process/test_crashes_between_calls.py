@@ -90,6 +90,8 @@ LOOKING = [
     "counts",
     "cursor_secret",
     "groups",
+    "line",
+    "buckets",
     "list_pauses",
     "overview",
     "members",

@@ -152,6 +152,8 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     await store.limits()
     assert (await store.counts()).failed == 0
     assert (await store.overview()).limits
+    assert (await store.line("x", 0, 10)).bucket == "x"
+    assert (await store.waiting_buckets("x")).total == 0
     assert (await store.select(question_of(EVERY_JOB))).ids
     assert not (await store.groups(question_of(EVERY_JOB))).cursor
     assert len(await store.cursor_secret()) == 64

@@ -99,7 +99,21 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         ),
         "jobs": ANYTHING,
         "limits": ANYTHING,
-        "store": frozenset({"BucketCounts", "Leader", "LimitOverview", "Overview", "PoolStatus", "Slots", "WorkerStatus"}),
+        "store": frozenset(
+            {
+                "BucketCounts",
+                "Leader",
+                "LimitOverview",
+                "Overview",
+                "PoolStatus",
+                "Slots",
+                "WaitingBucket",
+                "WaitingBuckets",
+                "WaitingJob",
+                "WaitingLine",
+                "WorkerStatus",
+            }
+        ),
     },
     "__init__": {
         "access": frozenset({"Actor", "ApiKey", "AuditLine", "Principal", "Scope", "acting"}),
@@ -120,6 +134,10 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
                 "Overview",
                 "PoolStatus",
                 "Slots",
+                "WaitingBucket",
+                "WaitingBuckets",
+                "WaitingJob",
+                "WaitingLine",
                 "WorkerStatus",
             }
         ),

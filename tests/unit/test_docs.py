@@ -115,6 +115,8 @@ def test_only_scripts_write_keys() -> None:
     assert writers <= set(script_names())
     assert set(script_names()) - writers == {
         "limits",
+        "line",
+        "buckets",
         "check_format",
         "outlook",
         "known",

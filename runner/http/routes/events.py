@@ -11,25 +11,28 @@ from fastapi import Header, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from runner import Client, JobEvent, JobStatus, Scope, State, StoreUnavailable, UnknownJob
+from runner import Client, JobEvent, Scope, State, StoreUnavailable, UnknownJob
 from runner.http import routing
-from runner.http.authorization import needs
+from runner.http.authorization import needs, principal_of
 from runner.http.dependencies import service_of
-from runner.http.event_stream import MEDIA_TYPE, EventStream, frame
-from runner.http.forms import EVENT_ID, JOB_ID, Unset
-from runner.http.job_documents import job_document, progress_document
+from runner.http.event_frames import frame
+from runner.http.event_stream import MEDIA_TYPE, EventStream
+from runner.http.forms import EVENT_ID, JOB_ID, WATCH, Unset
+from runner.http.job_documents import document_without_payloads, progress_document
 from runner.http.problem_kinds import STORE_UNAVAILABLE
 from runner.http.problems import Problem, responses
+from runner.http.watched import check_watch, watch_of, watching
 
 router = routing.group("events", "/v1")
 
 _AWAY_S = 1.0
 """The pause between two looks while Redis is away."""
 _AWAY = frame("away", {"detail": STORE_UNAVAILABLE})
-_CARRIED = ("args", "result", "error", "attempts", "explanation")
-"""What a job carries may be megabytes long: it is told by its status."""
 
 _LAST = "the id of the last event that was received: what came after it is told; browsers send it when they connect again"
+
+
+_WATCH = "`overview`; with a limit's line, `limit:NAME` or `limit:NAME/KEY`; with a job, `job:ID`"
 
 
 def _stream(description: str) -> dict[int | str, dict[str, Any]]:
@@ -73,20 +76,33 @@ async def job_events(
     response_class=Response,
     summary="Follow the ends of all jobs",
     responses=responses("validation", "too-many-streams", "busy", "store-unavailable")
-    | _stream("`open`: from here on; `end`: a job has ended; `away`: Redis cannot be asked just now"),
+    | _stream(
+        "`open`: from here on; `end`: a job has ended; `away`: Redis cannot be asked just now. With `watch`: `overview`: how the queue stands;"
+        " `change`: what has changed of it; `line`, `job`: what is watched; `audit`: what somebody has changed"
+    ),
 )
 async def events(
     request: Request,
     last_event_id: Annotated[str | Unset, Header(description=_LAST, **EVENT_ID)] = None,
     task: Annotated[Annotated[list[str], Field(max_length=50)] | Unset, Query(description="only jobs of these tasks")] = None,
     state: Annotated[Annotated[list[State], Field(max_length=4)] | Unset, Query(description="only ends in these states")] = None,
+    watch: Annotated[Annotated[str, Field(max_length=300, **WATCH)] | Unset, Query(description=_WATCH)] = None,
 ) -> Response:
     """Server-sent events of a queue: each job that ends, in order, half a second late at most.
 
     They come from the history, which keeps so many ends as RUNNER_HISTORY_LENGTH says: who connects again with the id of the last event
     misses none of those. `missed` is true if there were more. `Last-Event-ID: 0` begins with the oldest that is kept.
+
+    With `watch` it tells in place of them how the whole queue stands, as `GET /v1/overview`: whole at first, then each second what has changed.
+    That needs the right `stats:read`. Who comes again within a minute with the id of the last event is told what has changed since.
     """
     service = service_of(request)
+    if watch is not None:
+        if task or state:
+            raise Problem("validation", "watch is given with task or state, which choose ends of jobs: give one of both")
+        wanted, principal = watch_of(watch), principal_of(request)
+        await check_watch(service, principal, wanted)
+        return EventStream(watching(service, principal, wanted, last_event_id), service, Scope.stats_read)
     if last_event_id is not None:
         await service.client.events(last_event_id).aclose()  # refuses what can be no id
     place = last_event_id or await service.client.latest_event()
@@ -103,7 +119,7 @@ async def _changes(client: Client, job_id: str, told: str | None) -> AsyncGenera
                     if not is_away and before == beside and status.progress is not None:
                         yield frame("progress", progress_document(status) or {}, status.version)
                     elif is_away or status.version != told:
-                        yield frame("state", _without_payloads(status), status.version)
+                        yield frame("state", document_without_payloads(status), status.version)
                     is_away, told = False, status.version
             return
         except UnknownJob:
@@ -133,10 +149,6 @@ async def _ends(client: Client, place: str, tasks: Sequence[str], states: Sequen
                 yield _AWAY
             is_away, is_open = True, False
         await asyncio.sleep(_AWAY_S)
-
-
-def _without_payloads(status: JobStatus) -> dict[str, Any]:
-    return {name: value for name, value in job_document(status).items() if name not in _CARRIED}
 
 
 def _end_document(end: JobEvent) -> dict[str, Any]:

@@ -17,9 +17,9 @@ local KEPT = prefix .. 'overview'
 local kept = serves_ms ~= '0' and redis.pcall('GET', KEPT)
 if type(kept) == 'string' then return kept end
 
--- include from here on: engine, line_counts, recent_counts, sources, unserved_limits, day_counts, pauses
+-- include from here on: engine, line_counts, bucket_rows, recent_counts, sources, unserved_limits, day_counts, pauses
 
-local MOST_BUCKETS, LOADED_BUCKETS, MOST_LOADED, HOT_MS, MOST_COSTS = 50, 5, 250, 60000, 20
+local MOST_BUCKETS, LOADED_BUCKETS, MOST_LOADED, HOT_MS = 50, 5, 250, 60000
 local HOT, MINUTE = prefix .. 'overview:hot', prefix .. 'overview:minute'
 counting_left = 20 * MOST_ENTRIES
 
@@ -78,67 +78,6 @@ local function minute_before(names)
   return known
 end
 
--- The cost that the code in a rank tells.
-local function cost_of_code(code)
-  local exponent, digits = math.floor(code / EXACT_COSTS), code % EXACT_COSTS
-  return exponent == 0 and digits or (EXACT_COSTS + digits) * 2 ^ (exponent - 1)
-end
-
--- The instant since which the first job of a line is due.
-local function due_since(id)
-  local ready, submitted = read_job(id, 'ready', 'submitted')
-  return number_in(ready or submitted)
-end
-
--- The longest wait among the first of each class, and what the first jobs of these lines cost, on average.
-local function heads_of(bucket)
-  local waiting, first, cost, costs = lines_waiting_key(bucket.name), nil, 0, 0
-  local lines = redis.call('ZRANGE', waiting, 0, 3)
-  if #lines > 3 then
-    lines = {}
-    for class = 1, 3 do
-      local range = { int(order.class_begins(class)), '(' .. int(order.class_begins(class + 1)) }
-      lines[#lines + 1] = redis.call('ZRANGEBYSCORE', waiting, range[1], range[2], 'LIMIT', 0, 1)[1]
-    end
-  end
-  if #lines == 0 then lines = redis.call('ZRANGE', claims_key(bucket.name), 0, 2) end
-  for _, line in ipairs(lines) do
-    local jobs = redis.call('ZRANGE', line_key(line), 0, MOST_COSTS - 1, 'WITHSCORES')
-    local due = jobs[1] and due_since(jobs[1])
-    if due and (not first or due < first) then first = due end
-    for at = 2, #jobs, 2 do cost, costs = cost + cost_of_code(tonumber(jobs[at]) % RANK), costs + 1 end
-  end
-  return first, costs > 0 and cost / costs or 1
-end
-
--- µs until the last of the line has started, at the pace of the limit; -1: that is known of no quota, nor of slots before a job gave one back.
-local function clears_in(bucket, available, waiting, cost, frozen)
-  if bucket.policy.entry.paused or paused_for(bucket) > 0 or bucket.policy.kind == 'quota' then return -1 end
-  if bucket.held_us == 0 then return -1 end
-  return math.floor(frozen + bucket.kind.each(bucket, math.max(waiting * cost - available, 0)) + 0.5)
-end
-
-local loaded = 0
-local function describe(row, found)
-  local bucket = load_bucket(found.name)
-  if not bucket.kind then return end
-  loaded = loaded + 1
-  local available = wait_of(bucket, 0, false) > 0 and 0 or math.max(bucket.kind.available(bucket), 0)
-  local frozen, reason = math.max(bucket.frozen_until - now, 0), ''
-  if frozen > 0 then reason = redis.call('HGET', bucket_key(found.name), 'frozen_by') or '' end
-  if row.frozen > frozen then frozen, reason = row.frozen, bucket.policy.entry.frozen_by or '' end
-  local first, clears = nil, 0
-  if found.waiting > 0 then
-    local cost
-    first, cost = heads_of(bucket)
-    clears = clears_in(bucket, available, found.waiting, cost, frozen)
-  end
-  row.buckets[#row.buckets + 1] = {
-    found.name, available, found.waiting, found.is_estimate and 1 or 0, bucket.kind.next_token(bucket), frozen, reason,
-    first and int(first) or '', clears, bucket.released,
-  }
-end
-
 -- Those buckets of a limit with very many that were found to have most jobs are counted again each time, beside others each time.
 local function hottest(name) return redis.pcall('HGET', HOT, name) end
 
@@ -186,8 +125,8 @@ for at, limit in ipairs(limits) do
   local entry, count = limit.policy.entry, counted(limit, math.floor(counting_left / (#limits - at + 1)))
   local row = { frozen = math.max((number_in(entry.frozen_until_us) or 0) - now, 0), buckets = {} }
   -- The one bucket of a limit without a key is told in any case.
-  local most = limit.is_keyed and math.min(LOADED_BUCKETS, math.max(MOST_LOADED - loaded, 1)) or 1
-  for place = 1, math.min(kinds[limit.policy.kind] and most or 0, #count.known) do describe(row, count.known[place]) end
+  local most = limit.is_keyed and math.min(LOADED_BUCKETS, math.max(MOST_LOADED - bucket_rows.told, 1)) or 1
+  for place = 1, math.min(kinds[limit.policy.kind] and most or 0, #count.known) do row.buckets[place] = bucket_rows.of(count.known[place], row.frozen) end
   local override = entry.override == limit.policy and bare(entry.override) or nil
   local told = { code = bare(entry.code), override = override, paused = entry.paused }
   local now_counted = this_minute and this_minute[limit.name] or {}

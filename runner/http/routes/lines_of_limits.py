@@ -1,0 +1,62 @@
+"""Lines: who waits at a limit, in the order in which they are served, and the buckets of a limit at which jobs wait."""
+
+from collections.abc import Awaitable
+from typing import Annotated, TypeVar
+
+from fastapi import Path, Query
+from pydantic import Field
+
+from runner import Scope
+from runner.errors import UnknownLimit
+from runner.http import routing
+from runner.http.authorization import needs
+from runner.http.dependencies import TheClient
+from runner.http.forms import BUCKET_SAID, LINE, NAME, Unset
+from runner.http.problems import Problem, responses
+from runner.http.waiting_schemas import BucketPage, Line
+
+T = TypeVar("T")
+
+router = routing.group("lines", "/v1")
+
+Name = Annotated[str, Path(description="the limit's name", **NAME)]
+_PROBLEMS = responses("validation", "store-unavailable", at={"unknown-limit": 404})
+
+
+@router.get("/limits/{name}/waiting", dependencies=[needs(Scope.jobs_read)], summary="Who waits at a limit", responses=_PROBLEMS)
+async def waiting(
+    name: Name,
+    client: TheClient,
+    bucket: Annotated[
+        Annotated[str, Field(max_length=500, **BUCKET_SAID)] | Unset,
+        Query(description='of a limit with a key: "tenant/t7"; the one where most jobs wait unless it is said'),
+    ] = None,
+    after: Annotated[int, Query(ge=0, le=1_000, description="the place after which to begin")] = 0,
+    count: Annotated[int, Query(ge=1, le=500, description="jobs at most")] = 100,
+) -> Line:
+    """Jobs in line, in the order in which they are served as things stand, up to place 1,000, each with when it starts."""
+    if bucket is not None and bucket.partition("/")[0] != name:
+        raise Problem("validation", f"bucket {bucket!r:.80} is not one of limit {name!r:.80}: write {name}/KEY, or leave it out")
+    return Line.of(await _of_limit(client.waiting_line(bucket or name, after=after, most=count)))
+
+
+@router.get(
+    "/limits/{name}/buckets", dependencies=[needs(Scope.limits_read)], summary="Buckets of a limit at which jobs wait", responses=_PROBLEMS
+)
+async def buckets(
+    name: Name,
+    client: TheClient,
+    find: Annotated[Annotated[str, Field(max_length=100, **LINE)], Query(description="how the key begins")] = "",
+    cursor: Annotated[Annotated[str, Field(max_length=200, **LINE)] | Unset, Query(description="`next` of the page before")] = None,
+    most: Annotated[int, Query(ge=1, le=50, description="buckets at most")] = 50,
+) -> BucketPage:
+    """Those with most jobs first; the pages after that, and those of a search, come by name. Of very many buckets some are counted."""
+    return BucketPage.of(await _of_limit(client.waiting_buckets(name, find=find, cursor=cursor, most=most)))
+
+
+async def _of_limit(answer: Awaitable[T]) -> T:
+    """Its name comes from the path, so an unknown name is answered 404."""
+    try:
+        return await answer
+    except UnknownLimit as error:
+        raise Problem("unknown-limit", str(error), status=404) from None

@@ -1,0 +1,68 @@
+-- bucket_rows: how a bucket stands for who looks at it: what it has, the first of those who wait there, and when its line is clear.
+-- include: engine
+local bucket_rows = { told = 0 }
+
+do
+  local MOST_COSTS = 20
+
+  -- The cost that the code in a rank tells.
+  local function cost_of_code(code)
+    local exponent, digits = math.floor(code / EXACT_COSTS), code % EXACT_COSTS
+    return exponent == 0 and digits or (EXACT_COSTS + digits) * 2 ^ (exponent - 1)
+  end
+
+  -- The instant since which a job is due.
+  function bucket_rows.due_since(ready, submitted) return number_in(ready or submitted) end
+
+  -- When the first of each class became due that is so for longest, and what the first jobs of these lines cost, on average.
+  local function heads_of(bucket)
+    local waiting, first, cost, costs = lines_waiting_key(bucket.name), nil, 0, 0
+    local lines = redis.call('ZRANGE', waiting, 0, 3)
+    if #lines > 3 then
+      lines = {}
+      for class = 1, 3 do
+        local from, to = int(order.class_begins(class)), '(' .. int(order.class_begins(class + 1))
+        lines[#lines + 1] = redis.call('ZRANGEBYSCORE', waiting, from, to, 'LIMIT', 0, 1)[1]
+      end
+    end
+    if #lines == 0 then lines = redis.call('ZRANGE', claims_key(bucket.name), 0, 2) end
+    for _, line in ipairs(lines) do
+      local jobs = redis.call('ZRANGE', line_key(line), 0, MOST_COSTS - 1, 'WITHSCORES')
+      local due = jobs[1] and bucket_rows.due_since(read_job(jobs[1], 'ready', 'submitted'))
+      if due and (not first or due < first) then first = due end
+      for at = 2, #jobs, 2 do cost, costs = cost + cost_of_code(tonumber(jobs[at]) % RANK), costs + 1 end
+    end
+    return first, costs > 0 and cost / costs or 1
+  end
+
+  -- µs until the last of the line has started, at the pace of the limit; -1: that is known of no quota, nor of slots before a job gave one back.
+  local function clears_in(bucket, available, waiting, cost, frozen)
+    if bucket.policy.entry.paused or paused_for(bucket) > 0 or bucket.policy.kind == 'quota' then return -1 end
+    if bucket.held_us == 0 then return -1 end
+    return math.floor(frozen + bucket.kind.each(bucket, math.max(waiting * cost - available, 0)) + 0.5)
+  end
+
+  -- Name, whole tokens available now, jobs, whether that is an estimate (0 or 1), µs until the next token lands (-1: unknown), µs for which
+  -- it is frozen, why, since when the first of those who wait is due ('': unknown), µs until its line is clear (-1: unknown), jobs released.
+  -- `found` has its name, how many wait, and whether that is an estimate; `frozen_whole`: µs for which all buckets of the limit are frozen. nil
+  -- for a bucket of a limit that this version does not know.
+  function bucket_rows.of(found, frozen_whole)
+    local bucket = load_bucket(found.name)
+    if not bucket.kind then return nil end
+    bucket_rows.told = bucket_rows.told + 1
+    local available = wait_of(bucket, 0, false) > 0 and 0 or math.max(bucket.kind.available(bucket), 0)
+    local frozen, reason = math.max(bucket.frozen_until - now, 0), ''
+    if frozen > 0 then reason = redis.call('HGET', bucket_key(found.name), 'frozen_by') or '' end
+    if frozen_whole > frozen then frozen, reason = frozen_whole, bucket.policy.entry.frozen_by or '' end
+    local first, clears = nil, 0
+    if found.waiting > 0 then
+      local cost
+      first, cost = heads_of(bucket)
+      clears = clears_in(bucket, available, found.waiting, cost, frozen)
+    end
+    return {
+      found.name, available, found.waiting, found.is_estimate and 1 or 0, bucket.kind.next_token(bucket), frozen, reason,
+      first and int(first) or '', clears, bucket.released,
+    }
+  end
+end
