@@ -15,11 +15,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from runner.http.connections import Connections
 from runner.http.guarded_app import REFUSED
+from runner.http.plain_head import plain_head
 from runner.http.problems import MEDIA_TYPE, Problem
 from runner.http.turns import Turns
 
 MOST_HEAD_BYTES = 64 * 1024
 MOST_FIELDS = 100
+MOST_BESIDE_A_BYTE = 8
+"""Bytes that may come with a byte of a body, over and above as many as a head may have; a chunk of one byte has five."""
 MOST_PIPELINED = 50
 """Requests that are sent before the answer to the first; hundreds fit into one packet."""
 HEAD_S = 10.0
@@ -52,6 +55,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """When the caller's turn began; for a body, when its bytes would have been due had they come at the slowest rate."""
         self._head_bytes = 0
         """Bytes of which some belong to the head that comes."""
+        self._body_bytes = self._beside_bytes = 0
+        """Of the body that comes, and of what comes with it: sizes and extensions of chunks, trailing fields."""
+        self._plain_head: bytes | None = None
+        """Of a request that would go on in another protocol: its head without that, to be read in its place."""
         self._unsent_bytes, self._unsent_s = 0, 0.0
         self._served: RequestResponseCycle | None = None
         """The request that the app works on; `cycle` is the latest one that came."""
@@ -85,11 +92,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_refused:
             return
         self._head_bytes += len(data)
-        before = self._phase
+        before, cycle, body_bytes = self._phase, self.cycle, self._body_bytes
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return  # the request is answered as one of HTTP/1.1
+            self._read(data)
         except httptools.HttpParserError:
             self._close_with(self._problem or Problem("malformed-request", "the connection carries no request of HTTP/1.1"))
             return
@@ -101,10 +106,33 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._close_with(_too_large())
         elif self._phase is Phase.body:
             self._began_s = min(self._began_s + len(data) / SLOWEST_BYTES_PER_S, self.loop.time())
+            if before is Phase.body and cycle is self.cycle:
+                self._beside_bytes += len(data) - (self._body_bytes - body_bytes)
+                if self._beside_bytes > MOST_HEAD_BYTES + MOST_BESIDE_A_BYTE * self._body_bytes:
+                    self._close_with(_too_large("what comes with the body, as trailing fields and extensions of chunks,"))
+
+    def _read(self, data: bytes) -> None:
+        """Have the parser call what is in the data. Raises `HttpParserError`."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as other:
+            head, self._plain_head = self._plain_head, None
+            if head is not None:
+                self.parser = httptools.HttpRequestParser(self)
+                self._read(head + data[other.args[0] :])
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._phase, self._began_s = Phase.head, self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # uvicorn takes what trails a body for fields of the head: a caller could say there what a proxy takes out of heads.
+        if self._phase is Phase.head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         fields, hosts = self.headers, 0
@@ -119,10 +147,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         if len(self.pipeline) >= MOST_PIPELINED:
             self._refuse(Problem("busy", f"more than {MOST_PIPELINED} requests wait for their answers on one connection"))
+        method = self.parser.get_method()
+        if self.parser.should_upgrade() and method != b"CONNECT":
+            self._plain_head = plain_head(method, self.url, self.parser.get_http_version(), fields)
+            return
         self._phase, self._began_s = Phase.body, self.loop.time()
+        self._body_bytes = self._beside_bytes = 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self._plain_head is not None:
+            return  # the same head comes again
         super().on_message_complete()
         self._phase, self._head_bytes = Phase.idle, 0
         if self.cycle.response_complete:
@@ -220,5 +255,5 @@ def check_all(connections: Connections, now_s: float) -> None:
         cast("BoundedProtocol", connection).check(now_s)
 
 
-def _too_large() -> Problem:
-    return Problem("head-too-large", f"the first line and the header fields have more than {MOST_HEAD_BYTES} bytes: send less")
+def _too_large(what: str = "the first line with the header fields") -> Problem:
+    return Problem("head-too-large", f"{what} has more than {MOST_HEAD_BYTES} bytes: send less")

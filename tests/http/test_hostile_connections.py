@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -60,6 +61,75 @@ async def test_what_is_no_request_is_answered_with_a_problem(service: Service, s
         raw.send(sent)
         assert problem_in(await raw.rest()) == (status, kind)
     assert (await service.http.get("/healthz")).status_code == 200
+
+
+CHUNKED = b"POST /v1/jobs HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n" + HOST
+JOB = b'{"task": "add", "args": {"left": 1}}'
+A_CHUNK = b"%x\r\n%b\r\n" % (len(JOB), JOB)
+
+
+async def test_what_trails_a_body_is_no_field_of_the_head(service: Service) -> None:
+    """Of a proxy that takes fields out of heads, as the name of a user: who sends them after the body would have its word."""
+    trailing = b'Host: elsewhere\r\nIdempotency-Key: "x"\r\nContent-Encoding: gzip\r\n'
+    async with connected(service.url) as raw:
+        raw.send(CHUNKED + b"Connection: close\r\n\r\n" + A_CHUNK + b"0\r\n" + trailing + b"\r\n")
+        answer = await raw.rest()
+    assert answer.startswith(b"HTTP/1.1 202"), answer
+    assert b"idempotency:" not in answer
+
+
+@pytest.mark.parametrize("beside", [b"0\r\n" + b"X: y\r\n" * 20_000, b"0\r\nX: ", b"1;"], ids=["fields", "a field", "an extension"])
+async def test_what_comes_with_a_body_has_an_end(service: Service, beside: bytes) -> None:
+    async with connected(service.url) as raw:
+        raw.send(CHUNKED + b"\r\n" + A_CHUNK)
+        await asyncio.sleep(0)
+        raw.send(beside)
+        for _ in range(100):
+            raw.send(b"x: y\r\n" * 1_000 if beside.startswith(b"0\r\n") and beside.endswith(b"\n") else b"x" * 6_000)
+            try:
+                await raw.writer.drain()
+            except ConnectionError:
+                break
+        assert problem_in(await raw.rest()) == (431, "head-too-large")
+
+
+async def test_a_body_in_chunks_of_one_byte_is_read(service: Service) -> None:
+    async with connected(service.url) as raw:
+        body = b'{"task": "add", "args": {"left": 1}' + b" " * 50_000 + b"}"
+        raw.send(CHUNKED + b"Connection: close\r\n\r\n")
+        for begin in range(0, len(body), 1_000):
+            raw.send(b"".join(b"1\r\n%c\r\n" % byte for byte in body[begin : begin + 1_000]))
+            await raw.writer.drain()
+        raw.send(b"0\r\n\r\n")
+        assert (await raw.rest()).startswith(b"HTTP/1.1 202")
+
+
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+
+
+@pytest.mark.parametrize("protocol_name", [b"h2c", b"websocket"])
+async def test_a_request_that_offers_another_protocol_is_served_with_its_body(service: Service, protocol_name: bytes) -> None:
+    """Java's HttpClient offers HTTP/2 with its first request."""
+    post = b"POST /v1/jobs HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(JOB) + HOST
+    offer = UPGRADE.replace(b"h2c", protocol_name)
+    last = GET + b"Connection: close\r\n\r\n"
+    for parts in ([post + offer + b"\r\n" + JOB + post + b"\r\n" + JOB + last], [post + offer + b"\r\n", JOB, GET + offer + b"\r\n", last]):
+        async with connected(service.url) as raw:
+            for part in parts:
+                raw.send(part)
+                await raw.writer.drain()
+                await asyncio.sleep(0.01)
+            answers = await raw.rest()
+        assert re.findall(rb"HTTP/1\.1 ([0-9]+) ", answers) in (
+            [b"202", b"202", b"200"],
+            [b"202", b"200", b"200"],
+        ), answers
+
+
+async def test_a_tunnel_is_no_request_of_the_service(service: Service) -> None:
+    async with connected(service.url) as raw:
+        raw.send(b"CONNECT elsewhere:443 HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+        assert (await raw.rest()).split()[1] in (b"400", b"404", b"405", b"421")
 
 
 async def test_a_head_of_many_fields_within_the_limits_is_served(service: Service) -> None:
