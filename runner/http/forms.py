@@ -34,6 +34,7 @@ SHORT_NAME = _form(pattern=f"^{_SHORT}$")
 """Of a limit, a pool and a schedule."""
 MOST_LINE = 500
 LINE = _form(pattern=f"^[^{_IN_A_LINE}]*$")
+METADATA = _form(propertyNames={"pattern": f"^[^{_IN_A_LINE}]*$"})
 NAME_ON_A_LINE = _form(pattern=f"^[^{_IN_A_LINE}]+$")
 TASKS = _form(pattern=f"^([^*{_IN_A_LINE}]{{1,200}}[*]?|[*])$")
 BUCKET = _form(pattern=f"^{_SHORT}(/[A-Za-z0-9_.:+,%~-]{{1,64}})?$")

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from runner import JobOptions, JobRequest
 from runner.http.bodies import WHOLE, Body
-from runner.http.forms import COST, DEADLINE_S, DELAY_S, JOB_ID, MAX_WAIT_S, MOST_METADATA, MOST_TAGS, POOL, TAG
+from runner.http.forms import COST, DEADLINE_S, DELAY_S, JOB_ID, MAX_WAIT_S, METADATA, MOST_METADATA, MOST_TAGS, POOL, TAG
 from runner.http.instants import AnyInstant
 from runner.http.unique_body import UniqueBody, asked_of
 
@@ -51,7 +51,8 @@ class JobBody(Body):
         None
     )
     metadata: Annotated[
-        dict[str, Any] | None, Field(description=f"what travels with it besides its arguments; at most {MOST_METADATA} bytes of JSON")
+        Annotated[dict[str, Any], Field(**METADATA)] | None,
+        Field(description=f"what travels with it besides its arguments; at most {MOST_METADATA} bytes of JSON"),
     ] = None
     after: Annotated[
         Annotated[list[Annotated[str, Field(**JOB_ID)]], Field(min_length=1, max_length=MOST_AFTER)] | None,

@@ -14,6 +14,7 @@ from runner.http.forms import (
     JITTER_S,
     LINE,
     MAX_WAIT_S,
+    METADATA,
     MOST_LINE,
     MOST_TAGS,
     NAME_ON_A_LINE,
@@ -37,7 +38,7 @@ class ScheduleJobs(Body):
         bool | UniqueBody | None, Field(description="one job at a time of those that are alike; false: although the task is unique")
     ] = None
     tags: Annotated[list[Annotated[str, Field(**TAG)]], Field(max_length=MOST_TAGS)] | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Annotated[dict[str, Any], Field(**METADATA)] | None = None
 
     def given(self) -> JobOptions:
         """As `ScheduleControl.add` takes them."""

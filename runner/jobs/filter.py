@@ -166,7 +166,8 @@ def _us(name: str, given: float | datetime | None) -> int | None:
         return None
     if isinstance(given, datetime) and given.tzinfo is None:
         raise ConfigurationError(f"{name} of a filter of jobs is {given}, without a time zone: write like datetime.now(UTC)")
-    value: object = given.timestamp() if isinstance(given, datetime) else given
+    # Before 1970 there was no job: that is an answer, and as a number most likely another unit.
+    value: object = max(given.timestamp(), 0) if isinstance(given, datetime) else given
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_S:
         raise ConfigurationError(
             f"{name} of a filter of jobs is {shown(given, 60)}: give seconds since 1970, or a datetime with a time zone"

@@ -8,6 +8,7 @@ from pydantic_core import from_json
 
 from runner.errors import InvalidOption
 from runner.foreign import shown
+from runner.plain_text import is_line
 
 MOST_METADATA = 4_096
 """Bytes of JSON that one job may have in all."""
@@ -16,8 +17,7 @@ MOST_METADATA = 4_096
 def encoded_metadata(metadata: Mapping[str, Any]) -> str:
     """As it is stored. Raises ValueError for what JSON does not have, and for more than there is room for."""
     for name, value in metadata.items():
-        text: object = name
-        if not (isinstance(text, str) and text.isprintable() and _is_json(value)):
+        if not (is_line(name, MOST_METADATA) and _is_json(value)):
             raise ValueError(f"metadata {shown(name, 40)} is {shown(value, 40)}: give by name what JSON has, like texts and numbers")
     encoded = json.dumps(dict(metadata), separators=(",", ":"))
     if len(encoded) > MOST_METADATA:

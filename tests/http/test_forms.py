@@ -1,7 +1,9 @@
 """What OpenAPI says of texts and numbers is what the client takes."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,12 +13,13 @@ from runner.client.audit import _LINE_ID
 from runner.client.history import checked_names
 from runner.client.pauses import pausable
 from runner.client.reasons import LONGEST_REASON, checked_reason
-from runner.errors import InvalidJobId, RunnerError
+from runner.errors import ConfigurationError, InvalidJobId, RunnerError
 from runner.http import forms
 from runner.http.app import create_app
 from runner.jobs.event import _EVENT_ID
-from runner.jobs.filter import REASONS
+from runner.jobs.filter import REASONS, question_of
 from runner.jobs.job import TICKET, check_job_id
+from runner.jobs.metadata import metadata_of_options
 from runner.jobs.schedule import check_schedule_name
 from runner.jobs.tags import checked_tags
 from runner.ranges import RANGES
@@ -130,6 +133,7 @@ TEXTS: list[tuple[dict[str, Any], Callable[[str], object], list[str]]] = [
     (forms.ID_PREFIX, filter_takes("id_prefix"), ID_PREFIXES),
     (forms.SERIES, lambda text: checked_names([text]), SERIES),
     (forms.LINE, checked_reason, LINES),
+    (forms.METADATA["json_schema_extra"]["propertyNames"], lambda text: metadata_of_options({text: 1}), LINES),
     (forms.NAME_ON_A_LINE, lambda text: pausable("task", text), LINES),
     (forms.KEY_SAID, lambda text: pausable("key", f"a/{text}"), [line for line in LINES if line]),
 ]
@@ -139,7 +143,7 @@ TEXTS: list[tuple[dict[str, Any], Callable[[str], object], list[str]]] = [
 def test_what_openapi_says_of_a_text_is_what_the_client_takes(
     form: dict[str, Any], take: Callable[[str], object], texts: list[str]
 ) -> None:
-    pattern = form["json_schema_extra"]["pattern"]
+    pattern = form.get("json_schema_extra", form)["pattern"]
     assert pattern.startswith("^")
     assert pattern.endswith("$")
     for text in texts:
@@ -236,6 +240,13 @@ def test_the_pattern_of_a_job_id_is_what_the_client_takes(job_id: str) -> None:
 def test_the_patterns_of_ids_in_streams_are_what_the_client_takes() -> None:
     assert parameter("/v1/events", "last-event-id") == f"^{_EVENT_ID.pattern}$"
     assert parameter("/v1/audit", "after") == f"^({_LINE_ID.pattern})?$"
+
+
+def test_an_instant_before_1970_asks_for_nothing_and_a_number_below_0_is_refused() -> None:
+    long_ago = datetime(136, 7, 17, tzinfo=UTC)
+    assert json.loads(question_of(JobFilter(submitted_from=long_ago, ended_to=long_ago)))["ended_to"] == "0"
+    with pytest.raises(ConfigurationError):
+        JobFilter(ended_to=-1.0)
 
 
 async def test_an_id_of_a_stream_beyond_what_redis_can_read_is_refused(service: Service) -> None:

@@ -27,8 +27,8 @@ OF_AN_ANSWER = ("cursor ",)
 """Those of texts that only an answer has."""
 OF_NOW = ("the pause would end at ",)
 """Those of instants that must be to come."""
-_WITHOUT_A_KEY = re.compile(r"limit '[^']+' has no key")
-"""How a bucket of a key is refused of a limit that has none."""
+_OF_TWO = re.compile(r"limit '[^']+' has no key|[0-9]+ seconds are asked for")
+"""How a bucket of a key is refused of a limit that has none, and a span that is too long for its step."""
 _A_JOB_OF_A_BATCH = re.compile(r"^job [0-9]+: ")
 IN_WORDS = ("audit: duration", "history: duration", "the time of the audit", "the time of the history")
 """Those of times as people say them, like "1h"."""
@@ -62,7 +62,7 @@ def filter_failure(_: Any, failure: Any, case: Any, response: Any) -> bool:
     places = {fault.get("pointer") for fault in faults}
     return not (
         kinds <= OF_THE_QUEUE
-        or _WITHOUT_A_KEY.match(problem["detail"])
+        or _OF_TWO.match(problem["detail"])
         or places <= OF_THE_QUEUE_AT
         or _A_JOB_OF_A_BATCH.sub("", problem["detail"]).startswith(OF_SEVERAL_FIELDS + OF_AN_ANSWER + OF_NOW + IN_WORDS)
     )
