@@ -85,7 +85,7 @@ async def test_a_dependency_of_the_inclusion_guards_every_route(app: Runner) -> 
     guarded = shop(app, lambda shop: shop.include_router(router(app), prefix=PREFIX, dependencies=[Depends(check_key)]))
     async with serving(guarded) as http:
         for method, path in ROUTES:
-            answer = await http.request(method, PREFIX + path.format(id="x", name="slow", what="task"), json={})
+            answer = await http.request(method, PREFIX + path.format(id="x", name="slow", limit="slow", key="t7"), json={})
             assert (answer.status_code, answer.json()) == (401, {"detail": "no key"}), path
         headers = {"x-key": "secret"}
         assert (await http.post(f"{PREFIX}/v1/jobs", json={"task": "add", "args": {"left": 1}}, headers=headers)).status_code == 202

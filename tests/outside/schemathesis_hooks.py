@@ -27,8 +27,8 @@ OF_AN_ANSWER = ("cursor ",)
 """Those of texts that only an answer has."""
 OF_NOW = ("the pause would end at ",)
 """Those of instants that must be to come."""
-_OF_TWO = re.compile(r"limit '[^']+' has no key|[0-9]+ seconds are asked for")
-"""How a bucket of a key is refused of a limit that has none, and a span that is too long for its step."""
+_OF_TWO = re.compile(r"limit '[^']+' has no key|[0-9]+ seconds are asked for|.{0,100}: unique has a delay: ")
+"""How a bucket of a key is refused of a limit that has none, a span that is too long for its step, and a debounce with other options."""
 _A_JOB_OF_A_BATCH = re.compile(r"^job [0-9]+: ")
 IN_WORDS = ("audit: duration", "history: duration", "the time of the audit", "the time of the history")
 """Those of times as people say them, like "1h"."""
