@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.eventually import PATIENCE_S
-from tests.process import worker_main
+from tests.process import planner, worker_main
 
 LOOK_S = 0.02
 
@@ -38,7 +38,7 @@ class Nursery:
         self._ended = asyncio.Condition()
 
     async def spawn(self, queue: str, **settings: Any) -> int:
-        """The process id of a new worker of this queue. What it logs is in FOLDER/QUEUE/worker-PID.log, its runs in FOLDER/QUEUE/runs."""
+        """The process id of a new worker of this queue, or of a `Planner` if the setting "program" says "planner". What it logs is in FOLDER/QUEUE/worker-PID.log, its runs in FOLDER/QUEUE/runs."""
         folder = self._folder / queue
         folder.mkdir(exist_ok=True)
         assert self._process.stdin is not None
@@ -129,7 +129,7 @@ def be_a_worker(arguments: list[str], reader: int, others: list[int]) -> NoRetur
     sys.argv[1:] = arguments
     status = 1
     try:
-        worker_main.start()
+        planner.start() if json.loads(arguments[3]).pop("program", "") == "planner" else worker_main.start()
         status = 0
     except BaseException:
         traceback.print_exc()

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -191,19 +191,22 @@ class Ledger:
             self.crashes += crashes
             self._again.discard(number)
         while self._ended:
-            await self._look_at(redis, *self._ended[0])
-            del self._ended[0]
+            await self._look_at(redis, self._ended[:PAGE])
+            del self._ended[:PAGE]
         return len(rows) == PAGE
 
-    async def _look_at(self, redis: Redis, job: str, end: End) -> None:
-        """What the record of a player's job says, while it is there."""
-        key = KEYS.job(job)
-        submitted, error, *counts = await command(redis, "HMGET", key, "submitted", "error", "failures", "crashes", "throttled")
-        kept_ms = int(await command(redis, "PTTL", key))
-        if submitted is not None:
-            most_runs = 1 + sum(int(count or 0) for count in counts)
-            end = end._replace(submitted_us=int(submitted), error=error_in(error), most_runs=most_runs, kept_ms=kept_ms)
-        self.diary.ends[job].append(end)
+    async def _look_at(self, redis: Redis, ended: Sequence[tuple[str, End]]) -> None:
+        """What the records of players' jobs say, while they are there."""
+        async with redis.pipeline(transaction=False) as pipeline:
+            for job, _ in ended:
+                pipeline.hmget(KEYS.job(job), ["submitted", "error", "failures", "crashes", "throttled"])
+                pipeline.pttl(KEYS.job(job))
+            replies = await pipeline.execute()
+        for (job, end), (submitted, error, *counts), kept_ms in zip(ended, replies[::2], replies[1::2], strict=True):
+            if submitted is not None:
+                most_runs = 1 + sum(int(count or 0) for count in counts)
+                end = end._replace(submitted_us=int(submitted), error=error_in(error), most_runs=most_runs, kept_ms=int(kept_ms))  # noqa: PLW2901 - with more
+            self.diary.ends[job].append(end)
 
     async def _read_starts(self, redis: Redis) -> bool:
         rows = await command(redis, "XRANGE", KEYS.starts, self._starts_at, "+", "COUNT", PAGE)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from runner import BatchProgress, Runner, RunnerError, StoreUnavailable, UnknownJob, current_job
+from runner import Backoff, BatchProgress, Runner, RunnerError, StoreUnavailable, UnknownJob, current_job
 from runner.jobs import OnFailure
 from tests.chaos.campaign.asking import AGAIN_S
 from tests.chaos.campaign.players.player import Findings, Play, Player, Stage
@@ -28,7 +28,7 @@ def declare(runner: Runner[Any], play: Play, _: int) -> None:
                 raise RuntimeError("as planned")
             return number
 
-    @runner.task(retries=0)
+    @runner.task(retries=20, backoff=Backoff(base=0.2, cap=0.5))
     async def flows_join(number: int) -> int:
         parents = await current_job().parents()
         with play(*(parent.state or "unknown" for parent in parents)):
