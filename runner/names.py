@@ -11,6 +11,7 @@ MOST_POOLS = 8
 """How many a worker reads at most."""
 SHORT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """Of a queue, a limit, a pool and a schedule: it is a part of keys and of other names."""
+_FOR_PROCESSES = ".process"
 
 
 def unknown_name(whose: str, kind: str, name: object, known: Iterable[str]) -> str:
@@ -41,9 +42,35 @@ def first_of(names: Sequence[str], most: int, *, joint: str = ", ", rest: str = 
     return joint.join(names[:most]) + more
 
 
-def wrong_pool(name: object) -> str | None:
-    """Why this is no name of a pool; None if it is one."""
-    return None if fits(SHORT_NAME, name) else f"pool {name!r:.80} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'"
+def wrong_pool(name: object, *, has_jobs: bool = False) -> str | None:
+    """Why nobody can name a pool so; None if one can. `has_jobs`: one whose jobs are meant may be that of jobs in child processes too."""
+    if has_jobs and isinstance(name, str):
+        name = base_pool(name)
+    if not fits(SHORT_NAME, name):
+        return f"pool {name!r:.80} cannot be used: give 1 to 64 letters, digits, '.', '_' or '-'"
+    if is_process_pool(str(name)):
+        return (
+            f"pool {name!r} is where jobs of pool {base_pool(str(name))!r} wait that run in child processes: name {base_pool(str(name))!r}"
+        )
+    return None
+
+
+# Jobs that run in child processes wait in a pool of their own beside that of their task: only the free children of a worker are its slots.
+
+
+def process_pool(pool: str) -> str:
+    """The pool of such jobs beside this one; of one that is that already the same."""
+    return pool if is_process_pool(pool) else pool + _FOR_PROCESSES
+
+
+def is_process_pool(pool: str) -> bool:
+    """Whether a pool is one of jobs that run in child processes."""
+    return pool.endswith(_FOR_PROCESSES) and pool != _FOR_PROCESSES
+
+
+def base_pool(pool: str) -> str:
+    """The pool beside which that of jobs in child processes is; any other is its own."""
+    return pool.removesuffix(_FOR_PROCESSES) if is_process_pool(pool) else pool
 
 
 def pool_names(text: str) -> tuple[str, ...]:

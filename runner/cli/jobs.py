@@ -154,7 +154,11 @@ def job_of(client: AnyClient, job_id: str) -> JobHandle[Any]:
 
 
 def _row(worker: WorkerStatus) -> tuple[str, ...]:
-    slots = (str(worker.slots), str(worker.stuck or ""), str(worker.defects or ""))
+    slots = (
+        f"{worker.slots}+{worker.children}" if worker.children else str(worker.slots),
+        str(worker.stuck or ""),
+        str(worker.defects or ""),
+    )
     return worker.id, worker.host or "", str(worker.pid), *slots, "yes" if worker.leader else ""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.client.app import Runner
 from runner.errors import ConfigurationError
-from runner.names import DEFAULT_POOL, MOST_POOLS
+from runner.names import DEFAULT_POOL, MOST_POOLS, base_pool
 from runner.settings import load_settings
 
 
@@ -53,7 +53,7 @@ def configure(runner: Runner, **settings: Any) -> None:
 
 def pools_of(*runners: Runner) -> str:
     """The default pool and those of the tasks of these apps, as the setting names them: for who runs all of them. A worker reads 8 at most."""
-    pools = dict.fromkeys([DEFAULT_POOL, *(task.definition.spec.pool for runner in runners for task in runner.tasks.values())])
+    pools = dict.fromkeys([DEFAULT_POOL, *(base_pool(task.definition.spec.pool) for runner in runners for task in runner.tasks.values())])
     return ",".join([*pools][:MOST_POOLS])
 
 

@@ -98,7 +98,7 @@ def pausable(what: str, name: str) -> Pausable:
             raise ConfigurationError(f"the queue is paused as a whole: leave out the name {name!r:.80}")
     elif not is_line(name, LONGEST_REASON, least=1):
         raise ConfigurationError(f"a pause of a {kind} needs its name, and {name!r:.80} is none")
-    elif kind is Pausable.pool and (wrong := wrong_pool(name)) is not None:
+    elif kind is Pausable.pool and (wrong := wrong_pool(name, has_jobs=True)) is not None:
         raise ConfigurationError(wrong)
     elif kind is Pausable.key and "/" not in name:
         raise ConfigurationError(

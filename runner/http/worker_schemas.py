@@ -16,6 +16,7 @@ class WorkerProcess(BaseModel):
     host: str | None = None
     pid: int | None = None
     slots: Annotated[int | None, Field(description="jobs it runs at once")] = None
+    children: Annotated[int, Field(description="jobs it runs in child processes besides")] = 0
     stuck: Annotated[int, Field(description="slots held by handlers that should have stopped")] = 0
     defects: Annotated[int, Field(description="errors of its own that it has met; its log has them, as CRITICAL lines")] = 0
     tasks: list[str] = []
@@ -40,7 +41,9 @@ class Pool(BaseModel):
     waiting: Annotated[int, Field(description="jobs that wait for a free slot, without keeping tokens from others")]
     lines: Annotated[int, Field(description="lines they wait in")]
     readers: Annotated[int, Field(description="live workers that read it")]
-    slots: Annotated[int, Field(description="slots of these workers, for all the pools that they read")]
+    slots: Annotated[
+        int, Field(description="slots of these workers, for all the pools that they read; child processes, for a pool like default.process")
+    ]
     used_at: Annotated[datetime | None, Field(description="when a worker or a job last came; null: the default pool")]
 
     @classmethod

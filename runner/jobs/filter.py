@@ -106,7 +106,7 @@ _FORMS: Mapping[str, Callable[[object], bool]] = {
     "task": _is_task,
     "limit": lambda value: fits(SHORT_NAME, value),
     "bucket": is_bucket_name,
-    "pool": lambda value: wrong_pool(value) is None,
+    "pool": lambda value: wrong_pool(value, has_jobs=True) is None,
     "tag": is_tag,
     "schedule": lambda value: fits(SHORT_NAME, value),
     "error": lambda value: is_line(value, _LONGEST, least=1),

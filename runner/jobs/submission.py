@@ -15,7 +15,7 @@ from runner.jobs.job_options import JobOptions
 from runner.jobs.metadata import metadata_of_options
 from runner.jobs.task_spec import TaskSpec
 from runner.limits import Limit, Need, bucket_name, encode_needs, in_pool, key_of, key_values
-from runner.names import DEFAULT_POOL, wrong_pool
+from runner.names import DEFAULT_POOL, is_process_pool, process_pool, wrong_pool
 from runner.ranges import checked
 
 _WITH_METADATA, _WITH_FEATURES = 2, 3
@@ -135,10 +135,7 @@ def prepare(
             if same_needs is not None:
                 same_needs[priority] = found
         text, line = found
-    pool = spec.pool if options.pool is None else options.pool
-    if pool != DEFAULT_POOL:
-        if wrong := wrong_pool(pool):
-            raise InvalidOption(wrong)
+    if (spec.pool != DEFAULT_POOL or options.pool is not None) and (pool := _pool_of(spec, options)) != DEFAULT_POOL:
         line = in_pool(line, pool)
     metadata = "" if options.metadata is None else metadata_of_options(options.metadata)
     # By position: one is made for every job, and by name that takes twice as long.
@@ -193,6 +190,15 @@ def _need(spec: TaskSpec, limit: Limit, bucket: str, args: Mapping[str, Any], gi
     if cost > limit.capacity:
         raise ExceedsCapacity(f"cost {cost} of limit {limit.name!r} is more than its bucket can ever hold ({limit.capacity})")
     return Need(bucket, cost, limit.gives_back)
+
+
+def _pool_of(spec: TaskSpec, options: JobOptions) -> str:
+    """The task's, or the one that the caller names; of a task that runs in processes the one beside that, which can be named too."""
+    pool = spec.pool if options.pool is None else options.pool
+    in_processes = is_process_pool(spec.pool)
+    if wrong := wrong_pool(pool, has_jobs=in_processes):
+        raise InvalidOption(wrong)
+    return process_pool(pool) if in_processes else pool
 
 
 def _priority(name: str) -> int:

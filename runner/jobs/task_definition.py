@@ -24,7 +24,7 @@ from runner.jobs.task_spec import TaskSpec
 from runner.jobs.unique import UniqueOption, fields_of_unique, uniqueness
 from runner.jobs.used_arguments import fields_of, uses_of, uses_of_template
 from runner.limits import Limit
-from runner.names import DEFAULT_POOL
+from runner.names import DEFAULT_POOL, process_pool
 from runner.ranges import checked_whole
 
 DEFAULT_TIMEOUT_S = 300.0
@@ -123,6 +123,8 @@ class TaskDefinition:
         surroundings = surroundings or Surroundings()
         injection = Injection(handler, surroundings)
         arguments = Arguments(name, function, injection.names)
+        in_process = options.get("executor") == "process"
+        pool = options.get("pool", DEFAULT_POOL)
         spec = TaskSpec(
             name=name,
             parameters=arguments.schema,
@@ -135,7 +137,7 @@ class TaskDefinition:
             max_wait=options.get("max_wait"),
             deadline=options.get("deadline"),
             on_expiry=options.get("on_expiry", "expire"),
-            pool=options.get("pool", DEFAULT_POOL),
+            pool=process_pool(pool) if in_process else pool,
             form=arguments.form,
             keep=_kept(options),
             dependencies=tuple(sorted(injection.names)),
@@ -153,7 +155,7 @@ class TaskDefinition:
             timeout_s=options.get("timeout", DEFAULT_TIMEOUT_S),
             max_throttled=options.get("max_throttled"),
             result_ttl_s=options.get("result_ttl"),
-            in_process=options.get("executor") == "process",
+            in_process=in_process,
         )
         dependencies = None if injection.is_empty else injection
         if policy.in_process:

@@ -7,7 +7,7 @@ from runner.jobs.attempt_record import AttemptRecord
 from runner.jobs.job import JobStatus
 from runner.jobs.pause_status import PauseStatus
 from runner.limits import LimitStatus, Override, Pause, Reset
-from runner.names import DEFAULT_POOL
+from runner.names import DEFAULT_POOL, base_pool, is_process_pool
 
 
 def clock_text(at_s: float, now_s: float) -> str:
@@ -48,9 +48,12 @@ def waits_for(status: JobStatus, held_by: str | None = None) -> str:
         return f"for the end of the pause of {_safe(status.pause.target)}"
     if status.reason == PAUSED and status.bucket is None:
         return f"for its place, as the pause of task {_safe(status.task)} is over"
-    of_pool = "" if status.pool == DEFAULT_POOL else f" and reads pool {_safe(status.pool)}"
+    pool = base_pool(status.pool)
+    of_pool = "" if pool == DEFAULT_POOL else f" and reads pool {_safe(pool)}"
     if status.reason == NO_WORKER:
         return f"for a worker that serves task {_safe(status.task)}{of_pool}"
+    if status.reason == "slots" and is_process_pool(status.pool):
+        return f"for a free child process of the workers that read pool {_safe(base_pool(status.pool))}"
     if status.reason == "slots":
         return f"for a free slot of the workers that read pool {_safe(status.pool)}"
     if status.reason == JOBS:

@@ -51,11 +51,13 @@ def check_lease(worker: str, status: bytes) -> None:
         raise LeaseLost(f"the lease of worker {worker} has lapsed; its jobs were given to others")
 
 
-def claimed(worker: str, reply: list[Any]) -> Claimed:
-    """The reply of claim.lua. Raises `LeaseLost`."""
+def claimed(worker: str, reply: list[Any], first: int = 0) -> Claimed:
+    """The reply of claim.lua. `first`: the worker's number of the stream that this claim has numbered 0. Raises `LeaseLost`."""
     check_lease(worker, reply[0])
     if reply[0] == b"paused":
         return Claimed([], reply[1], 0, paused_after=reply[2])
+    if first:
+        _renumber(reply, first)
     more: dict[int, tuple[int, bytes]] = {}
     by_reason: dict[bytes, list[HeldEntry]] = {}
     if len(reply) % _FIELDS_A_JOB == _HEADER + _LISTS:
@@ -81,6 +83,16 @@ def claimed(worker: str, reply: list[Any]) -> Claimed:
         return Claimed(jobs, reply[1], reply[2], unserved=unserved, unreadable=unreadable, busy=busy)
     stream, entry, job_id = reply[3]
     return Claimed(jobs, reply[1], reply[2], None if not entry else (stream, entry, job_id), not entry, unserved, unreadable, busy)
+
+
+def _renumber(reply: list[Any], first: int) -> None:
+    has_lists = len(reply) % _FIELDS_A_JOB == _HEADER + _LISTS
+    suspect, passed = reply[3], reply[-2] if has_lists else []
+    for fields, places in ((suspect, range(len(suspect) and 1)), (passed, range(0, len(passed), 4))):
+        for at in places:
+            fields[at] += first
+    for at in range(_HEADER, len(reply) - _LISTS * has_lists, _FIELDS_A_JOB):
+        reply[at] += first
 
 
 def _started(flat: list[Any]) -> list[StartedJob]:

@@ -35,7 +35,8 @@ class ClaimRequest(NamedTuple):
     streams: `owed` jobs of priority normal and low come before the order of priorities. `alone` says that the worker runs nothing:
     only then does the claim start a job that has lost all but the last of `max_crashes` workers. `unserved`: tasks that the worker has met
     and does not have, each on a line between two line ends ("" if there are none); their jobs are not started, and take no tokens.
-    `scarce`: tasks of which `room` jobs can be started at most, in the same form.
+    `in_processes`: tasks whose jobs this worker runs in child processes, in the same form: one that lies elsewhere goes to the streams of such
+    jobs. A claim `for_children` starts what lies there, and has as many slots as children are free; all others start the rest.
     """
 
     free: int
@@ -45,8 +46,8 @@ class ClaimRequest(NamedTuple):
     read_more: bool = False
     alone: bool = False
     unserved: str = ""
-    scarce: str = ""
-    room: int = 0
+    in_processes: str = ""
+    for_children: bool = False
 
 
 class Declined(NamedTuple):
@@ -102,8 +103,10 @@ class Claims(Pauses):
 
     async def claim(self, worker: str, request: ClaimRequest) -> Claimed:
         """Start jobs with their tokens taken, as many as there are slots for. Raises `LeaseLost`."""
-        held: list[scripts.Argument] = [part for entry in request.held for part in entry]
-        return claimed(worker, await self._run("claim", held, force=False, is_large=False, **_claim_arguments(worker, request)))
+        first = self.process_streams_from if request.for_children else 0
+        held: list[scripts.Argument] = [part for number, entry, job_id in request.held for part in (number - first, entry, job_id)]
+        answer = await self._run("claim", held, force=False, is_large=False, **self._claim_arguments(worker, request))
+        return claimed(worker, answer, first)
 
     async def wait_and_claim(
         self, worker: str, request: ClaimRequest, seen: Sequence[bytes], *, block_s: float
@@ -114,16 +117,45 @@ class Claims(Pauses):
         the latest entry that this worker has seen, and claims everything pending after it.
         """
         # COUNT counts for each stream, so the read asks each for its part of the free slots.
-        count = min(max(request.free // len(self._streams), 1), MOST_READ)
+        streams = self._streams[: self.process_streams_from]
+        count = min(max(request.free // len(streams), 1), MOST_READ)
         read: list[scripts.Argument] = ["XREADGROUP", "GROUP", GROUP, worker, "COUNT", count, "BLOCK", milliseconds(block_s)]
-        read += ["STREAMS", *self._streams, *[">"] * len(self._streams)]
-        arguments = _claim_arguments(worker, request, seen=b" ".join(seen))
+        read += ["STREAMS", *streams, *[">"] * len(streams)]
+        arguments = self._claim_arguments(worker, request, seen=b" ".join(seen[: len(streams)]))
         entries, answer = await self._read_and_run(read, "claim", **arguments)
         held = held_entries(entries, self._number_of)
         if answer is None:
             look = Look.yes if request.look is Look.yes or not held else Look.no
             return held, await self.claim(worker, request._replace(held=held, look=look, read_more=len(held) > 1))
         return held, claimed(worker, answer)
+
+    async def wait_for_process_jobs(self, seen: Sequence[bytes], *, block_s: float) -> list[HeldEntry]:
+        """Wait up to `block_s` until a job comes that is to run in a child process: entries after those `seen`, of each stream the last one.
+
+        They are looked at and stay for all workers: none holds them, and another one may start them first.
+        """
+        streams = self._streams[self.process_streams_from :]
+        after = seen[self.process_streams_from :]
+        with translated_errors():
+            words = ("XREAD", "COUNT", MOST_PER_CALL, "BLOCK", milliseconds(block_s), "STREAMS")
+            return held_entries(await command(self._blocking, *words, *streams, *after), self._number_of)
+
+    def _claim_arguments(self, worker: str, request: ClaimRequest, seen: bytes = b"") -> dict[str, scripts.Argument]:
+        """The request as claim.lua takes it, apart from the held entries."""
+        free, _, (normal_owed, low_owed), look, read_more, alone, unserved, in_processes, for_children = request
+        return {
+            "worker": worker,
+            "free": free,
+            "read_more": int(read_more),
+            "look": look.value,
+            "seen": seen,
+            "normal_owed": normal_owed,
+            "low_owed": low_owed,
+            "alone": int(alone),
+            "unserved": unserved,
+            "in_processes": in_processes,
+            "pools": self._pools_by_slots[for_children],
+        }
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome]) -> replies.FinishAnswers:
         """Record what attempts came to, as many as `fitting_outcomes` says."""
@@ -208,21 +240,3 @@ def _entry_id(entry: bytes) -> tuple[int, int]:
     """An entry's id as numbers, which sort in the order of the stream: milliseconds and a count."""
     milliseconds, _, number = entry.partition(b"-")
     return int(milliseconds), int(number)
-
-
-def _claim_arguments(worker: str, request: ClaimRequest, seen: bytes = b"") -> dict[str, scripts.Argument]:
-    """The request as claim.lua takes it, apart from the held entries."""
-    free, _, (normal_owed, low_owed), look, read_more, alone, unserved, scarce, room = request
-    return {
-        "worker": worker,
-        "free": free,
-        "read_more": int(read_more),
-        "look": look.value,
-        "seen": seen,
-        "normal_owed": normal_owed,
-        "low_owed": low_owed,
-        "alone": int(alone),
-        "unserved": unserved,
-        "scarce": scarce,
-        "room": room,
-    }

@@ -1,7 +1,7 @@
 """What doctor finds about pools: those that no live worker reads, though there are jobs for them or tasks that send some."""
 
 from runner.errors import NotPermitted
-from runner.names import DEFAULT_POOL, first_of
+from runner.names import DEFAULT_POOL, base_pool, first_of
 from runner.store.finding import Finding, Level
 from runner.store.job_store import JobStore
 
@@ -22,7 +22,7 @@ async def examine_pools(store: JobStore) -> Finding:
         of_tasks = [spec.name for spec in tasks if spec.pool == name and name != DEFAULT_POOL]
         if (pool is None or not pool.readers) and (jobs or of_tasks):
             why = [f"{jobs} jobs"] if jobs else []
-            unread.append(f"{name} ({', '.join([*why, *(f'task {task}' for task in of_tasks[:_MOST_NAMED])])})")
+            unread.append(f"{base_pool(name)} ({', '.join([*why, *(f'task {task}' for task in of_tasks[:_MOST_NAMED])])})")
     if not unread:
         return Finding("pools", Level.ok, "a live worker reads each pool that has jobs")
     remedy = "start one with --pool and the name, or send their jobs to another pool: until then they wait"

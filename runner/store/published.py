@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 from runner.clock import MICROSECONDS
 from runner.jobs import TaskSpec, TaskStatus
 from runner.limits import Limit, limit_of
+from runner.names import DEFAULT_POOL, base_pool
 from runner.store import scripts
 from runner.store.text import decoded
 
 _LEAST_FORMAT = "format:"
 """No limit has a name with a colon."""
 _FIELDS_SINCE = {"unique": 3, "pool": 3}
-"""Fields of a spec that a producer must know, by the format that brought them. Who knows of no pools would send a job of one to any worker."""
+"""Fields of a spec that a producer must know, by the format that brought them. Who knows of no pools would send a job of one to any worker: from the
+default pool to that of child processes beside it workers move it themselves."""
 _ENTRY = re.compile(rb"\d+ [a-z]+ \d+ (?P<limits>\S*)\n(?P<body>.*)", re.DOTALL)
 
 
@@ -66,7 +68,8 @@ class Known(NamedTuple):
 def spec_words(name: str, body: str) -> list[scripts.Argument]:
     """A task as publish.lua takes it. One that older code cannot submit has a limit that no catalog has: so older code refuses it, naming that."""
     spec = json.loads(body)
-    since = [number for field, number in _FIELDS_SINCE.items() if spec.get(field)]
+    needed = [field for field in _FIELDS_SINCE if spec.get(field) and (field != "pool" or base_pool(spec[field]) != DEFAULT_POOL)]
+    since = [_FIELDS_SINCE[field] for field in needed]
     return [name, ",".join([*spec.get("limits", ()), *([f"{_LEAST_FORMAT}{max(since)}"] if since else ())]), body]
 
 

@@ -10,7 +10,7 @@ from runner.access import actor_here
 from runner.clock import MICROSECONDS, microseconds
 from runner.connection import command, connect, located, pair, translated_errors
 from runner.jobs import Priority, check_queue_name
-from runner.names import DEFAULT_POOL
+from runner.names import DEFAULT_POOL, process_pool
 from runner.settings import Settings
 from runner.store import clocks, failpoints, replies, scripts
 from runner.store.call_watch import NoteCall, watch_calls
@@ -41,10 +41,13 @@ def run_length_encoded(items: Iterable[T], shared: Callable[[T], Half], own: Cal
 class QueueStore:
     """The connections to one queue of one server. `now_us` replaces Redis's clock in tests of a store; 0 is the real one.
 
-    `clock` is one that a test has put in the place of Redis's for all stores of the queue.
+    `clock` is one that a test has put in the place of Redis's for all stores of the queue. `pools_read` are those that it reads: with `has_processes`
+    also those of jobs in child processes beside the pools of the settings. Their streams come last.
     """
 
-    def __init__(self, url: str, queue: str, settings: Settings, *, now_us: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self, url: str, queue: str, settings: Settings, *, now_us: Callable[[], int] = lambda: 0, has_processes: bool = False
+    ) -> None:
         self.keys = Keys(check_queue_name(queue))
         self._prefix = self.keys.prefix
         self.settings = settings
@@ -57,9 +60,14 @@ class QueueStore:
         if self.clock is not None:
             self.clock.arm(self.redis, self._blocking)
         self._now_us = now_us if self.clock is None else self.clock.now_us
-        self._defaults = _Defaults(settings)
+        beside = tuple(process_pool(pool) for pool in settings.pool_names) if has_processes else ()
+        self.pools_read = (*settings.pool_names, *beside)
+        self._pools_by_slots = _as_text(settings.pool_names), _as_text(beside)
+        self._defaults = _Defaults(settings, _as_text(self.pools_read))
         self._turns = count(1)
-        self._streams = [self.keys.stream(priority, pool).encode() for pool in settings.pool_names for priority in Priority]
+        self._streams = [self.keys.stream(priority, pool).encode() for pool in self.pools_read for priority in Priority]
+        self.process_streams_from = len(Priority) * len(settings.pool_names)
+        """The number of the first stream of jobs in child processes, and of all after it."""
         self._number_of = {stream: number for number, stream in enumerate(self._streams)}
 
     async def close(self) -> None:
@@ -168,10 +176,15 @@ class QueueStore:
                         yield decoded(message["data"])
 
 
+def _as_text(pools: Sequence[str]) -> str:
+    """As the scripts read them; '' is the default pool alone."""
+    return "" if tuple(pools) == (DEFAULT_POOL,) else " ".join(pools)
+
+
 class _Defaults(dict[str, dict[str, scripts.Argument]]):
     """For each script the arguments that no caller gives, put together when it is called first."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, pools: str) -> None:
         super().__init__()
         values = {
             "window_size": settings.window,
@@ -179,7 +192,7 @@ class _Defaults(dict[str, dict[str, scripts.Argument]]):
             "failed_ttl_ms": settings.failed_ttl_ms,
             "result_ttl_ms": settings.result_ttl_ms,
             "longest_freeze_us": microseconds(settings.longest_freeze_s),
-            "pools": "" if settings.pool_names == (DEFAULT_POOL,) else " ".join(settings.pool_names),
+            "pools": pools,
             "max_crashes": settings.max_crashes,
             "record_starts": int(settings.record_starts),
             "counting": int(settings.record_history),

@@ -12,7 +12,7 @@ from runner.store.text import decoded
 class WorkerStatus:
     """One worker. `stuck` slots are taken by handlers that go on though they were told to stop; None is what it did not say.
 
-    defects: errors of its own that it has met, each of which has cost one job at most. Its log has them, as CRITICAL lines.
+    children: child processes for jobs that run in these, beside its slots. defects: errors of its own that it has met, each of which has cost one job at most. Its log has them, as CRITICAL lines.
     """
 
     id: str
@@ -25,6 +25,7 @@ class WorkerStatus:
     python: str | None = None
     format: int | None = None
     defects: int = 0
+    children: int = 0
     pools: tuple[str, ...] = (DEFAULT_POOL,)
 
     @classmethod
@@ -38,7 +39,16 @@ class WorkerStatus:
         return cls(worker, worker == leader, _number(stuck), defects=_number(defects), **said)
 
 
-_TYPES: dict[str, type] = {"host": str, "pid": int, "slots": int, "tasks": list, "pools": list, "python": str, "format": int}
+_TYPES: dict[str, type] = {
+    "host": str,
+    "pid": int,
+    "slots": int,
+    "tasks": list,
+    "pools": list,
+    "python": str,
+    "format": int,
+    "children": int,
+}
 
 
 def _fields(details: bytes) -> dict[str, Any]:

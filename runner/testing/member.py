@@ -60,7 +60,11 @@ class Member:
     def open(self) -> None:
         """Enlist, inside the event loop that runs the handlers."""
         self._executor.parents = Parents(self._store)
-        done(self._store.enlist(self.id, json.dumps(details_of(self.runner)), served_by(self.runner)))
+        done(
+            self._store.enlist(
+                self.id, json.dumps(details_of(self.runner, self._store.pools_read)), served_by(self.runner, self._store.pools_read)
+            )
+        )
         self._delivering = asyncio.create_task(self._completer.run(), name="outcomes of a test", context=self.context.copy())
 
     async def close(self) -> None:

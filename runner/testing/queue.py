@@ -104,7 +104,7 @@ class TestQueue:
         self._stack.callback(remove_clock, queue)
         runners = [app for app in apps if isinstance(app, Runner)]
         lease_s = (runners or apps)[0].settings.lease_s
-        instead = {"redis_url": url, "lease_s": LEASE_S, "failpoints": None, "pools": pools_of(*runners)}
+        instead = {"redis_url": url, "lease_s": LEASE_S, "failpoints": None, "pools": _all_pools(runners)}
         for app in apps:
             settings = app.settings.model_copy(update=instead)
             await self._stack.enter_async_context(redirected(app, queue, settings))
@@ -227,6 +227,12 @@ class BlockingTestQueue(Blocking):
 
     advance = through(TestQueue.advance)
     run_until_idle = through(TestQueue.run_until_idle)
+
+
+def _all_pools(runners: list[Runner[Any]]) -> str:
+    """Those of child processes too: their jobs run in the slots of the workers here."""
+    own = (task.definition.spec.pool for runner in runners for task in runner.tasks.values())
+    return ",".join(dict.fromkeys([*pools_of(*runners).split(","), *own]))
 
 
 def _how_often(asked: list[Any]) -> str:

@@ -14,15 +14,19 @@ again after its group was recreated."""
 class ActiveJob:
     """One attempt, until it has ended and Redis has confirmed its outcome.
 
-    `was_asked_to_stop`: a caller has cancelled the job. If an attempt is cancelled without it, the worker gives the job back.
+    `takes_slot`: not one that runs in a child. `was_asked_to_stop`: a caller has cancelled the job. If an attempt is cancelled without it, the worker gives the job back.
     """
 
-    __slots__ = ("_is_worker_cancelled", "_was_stopped", "is_confirmed", "is_recorded", "is_running", "job", "task", "was_asked_to_stop")
+    __slots__ = (
+        *("_is_worker_cancelled", "_was_stopped", "is_confirmed", "is_recorded", "is_running"),
+        *("job", "takes_slot", "task", "was_asked_to_stop"),
+    )
 
     task: asyncio.Task[None]
 
-    def __init__(self, job: StartedJob, is_worker_cancelled: Callable[[], bool]) -> None:
+    def __init__(self, job: StartedJob, is_worker_cancelled: Callable[[], bool], *, takes_slot: bool) -> None:
         self.job = job
+        self.takes_slot = takes_slot
         self._is_worker_cancelled = is_worker_cancelled
         self.is_running = True
         self.is_recorded = False
@@ -88,11 +92,11 @@ class ActiveJobs:
 
     # The life of one attempt
 
-    def begin(self, job: StartedJob, attempt: Callable[[ActiveJob], Coroutine[Any, Any, None]]) -> None:
-        """Run the attempt as a task in a slot. It calls `end` when it has ended."""
-        self.free -= 1
+    def begin(self, job: StartedJob, attempt: Callable[[ActiveJob], Coroutine[Any, Any, None]], *, takes_slot: bool = True) -> None:
+        """Run the attempt as a task, in a slot if it takes one. It calls `end` when it has ended."""
+        self.free -= takes_slot
         self.running += 1
-        self._active[_place(job)] = active = ActiveJob(job, self.is_worker_cancelled)
+        self._active[_place(job)] = active = ActiveJob(job, self.is_worker_cancelled, takes_slot=takes_slot)
         active.task = asyncio.create_task(attempt(active))
         self._idle.clear()
 
@@ -106,7 +110,8 @@ class ActiveJobs:
 
     def end(self, active: ActiveJob) -> None:
         """The attempt has ended and its slot is free; its outcome may still be unconfirmed."""
-        self._free_slot()
+        if active.takes_slot:
+            self._free_slot()
         self.running -= 1
         active.is_running = False
         if active.is_confirmed:

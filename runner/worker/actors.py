@@ -15,6 +15,7 @@ from runner.worker.completer import Completer
 from runner.worker.executor import Executor
 from runner.worker.heartbeat import Heartbeat
 from runner.worker.parents import Parents
+from runner.worker.process_claimer import ProcessClaimer
 from runner.worker.progress import ProgressReports
 from runner.worker.redis_pause import EXPECTED
 from runner.worker.refill_loop import RefillLoop
@@ -57,7 +58,9 @@ class Actors:
         executor.report = self._progress.note
         executor.parents = Parents(store)
         self._attempts = Attempts(executor, self._active_jobs, self.completer, settings, counts)
+        self._attempts.process_streams_from = store.process_streams_from
         self._claimer = Claimer(store, worker, self._active_jobs, self._attempts, self.completer)
+        self._process_claimer = ProcessClaimer(store, executor.children, self._claimer)
         self.refill_loop = RefillLoop(store, worker, self._claimer.start_due, Ticker(store), counts)
         self._stuck_attempts = StuckAttempts(self._active_jobs, executor, settings.renew_s)
         self._heartbeat = Heartbeat(lease, worker, self._active_jobs, self._stuck_attempts, counts)
@@ -124,20 +127,25 @@ class Actors:
             raise LeaseLost(f"the lease of worker {self._worker} has lapsed")
 
     async def _claim_until(self, stopping: asyncio.Event) -> None:
-        """Claim until the worker is to stop or its lease is lost. Raises an error of the claimer."""
-        claiming = asyncio.create_task(self._claimer.run(), name="claimer")
+        """Claim until the worker is to stop or its lease is lost. Raises an error of a claimer."""
+        claiming = [
+            asyncio.create_task(self._claimer.run(), name="claimer"),
+            asyncio.create_task(self._process_claimer.run(), name="process claimer"),
+        ]
         waits = [asyncio.create_task(event.wait()) for event in (stopping, self._lost)]
-        ends: list[asyncio.Future[Any]] = [claiming, *waits]
+        ends: list[asyncio.Future[Any]] = [*claiming, *waits]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if claiming.done():
-                claiming.result()
+            for claimer in claiming:
+                if claimer.done():
+                    claimer.result()
         except LeaseLost:
             self._lost.set()
         finally:
             for wait in waits:
                 wait.cancel()
-            await _cancel(claiming)
+            for claimer in reversed(claiming):
+                await _cancel(claimer)
 
     async def _drain(self, hurry: asyncio.Event) -> None:
         """Let running jobs finish, then stop the rest and give it back. Once the lease is lost, other workers run all of them."""

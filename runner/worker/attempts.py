@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 
 from runner.clock import monotonic_s
 from runner.jobs import Ending, Outcome, StartedJob
@@ -22,7 +23,10 @@ _REST_S = 30.0
 
 
 class Attempts:
-    """Between the claimer, which is granted jobs, and the completer, which delivers what they came to."""
+    """Between the claimer, which is granted jobs, and the completer, which delivers what they came to.
+
+    A job of a stream from `process_streams_from` on takes a child and no slot, whatever it does there.
+    """
 
     def __init__(
         self, executor: Executor, active_jobs: ActiveJobs, completer: Completer, settings: Settings, counts: WorkerCounts | None = None
@@ -36,7 +40,7 @@ class Attempts:
         self._ttl_ms = settings.result_ttl_ms
         self._no_thread = LogThrottle(A_MINUTE_S)
         self.children = executor.children
-        self._in_children = executor.children.tasks
+        self.process_streams_from = sys.maxsize
 
     @property
     def unserved(self) -> str:
@@ -44,10 +48,11 @@ class Attempts:
         return self._executor.unserved
 
     def start(self, job: StartedJob) -> None:
-        """Run the job in a slot of this worker."""
-        if job.task in self._in_children:
+        """Run the job in a slot of this worker, or in a child."""
+        is_for_child = job.stream >= self.process_streams_from
+        if is_for_child:
             self.children.begin()
-        self._active_jobs.begin(job, self._run)
+        self._active_jobs.begin(job, self._run, takes_slot=not is_for_child)
 
     def give_back(self) -> None:
         """Give back the jobs of attempts that go on although they were stopped. What they come to later does not count."""
@@ -70,7 +75,7 @@ class Attempts:
             self._active_jobs.defects += 1
             self._completer.record(self._outcomes.internal(active.job, error))
         finally:
-            if active.job.task in self._in_children:
+            if not active.takes_slot:
                 self.children.end()
             self._active_jobs.end(active)
 

@@ -26,9 +26,14 @@ class NoChildren:
     """Of a worker whose tasks need none."""
 
     tasks: frozenset[str] = frozenset()
-    scarce = ""
+    names = ""
+    """Of the tasks, as a claim takes them."""
 
-    def reserve(self, *, waits: bool = False) -> int:  # noqa: ARG002 - as of a pool
+    async def wait_for_room(self) -> None:
+        """There never is any."""
+        await asyncio.get_running_loop().create_future()
+
+    def reserve(self) -> int:
         return 0
 
     def unreserve(self, children: int) -> None:
@@ -52,11 +57,11 @@ class NoChildren:
 
 
 class ChildPool(NoChildren):
-    """`tasks` run in children; a claim starts no more of their jobs than it has reserved children."""
+    """`tasks` run in children, the slots of their jobs: a claim starts no more of these than it has reserved children."""
 
     def __init__(self, runner: Runner, tasks: frozenset[str], address: AppAddress) -> None:
         self.tasks = tasks
-        self.scarce = "\n".join(("", *sorted(tasks), ""))
+        self.names = "\n".join(("", *sorted(tasks), ""))
         self._runner = runner
         self._address = address
         self._children: Children = runner.children
@@ -65,28 +70,40 @@ class ChildPool(NoChildren):
         self._ready = self._begun = self._reserved = 0
         self._starting: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._is_closed = False
         self._leave_s = _LEAVE_LIFESPAN_S if self._children.lifespan else _LEAVE_S
         forget_after_fork(self)
 
     # What a claim may count on
 
-    def reserve(self, *, waits: bool = False) -> int:
-        """Reserve the free children for a claim that is sent now; half of them for one that waits, so that the leader has some too."""
-        free = max(min(self._ready, self._children.size) - self._begun - self._reserved, 0)
-        children = (free + 1) // 2 if waits else free
+    async def wait_for_room(self) -> None:
+        """Until a child is free that no claim counts on."""
+        while not self._room:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    def reserve(self) -> int:
+        """Reserve the free children for a claim that is sent now; how many."""
+        children = self._room
         self._reserved += children
         return children
 
     def unreserve(self, children: int) -> None:
         """The claim has its reply; each job that it started counts from `begin` to `end`."""
         self._reserved -= children
+        self._has_room.set()
 
     def begin(self) -> None:
         self._begun += 1
 
     def end(self) -> None:
         self._begun -= 1
+        self._has_room.set()
+
+    @property
+    def _room(self) -> int:
+        return max(min(self._ready, self._children.size) - self._begun - self._reserved, 0)
 
     # Children
 
@@ -159,6 +176,7 @@ class ChildPool(NoChildren):
         if child.is_alive:
             self._idle.append(child)
             self._freed.set()
+            self._has_room.set()
 
     async def _start_one(self) -> None:
         child = await ChildProcess.start(_told(self._runner, self._address), self._children.start_timeout)

@@ -12,6 +12,7 @@ from typing import Any
 
 from runner.errors import ChildCrashed, StartFailed
 from runner.worker.frames import Frame, read_frame
+from runner.worker.uncut import uncut
 
 
 class ChildProcess:
@@ -46,12 +47,18 @@ class ChildProcess:
             raise
         finally:
             os.close(its_life)
-        child = cls(process, life, *await asyncio.open_connection(sock=ours))
+        try:
+            child = cls(process, life, *await asyncio.open_connection(sock=ours))
+        except BaseException:
+            process.kill()
+            os.close(life)
+            raise
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await child.ask(Frame(said))
         except BaseException as error:
             child.kill()
+            await uncut(child.gone)
             if isinstance(error, TimeoutError):
                 raise ChildCrashed(f"it was not ready within {timeout_s:g} s") from error
             raise

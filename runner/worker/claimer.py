@@ -35,13 +35,14 @@ class Claimer:
         self._active_jobs = active_jobs
         self._attempts = attempts
         self._completer = completer
-        self._children = attempts.children
+        self._in_processes = attempts.children.names
         self._recovery = Recovery(store, worker, active_jobs)
         self._refused = RefusedClaims(store, worker, active_jobs, self._recovery, self._start_just)
         self._refusal: Exception | None = None
         # While Redis starts jobs for one half of the slots, the worker runs those of the other half: neither waits for the other.
         self._most_per_claim = min(max(active_jobs.slots // 2, _LEAST_PER_CLAIM), MOST_PER_CALL)
         self._priority_shares = PriorityShares(store.settings.least_share)
+        self._shares_in_processes = PriorityShares(store.settings.least_share)
         self._looked_at_wakes_s = self._rests_until_s = float("-inf")
         self._has_stopped = self._is_paused = False
 
@@ -71,13 +72,13 @@ class Claimer:
         finally:
             self._has_stopped = True
             async with self._recovery.exclusive:
-                pass  # what `start_due` was claiming meanwhile has begun, so draining counts it
+                pass  # what others were claiming by it meanwhile has begun, so draining counts it
 
     async def start_due(self, *, others: bool) -> tuple[int, int] | None:
         """For the leader: start due jobs directly in slots that no claim has reserved, bypassing the streams.
 
         Returns (started, µs until the next wake, -1 if no job waits). Returns None, having done nothing, if the jobs should go to the
-        streams, where every worker can take them: this one has no free slot or child, or it has jobs and there are `others` to share with.
+        streams, where every worker can take them: this one has no free slot, or it has jobs and there are `others` to share with.
         Raises `StoreUnavailable`.
         """
         if self._has_stopped or self._recovery.exclusive.locked() or (others and self._active_jobs.has_unconfirmed):
@@ -85,30 +86,51 @@ class Claimer:
         free = self._active_jobs.reserve(self._most_per_claim)
         if not free:
             return None
-        room = self._children.reserve()
-        if self._children.scarce and not room:
+        try:
+            claimed = await self._claim_beside(self._request(free))
+        except LeaseLost:
+            return None  # the claim loop meets the same error, and ends by it
+        finally:
             self._active_jobs.unreserve(free)
-            return None
+        return None if claimed is None else (len(claimed.jobs), claimed.next_wake_us)
+
+    async def claim_for_children(self, free: int) -> Claimed | None:
+        """For the process claimer: start what lies on the streams of jobs in child processes. None if Redis refuses it, and this loop sorts it out.
+
+        Raises `LeaseLost`, `StoreUnavailable`.
+        """
+        owed = _owed(self._shares_in_processes)
+        return await self._claim_beside(ClaimRequest(free, (), owed, Look.yes, True, False, self._attempts.unserved, for_children=True))
+
+    async def wait_for_process_jobs(self) -> None:
+        """For the process claimer: until one has come that it has not seen, or for `block_s`."""
+        seen = [entry for _, entry in self._recovery.last_seen()]
+        self._recovery.note_seen(await self._store.wait_for_process_jobs(seen, block_s=self._store.settings.block_s))
+
+    async def _claim_beside(self, request: ClaimRequest) -> Claimed | None:
+        """A claim while the claim loop may wait for its own. None if Redis refuses it. Raises `LeaseLost`, `StoreUnavailable`."""
         async with self._recovery.exclusive:
             try:
-                request = ClaimRequest(free, owed=self._owed, unserved=self._attempts.unserved, scarce=self._children.scarce, room=room)
                 claimed = await self._store.claim(self._worker, request)
                 self._begin(claimed)
                 await self._refused.decline_noted()
             except StoreUnavailable:
                 self._recovery.reconcile_soon()
                 raise
-            except LeaseLost:
-                return None  # the claim loop meets the same error, and ends by it
             except EXPECTED:
                 raise
             except Exception as error:  # noqa: BLE001 - the claim loop sorts it out
                 self._refusal = error
                 return None
-            finally:
-                self._active_jobs.unreserve(free)
-                self._children.unreserve(room)
-            return len(claimed.jobs), claimed.next_wake_us
+            return claimed
+
+    def _request(
+        self, free: int, held: Sequence[HeldEntry] = (), look: Look = Look.yes, *, read_more: bool = False, alone: bool = False
+    ) -> ClaimRequest:
+        """For the slots of this loop, or of children if the entries are theirs."""
+        for_children = any(stream >= self._store.process_streams_from for stream, *_ in held)
+        in_processes = "" if for_children else self._in_processes
+        return ClaimRequest(free, held, self._owed, look, read_more, alone, self._attempts.unserved, in_processes, for_children)
 
     async def _fill(self, *, more: bool) -> bool:
         """Claim what is known to be there, or wait for it. Whether there is more."""
@@ -117,12 +139,10 @@ class Claimer:
         # While this worker waits, the other half of its free slots is for jobs that it starts as leader.
         most = min(self._most_per_claim, (self._active_jobs.free + 1) // 2) if waits else self._most_per_claim
         free = self._active_jobs.reserve(most)
-        room = self._children.reserve(waits=waits)
         try:
-            claimed = await (self._wait_and_claim(free, room) if waits else self._claim(free, room, redelivered))
+            claimed = await (self._wait_and_claim(free) if waits else self._claim(free, redelivered))
         finally:
             self._active_jobs.unreserve(free)
-            self._children.unreserve(room)
         self._begin(claimed)
         if claimed.paused_after is not None:
             self._recovery.keep(redelivered)
@@ -132,23 +152,18 @@ class Claimer:
         is_full = len(claimed.jobs) >= (min(free, MOST_READ) if waits else free)
         return is_full or (claimed.next_wake_us == 0 and len(claimed.jobs) > 0)
 
-    async def _claim(self, free: int, room: int, held: Sequence[HeldEntry] = (), *, alone: bool = False) -> Claimed:
+    async def _claim(self, free: int, held: Sequence[HeldEntry] = (), *, alone: bool = False) -> Claimed:
         """Start the `held` entries; without any, read what is there and start that."""
         look = Look.yes if self._is_time_to_look(always=not held) else Look.no
-        request = ClaimRequest(free, held, self._owed, look, not held, alone, self._attempts.unserved, self._children.scarce, room)
-        return await self._store.claim(self._worker, request)
+        return await self._store.claim(self._worker, self._request(free, held, look, read_more=not held, alone=alone))
 
     async def _start_just(self, held: Sequence[HeldEntry]) -> None:
         """Claim these entries and nothing else."""
-        free, room = self._active_jobs.reserve(len(held)), self._children.reserve()
-        unserved, scarce = self._attempts.unserved, self._children.scarce
+        free = self._active_jobs.reserve(len(held))
         try:
-            claimed = await self._store.claim(
-                self._worker, ClaimRequest(free, held, look=Look.no, unserved=unserved, scarce=scarce, room=room)
-            )
+            claimed = await self._store.claim(self._worker, self._request(free, held, Look.no)._replace(owed=(0, 0)))
         finally:
             self._active_jobs.unreserve(free)
-            self._children.unreserve(room)
         self._begin(claimed)
 
     async def _sort_out(self) -> None:
@@ -159,10 +174,10 @@ class Claimer:
             if not await self._refused.sort_out(refusal):
                 self._rests_until_s = monotonic_s() + _REST_S
 
-    async def _wait_and_claim(self, free: int, room: int) -> Claimed:
+    async def _wait_and_claim(self, free: int) -> Claimed:
         last_seen = self._recovery.last_seen()
         look = Look.yes if self._is_time_to_look() else Look.no if self._rests else Look.if_idle
-        request = ClaimRequest(free, owed=self._owed, look=look, unserved=self._attempts.unserved, scarce=self._children.scarce, room=room)
+        request = self._request(free, (), look)
         seen = [entry for _, entry in last_seen]
         held, claimed = await self._store.wait_and_claim(self._worker, request, seen, block_s=self._store.settings.block_s)
         if claimed.paused_after is None:
@@ -188,11 +203,7 @@ class Claimer:
         async with self._recovery.exclusive:
             await self._active_jobs.wait_until_idle()
             await self._completer.delivered.wait()
-            room = self._children.reserve()
-            try:
-                claimed = await self._claim(1, room, [suspect], alone=True)
-            finally:
-                self._children.unreserve(room)
+            claimed = await self._claim(1, [suspect], alone=True)
             if claimed.paused_after is not None:
                 return  # the next claim waits until the queue goes on
             self._begin(claimed)
@@ -203,7 +214,8 @@ class Claimer:
         if self._is_paused and claimed.paused_after is None:
             self._is_paused = False
             log.info("the queue goes on")
-        self._priority_shares.started(claimed.jobs)
+        in_children = claimed.jobs and claimed.jobs[0].stream >= self._store.process_streams_from
+        (self._shares_in_processes if in_children else self._priority_shares).started(claimed.jobs)
         self._recovery.note_claimed(claimed)
         self._refused.note(claimed)
         for job in claimed.jobs:
@@ -217,7 +229,7 @@ class Claimer:
 
     @property
     def _owed(self) -> tuple[int, int]:
-        return self._priority_shares.owed(Priority.normal), self._priority_shares.owed(Priority.low)
+        return _owed(self._priority_shares)
 
     def _is_time_to_look(self, *, always: bool = False) -> bool:
         """Whether this claim looks at the wakes too. While jobs come in, now and then is enough, because the leader looks all the time."""
@@ -226,3 +238,7 @@ class Claimer:
             self._looked_at_wakes_s = now_s
             return True
         return False
+
+
+def _owed(shares: PriorityShares) -> tuple[int, int]:
+    return shares.owed(Priority.normal), shares.owed(Priority.low)

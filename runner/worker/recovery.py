@@ -29,7 +29,7 @@ class Recovery:
         self._worker = worker
         self._active_jobs = active_jobs
         self._said = LogThrottle(A_MINUTE_S)
-        self._last_seen: list[tuple[EntryId, bytes]] = [((0, 0), b"0-0")] * (len(Priority) * len(store.settings.pool_names))
+        self._last_seen: list[tuple[EntryId, bytes]] = [((0, 0), b"0-0")] * (len(Priority) * len(store.pools_read))
         self._reconcile_due_s = monotonic_s() + store.settings.lease_s
         self.redelivered: list[HeldEntry] = []
         """Entries that a claim after a read has skipped; they are to be claimed explicitly."""
@@ -59,10 +59,14 @@ class Recovery:
             self._note_seen(claimed.suspect)
             self.suspects.append(claimed.suspect)
 
-    def keep(self, entries: Sequence[HeldEntry]) -> None:
-        """These were to be claimed, and the queue is paused: they are to be claimed when it goes on."""
+    def note_seen(self, entries: Sequence[HeldEntry]) -> None:
+        """A look at streams has found these; nobody is given them by that."""
         for entry in entries:
             self._note_seen(entry)
+
+    def keep(self, entries: Sequence[HeldEntry]) -> None:
+        """These were to be claimed, and the queue is paused: they are to be claimed when it goes on."""
+        self.note_seen(entries)
         self.kept += [entry for entry in entries if entry not in self.kept]
 
     def take_redelivered(self) -> list[HeldEntry]:

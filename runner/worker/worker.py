@@ -17,6 +17,7 @@ from runner.connection import redis_url
 from runner.errors import ConfigurationError, DamagedQueue, LeaseLost, NotPermitted, RunnerError, StoreUnavailable
 from runner.foreign import indented, shown
 from runner.log_throttle import LogThrottle
+from runner.names import base_pool
 from runner.store import JobStore, LeaseStore, Role, load_scripts, refuse_unfit_server
 from runner.telemetry import WorkerCounts
 from runner.traces import trace_of
@@ -96,11 +97,11 @@ class Worker:
         If it is cancelled, it gives its jobs back at once and signs off before it raises that: no failure and no crash is counted.
         """
         load_scripts()
-        store = JobStore(self._url, self._runner.queue, self._settings)
+        children = children_of(self._runner)
+        store = JobStore(self._url, self._runner.queue, self._settings, has_processes=bool(children.tasks))
         if store.clock is not None:
             await self._rest(store)
             return
-        children = children_of(self._runner)
         lifespan, executor = Lifespan(self._runner), None
         self._watch = watch = StallWatch(self._settings.stall_s)
         watch.start()
@@ -207,7 +208,7 @@ class Worker:
 
     async def _appear(self, store: JobStore, publication: Publication) -> None:
         await publication.publish(store)
-        await store.enlist(self.id, json.dumps(details_of(self._runner)), served_by(self._runner))
+        await store.enlist(self.id, json.dumps(details_of(self._runner, store.pools_read)), served_by(self._runner, store.pools_read))
         try:
             while await store.unhold():
                 pass
@@ -222,13 +223,15 @@ class Worker:
 
     async def _warn_of_unread_pools(self, store: JobStore) -> None:
         """Of tasks of this app: the worker that reads their pool can come later, and their jobs wait for it."""
-        pools = {task.definition.spec.pool for task in self._runner.tasks.values()} - set(self._settings.pool_names)
+        pools = {task.definition.spec.pool for task in self._runner.tasks.values()} - set(store.pools_read)
         if not pools:
             return
         read = {pool for worker in await store.workers() for pool in worker.pools}
         for pool in sorted(pools - read):
             tasks = ", ".join(sorted(name for name, task in self._runner.tasks.items() if task.definition.spec.pool == pool))
-            log.warning("no live worker reads pool %s yet: jobs of %s wait until one does, started with --pool %s", pool, tasks, pool)
+            log.warning(
+                "no live worker reads pool %s yet: jobs of %s wait until one does, started with --pool %s", pool, tasks, base_pool(pool)
+            )
 
     async def _vanish(self, store: JobStore) -> None:
         """Sign off what may have enlisted."""

@@ -27,6 +27,7 @@ _MARKS = "runner/store/lua/include/marks.lua"
 _UNIQUE = "runner/store/lua/include/unique.lua"
 _UNLED = "runner/store/lua/include/unled.lua"
 _RELEASE = "runner/store/lua/include/release.lua"
+_IN_PROCESSES = "tests/store/test_process_pools.py::"
 _PAUSED = "tests/store/test_pauses.py::"
 
 _TAGS = "tests/store/test_tags.py::"
@@ -216,8 +217,8 @@ GUARDS = (
     Guard(
         "nothing of a paused pool starts",
         _CLAIM,
-        "  return paused('pool', pool) and '#' .. pool or nil\n",
-        "  return nil\n",
+        "  local pool = paused('job of', pool_of(line) or DEFAULT_POOL)\n",
+        "  local pool = nil\n",
         "tests/store/test_pools_closed.py::test_jobs_of_a_paused_pool_step_aside_and_go_on_after_it",
     ),
     # Pauses
@@ -556,11 +557,46 @@ GUARDS = (
         "tests/worker/test_unserved.py::test_an_idle_old_worker_takes_tokens_for_one_batch_at_most_however_long_the_new_one_is_busy",
     ),
     Guard(
-        "no more jobs start in child processes than there are free ones",
+        "a job that runs in a child process takes no other slot, whoever has sent it",
         _CLAIM,
-        "if is_scarce and room_left <= 0 then",
-        "if false then",
-        "tests/store/test_declined.py::test_no_more_jobs_of_a_scarce_task_start_than_there_is_room_for_and_the_rest_take_no_token",
+        "if is_for_child(task) then -- its producer knows",
+        "if false then -- its producer knows",
+        _IN_PROCESSES + "test_a_job_of_a_producer_that_knows_of_no_such_pools_is_moved_and_keeps_what_it_has",
+    ),
+    Guard(
+        "a job alone on a stream that runs in a child process takes no other slot",
+        _CLAIM,
+        " or is_for_child(task)) and not pause_over",
+        ") and not pause_over",
+        _IN_PROCESSES + "test_one_that_comes_to_an_idle_worker_is_moved_too",
+    ),
+    Guard(
+        "a pause of a pool holds its jobs in processes",
+        "runner/store/lua/include/pauses.lua",
+        "or base ~= pool and paused('pool', base) and base or nil",
+        "or nil",
+        _IN_PROCESSES + "test_a_pause_of_a_pool_pauses_its_jobs_in_processes_too",
+    ),
+    Guard(
+        "no more jobs start in child processes than there are free ones",
+        "runner/worker/process_claimer.py",
+        "room = self._children.reserve()",
+        "room = self._children.reserve() + 5",
+        "tests/worker/test_process_pools.py::test_others_are_not_delayed_by_them_however_few_slots_there_are",
+    ),
+    Guard(
+        "a job that runs in a child process takes no other slot",
+        "runner/worker/attempts.py",
+        "self._active_jobs.begin(job, self._run, takes_slot=not is_for_child)",
+        "self._active_jobs.begin(job, self._run)",
+        "tests/worker/test_process_pools.py::test_others_are_not_delayed_by_them_however_few_slots_there_are",
+    ),
+    Guard(
+        "jobs in processes are not taken from live workers that read their pool",
+        "runner/store/lua/open_pools.lua",
+        "base_pool(pool) ~= pool and not specs.is_read(pool)",
+        "base_pool(pool) ~= pool",
+        _IN_PROCESSES + "test_jobs_stay_in_a_pool_of_processes_that_a_live_worker_reads",
     ),
     Guard(
         "a bucket that cannot be read holds up no other",

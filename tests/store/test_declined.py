@@ -173,31 +173,17 @@ async def test_a_bucket_whose_key_holds_something_else_holds_up_no_other(store: 
     assert ids(await claim(store)) == ["a"]
 
 
-async def test_no_more_jobs_of_a_scarce_task_start_than_there_is_room_for_and_the_rest_take_no_token(store: JobStore) -> None:
-    await publish(store, Concurrency("c", 10))
-    await enlist(store, "w")
-    await store.submit([job(f"j{n}", needs=[slot("c")], task="heavy") for n in range(5)] + [job("k", needs=[slot("c")])])
-
-    claimed = await store.claim("w", ClaimRequest(20, read_more=True, scarce="\nheavy\n", room=2))
-
-    assert ids(claimed.jobs) == ["j0", "j1", "k"]
-    assert [entry[2].decode() for entry in claimed.busy] == ["j2", "j3", "j4"]
-    assert len(await scores(store, store.keys.holders("c"))) == 3
-    assert list(await store.decline("w", [Declined(entry, is_busy=True) for entry in claimed.busy])) == ["accepted"] * 3
-    assert await spoken_for(store, "c") == (0, 0), "a reservation is left"
-    (status,) = await store.get(["j2"])
-    assert status is not None
-    assert (status.state, status.reason, status.attempt) == ("scheduled", "slots", 0)
-
-
 async def test_jobs_that_find_no_room_come_back_the_later_the_more_there_are(store: JobStore, clock: Clock) -> None:
     await enlist(store, "w")
     await store.submit([job(f"j{n}", task="heavy") for n in range(400)])
 
-    while (claimed := await store.claim("w", ClaimRequest(100, read_more=True, scarce="\nheavy\n"))).busy:
-        await store.decline("w", [Declined(entry, is_busy=True) for entry in claimed.busy])
+    while (claimed := await store.claim("w", ClaimRequest(100, read_more=True, unserved="\nheavy\n"))).unserved:
+        await store.decline("w", [Declined(entry, is_busy=True) for entry in claimed.unserved])
 
     waits = [due - clock.now_us for due in (await scores(store, store.keys.scheduled)).values()]
     assert len(waits) == 400
     assert 25_000 <= min(waits) <= 50_000
     assert 400_000 <= max(waits) <= 800_000
+    (status,) = await store.get(["j2"])
+    assert status is not None
+    assert (status.state, status.reason, status.attempt) == ("scheduled", "slots", 0)

@@ -173,7 +173,7 @@ async def _waits_after(store: JobStore, clock: Clock, what: str) -> None:
         await store.submit([job("child")])
         clock.advance(100)
         await enlist(store, "w")
-        (entry,) = (await store.claim("w", ClaimRequest(20, read_more=True, scarce="\nwork\n"))).busy
+        (entry,) = (await store.claim("w", ClaimRequest(20, read_more=True, unserved="\nwork\n"))).unserved
         await store.decline("w", [Declined(entry, is_busy=True)])
         clock.advance(0.1)
         await store.promote()

@@ -1,20 +1,27 @@
 """Fixtures of the worker tests: apps with short times, and real workers as tasks of the test's own loop."""
 
 import asyncio
+import importlib
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from runner import Runner, Settings, Worker
+from runner import Runner, Settings, Worker, load_settings
 from runner.store.failpoints import failpoints
 from runner.store.keys import Keys
 from runner.telemetry import WorkerCounts
 from tests.eventually import PATIENCE_S, eventually
 from tests.invariants import settled_twice
+from tests.worker.heavy import APP, Heavy, Serve
 
 MakeApp = Callable[..., Runner]
+_numbers = count()
 
 
 class Crew:
@@ -117,3 +124,28 @@ async def stuck_slots(app: Runner) -> int:
 
 async def nothing_is_stuck(app: Runner) -> bool:
     return await stuck_slots(app) == 0
+
+
+@pytest.fixture
+def heavy(redis_url: str, queue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
+    """Begins a worker of the app, with these children."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    @asynccontextmanager
+    async def serve(children: str = "size=1", *, source: str = APP, concurrency: int = 20, **words: Any) -> AsyncIterator[Heavy]:
+        name = f"heavy_{os.getpid()}_{next(_numbers)}"
+        (tmp_path / f"{name}.py").write_text(source.format(queue=queue, children=children, **words))
+        runner: Runner = importlib.import_module(name).jobs
+        runner.settings = load_settings(redis_url=redis_url, concurrency=concurrency, drain_s=0.5)
+        worker = Worker(runner)
+        working = asyncio.create_task(worker.run())
+        try:
+            await eventually(lambda: worker.state.is_working or working.done())
+            if not working.done():
+                yield Heavy(runner, tmp_path / f"{name}.py")
+        finally:
+            worker.stop()
+            await working
+            await runner.close()
+
+    return serve

@@ -1,149 +1,19 @@
 """Tasks in child processes: what comes back from them, and that nothing of an attempt goes on that is over."""
 
 import asyncio
-import importlib
 import io
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
-from runner import Children, ConfigurationError, Depends, Runner, Worker, load_settings
-from runner.connection.client import command
+from runner import Children, ConfigurationError, Depends, Runner, Worker
 from runner.errors import StartFailed
-from runner.jobs import JobStatus, JsonFormatter, PlainFormatter
-from runner.store.keys import Keys
+from runner.jobs import JsonFormatter, PlainFormatter
 from tests.eventually import PATIENCE_S, eventually
-
-APP = """
-import os, re, signal, sys, time
-from pathlib import Path
-from typing import Annotated
-from runner import Children, Concurrency, Depends, GiveUp, RateLimited, Runner, current_job, injected
-SLOTS = Concurrency("slots", 10)
-jobs = Runner({queue!r}, children=Children({children}))
-
-def note() -> None:
-    descriptor = os.open(Path(__file__).with_suffix(".pids"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(descriptor, b"%d\\n" % os.getpid())
-    os.close(descriptor)
-
-class Odd(Exception):
-    def __init__(self, one, two):
-        super().__init__("odd")
-
-@jobs.task(executor="process", limits=[SLOTS], retries=1)
-def work(how: str = "pid", seconds: float = 0.0) -> dict[str, int | str]:
-    note()
-    time.sleep(seconds)
-    job = current_job()
-    if how == "settle":
-        job.settle("slots", 1)
-    if how == "odd":
-        raise Odd(1, 2)
-    if how == "give up":
-        raise GiveUp("no use")
-    if how == "wait":
-        raise RateLimited("slots", retry_after=60)
-    if how == "exit":
-        sys.exit(4)
-    if how == "die":
-        os._exit(3)
-    if how == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if how == "wrong":
-        return 3
-    return {{"pid": os.getpid(), "id": job.id, "attempt": job.attempt, "session": os.getsid(0)}}
-
-def opened():
-    yield os.getpid()
-    note()
-
-async def opened_on_a_loop() -> int:
-    return 1
-
-async def marked(job, call_next):
-    return {{**await call_next(), "marked": job.id}}
-
-@jobs.task(executor="process", middleware=[marked])
-def surrounded(where: Annotated[int, Depends(opened)] = injected) -> dict[str, int | str]:
-    current_job().progress(3, 4, "nearly")
-    return {{"made": where, "ran": os.getpid()}}
-
-@jobs.task(executor="process", timeout=1.0, retries=0)
-def hold() -> bool:
-    note()
-    return bool(re.match("(a|aa)+$", "a" * 60 + "b"))
-
-@jobs.task(executor="process", timeout=None)
-def hold_on() -> bool:
-    note()
-    return bool(re.match("(a|aa)+$", "a" * 60 + "b"))
-
-@jobs.task
-async def quick() -> int:
-    return os.getpid()
-"""
-_numbers = count()
-
-Serve = Callable[..., Any]
-
-
-class Heavy:
-    """An app that stands in a module of its own, and the processes that its jobs ran in."""
-
-    def __init__(self, runner: Runner, file: Path) -> None:
-        self.runner = runner
-        self.file = file
-        self._pids = file.with_suffix(".pids")
-
-    @property
-    def pids(self) -> list[int]:
-        return [int(line) for line in self._pids.read_text().split("\n") if line] if self._pids.exists() else []
-
-    async def ended(self, task: str, **arguments: Any) -> JobStatus:
-        handle = await self.runner.tasks[task].submit(**arguments)
-        return await handle.wait(PATIENCE_S)
-
-
-@pytest.fixture
-def heavy(redis_url: str, queue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
-    """Begins a worker of the app, with these children."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    @asynccontextmanager
-    async def serve(children: str = "size=1", *, source: str | None = None, **words: Any) -> AsyncIterator[Heavy]:
-        name = f"heavy_{os.getpid()}_{next(_numbers)}"
-        (tmp_path / f"{name}.py").write_text((source or APP).format(queue=queue, children=children, **words))
-        runner: Runner = importlib.import_module(name).jobs
-        runner.settings = load_settings(redis_url=redis_url, concurrency=20, drain_s=0.5)
-        worker = Worker(runner)
-        working = asyncio.create_task(worker.run())
-        try:
-            await eventually(lambda: worker.state.is_working or working.done())
-            if not working.done():
-                yield Heavy(runner, tmp_path / f"{name}.py")
-        finally:
-            worker.stop()
-            await working
-            await runner.close()
-
-    return serve
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return bool(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
+from tests.worker.heavy import APP, Heavy, Serve, is_gone
 
 
 async def test_a_function_runs_in_a_process_and_its_result_and_errors_come_back(heavy: Serve) -> None:
@@ -329,25 +199,6 @@ async def test_a_child_is_replaced_after_its_last_job(heavy: Serve) -> None:
         await eventually(lambda: all(map(is_gone, pids[:4])))
 
 
-async def test_jobs_that_wait_for_a_child_hold_no_slot_and_others_pass_them(heavy: Serve, redis: Redis, queue: str) -> None:
-    async with heavy("size=2") as app:
-        held: list[int] = []
-        jobs = [await app.runner.tasks["work"].submit(seconds=0.3) for _ in range(8)]
-
-        async def all_have_ended() -> bool:
-            held.append(int(await command(redis, "ZCARD", Keys(queue).holders("slots"))))
-            return all([(await job.status()).state == "succeeded" for job in jobs])
-
-        first = await app.ended("quick")
-        states = {(await job.status()).reason for job in jobs}
-        await eventually(all_have_ended)
-
-        assert first.result == os.getpid()
-        assert "slots" in states
-        assert max(held) == 2
-        assert len(app.pids) == 8
-
-
 async def test_a_runner_that_no_child_can_import_is_refused_at_the_start(redis_url: str, queue: str) -> None:
     jobs = Runner(queue, redis_url=redis_url)
 
@@ -358,13 +209,11 @@ async def test_a_runner_that_no_child_can_import_is_refused_at_the_start(redis_u
         await Worker(jobs).run()
 
 
-async def test_a_child_that_cannot_start_ends_the_worker_before_it_takes_a_job(
-    heavy: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(globals(), "APP", APP + "\nif os.getpid() != " + str(os.getpid()) + ": raise RuntimeError('not here')\n")
+async def test_a_child_that_cannot_start_ends_the_worker_before_it_takes_a_job(heavy: Serve, capfd: pytest.CaptureFixture[str]) -> None:
+    source = APP + "\nif os.getpid() != " + str(os.getpid()) + ": raise RuntimeError('not here')\n"
 
     with pytest.raises(ConfigurationError, match="a child process for hold, hold_on, surrounded, work cannot import the app: exit code 1"):
-        await heavy().__aenter__()
+        await heavy(source=source).__aenter__()
     assert "RuntimeError: not here" in capfd.readouterr().err
 
 

@@ -1,23 +1,24 @@
 -- claim: start ready jobs for a worker, each with its tokens: all of them or none, taken in the same step that makes the job running.
 -- queued -> running; queued -> waiting when a token is not there after all; waiting -> queued for those whose tokens have landed. A job of a pool
--- that this worker does not read goes to the streams of its own.
+-- that this claim does not read goes to the streams of its own.
 -- KEYS: prefix
--- ARGV: worker, turn, free (slots; one call fills a part of many), read_more (0 or 1), look (0, 1 or 2), seen, normal_owed, low_owed, alone (1: the worker runs nothing), unserved, scarce, room, max_crashes, held...
+-- ARGV: worker, turn, free (slots; one call fills a part of many), read_more (0 or 1), look (0, 1 or 2), seen, normal_owed, low_owed, alone (1: the worker runs nothing), unserved, in_processes, max_crashes, held...
 --   read_more: 0 starts what is held, and reads from the streams only if more than one job is held
 --   look: whether a wake can be due: 0 no, 1 yes, 2 only if nothing is held
 --   seen: '' or, if a blocking read was sent right before this call, the last entry of each stream that the worker has seen,
 --   in the order of their numbers: every pending entry of this worker after those is what that read returned
 --   normal_owed, low_owed: jobs of these priorities that come before all others
 --   unserved: "" or "\n<task>\n<task>\n": tasks that this worker has met and does not have; their jobs take no tokens here
---   scarce: the same of tasks whose jobs need more than a slot of this worker, a child process, of which so many are free: `room`
+--   in_processes: the same of tasks whose jobs this worker runs in child processes, in a claim for its other slots: one that is met there goes
+--     to the streams of the pool beside its own, from which another claim starts it once a child is free
 --   held: for each entry of a blocking read: stream (its number), entry, job id
 -- Returns: {'paused', µs until the queue goes on (-1: when somebody resumes it), the last change of pauses}: nothing is started, and what this
 --   worker holds it holds still; else 'ok' or 'gone' (the lease is lost), µs until the next wake (-1: none),
 --   entries dropped as garbage, the suspect ('' or {stream, entry, id}: to be claimed again once the worker runs nothing; its
 --   entry is empty if it was started: it must run alone), then for each started job: stream, entry, id, task, args, attempt,
 --   failures, limits, and what these came from: spec, and after it the specs that have amended them; and at last, only if there are
---   any of either, two lists: of what is not started here, for each stream, entry, id and why: its task is unserved ('task'), or there is
---   no more room for it ('room'): the worker holds these still; and of started jobs that have more, for each its place among them (0 is the
+--   any of either, two lists: of what is not started here, for each stream, entry, id and why: its task is unserved ('task'), or it
+--   is paused and cannot be put aside ('room'): the worker holds these still; and of started jobs that have more, for each its place among them (0 is the
 --   first), the µs that are left until its deadline (0: it has none), and its metadata ('': none)
 -- include: base, own_streams, worker_turn, start_log, pauses
 
@@ -40,7 +41,7 @@ end
 
 local function next_attempt(latest) return (number_in(latest) or 0) + 1 end
 
--- Whether a job is for other workers: one that knows of no pools has put it here.
+-- Whether a job is for other workers, or another claim of this one: a version that knows of no pools has put it here.
 local own_pools
 local function is_foreign(line)
   if pools == '' then return pool_of(line) end
@@ -55,8 +56,18 @@ end
 local function pause_over(task, line)
   if not any_paused() then return nil end
   if paused('task', task) then return task end
-  local pool = pool_of(line) or DEFAULT_POOL
-  return paused('pool', pool) and '#' .. pool or nil
+  local pool = paused('job of', pool_of(line) or DEFAULT_POOL)
+  return pool and '#' .. pool
+end
+
+-- Whether a job is to run in a child process, and this claim is for other slots.
+local function is_for_child(task) return in_processes ~= '' and string.find(in_processes, '\n' .. task .. '\n', 1, true) end
+
+-- The line of a job, in the pool of child processes beside its own.
+local function in_process_pool(line)
+  if not line or line == '' then return '#' .. DEFAULT_POOL .. '.process' end
+  if pool_of(line) then return line .. '.process' end
+  return line .. (string.find(line, '@', 1, true) and '#' or '@#') .. DEFAULT_POOL .. '.process'
 end
 
 local function run(number, entry, id, task, args, attempt, failures, limits, spec)
@@ -91,11 +102,11 @@ local read_before = {}
 
 -- An idle worker gets one job as a rule. If that needs no tokens it starts here: most of what follows is for other jobs.
 local held = #pending
-if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0' and unserved == '' and scarce == '' then
+if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0' and unserved == '' then
   local number, entry, id = unpack(pending[1])
   local f = fields_of(id)
   local limits, state, task, args, line, _, latest, failures, expires, crashes, spec = unpack(f)
-  if state == 'queued' and task and args and not (limits or expires or crashes or f[METADATA] or is_foreign(line)) and not pause_over(task, line) then
+  if state == 'queued' and task and args and not (limits or expires or crashes or f[METADATA] or is_foreign(line) or is_for_child(task)) and not pause_over(task, line) then
     run(number, entry, id, task, args, next_attempt(latest), failures, nil, spec)
     return reply
   end
@@ -166,8 +177,6 @@ local function take_tokens(id, attempt, limits)
   return now_marked
 end
 
-local room_left = tonumber(room) -- for jobs of scarce tasks
-
 local function pass(number, entry, id, why)
   passed = passed or {}
   local n = #passed
@@ -209,6 +218,12 @@ local function start(number, entry, id)
     drop(number, entry)
     return add_to_stream(number % 3, id, line)
   end
+  if is_for_child(task) then -- its producer knows of no such pools
+    line = in_process_pool(line)
+    redis.call('HSET', job_key(id), 'line', line)
+    drop(number, entry)
+    return add_to_stream(number % 3, id, line)
+  end
   local pause = pause_over(task, line)
   if pause then
     if not parked.add(id, pause, number_in(rank), entry) then return pass(number, entry, id, 'room') end
@@ -217,8 +232,6 @@ local function start(number, entry, id)
     return drop(number, entry)
   end
   if unserved ~= '' and string.find(unserved, '\n' .. task .. '\n', 1, true) then return pass(number, entry, id, 'task') end
-  local is_scarce = scarce ~= '' and string.find(scarce, '\n' .. task .. '\n', 1, true)
-  if is_scarce and room_left <= 0 then return pass(number, entry, id, 'room') end
   -- One more lost worker condemns this job. So it runs alone: then no other job can be what the worker dies of.
   local suspect = crashes and (number_in(crashes) or 0) + 1 >= tonumber(max_crashes)
   if suspect and started < slots and (alone ~= '1' or started > 0) then
@@ -240,7 +253,6 @@ local function start(number, entry, id)
     return add_to_stream(number % 3, id, line)
   end
   end_wait(id, expires)
-  if is_scarce then room_left = room_left - 1 end
   run(number, entry, id, task, args, attempt, failures, taken, amended and spec .. ' ' .. amended or spec)
   if deadline or metadata then
     extras = extras or {}

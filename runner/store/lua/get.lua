@@ -54,7 +54,8 @@ end
 -- What keeps the job from starting, of all that is paused: the queue, its task, its pool, or the bucket of a key that it needs.
 local function pause_of(id, f)
   if not any_paused() then return nil end
-  local asked = { { 'queue' }, { 'task', f[TASK] or '' }, { 'pool', pool_of(f[LINE]) or 'default' } }
+  local pool = pool_of(f[LINE]) or 'default'
+  local asked = { { 'queue' }, { 'task', f[TASK] or '' }, { 'pool', paused('job of', pool) or pool } }
   for bucket in string.gmatch(f[LIMITS] or '', '([^=;]+)=') do asked[#asked + 1] = { 'key', bucket } end
   for _, one in ipairs(asked) do
     local record = paused(one[1], one[2])

@@ -3,7 +3,8 @@
 -- ARGV: most_lines (of all pools together)
 -- Returns: for each pool, the default one first: its name, jobs on its streams that no worker has read, those that workers hold, lines that
 --   wait for a free slot of it, jobs in them (as far as `most_lines` goes), the instant of its last use ('' of the default one), and of the
---   workers that read it, among the first 1,000 of the queue, how many there are and their slots for all their pools together
+--   workers that read it, among the first 1,000 of the queue, how many there are and their slots for all their pools together, of
+--   a pool of child processes these
 -- include: base, bucket_keys, known_pools
 
 local left = tonumber(most_lines)
@@ -16,7 +17,8 @@ for _, worker in ipairs(redis.call('ZRANGE', prefix .. 'workers', 0, MOST_WORKER
   said = readable and type(said) == 'table' and said or nil
   for _, pool in ipairs(said and (type(said.pools) == 'table' and said.pools or { DEFAULT_POOL }) or {}) do
     readers[pool] = (readers[pool] or 0) + 1
-    slots[pool] = (slots[pool] or 0) + (type(said.slots) == 'number' and said.slots or 0)
+    local number = said[base_pool(tostring(pool)) == pool and 'slots' or 'children']
+    slots[pool] = (slots[pool] or 0) + (type(number) == 'number' and number or 0)
   end
 end
 

@@ -26,6 +26,9 @@ local function cancels_key(worker) return prefix .. 'cancels:' .. worker end
 -- default pool.
 local function pool_of(line) return line and string.match(line, '#(.+)$') or nil end
 
+-- Jobs that run in child processes are in a pool of their own beside that of their task, see runner/names.py: that of such a one; any other is its own.
+local function base_pool(pool) return string.match(pool, '^(.+)%.process$') or pool end
+
 -- Fields of a job's hash, in the order of their names; false for one that it does not have, nothing if its key holds something else.
 local function read_job(id, ...)
   local fields = redis.pcall('HMGET', job_key(id), ...)

@@ -77,7 +77,10 @@ local held = lazily(function(held)
   function held.remove(id, task, line)
     if redis.call('ZREM', prefix .. 'scheduled', id) == 1 or redis.call('ZREM', prefix .. 'held', id) == 1 or not task then return end
     local name = name_of(task, line)
-    if redis.call('ZREM', jobs_key(name), id) == 0 then return parked.remove(id, task) or parked.remove(id, '#' .. (pool_of(line) or 'default')) end
+    if redis.call('ZREM', jobs_key(name), id) == 0 then
+      local pool = pool_of(line) or 'default'
+      return parked.remove(id, task) or parked.remove(id, '#' .. pool) or parked.remove(id, '#' .. base_pool(pool))
+    end
     held.forget_empty(name)
   end
 

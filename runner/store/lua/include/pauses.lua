@@ -18,9 +18,14 @@ do
   end
 
   -- The record in force of this: paused('queue'), paused('task', name), paused('pool', name), paused('key', bucket). nil: it is not paused.
+  -- paused('job of', pool): what is paused of these, the pool itself or that beside which it is, by name.
   -- A pause is over at its `until_us` by itself.
   function paused(what, name)
     if not any_paused() then return nil end
+    if what == 'job of' then
+      local pool, base = name, base_pool(name)
+      return paused('pool', pool) and pool or base ~= pool and paused('pool', base) and base or nil
+    end
     local field = name and what .. ':' .. name or what
     if known[field] == nil then
       local is_read, record = pcall(cjson.decode, redis.call('HGET', PAUSES, field) or '')

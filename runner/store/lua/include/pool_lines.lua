@@ -13,16 +13,23 @@ local pool_lines = lazily(function(pool_lines)
   function pool_lines.key(pool) return prefix .. 'lines:pool:' .. pool end
   function pool_lines.turn_of(pool, class) return pool .. ':' .. class end
 
-  -- Jobs on a stream that no worker has read, and the instant in ms at which the first of them came; at most one more than matters.
-  local function lying_on(stream)
+  -- The last entry of a stream that a worker has read; nil if there is no such stream.
+  function pool_lines.last_read(stream)
     local groups = redis.pcall('XINFO', 'GROUPS', stream)
-    if groups.err then return 0 end
+    if groups.err then return nil end
     local last = '0-0'
     for _, group in ipairs(groups) do
       for at = 1, #group, 2 do
         if group[at] == 'last-delivered-id' then last = group[at + 1] end
       end
     end
+    return last
+  end
+
+  -- Jobs on a stream that no worker has read, and the instant in ms at which the first of them came; at most one more than matters.
+  local function lying_on(stream)
+    local last = pool_lines.last_read(stream)
+    if not last then return 0 end
     local rows = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', MOST_LYING + 1)
     return #rows, rows[1] and tonumber(string.match(rows[1][1], '^%d+'))
   end
@@ -30,7 +37,7 @@ local pool_lines = lazily(function(pool_lines)
   -- How many jobs more this call may release to a pool: few at a time, and none while what was released before is not taken at once.
   function pool_lines.room_of(pool)
     if rooms[pool] then return rooms[pool] end
-    if any_paused() and paused('pool', pool == '' and 'default' or pool) then
+    if any_paused() and paused('job of', pool == '' and 'default' or pool) then
       rooms[pool] = 0
       return 0
     end

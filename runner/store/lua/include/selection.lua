@@ -46,6 +46,12 @@ do
     return number and number >= tonumber(from or 0) and number <= tonumber(to or YEAR_US * 1000)
   end
 
+  -- Whether a job is in a pool: in the one of child processes beside it too.
+  local function is_in(f, wanted)
+    local pool = string.match(f.line or '', '#(.+)$') or 'default'
+    return pool == wanted or base_pool(pool) == wanted
+  end
+
   local WAITS = { line = true, record = true, unpublished = true, pool = true }
   local function reason_of_job(f, state, word)
     if WAITS[word] or word == 'tag' and state == 'waiting' and f.state == 'queued' then return 'line' end
@@ -77,7 +83,7 @@ do
     for _, names in ipairs(filter.tasks or {}) do
       if not fits(f.task or '', names) then return nil end
     end
-    if not needs_any(f, filter) or filter.pool and filter.pool ~= (string.match(f.line or '', '#(.+)$') or 'default') then return nil end
+    if not needs_any(f, filter) or filter.pool and not is_in(f, filter.pool) then return nil end
     if filter.reason and filter.reason ~= reason_of_job(f, state, row.word) then return nil end
     if not is_between(number_in(f.submitted), filter.submitted_from, filter.submitted_to) then return nil end
     if not is_between(FINAL[state] and number_in(f.finished), filter.ended_from, filter.ended_to) then return nil end
