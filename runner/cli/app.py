@@ -17,6 +17,7 @@ from runner.cli.pools import pools
 from runner.cli.simulate import simulate
 from runner.cli.stats import stats
 from runner.cli.supervisor import INTERRUPTED
+from runner.cli.top import top
 from runner.cli.watch import watch
 from runner.errors import (
     AccessRefused,
@@ -85,6 +86,7 @@ app.command()(resume)
 app.command()(pauses)
 app.command()(pools)
 app.command()(doctor)
+app.command()(top)
 app.command()(stats)
 app.command()(audit)
 app.command()(history)

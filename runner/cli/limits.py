@@ -1,15 +1,17 @@
 """The commands about limits: list, show, change, pause, resume, freeze, release and reset them in a running queue."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Annotated
 
 import typer
 
+from runner.cli.live import show_live
 from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.clock import MICROSECONDS, wall_us
 from runner.jobs import frozen, overridden, paused, span, was_reset
 from runner.limits import BucketStatus, LimitStatus
+from runner.store import WaitingLine
 
 app = typer.Typer(help="See limits, and change them in a running queue.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,6 +20,7 @@ Bucket = Annotated[str, typer.Argument(help='The bucket: the limit\'s name, or w
 Reason = Annotated[str, typer.Option(help="Why; shown with every job that waits.")]
 
 _STATE = ("TOKENS", "WAITING", "NEXT TOKEN")
+_HEAD_OF_A_LINE = 10
 
 
 @app.command("list")
@@ -33,15 +36,27 @@ def list_limits(target: Target) -> None:
         say("no limits: no worker of this queue has published any")
         return
     now_s = wall_us() / MICROSECONDS
-    for line in columns([("LIMIT", "ALLOWS", *_STATE, "NOTE"), *(row for limit in limits for row in rows_of(limit, now_s))]):
+    for line in columns([("LIMIT", "ALLOWS", *_STATE, "STATE", "NOTE"), *(row for limit in limits for row in rows_of(limit, now_s))]):
         say(line)
 
 
 @app.command()
 @about_queue
-def show(target: Target, name: Name) -> None:
+def show(
+    target: Target,
+    name: Name,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again each second, with the head of its line, until Ctrl-C.")] = False,
+) -> None:
     """Show one limit and its buckets."""
-    _act(target, lambda client: client.control.show(name))
+    if not watch or target.json:
+        _act(target, lambda client: client.control.show(name))
+        return
+
+    async def ask(client: AnyClient, most: int | None) -> Sequence[str]:
+        limit, line = await client.control.show(name), await client.waiting_line(name, most=_HEAD_OF_A_LINE)
+        return [*details(limit, wall_us() / MICROSECONDS), *head_of(line)][:most]
+
+    show_live(target, ask, once=False)
 
 
 @app.command("set")
@@ -132,19 +147,19 @@ def rows_of(limit: LimitStatus, now_s: float) -> Iterator[tuple[str, ...]]:
     notes = _notes(limit, now_s)
     if limit.code.key is None and limit.buckets:
         (bucket,) = limit.buckets
-        yield (limit.name, limit.policy.words, *_state(limit, bucket), "; ".join([*notes, *_freeze(bucket, now_s)]))
+        yield (limit.name, limit.policy.words, *_state(limit, bucket), limit.state.words, "; ".join([*notes, *_freeze(bucket, now_s)]))
         return
-    yield (limit.name, limit.policy.words, "", _count(limit), "", "; ".join(notes))
+    yield (limit.name, limit.policy.words, "", _count(limit), "", limit.state.words, "; ".join(notes))
     for bucket in limit.buckets:
-        yield (f"  {bucket.bucket}", "", *_state(limit, bucket), "".join(_freeze(bucket, now_s)))
+        yield (f"  {bucket.bucket}", "", *_state(limit, bucket), "", "".join(_freeze(bucket, now_s)))
     if limit.buckets_not_shown:
-        yield (f"  and {limit.buckets_not_shown} more", "", "", "", "", "")
+        yield (f"  and {limit.buckets_not_shown} more", "", "", "", "", "", "")
 
 
 def details(limit: LimitStatus, now_s: float) -> Iterator[str]:
     """A limit by itself: what is in force and why, then its buckets."""
     key = "" if limit.code.key is None else f", a bucket for each {limit.code.key}"
-    yield f"{limit.name}: {limit.policy.kind.replace('_', ' ')}, {limit.policy.words}{key}"
+    yield f"{limit.name}: {limit.policy.kind.replace('_', ' ')}, {limit.policy.words}{key}; {limit.state.words}"
     yield from (f"  {note}" for note in _notes(limit, now_s))
     if limit.waiting_buckets:
         yield f"  {_who_waits(limit)}"
@@ -157,6 +172,19 @@ def details(limit: LimitStatus, now_s: float) -> Iterator[str]:
             yield f"  and {limit.buckets_not_shown} more buckets that jobs wait for"
     else:
         yield "  no job waits at any of its buckets"
+
+
+def head_of(line: WaitingLine) -> Iterator[str]:
+    """The first of those who wait at a bucket, in the order in which they are served."""
+    if not line.jobs:
+        return
+    yield f"  next at {line.bucket}"
+    rows = [("PLACE", "JOB", "TASK", "COST", "PRIORITY", "WAITED", "STARTS IN")]
+    for job in line.jobs:
+        waited = "" if job.waited_s is None else span(job.waited_s)
+        starts = "unknown" if job.eta_s is None else span(job.eta_s)
+        rows.append((str(job.place), job.id or "of others", job.task or "", str(job.cost), job.priority, waited, starts))
+    yield from (f"  {text}" for text in columns(rows))
 
 
 def _state(limit: LimitStatus, bucket: BucketStatus) -> tuple[str, str, str]:

@@ -208,14 +208,28 @@ async def line_up(cli: Cli, *ids: str) -> None:
 async def test_limits_are_listed_in_columns(cli: Cli) -> None:
     said = await cli.done("limits", "list")
     head, *rows = said.out.splitlines()
-    assert re.split(r"\s\s+", head) == ["LIMIT", "ALLOWS", "TOKENS", "WAITING", "NEXT TOKEN", "NOTE"]
-    assert re.split(r"\s\s+", said.rows["gpu"]) == ["gpu", "3 at once", "3 of 3", "0"]
+    assert re.split(r"\s\s+", head) == ["LIMIT", "ALLOWS", "TOKENS", "WAITING", "NEXT TOKEN", "STATE", "NOTE"]
+    assert re.split(r"\s\s+", said.rows["gpu"]) == ["gpu", "3 at once", "3 of 3", "0", "idle"]
     assert "1/h, burst 2" in said.rows["pay"]
     assert "100/month (Europe/Berlin)" in said.rows["lookups"]
     column = head.index("ALLOWS")
     assert all(row[column - 1] == " " != row[column] for row in rows)
     listed = [json.loads(line)["name"] for line in (await cli.done("limits", "list", "--json")).out.splitlines()]
     assert listed == ["gpu", "lookups", "pay", "search", "tenant"]
+
+
+async def test_the_whole_queue_is_shown_at_a_glance(cli: Cli) -> None:
+    await line_up(cli, "first", "second")
+    said = (await cli.done("top")).out.splitlines()
+    assert said[1].startswith("2 jobs wait at 1 limit. The lines that move are clear in ")
+    assert "waiting 2 (tokens 2)" in said[2]
+    (pay,) = [line for line in said if line.startswith("pay ")]
+    assert "│█ " in pay
+    assert "▐ at limit" in pay
+    assert (await cli.done("top", "--once")).out.splitlines()[1].startswith("2 jobs wait at 1 limit.")
+    assert (await cli.done("top", "--json")).json["jobs"]["waiting"] == 2
+    watched = (await cli.done("limits", "show", "pay", "--watch")).out
+    assert re.search(r"1 +first +charge +1 +normal", watched), watched
 
 
 async def test_a_limit_says_how_many_wait_and_at_how_many_buckets(cli: Cli) -> None:

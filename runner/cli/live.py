@@ -1,0 +1,58 @@
+"""live: a text on the terminal that is written anew each second, until Ctrl-C; once, where the output is no terminal."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from runner.cli.output import say
+from runner.cli.queue_client import AnyClient, Target
+from runner.clock import monotonic_s
+from runner.errors import StoreUnavailable
+from runner.jobs import span
+from runner.plain_text import escaped
+
+LOOK_S = 1.0
+
+Ask = Callable[[AnyClient, int | None], Awaitable[Sequence[str]]]
+"""The lines of a view; asked with the number of lines that fit, or None for all."""
+
+
+def show_live(target: Target, ask: Ask, *, once: bool) -> None:
+    """Show a view until somebody presses Ctrl-C; once if that is asked for, or nobody sees it move.
+
+    While the queue cannot be asked the latest lines stay, and how old they are is said.
+    """
+    if once or not sys.stdout.isatty():
+        for line in target.ask(lambda client: ask(client, None)):
+            say(line)
+        return
+    console = Console()
+    try:
+        target.ask(lambda client: _follow(client, ask, console))
+    except KeyboardInterrupt:
+        return
+
+
+async def _follow(client: AnyClient, ask: Ask, console: Console) -> None:
+    lines, told_s, banner = list[str](), monotonic_s(), ""
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            try:
+                lines, told_s, banner = list(await ask(client, console.height - 1)), monotonic_s(), ""
+            except StoreUnavailable as error:
+                banner = f"NOT CONNECTED, what is shown is {span(monotonic_s() - told_s)} old: {error}"
+            live.update(screen_of(lines, banner, console.width, console.height), refresh=True)
+            await asyncio.sleep(LOOK_S)
+
+
+def screen_of(lines: Sequence[str], banner: str, width: int, height: int) -> Text:
+    """What is on the screen: no line is longer than it, and old lines are dim."""
+    shown = [escaped(line)[:width] for line in ([banner] if banner else []) + list(lines)][:height]
+    text = Text(no_wrap=True, overflow="crop")
+    for at, line in enumerate(shown):
+        text.append(line + "\n" * (at < len(shown) - 1), style="bold red" if banner and at == 0 else "dim" if banner else "")
+    return text
