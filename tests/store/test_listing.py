@@ -156,6 +156,15 @@ async def test_lists_of_ended_jobs_that_were_damaged_refuse_no_end(store: JobSto
     await command(store.redis, "DEL", store.keys.retentions, store.keys.ended_on_stream)
 
 
+async def test_jobs_that_were_cancelled_on_the_stream_of_a_pool_are_not_counted_as_queued(store: JobStore) -> None:
+    await store.submit([one._replace(line="#gpu") for one in jobs(3)])
+    await store.cancel("j0")
+    await store.cancel("j1")
+    for _ in range(2):
+        assert ((await store.counts()).queued, (await store.counts()).cancelled) == (1, 2)
+        await store.trim()  # the streams of the default pool are empty
+
+
 @pytest.mark.parametrize(
     ("chosen", "found"),
     [

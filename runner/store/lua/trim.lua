@@ -4,7 +4,7 @@
 -- KEYS: prefix
 -- ARGV: failed_ttl_ms
 -- Returns: jobs forgotten, whether there are more to forget (0 or 1)
--- include: base, bucket_keys, ended
+-- include: base, bucket_keys, ended, known_pools
 
 local MOST_COUNTED = 2000
 local function count_waiting()
@@ -32,7 +32,7 @@ end
 local waiting = count_waiting()
 if waiting then redis.call('SET', prefix .. 'waiting', waiting) end
 local on_streams = 0
-for _, stream in ipairs(STREAMS) do on_streams = on_streams + redis.call('XLEN', stream) end
+for _, stream in ipairs(every_stream()) do on_streams = on_streams + redis.call('XLEN', stream) end
 if on_streams == 0 then redis.call('DEL', prefix .. 'ended_on_stream') end
 
 -- To forget one takes a tenth of what a usual entry takes.
