@@ -21,7 +21,7 @@ from runner.jobs import Acceptance, JobStatus, OtherJob, State, Submission
 from runner.ranges import checked
 from runner.settings import Settings
 from runner.store import MOST_SMALL, JobStore, fitting_jobs
-from runner.telemetry import Figures, SharedReading
+from runner.telemetry import Figures, SharedReading, recorder_here
 
 _NOT_YET = "it has no result before its end"
 _HAS_NONE = "it ended without a result, and its status says why"
@@ -71,6 +71,12 @@ class Session:
         Raises `ArgumentsTooLarge`, `JobIdConflict` (whose text ends with `on_conflict`), `DuplicateJob`, `BacklogFull`, `StoreFull`,
         `StoreUnavailable`.
         """
+        if (recorder := recorder_here()) is not None:
+            with recorder.sending(self.queue, [job]) as (traced,):
+                return await self._submit(traced, on_conflict, most_backlog)
+        return await self._submit(job, on_conflict, most_backlog)
+
+    async def _submit(self, job: Submission, on_conflict: str, most_backlog: int | None) -> Acceptance | OtherJob:
         self._check_size(job)
         state: Acceptance | OtherJob
         if len(job.args) > MOST_SMALL or most_backlog is not None:  # it takes long to send, or has a cap: no other waits for its call
@@ -94,6 +100,14 @@ class Session:
         that another job has, or `DuplicateJob` for the first that is refused, unless `return_conflicts`; all other jobs are stored then, as they
         are with the first `UnknownParent`.
         """
+        if jobs and (recorder := recorder_here()) is not None:
+            with recorder.sending(self.queue, jobs) as traced:
+                return await self._submit_many(traced, return_conflicts=return_conflicts, most_backlog=most_backlog)
+        return await self._submit_many(jobs, return_conflicts=return_conflicts, most_backlog=most_backlog)
+
+    async def _submit_many(
+        self, jobs: Sequence[Submission], *, return_conflicts: bool, most_backlog: int | None
+    ) -> list[Acceptance | OtherJob]:
         for index, job in enumerate(jobs):
             self._check_size(job, index)
         states = await self.store.submit(jobs, most_backlog)

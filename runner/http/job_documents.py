@@ -72,6 +72,7 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "pause": None if status.pause is None else pause_document(status.pause),
         "tags": status.tags,
         "metadata": status.metadata,
+        "trace_id": status.trace_id,
         "deadline_at": utc(status.deadline_at),
         "explanation": None,
         "problem": None,

@@ -124,6 +124,7 @@ class Job(Place):
     pause: Annotated[PauseNow | None, Field(description="what is paused and keeps it from starting")] = None
     tags: list[str] = Field(default_factory=list)
     metadata: dict[str, Any] = Field(default_factory=dict, description="empty for a key that sees no arguments")
+    trace_id: str | None = Field(default=None, description="the trace in which it was submitted, if a span was recorded")
     deadline_at: Annotated[datetime | None, Field(description="when it ends at the latest")]
     explanation: Annotated[list[str] | None, Field(description="with explain=1: why it is where it is, and what to do, in sentences")] = (
         None

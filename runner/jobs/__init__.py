@@ -62,7 +62,7 @@ from runner.jobs.job import (
 from runner.jobs.job_options import JobOptions, check_options
 from runner.jobs.log_context import JobLogFilter
 from runner.jobs.log_lines import JsonFormatter, PlainFormatter, about
-from runner.jobs.metadata import encoded_metadata, metadata_in, metadata_of_options
+from runner.jobs.metadata import TRACEPARENT, TRACESTATE, encoded_metadata, metadata_in, metadata_of_options
 from runner.jobs.middleware import Middleware, Next, around, checked_middleware
 from runner.jobs.named_arguments import NamedArguments, sent_by_name
 from runner.jobs.parents import BlockingJobContext, ReadParents
@@ -100,6 +100,8 @@ __all__ = [
     "REASONS",
     "RUNNER",
     "TICKET",
+    "TRACEPARENT",
+    "TRACESTATE",
     "Acceptance",
     "Amendment",
     "Arguments",

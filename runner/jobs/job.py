@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from runner.errors import ConfigurationError, InvalidJobId
 from runner.jobs.attempt_record import AttemptRecord
+from runner.jobs.metadata import trace_id_in
 from runner.jobs.pause_status import PauseStatus
 from runner.jobs.progress import Progress
 from runner.limits import limit_name
@@ -273,6 +274,11 @@ class JobStatus:
             self.progress and (self.progress.done, self.progress.total, self.progress.note),
         )
         return blake2b(repr(changing).encode(), digest_size=9).hexdigest()
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace in which it was submitted, 32 hexadecimal digits; None if no span was recorded then."""
+        return trace_id_in(self.metadata)
 
     @property
     def limit(self) -> str | None:

@@ -1,6 +1,7 @@
 """Metadata: what travels with a job besides its arguments: JSON by name, given by its submission and by the hooks of its producer."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ from runner.errors import InvalidOption
 from runner.foreign import shown
 from runner.plain_text import is_line
 
+TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
+"""Under which the context of the span that submitted a job is kept, as W3C Trace Context names its headers."""
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 MOST_METADATA = 4_096
 """Bytes of JSON that one job may have in all."""
 
@@ -56,3 +60,10 @@ def metadata_in(encoded: bytes | str) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def trace_id_in(metadata: Mapping[str, Any]) -> str | None:
+    """The trace in which a job was submitted; None if no span was recorded then."""
+    value = metadata.get(TRACEPARENT)
+    match = _TRACEPARENT.match(value) if isinstance(value, str) else None
+    return None if match is None else match[1]

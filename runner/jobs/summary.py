@@ -40,6 +40,8 @@ def summary(status: JobStatus) -> str:
         lines.append(f"  tags      {' '.join(status.tags)}")
     if status.metadata:
         lines.append(f"  metadata  {json.dumps(status.metadata)}")
+    if status.trace_id:
+        lines.append(f"  trace     {status.trace_id}")
     times = [
         (name, at)
         for name, at in (

@@ -10,6 +10,7 @@ from runner.telemetry.page import QueuePage, WorkerPage, Written, require_writer
 from runner.telemetry.probes import Answer, ProbeServer, Status, status_of
 from runner.telemetry.shared_reading import SharedReading
 from runner.telemetry.table import METRICS, QUEUE, WORKER, Kind, Metric
+from runner.telemetry.tracing import carrier_of, recorder_here
 from runner.telemetry.worker_counts import WorkerCounts, WorkerGauges
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "WorkerGauges",
     "WorkerPage",
     "Written",
+    "carrier_of",
+    "recorder_here",
     "require_writer",
     "status_of",
     "written",

@@ -9,7 +9,7 @@ from runner.jobs import Ending, Outcome, StartedJob
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.settings import Settings
 from runner.store import around_attempt
-from runner.telemetry import WorkerCounts
+from runner.telemetry import WorkerCounts, recorder_here
 from runner.worker.active_jobs import ActiveJob, ActiveJobs
 from runner.worker.completer import Completer
 from runner.worker.executor import Executor, current_task
@@ -33,6 +33,8 @@ class Attempts:
     ) -> None:
         self._executor = executor
         execute = executor.execute if counts is None else counts.around_attempt(executor.execute)
+        if (recorder := recorder_here()) is not None:
+            execute = recorder.around_attempt(executor.queue, execute)
         self._execute = around_attempt(settings.failpoints, execute)
         self._outcomes = Outcomes(settings)
         self._active_jobs = active_jobs

@@ -23,6 +23,7 @@ from runner.errors import InvalidResult, StartFailed
 from runner.foreign import kind_of, text_of
 from runner.jobs import Attempt, Ending, JobLogFilter, JsonFormatter, PlainFormatter, StartedJob, Verdict, call_in_process, enter, verdict
 from runner.plain_text import escape_logs
+from runner.telemetry import recorder_here
 from runner.traces import trace_of
 from runner.worker.app_address import MAIN
 from runner.worker.child_frames import Frames, frames_of
@@ -57,7 +58,7 @@ def _serve(app: Runner, descriptor: int, frames: Frames) -> None:
             frame = frames.next()
         except EOFError:
             return
-        answer = copy_context().run(_answer, app, _Reporting(descriptor), frame)
+        answer = copy_context().run(_in_trace, app, _Reporting(descriptor), frame)
         answer.head["resident"] = _resident_bytes()
         write_all(descriptor, answer.encoded())
 
@@ -113,6 +114,15 @@ class _Reporting:
         if monotonic_s() - self._told_s > _REPORT_S:
             self._told_s = monotonic_s()
             write_all(self._descriptor, Frame({"progress": attempt.progress}).encoded())
+
+
+def _in_trace(app: Runner, report: Callable[[Attempt], None], frame: Frame) -> Frame:
+    """Run one job; what it records is of the trace of its attempt in the worker, if spans are recorded in both processes."""
+    carrier, recorder = frame.head.get("trace"), recorder_here()
+    if not carrier or recorder is None:
+        return _answer(app, report, frame)
+    with recorder.continued(carrier):
+        return _answer(app, report, frame)
 
 
 def _answer(app: Runner, report: Callable[[Attempt], None], frame: Frame) -> Frame:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from runner.jobs import Attempt, Reported, TaskDefinition
+from runner.telemetry import recorder_here
 from runner.worker.child_errors import RaisedInChild
 from runner.worker.child_pool import NoChildren
 from runner.worker.frames import Frame
@@ -24,7 +25,10 @@ class ChildCall:
         job = self._attempt.job
         told = {name: value for name, value in job._asdict().items() if name not in _NOT_TOLD}
         told["metadata"] = job.metadata.decode()
-        answer = await self._children.run(Frame({"job": told}, job.args), self._note)
+        head: dict[str, Any] = {"job": told}
+        if (recorder := recorder_here()) is not None:
+            head["trace"] = recorder.carrier()
+        answer = await self._children.run(Frame(head, job.args), self._note)
         self._note(answer)
         self._attempt.take_over(answer.head["settled"])
         if "error" in answer.head:

@@ -43,7 +43,7 @@ class Executor:
         children: NoChildren | None = None,
     ) -> None:
         self._tasks = tasks
-        self._queue = queue
+        self.queue = queue
         self.children = children or NoChildren()
         self._outcomes = Outcomes(settings)
         self._hooks = hooks
@@ -87,7 +87,7 @@ class Executor:
         was_stopped: whether a cancellation is the worker's. That is raised again, and nothing is recorded unless the task's time-out was
         over before. own: the attempt's task, which is the one that calls. Raises `NoThread`, having recorded nothing.
         """
-        attempt = enter(job, self._queue)
+        attempt = enter(job, self.queue)
         registered = self._tasks.get(job.task)
         if registered is None:
             if len(self._unserved) < _MOST_UNSERVED and "\n" not in job.task:

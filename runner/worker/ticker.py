@@ -16,6 +16,7 @@ from runner.jobs import JobOptions, ScheduleSpec, Submission, made_by_schedule, 
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.names import first_of
 from runner.store import DueSchedule, Fired, Firing, Schedules
+from runner.telemetry import recorder_here
 
 log = logging.getLogger("runner")
 
@@ -59,13 +60,22 @@ class Ticker:
         firings = await self._compute(partial(_firings, due, tasks, now_us))
         try:
             with acting(_LEADER):
-                fired = await self._store.fire(firings)
+                fired = await self._fire(firings)
         except StoreFull as error:
             self._tell_full(error)
             return _NO_ROOM_S
         self._tell(firings, fired)
         # Those that were fired here are due later; whether others are, the next look shows.
         return _NO_ROOM_S if all(one.answer == "full" for one in fired) else 0.0
+
+    async def _fire(self, firings: list[Firing]) -> list[Fired]:
+        jobs = [job for firing in firings for _, job in firing.runs if job is not None]
+        if not jobs or (recorder := recorder_here()) is None:
+            return await self._store.fire(firings)
+        with recorder.sending(self._store.keys.queue, jobs, by="fire") as traced:
+            ready = iter(traced)
+            runs = [[(instant, None if job is None else next(ready)) for instant, job in firing.runs] for firing in firings]
+            return await self._store.fire([firing._replace(runs=own) for firing, own in zip(firings, runs, strict=True)])
 
     async def drowse(self) -> float:
         """Look after dormant schedules. Seconds until the next look."""

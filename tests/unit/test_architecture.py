@@ -39,7 +39,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "jobs": {"limits": ANYTHING},
     "outlook": {"limits": ANYTHING, "simulation": ANYTHING},
     "connection": {},
-    "telemetry": {"jobs": ANYTHING},
+    "telemetry": {"jobs": ANYTHING, "limits": ANYTHING},
     "store": {"access": ANYTHING, "connection": ANYTHING, "outlook": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING},
     "simulation": {"jobs": ANYTHING, "limits": ANYTHING},
     "client": {
@@ -222,7 +222,9 @@ IMPORT_OWNERS = {
             "store/scripts",
         ),
         "telemetry/page",
+        "telemetry/tracing",
     },
+    "opentelemetry": {"telemetry/span_recorder"},
     "prometheus_client": {"telemetry/exposition"},
     "pydantic_settings": {"settings"},
     "redis": {"connection", "store"},
