@@ -74,9 +74,10 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A job that has ended in a final state by an attempt of this worker, as Redis has recorded it.
+    """A job that has ended in a final state, as Redis has recorded it.
 
-    attempt: the number of its last attempt. ran_s, waited_s: seconds of that attempt, and from the submission to its start.
+    attempt: the number of its last attempt, 0 without any. ran_s, waited_s: seconds of that attempt, and from the submission to its start; of a
+    job that ended without an outcome of its attempt 0, and from the submission to its end.
     """
 
     id: str

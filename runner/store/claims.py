@@ -10,7 +10,7 @@ from runner.connection import command, longest_s, translated_errors
 from runner.errors import ConfigurationError
 from runner.jobs import Amendment, Ending, Outcome, StartedJob
 from runner.store import replies, scripts
-from runner.store.claimed import Claimed, HeldEntry, check_lease, claimed, held_entries
+from runner.store.claimed import Claimed, HeldEntry, check_lease, claimed, held_entries, tells_ends
 from runner.store.keys import GROUP
 from runner.store.pauses import Pauses
 from runner.store.portions import MOST_LET_GO, MOST_PER_CALL, MOST_READ, fitting, portions, weights_of
@@ -106,7 +106,7 @@ class Claims(Pauses):
         first = self.process_streams_from if request.for_children else 0
         held: list[scripts.Argument] = [part for number, entry, job_id in request.held for part in (number - first, entry, job_id)]
         answer = await self._run("claim", held, force=False, is_large=False, **self._claim_arguments(worker, request))
-        return claimed(worker, answer, first)
+        return claimed(worker, self._without_ends(answer, is_told=tells_ends(answer)), first)
 
     async def wait_and_claim(
         self, worker: str, request: ClaimRequest, seen: Sequence[bytes], *, block_s: float
@@ -127,7 +127,7 @@ class Claims(Pauses):
         if answer is None:
             look = Look.yes if request.look is Look.yes or not held else Look.no
             return held, await self.claim(worker, request._replace(held=held, look=look, read_more=len(held) > 1))
-        return held, claimed(worker, answer)
+        return held, claimed(worker, self._without_ends(answer, is_told=tells_ends(answer)))
 
     async def wait_for_process_jobs(self, seen: Sequence[bytes], *, block_s: float) -> list[HeldEntry]:
         """Wait up to `block_s` until a job comes that is to run in a child process: entries after those `seen`, of each stream the last one.

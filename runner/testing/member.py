@@ -121,6 +121,10 @@ class Member:
         """Whether an attempt goes on, its outcome is on its way, or hooks are told of it."""
         return self._active_jobs.running > 0 or self._completer.undelivered > 0 or self._hooks.is_telling
 
+    def ended_otherwise(self, ended: list[str]) -> None:
+        """Tell hooks of jobs that no attempt has ended."""
+        self.context.copy().run(self._hooks.ended_otherwise, ended)
+
     @property
     def is_telling(self) -> bool:
         """Whether hooks are being told something."""

@@ -58,6 +58,7 @@ class Workplace:
             done(publication.publish(self.store))
             context = await self._lifespans.enter_async_context(entered(runner))
             self.members += [self._enlisted(runner, context) for _ in range(workers)]
+        self.store.on_ends = self._tell_of
         self._duties.begin()
 
     async def close(self) -> None:
@@ -122,6 +123,11 @@ class Workplace:
     def next_wake_s(self) -> float:
         """When there is something to do again, in seconds of the clock; infinite if nothing is due."""
         return min(self._duties.next_wake_s, *self._lapses_s[:1], math.inf)
+
+    def _tell_of(self, ended: list[str]) -> None:
+        """Of jobs that Redis has ended by itself one worker of each app is told, as the leader would be that did it."""
+        for member in {id(member.runner): member for member in self.members}.values():
+            member.ended_otherwise(ended)
 
     def _enlisted(self, runner: Runner[Any], context: Context) -> Member:
         member = Member(runner, context, self.store, self._losing, self._on_start)

@@ -69,6 +69,12 @@ class HookCalls:
                 if not self._is_looking:
                     self._ended.clear()
 
+    def ended_otherwise(self, ids: Sequence[str]) -> None:
+        """Redis has ended these jobs, by a call of this worker and by no attempt here. Told is of those whose task is known here."""
+        names: tuple[Name, ...] = ("on_finish", "on_dead_letter")
+        if any(self._hooks(name, task) for name in names for task in self._tasks):
+            self._start(self._look_otherwise(ids), "on_finish", ids[0])
+
     async def close(self, *, at_once: bool) -> None:
         """Wait a moment for what is under way; then, or at once, end it."""
         ends_s = monotonic_s() + (0.0 if at_once else _LONGEST_S)
@@ -99,11 +105,18 @@ class HookCalls:
                 if status is not None and status.state.is_final and status.attempt == outcome.job.attempt:
                     self._tell_end(status)
 
-    def _tell_end(self, status: JobStatus) -> None:
+    async def _look_otherwise(self, ids: Sequence[str]) -> None:
+        for status in await self._statuses(ids, Depth.status):
+            if status is not None and status.state.is_final and status.task in self._tasks:
+                self._tell_end(status, by_attempt=False)
+
+    def _tell_end(self, status: JobStatus, *, by_attempt: bool = True) -> None:
         if status.state is State.failed and status.error is not None:
             letter = DeadLetter(status.id, status.task, status.error, status.attempt)
             self._tell(self._hooks("on_dead_letter", status.task), "on_dead_letter", letter, status.id)
         finished_at, started_at, submitted_at = (at or 0.0 for at in (status.finished_at, status.started_at, status.submitted_at))
+        if not by_attempt:
+            started_at = finished_at
         ran_s, waited_s = max(finished_at - started_at, 0.0), max(started_at - submitted_at, 0.0)
         value = Finished(status.id, status.task, status.state, status.attempt, ran_s, waited_s)
         self._tell(self._hooks("on_finish", status.task), "on_finish", value, status.id)

@@ -115,6 +115,7 @@ class Worker:
                     store.tells_times = True
                 await self._first_of(children.start())
                 hooks = HookCalls(store.get, self._runner.tasks, hooks_of(self._runner))
+                store.on_ends = hooks.ended_otherwise
                 executor = Executor(self._runner.tasks, self._settings, self._runner.queue, hooks, children)
                 try:
                     await self._work(store, executor)

@@ -592,6 +592,13 @@ GUARDS = (
         "tests/worker/test_process_pools.py::test_others_are_not_delayed_by_them_however_few_slots_there_are",
     ),
     Guard(
+        "hooks are told of what the leader ends",
+        "runner/worker/worker.py",
+        "store.on_ends = hooks.ended_otherwise",
+        "pass",
+        "tests/worker/test_hooks_of_ends.py::test_of_a_job_that_has_waited_for_too_long",
+    ),
+    Guard(
         "jobs in processes are not taken from live workers that read their pool",
         "runner/store/lua/open_pools.lua",
         "base_pool(pool) ~= pool and not specs.is_read(pool)",
