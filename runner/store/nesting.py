@@ -3,10 +3,9 @@
 import re
 from collections.abc import Sequence
 from functools import cache
-from itertools import chain
 
-_NOT_CODE = re.compile(r"--[^\n]*|'[^'\n]*'")
-_WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*|(?<=\.\.)[A-Za-z_]\w*")
+from runner.store.lean import words
+
 _DECLARATION = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 _LONG_LIST = 20
 """Names in one function from which on another inside it saves more than it costs."""
@@ -23,12 +22,12 @@ def nested(texts: Sequence[str]) -> list[str]:
     lines: list[str] = []
     known: set[str] = set()
     new = depth = 0
+    last_used = {name: place for place, text in enumerate(texts) for name in words(text)}
     for place, text in enumerate(texts):
         lines.append(text)
         names = declared(text)
         known, new = known | names, new + len(names)
-        passed_on = known.intersection(chain.from_iterable(map(_words, texts[place + 1 :])))
-        if new >= _LONG_LIST and 0 < len(passed_on) <= _MOST_PASSED_ON:
+        if new >= _LONG_LIST and 0 < sum(last_used.get(name, place) > place for name in known) <= _MOST_PASSED_ON:
             lines.append("return (function()")
             new, depth = 0, depth + 1
     return [*lines, *["end)()"] * depth]
@@ -38,9 +37,3 @@ def nested(texts: Sequence[str]) -> list[str]:
 def declared(text: str) -> set[str]:
     """Local names of a text that what follows it can use."""
     return {name for names in _DECLARATION.findall(text) for name in names.replace(" ", "").split(",")}
-
-
-@cache
-def _words(text: str) -> set[str]:
-    """Names that a text uses: local ones of others, its own, and those of fields of tables that it makes."""
-    return set(_WORD.findall(_NOT_CODE.sub("", text)))

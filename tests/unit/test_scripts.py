@@ -35,10 +35,10 @@ HEADER = "-- it: does it\n-- KEYS: prefix\n-- ARGV: {}\n-- Returns: nothing\n-- 
 
 
 def test_arguments_are_variables_in_the_order_of_the_header(load_text: Loader) -> None:
-    script = load_text(HEADER.format("now_us, free (slots, at least 1), held...", "none") + "return 1\n")
+    script = load_text(HEADER.format("now_us, free (slots, at least 1), held...", "none") + "return now_us, free, held_at\n")
 
     assert script.arguments == ("now_us", "free")
-    assert script.source.startswith("local prefix = KEYS[1]\nlocal now_us = ARGV[1]\nlocal free = ARGV[2]\nlocal held_at = 3\nreturn 1")
+    assert script.source.startswith("local now_us = ARGV[1]\nlocal free = ARGV[2]\nlocal held_at = 3\n")
     assert script.sha == hashlib.sha1(script.source.encode()).hexdigest()
 
 
@@ -51,7 +51,7 @@ def test_an_include_may_do_without_a_header() -> None:
 
 
 def test_includes_come_before_the_script_in_their_order(load_text: Loader) -> None:
-    script = load_text(HEADER.format("id", "one, two") + "the script", one="first include", two="second include")
+    script = load_text(HEADER.format("id", "one, two") + "the script(id)", one="first include", two="second include")
 
     order = [script.source.index(part) for part in ("local id", "first include", "second include", "the script")]
     assert order == sorted(order)
@@ -59,7 +59,7 @@ def test_includes_come_before_the_script_in_their_order(load_text: Loader) -> No
 
 def test_what_is_included_from_a_place_on_stands_there_once_with_its_arguments_at_the_top(load_text: Loader) -> None:
     script = load_text(
-        HEADER.format("id", "one") + "the first part\n-- include from here on: one, two\nthe second part\n",
+        HEADER.format("id", "one") + "the first part\n-- include from here on: one, two\nthe second part(id)\n",
         one="-- ARGV: a\nfirst include",
         two="-- ARGV: b\nsecond include",
     )
@@ -188,7 +188,7 @@ def test_a_declaration_inside_a_function_hides_nothing() -> None:
 
 
 NAMES = [f"name_{'abcdefghijklmnopqrstuvwxyz'[n % 26]}{n}" for n in range(90)]
-MANY = "\n".join(f"local {name} = {n}" for n, name in enumerate(NAMES))
+MANY = "\n".join(f"local {name} = tonumber({n})" for n, name in enumerate(NAMES))
 
 
 def test_what_follows_many_names_is_a_function_of_its_own(load_text: Loader) -> None:

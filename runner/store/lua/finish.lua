@@ -26,6 +26,7 @@ local ID, ATTEMPT, PAYLOAD, PROGRESS = 1, 2, 3, 4 -- places after an entry
 local last = #ARGV
 local answers = {}
 local with_buckets, held_only = {}, {} -- outcomes that are recorded in the second pass; entries that are only held
+local times = tells_times == '1' and { 'times' } or nil
 
 -- Once a script has written, Redis lets it go on when memory is full. What it frees, it frees at its end: the entries of outcomes that stand.
 redis.pcall('XDEL', STREAMS[1], '0-1')
@@ -137,8 +138,11 @@ local function record(run, id, payload, task, attempt, watched, cancelled, expir
       note_due(due, prefix .. 'scheduled')
       redis.call('ZADD', prefix .. 'scheduled', int(due), id)
       redis.call('HSET', job_key(id), 'state', 'scheduled', 'reason', 'retry', 'error', payload)
-      local n = #counted_ends
-      counted_ends[n + 1], counted_ends[n + 2], counted_ends[n + 3] = id, task or '', RETRIED
+      if counted_ends then
+        local n = #counted_ends
+        counted_ends[n + 1], counted_ends[n + 2], counted_ends[n + 3] = id, task or '', RETRIED
+        counted_ends[n + 4], counted_ends[n + 5], counted_ends[n + 6] = false, false, false
+      end
     end
   else
     return false
@@ -150,14 +154,25 @@ local function record(run, id, payload, task, attempt, watched, cancelled, expir
   return true
 end
 
+local function tell_times(id, limits, started, since)
+  local n = #times
+  times[n + 1], times[n + 2], times[n + 3], times[n + 4] = id, limits, started, since
+end
+
 do
   local here, met = nil, {} -- the place of the outcome that is being recorded; jobs of the second pass
   local function record_from(run, first, next_run, width)
     for at = first, next_run - 1, width do
       here = at
       local id, attempt, payload = ARGV[at + ID], ARGV[at + ATTEMPT], ARGV[at + PAYLOAD]
-      local state, latest, task, watched, cancelled, limits, started, expires, ends, ready, submitted =
-        read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started', 'expires', 'then', 'ready', 'submitted')
+      local state, latest, task, watched, cancelled, limits, started, expires, ends, ready, submitted
+      if counted_ends or times then
+        state, latest, task, watched, cancelled, limits, started, expires, ends, ready, submitted =
+          read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started', 'expires', 'then', 'ready', 'submitted')
+      else
+        state, latest, task, watched, cancelled, limits, started, expires, ends =
+          read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started', 'expires', 'then')
+      end
       local answer = 'accepted'
       if latest ~= attempt or state ~= 'running' then
         local after, or_after = state_after(run, cancelled)
@@ -166,12 +181,16 @@ do
       elseif met[id] then
         answer = 'repeated'
       elseif needs_buckets(run, limits, ends) then
-        with_buckets[#with_buckets + 1] = { at, #answers + 1, run, id, payload, task, attempt, watched, cancelled, limits, started, expires, ends, ready or submitted }
+        with_buckets[#with_buckets + 1] =
+          { at, #answers + 1, run, id, payload, task, attempt, watched, cancelled, limits, started, ready or submitted, expires, ends }
         met[id] = true
       else
-        local n = #counted_attempts
-        counted_attempts[n + 1], counted_attempts[n + 2], counted_attempts[n + 3], counted_attempts[n + 4] = id, limits, started, ready or submitted
+        local n = counted_ends and #counted_ends
         record(run, id, payload, task, attempt, watched, cancelled, expires, ends)
+        if n and counted_ends[n + 1] == id then
+          counted_ends[n + 4], counted_ends[n + 5], counted_ends[n + 6] = limits, started, ready or submitted
+        end
+        if times then tell_times(id, limits, started, ready or submitted) end
       end
       if answer == 'accepted' and width > AN_OUTCOME then note_progress(id, ARGV[at + PROGRESS]) end
       answers[#answers + 1] = answer
@@ -196,7 +215,7 @@ if #with_buckets + #held_only == 0 then
   free_entries()
   write_counts()
   nudge_leader()
-  if tells_times == '1' then answers[#answers + 1] = { 'times', unpack(counted_attempts) } end
+  if times then answers[#answers + 1] = times end
   return answers
 end
 
@@ -293,9 +312,7 @@ local function amend(id, payload, limits, attempt, started)
     'amended', amended and amended .. ' ' .. spec or spec)
 end
 
-local function record_with_buckets(run, id, payload, task, attempt, watched, cancelled, limits, started, expires, ends, since)
-  local n = #counted_attempts
-  counted_attempts[n + 1], counted_attempts[n + 2], counted_attempts[n + 3], counted_attempts[n + 4] = id, limits, started, since
+local function record_with_buckets(run, id, payload, task, attempt, watched, cancelled, limits, started, _, expires, ends)
   local is_unknown = ARGV[run + ENDING] == 'unknown'
   if is_unknown and (cancelled or held.is_for_another(id, task, payload)) then
     if limits then refunds.undo_start(id, attempt, needs_of(limits), number_in(started)) end
@@ -317,8 +334,14 @@ end
 
 for _, outcome in ipairs(with_buckets) do
   local at, place = outcome[1], outcome[2]
+  local n = counted_ends and #counted_ends
   local stands, problem = pcall(record_with_buckets, unpack(outcome, 3))
-  if not stands then answers[place] = refuse(at, outcome[4], problem) end
+  if not stands then
+    answers[place] = refuse(at, outcome[4], problem)
+  elseif n and counted_ends[n + 1] == outcome[4] then
+    counted_ends[n + 4], counted_ends[n + 5], counted_ends[n + 6] = unpack(outcome, 10, 12)
+  end
+  if times then tell_times(outcome[4], unpack(outcome, 10, 12)) end
 end
 refunds.complete()
 
@@ -328,5 +351,5 @@ flush()
 free_entries()
 nudge_leader()
 for i = 1, #rows do answers[#answers + 1] = rows[i] end
-if tells_times == '1' then answers[#answers + 1] = { 'times', unpack(counted_attempts) } end
+if times then answers[#answers + 1] = times end
 return answers

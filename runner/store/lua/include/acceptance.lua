@@ -120,8 +120,10 @@ local function accept(run)
     end
     answers[looked_at] = answer
   end
-  if new > 0 then add_to_minute('t:' .. task .. '|u', new) end
-  if known > 0 then add_to_minute('t:' .. task .. '|d', known) end
+  if counting == '1' then
+    if new > 0 then add_to_minute('t:' .. task .. '|u', new) end
+    if known > 0 then add_to_minute('t:' .. task .. '|d', known) end
+  end
   return next_run
 end
 

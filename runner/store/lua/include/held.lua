@@ -1,6 +1,6 @@
 -- held: jobs that no worker of today can run. They are in no stream, line or schedule until a worker comes that serves their task and reads
 -- their pool. They are held by that: 'task', or 'task#pool'.
--- include: lazily, specs, parked
+-- include: lazily, specs, parked, sets_by_name
 local held = lazily(function(held)
   local UNSERVED = prefix .. 'unserved'
   local FIRST_US, LONGEST_US = 50000, 2000000
@@ -93,11 +93,7 @@ local held = lazily(function(held)
   function held.looked_at(name) redis.call('ZADD', UNSERVED, 'XX', int(now), name) end
   function held.some(name, most) return redis.call('ZRANGE', jobs_key(name), 0, most - 1) end
 
-  function held.count()
-    local count = parked.count()
-    for _, name in ipairs(held.names(MOST_ENTRIES)) do count = count + redis.call('ZCARD', jobs_key(name)) end
-    return count
-  end
+  function held.count() return parked.count() + count_by_name('unserved') end
 
   return held
 end)

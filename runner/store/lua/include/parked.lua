@@ -1,6 +1,6 @@
 -- parked: jobs of a paused task, or of a paused pool ('#pool' in the place of the task). A claim or a release that meets one moves it here, once, so that it stands in nobody's way; when the pause is
 -- over they go back, in their order.
--- include: lazily
+-- include: lazily, sets_by_name
 local parked = lazily(function(parked)
   local PARKED = prefix .. 'parked'
   local function jobs_key(task) return prefix .. 'parked:' .. task end
@@ -37,11 +37,7 @@ local parked = lazily(function(parked)
 
   function parked.some(task, most) return redis.call('ZRANGE', jobs_key(task), 0, most - 1) end
 
-  function parked.count()
-    local count = 0
-    for _, task in ipairs(parked.tasks(MOST_ENTRIES)) do count = count + redis.call('ZCARD', jobs_key(task)) end
-    return count
-  end
+  function parked.count() return count_by_name('parked') end
 
   return parked
 end)
