@@ -129,3 +129,17 @@ async def _(at: Workshop) -> Act:
         return 0 if found is None else len(found.page)
 
     return act
+
+
+@worst_case("batches", "page")
+async def _(at: Workshop) -> Act:
+    """As many as one call tells, behind as many of others as it passes over."""
+    for number in range(100):
+        await _open(at.store, f"b{number}")
+    for number in range(900):
+        await _open(at.store, f"tenant/b{number}")
+
+    async def act() -> object:
+        return len(await at.store.batches())
+
+    return act

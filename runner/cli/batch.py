@@ -41,6 +41,17 @@ def show(
         sys.exit(1)
 
 
+@app.command("list")
+@about_queue
+def list_open(target: Target) -> None:
+    """Print how far the batches are that have not ended, the latest first, 100 at most."""
+    found = target.ask(lambda client: client.batches())
+    if target.json:
+        say_json({"batches": [progress.document() for progress in found]})
+    else:
+        say("\n".join(map(flow_words, found)) or "no batch is open")
+
+
 @app.command()
 @about_queue
 def cancel(target: Target, batch_id: BatchId) -> None:

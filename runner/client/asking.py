@@ -6,7 +6,9 @@ from runner.client.batch import BatchHandle
 from runner.client.blocking import Blocking, through
 from runner.client.handle import JobHandle
 from runner.client.job_calls import JobCalls
-from runner.jobs import JobStatus, check_job_id, result_of
+from runner.errors import InvalidOption
+from runner.jobs import BatchProgress, JobStatus, check_job_id, result_of
+from runner.ranges import checked_whole
 
 R = TypeVar("R")
 
@@ -60,6 +62,10 @@ class Asking:
         """
         await self.job(job_id).delete(reason=reason)
 
+    async def batches(self, most: int = 100) -> list[BatchProgress]:
+        """How far the batches are that have not ended, the latest first; 100 at most. Raises `InvalidOption`, `StoreUnavailable`."""
+        return await self._jobs.batches(checked_whole("most", most, error=InvalidOption))
+
     def open_batch(self, batch_id: str) -> BatchHandle:
         """A batch that was opened elsewhere: how far it is, and to cancel it. Raises `InvalidJobId`."""
         return BatchHandle(self._jobs, check_job_id(batch_id))
@@ -76,3 +82,4 @@ class BlockingAsking(Blocking):
     cancel = through(Asking.cancel)
     retry = through(Asking.retry)
     delete = through(Asking.delete)
+    batches = through(Asking.batches)

@@ -57,6 +57,9 @@ class JobCalls(Protocol):
     async def batch_progress(self, batch_id: str) -> BatchProgress:
         """How far a batch is. Raises `UnknownBatch`."""
 
+    async def batches(self, most: int) -> list[BatchProgress]:
+        """Batches that have not ended, the latest first."""
+
     async def cancel_batch(self, batch_id: str) -> BatchProgress:
         """Cancel what has not ended of a batch, and what follows it, and let none be added. Raises `UnknownBatch`, `Forbidden`."""
 
@@ -109,6 +112,12 @@ class StoredJobs(JobCalls):
             raise UnknownBatch(f"no batch {batch_id!r} on queue {self.sessions.queue!r}: never opened, or over for 7 days")
         then = found.batch.then
         return replace(found.batch, id=batch_id, then=None if then is None else self._view.shown(then))
+
+    @override
+    async def batches(self, most: int) -> list[BatchProgress]:
+        view = self._view
+        found = await self.sessions.here.store.batches(view.stored(""), most)
+        return [replace(one, id=view.shown(one.id), then=None if one.then is None else view.shown(one.then)) for one in found]
 
     @override
     async def cancel_batch(self, batch_id: str) -> BatchProgress:

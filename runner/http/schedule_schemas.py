@@ -118,6 +118,7 @@ class Schedule(BaseModel):
     in_code: Annotated[bool, Field(description="the code declares it: it is changed there")]
     state: Annotated[Literal["active", "paused", "dormant", "ended"], Field(description="dormant: no live worker declares it")]
     next_at: float | None
+    coming: Annotated[list[float] | None, Field(description="the next instants, where they are asked for and told")] = None
     last_at: Annotated[float | None, Field(description="the latest instant that is settled")]
     last_job: str | None
     last_state: Annotated[str | None, Field(description="how the latest run that has ended ended")]

@@ -91,6 +91,11 @@ class HttpJobs(JobCalls):
         return await self._batch("GET", batch_id)
 
     @override
+    async def batches(self, most: int) -> list[BatchProgress]:
+        found = json_of(await self._sessions.here.ask(Call("GET", "/v1/batches", {"most": most})))
+        return [batch_of(document) for document in found["batches"]]
+
+    @override
     async def cancel_batch(self, batch_id: str) -> BatchProgress:
         return await self._batch("DELETE", batch_id)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from runner.errors import BacklogFull
 from runner.jobs import INDEXES, MEMBER_STATES, BatchProgress, MemberState
-from runner.store.portions import MOST_LINKED, MOST_MEMBERS, portions
+from runner.store.portions import MOST_BATCHES, MOST_LINKED, MOST_MEMBERS, portions
 from runner.store.queue import QueueStore
 from runner.store.text import decoded
 
@@ -102,6 +102,13 @@ class Flows(QueueStore):
         asked, fields, counts, flat = reply
         batch = BatchProgress.of(decoded(asked).removeprefix(BATCH), fields, counts) if fields else None
         return Members(list(map(int, counts)), [_member(*pair) for pair in zip(flat[::2], flat[1::2], strict=True)], batch)
+
+    async def batches(self, begins: str = "", most: int = MOST_BATCHES) -> list[BatchProgress]:
+        """Batches that have not ended, the latest first, whose ids begin so; without a beginning those of no tenant."""
+        reply = await self._run("batches", begins=begins, most=min(most, MOST_BATCHES))
+        return [
+            BatchProgress.of(decoded(id_), fields, counts) for id_, fields, counts in zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+        ]
 
     async def all_members(self, node: str) -> list[Member] | None:
         """Every member, in the order of their indexes; None if there is no such node."""

@@ -37,6 +37,8 @@ MOST_MENDED = MOST_PER_CALL * 2
 """Members of a structure that points at jobs that one call compares with their records."""
 MOST_SWEPT = MOST_PER_CALL // 2
 """Tasks and limits that one call removes, or finds to be served."""
+MOST_BATCHES = 100
+"""Batches that one call tells of."""
 MOST_LINKED = MOST_PER_CALL
 """Jobs that one call makes members of a flow or a batch."""
 MOST_TOLD = MOST_PER_CALL // 5

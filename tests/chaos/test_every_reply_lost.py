@@ -115,6 +115,7 @@ CALLS: dict[str, Call] = {
     "line": lambda store, started: store.line("x", 0, 10),
     "link": lambda store, started: store.link("tied", ["j0", "j3"], 0),
     "list_pauses": lambda store, started: store.list_pauses(),
+    "batches": lambda store, started: store.batches(),
     "members": lambda store, started: store.members("last", 0, 9),
     "open": lambda store, started: store.open_batch("b", "run", 5),
     "open_pools": lambda store, started: store.open_pools(),

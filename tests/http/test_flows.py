@@ -162,3 +162,21 @@ async def test_a_key_for_some_tasks_cancels_no_batch(service: Service, app: Runn
             await limited.open_batch("b").cancel()
     assert (await batch.progress()).cancelled == 0
     assert (await batch.cancel()).has_ended
+
+
+async def test_open_batches_are_told_the_latest_first(client: AnyClient, app: Runner, service: Service) -> None:
+    del service
+    assert await client.batches() == []
+    add = app.tasks["add"]
+    async with app.batch("over") as batch:
+        pass
+    for name in ("first", "second"):
+        async with app.batch(name, then=add.prepare(left=7)) as batch:
+            batch.add(add.with_options(delay=60).prepare(left=1))
+
+    told = await client.batches()
+    assert [(one.id, one.total, one.pending, one.has_ended) for one in told] == [("second", 1, 1, False), ("first", 1, 1, False)]
+    assert told[0] == await client.open_batch("second").progress()
+    assert [one.id for one in await client.batches(1)] == ["second"]
+    with pytest.raises(InvalidOption, match="most"):
+        await client.batches(0)

@@ -20,6 +20,7 @@ ROUTES = {
     ("get", "/v1/jobs/{id}/events"),
     ("get", "/v1/events"),
     ("delete", "/v1/jobs/{id}"),
+    ("get", "/v1/batches"),
     ("get", "/v1/batches/{id}"),
     ("delete", "/v1/batches/{id}"),
     ("get", "/v1/tasks"),

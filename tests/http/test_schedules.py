@@ -39,6 +39,19 @@ async def test_a_schedule_is_added_changed_paused_run_and_removed(client: AnyCli
         await schedules.show("report")
 
 
+async def test_the_next_instants_of_those_that_run_soonest_are_told(service: Service, app: Runner) -> None:
+    start = datetime.now(UTC) + timedelta(hours=1)
+    await app.client.schedules.add("grid", "add", {"left": 2}, every=60, start=start)
+    await app.client.schedules.add("yearly", "add", {"left": 2}, cron="@yearly")
+
+    answer = (await service.http.get("/v1/schedules", params={"coming": 3})).json()["schedules"]
+    grid, yearly = (next(one for one in answer if one["name"] == name) for name in ("grid", "yearly"))
+    assert grid["coming"] == pytest.approx([start.timestamp() + 60 * n for n in range(3)])
+    assert (len(yearly["coming"]), yearly["coming"][0]) == (3, yearly["next_at"])
+    assert (await service.http.get("/v1/schedules")).json()["schedules"][0]["coming"] is None
+    assert (await service.http.get("/v1/schedules", params={"coming": 1_000})).status_code == 422
+
+
 async def test_the_jobs_of_a_schedule_have_its_options(client: AnyClient, app: Runner) -> None:
     options = JobOptions(priority="low", max_wait=5, deadline=60, pool="gpu", tags=("nightly", "report"), metadata={"by": "import"})
     added = await client.schedules.add("report", "add", {"left": 2}, cron="@daily", options=options)

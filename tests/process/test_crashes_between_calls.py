@@ -93,6 +93,7 @@ LOOKING = [
     "line",
     "buckets",
     "list_pauses",
+    "batches",
     "overview",
     "members",
     "schedules",

@@ -154,3 +154,12 @@ async def test_many_members_that_end_together_let_their_follower_go_once(store: 
     assert ran[-1] == "then"
     assert len(ran) == 501
     assert await wrong_flows(store) == []
+
+
+async def test_each_tenant_is_told_of_its_own_open_batches(store: JobStore) -> None:
+    for name in ("b", "acme/b", "acme/c", "acme2/b"):
+        await store.open_batch(name, "run", 0)
+
+    assert [one.id for one in await store.batches()] == ["b"]
+    assert [one.id for one in await store.batches("acme/")] == ["acme/c", "acme/b"]
+    assert [one.id for one in await store.batches("acme/", 1)] == ["acme/c"]

@@ -145,6 +145,7 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert not (await store.link(node_of_batch("b"), ["b"])).over
     assert await store.seal(node_of_batch("b")) == ("sealed", 1)
     assert (await store.members(node_of_batch("b"))) is not None
+    assert [batch.id for batch in await store.batches()] == ["b"]
     assert not await store.advance()
     assert [pool.name for pool in await store.pools()] == ["default"]
     await store.reconcile("w", [by_id["x0"]])

@@ -129,6 +129,7 @@ def test_only_scripts_write_keys() -> None:
         "schedules",
         "pools",
         "counts",
+        "batches",
         "members",
     }
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
 from runner import BatchProgress, Scope
@@ -15,6 +15,7 @@ from runner.http.problems import responses
 
 router = routing.group("batches", "/v1")
 
+MOST_BATCHES = 100
 BatchId = Annotated[str, Path(description="the batch's id", **JOB_ID)]
 
 
@@ -39,6 +40,22 @@ class Batch(BaseModel):
     def of(cls, progress: BatchProgress) -> Self:
         times = {name: at and datetime.fromtimestamp(at, UTC) for name, at in progress.document().items() if name.endswith("_at")}
         return cls(**progress.document() | times)
+
+
+class Batches(BaseModel):
+    """Batches that have not ended, the latest first."""
+
+    batches: list[Batch]
+
+
+@router.get(
+    "/batches", dependencies=[needs(Scope.jobs_read)], summary="The open batches", responses=responses("validation", "store-unavailable")
+)
+async def open_batches(
+    client: TheClient, most: Annotated[int, Query(ge=1, le=MOST_BATCHES, description="so many of them at most")] = MOST_BATCHES
+) -> Batches:
+    """How far each is that has not ended."""
+    return Batches(batches=[Batch.of(one) for one in await client.batches(most)])
 
 
 @router.get(

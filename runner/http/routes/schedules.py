@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import Path, Request
+from fastapi import Path, Query, Request
 
 from runner import ScheduleStatus, Scope
 from runner.errors import Forbidden, UnknownSchedule
@@ -23,13 +23,24 @@ _OF_ONE = ("validation", "bad-schedule", "unknown-schedule")
 _OF_A_BODY = (*BODY_PROBLEMS, *_OF_ONE, "schedule-conflict", "unknown-task", "unknown-limit", "incomplete-catalog", "exceeds-capacity")
 
 
+MOST_COMING = 61
+_MOST_FORETOLD = 30
+"""Schedules whose coming instants are told, the soonest ones: each instant of a cron expression is some 30 us of work."""
+
+
 @router.get("/schedules", dependencies=[needs(Scope.schedules_read)], summary="Every schedule")
-async def schedules(request: Request, client: TheClient) -> Schedules:
+async def schedules(
+    request: Request,
+    client: TheClient,
+    coming: Annotated[int, Query(ge=0, le=MOST_COMING, description="so many of the next instants of each, of the 30 that run soonest")] = 0,
+) -> Schedules:
     """When each runs next, what came of its last run, and how many of its instants were made, missed, skipped and refused."""
     found = [
         status for status in await client.schedules.list() if status.spec is None or principal_of(request).allows_task(status.spec.task)
     ]
-    return Schedules(schedules=[_seen(request, status) for status in found])
+    soonest = sorted((status for status in found if status.next_at is not None), key=lambda status: status.next_at or 0)[:_MOST_FORETOLD]
+    foretold = {status.name: [run.at for run in status.coming(coming)] for status in soonest} if coming else {}
+    return Schedules(schedules=[_seen(request, status).model_copy(update={"coming": foretold.get(status.name)}) for status in found])
 
 
 @router.post(
