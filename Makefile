@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-generated test-celery test-topologies faults chaos mutate-guards check lint types pyright outside schemathesis test-unit format openapi bench sbom hashes clean
+.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-generated test-celery test-topologies faults chaos mutate-guards check lint types pyright outside schemathesis screenshots test-unit format openapi bench sbom hashes clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -96,6 +96,9 @@ schemathesis: $(OUTSIDE) ## Try the service by generated requests, all checks, f
 
 test-unit: $(READY)
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" tests/unit
+
+screenshots: $(OUTSIDE) ## Take the pictures of the dashboard in README and docs anew (needs Chromium)
+	$(BIN)/python -m tests.outside.screenshots
 
 format: $(READY) ## Format the code and fix what the linter can fix
 	$(BIN)/ruff format .

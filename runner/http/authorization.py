@@ -14,12 +14,13 @@ from fastapi.security.base import SecurityBase
 from runner import Actor, Client, Principal, Scope, Settings, StoreUnavailable
 from runner.asgi import ClientAddresses
 from runner.errors import Forbidden, Unauthenticated
+from runner.http.browser_session import key_of_browser
 from runner.http.dependencies import STATE, Authorize, service_of
 from runner.http.quotas import BYTES_A_TOKEN
 
 PRINCIPAL = "runner.http.principal"
 """Where the state of a request holds who it is from."""
-FREE = frozenset({"/healthz", "/readyz", "/problems/{name}"})
+FREE = frozenset({"/healthz", "/readyz", "/problems/{name}", "/ui", "/ui/sign-out", "/ui/{path:path}"})
 """Paths that need no right. A route at any other cannot be made without naming one."""
 _CHANGES = frozenset({Scope.jobs_cancel, Scope.jobs_manage, Scope.limits_write, Scope.tasks_write})
 """Rights to what is written into the audit."""
@@ -28,7 +29,7 @@ _USER = re.compile(rb"[A-Za-z0-9][A-Za-z0-9 _.@+-]{0,99}")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ANYONE = Principal("", frozenset(Scope))
 
-__all__ = ["Authorize", "ByKey", "admit", "anyone", "needs", "principal_of", "right_of"]
+__all__ = ["Authorize", "ByKey", "admit", "anyone", "credentials_of", "needs", "principal_of", "right_of"]
 
 
 async def anyone(scope: Mapping[str, Any], action: str, target: str | None) -> Principal:  # noqa: ARG001 - as every `Authorize`
@@ -161,6 +162,12 @@ def principal_of(request: Request) -> Principal:
     return cast("Principal", request.scope.get("state", {}).get(PRINCIPAL, _ANYONE))
 
 
+def credentials_of(request: Request) -> bytes | None:
+    """The key that a request was sent with; None without one."""
+    header = service_of(request).client.settings.api_key_header or ""
+    return _credentials(request.scope, header.lower().encode())
+
+
 def actor_of(request: Request, principal: Principal) -> Actor:
     """Whose act it is, for the audit."""
     sent = next((value for name, value in request.scope["headers"] if name == b"x-request-id"), b"")
@@ -201,4 +208,6 @@ def _credentials(scope: Mapping[str, Any], other: bytes) -> bytes | None:
             sent = bearer.strip() if sent is None and scheme.lower() == b"bearer" else b""
         elif name == other:
             sent = value if sent is None else b""
+    if sent is None:
+        sent = key_of_browser(scope)
     return sent if sent is None or (len(sent) <= _LONGEST and sent.isascii()) else b""

@@ -33,21 +33,21 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def served(*options: str, **settings: str) -> Iterator[Served]:
-    """The service of `QUEUE` with a worker; `options` are words for `python -m runner api`, `settings` are for the environment."""
+def served(*options: str, app: str = APP, **settings: str) -> Iterator[Served]:
+    """The service of an app's queue with a worker; `options` are words for `python -m runner api`, `settings` are for the environment."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runner-outside-")))
         server = stack.enter_context(Server())
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = os.environ | {"RUNNER_REDIS_URL": server.url, "RUNNER_APP": APP, "PYTHONPATH": path} | settings
+        environment = os.environ | {"RUNNER_REDIS_URL": server.url, "RUNNER_APP": app, "PYTHONPATH": path} | settings
         log = folder / "api.log"
-        stack.enter_context(_process(environment, folder / "worker.log", "working", "worker", "--drain", "1"))
-        api = stack.enter_context(_process(environment, log, "listening", "api", "--port", "0", *options))
+        stack.enter_context(process(environment, folder / "worker.log", "working", "worker", "--drain", "1"))
+        api = stack.enter_context(process(environment, log, "listening", "api", "--port", "0", *options))
         yield Served(api["url"], api["pid"], environment, log)
 
 
 @contextmanager
-def _process(environment: dict[str, str], log: Path, event: str, *words: str) -> Iterator[dict[str, Any]]:
+def process(environment: dict[str, str], log: Path, event: str, *words: str) -> Iterator[dict[str, Any]]:
     """A command that runs until the end, from the line of the event on that says that it is ready."""
     with log.open("ab") as errors:
         process = subprocess.Popen(_words(*words, "--json"), env=environment, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT)

@@ -167,7 +167,8 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "store": ANYTHING,
         "worker": ANYTHING,
     },
-    "http": {"__init__": ANYTHING, "asgi": frozenset({"ClientAddresses", "RateLimits"})},
+    "dashboard": {},
+    "http": {"__init__": ANYTHING, "dashboard": ANYTHING, "asgi": frozenset({"ClientAddresses", "RateLimits"})},
     "cli": dict.fromkeys(
         (
             "access",
@@ -201,7 +202,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "__main__": {"cli": ANYTHING},
 }
 PUBLIC_NAMES_ONLY = {"runner/http", "api", "examples"}
-PUBLIC_ROOMS = {"runner", "runner.asgi", "runner.cli", "runner.errors", "runner.http", "runner.testing"}
+PUBLIC_ROOMS = {"runner", "runner.asgi", "runner.cli", "runner.dashboard", "runner.errors", "runner.http", "runner.testing"}
 """Where those may take names from, and users too; see `public_names`."""
 SAYS_WHAT_IS_MISSING = ("runner.extras", "needed_by")
 """What the room of an extra uses besides: it imports packages that an installation may lack."""

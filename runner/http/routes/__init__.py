@@ -5,6 +5,7 @@ from runner.http.routes import (
     batches,
     bulk,
     catalog,
+    dashboard,
     events,
     health,
     history,
@@ -39,7 +40,7 @@ _SUBJECTS = (
     health,
     problems,
 )
-GROUPS = tuple(subject.router for subject in _SUBJECTS)
+GROUPS = tuple(subject.router for subject in (*_SUBJECTS, dashboard))
 TAGS = [{"name": str(subject.router.tags[0]), "description": subject.__doc__ or ""} for subject in _SUBJECTS]
 """What OpenAPI says of each group."""
 

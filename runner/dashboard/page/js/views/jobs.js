@@ -1,0 +1,68 @@
+// Jobs: every job in view by filter, newest first, with exact counts; bulk acts on what the filter matches.
+import { html, useEffect, useMemo, useState } from "../../vendor/htm-preact.js";
+import { Many } from "../dialogs.js";
+import { useFetched } from "../fetched.js";
+import { brief, clock, fine, instant, short, whole } from "../format.js";
+import { Icon } from "../icons.js";
+import { can, ms, now } from "../live.js";
+import { usePages } from "../pages.js";
+import { Rows } from "../rows.js";
+import { part } from "../service.js";
+import { JobState } from "../ui.js";
+
+const STATES = ["waiting", "queued", "running", "scheduled", "failed", "succeeded", "cancelled", "expired"];
+const OPEN = ["waiting", "queued", "running", "scheduled"], DEAD = ["failed", "cancelled", "expired"];
+export const REASONS = { tokens: "for tokens of", line: "in the line of", frozen: "frozen at", paused: "paused at", concurrency: "for a slot of", quota: "for the next period of", delay: "delayed", retry: "to be retried", jobs: "for other jobs", "no worker": "no worker serves its task", slots: "for a free slot", bounced: "no worker took it, tried again", stopping: "should stop, and has not yet" };
+
+function what(j) {
+  if (j.state === "waiting") return html`<span>${REASONS[j.reason] ?? j.reason}${j.limit ? html` <b>${j.bucket ?? j.limit}</b>` : ""}${j.position ? `, place ${whole(j.position)}` : ""}${j.pause?.reason ? `: ${j.pause.reason}` : ""}</span>`;
+  if (j.state === "scheduled") return html`<span>${REASONS[j.reason] ?? j.reason ?? ""}</span>`;
+  if (j.state === "running") return html`<span>attempt ${j.attempt}${j.progress ? html`, ${progress(j.progress)}` : ""}</span>`;
+  if (j.error) return html`<span><b>${j.error.type}</b> ${j.error.message}</span>`;
+  return html`<span>${j.attempt > 1 ? `attempt ${j.attempt}` : ""}</span>`;
+}
+export const progress = (p) => `${p.total ? `${whole(p.done)} of ${whole(p.total)}` : whole(p.done)}${p.note ? ` ${p.note}` : ""}`;
+const ended = (j) => j.finished_at && j.started_at && `took ${fine((ms(j.finished_at) - ms(j.started_at)) / 1000)}`;
+const next = (j, at) => (j.eta_s != null ? `in ${short(j.eta_s)}` : j.state === "running" && j.started_at ? `for ${short((at - ms(j.started_at)) / 1000)}` : ended(j) || "–");
+
+/** The filter of the view, as the service takes it. */
+function useFilter(query) {
+  const [fields, setFields] = useState({ state: query.get("state") || "waiting", limit: query.get("limit") || "", task: query.get("task") || "", find: query.get("find") || "", error: query.get("error") || "", tag: query.get("tag") || "", batch: query.get("batch") || "" });
+  const set = (change) => setFields((before) => ({ ...before, ...change }));
+  const filter = useMemo(() => {
+    const found = {};
+    if (fields.state !== "all") found.state = [fields.state];
+    for (const name of ["limit", "task", "tag", "batch"]) if (fields[name]) found[name] = fields[name];
+    if (fields.find.trim()) found.id_prefix = fields.find.trim();
+    if (fields.error && fields.state === "failed") found.error = fields.error;
+    return found;
+  }, [fields]);
+  return [fields, set, filter];
+}
+
+export function Jobs({ o, query }) {
+  const [fields, set, filter] = useFilter(query), [ask, setAsk] = useState(null), at = now(), word = fields.state;
+  const pages = usePages("v1/jobs", filter, "jobs"), counts = useFetched("v1/counts", filter, 5), tasks = useFetched("v1/tasks", {}, 60);
+  const dead = useFetched(word === "failed" ? "v1/dead-letters" : null, { ...filter, error: undefined }, 10);
+  const groups = (dead.data?.groups ?? []).reduce((all, g) => all.set(g.error, (all.get(g.error) ?? 0) + g.count), new Map());
+  const exact = counts.data ? STATES.reduce((sum, state) => sum + (counts.data[state] ?? 0), 0) : null;
+  const said = [word === "all" ? "any state" : word, fields.task && `task ${fields.task}`, fields.limit && `limit ${fields.limit}`, fields.find && `id ${fields.find}…`, fields.tag && `tag ${fields.tag}`, fields.batch && `batch ${fields.batch}`, filter.error && `error ${filter.error}`].filter(Boolean).join(", ");
+  const verb = OPEN.includes(word) ? "Cancel" : DEAD.includes(word) ? "Retry" : null;
+  const done = () => { setAsk(null); pages.again(); counts.again(); dead.again(); };
+  return html`<div class="page jobs">
+    <div class="title"><div class="title-text"><h1>Jobs</h1></div>${can("jobs:manage") && verb && exact > 0 && html`<div class="acts"><button class=${verb === "Cancel" ? "danger-quiet" : ""} onClick=${() => setAsk(verb)}>${verb} ${whole(exact)} ${word}…</button></div>`}</div>
+    <div class="chips-row" role="group" aria-label="State">${["all", ...STATES].map((s) => html`<button aria-pressed=${word === s} class="is-${s}" onClick=${() => set({ state: s, error: "" })}>${s !== "all" && html`<${Icon} name=${s} />`}<span>${s}</span>${o.jobs?.[s] != null && html`<b>${brief(o.jobs[s])}</b>`}</button>`)}</div>
+    <div class="tools"><label class="search"><${Icon} name="search" size=${14} /><span class="hidden">How the job's id begins</span><input data-search placeholder="Job id, or its beginning" maxlength="128" value=${fields.find} onInput=${(e) => set({ find: e.target.value })} /><kbd>/</kbd></label>
+      <label class="pick"><span class="hidden">Limit</span><select value=${fields.limit} onChange=${(e) => set({ limit: e.target.value })}><option value="">any limit</option>${o.limits.map((r) => html`<option value=${r.name}>${r.name}</option>`)}</select></label>
+      <label class="pick"><span class="hidden">Task</span><select value=${fields.task} onChange=${(e) => set({ task: e.target.value })}><option value="">any task</option>${(tasks.data?.tasks ?? []).map((t) => html`<option value=${t.name}>${t.name}</option>`)}</select></label>
+      ${["tag", "batch"].map((name) => fields[name] && html`<button class="small" onClick=${() => set({ [name]: "" })}>${name} ${fields[name]} <${Icon} name="failed" size=${10} /></button>`)}
+      <span class="grow"></span><span class="count" role="status">${exact == null ? "" : html`<b>${whole(exact)}</b> match${exact === 1 ? "es" : ""}`}</span></div>
+    ${groups.size > 0 && html`<div class="chips-row groups" role="group" aria-label="Error type">${[...groups].sort((a, b) => b[1] - a[1]).map(([type, n]) => html`<button aria-pressed=${fields.error === type} onClick=${() => set({ error: fields.error === type ? "" : type })}><span>${type}</span><b>${whole(n)}</b></button>`)}</div>`}
+    ${pages.problem && html`<p class="preview is-wrong" role="alert"><${Icon} name="failed" /><span>${pages.problem.message}</span></p>`}
+    <${Rows} items=${pages.items} total=${exact} height=${40} label="Jobs" columns="cols-jobs" onEnd=${pages.more} head=${[["State", "j-state"], ["Job", "j-id"], ["Task", "j-task"], ["Why, where", "j-what"], ["Submitted", "n j-at"], ["Starts in, took", "n j-next"]]} empty=${pages.loading ? "" : `No job matches ${said}. Ended jobs are kept for a day, dead letters for a week.`}
+      row=${(j, i) => html`<div role="row" key=${j.id} class="line-row" aria-rowindex=${i + 2}>
+        <span role="cell" class="j-state"><${JobState} job=${j} /></span><span role="cell" class="id j-id"><a data-row href="#/jobs/${part(j.id)}">${j.id}</a>${j.priority === "high" && html`<em>high</em>`}</span><span role="cell" class="j-task cut">${j.task}</span><span role="cell" class="j-what cut">${what(j)}</span>
+        <span role="cell" class="n j-at" title=${instant(ms(j.submitted_at), at)}>${clock(ms(j.submitted_at))}</span><span role="cell" class="n j-next">${next(j, at)}</span></div>`} />
+    ${ask && html`<${Many} action=${ask.toLowerCase()} verb=${ask} filter=${filter} scope=${`Filter: ${said}. ${ask === "Retry" ? "They run again as their next attempt, at the end of their lines." : word === "running" ? "Running jobs are asked to stop." : "They end as cancelled and never start."}`} note="Jobs that match later are not touched. The leader does it in pages." onClose=${done} />`}
+  </div>`;
+}

@@ -1,0 +1,186 @@
+"""The dashboard's page over HTTP: its files, what a browser may do with them, and the key that a browser keeps."""
+
+import gzip
+import re
+from collections.abc import Callable
+from http.cookies import SimpleCookie
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from runner import Runner, Worker
+from runner.dashboard import page_files
+from runner.http import create_app, router
+from runner.http.browser_session import COOKIE, cookie
+from tests.http.conftest import Service
+from tests.http.test_keys import bearer, elsewhere, eventually_closed, made, problem
+from tests.http.test_keys import behind_proxy as behind_proxy
+from tests.http.uvicorn_server import serving
+
+OWN = {"x-runner-page": "1"}
+PAGE = Path(__file__).parents[2] / "runner" / "dashboard" / "page"
+MOST_BYTES = 200_000
+IMPORT = re.compile(r"""^(?:import|export) .*?from "(\.[^"]+)";""", re.MULTILINE)
+
+
+async def test_the_page_and_all_its_files_are_served(service: Service) -> None:
+    for path, file in page_files().items():
+        answer = await service.http.get(f"/ui/{path}")
+        assert (answer.status_code, answer.content, answer.headers["content-type"]) == (200, file.content, file.media_type), path
+    assert (await service.http.get("/ui/")).content == page_files()["index.html"].content
+    assert gzip.decompress(page_files()["style.css"].compressed) == page_files()["style.css"].content
+
+
+async def test_the_page_runs_its_own_scripts_and_asks_its_own_service_only(service: Service) -> None:
+    answer = await service.http.get("/ui/")
+
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert {policy[name] for name in ("script-src", "style-src", "connect-src", "img-src")} == {"'self'"}
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_no_file_of_the_page_asks_anything_of_another_host() -> None:
+    for path, file in page_files().items():
+        if path.startswith("vendor/"):
+            continue
+        text = file.content.decode().replace('xmlns="http://www.w3.org/2000/svg"', "")
+        assert not re.findall(r"""["'(`]https?://|["'(`]//\w""", text), path
+        assert not re.findall(r"<script>|\sstyle=\"|\son\w+=\"|\beval\(|new Function", text), path
+
+
+def test_every_import_of_a_script_is_a_file_of_the_page_and_every_file_is_used() -> None:
+    used = {"index.html", "style.css", "favicon.svg", "js/theme.js", "js/main.js"}
+    for path in PAGE.rglob("*.js"):
+        if path.parent.name == "vendor":
+            continue
+        for found in IMPORT.findall(path.read_text()):
+            target = (path.parent / found).resolve()
+            assert target.is_file(), f"{path.name} imports {found}"
+            used.add(target.relative_to(PAGE).as_posix())
+
+    assert {path for path in page_files() if not path.startswith("vendor/") or path.endswith(".js")} == used
+
+
+def test_the_page_stays_small() -> None:
+    assert sum(len(file.content) for path, file in page_files().items() if not path.startswith("vendor/")) < MOST_BYTES
+
+
+async def test_a_file_that_a_browser_has_is_not_sent_again(service: Service) -> None:
+    first = await service.http.get("/ui/style.css")
+    again = await service.http.get("/ui/style.css", headers={"if-none-match": first.headers["etag"]})
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert (await service.http.get("/ui/style.css", headers={"if-none-match": '"other"'})).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["none.js", "../settings.py", "..%2f..%2fsettings.py", "js", "page_files.py", "a" * 200])
+async def test_only_files_of_the_page_are_served(service: Service, path: str) -> None:
+    answer = await service.http.get(f"/ui/{path}")
+
+    assert answer.status_code in (404, 422)
+    assert b"import" not in answer.content
+
+
+def mounted(jobs: Runner) -> FastAPI:
+    app = FastAPI()
+    app.mount("/queue", create_app(jobs))
+    return app
+
+
+def included(jobs: Runner) -> FastAPI:
+    app = FastAPI()
+    app.include_router(router(jobs), prefix="/queue")
+    return app
+
+
+@pytest.mark.parametrize("place", [mounted, included])
+async def test_it_works_below_a_prefix(app: Runner, worker: Worker, place: Callable[[Runner], FastAPI]) -> None:
+    async with serving(place(app)) as http:
+        moved = await http.get("/queue/ui")
+        assert (moved.status_code, moved.headers["location"]) == (308, "/queue/ui/")
+        page = await http.get("/queue/ui/")
+        assert page.status_code == 200
+        for path in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+            assert (await http.get(f"/queue/ui/{path}")).status_code == 200, path
+        assert (await http.get("/queue/ui/session")).json()["queue"] == app.queue
+
+
+async def test_without_keys_a_browser_needs_none(service: Service) -> None:
+    answer = await service.http.get("/ui/session")
+
+    assert (answer.json()["who"], "limits:write" in answer.json()["scopes"]) == ("", True)
+    begun = await service.http.post("/ui/session")
+    assert (begun.status_code, "set-cookie" in begun.headers) == (204, False)
+
+
+async def test_a_key_becomes_a_cookie_that_no_script_reads_and_no_other_site_sends(app: Runner, behind_proxy: Service) -> None:
+    http, key = behind_proxy.http, await made(app, "observer")
+    await eventually_closed(http)
+    begun = await http.post("/ui/session", headers={**key, **elsewhere()})
+
+    (told,) = SimpleCookie(begun.headers["set-cookie"]).values()
+    assert (told.key, told["path"], told["httponly"], told["samesite"], told["secure"]) == (COOKIE, "/", True, "Strict", "")
+    answer = await http.get("/ui/session", headers={"cookie": f"{COOKIE}={told.value}"})
+    assert answer.json()["who"].endswith(" tester")
+    assert answer.json()["scopes"] == sorted(scope.value for scope in (await app.client.keys.list())[0].scopes)
+
+
+async def test_what_is_no_key_becomes_no_cookie(app: Runner, behind_proxy: Service) -> None:
+    await made(app)
+    await eventually_closed(behind_proxy.http)
+    for headers in ({}, bearer("mr1_none"), {"cookie": f"{COOKIE}=mr1_none"}):
+        answer = await behind_proxy.http.post("/ui/session", headers={**OWN, **headers, **elsewhere()})
+        assert problem(answer) == (401, "unauthenticated")
+        assert "set-cookie" not in answer.headers
+
+
+async def test_a_cookie_alone_changes_nothing(app: Runner, behind_proxy: Service, worker: Worker) -> None:
+    http, key = behind_proxy.http, await made(app)
+    await eventually_closed(http)
+    sent = {"cookie": f"other=1; {COOKIE}={key['authorization'].removeprefix('Bearer ')}", **elsewhere()}
+
+    assert (await http.get("/v1/limits/slow", headers=sent)).status_code == 200
+    assert problem(await http.post("/v1/limits/slow/pause", json={}, headers=sent)) == (401, "unauthenticated")
+    assert (await http.get("/v1/limits/slow", headers=sent)).json()["paused"] is None
+    assert (await http.post("/v1/limits/slow/pause", json={}, headers=sent | OWN)).status_code == 200
+
+
+async def test_two_cookies_of_the_name_are_none(app: Runner, behind_proxy: Service) -> None:
+    http, key = behind_proxy.http, (await made(app))["authorization"].removeprefix("Bearer ")
+    await eventually_closed(http)
+
+    for both in (f"{COOKIE}={key}; {COOKIE}=mr1_planted", f"{COOKIE}=mr1_planted; {COOKIE}={key}"):
+        assert (await http.get("/v1/tasks", headers={"cookie": both, **elsewhere()})).status_code == 401
+
+
+async def test_the_header_of_a_request_goes_before_the_cookie(app: Runner, behind_proxy: Service) -> None:
+    http, key = behind_proxy.http, (await made(app))["authorization"].removeprefix("Bearer ")
+    await eventually_closed(http)
+
+    assert (await http.get("/v1/tasks", headers={"cookie": f"{COOKIE}={key}", **bearer("mr1_none"), **elsewhere()})).status_code == 401
+
+
+async def test_a_key_that_is_revoked_ends_the_session(app: Runner, behind_proxy: Service) -> None:
+    await made(app)
+    key = await app.client.keys.create("wall", preset="observer")
+    await eventually_closed(behind_proxy.http)
+    sent = {"cookie": f"{COOKIE}={key.secret}", **elsewhere()}
+    assert (await behind_proxy.http.get("/ui/session", headers=sent)).status_code == 200
+
+    await app.client.keys.revoke(key.key.id)
+    behind_proxy.http.headers.update(sent)
+    await eventually_closed(behind_proxy.http, "/ui/session")
+
+
+async def test_who_signs_out_has_no_key_any_more(service: Service) -> None:
+    (told,) = SimpleCookie((await service.http.post("/ui/sign-out")).headers["set-cookie"]).values()
+
+    assert (told.key, told.value, told["max-age"], told["path"]) == (COOKIE, "", "0", "/")
+
+
+def test_below_a_prefix_and_by_https_the_cookie_is_for_that_alone() -> None:
+    told = SimpleCookie(cookie({"type": "http", "path": "/a/queue/ui/session", "scheme": "https"}, "mr1_key"))[COOKIE]
+
+    assert (told["path"], told["secure"]) == ("/a/queue/", True)
