@@ -44,6 +44,9 @@ def zone_named(tz: str) -> ZoneInfo:
         raise InvalidSchedule(f"time zone {shown(tz, 60)} is unknown: write one like 'Europe/Berlin'") from error
 
 
+_ALLOWED = "give minutes 0-59, hours 0-23, days 1-31 that one of the months has, months 1-12 or JAN-DEC, weekdays 0-7 or SUN-SAT"
+
+
 def checked_cron(expression: object) -> str:
     """The expression as it is kept: five fields with one space between. Raises `InvalidSchedule`, which names the value and the remedy."""
     if not isinstance(expression, str) or len(expression) > _LONGEST or not expression.isascii():
@@ -63,7 +66,7 @@ def checked_cron(expression: object) -> str:
     try:
         calendar = CronSim(text, datetime(2024, 1, 1))  # noqa: DTZ001 - a calendar has no zone
     except (CronSimError, AssertionError, ValueError) as error:
-        raise InvalidSchedule(f"cron {expression!r} cannot be read: {error}") from error
+        raise InvalidSchedule(f"cron {expression!r} cannot be read: {error}: {_ALLOWED}") from error
     if next(calendar, None) is None:
         raise InvalidSchedule(f"cron {expression!r} has no instant in the next 50 years: there is no such day")
     return text

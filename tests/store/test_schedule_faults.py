@@ -90,6 +90,32 @@ async def test_ten_thousand_that_are_due_in_one_second_are_made_by_pages(store: 
     assert [await counts(store, name) for name in ("s0", "s9999")] == [(1, 0, 0, 0)] * 2
 
 
+async def test_a_failover_that_loses_what_a_fire_wrote_but_not_its_jobs_makes_none_twice(store: JobStore, clock: Clock) -> None:
+    await publish_task(store)
+    await put(store, every=10, overlap="allow")
+    clock.advance(10)
+    before = await store.redis.execute_command("ZRANGE", store.keys.schedules_due, 0, -1, "WITHSCORES")
+    state = await store.redis.execute_command("DUMP", store.keys.schedule("s"))
+    await tick(store)
+    await store.redis.execute_command("ZADD", store.keys.schedules_due, before[1], "s")
+    await store.redis.execute_command("RESTORE", store.keys.schedule("s"), 0, state, "REPLACE")
+    await tick(store)
+    assert len(await made(store)) == 1
+    assert await store.redis.execute_command("XLEN", f"{store.keys.prefix}stream:normal") == 1
+    assert await counts(store) == (1, 0, 0, 0)
+
+
+async def test_a_clock_that_jumps_an_hour_ahead_and_back_makes_each_instant_once(store: JobStore, clock: Clock) -> None:
+    await publish_task(store)
+    await put(store, every=600, overlap="allow", missed="all")
+    for seconds in (600, 3_600, -3_600, 600, 600, 3_000):
+        clock.advance_us(seconds * MICROSECONDS)
+        await tick(store)
+    instants = await made(store)
+    assert len(instants) == len(set(instants)) == 8, "80 minutes from the start, each of the grid"
+    assert await counts(store) == (8, 0, 0, 0)
+
+
 async def test_a_flush_of_each_key_loses_no_other_schedule(store: JobStore, clock: Clock) -> None:
     await publish_task(store)
     for key in (store.keys.schedules, store.keys.schedules_due, store.keys.schedules_dormant, store.keys.schedule("a")):

@@ -187,7 +187,8 @@ def test_what_is_odd_about_an_instant_is_named(at: str, zone: str, word: str) ->
         ("0 0 0 * * *", "has 6 fields and must have five: minute hour day month weekday; below a minute there is every="),
         ("0 0 * *", "has 4 fields"),
         ("", "has 1 fields"),
-        ("0 0 30 2 *", "cannot be read: Bad day-of-month"),
+        ("0 0 30 2 *", "cannot be read: Bad day-of-month: give minutes 0-59, hours 0-23, days 1-31 that one of the months has"),
+        ("0 0 31 4,6 *", "days 1-31 that one of the months has"),
         ("60 * * * *", "cannot be read: Bad minute"),
         ("@reboot", "is unknown: give five fields, or one of @hourly"),
         ("0 0 * * 1#6", "cannot be read"),
@@ -200,6 +201,29 @@ def test_an_expression_that_cannot_work_is_refused_by_name(expression: object, s
     with pytest.raises(InvalidSchedule) as refused:
         checked_cron(expression)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "after", "following"),
+    [
+        ("0 * * * *", "US/Pacific", "2026-11-01T07:30", "2026-11-01T08:00 2026-11-01T09:00 2026-11-01T10:00"),
+        ("0 18 * * 2", "UTC", "2021-05-10T00:00", "2021-05-11T18:00 2021-05-18T18:00 2021-05-25T18:00"),
+        ("0 23 31 * *", "UTC", "2026-08-01T00:00", "2026-08-31T23:00 2026-10-31T23:00 2026-12-31T23:00"),
+        ("15 23 28-31 9 *", "Africa/Johannesburg", "2026-07-09T00:00", "2026-09-28T21:15 2026-09-29T21:15 2026-09-30T21:15"),
+        ("0 0 1 */12 *", "UTC", "2026-04-05T00:00", "2027-01-01T00:00 2028-01-01T00:00 2029-01-01T00:00"),
+        ("0 * L * *", "UTC", "2026-01-30T23:00", "2026-01-31T00:00 2026-01-31T01:00 2026-01-31T02:00"),
+        ("0 17 * * *", "America/New_York", "2026-11-01T00:00", "2026-11-01T22:00 2026-11-02T22:00 2026-11-03T22:00"),
+        ("0 0 13 * 5", "UTC", "2026-01-01T00:00", "2026-01-02T00:00 2026-01-09T00:00 2026-01-13T00:00"),
+    ],
+)
+def test_what_other_schedulers_got_wrong(expression: str, zone: str, after: str, following: str) -> None:
+    instant_us: int | None = round(datetime.fromisoformat(f"{after}+00:00").timestamp()) * 1_000_000
+    told = []
+    for _ in range(3):
+        assert instant_us is not None
+        instant_us = cron_after(checked_cron(expression), zone, instant_us)
+        told.append(datetime.fromtimestamp((instant_us or 0) // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M"))
+    assert told == following.split()
 
 
 def test_an_expression_is_kept_in_one_spelling() -> None:
