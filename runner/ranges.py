@@ -51,6 +51,7 @@ RANGES: Mapping[str, Range] = {
     "failed_ttl": _seconds(0.001, YEAR_S),
     "retries": _whole(0, 10_000),
     "max_throttled": _whole(1, 10_000),
+    "max_jobs_per_child": _whole(1, 1_000_000_000),
     "weight": _whole(1, 1_000),
     "base": _seconds(_NOT_ZERO_S, YEAR_S),
     "cap": _seconds(_NOT_ZERO_S, YEAR_S),

@@ -11,8 +11,10 @@ from runner.names import first_unknown, unknown_name, wrong_pool
 from runner.ranges import checked, checked_whole
 
 _SECONDS = ("max_wait", "timeout", "result_ttl", "failed_ttl")
-_WHOLE = ("retries", "max_throttled")
-_MAY_BE_NONE = frozenset({"max_wait", "timeout", "result_ttl", "failed_ttl", "max_throttled", "fair_by", "retries", "deadline"})
+_WHOLE = ("retries", "max_throttled", "max_jobs_per_child")
+_MAY_BE_NONE = frozenset(
+    {"max_wait", "timeout", "result_ttl", "failed_ttl", "max_throttled", "max_jobs_per_child", "fair_by", "retries", "deadline"}
+)
 _LONGEST_NAME = 200
 _ON_EXPIRY = ("expire", "fail")
 _KEPT = frozenset({"cancelled", "expired"})
@@ -38,6 +40,10 @@ def check_options(task: str, options: Mapping[str, object], known: Collection[st
     for name in _WHOLE:
         if name in given:
             checked_whole(name, given[name], of=whose)
+    if "max_jobs_per_child" in given and options.get("executor") != "process":
+        raise ConfigurationError(
+            f'{whose}: max_jobs_per_child is of tasks that run in child processes: give executor="process", or leave it out'
+        )
     if "fair_by" in given:
         checked_template(f"{whose}: fair_by", given["fair_by"])
     for name, wanted, is_right in (

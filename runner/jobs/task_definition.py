@@ -45,7 +45,8 @@ class TaskOptions(TypedDict, total=False):
     {"cancelled": 3600, "expired": 600}.
     middleware: async functions around each attempt, inside of those of the app.
     pool: whose workers run its jobs (default "default").
-    executor: "process" runs a plain function in a child process (default "thread"), see `Children`. unique: one job at a time of those that are
+    executor: "process" runs a plain function in a child process (default "thread"), see `Children`. max_jobs_per_child: one that has run so many of
+    its jobs is replaced (default: after as many of all tasks as `Children` says). unique: one job at a time of those that are
     alike: a template of arguments ("{order_id}"), True for all arguments, `Unique` or `Debounce`.
     """
 
@@ -69,19 +70,21 @@ class TaskOptions(TypedDict, total=False):
     result_ttl: float | None
     failed_ttl: float | None
     keep: Mapping[Literal["cancelled", "expired"], float]
+    max_jobs_per_child: int | None
     executor: Literal["thread", "process"]
     unique: UniqueOption | None
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptPolicy:
-    """How a worker treats an attempt. in_process: in a child. None means no time-out, no end of being throttled, the setting's time to live."""
+    """How a worker treats an attempt. in_process: in a child, which is replaced after `max_jobs_per_child` of its jobs. None means no time-out, no end of being throttled, the setting's time to live."""
 
     retry: RetryPolicy
     timeout_s: float | None
     max_throttled: int | None
     result_ttl_s: float | None
     in_process: bool = False
+    max_jobs_per_child: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,7 @@ class TaskDefinition:
             max_throttled=options.get("max_throttled"),
             result_ttl_s=options.get("result_ttl"),
             in_process=in_process,
+            max_jobs_per_child=options.get("max_jobs_per_child"),
         )
         dependencies = None if injection.is_empty else injection
         if policy.in_process:

@@ -64,6 +64,8 @@ class ChildPool(NoChildren):
         self.names = "\n".join(("", *sorted(tasks), ""))
         self._runner = runner
         self._address = address
+        policies = {name: runner.tasks[name].definition.policy for name in tasks}
+        self._most_jobs = {name: policy.max_jobs_per_child for name, policy in policies.items() if policy.max_jobs_per_child is not None}
         self._children: Children = runner.children
         self._idle: list[ChildProcess] = []
         self._all: set[ChildProcess] = set()
@@ -131,8 +133,8 @@ class ChildPool(NoChildren):
             self._freed.clear()
             await self._freed.wait()
         child = self._idle.pop()
-        child.jobs += 1
-        is_last = child.jobs >= self._children.max_jobs
+        child.ran[frame.head["job"]["task"]] += 1
+        is_last = self._is_used_up(child)
         if is_last:
             self._replace()
         try:
@@ -155,6 +157,12 @@ class ChildPool(NoChildren):
         else:
             self._give(child)
         return answer
+
+    def _is_used_up(self, child: ChildProcess) -> bool:
+        """Whether it gets no more jobs: of all tasks together, or of one that says so."""
+        return child.ran.total() >= self._children.max_jobs or any(
+            child.ran[task] >= most for task in child.ran if (most := self._most_jobs.get(task))
+        )
 
     async def close(self) -> None:
         """End all of them."""

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -20,8 +21,8 @@ class ChildProcess:
 
     def __init__(self, process: Process, life: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.pid = process.pid
-        self.jobs = 0
-        """How many it has been given."""
+        self.ran: Counter[str] = Counter()
+        """How many jobs it has been given, by task."""
         self.resident = 0
         """The bytes that it held after the last one."""
         self._process = process

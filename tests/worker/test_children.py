@@ -199,6 +199,31 @@ async def test_a_child_is_replaced_after_its_last_job(heavy: Serve) -> None:
         await eventually(lambda: all(map(is_gone, pids[:4])))
 
 
+async def test_a_task_can_have_its_child_replaced_after_fewer_of_its_own_jobs(heavy: Serve) -> None:
+    source = APP.replace("def surrounded(", "def one_of_two(", 1).replace("middleware=[marked]", "max_jobs_per_child=3", 1)
+    async with heavy("size=1, max_jobs=8", source=source) as app:
+        pids = []
+        for task in ("one_of_two", "work", "one_of_two", "work", "work", "one_of_two", "work", "one_of_two", "work"):
+            result = (await app.ended(task)).result
+            pids.append(result["ran" if task == "one_of_two" else "pid"])
+
+        assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [6, 3], "the third job of the task is the last of its child"
+        pids += [(await app.ended("work")).result["pid"] for _ in range(6)]
+        assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [6, 8, 1], "others count up to the most of all"
+
+
+def test_a_most_of_jobs_is_refused_for_a_task_without_a_child_and_as_no_number() -> None:
+    with pytest.raises(ConfigurationError, match="max_jobs_per_child is of tasks that run in child processes"):
+
+        @Runner("q").task(max_jobs_per_child=3)
+        def work() -> None: ...
+
+    with pytest.raises(ConfigurationError, match="max_jobs_per_child is 0"):
+
+        @Runner("q").task(executor="process", max_jobs_per_child=0)
+        def other() -> None: ...
+
+
 async def test_a_runner_that_no_child_can_import_is_refused_at_the_start(redis_url: str, queue: str) -> None:
     jobs = Runner(queue, redis_url=redis_url)
 
