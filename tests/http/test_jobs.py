@@ -44,6 +44,7 @@ async def test_the_status_of_a_finished_job_is_complete(service: Service, worker
         "pause": None,
         "tags": [],
         "metadata": {},
+        "trace_id": None,
         "explanation": None,
         "problem": None,
     }
