@@ -48,7 +48,10 @@ def ended(diary: Diary, job: str, state: str, at_us: int, **more: Any) -> None:
 async def test_what_becomes_of_jobs_with_names_is_read_from_the_same_places(books: Books, redis: Redis) -> None:
     diary = books.ledger.diary
     diary.accepted.update({"flows-1", "flows-2"})
-    await redis.hset(KEYS.job("flows-1"), mapping={"submitted": 5 * S, "error": '{"type": "RuntimeError"}', "failures": 1})
+    await redis.hset(
+        KEYS.job("flows-1"),
+        mapping={"submitted": 5 * S, "error": '{"type": "RuntimeError"}', "failures": 1, "progress": "[2, 3, 5, null, 7]"},
+    )
     await redis.pexpire(KEYS.job("flows-1"), 60_000)
     await redis.xadd(KEYS.starts, {"job": "flows-1", "limits": "", "attempt": 2, "now": 7 * S})
     await redis.xadd(KEYS.history, {"job": "flows-1", "task": "flows_leaf", "state": "failed", "attempt": 2})
@@ -61,6 +64,7 @@ async def test_what_becomes_of_jobs_with_names_is_read_from_the_same_places(book
     assert diary.left["flows-1", 2] == "raised"
     (end,) = diary.ends["flows-1"]
     assert (end.state, end.attempt, end.submitted_us, end.error, end.most_runs) == ("failed", 2, 5 * S, "RuntimeError", 2)
+    assert end.progress == (3, 5)
     assert 0 < (end.kept_ms or 0) <= 60_000
     assert books.ledger.states == {"failed": 1}
 
@@ -274,6 +278,9 @@ async def test_a_start_within_a_pause_that_concerns_the_job_is_found(stage: Stag
         ("hopeless", End("hopeless", "failed", 4, 4 * S, S, "RuntimeError"), True),
         ("hopeless", End("hopeless", "expired", 4, 4 * S, S), False),
         ("hopeless", End("hopeless", "expired", 4, 3 * S, S), True),
+        ("telling", End("telling", "succeeded", 1, S, S, progress=(5, 5)), False),
+        ("telling", End("telling", "succeeded", 1, S, S, progress=(4, 5)), True),
+        ("telling", End("telling", "succeeded", 1, S), False),
         ("brief", End("brief", "succeeded", 1, S, S, kept_ms=5_000), False),
         ("brief", End("brief", "succeeded", 1, S, S, kept_ms=5_001), True),
     ],

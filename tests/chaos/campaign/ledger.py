@@ -1,8 +1,7 @@
 """The ledger of a campaign: what was accepted, begun and ended, read bit by bit from what the scripts and the workers wrote down."""
 
-import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -191,22 +190,9 @@ class Ledger:
             self.crashes += crashes
             self._again.discard(number)
         while self._ended:
-            await self._look_at(redis, self._ended[:PAGE])
+            await self.diary.look_at(redis, self._ended[:PAGE])
             del self._ended[:PAGE]
         return len(rows) == PAGE
-
-    async def _look_at(self, redis: Redis, ended: Sequence[tuple[str, End]]) -> None:
-        """What the records of players' jobs say, while they are there."""
-        async with redis.pipeline(transaction=False) as pipeline:
-            for job, _ in ended:
-                pipeline.hmget(KEYS.job(job), ["submitted", "error", "failures", "crashes", "throttled"])
-                pipeline.pttl(KEYS.job(job))
-            replies = await pipeline.execute()
-        for (job, end), (submitted, error, *counts), kept_ms in zip(ended, replies[::2], replies[1::2], strict=True):
-            if submitted is not None:
-                most_runs = 1 + sum(int(count or 0) for count in counts)
-                end = end._replace(submitted_us=int(submitted), error=error_in(error), most_runs=most_runs, kept_ms=int(kept_ms))  # noqa: PLW2901 - with more
-            self.diary.ends[job].append(end)
 
     async def _read_starts(self, redis: Redis) -> bool:
         rows = await command(redis, "XRANGE", KEYS.starts, self._starts_at, "+", "COUNT", PAGE)
@@ -239,11 +225,6 @@ class Ledger:
 def number_of(job: str) -> int | None:
     """That of a job whose id is a number; those of players have names."""
     return int(job[1:]) if job[:1] == "c" and job[1:].isdecimal() else None
-
-
-def error_in(record: bytes | None) -> str:
-    """The type of the error in a record; nothing if there is none."""
-    return "" if record is None else str(json.loads(record)["type"])
 
 
 def _named(fields: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -6,12 +6,14 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE
+from contextlib import suppress
 from itertools import count, product
 from pathlib import Path
 from typing import Any
 
 import httpx
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from runner.connection.client import command
 from runner.jobs.job import Priority
@@ -187,9 +189,10 @@ async def held_by(redis: Redis, worker: str) -> list[Touched]:
     pools = [DEFAULT_POOL, *(name.decode() for name in await command(redis, "ZRANGE", KEYS.pools, 0, -1))]
     for priority, pool in product(Priority, pools):
         stream = KEYS.stream(priority, pool)
-        if not await redis.exists(stream):
-            continue
-        for row in await redis.xpending_range(stream, GROUP, "-", "+", 1000, worker):
+        rows: list[Any] = []
+        with suppress(ResponseError):  # nobody has read this stream, or there is none
+            rows = await redis.xpending_range(stream, GROUP, "-", "+", 1000, worker)
+        for row in rows:
             for _, fields in await command(redis, "XRANGE", stream, row["message_id"], row["message_id"]):
                 job = fields[b"id"].decode()
                 found.append(Touched(job, worker, await command(redis, "HGET", KEYS.job(job), "attempt")))

@@ -1,9 +1,16 @@
 """The diary of the players' jobs: what was accepted, started, begun and ended of the jobs that have names instead of numbers."""
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from redis.asyncio import Redis
+
+from runner.store.keys import Keys
+from tests.chaos.campaign.calls import QUEUE
+
+_KEYS = Keys(QUEUE)
 BEGAN, LEFT = "play", "over"
 """What a worker notes of a run of a player's job: `play JOB attempt at_us words...`, `over JOB attempt at_us how`."""
 
@@ -37,6 +44,7 @@ class End(NamedTuple):
     error: str = ""
     most_runs: int | None = None
     kept_ms: int | None = None
+    progress: tuple[float, float] | None = None
 
 
 class Diary:
@@ -66,6 +74,16 @@ class Diary:
             self.runs[job].append(Run(int(attempt), int(at_us), tuple(more)))
         else:
             self.left[job, int(attempt)] = more[0]
+
+    async def look_at(self, redis: Redis, ended: Sequence[tuple[str, End]]) -> None:
+        """Take in outcomes, with what the records of their jobs say while they are there."""
+        async with redis.pipeline(transaction=False) as pipeline:
+            for job, _ in ended:
+                pipeline.hmget(_KEYS.job(job), ["submitted", "error", "progress", "failures", "crashes", "throttled"])
+                pipeline.pttl(_KEYS.job(job))
+            replies = await pipeline.execute()
+        for (job, end), fields, kept_ms in zip(ended, replies[::2], replies[1::2], strict=True):
+            self.ends[job].append(end if fields[0] is None else _with_record(end, fields, kept_ms))
 
     def last(self, job: str) -> End | None:
         """The latest outcome of a job."""
@@ -118,3 +136,14 @@ class Diary:
         if end is None or end.most_runs is None:
             return None
         return end.most_runs + sum(self.left.get((job, run.attempt)) == "stopped" for run in self.runs[job])
+
+
+def _with_record(end: End, fields: Sequence[bytes | None], kept_ms: int) -> End:
+    submitted, error, progress, *counts = fields
+    return end._replace(
+        submitted_us=int(submitted or 0),
+        error="" if error is None else str(json.loads(error)["type"]),
+        most_runs=1 + sum(int(count or 0) for count in counts),
+        kept_ms=kept_ms,
+        progress=None if progress is None else tuple(json.loads(progress)[1:3]),
+    )

@@ -11,6 +11,8 @@ from tests.chaos.campaign.players.player import Findings, Play, Player, Stage
 SOON = Backoff(base=0.1, cap=0.3)
 DEADLINE_S = 3.0
 BRIEF_S = 5.0
+ALL_TOLD = (5, 5)
+"""The last word of a job about its progress."""
 _KINDS = ("depending", "hooked", "hopeless", "telling", "brief", "computing", "computing")
 
 
@@ -55,10 +57,10 @@ def declare(runner: Runner[Any], play: Play, _: int) -> None:
     @runner.task
     async def telling(number: int) -> int:
         with play():
-            for done in range(5):
-                current_job().progress(done, 5)
+            for done in range(ALL_TOLD[0]):
+                current_job().progress(done, ALL_TOLD[1])
                 await asyncio.sleep(0.05)
-            current_job().progress(5, 5)
+            current_job().progress(*ALL_TOLD)
             return number
 
     @runner.task(result_ttl=BRIEF_S)
@@ -108,6 +110,8 @@ class Handlers(Player):
                 wrong["handlers"].append(f"{job} ({task}) is {end.state}: {end.error}")
             if task == "depending" and end.attempt < 3:
                 wrong["handlers"].append(f"{job} succeeded at attempt {end.attempt}, though its dependency raised in the first two")
+            if task == "telling" and end.submitted_us is not None and end.progress != ALL_TOLD:
+                wrong["handlers"].append(f"{job} has told of its progress last: {end.progress}, not {ALL_TOLD}")
             if task == "brief" and end.kept_ms is not None and end.kept_ms > BRIEF_S * 1_000:
                 wrong["kept too long"].append(f"{job} is kept for {end.kept_ms} ms more, and was to be kept for {BRIEF_S:g} s")
         return wrong
