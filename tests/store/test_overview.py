@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from runner.client.overview_figures import Memory, figures
 from runner.connection.client import command
 from runner.jobs import Ending, Pausable
@@ -88,6 +90,15 @@ async def test_costs_count_in_the_time_until_a_line_is_clear(store: JobStore) ->
     assert (tokens.waiting, tokens.tokens) == (4, 0)
     assert tokens.clears_in_s is not None
     assert 190 <= tokens.clears_in_s <= 210, "4 jobs of 500 tokens, told within 2 %, at 10 a second"
+
+
+async def test_each_of_several_limits_is_clear_by_what_the_jobs_take_of_it(store: JobStore) -> None:
+    await publish(store, TokenBucket("tokens", rate="100/s", burst=500), TokenBucket("requests", rate="1/s", burst=1))
+    await store.submit([job(f"j{n}", needs=[("tokens", 500), "requests"]) for n in range(6)])
+    await claim(store)
+
+    assert (await one(store, "tokens")).clears_in_s == pytest.approx(25, abs=1)
+    assert (await one(store, "requests")).clears_in_s == pytest.approx(5, abs=1), "5 jobs that take one each, not 500"
 
 
 async def test_each_state_of_a_limit_has_its_word(store: JobStore, clock: Clock) -> None:

@@ -3,7 +3,7 @@
 local bucket_rows = { told = 0 }
 
 do
-  local MOST_COSTS = 20
+  local MOST_COSTS, MOST_READ = 20, 3
 
   -- The cost that the code in a rank tells.
   local function cost_of_code(code)
@@ -13,6 +13,26 @@ do
 
   -- The instant since which a job is due.
   function bucket_rows.due_since(ready, submitted) return number_in(ready or submitted) end
+
+  -- What a job takes of a bucket; nil if that is not told.
+  local function cost_at(bucket, limits)
+    for _, need in ipairs(needs_of(limits or '')) do
+      if need.bucket == bucket.name then return need.cost end
+    end
+  end
+
+  -- What the jobs of a line take of a bucket, and of how many that is the sum. A rank tells the largest cost of a job: of one that has several
+  -- limits that may be the cost at another, so the first of them are read.
+  local function costs_in(bucket, jobs, limits)
+    local sum, count = 0, 0
+    local is_of_one = not string.find(limits or '', ';', 1, true)
+    for at = 2, #jobs, 2 do
+      if not is_of_one and at > 2 * MOST_READ then break end
+      local cost = is_of_one and cost_of_code(tonumber(jobs[at]) % RANK) or cost_at(bucket, at == 2 and limits or read_job(jobs[at - 1], 'limits'))
+      if cost then sum, count = sum + cost, count + 1 end
+    end
+    return sum, count
+  end
 
   -- When the first of each class became due that is so for longest, and what the first jobs of these lines cost, on average.
   local function heads_of(bucket)
@@ -28,9 +48,12 @@ do
     if #lines == 0 then lines = redis.call('ZRANGE', claims_key(bucket.name), 0, 2) end
     for _, line in ipairs(lines) do
       local jobs = redis.call('ZRANGE', line_key(line), 0, MOST_COSTS - 1, 'WITHSCORES')
-      local due = jobs[1] and bucket_rows.due_since(read_job(jobs[1], 'ready', 'submitted'))
+      local ready, submitted, limits
+      if jobs[1] then ready, submitted, limits = read_job(jobs[1], 'ready', 'submitted', 'limits') end
+      local due = jobs[1] and bucket_rows.due_since(ready, submitted)
       if due and (not first or due < first) then first = due end
-      for at = 2, #jobs, 2 do cost, costs = cost + cost_of_code(tonumber(jobs[at]) % RANK), costs + 1 end
+      local sum, count = costs_in(bucket, jobs, limits)
+      cost, costs = cost + sum, costs + count
     end
     return first, costs > 0 and cost / costs or 1
   end
