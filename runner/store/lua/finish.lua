@@ -138,11 +138,9 @@ local function record(run, id, payload, task, attempt, watched, cancelled, expir
       note_due(due, prefix .. 'scheduled')
       redis.call('ZADD', prefix .. 'scheduled', int(due), id)
       redis.call('HSET', job_key(id), 'state', 'scheduled', 'reason', 'retry', 'error', payload)
-      if counted_ends then
-        local n = #counted_ends
-        counted_ends[n + 1], counted_ends[n + 2], counted_ends[n + 3] = id, task or '', RETRIED
-        counted_ends[n + 4], counted_ends[n + 5], counted_ends[n + 6] = false, false, false
-      end
+      local n = #counted_ends
+      counted_ends[n + 1], counted_ends[n + 2], counted_ends[n + 3] = id, task or '', RETRIED
+      counted_ends[n + 4], counted_ends[n + 5], counted_ends[n + 6] = false, false, false
     end
   else
     return false
@@ -166,7 +164,7 @@ do
       here = at
       local id, attempt, payload = ARGV[at + ID], ARGV[at + ATTEMPT], ARGV[at + PAYLOAD]
       local state, latest, task, watched, cancelled, limits, started, expires, ends, ready, submitted
-      if counted_ends or times then
+      if counting == '1' or times then
         state, latest, task, watched, cancelled, limits, started, expires, ends, ready, submitted =
           read_job(id, 'state', 'attempt', 'task', 'watched', 'cancel', 'limits', 'started', 'expires', 'then', 'ready', 'submitted')
       else
@@ -185,9 +183,9 @@ do
           { at, #answers + 1, run, id, payload, task, attempt, watched, cancelled, limits, started, ready or submitted, expires, ends }
         met[id] = true
       else
-        local n = counted_ends and #counted_ends
+        local n = #counted_ends
         record(run, id, payload, task, attempt, watched, cancelled, expires, ends)
-        if n and counted_ends[n + 1] == id then
+        if counted_ends[n + 1] == id then
           counted_ends[n + 4], counted_ends[n + 5], counted_ends[n + 6] = limits, started, ready or submitted
         end
         if times then tell_times(id, limits, started, ready or submitted) end
@@ -334,11 +332,11 @@ end
 
 for _, outcome in ipairs(with_buckets) do
   local at, place = outcome[1], outcome[2]
-  local n = counted_ends and #counted_ends
+  local n = #counted_ends
   local stands, problem = pcall(record_with_buckets, unpack(outcome, 3))
   if not stands then
     answers[place] = refuse(at, outcome[4], problem)
-  elseif n and counted_ends[n + 1] == outcome[4] then
+  elseif counted_ends[n + 1] == outcome[4] then
     counted_ends[n + 4], counted_ends[n + 5], counted_ends[n + 6] = unpack(outcome, 10, 12)
   end
   if times then tell_times(outcome[4], unpack(outcome, 10, 12)) end

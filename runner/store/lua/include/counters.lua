@@ -6,11 +6,11 @@
 local RETRIED = 'r'
 
 -- Of jobs and attempts that have ended, one after the other: job, task, a letter (RETRIED or that of FINAL), and of an attempt that is told of
--- its limits, when it started, and the instant from which it waited; false of others. Nothing if nobody counts.
-local counted_ends = counting == '1' and {} or nil
+-- its limits, when it started, and the instant from which it waited; false of others.
+local counted_ends = {}
 
 local function write_counts()
-  local last = counted_ends and #counted_ends or 0
+  local last = counting == '1' and #counted_ends or 0
   if last == 0 then return end
   local DIGITS = '0123456789abcdefghijklmnopqrstuv'
   local fields, waits = nil, nil -- numbers by field; by the digit of a wait and the limits after it
@@ -45,12 +45,15 @@ local function write_counts()
       end
     end
   end
-  for wait, times in pairs(waits or {}) do
+  if waits then
     fields = fields or {}
-    for limit in string.gmatch(string.sub(wait, 2), '([^;=/]+)[^;]*') do
-      local field = 'l:' .. limit .. '|w' .. string.sub(wait, 1, 1)
-      fields[field] = (fields[field] or 0) + times
+    for wait, times in pairs(waits) do
+      for limit in string.gmatch(string.sub(wait, 2), '([^;=/]+)[^;]*') do
+        local field = 'l:' .. limit .. '|w' .. string.sub(wait, 1, 1)
+        fields[field] = (fields[field] or 0) + times
+      end
     end
   end
-  for field, number in pairs(fields or {}) do add_to_minute(field, number) end
+  if not fields then return end
+  for field, number in pairs(fields) do add_to_minute(field, number) end
 end

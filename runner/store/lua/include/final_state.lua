@@ -38,11 +38,9 @@ do
     -- These two are for people: a key of theirs that was damaged may not refuse what a job came to.
     if state ~= 'succeeded' then list_ended(id, state, lifetime(ttl_ms), finished) end
     redis.pcall('XADD', prefix .. 'history', 'MAXLEN', '~', history_length, '*', 'job', id, 'task', task or '', 'state', state, 'attempt', attempt or 0)
-    if counted_ends then
-      local n = #counted_ends
-      counted_ends[n + 1], counted_ends[n + 2], counted_ends[n + 3] = id, task or '', FINAL[state]
-      counted_ends[n + 4], counted_ends[n + 5], counted_ends[n + 6] = false, false, false
-    end
+    local n = #counted_ends
+    counted_ends[n + 1], counted_ends[n + 2], counted_ends[n + 3] = id, task or '', FINAL[state]
+    counted_ends[n + 4], counted_ends[n + 5], counted_ends[n + 6] = false, false, false
     -- Nor may what else its end concerns: a duty finds what is left undone.
     if ends == nil then ends = redis.call('HGET', key, 'then') end
     if ends then pcall(account, id, task, state, ends) end

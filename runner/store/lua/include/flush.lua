@@ -37,7 +37,7 @@ do
     if waiting_more ~= 0 then redis.call('INCRBY', prefix .. 'waiting', waiting_more) end
     local starts
     for _, b in pairs(buckets) do
-      if counted_ends and b.starts then
+      if counting == '1' and b.starts then
         local limit = string.match(b.name, '^[^/]*')
         starts = starts or {}
         starts[limit] = (starts[limit] or 0) + b.starts

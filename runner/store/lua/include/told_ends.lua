@@ -2,7 +2,7 @@
 -- include: counters
 local function with_ends(reply)
   local ended = {}
-  for at = 1, #counted_ends, 3 do
+  for at = 1, #counted_ends, 6 do
     if counted_ends[at + 2] ~= RETRIED then ended[#ended + 1] = counted_ends[at] end
   end
   if ended[1] then reply[#reply + 1] = ended end
