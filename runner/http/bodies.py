@@ -91,7 +91,7 @@ def model_of(value: Any, model: type[B]) -> B:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        faults = faults_of(error.errors(include_url=False), list(model.model_fields))
+        faults = faults_of(error.errors(include_url=False), model)
         raise Problem("validation", summary(faults), faults=faults) from None
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any, NotRequired
+from typing import Any, NotRequired, get_args
 from urllib.parse import quote
 
+from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 _MOST_FAULTS = 10
@@ -32,10 +33,10 @@ def pointer(*parts: str | int) -> str:
     return "#" + "".join(f"/{quote(shortened(str(part), _LONGEST_VALUE).replace('~', '~0').replace('/', '~1'))}" for part in parts)
 
 
-def faults_of(errors: Sequence[Any], known_fields: Sequence[str] = ()) -> list[Fault]:
-    """The first ten errors of pydantic as faults. `known_fields` are named to a caller who misspelt one."""
+def faults_of(errors: Sequence[Any], model: type[BaseModel] | None = None) -> list[Fault]:
+    """The first ten errors of pydantic as faults. To a caller who misspelt a field those of the model are named that are in its place."""
     told = [error for error in errors if not _is_none_unsent(error)]
-    return [_fault(error, known_fields) for error in told[:_MOST_FAULTS]]
+    return [_fault(error, model) for error in told[:_MOST_FAULTS]]
 
 
 def _is_none_unsent(error: Any) -> bool:
@@ -60,10 +61,25 @@ def summary(faults: Sequence[Fault]) -> str:
     return f"{'the body' if place == '#' else place}: {first['detail']}{more}"
 
 
-def _fault(error: Any, known_fields: Sequence[str]) -> Fault:
+def _fields_at(model: type[BaseModel] | None, place: Sequence[Any]) -> list[str]:
+    """The fields of the model within this one that a place leads to; none if they are not known."""
+    for name in place:
+        if model is not None and name in model.model_fields:
+            model = _model_in(model.model_fields[name].annotation)
+    return [] if model is None else list(model.model_fields)
+
+
+def _model_in(kind: Any) -> type[BaseModel] | None:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next((found for found in map(_model_in, get_args(kind)) if found is not None), None)
+
+
+def _fault(error: Any, model: type[BaseModel] | None) -> Fault:
     kind, place, message = error["type"], error["loc"], error["msg"]
     if kind == "extra_forbidden":
-        detail = f"unknown field; the fields are {', '.join(known_fields)}" if known_fields else "unknown field"
+        known = _fields_at(model, place[:-1])
+        detail = f"unknown field; the fields are {', '.join(known)}" if known else "unknown field"
     elif kind == "missing":
         detail = "a value is required"
     elif kind in ("model_type", "dict_type"):

@@ -174,3 +174,13 @@ async def test_schedules_need_their_rights_and_a_key_for_some_tasks_sees_those(a
 )
 async def test_a_body_that_makes_no_sense_is_refused(service: Service, body: dict[str, object], kind: str) -> None:
     assert problem(await service.http.put("/v1/schedules/s", json=body)) == (422, kind)
+
+
+async def test_a_field_that_there_is_not_is_answered_with_those_of_its_place(service: Service) -> None:
+    body = {"task": "add", "cron": "@daily", "options": {"delay": 5, "unique": {"untill": "end"}}}
+    faults = (await service.http.put("/v1/schedules/s", json=body)).json()["errors"]
+    told = {fault["pointer"]: fault["detail"] for fault in faults if "unknown field" in fault["detail"]}
+    assert told["#/options/delay"].startswith(
+        "unknown field; the fields are priority, max_wait, deadline, cost, pool, unique, tags, metadata"
+    )
+    assert any(detail.startswith("unknown field; the fields are key, until, duplicate") for detail in told.values())

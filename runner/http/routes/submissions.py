@@ -188,7 +188,7 @@ def _batch_problem(error: ValidationError) -> Problem:
     errors = error.errors(include_url=False)
     first = errors[0]
     in_a_job = len(first["loc"]) > 1
-    faults = faults_of(errors, list((JobBody if in_a_job else BatchBody).model_fields))
+    faults = faults_of(errors, BatchBody)
     if first["type"] == "too_long" and first["loc"] == ("jobs",):
         return Problem("batch-invalid", f"a batch has at most {MAX_BATCH} jobs: send the rest in another", faults=faults, status=413)
     if in_a_job:
