@@ -54,7 +54,8 @@ class Driver:
                 if jumps > _MOST_JUMPS:
                     self._fail(f"the clock has jumped {jumps} times, and nothing has started")
                 next_us = self._next_us
-                may_be_idle = next_us == math.inf or self._started == before  # jobs that have ended may have left a wake
+                # Jobs that have ended may have left a wake, and schedules go on for ever.
+                may_be_idle = next_us == math.inf or self._started == before or next_us >= self._next_tick_us
                 if may_rest and may_be_idle and not (self._clock.waits or self._is_telling or self.unended()):
                     return
                 if next_us == until_us == math.inf:
@@ -156,6 +157,12 @@ class Driver:
         is_busy = any(place.is_busy for place in self._places)
         timer_us = self._timers.next_us if self._timers is not None and is_busy else math.inf
         return max(min(next_us, self._clock.next_end_us, timer_us), self._clock.us)
+
+    @property
+    def _next_tick_us(self) -> float:
+        """The next instant of a schedule."""
+        next_s = min((place.next_tick_s for place in self._places), default=math.inf)
+        return math.inf if next_s == math.inf else self._clock.start_us + microseconds(next_s)
 
     def _jump(self, us: float) -> None:
         self._clock.jump(int(us))

@@ -129,6 +129,11 @@ class Workplace:
         for member in {id(member.runner): member for member in self.members}.values():
             member.ended_otherwise(ended)
 
+    @property
+    def next_tick_s(self) -> float:
+        """When the next schedule is due, in seconds of the clock."""
+        return self._duties.next_tick_s
+
     def _enlisted(self, runner: Runner[Any], context: Context) -> Member:
         member = Member(runner, context, self.store, self._losing, self._on_start)
         member.open()

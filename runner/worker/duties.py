@@ -135,6 +135,11 @@ class DutyTable:
         """When the next duty is due for which there is a job; what is left are looks that find something after a loss only."""
         return min(duty.due_s for duty in (*self._nudged, self._tick, self._retimes, self._unpauses, self._advances))
 
+    @property
+    def next_tick_s(self) -> float:
+        """When the next schedule is due; infinite if none is."""
+        return self._tick.due_s
+
     def note_clock(self, redis_us: int) -> None:
         """What Redis's clock shows, by a reply that has just come."""
         self._redis_ahead_us = redis_us - microseconds(self._now_s())

@@ -266,3 +266,22 @@ async def test_schedules_are_fired_as_the_time_of_the_queue_passes(test_queue: M
         assert [start.at % 60 for start in queue.starts] == [0] * 4
         await queue.run_until_idle()
         assert len(queue.starts) == 4
+
+
+async def test_a_queue_with_a_schedule_is_idle_when_its_jobs_have_ended(test_queue: MakeQueue, app: Runner) -> None:
+    @app.every(3_600)
+    @app.task
+    async def sync() -> None: ...
+
+    @app.task
+    async def charge() -> None: ...
+
+    async with test_queue(app) as queue:
+        await charge.submit()
+        await charge.with_options(delay=60).submit()
+        await queue.run_until_idle()
+        assert [start.task for start in queue.starts] == ["charge", "charge"]
+        assert queue.seconds == 60
+        await charge.with_options(delay=5_000).submit()
+        await queue.run_until_idle()
+        assert [start.task for start in queue.starts[2:]] == ["sync", "charge"]

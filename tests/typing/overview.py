@@ -3,7 +3,21 @@
 from collections.abc import AsyncGenerator, Mapping
 from typing import assert_type
 
-from runner import BucketCounts, Client, HttpClient, Leader, Limit, LimitOverview, LimitState, Overview, Slots
+from runner import (
+    BucketCounts,
+    Client,
+    HttpClient,
+    Leader,
+    Limit,
+    LimitOverview,
+    LimitState,
+    Overview,
+    Slots,
+    WaitingBucket,
+    WaitingBuckets,
+    WaitingJob,
+    WaitingLine,
+)
 
 
 async def watched(client: Client | HttpClient) -> None:
@@ -25,3 +39,12 @@ def of_a_limit(limit: LimitOverview) -> None:
     assert_type(limit.policy, Limit)
     assert_type(limit.state, LimitState)
     assert_type(limit.buckets, BucketCounts)
+
+
+async def in_line(client: Client | HttpClient) -> None:
+    found = await client.waiting_buckets("tenant", find="t7", most=10)
+    assert_type(found, WaitingBuckets)
+    assert_type(found.buckets, tuple[WaitingBucket, ...])
+    line = await client.waiting_line(found.buckets[0].bucket, after=0)
+    assert_type(line, WaitingLine)
+    assert_type(line.jobs, tuple[WaitingJob, ...])
