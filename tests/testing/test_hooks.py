@@ -23,6 +23,7 @@ from runner import (
     TokenBucket,
     current_job,
     injected,
+    load_settings,
 )
 from runner.testing import TestQueue, run
 
@@ -267,3 +268,21 @@ async def test_lines_of_the_log_name_the_queue(app: Runner, test_queue: Queues, 
         expected = ["shop", app.queue]
     assert [vars(record)["queue"] for record in records] == expected
     assert [vars(record)["task"] for record in records] == ["work", "work"]
+
+
+@pytest.mark.parametrize("record_history", [True, False])
+async def test_ends_without_an_attempt_are_told_with_and_without_a_history(test_queue: Queues, record_history: bool) -> None:
+    app = Runner("shop", settings=load_settings(redis_url="redis://nowhere.invalid:1/0", record_history=record_history))
+    told = []
+
+    @app.on_dead_letter
+    def dead(letter: DeadLetter) -> None:
+        told.append(letter.id)
+
+    @app.task(max_wait=10, on_expiry="fail", limits=[TokenBucket("api", capacity=1, refill=1, every=1_000)])
+    async def call() -> None: ...
+
+    async with test_queue(app) as queue:
+        jobs = [await call.submit() for _ in range(3)]
+        await queue.run_until_idle()
+        assert sorted(told) == sorted(job.id for job in jobs[1:])

@@ -105,6 +105,7 @@ async def followed(client: Client | HttpClient) -> None:
     assert_type(batch, BatchHandle)
     assert_type(await batch.wait(60), BatchProgress)
     assert_type((await batch.progress()).then, str | None)
+    assert_type(await client.batches(most=10), list[BatchProgress])
 
 
 def parts_of(direct: Client, over_http: HttpClient) -> None:
