@@ -218,6 +218,7 @@ class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingListing):
     waiting_buckets = through(Client.waiting_buckets)
     history = through(Client.history)
     history_series = through(Client.history_series)
+    metrics = through(Client.metrics)
     workers = through(Client.workers)
     pools = through(Client.pools)
     check = through(Client.check)

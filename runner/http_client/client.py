@@ -231,6 +231,11 @@ class HttpClient(HttpScheduled, Asking, HttpManaging, HttpOverlooking):
         names: list[str] = json_of(await self._session.ask(Call("GET", "/v1/history/series")))["series"]
         return names
 
+    async def metrics(self) -> tuple[bytes, str]:
+        """The figures of the queue as Prometheus reads them, see `Client.metrics`."""
+        answer = await self._session.ask(Call("GET", "/metrics"))
+        return answer.body, answer.headers["content-type"]
+
     async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""
         return [worker_of(document) for document in json_of(await self._session.ask(Call("GET", "/v1/workers")))["workers"]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runner import Client, Runner, Worker
+from runner import Client, HttpClient, Runner, Worker
 from runner.errors import MissingExtra
 from runner.store import JobStore
 from runner.telemetry import QUEUE
@@ -51,6 +51,15 @@ async def test_only_who_may_see_statistics_reads_them(service: Service, app: Run
     assert (await service.http.get("/metrics")).status_code == 401
     assert (await service.http.get("/metrics", headers=producer)).status_code == 403
     assert (await service.http.get("/metrics", headers=observer)).status_code == 200
+
+
+async def test_both_clients_read_the_same_page(service: Service, app: Runner, worker: Worker) -> None:
+    async with HttpClient(service.url) as over_http:
+        body, content_type = await over_http.metrics()
+    direct, same_type = await app.client.metrics()
+
+    assert content_type == same_type
+    assert set(re.findall(rb"^# TYPE (\S+)", body, re.MULTILINE)) == set(re.findall(rb"^# TYPE (\S+)", direct, re.MULTILINE)) != set()
 
 
 async def test_fifty_scrapers_at_once_cost_one_reading(service: Service, app: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

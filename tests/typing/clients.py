@@ -98,6 +98,7 @@ async def remembered(client: Client | HttpClient) -> None:
     assert_type(series[0].rows, tuple[HistoryRow, ...])
     assert_type(series[0].rows[0].waited, Spans)
     assert_type(await client.history_series(), list[str])
+    assert_type(await client.metrics(), tuple[bytes, str])
 
 
 async def followed(client: Client | HttpClient) -> None:
@@ -131,6 +132,7 @@ def in_plain_code(direct: BlockingClient, over_http: BlockingHttpClient) -> None
     assert_type(over_http.tasks(), list[TaskStatus])
     assert_type(direct.pools(), list[PoolStatus])
     assert_type(direct.history("charge"), list[Series])
+    assert_type(direct.metrics(), tuple[bytes, str])
     assert_type(direct.control, BlockingControl)
     assert_type(direct.pauses, BlockingPauses)
     assert_type(direct.schedules, BlockingScheduleControl)
