@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from runner import Backoff, JobFailed, JobOptions, Runner, current_job
 from runner.errors import StartOutOfRange
+from runner.testing import TestQueue
 from runner.worker.executor import time_left_s
 from tests.worker.conftest import Crew, MakeApp
 
@@ -63,15 +65,18 @@ async def test_a_plain_function_past_the_deadline_ends_when_it_returns(app: Runn
         await (await slow.submit()).result(timeout=10)
 
 
-async def test_without_an_end_of_retries_a_job_is_tried_until_its_deadline(app: Runner, crew: Crew) -> None:
-    @app.task(retries=None, deadline=4, backoff=Backoff(base=0.5, factor=4, jitter=0))
+async def test_without_an_end_of_retries_a_job_is_tried_until_its_deadline(test_queue: Callable[..., TestQueue]) -> None:
+    app = Runner("shop", redis_url="redis://nowhere.invalid:1/0")
+
+    @app.task(retries=None, deadline=40, backoff=Backoff(base=5, factor=4, jitter=0))
     async def charge() -> None:
         raise ConnectionError("away")
 
-    await crew.start(app)
-    status = await (await charge.submit()).wait(timeout=20)
+    async with test_queue(app) as queue:
+        status = await (await charge.submit()).wait()
+        assert [start.at for start in queue.starts] == pytest.approx([0, 5, 25], abs=0.01), "the next one would begin after 105 s"
 
-    assert (status.state, status.attempt) == ("failed", 3), "the next one would begin after 10 s"
+    assert (status.state, status.attempt) == ("failed", 3)
     assert status.error is not None
     assert status.error.type == "DeadlineExceeded"
     assert "the last error was ConnectionError: away" in status.error.message
