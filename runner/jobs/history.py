@@ -29,6 +29,8 @@ _LETTERS = {
     "throttled": "h",
     "started": "t",
 }
+_BEYOND = "k"
+"""Tokens that starts have taken beyond one each: a limit whose starts take one each pays nothing for it."""
 
 
 def is_series(name: object) -> bool:
@@ -91,7 +93,7 @@ class HistoryRow:
     """What happened in one minute, hour or day from `at` on, seconds since 1970 by Redis's clock.
 
     Of tasks: jobs that were `submitted`, submissions of a job that was there (`repeated`), jobs that ended in each way, attempts that were
-    `retried`, and `throttled` because their provider said wait. Of limits: `started`, whoever took tokens of it, and `throttled`. `waited`
+    `retried`, and `throttled` because their provider said wait. Of limits: `started`, whoever took tokens of it, how many they took (`taken`), and `throttled`. `waited`
     is the time from which a job was due to its start, `ran` that of its handler, of attempts that ended in this time.
     """
 
@@ -105,6 +107,7 @@ class HistoryRow:
     retried: int = 0
     throttled: int = 0
     started: int = 0
+    taken: int = 0
     waited: Spans = Spans()
     ran: Spans = Spans()
 
@@ -115,7 +118,7 @@ class HistoryRow:
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
-        counts = {name: getattr(self, name) for name in _LETTERS}
+        counts = {name: getattr(self, name) for name in (*_LETTERS, "taken")}
         return {"at": self.at, **counts, "waited": self.waited.document(), "ran": self.ran.document()}
 
 
@@ -147,7 +150,7 @@ def row_of(at: float, cells: Mapping[str, int]) -> HistoryRow:
             if len(cell) > 1:
                 ran[int(cell[1], _DIGITS)] += number
     counts = {name: cells.get(letter, 0) for name, letter in _LETTERS.items()}
-    return HistoryRow(at, **counts, waited=Spans(dict(waited)), ran=Spans(dict(ran)))
+    return HistoryRow(at, **counts, taken=counts["started"] + cells.get(_BEYOND, 0), waited=Spans(dict(waited)), ran=Spans(dict(ran)))
 
 
 def rows_of(rows: Mapping[int, Mapping[str, int]], step: HistoryStep, from_s: float, to_s: float) -> Iterable[HistoryRow]:

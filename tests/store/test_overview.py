@@ -87,6 +87,7 @@ async def test_costs_count_in_the_time_until_a_line_is_clear(store: JobStore) ->
 
     tokens = await one(store, "tokens")
 
+    assert (round(tokens.started_s * 60), round(tokens.taken_s * 60)) == (2, 1_000)
     assert (tokens.waiting, tokens.tokens) == (4, 0)
     assert tokens.clears_in_s is not None
     assert 190 <= tokens.clears_in_s <= 210, "4 jobs of 500 tokens, told within 2 %, at 10 a second"

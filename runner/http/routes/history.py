@@ -47,6 +47,7 @@ class Row(BaseModel):
     retried: Annotated[int, Field(description="attempts that failed, and were tried again")]
     throttled: Annotated[int, Field(description="attempts whose provider said wait")]
     started: Annotated[int, Field(description="of a limit: who took tokens of it")]
+    taken: Annotated[int, Field(description="of a limit: tokens that they took")]
     waited: Annotated[Times, Field(description="from when a job was due to its start")]
     ran: Annotated[Times, Field(description="of handlers, in attempts that ended")]
 

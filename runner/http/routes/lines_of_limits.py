@@ -1,17 +1,18 @@
-"""Lines: who waits at a limit, in the order in which they are served, and the buckets of a limit at which jobs wait."""
+"""Lines: who waits at a limit, in the order in which they are served, where, and what happened there."""
 
 from collections.abc import Awaitable
 from typing import Annotated, TypeVar
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
 from pydantic import Field
 
 from runner import Scope
 from runner.errors import UnknownLimit
 from runner.http import routing
-from runner.http.authorization import needs
+from runner.http.authorization import needs, principal_of
 from runner.http.dependencies import TheClient
 from runner.http.forms import BUCKET_SAID, LINE, NAME, Unset
+from runner.http.limit_history import GRIDS, LimitHistory, Range, columns_of
 from runner.http.problems import Problem, responses
 from runner.http.waiting_schemas import BucketPage, Line
 
@@ -52,6 +53,26 @@ async def buckets(
 ) -> BucketPage:
     """Those with most jobs first; the pages after that, and those of a search, come by name. Of very many buckets some are counted."""
     return BucketPage.of(await _of_limit(client.waiting_buckets(name, find=find, cursor=cursor, most=most)))
+
+
+@router.get(
+    "/limits/{name}/history", dependencies=[needs(Scope.stats_read)], summary="What happened at a limit, as columns", responses=_PROBLEMS
+)
+async def limit_history(
+    name: Name,
+    request: Request,
+    client: TheClient,
+    span: Annotated[Range, Query(alias="range", description="an hour or a day by the minute, or thirty days by the hour")] = Range.hour,
+) -> LimitHistory:
+    """A number for each step, the oldest first, as charts want it; what operators did is marked for keys with the right `audit:read`."""
+    status, grid = await _of_limit(client.control.show(name)), GRIDS[span]
+    (series,) = await client.history(f"l:{name}", step=grid.step, since=grid.span_s)
+    lines = []
+    if Scope.audit_read in principal_of(request).scopes:
+        for target in (f"limit {name}", f"bucket {name}"):
+            lines += await client.audit(since=grid.span_s, target=target)
+    now_s = (await client.overview()).at.timestamp()
+    return columns_of(grid, now_s, status.policy, series.rows, sorted(lines, key=lambda line: line.at))
 
 
 async def _of_limit(answer: Awaitable[T]) -> T:

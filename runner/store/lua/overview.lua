@@ -21,7 +21,7 @@ if type(kept) == 'string' then return kept end
 
 local MOST_BUCKETS, LOADED_BUCKETS, MOST_LOADED, HOT_MS = 50, 5, 250, 60000
 local HOT, MINUTE = prefix .. 'overview:hot', prefix .. 'overview:minute'
-counting_left = 20 * MOST_ENTRIES
+counting_left = 10 * MOST_ENTRIES
 
 -- Which limits are told: all, or of very many those with the longest lines, as far as their first lines say. Those wait among the buckets
 -- that are served next.

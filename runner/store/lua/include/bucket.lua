@@ -248,6 +248,7 @@ local function take_all(needs, holder, lapses)
     local b = load_bucket(need.bucket)
     b.kind.take(b, need.cost, holder, lapses)
     b.taken, b.starts = true, (b.starts or 0) + 1
+    if need.cost > 1 then b.beyond = (b.beyond or 0) + need.cost - 1 end -- tokens beyond one a start
   end
 end
 

@@ -35,12 +35,16 @@ do
 
   function write_buckets()
     if waiting_more ~= 0 then redis.call('INCRBY', prefix .. 'waiting', waiting_more) end
-    local starts
+    local starts, beyond
     for _, b in pairs(buckets) do
       if counting == '1' and b.starts then
         local limit = string.match(b.name, '^[^/]*')
         starts = starts or {}
         starts[limit] = (starts[limit] or 0) + b.starts
+        if b.beyond then
+          beyond = beyond or {}
+          beyond[limit] = (beyond[limit] or 0) + b.beyond
+        end
       end
       if b.kind and (b.changed or b.taken) then
         local expiry = next_expiry(b)
@@ -49,5 +53,6 @@ do
       end
     end
     for limit, number in pairs(starts or {}) do add_to_minute('l:' .. limit .. '|t', number) end
+    for limit, number in pairs(beyond or {}) do add_to_minute('l:' .. limit .. '|k', number) end
   end
 end
