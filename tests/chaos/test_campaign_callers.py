@@ -249,9 +249,12 @@ async def post(direct_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_process_that_leaves_by_itself_is_found_and_one_that_is_killed_on_purpose_is_not(post: Post) -> None:
     await post.start()
+    assert post.works
     post.signal(signal.SIGKILL)
+    assert not post.works, "whoever asks at once is told so too"
     await post.ended()
     await post.start()
+    assert post.works
     assert post.tracebacks == []
 
     os.kill(post.pid, signal.SIGKILL)

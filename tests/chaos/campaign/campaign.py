@@ -30,6 +30,8 @@ from tests.process.crew import worker_ids
 
 _READ_S = 0.5
 _SAMPLE_S = 30.0
+_LOOK_S = 2.0
+"""So long is asked for the jobs that were held at least, also if the probes took all the time."""
 _GIVEN_UP = 4.0
 """So many times its bound is waited for a recovery before the campaign goes on without it."""
 
@@ -105,7 +107,8 @@ class Campaign:
         ended_s = time.monotonic()
         until_s = ended_s + bound_s * _GIVEN_UP
         is_well = await self._probes.succeed(until_s, new_task=self._has_new_worker)
-        held = [job.job for job in touched if not await self._probes.until(partial(job.is_elsewhere, self._redis), until_s)]
+        look_until_s = max(until_s, time.monotonic() + _LOOK_S)
+        held = [job.job for job in touched if not await self._probes.until(partial(job.is_elsewhere, self._redis), look_until_s)]
         if held or not is_well:
             self.report.wrong("recovery", [f"{names}: not recovered within {bound_s * _GIVEN_UP:.1f} s; still held: {held[:SHOWN]}"])
         recovery = Recovery(names, time.monotonic() - ended_s, bound_s)
@@ -117,7 +120,7 @@ class Campaign:
 
     @property
     def _has_new_worker(self) -> bool:
-        return any(post.version == NEW and post.process is not None and post.process.runs for post in self._arena.posts)
+        return any(post.version == NEW and post.works for post in self._arena.posts)
 
     async def _staff(self) -> None:
         """A worker or taker at each post again."""

@@ -29,6 +29,8 @@ SHOWN = 20
 STARVED_S = 60.0
 """No job may wait so long for its first start, unless its priority is low: after a fault those before it get all but the least share."""
 KEYS = Keys(QUEUE)
+_UNKNOWN = 1_000_000
+"""A record that was forgotten before it was read, on a busy machine, says nothing of how often its job ran."""
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,10 @@ class Ledger:
             self.dead_letters.note(number, await command(redis, "HGET", KEYS.job(f"c{number}"), "error"), at_us)
             del self._failed[number]
         for number in list(self._again):  # at once: the hash lives a short time only
-            counts = await command(redis, "HMGET", KEYS.job(f"c{number}"), "failures", "crashes", "throttled")
+            known, *counts = await command(redis, "HMGET", KEYS.job(f"c{number}"), "state", "failures", "crashes", "throttled")
             failures, crashes, throttled = (int(count or 0) for count in counts)
-            self._allowed[number] = max(self._allowed.get(number, 1), 1 + failures + crashes + throttled)
+            most = 1 + failures + crashes + throttled if known is not None else _UNKNOWN
+            self._allowed[number] = max(self._allowed.get(number, 1), most)
             self.crashes += crashes
             self._again.discard(number)
         while self._ended:

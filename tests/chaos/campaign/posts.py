@@ -76,6 +76,11 @@ class Post:
         return 0 if self.process is None else self.process.pid
 
     @property
+    def works(self) -> bool:
+        """Whether a process stands here that nobody has told to end, or killed: that it is gone is known a moment later."""
+        return self.process is not None and self.process.runs and not self._is_told_to_end
+
+    @property
     def has_left_by_itself(self) -> bool:
         """Whether the process has ended, and nobody had told it to."""
         return self.process is not None and not self.process.runs and not self._is_told_to_end
