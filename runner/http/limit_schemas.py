@@ -141,6 +141,7 @@ class Limit(BaseModel):
 
 
 class Limits(BaseModel):
-    """Every limit of the queue."""
+    """Every limit of the queue, or a page of them by name."""
 
     limits: list[Limit]
+    next: Annotated[str | None, Field(description="the cursor of the next page; null: there is none")]

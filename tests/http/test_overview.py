@@ -85,3 +85,16 @@ async def test_a_client_of_a_tenant_is_refused_the_overview(app: Runner) -> None
     tenant = CallersClient(app.client, Principal.of_preset("t", "observer", tenant="t7"))
     with pytest.raises(Forbidden, match="own jobs only"):
         await tenant.overview()
+
+
+async def test_limits_are_found_by_their_names_and_told_page_by_page(app: Runner, service: Service) -> None:
+    async def names(**query: str | int) -> tuple[list[str], str | None]:
+        answer = (await service.http.get("/v1/limits", params=query)).json()
+        return [limit["name"] for limit in answer["limits"]], answer["next"]
+
+    assert await names() == (["slow", "tenant"], None)
+    assert await names(most=1) == (["slow"], "slow")
+    assert await names(most=1, cursor="slow") == (["tenant"], None)
+    assert await names(find="nan") == (["tenant"], None)
+    assert await names(find="nobody") == ([], None)
+    assert (await service.http.get("/v1/limits", params={"most": 0})).status_code == 422

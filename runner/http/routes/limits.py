@@ -3,7 +3,8 @@
 from collections.abc import Awaitable
 from typing import Annotated, Any
 
-from fastapi import Path, Request
+from fastapi import Path, Query, Request
+from pydantic import Field
 
 from runner import ConfigurationError, Control, LimitStatus, Scope
 from runner.errors import UnknownLimit
@@ -11,7 +12,7 @@ from runner.http import routing
 from runner.http.authorization import needs, principal_of
 from runner.http.bodies import body_of, no_body, optional_body, parsed_body
 from runner.http.dependencies import TheClient, service_of
-from runner.http.forms import SHORT_NAME
+from runner.http.forms import LINE, SHORT_NAME, Unset
 from runner.http.limit_schemas import FreezeBody, Limit, LimitBody, Limits, PauseBody, ReleaseBody, ResetBody
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, responses
@@ -30,9 +31,16 @@ def _answers(*kinds: str) -> dict[int | str, dict[str, Any]]:
 @router.get(
     "/limits", dependencies=[needs(Scope.limits_read)], summary="The state of every limit", responses=responses("store-unavailable")
 )
-async def limits(request: Request) -> Limits:
-    """Every limit with the tokens of its buckets now, the jobs that wait there, and when the next token lands."""
-    return Limits(limits=[Limit.of(status) for status in await service_of(request).client.limits()])
+async def limits(
+    request: Request,
+    find: Annotated[Annotated[str, Field(max_length=64, **LINE)], Query(description="only those whose name has this in it")] = "",
+    cursor: Annotated[Annotated[str, Field(max_length=64, **LINE)] | Unset, Query(description="`next` of the page before")] = None,
+    most: Annotated[Annotated[int, Field(ge=1, le=200)] | Unset, Query(description="limits of a page; all unless it is said")] = None,
+) -> Limits:
+    """Every limit with the tokens of its buckets now, the jobs that wait there, and when the next token lands; by name, or page by page."""
+    found = [one for one in await service_of(request).client.limits() if find in one.name and (cursor is None or one.name > cursor)]
+    page = found[:most]
+    return Limits(limits=[Limit.of(status) for status in page], next=page[-1].name if len(page) < len(found) else None)
 
 
 @router.get("/limits/{name}", dependencies=[needs(Scope.limits_read)], summary="The state of one limit", responses=_answers())
