@@ -3,7 +3,7 @@
 from runner.client.app import BlockingRunner, Runner
 from runner.client.app_loading import configure, load_app, load_queue, pools_of
 from runner.client.asking import Asking
-from runner.client.batch import Batch, BatchHandle
+from runner.client.batch import Batch, BatchHandle, BlockingBatchHandle
 from runner.client.batcher import Batcher
 from runner.client.beside import workers
 from runner.client.blocking import Blocking, door, through
@@ -42,6 +42,7 @@ __all__ = [
     "Batcher",
     "Blocking",
     "BlockingApiKeys",
+    "BlockingBatchHandle",
     "BlockingBulks",
     "BlockingClient",
     "BlockingControl",

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar, overload
 
-from runner.client.batch import BatchHandle
+from runner.client.batch import BatchHandle, BlockingBatchHandle
 from runner.client.blocking import Blocking, through
 from runner.client.handle import JobHandle
 from runner.client.job_calls import JobCalls
@@ -83,3 +83,7 @@ class BlockingAsking(Blocking):
     retry = through(Asking.retry)
     delete = through(Asking.delete)
     batches = through(Asking.batches)
+
+    def open_batch(self, batch_id: str) -> BlockingBatchHandle:
+        """A batch that was opened elsewhere, see `Client.open_batch`."""
+        return BlockingBatchHandle(self._of.open_batch(batch_id))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from runner.client.blocking import Blocking, through
 from runner.client.handle import JobHandle
 from runner.client.job_calls import JobCalls
 from runner.clock import monotonic_s
@@ -55,8 +56,32 @@ class BatchHandle:
         """
         return await self._calls.cancel_batch(self.id)
 
+    @property
+    def blocking(self) -> "BlockingBatchHandle":
+        """The same for code without an event loop."""
+        return BlockingBatchHandle(self)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
+
+
+class BlockingBatchHandle(Blocking):
+    """A `BatchHandle` for code without an event loop."""
+
+    __slots__ = ()
+    _of: BatchHandle
+
+    progress = through(BatchHandle.progress)
+    wait = through(BatchHandle.wait)
+    cancel = through(BatchHandle.cancel)
+
+    @property
+    def id(self) -> str:
+        """The batch's id."""
+        return self._of.id
+
+    def __repr__(self) -> str:
+        return f"BlockingBatchHandle({self.id!r})"
 
 
 class Filling(Protocol):

@@ -27,7 +27,7 @@ from runner.foreign import shown
 from runner.jobs import JOBS, Acceptance, JobEvent, JobOptions, JobStatus, OtherJob, Submission, TaskStatus, explain
 from runner.limits import LimitStatus
 from runner.settings import Settings, chosen_settings
-from runner.store import Depth, ForgetAnswer, refuse_unfit_server
+from runner.store import Depth, ForgetAnswer, Overview, refuse_unfit_server
 
 R = TypeVar("R")
 
@@ -214,6 +214,7 @@ class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingListing):
     limits = through(Client.limits)
     audit = through(Client.audit)
     overview = through(Client.overview)
+    metrics = through(Client.metrics)
     waiting_line = through(Client.waiting_line)
     waiting_buckets = through(Client.waiting_buckets)
     history = through(Client.history)
@@ -244,6 +245,10 @@ class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingListing):
     def events(self, after: str | None = None) -> Iterator[JobEvent]:
         """The end of every job from now on, see `Client.events`: `for event in client.blocking.events(): ...`."""
         return each(lambda: self._of.events(after))
+
+    def overviews(self) -> Iterator[Overview]:
+        """How the queue stands, again each second, see `Client.overviews`."""
+        return each(self._of.overviews)
 
     @property
     def control(self) -> BlockingControl:

@@ -6,13 +6,30 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from typing import Any, Literal
 from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
 
-from runner import Acceptance, Client, ClientClosed, Control, HttpClient, HttpControl, JobFailed, JobOptions, JobRequest, Runner, Worker
+from runner import (
+    Acceptance,
+    BatchHandle,
+    BlockingBatchHandle,
+    BlockingClient,
+    BlockingHttpClient,
+    Client,
+    ClientClosed,
+    Control,
+    HttpClient,
+    HttpControl,
+    JobFailed,
+    JobOptions,
+    JobRequest,
+    Runner,
+    Worker,
+)
 from runner.errors import (
     AlreadyFinished,
     ArgumentsTooLarge,
@@ -25,10 +42,12 @@ from runner.errors import (
     InvalidOption,
     JobCancelled,
     JobIdConflict,
+    MissingExtra,
     NoResult,
     NotEnded,
     StartOutOfRange,
     TaskServed,
+    UnknownBatch,
     UnknownJob,
     UnknownLimit,
     UnknownTask,
@@ -342,6 +361,41 @@ async def test_a_client_that_is_closed_refuses_and_lets_nobody_wait(client: AnyC
     for call in (*waiting, job.status(), client.submit("add", {"left": 1}), client.limits()):
         with pytest.raises(ClientClosed):
             await call
+
+
+async def test_plain_code_follows_a_batch_and_the_queue(app: Runner, client: AnyClient) -> None:
+    async with app.batch("b") as batch:
+        batch.add(app.tasks["add"].with_options(delay=60).prepare(1))
+    blocking = client.blocking
+
+    def follow() -> None:
+        ours = blocking.open_batch("b")
+        assert (ours.id, ours.progress().pending, ours.wait(0).pending) == ("b", 1, 1)
+        assert ours.cancel().cancelled == ours.progress().cancelled == 1
+        with pytest.raises(UnknownBatch):
+            blocking.open_batch("nobody").progress()
+        assert all(overview.jobs for overview, _ in zip(blocking.overviews(), range(2), strict=False))
+        blocking.close()
+
+    await asyncio.to_thread(follow)
+
+
+async def test_the_figures_are_told_or_the_extra_that_they_need(client: AnyClient) -> None:
+    if find_spec("prometheus_client") is None:
+        with pytest.raises(MissingExtra, match="prometheus-client"):
+            await client.metrics()
+        return
+    body, kind = await client.metrics()
+    assert b"runner_jobs{" in body
+    assert kind.startswith("text/plain; version=")
+
+
+@pytest.mark.parametrize(
+    ("kind", "plain"), [(Client, BlockingClient), (HttpClient, BlockingHttpClient), (BatchHandle, BlockingBatchHandle)]
+)
+def test_plain_code_has_every_verb(kind: type, plain: type) -> None:
+    no_verbs = {"blocking", "queue", "settings", "url"}
+    assert set(_verbs(kind)) - no_verbs == set(_verbs(plain)) - {"id"}
 
 
 def test_both_have_the_same_verbs() -> None:

@@ -6,6 +6,7 @@ from typing import Any, assert_type
 from runner import (
     BatchHandle,
     BatchProgress,
+    BlockingBatchHandle,
     BlockingBulks,
     BlockingClient,
     BlockingControl,
@@ -105,6 +106,7 @@ async def followed(client: Client | HttpClient) -> None:
     batch = client.open_batch("import-17")
     assert_type(batch, BatchHandle)
     assert_type(await batch.wait(60), BatchProgress)
+    assert_type(batch.blocking, BlockingBatchHandle)
     assert_type((await batch.progress()).then, str | None)
     assert_type(await client.batches(most=10), list[BatchProgress])
 
@@ -120,6 +122,16 @@ def parts_of(direct: Client, over_http: HttpClient) -> None:
     assert_type(over_http.bulk, HttpBulks)
     assert_type(direct.queue, str)
     assert_type(over_http.url, str)
+
+
+def followed_in_plain_code(client: BlockingClient | BlockingHttpClient) -> None:
+    batch = client.open_batch("import-17")
+    assert_type(batch, BlockingBatchHandle)
+    assert_type(batch.id, str)
+    assert_type(batch.wait(60), BatchProgress)
+    assert_type(batch.progress(), BatchProgress)
+    assert_type(batch.cancel(), BatchProgress)
+    assert_type(client.batches(most=10), list[BatchProgress])
 
 
 def in_plain_code(direct: BlockingClient, over_http: BlockingHttpClient) -> None:

@@ -1,9 +1,11 @@
 """What the type checkers of users see of a whole queue: never run, see `tasks`."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import assert_type
 
 from runner import (
+    BlockingClient,
+    BlockingHttpClient,
     BucketCounts,
     Client,
     HttpClient,
@@ -25,8 +27,14 @@ async def watched(client: Client | HttpClient) -> None:
     read(await client.overview())
 
 
-async def measured(client: Client) -> None:
+async def measured(client: Client | HttpClient) -> None:
     assert_type(await client.metrics(), tuple[bytes, str])
+
+
+def watched_in_plain_code(client: BlockingClient | BlockingHttpClient) -> None:
+    assert_type(client.overviews(), Iterator[Overview])
+    assert_type(client.overview(), Overview)
+    assert_type(client.metrics(), tuple[bytes, str])
 
 
 def read(overview: Overview) -> None:

@@ -11,6 +11,7 @@ import runner
 from runner import (
     ApiKeys,
     BlockingApiKeys,
+    BlockingBatchHandle,
     BlockingBulks,
     BlockingClient,
     BlockingControl,
@@ -44,6 +45,7 @@ MADE_BY_THE_LIBRARY = (
     *(
         ApiKeys,
         BlockingApiKeys,
+        BlockingBatchHandle,
         BlockingClient,
         BlockingHttpClient,
         HttpControl,

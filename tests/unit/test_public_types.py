@@ -10,7 +10,7 @@ from tests.unit.test_docs import ROOT
 
 HELD = [
     *(runner.Client, runner.HttpClient, runner.Runner, runner.Task, runner.JobHandle, runner.BlockingHandle, runner.JobContext),
-    *(runner.Batch, runner.BatchHandle, runner.Control, runner.Pauses, runner.ScheduleControl, runner.Bulks),
+    *(runner.Batch, runner.BatchHandle, runner.BlockingBatchHandle, runner.Control, runner.Pauses, runner.ScheduleControl, runner.Bulks),
 ]
 NOT_TYPED_BY_USERS = {"LONGEST_TEXT"}
 READ = set(re.findall(r"\w+", "\n".join(path.read_text() for path in sorted((ROOT / "tests" / "typing").glob("*.py")))))
