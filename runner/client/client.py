@@ -214,7 +214,6 @@ class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingListing):
     limits = through(Client.limits)
     audit = through(Client.audit)
     overview = through(Client.overview)
-    metrics = through(Client.metrics)
     waiting_line = through(Client.waiting_line)
     waiting_buckets = through(Client.waiting_buckets)
     history = through(Client.history)

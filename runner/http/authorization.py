@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -14,9 +14,9 @@ from fastapi.security.base import SecurityBase
 from runner import Actor, Client, Principal, Scope, Settings, StoreUnavailable
 from runner.asgi import ClientAddresses
 from runner.errors import Forbidden, Unauthenticated
+from runner.http.body_price import charged
 from runner.http.browser_session import key_of_browser
 from runner.http.dependencies import STATE, Authorize, service_of
-from runner.http.quotas import BYTES_A_TOKEN
 
 PRINCIPAL = "runner.http.principal"
 """Where the state of a request holds who it is from."""
@@ -127,7 +127,7 @@ async def admit(request: Request, right: str) -> None:
         await service.quotas.count_failure(address)
         raise
     if principal.rate is not None:
-        await service.quotas.take(principal, _tokens_of(scope))
+        await service.quotas.take(principal, charged(scope, partial(service.quotas.take, principal, spent=1)))
     if right in _CHANGES:
         actor_of(request, principal).act()
     # Whatever a route asks its client for is within what the caller may do.
@@ -173,12 +173,6 @@ def actor_of(request: Request, principal: Principal) -> Actor:
     sent = next((value for name, value in request.scope["headers"] if name == b"x-request-id"), b"")
     request_id = sent.decode() if _REQUEST_ID.fullmatch(sent) else ""
     return Actor(principal.label or "anyone over HTTP", _addresses_of(service_of(request).client).of(request.scope), request_id, "http")
-
-
-def _tokens_of(scope: Mapping[str, Any]) -> int:
-    """What a request takes of the rate of its key, by the length of its body as far as that is declared."""
-    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    return max(-(-int(length[:20]) // BYTES_A_TOKEN), 1) if length.isdigit() else 1
 
 
 def _user_of(scope: Mapping[str, Any], settings: Settings) -> Principal:

@@ -7,6 +7,7 @@ from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from runner.http import large_bodies, strict_json
+from runner.http.body_price import declared_length, has_come
 from runner.http.media_type import check_media_type
 from runner.http.problems import Problem
 from runner.http.validation_errors import faults_of, summary
@@ -96,14 +97,22 @@ def model_of(value: Any, model: type[B]) -> B:
 
 
 async def _read(request: Request, most_bytes: int) -> bytearray:
-    """The whole body. A declared length beyond the limit is refused unread, an undeclared one as soon as it passes the limit."""
-    if (_declared_length(request) or 0) > most_bytes:
+    """The whole body. A declared length beyond the limit is refused unread, an undeclared one as soon as it passes the limit.
+
+    The rate of a key has paid for a declared length; without one it pays for what has come, of a body that is given up too.
+    """
+    if (declared_length(request.scope["headers"]) or 0) > most_bytes:
         raise _too_large(most_bytes)
     body = bytearray()
-    if await _more(request, body, most_bytes):
-        async with large_bodies.here().coming(request.scope) as grows:
-            while await _more(request, body, most_bytes):
-                grows(len(body))
+    try:
+        if await _more(request, body, most_bytes):
+            async with large_bodies.here().coming(request.scope) as grows:
+                while await _more(request, body, most_bytes):
+                    grows(len(body))
+    except Problem:
+        await has_come(request.scope, len(body))
+        raise
+    await has_come(request.scope, len(body))
     return body
 
 
@@ -116,17 +125,6 @@ async def _more(request: Request, body: bytearray, most_bytes: int) -> bool:
     if len(body) > most_bytes:
         raise _too_large(most_bytes)
     return bool(message.get("more_body", False))
-
-
-def _declared_length(request: Request) -> int | None:
-    """The length that Content-Length declares; None without one, and in a chunked request, where it does not count."""
-    length = None
-    for name, value in request.scope["headers"]:
-        if name == b"transfer-encoding":
-            return None
-        if name == b"content-length":
-            length = int(value[:20]) if value.isdigit() else None
-    return length
 
 
 def _too_large(most_bytes: int) -> Problem:

@@ -65,7 +65,7 @@ class Service:
         known = self.seen.get(id(principal))
         if known is not None and known[0] is principal and known[1] is self.client:
             return known[2]
-        charge = None if principal.rate is None else partial(self.quotas.take, principal)
+        charge = None if principal.rate is None else partial(self.quotas.take, principal, spent=1)
         client = CallersClient(self.client, principal, before_more=charge)
         own = replace(self, client=client, who=principal.key_id or principal.name, seen={})
         if len(self.seen) >= _MOST_SEEN:

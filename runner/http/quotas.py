@@ -7,13 +7,11 @@ from collections.abc import Callable
 
 from runner import Client, Principal, SlidingWindow, TokenBucket
 from runner.asgi import RateLimits
-from runner.errors import ExceedsCapacity
 from runner.http.problems import Problem
 
 FAILURES = SlidingWindow("api.failures", 20, per=60, key="{address}")
 """401s of one address in a minute, before it is told to stay away."""
-BYTES_A_TOKEN = 64 * 1024
-"""A request takes a token, one with a larger body a token for each of these, a batch one for each job."""
+_US_A_SECOND = 1_000_000
 _MOST_BLOCKED = 10_000
 _UNNAMEABLE = re.compile(r"[^A-Za-z0-9.]")
 
@@ -28,18 +26,22 @@ class Quotas:
         self._blocked: OrderedDict[str, float] = OrderedDict()
         """Addresses that have failed too often, with the time until when: nobody is asked again until then."""
 
-    async def take(self, principal: Principal, cost: int) -> None:
-        """Take tokens for a request of this caller, if its key has a rate. Raises `Problem`."""
+    async def take(self, principal: Principal, cost: int, *, spent: int = 0) -> None:
+        """Take tokens for a request of this caller, if its key has a rate. Raises `Problem`.
+
+        spent: those that the request has taken before. It needs them again when it is repeated, so Retry-After leaves time for them too.
+        """
         if principal.rate is None:
             return
         limit, limits = self._rate(principal.rate)
-        who = principal.key_id or principal.name
-        try:
-            retry_after_s = await limits.take(limit, cost, {"key": who})
-        except ExceedsCapacity:
-            detail = f"{principal.label} may make {principal.rate} requests, and at most {limit.capacity} at once: send less than {cost}"
-            raise Problem("exceeds-capacity", detail) from None
+        if cost + spent > limit.capacity:
+            detail = (
+                f"{principal.label} may make {principal.rate} requests, and at most {limit.capacity} at once: send less than {cost + spent}"
+            )
+            raise Problem("exceeds-capacity", detail)
+        retry_after_s = await limits.take(limit, cost, {"key": principal.key_id or principal.name})
         if retry_after_s:
+            retry_after_s += -(-spent * limit.every_us // (limit.refill * _US_A_SECOND))
             raise _too_many(f"{principal.label} may make {principal.rate} requests", retry_after_s)
 
     async def count_failure(self, address: str) -> None:

@@ -34,11 +34,6 @@ class HttpOverlooking:
             yield await self.overview()
             await asyncio.sleep(_LOOK_S)
 
-    async def metrics(self) -> tuple[bytes, str]:
-        """The figures of the queue as Prometheus reads them, and the type of that text. Raises `MissingExtra` if the service lacks the extra."""
-        answer = await self._session.ask(Call("GET", "/metrics"))
-        return answer.body, answer.headers["content-type"]
-
     async def waiting_line(self, bucket: str, *, after: int = 0, most: int = 100) -> WaitingLine:
         """Who waits at a bucket, see `Client.waiting_line`."""
         name, slash, _ = bucket.partition("/")

@@ -1,12 +1,16 @@
 """Quotas: the rate of a key, counted by all services together; addresses that fail to name a key; waits and unended jobs of one key."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
+from pydantic_core import to_json
 from redis.asyncio import Redis
 
 from runner import Runner
 from runner.http.at_once import MOST_OWN_WAITS
+from runner.http.bodies import MAX_BYTES
+from runner.http.body_price import BYTES_A_TOKEN
 from runner.http.quotas import FAILURES
 from runner.store.keys import Keys
 from tests.eventually import eventually
@@ -44,6 +48,54 @@ async def test_a_batch_takes_a_token_for_each_job_and_a_large_body_one_for_each_
     wide = await made(app, rate="4/h")
     large = {"task": "echo", "args": {"value": "x" * 150_000}}
     assert [(await service.http.post("/v1/jobs", json=large, headers=wide)).status_code for _ in range(2)] == [202, 429]
+
+
+async def in_chunks(content: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(content), 10_000):
+        yield content[at : at + 10_000]
+
+
+async def test_a_body_of_no_declared_length_costs_what_came_of_it(app: Runner, service: Service) -> None:
+    large = to_json({"task": "echo", "args": {"value": "x" * 150_000}})
+
+    async def send(key: dict[str, str], content: bytes = large) -> httpx.Response:
+        return await service.http.post("/v1/jobs", content=in_chunks(content), headers={**key, "content-type": "application/json"})
+
+    wide = await made(app, rate="4/h")
+    answers = [await send(wide) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 429]
+    assert 2 * 900 < int(answers[1].headers["retry-after"]) <= 3 * 900 + 1, "with time for the token that was spent on the refusal"
+    narrow = await made(app, rate="2/h")
+    assert problem(await send(narrow)) == (422, "exceeds-capacity")
+    small = await made(app, rate="2/h")
+    assert [(await send(small, to_json({"task": "add", "args": {"left": 1}}))).status_code for _ in range(3)] == [202, 202, 429]
+
+
+async def test_a_body_that_is_given_up_costs_what_came_of_it(app: Runner, service: Service) -> None:
+    key = {**await made(app, rate="30/h"), "content-type": "application/json"}
+    tokens = MAX_BYTES // BYTES_A_TOKEN
+    answers = [await service.http.post("/v1/jobs", content=in_chunks(b"x" * 2 * MAX_BYTES), headers=key) for _ in range(2)]
+
+    assert [problem(answer)[0] for answer in answers] == [413, 429]
+    left = [(await service.http.get("/v1/tasks", headers=key)).status_code for _ in range(30 - tokens)]
+    assert 200 in left
+    assert left[-1] == 429
+
+
+async def test_who_comes_back_with_a_batch_when_told_is_served(app: Runner, service: Service) -> None:
+    batch = {"jobs": [{"task": "add", "args": {"left": number}} for number in range(4)]}
+    key = await made(app, rate="4/s")
+    assert (await service.http.post("/v1/jobs/batch", json=batch, headers=key)).status_code == 202
+    refused = await service.http.post("/v1/jobs/batch", json=batch, headers=key)
+    while refused.status_code == 429:
+        await asyncio.sleep(int(refused.headers["retry-after"]))
+        refused = await service.http.post("/v1/jobs/batch", json=batch, headers=key)
+    assert refused.status_code == 202
+    slow = await made(app, rate="4/h")
+    for number in range(2):
+        assert (await service.http.get("/v1/tasks", headers=slow)).status_code == 200, number
+    told = int((await service.http.post("/v1/jobs/batch", json=batch, headers=slow)).headers["retry-after"])
+    assert 2 * 900 < told <= 3 * 900 + 1, "for the three jobs, of which one token is there, and for the first token again"
 
 
 async def test_an_address_that_fails_too_often_stays_away_and_its_known_key_does_not(app: Runner, service: Service) -> None:
