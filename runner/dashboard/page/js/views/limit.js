@@ -66,7 +66,7 @@ const EMPTY = { total: 0, jobs: [] };
 export function Limit({ name, o }) {
   const [ask, setAsk] = useState(null), [range, setRange] = useState("1h"), [bucket, setBucket] = useState(null), [find, setFind] = useState("");
   const row = o.limits.find((r) => r.name === name), keyed = Boolean(row?.policy.key), chosen = keyed ? bucket ?? row.bucket : null;
-  const found = useFetched(keyed ? `v1/limits/${part(name)}/buckets` : null, { find }, 2), history = useHistory(row, range);
+  const found = useFetched(keyed ? `v1/limits/${part(name)}/buckets` : null, { find }, 2), history = useHistory(row?.name, range);
   useEffect(() => { watching(row ? `limit:${chosen ?? name}` : undefined); return () => watching(); }, [name, chosen, Boolean(row)]);
   if (!row) return html`<div class="empty"><h1>No limit is called “${name}”</h1><p>${o.limits.map((r) => html`<a href="#/limits/${part(r.name)}">${r.name}</a> `)}</p></div>`;
   const at = ms(o.at), one = chosen && found.data?.buckets.find((b) => b.bucket === chosen);
