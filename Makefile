@@ -26,8 +26,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(READY) ## Watch jobs keep to a rate limit, no Redis needed
-	$(BIN)/python -m runner demo
+demo: $(READY) ## Watch jobs keep to a rate limit, no Redis needed; KEEP=1: and then look at the dashboard until Ctrl-C
+	$(BIN)/python -m runner demo $(if $(KEEP),--keep)
 
 dev: $(READY) ## Server, API and worker in one process
 	$(BIN)/python -m runner dev

@@ -100,10 +100,12 @@ def dev(
         run(_develop(runner, server, host, port, insecure=insecure_no_auth))
 
 
-def demo() -> None:
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Go on at the end, to look at the dashboard, until it is stopped.")] = False,
+) -> None:
     """Watch 60 real HTTP calls being made at exactly the permitted rate, while a worker is killed."""
     log_to_stderr(verbose=False)
-    sys.exit(run(_demonstrate(Console())))
+    sys.exit(run(_demonstrate(Console(), keep=keep)))
 
 
 def _joined(hosts: list[str] | None) -> str | None:

@@ -68,7 +68,7 @@ def test_a_pace_just_above_the_limit_is_refused_in_the_end() -> None:
 @pytest.fixture
 def upstream(monkeypatch: pytest.MonkeyPatch) -> Upstream:
     monkeypatch.setattr(service, "CALL_S", 0.02)
-    return Upstream(LIMIT)
+    return Upstream(LIMIT, jitter_s=JITTER_S)
 
 
 @pytest.fixture

@@ -36,20 +36,24 @@ class Scenario:
     enforced: TokenBucket = METERED
 
 
-async def run(console: Console, scenario: Scenario | None = None) -> int:
-    """Run the demonstration. Returns the exit code: 0 if everything measured is as promised."""
+async def run(console: Console, scenario: Scenario | None = None, *, keep: bool = False) -> int:
+    """Run the demonstration. Returns the exit code: 0 if everything measured is as promised. keep: go on until it is stopped, to look around."""
     scenario = scenario or Scenario()
     upstream, view = Upstream(scenario.enforced), View(console, METERED)
     _introduce(view, scenario)
     with EmbeddedServer.private() as server, Children() as children:
         async with serving(upstream) as port, Client(jobs.queue, redis_url=server.url) as client:
             api_url = await _started(children, server.url)
-            view.say(f"service http://127.0.0.1:{port}  api {api_url}  {WORKERS} workers\n", "dim")
+            view.say(f"service http://127.0.0.1:{port}  api {api_url}  {WORKERS} workers", "dim")
+            view.say(f"dashboard {api_url}/ui/\n")
             ids = await _submitted(api_url, port, scenario.jobs)
             with view:
                 statuses = await _Stage(client, upstream, view, ids).played()
             found = findings(await _measured(client, upstream, statuses), METERED)
-    view.conclude(found)
+            view.conclude(found)
+            if keep:
+                view.say(f"dashboard {api_url}/ui/ until Ctrl-C")
+                await asyncio.Event().wait()
     return 0 if all(finding.is_right for finding in found) else 1
 
 

@@ -16,7 +16,8 @@ import uvicorn
 from runner import TokenBucket
 from runner.clock import monotonic_s
 
-JITTER_S = 0.25
+JITTER_S = 3.0
+"""How much later than another a call may arrive: so late are calls that a busy machine makes."""
 PRICE_EUR = 0.002
 CALL_S = 0.4
 
