@@ -7,6 +7,7 @@ from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from runner.http import large_bodies, strict_json
+from runner.http.arriving import next_part
 from runner.http.body_price import declared_length, has_come
 from runner.http.media_type import check_media_type
 from runner.http.problems import Problem
@@ -118,13 +119,11 @@ async def _read(request: Request, most_bytes: int) -> bytearray:
 
 async def _more(request: Request, body: bytearray, most_bytes: int) -> bool:
     """Add the next part to the body; whether there is another one."""
-    message = await request.receive()
-    if message["type"] == "http.disconnect":
-        raise Problem("invalid-json", "the connection ended before the body did")
-    body += message.get("body", b"")
+    part, has_more = await next_part(request)
+    body += part
     if len(body) > most_bytes:
         raise _too_large(most_bytes)
-    return bool(message.get("more_body", False))
+    return has_more
 
 
 def _too_large(most_bytes: int) -> Problem:

@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from runner.http.arriving import next_part
 from runner.http.large_bodies import LARGE_BYTES
 from runner.http.problems import Problem
 from runner.http.stops import stopped
@@ -43,16 +44,16 @@ async def portions(request: Request, stop: asyncio.Task[None]) -> AsyncIterator[
     """The lines as they come, without empty ones, `MOST_LINES` at most at a time; until the body, the connection or the service ends."""
     buffer, number, is_skipping, more = bytearray(), 0, False, True
     while more:
-        receiving = asyncio.ensure_future(request.receive())
+        receiving = asyncio.ensure_future(next_part(request))
         await asyncio.wait([receiving, stop], return_when=asyncio.FIRST_COMPLETED)
         if not receiving.done():
             receiving.cancel()
             return
-        message = receiving.result()
-        if message["type"] == "http.disconnect":
+        try:
+            part, more = receiving.result()
+        except Problem:
             return
-        more = message.get("more_body", False)
-        buffer += message.get("body", b"")
+        buffer += part
         *whole, buffer = buffer.split(b"\n")
         if not more:
             whole.append(buffer)

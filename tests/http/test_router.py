@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Header, HTTPException
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
 
 from runner import Client, Runner, Worker
 from runner.http import create_app, router
 from runner.http.bodies import MAX_BYTES
+from runner.http.ndjson import MEDIA_TYPE
 from tests.eventually import eventually
 from tests.http.test_openapi import ROUTES, references
 from tests.http.uvicorn_server import serving
@@ -122,3 +123,24 @@ def test_the_description_of_the_app_is_complete(app: Runner) -> None:
     assert {name for name in references(described) if name.removeprefix("#/components/schemas/") not in models} == set()
     own: dict[str, Any] = create_app().openapi()["components"]["schemas"]
     assert {name: models[name] for name in own} == own
+
+
+@pytest.mark.parametrize("reads", ["json", "body"])
+async def test_a_body_that_the_app_has_read_before_is_not_waited_for(app: Runner, worker: Worker, reads: str) -> None:
+    """So do error trackers: they read what a request sends before its route does."""
+    host = FastAPI()
+
+    async def tracked(request: Request) -> None:
+        if request.headers["content-type"] == "application/json":
+            await getattr(request, reads)()
+        else:
+            await request.body()
+
+    host.include_router(router(app), prefix="/queue", dependencies=[Depends(tracked)])
+    line = {"task": "add", "args": {"left": 1}}
+    async with serving(host) as http:
+        assert (await http.post("/queue/v1/jobs", json=line)).status_code == 202
+        assert (await http.post("/queue/v1/jobs/batch", json={"jobs": [line, line]})).status_code == 202
+        lines = await http.post("/queue/v1/jobs/batch", content=b'{"task":"add"}\n{"task":"none"}\n', headers={"content-type": MEDIA_TYPE})
+        assert len(lines.text.splitlines()) == 2
+        assert (await http.post("/queue/v1/limits/slow/pause", json={"reason": "lunch"})).json()["paused"]["reason"].endswith("lunch")

@@ -20,10 +20,16 @@ def sent() -> Iterator[list[dict[str, Any]]]:
         def capture_envelope(self, envelope: Any) -> None:
             events.extend(filter(None, (item.get_event() for item in envelope.items)))
 
-    sentry_sdk.init(dsn="https://key@sentry.invalid/1", transport=Kept(), default_integrations=False, traces_sample_rate=0)
+    sentry_sdk.init(
+        dsn="https://key@sentry.invalid/1",
+        transport=Kept(),
+        default_integrations=False,
+        auto_enabling_integrations=False,
+        traces_sample_rate=0,
+    )
     yield events
     sentry_sdk.get_client().close()
-    sentry_sdk.init(dsn=None)
+    sentry_sdk.init(dsn=None, default_integrations=False, auto_enabling_integrations=False)
 
 
 async def test_an_error_comes_with_its_job_and_the_trace_of_the_submitter(app: Runner, crew: Crew, sent: list[dict[str, Any]]) -> None:
