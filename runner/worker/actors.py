@@ -142,10 +142,10 @@ class Actors:
         except LeaseLost:
             self._lost.set()
         finally:
-            for wait in waits:
-                wait.cancel()
-            for claimer in reversed(claiming):
-                await _cancel(claimer)
+            # All of them before the first wait: another cancellation can cut that short, and a claimer that was not told would claim on.
+            for end in ends:
+                end.cancel()
+            await asyncio.gather(*claiming, return_exceptions=True)
 
     async def _drain(self, hurry: asyncio.Event) -> None:
         """Let running jobs finish, then stop the rest and give it back. Once the lease is lost, other workers run all of them."""
