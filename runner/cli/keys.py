@@ -9,6 +9,7 @@ from runner.access import PRESETS, ApiKey, Scope
 from runner.cli.output import columns, complain, say, say_json
 from runner.cli.queue_client import RedisTarget, about_redis
 from runner.client import NewKey
+from runner.errors import ConfigurationError
 
 app = typer.Typer(help="Keys of the HTTP service: whoever sends one gets its rights.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -95,8 +96,11 @@ def revoke(
 
 @app.command()
 @about_redis
-def check(target: RedisTarget) -> None:
+def check(target: RedisTarget, given: Annotated[str | None, typer.Argument(hidden=True)] = None) -> None:
     """Read a secret from standard input and print whose it is, or why it is refused (exit code 1)."""
+    if given is not None:
+        # Not shown again: it would stand in one more place.
+        raise ConfigurationError("every user of this machine can read the words of a command (ps): send the secret to standard input")
     secret = sys.stdin.readline(_LONGEST_SECRET)
     key = target.ask_redis(lambda client: client.keys.check(secret))
     if target.json:

@@ -562,6 +562,12 @@ async def test_a_key_is_checked_from_standard_input(cli: Cli, redis_url: str, qu
         assert (process.returncode, said in (out + err).decode(), secret in (out + err).decode()) == (code, True, False)
 
 
+async def test_a_secret_among_the_words_of_a_command_is_not_said_again(cli: Cli) -> None:
+    refused = await cli("keys", "check", "mr1_secret")
+
+    assert (refused.code, "standard input" in refused.err, "mr1_secret" in refused.out + refused.err) == (2, True, False)
+
+
 async def test_a_job_of_a_tenant_is_named_with_the_tenant(cli: Cli, jobs: Runner) -> None:
     seven = CallersClient(jobs.client, Principal("seven", frozenset(Scope), tenant="t7"))
     await seven.submit("charge", {"order": "o", "tenant": "t7"}, JobOptions(id="o-17", delay=60))
