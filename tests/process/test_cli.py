@@ -508,7 +508,7 @@ async def test_a_folder_without_a_server_of_its_own_is_served_by_dev_and_asked_b
         start("limits", "show", "metered"), start("limits", "show", "nobody"), start("submit", "add", '{"a": 1, "b": 2}', "--wait", "10")
     )
     out, err = await listed.communicate()
-    assert (listed.returncode, out.decode().splitlines()[0], err) == (0, "metered: token bucket, 2/500ms, capacity 10", b"")
+    assert (listed.returncode, out.decode().splitlines()[0], err) == (0, "metered: token bucket, 2/500ms, capacity 10; idle", b"")
     out, err = await unknown.communicate()
     assert (unknown.returncode, out, err.count(b"\n")) == (3, b"", 1)
     out, err = await done.communicate()
