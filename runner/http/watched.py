@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from runner import AuditLine, Overview, Principal, Scope, StoreUnavailable
-from runner.errors import Forbidden, UnknownLimit
+from runner.errors import ConfigurationError, Forbidden, UnknownLimit
 from runner.http.dependencies import Service
 from runner.http.event_frames import frame
 from runner.http.job_documents import document_without_payloads
@@ -45,6 +45,8 @@ async def check_watch(service: Service, principal: Principal, watch: Watch) -> N
             await service.client.waiting_line(watch.name, most=1)
         except UnknownLimit as error:
             raise Problem("unknown-limit", str(error), status=404) from None
+        except ConfigurationError as error:  # a name that no limit can have
+            raise Problem("validation", str(error)) from None
     elif watch.kind == "job":
         service.client.job(watch.name)  # refuses what can be no id
     await service.client.overview()  # refuses a tenant

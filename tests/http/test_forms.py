@@ -167,6 +167,7 @@ ANY_TEXT = {
     "If-None-Match": "RFC 9110: what is no version of this job is none that the caller has",
     "last-event-id": "of one job, as If-None-Match",
     "target": "words to look for in the audit",
+    "find": "what to look for in names and keys",
     "cursor": "sealed: only an answer has it",
     "since": "a time as people say it",
     "duration": "a time as providers say it",

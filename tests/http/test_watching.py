@@ -158,3 +158,13 @@ async def test_lines_are_read_once_for_all_who_watch_them(app: Runner, service: 
         seconds = asyncio.get_running_loop().time() - begun_s
 
         assert await _scripts(redis) - scripts <= 5 * (seconds + 2), "the overview, and what one line costs"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/limits/{name}/waiting", "/v1/limits/{name}/buckets", "/v1/limits/{name}/history", "/v1/events?watch=limit:{name}"]
+)
+@pytest.mark.parametrize("name", ["%C3%B8%C2%9C", "a%E2%80%AEb", "nobody", "%20"])
+async def test_a_name_that_no_limit_has_is_refused(service: Service, path: str, name: str) -> None:
+    answer = await service.http.get(path.format(name=name))
+
+    assert answer.status_code in (404, 422), answer.text

@@ -33,7 +33,7 @@ def _answers(*kinds: str) -> dict[int | str, dict[str, Any]]:
 )
 async def limits(
     request: Request,
-    find: Annotated[Annotated[str, Field(max_length=64, **LINE)], Query(description="only those whose name has this in it")] = "",
+    find: Annotated[Annotated[str, Field(max_length=64)], Query(description="only those whose name has this in it")] = "",
     cursor: Annotated[Annotated[str, Field(max_length=64, **LINE)] | Unset, Query(description="`next` of the page before")] = None,
     most: Annotated[Annotated[int, Field(ge=1, le=200)] | Unset, Query(description="limits of a page; all unless it is said")] = None,
 ) -> Limits:

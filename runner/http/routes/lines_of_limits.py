@@ -7,7 +7,7 @@ from fastapi import Path, Query, Request
 from pydantic import Field
 
 from runner import Scope
-from runner.errors import UnknownLimit
+from runner.errors import ConfigurationError, UnknownLimit
 from runner.http import routing
 from runner.http.authorization import needs, principal_of
 from runner.http.dependencies import TheClient
@@ -47,7 +47,7 @@ async def waiting(
 async def buckets(
     name: Name,
     client: TheClient,
-    find: Annotated[Annotated[str, Field(max_length=100, **LINE)], Query(description="how the key begins")] = "",
+    find: Annotated[Annotated[str, Field(max_length=100)], Query(description="how the key begins")] = "",
     cursor: Annotated[Annotated[str, Field(max_length=200, **LINE)] | Unset, Query(description="`next` of the page before")] = None,
     most: Annotated[int, Query(ge=1, le=50, description="buckets at most")] = 50,
 ) -> BucketPage:
@@ -81,3 +81,5 @@ async def _of_limit(answer: Awaitable[T]) -> T:
         return await answer
     except UnknownLimit as error:
         raise Problem("unknown-limit", str(error), status=404) from None
+    except ConfigurationError as error:  # a name that no limit can have
+        raise Problem("validation", str(error)) from None
