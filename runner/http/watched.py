@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from runner import AuditLine, Overview, Principal, Scope, StoreUnavailable
-from runner.errors import ConfigurationError, Forbidden, UnknownLimit
+from runner.errors import Forbidden
 from runner.http.dependencies import Service
 from runner.http.event_frames import frame
 from runner.http.job_documents import document_without_payloads
+from runner.http.limit_in_path import of_named_limit
 from runner.http.problem_kinds import STORE_UNAVAILABLE
 from runner.http.problems import Problem
 
@@ -35,18 +36,13 @@ def watch_of(text: str) -> Watch:
 
 
 async def check_watch(service: Service, principal: Principal, watch: Watch) -> None:
-    """Raises `Forbidden`, and `UnknownLimit` or `InvalidOption` for what cannot be watched."""
+    """Raises `Forbidden`, and `Problem` or `InvalidOption` for what cannot be watched."""
     needed = [Scope.stats_read, *([Scope.limits_read] if watch.kind == "limit" else [])]
     for right in needed:
         if right not in principal.scopes:
             raise Forbidden(f"{principal.label or 'the caller'} has no right {right}; ask who made the key for it", right)
     if watch.kind == "limit":
-        try:
-            await service.client.waiting_line(watch.name, most=1)
-        except UnknownLimit as error:
-            raise Problem("unknown-limit", str(error), status=404) from None
-        except ConfigurationError as error:  # a name that no limit can have
-            raise Problem("validation", str(error)) from None
+        await of_named_limit(service.client.waiting_line(watch.name, most=1))
     elif watch.kind == "job":
         service.client.job(watch.name)  # refuses what can be no id
     await service.client.overview()  # refuses a tenant

@@ -1,22 +1,19 @@
 """Lines: who waits at a limit, in the order in which they are served, where, and what happened there."""
 
-from collections.abc import Awaitable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import Path, Query, Request
 from pydantic import Field
 
 from runner import Scope
-from runner.errors import ConfigurationError, UnknownLimit
 from runner.http import routing
 from runner.http.authorization import needs, principal_of
 from runner.http.dependencies import TheClient
 from runner.http.forms import BUCKET_SAID, LINE, NAME, Unset
 from runner.http.limit_history import GRIDS, LimitHistory, Range, columns_of
+from runner.http.limit_in_path import of_named_limit
 from runner.http.problems import Problem, responses
 from runner.http.waiting_schemas import BucketPage, Line
-
-T = TypeVar("T")
 
 router = routing.group("lines", "/v1")
 
@@ -38,7 +35,7 @@ async def waiting(
     """Jobs in line, in the order in which they are served as things stand, up to place 1,000, each with when it starts."""
     if bucket is not None and bucket.partition("/")[0] != name:
         raise Problem("validation", f"bucket {bucket!r:.80} is not one of limit {name!r:.80}: write {name}/KEY, or leave it out")
-    return Line.of(await _of_limit(client.waiting_line(bucket or name, after=after, most=count)))
+    return Line.of(await of_named_limit(client.waiting_line(bucket or name, after=after, most=count)))
 
 
 @router.get(
@@ -52,7 +49,7 @@ async def buckets(
     most: Annotated[int, Query(ge=1, le=50, description="buckets at most")] = 50,
 ) -> BucketPage:
     """Those with most jobs first; the pages after that, and those of a search, come by name. Of very many buckets some are counted."""
-    return BucketPage.of(await _of_limit(client.waiting_buckets(name, find=find, cursor=cursor, most=most)))
+    return BucketPage.of(await of_named_limit(client.waiting_buckets(name, find=find, cursor=cursor, most=most)))
 
 
 @router.get(
@@ -65,7 +62,7 @@ async def limit_history(
     span: Annotated[Range, Query(alias="range", description="an hour or a day by the minute, or thirty days by the hour")] = Range.hour,
 ) -> LimitHistory:
     """A number for each step, the oldest first, as charts want it; what operators did is marked for keys with the right `audit:read`."""
-    status, grid = await _of_limit(client.control.show(name)), GRIDS[span]
+    status, grid = await of_named_limit(client.control.show(name)), GRIDS[span]
     (series,) = await client.history(f"l:{name}", step=grid.step, since=grid.span_s)
     lines = []
     if Scope.audit_read in principal_of(request).scopes:
@@ -73,13 +70,3 @@ async def limit_history(
             lines += await client.audit(since=grid.span_s, target=target)
     now_s = (await client.overview()).at.timestamp()
     return columns_of(grid, now_s, status.policy, series.rows, sorted(lines, key=lambda line: line.at))
-
-
-async def _of_limit(answer: Awaitable[T]) -> T:
-    """Its name comes from the path, so an unknown name is answered 404."""
-    try:
-        return await answer
-    except UnknownLimit as error:
-        raise Problem("unknown-limit", str(error), status=404) from None
-    except ConfigurationError as error:  # a name that no limit can have
-        raise Problem("validation", str(error)) from None
