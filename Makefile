@@ -54,12 +54,12 @@ test-topologies: $(READY) ## The tests of scripts, workers and processes on Sent
 	RUNNER_TEST_SERVER=valkey-sentinel,valkey-cluster,redis-sentinel,redis-cluster,redis-tls \
 		$(BIN)/python -m $(TESTER) -n auto tests/store tests/worker tests/process/test_worker_crashes.py tests/process/test_cli.py
 
-test-celery: $(READY) ## The example that docs/migrating.md begins with, on Celery in an environment of its own
+test-celery: $(READY) ## The example that docs/howto/migrating.md begins with, on Celery in an environment of its own
 	test -x build/celery/bin/python || $(PYTHON) -m venv build/celery
 	build/celery/bin/python -m pip install --quiet --disable-pip-version-check 'celery[redis]==5.7.0' fastapi uvicorn
 	CELERY_PYTHON=$(CURDIR)/build/celery/bin/python $(BIN)/python -m pytest -q tests/process/test_moving_from_celery.py
 
-faults: $(READY) ## Every fault of docs/reliability.md, and the table of how long recovery took
+faults: $(READY) ## Every fault of docs/explanation/reliability.md, and the table of how long recovery took
 	@mkdir -p build && rm -f build/faults.jsonl
 	$(BOTH) $(BIN)/python -m pytest -n auto -m fault --fault-report build/faults.jsonl
 	$(BIN)/python -m tests.chaos.report build/faults.jsonl

@@ -1,7 +1,7 @@
 """`python -m tests.pythons [--record] [--brief] [MODULE]`: tests on each other Python that pyproject.toml names and that is found here.
 
 Each has an environment of its own under build/. MODULE runs the tests, pytest or
-tests.again. With `--record` the table of docs/compatibility.md tells which ones passed; only what is in it may be claimed.
+tests.again. With `--record` the table of docs/reference/compatibility.md tells which ones passed; only what is in it may be claimed.
 With `--brief` only the newest of them runs the tests of workers and of the service too, the others those of units.
 With `--lowest` they run on this Python with the lowest versions of all dependencies, those of constraints-lowest.txt.
 """
@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.interpreters import interpreter_of, version_of
+from tests.pages import page
 
 ROOT = Path(__file__).parents[1]
-DOCUMENT = ROOT / "docs" / "compatibility.md"
+DOCUMENT = page("compatibility.md")
 HEADER = "| Python | tested as | tests |\n|---|---|---|\n"
 ALL, SOME = "all", "of units, workers and the service"
 FOLDERS = ("tests/unit", "tests/worker", "tests/http")
@@ -31,7 +32,7 @@ INPUTS = (ROOT / "pyproject.toml", TESTED, LOWEST)
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.pythons", description=__doc__)
-    parser.add_argument("--record", action="store_true", help="write the table of docs/compatibility.md")
+    parser.add_argument("--record", action="store_true", help="write the table of docs/reference/compatibility.md")
     parser.add_argument("--lowest", action="store_true", help="on this Python with the lowest versions of all dependencies")
     parser.add_argument("--brief", action="store_true", help="all of them only on the newest Python, on the others those of units")
     parser.add_argument("module", nargs="?", default="pytest", help="what runs the tests")

@@ -1,6 +1,6 @@
 """Recovery: how long it took until everything was well again after an injected fault, held against the bound its test states.
 
-A test of a fault is marked `@pytest.mark.fault("F01", bound_s=15)`: the case of docs/reliability.md, and the longest recovery.
+A test of a fault is marked `@pytest.mark.fault("F01", bound_s=15)`: the case of docs/explanation/reliability.md, and the longest recovery.
 It calls `recovery.begins()` when the fault ends and `recovery.ends()` when all is well, as often as it likes; where several
 recoveries overlap, each has a `Watch` of its own, given to `recovery.took`.
 """

@@ -1,4 +1,4 @@
-"""The peers: what each is, which interpreter it needs, how it was set up for speed and what it cannot do. docs/benchmarks.md shows the same."""
+"""The peers: what each is, which interpreter it needs, how it was set up for speed and what it cannot do. docs/explanation/benchmarks.md shows the same."""
 
 from dataclasses import dataclass
 from pathlib import Path

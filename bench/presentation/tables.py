@@ -1,6 +1,7 @@
-"""The part of docs/benchmarks.md that is made of the kept results: a table for each scenario, and how the figures relate."""
+"""The part of docs/explanation/benchmarks.md that is made of the kept results: a table for each scenario, and how the figures relate."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 
 from bench.peers.table import tables
 from bench.results import Document, Results, number
@@ -97,7 +98,7 @@ def measured(results: Results, pictures: list[str]) -> str:
     """What stands between the marks."""
     if not results:
         return "Nothing is kept in bench/results/ yet."
-    parts = [f"![{name.removesuffix('.svg')}]({name})" for name in pictures]
+    parts = [f"![{PurePosixPath(link).stem}]({link})" for link in pictures]
     said = ""
     for scenario, document in ((name, results[name]) for name in (*_COLUMNS, "peers") if name in results):
         parts.append(f"### Measured: {scenario}")

@@ -37,7 +37,7 @@ def check_queue_name(queue: str) -> str:
 
 
 class State(StrEnum):
-    """Where a job is. docs/state-machine.md names the script that makes each change."""
+    """Where a job is. docs/reference/state-machine.md names the script that makes each change."""
 
     queued = "queued"
     waiting = "waiting"

@@ -59,7 +59,7 @@ class UsedArguments:
             if not given or use.limit not in given:
                 raise InvalidArguments(
                     f"{use.what} takes its {use.role} from {use.argument!r}, whose form only the code knows ({self._why(use)}):"
-                    " submit it by code, or use a type that docs/limits.md lists for keys"
+                    " submit it by code, or use a type that docs/howto/limits.md lists for keys"
                 )
         values = {name: scalar(call[sent_as]) if sent_as in call else default for name, sent_as, scalar, default in self._values}
         costs = dict(given) if given else {}

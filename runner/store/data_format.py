@@ -1,4 +1,4 @@
-"""The format of the data in Redis, as a number: which versions of this library may share a queue. docs/compatibility.md has the rule."""
+"""The format of the data in Redis, as a number: which versions of this library may share a queue. docs/reference/compatibility.md has the rule."""
 
 FORMAT = 3
 """The format that this version writes. Each change that older code cannot work with takes the next number."""

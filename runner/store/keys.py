@@ -13,7 +13,7 @@ GROUP = "workers"
 
 @dataclass(frozen=True, slots=True)
 class Keys(FlowKeys, HistoryKeys):
-    """The keys of one queue. Methods take the variable part; docs/redis-data-model.md says what each key holds.
+    """The keys of one queue. Methods take the variable part; docs/reference/redis-data-model.md says what each key holds.
 
     The library itself sends commands to some of them only. The others belong to the scripts, which build them from the prefix: they have a
     name here for tests, which look into Redis, and for the document, which lists them all.

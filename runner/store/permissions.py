@@ -96,7 +96,9 @@ async def check_access(store: QueueStore) -> Finding:
     refused += await _refused_subscription(store, scratch)
     if refused:
         keys = f"keys and channels {store.keys.prefix}*"
-        return Finding("access", Level.error, f"this user may not call {', '.join(refused).lower()} on {keys}: see docs/operations.md")
+        return Finding(
+            "access", Level.error, f"this user may not call {', '.join(refused).lower()} on {keys}: see docs/howto/operations.md"
+        )
     return Finding("access", Level.ok, f"{len(REHEARSAL) + 2} commands on {store.keys.prefix}*")
 
 

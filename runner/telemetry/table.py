@@ -1,4 +1,4 @@
-"""Every metric: its name, type, labels and meaning. docs/metrics.md is compared with this, and each page is made of it."""
+"""Every metric: its name, type, labels and meaning. docs/reference/metrics.md is compared with this, and each page is made of it."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Writes the measured table of docs/reliability.md: `python -m tests.chaos.report [FILE...]`, with files that `--fault-report` wrote.
+"""Writes the measured table of docs/explanation/reliability.md: `python -m tests.chaos.report [FILE...]`, with files that `--fault-report` wrote.
 
 Which tests inject a case is read from their markers; what they measured from the files, and kept where those say nothing.
 Exits with 1 if a test in the files had failed.
@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.pages import page
+
 ROOT = Path(__file__).parents[2]
-DOCUMENT = ROOT / "docs" / "reliability.md"
+DOCUMENT = page("reliability.md")
 COMMAND = "python -m tests.chaos.report"
 HEADER = "| case | tests | times | median | longest | bound of the tests |"
 RULE = "|---|---|---|---|---|---|"

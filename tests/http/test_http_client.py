@@ -28,9 +28,10 @@ from runner.http.problem_kinds import KINDS
 from runner.http_client import job_calls, submissions
 from runner.http_client.problems import ERRORS
 from tests.http.conftest import Gate, Service, serving, working
+from tests.pages import page
 from tests.proxy import Proxy
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "http-client.md").read_text()
+DOCUMENT = page("http-client.md").read_text()
 _OF_THE_REQUEST = {
     *("batch-invalid", "cross-site", "idempotency-key-reused", "invalid-idempotency-key", "invalid-path", "malformed-request"),
     *("head-too-large", "method-not-allowed", "misdirected-request", "request-timeout", "result-too-large", "unsupported-media-type"),
@@ -288,7 +289,7 @@ async def test_the_code_of_the_document_runs(service: Service, app: Runner, numb
     secret = (await shop.client.keys.create("producer", preset="admin")).secret
     code = compile(
         block.replace("http://127.0.0.1:8000", service.url).replace("mr1_...", secret),
-        "docs/http-client.md",
+        "docs/howto/http-client.md",
         "exec",
         flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
     )

@@ -36,8 +36,8 @@ def take(browser: Any, url: str) -> None:
     for name, page in pages:
         page.bring_to_front()
         page.locator(".beat").wait_for()
-        page.screenshot(path=ROOT / "docs" / f"{name}.png")
-        print(f"docs/{name}.png")
+        page.screenshot(path=ROOT / "docs" / "images" / f"{name}.png")
+        print(f"docs/images/{name}.png")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""nginx in front of the service, with the lines of docs/http.md: links, events and lines pass as they should, and the caller's address is known."""
+"""nginx in front of the service, with the lines of docs/reference/http.md: links, events and lines pass as they should, and the caller's address is known."""
 
 import json
 import re
@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.eventually import PATIENCE_S
-from tests.outside.served import ROOT, Served, served
+from tests.outside.served import Served, served
+from tests.pages import page
 from tests.servers import free_port
 
 pytestmark = pytest.mark.slow
@@ -58,7 +59,7 @@ def proxied(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFact
 
 def _documented() -> str:
     """The location of the documentation."""
-    return str(re.findall(r"^location /queue/ \{.*?^\}", (ROOT / "docs/http.md").read_text(), re.DOTALL | re.MULTILINE)[0])
+    return str(re.findall(r"^location /queue/ \{.*?^\}", page("http.md").read_text(), re.DOTALL | re.MULTILINE)[0])
 
 
 def _wait_for(http: httpx.Client) -> None:

@@ -14,6 +14,7 @@ from bench.http_load import Request, load
 from bench.scenarios.http import POST, service
 from tests.conftest import OWN_KINDS
 from tests.eventually import PATIENCE_S
+from tests.pages import page
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,8 +34,8 @@ def bench(*arguments: str) -> dict[str, Any]:
 
 
 def undocumented(figures: Iterable[str]) -> list[str]:
-    """Figures that docs/benchmarks.md does not name; p90 and p99 stand between p50 and max, and each call has a median and a most."""
-    documented = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "benchmarks.md").read_text()))
+    """Figures that docs/explanation/benchmarks.md does not name; p90 and p99 stand between p50 and max, and each call has a median and a most."""
+    documented = set(re.findall(r"`(\w+)`", page("benchmarks.md").read_text()))
     return [name for name in figures if not {name, re.sub("p9[09]_", "p50_", name), re.sub("_(median|most)_ms$", "_ms", name)} & documented]
 
 

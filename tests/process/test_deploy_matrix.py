@@ -124,7 +124,7 @@ async def test_two_versions_started_in_any_order_lose_nothing(
     workers_come_first: bool,
     has_revisions: bool,
 ) -> None:
-    """Without build numbers the worker that started last is published: then an old one may refuse a new argument by name, see docs/deploys.md."""
+    """Without build numbers the worker that started last is published: then an old one may refuse a new argument by name, see docs/howto/deploys.md."""
     shop = Shop(redis_url, queue, tmp_path, has_revisions=has_revisions)
     async with Client(queue, settings=load_settings(redis_url=redis_url)) as client:
         try:

@@ -1,4 +1,4 @@
-"""The example on Celery really runs, so that the comparison in docs/migrating.md is one of two programs that work."""
+"""The example on Celery really runs, so that the comparison in docs/howto/migrating.md is one of two programs that work."""
 
 import os
 from collections.abc import AsyncIterator

@@ -17,6 +17,7 @@ from bench.peers.measure import Rate, drained, throttled
 from bench.peers.process import PeerFailed
 from tests.conftest import OWN_KINDS
 from tests.eventually import PATIENCE_S
+from tests.pages import page
 from tests.servers import Server
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +94,7 @@ def test_ours_is_a_peer_like_the_others() -> None:
     # What is allowed is kept by Redis's clock; handlers may crowd together behind it on a busy machine.
     assert ours["figures"]["throttle_starts"]["min"] > 0
     assert window["figures"]["throttle_allowed_in_950_ms"]["max"] == 100
-    documented = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "benchmarks.md").read_text()))
+    documented = set(re.findall(r"`(\w+)`", page("benchmarks.md").read_text()))
     assert ours["figures"].keys() - documented == set()
 
 

@@ -7,7 +7,6 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -21,10 +20,11 @@ from runner.store.keys import Keys
 from runner.store.permissions import REHEARSAL
 from tests.conftest import OWN_KINDS
 from tests.eventually import PATIENCE_S
+from tests.pages import page
 from tests.servers import Server
 from tests.topologies import Cluster, SentinelSet, slot_of
 
-OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+OPERATIONS = page("operations.md").read_text()
 QUEUE = "shop"
 
 
@@ -57,7 +57,7 @@ async def findings(url: str, queue: str = QUEUE) -> dict[str, tuple[Level, str]]
 
 
 def access_list() -> list[str]:
-    """The command of docs/operations.md, as words, without the name and the password."""
+    """The command of docs/howto/operations.md, as words, without the name and the password."""
     (block,) = [block for block in re.findall(r"```\n(.*?)```", OPERATIONS, re.DOTALL) if "ACL SETUSER" in block]
     return [word for word in block.split()[3:] if not word.startswith(">")]
 

@@ -28,7 +28,7 @@ class Counted:
         self.most: dict[str, int] = {}
 
     def report(self, what: str) -> None:
-        """For docs/flows.md: `pytest -s`."""
+        """For docs/howto/flows.md: `pytest -s`."""
         rows = ", ".join(f"{name} {self.calls[name]} calls, {self.most[name]} commands at most" for name in sorted(self.calls))
         if os.environ.get("SHOW_FIGURES"):
             sys.stderr.write(f"{what}: {rows}\n")

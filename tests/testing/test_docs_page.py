@@ -1,4 +1,4 @@
-"""docs/testing.md: its tests are run as they stand there, by pytest in a project of its own."""
+"""docs/howto/testing.md: its tests are run as they stand there, by pytest in a project of its own."""
 
 import os
 import re
@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.pages import page
+
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "testing.md").read_text()
+PAGE = page("testing.md").read_text()
 SNIPPETS = [text for text in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "def test_" in text]
 SHOP = """
 from runner import Runner, TokenBucket

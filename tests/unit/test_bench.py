@@ -1,4 +1,4 @@
-"""The arithmetic and the bookkeeping of `python -m bench`, and what docs/benchmarks.md says of its cases."""
+"""The arithmetic and the bookkeeping of `python -m bench`, and what docs/explanation/benchmarks.md says of its cases."""
 
 import re
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from bench.run import Conditions, report
 from bench.scenario import Repetition, Scenario, percentiles
 from bench.script_time.workshop import WORST_CASES
 from runner.store.scripts import script_names
+from tests.pages import page
 
 ROOT = Path(__file__).parents[2]
 PLACE = Environment(2, "a processor", 8, 0.5, "Linux 6", "3.11", "1", "8", "3", "none", "redis 7", "none", "abc1234")
@@ -115,7 +116,7 @@ def test_a_repetition_that_goes_wrong_is_told_and_leaves_the_others() -> None:
 
 
 def test_the_document_names_every_scenario_with_its_cases() -> None:
-    written, _, _ = (ROOT / "docs" / "benchmarks.md").read_text().partition("## Measured")
+    written, _, _ = page("benchmarks.md").read_text().partition("## Measured")
     rows = re.findall(r"^\| `([\w-]+)` \| (.*) \|$", written, re.MULTILINE)
     documented = {name: set(re.findall(r"`([\w-]+)`", text)) for name, text in rows}
 
@@ -125,7 +126,7 @@ def test_the_document_names_every_scenario_with_its_cases() -> None:
 
 
 def test_every_script_has_worst_cases_and_the_document_says_what_they_are() -> None:
-    written = (ROOT / "docs" / "benchmarks.md").read_text()
+    written = page("benchmarks.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (.*_ms`.*) \|$", written, re.MULTILINE)
     documented = {script: re.findall(r"`(\w+)_ms`", text) for script, text in rows}
 

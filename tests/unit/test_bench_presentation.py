@@ -1,11 +1,12 @@
 """Pictures and tables of kept results: docs/ has what bench/results/ says, and what is missing is left out."""
 
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.presentation.command import DOCS, contents
+from bench.presentation.command import IMAGES, PAGE, contents
 from bench.presentation.panels import Bar, Panel, picture
 from bench.presentation.pictures import pictures
 from bench.presentation.tables import BEGIN, END, measured, rewritten
@@ -33,14 +34,14 @@ def words_of(svg: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(svg).iter() if element.tag.endswith("text")]
 
 
-@pytest.mark.parametrize("name", contents())
-def test_the_documents_have_what_the_kept_results_say(name: str) -> None:
+@pytest.mark.parametrize("path", contents(), ids=lambda path: path.name)
+def test_the_documents_have_what_the_kept_results_say(path: Path) -> None:
     """After `--save` run `python -m bench plot`."""
-    assert (DOCS / name).read_text() == contents()[name]
+    assert path.read_text() == contents()[path]
 
 
 def test_no_picture_is_left_of_results_that_are_gone() -> None:
-    assert {path.name for path in DOCS.glob("bench-*.svg")} == contents().keys() - {"benchmarks.md"}
+    assert set(IMAGES.glob("bench-*.svg")) == contents().keys() - {PAGE}
 
 
 def test_a_picture_has_a_bar_for_each_case_with_its_figure_and_spread() -> None:

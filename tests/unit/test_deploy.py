@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from runner.telemetry import METRICS, Kind
+from tests.pages import page
 from tests.unit.test_docs import commands
 
 yaml = pytest.importorskip("yaml")
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+DOCUMENT = page("metrics.md").read_text()
 ALERTS: list[dict[str, Any]] = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"][0]["rules"]
 BOARD: dict[str, Any] = json.loads((DEPLOY / "grafana.json").read_text())
 KUBERNETES: dict[str, Any] = {one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
@@ -70,7 +71,7 @@ def test_an_alert_says_what_to_do(alert: dict[str, Any]) -> None:
         for line in re.findall(r"^#+ (.*)$", DOCUMENT, re.MULTILINE)
     }
 
-    assert document == "docs/metrics.md"
+    assert document == "docs/reference/metrics.md"
     assert anchor in headings
     section = DOCUMENT.partition(f"### {headings[anchor]}\n")[2].partition("\n#")[0]
     assert f"`{alert['alert']}`" in section

@@ -22,6 +22,7 @@ from runner.store.keys import Keys
 from runner.store.permissions import REHEARSAL
 from runner.store.scripts import load, script_names
 from tests.leftovers import KEYS_WITHOUT_TTL
+from tests.pages import page
 from tests.unit.test_architecture import ANYTHING, GROUND, ROOMS
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 LEVELS = {f"log.{level}": level for level in ("debug", "info", "warning", "error", "critical")} | {"log.exception": "error"}
-DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
+DECISIONS = sorted((DOCS / "explanation" / "decisions").glob("*.md"))
 
 
 class Row(NamedTuple):
@@ -83,7 +84,7 @@ def keys_of_keys_py() -> set[str]:
 
 
 def key_rows() -> list[Row]:
-    return table((DOCS / "redis-data-model.md").read_text(), "key")
+    return table(page("redis-data-model.md").read_text(), "key")
 
 
 def test_the_data_model_has_every_key_and_no_other() -> None:
@@ -209,14 +210,14 @@ def test_the_contract_is_what_the_service_describes() -> None:
 
 def arrows() -> set[tuple[str, str, str]]:
     """The diagram: from, to, script."""
-    text = (DOCS / "state-machine.md").read_text()
+    text = page("state-machine.md").read_text()
     lines = re.findall(r"^ +(\S+) --> (\S+): (.+)$", text, re.MULTILINE)
     return {(start.replace("[*]", "new"), end, script) for start, end, scripts in lines for script in words(scripts)}
 
 
 def transitions() -> set[tuple[str, str, str]]:
     """The table: from, to, script."""
-    return {(row.cells[0], row.cells[1], row.cells[2]) for row in table((DOCS / "state-machine.md").read_text(), "from")}
+    return {(row.cells[0], row.cells[1], row.cells[2]) for row in table(page("state-machine.md").read_text(), "from")}
 
 
 def states_a_script_sets(name: str) -> set[str]:
@@ -255,7 +256,7 @@ def test_each_script_has_the_arrows_it_draws(name: str) -> None:
 
 
 def test_every_state_is_explained() -> None:
-    text = (DOCS / "state-machine.md").read_text()
+    text = page("state-machine.md").read_text()
 
     assert [state for state in State if f"`{state}`" not in text and state not in {end for _, end, _ in arrows()}] == []
 
@@ -264,7 +265,7 @@ def test_every_state_is_explained() -> None:
 
 
 def test_the_architecture_has_every_room_and_what_it_may_import() -> None:
-    rows = table((DOCS / "architecture.md").read_text(), "room")
+    rows = table(page("architecture.md").read_text(), "room")
     documented = {room: set(row.code(2)) for row in rows for room in row.code(0)}
     rooms = {room: others for room, others in ROOMS.items() if room not in GROUND}
 
@@ -276,7 +277,7 @@ def test_the_architecture_has_every_room_and_what_it_may_import() -> None:
 
 
 def test_the_picture_of_the_rooms_shows_every_arrow_that_does_not_follow_from_others() -> None:
-    picture = (DOCS / "architecture.md").read_text().partition("```mermaid")[2].partition("```")[0]
+    picture = page("architecture.md").read_text().partition("```mermaid")[2].partition("```")[0]
     names = {"public": "__init__", "main": "__main__"}
     drawn = {
         (names.get(start, start), names.get(end, end)) for start, end in re.findall(r"^ +(\w+)(?:\[.*\])? --> (\w+)", picture, re.MULTILINE)
@@ -322,7 +323,7 @@ def test_each_feature_of_the_comparison_has_its_tests() -> None:
     places = [path.stem for path in (ROOT / "tests").rglob("test_*.py")]
     tests = [name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)\(", path.read_text())]
 
-    for row in table((DOCS / "comparison.md").read_text(), ""):
+    for row in table(page("comparison.md").read_text(), ""):
         assert bool(row.code(2)) == row.cells[1].startswith("yes"), row
         assert [words for words in row.code(2) if not any(words in name for name in [*tests, *places])] == []
 
@@ -350,7 +351,7 @@ def log_lines() -> Iterator[tuple[str, str]]:
 
 
 def test_operations_explains_every_log_line() -> None:
-    rows = table((DOCS / "operations.md").read_text(), "log line")
+    rows = table(page("operations.md").read_text(), "log line")
 
     assert sorted((row.cells[1], row.code(0)[0]) for row in rows) == sorted(set(log_lines()))
 
@@ -361,7 +362,7 @@ def test_the_access_list_has_every_command_that_is_sent() -> None:
     for name in script_names():
         calls = re.findall(r"redis\.p?call\('([A-Z]+)'(?:, '([A-Z]+)')?", load(name).source)
         sent |= {f"{command}|{word}" if command in ("XGROUP", "XINFO") else command for command, word in calls}
-    text = (DOCS / "operations.md").read_text()
+    text = page("operations.md").read_text()
     block = next(block for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) if "ACL SETUSER" in block)
     allowed = set(re.findall(r"\+(\S+)", block)) - {"client|setinfo"}
 
@@ -387,7 +388,7 @@ def test_the_first_python_of_the_readme_declares_what_it_says() -> None:
 
 
 def test_the_python_of_the_workers_page_declares_what_it_says() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "workers.md").read_text(), re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", page("workers.md").read_text(), re.DOTALL)
     names: dict[str, Any] = {}
     exec(compile(block, "workers.md", "exec"), names)
 

@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from runner.errors import ConfigurationError, MissingExtra
 from runner.extras import EXTRAS, needed_by
+from tests.pages import page
 from tests.pythons import LOWEST, TESTED, versions
 from tests.unit.test_docs import table
 
@@ -66,7 +67,7 @@ def test_no_dependency_of_users_has_an_upper_bound() -> None:
 
 
 def test_the_document_of_installing_has_every_extra_with_what_it_brings() -> None:
-    rows = table((ROOT / "docs" / "installing.md").read_text(), "extra")
+    rows = table(page("installing.md").read_text(), "extra")
     documented = {row.code(0)[0] if row.code(0) else "": set(row.code(1)) for row in rows}
     extras = {extra: names(found) for extra, found in PROJECT["optional-dependencies"].items() if extra not in (DEVELOPERS, OUTSIDE)}
 

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,13 +34,14 @@ from runner.telemetry import (
     status_of,
     written,
 )
+from tests import pages
 from tests.eventually import eventually
 from tests.unit.test_docs import table
 
 prometheus = pytest.importorskip("prometheus_client")
 parser = pytest.importorskip("prometheus_client.parser")
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+DOCUMENT = pages.page("metrics.md").read_text()
 LIMIT = LimitFigures("openai", 100, 7, 3, 1, 0.0, is_paused=False, is_overridden=True)
 FIGURES = Figures(
     jobs={("queued", ""): 2, ("waiting", "line"): 3},

@@ -1,4 +1,4 @@
-"""Where each option can be given, as docs/options.md says it, compared with the code: none is missing at one door that another has."""
+"""Where each option can be given, as docs/reference/options.md says it, compared with the code: none is missing at one door that another has."""
 
 import inspect
 import json
@@ -18,9 +18,10 @@ from runner.http_client.submissions import prepared
 from runner.jobs.schedule import ScheduleSpec, make_schedule
 from runner.jobs.schedule_options import OPTIONS as OF_SCHEDULES
 from runner.jobs.task_definition import TaskOptions
-from tests.unit.test_docs import DOCS, table
+from tests.pages import page
+from tests.unit.test_docs import table
 
-ROWS = table((DOCS / "options.md").read_text(), "option")
+ROWS = table(page("options.md").read_text(), "option")
 TASK, SUBMISSION, OVER_HTTP, SUBMIT, SCHEDULE, ADD = range(2, 8)
 NOT_OF_A_JOB = {"--wait", "--app", "--queue", "--redis-url", "--json", "--url", "--api-key", "--help"}
 OF_A_SCHEDULE = {"--cron", "--every", "--tz", "--start", "--end", "--missed", "--grace", "--overlap", "--jitter"}

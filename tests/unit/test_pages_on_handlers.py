@@ -3,19 +3,17 @@
 import inspect
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner import Runner
-
-DOCS = Path(__file__).parents[2] / "docs"
+from tests.pages import page
 
 
 def run_page(name: str) -> dict[str, Any]:
     """The names of a page, whose blocks are one program."""
-    text = (DOCS / name).read_text()
+    text = page(name).read_text()
     names: dict[str, Any] = {"__name__": name}
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(compile(block, name, "exec"), names)

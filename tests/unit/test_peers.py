@@ -13,7 +13,8 @@ from bench.peers.environments import NoInterpreter, interpreter
 from bench.peers.measure import Rate, most_in_window
 from bench.peers.table import text
 from bench.results import spreads
-from tests.unit.test_docs import DOCS, table
+from tests.pages import page
+from tests.unit.test_docs import table
 
 
 def document(**figures: dict[str, list[float]]) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def test_a_peer_has_its_program_and_every_package_pinned(peer: Peer) -> None:
 
 
 def test_the_documents_say_how_each_peer_was_set_up() -> None:
-    documented = {row.cells[0].strip("`"): row.cells[1:] for row in table((DOCS / "benchmarks.md").read_text(), "peer")}
+    documented = {row.cells[0].strip("`"): row.cells[1:] for row in table(page("benchmarks.md").read_text(), "peer")}
 
     assert documented == {peer.name: [peer.version, peer.settings, peer.cannot or "-"] for peer in PEERS}
 

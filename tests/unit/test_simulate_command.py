@@ -19,6 +19,7 @@ from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError, RunnerError, UnknownTask
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 from runner.simulation import JobGroup
+from tests.pages import page
 
 S = MICROSECONDS
 
@@ -271,7 +272,7 @@ def test_a_course_in_which_nothing_starts_is_told() -> None:
 
 
 def test_the_example_of_the_document_is_what_the_command_prints_and_draws(tmp_path: Path) -> None:
-    document = Path(__file__).parents[2] / "docs" / "simulate.md"
+    document = page("simulate.md")
     command, expected = re.findall(r"```\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)[:2]
     words = shlex.split(command.replace("\\\n", ""))
     assert words[:4] == ["python", "-m", "runner", "simulate"]

@@ -27,7 +27,7 @@ class Bank:
 
 @pytest.fixture
 def page(redis_url: str, queue: str, make_app: MakeApp) -> tuple[Runner, dict[str, Any]]:
-    """The app of docs/retries.md on the test's own queue."""
+    """The app of docs/howto/retries.md on the test's own queue."""
     app = make_app()
     names = run_blocks("retries.md", bank=Bank(ConnectionRefusedError("closed"), "unknown order", "in progress", "charged"))
     page_app: Runner = names["jobs"]

@@ -53,7 +53,7 @@ class Closing:
         self._report.wrong("start", ["the last deploy did not come to its end"])
 
     async def run_excused_again(self, client: Client) -> None:
-        """What was refused because no live worker could read it is run again, as docs/deploys.md says: the latest of it."""
+        """What was refused because no live worker could read it is run again, as docs/howto/deploys.md says: the latest of it."""
         for number in self._ledger.dead_letters.excused[-_MOST_AGAIN:]:
             self._ledger.retried[number] += 1
             with suppress(UnknownJob, CannotRetry):  # its record has expired, or somebody has run it again

@@ -95,7 +95,7 @@ class Versions:
         return 0 < after < len(self._looks) and self._stays(self._looks[after - 1], *self._looks[after])
 
     def is_excused(self, number: int, error: str, at_us: int) -> bool:
-        """Whether a dead letter is what docs/deploys.md says of a new argument that no live worker reads."""
+        """Whether a dead letter is what docs/howto/deploys.md says of a new argument that no live worker reads."""
         return error == "InvalidArguments" and needs_new(self._call_of(number)) and not self.surely_had_a_new_worker(at_us)
 
     def findings(self, starved_s: float) -> dict[str, list[str]]:
