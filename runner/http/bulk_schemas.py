@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runner import BulkAction, BulkStatus, Control, JobFilter, State
 from runner.http.bodies import WHOLE, Body
-from runner.http.forms import BUCKET, ERROR, ID_PREFIX, JOB_ID, LINE, REASON, SHORT_NAME, TAG, TASKS
+from runner.http.forms import BUCKET, ERROR, ID_PREFIX, JOB_ID, REASON, SHORT_NAME, TAG, TASKS, OneLine
 from runner.http.instants import Instant
 from runner.http.schemas import utc
 
@@ -56,7 +56,7 @@ class BulkBody(Body):
         Field(description="purge: cancel what is not running, and delete it with what has ended"),
     ]
     filter: Annotated[FilterBody, Field(description="{} is every job")]
-    reason: Annotated[str, Field(max_length=Control.LONGEST_TEXT, description="why; written into the audit", **LINE)] = ""
+    reason: Annotated[OneLine, Field(max_length=Control.LONGEST_TEXT, description="why; written into the audit")] = ""
     id: Annotated[Annotated[str, Field(**JOB_ID)] | None, Field(description="an id of your own makes it safe to repeat the request")] = None
 
 

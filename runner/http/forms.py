@@ -1,10 +1,13 @@
 """What texts and numbers of a request may be, as OpenAPI says it: options of `Field` and `Path`. A test compares them with what the client takes.
 
-The client checks them, for code and HTTP alike, with one exception: that a number of a job is negative is told here, with its place.
+The client checks them, for code and HTTP alike, but for what is told here with its place: that a number of a job is negative, and that
+a reason, or a place of a page that is a name, is no line of text.
 """
 
-from typing import Any
+import re
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 _YEAR_S = 366 * 86_400
@@ -34,6 +37,16 @@ SHORT_NAME = _form(pattern=f"^{_SHORT}$")
 """Of a limit, a pool and a schedule."""
 MOST_LINE = 500
 LINE = _form(pattern=f"^[^{_IN_A_LINE}]*$")
+_LINE = re.compile(f"[^{_IN_A_LINE}]*")
+
+
+def _line(text: str) -> str:
+    if not _LINE.fullmatch(text):
+        raise ValueError("Input should be one line of text, without control characters")
+    return text
+
+
+OneLine = Annotated[str, AfterValidator(_line), Field(**LINE)]
 METADATA = _form(propertyNames={"pattern": f"^[^{_IN_A_LINE}]*$"})
 NAME_ON_A_LINE = _form(pattern=f"^[^{_IN_A_LINE}]+$")
 TASKS = _form(pattern=f"^([^*{_IN_A_LINE}]{{1,200}}[*]?|[*])$")

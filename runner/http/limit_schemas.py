@@ -7,11 +7,11 @@ from pydantic import BaseModel, Field
 
 from runner import Control, LimitState, LimitStatus
 from runner.http.bodies import WHOLE, Body
-from runner.http.forms import BUCKET_SAID, LINE, PERIOD_S, SPAN_S, TOKENS
+from runner.http.forms import BUCKET_SAID, PERIOD_S, SPAN_S, TOKENS, OneLine
 
 _EXAMPLE = {"kind": "token_bucket", "rate": "10/s", "capacity": 20, "refill": 10, "every_s": 1.0, "smooth": True, "key": None}
 
-Reason = Annotated[str, Field(max_length=Control.LONGEST_TEXT, description="why; shown with every job that waits for it", **LINE)]
+Reason = Annotated[OneLine, Field(max_length=Control.LONGEST_TEXT, description="why; shown with every job that waits for it")]
 Policy = Annotated[dict[str, Any], Field(examples=[_EXAMPLE])]
 
 

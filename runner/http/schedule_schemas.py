@@ -12,7 +12,6 @@ from runner.http.forms import (
     GRACE_S,
     INTERVAL_S,
     JITTER_S,
-    LINE,
     MAX_WAIT_S,
     METADATA,
     MOST_LINE,
@@ -21,6 +20,7 @@ from runner.http.forms import (
     POOL,
     SHORT_NAME,
     TAG,
+    OneLine,
 )
 from runner.http.instants import Instant
 from runner.http.unique_body import UniqueBody, asked_of
@@ -79,7 +79,7 @@ class NamedScheduleBody(ScheduleBody):
 class SchedulePauseBody(Body):
     """Why it is paused."""
 
-    reason: Annotated[str, Field(max_length=MOST_LINE, **LINE)] = ""
+    reason: Annotated[OneLine, Field(max_length=MOST_LINE)] = ""
 
 
 class Counts(BaseModel):

@@ -273,3 +273,38 @@ async def test_the_reason_of_a_change_names_its_key_once(app: Runner) -> None:
         service.http.headers["authorization"] = f"Bearer {made.secret}"
         changed = await service.http.put("/v1/limits/slow", json={"capacity": 7, "reason": "sale"})
     assert changed.json()["override"]["reason"] == f"key {made.key.id} ann: sale"
+
+
+BESIDES_A_REASON: dict[str, dict[str, Any]] = {
+    "POST /v1/bulk": {"action": "cancel", "filter": {}},
+    "POST /v1/pauses": {"what": "queue"},
+    "PUT /v1/limits/{name}": {"capacity": 7},
+    "POST /v1/limits/{name}/freeze": {"duration": 1.0},
+}
+"""What else these bodies need."""
+
+
+async def test_a_reason_that_is_no_line_is_refused_wherever_one_is_given(service: Service) -> None:
+    found = 0
+    for path, methods in create_app().openapi()["paths"].items():
+        for method, operation in methods.items():
+            bodies = [content["schema"] for content in operation.get("requestBody", {}).get("content", {}).values()]
+            where = f"{method.upper()} {path}"
+            options: dict[str, Any] | None = None
+            if any("reason" in body.get("properties", {}) for body in bodies):
+                options = {"json": BESIDES_A_REASON.get(where, {}) | {"reason": "a\x84"}}
+            elif where == "DELETE /v1/jobs/{id}/record":
+                options = {"params": {"reason": "a\x84"}}
+            if options is not None:
+                answer = await service.http.request(method, path.format(name="slow", id="x"), **options)
+                assert answer.status_code == 422, where
+                (fault,) = answer.json()["errors"]
+                assert (fault.get("pointer", "#/reason"), "one line" in fault["detail"]) == ("#/reason", True), where
+                found += 1
+    assert found >= len(BESIDES_A_REASON) + 4
+
+
+@pytest.mark.parametrize("path", ["/v1/limits", "/v1/limits/slow/buckets"])
+async def test_a_page_does_not_begin_after_what_is_no_name(service: Service, path: str) -> None:
+    assert (await service.http.get(path, params={"cursor": "a\x84"})).status_code == 422
+    assert (await service.http.get(path, params={"cursor": "a"})).status_code == 200

@@ -11,7 +11,7 @@ from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.bodies import no_body
 from runner.http.dependencies import Service, service_of
-from runner.http.forms import JOB_ID, LINE, Unset
+from runner.http.forms import JOB_ID, OneLine, Unset
 from runner.http.job_documents import as_json, job_answer
 from runner.http.large_results import is_passed_on, is_too_large, left_out, most_read, most_result, too_large, with_result
 from runner.http.problem_kinds import BODY_PROBLEMS
@@ -129,7 +129,7 @@ async def retry(
 async def delete(
     id: JobId,
     request: Request,
-    reason: Annotated[str, Query(max_length=MOST_REASON, description="why; written into the audit", **LINE)] = "",
+    reason: Annotated[OneLine, Query(max_length=MOST_REASON, description="why; written into the audit")] = "",
 ) -> Response:
     """Forget a job that has ended before its time to live has passed: its status, its arguments, its result. One that has not ended stays."""
     try:

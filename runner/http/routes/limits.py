@@ -12,7 +12,7 @@ from runner.http import routing
 from runner.http.authorization import needs, principal_of
 from runner.http.bodies import body_of, no_body, optional_body, parsed_body
 from runner.http.dependencies import TheClient, service_of
-from runner.http.forms import LINE, SHORT_NAME, Unset
+from runner.http.forms import SHORT_NAME, OneLine, Unset
 from runner.http.limit_schemas import FreezeBody, Limit, LimitBody, Limits, PauseBody, ReleaseBody, ResetBody
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, responses
@@ -34,7 +34,7 @@ def _answers(*kinds: str) -> dict[int | str, dict[str, Any]]:
 async def limits(
     request: Request,
     find: Annotated[Annotated[str, Field(max_length=64)], Query(description="only those whose name has this in it")] = "",
-    cursor: Annotated[Annotated[str, Field(max_length=64, **LINE)] | Unset, Query(description="`next` of the page before")] = None,
+    cursor: Annotated[Annotated[OneLine, Field(max_length=64)] | Unset, Query(description="`next` of the page before")] = None,
     most: Annotated[Annotated[int, Field(ge=1, le=200)] | Unset, Query(description="limits of a page; all unless it is said")] = None,
 ) -> Limits:
     """Every limit with the tokens of its buckets now, the jobs that wait there, and when the next token lands; by name, or page by page."""

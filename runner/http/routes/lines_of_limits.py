@@ -9,7 +9,7 @@ from runner import Scope
 from runner.http import routing
 from runner.http.authorization import needs, principal_of
 from runner.http.dependencies import TheClient
-from runner.http.forms import BUCKET_SAID, LINE, NAME, Unset
+from runner.http.forms import BUCKET_SAID, NAME, OneLine, Unset
 from runner.http.limit_history import GRIDS, LimitHistory, Range, columns_of
 from runner.http.limit_in_path import of_named_limit
 from runner.http.problems import Problem, responses
@@ -45,7 +45,7 @@ async def buckets(
     name: Name,
     client: TheClient,
     find: Annotated[Annotated[str, Field(max_length=100)], Query(description="how the key begins")] = "",
-    cursor: Annotated[Annotated[str, Field(max_length=200, **LINE)] | Unset, Query(description="`next` of the page before")] = None,
+    cursor: Annotated[Annotated[OneLine, Field(max_length=200)] | Unset, Query(description="`next` of the page before")] = None,
     most: Annotated[int, Query(ge=1, le=50, description="buckets at most")] = 50,
 ) -> BucketPage:
     """Those with most jobs first; the pages after that, and those of a search, come by name. Of very many buckets some are counted."""

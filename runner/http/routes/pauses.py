@@ -11,7 +11,7 @@ from runner.http import routing
 from runner.http.authorization import needs, principal_of
 from runner.http.bodies import Body, body_of, no_body, parsed_body
 from runner.http.dependencies import TheClient
-from runner.http.forms import KEY_SAID, LINE, NAME_ON_A_LINE, SHORT_NAME, SPAN_S
+from runner.http.forms import KEY_SAID, NAME_ON_A_LINE, SHORT_NAME, SPAN_S, OneLine
 from runner.http.instants import Instant
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, responses
@@ -49,7 +49,7 @@ class PausePart(Body):
             max_length=Pauses.LONGEST_TEXT, description="of the task or the pool; of a key its bucket, like tenant/t7; empty of the queue"
         ),
     ] = ""
-    reason: Annotated[str, Field(max_length=Pauses.LONGEST_TEXT, description="why; shown with every job that waits for it", **LINE)] = ""
+    reason: Annotated[OneLine, Field(max_length=Pauses.LONGEST_TEXT, description="why; shown with every job that waits for it")] = ""
     duration: Annotated[Annotated[float, Field(**SPAN_S)] | None, Field(description="seconds; not together with until")] = None
     until: Annotated[
         Instant | None,
