@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.listing import Bucket, Error, Limit, Pool, Prefix, Schedule, States, Tag, Task
+from runner.cli.listing import Batch, Bucket, Error, Limit, Pool, Prefix, Schedule, States, Tag, Task
 from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.client import seconds_said
@@ -42,6 +42,7 @@ def _command(action: BulkAction, summary: str) -> Callable[..., None]:
         tag: Tag = None,
         error: Error = None,
         schedule: Schedule = None,
+        batch: Batch = None,
         id_prefix: Prefix = "",
         older_than: Before = None,
         everything: Everything = False,
@@ -51,7 +52,7 @@ def _command(action: BulkAction, summary: str) -> Callable[..., None]:
     ) -> None:
         to_s = None if older_than is None else wall_us() / MICROSECONDS - _seconds(older_than)
         words = (waits_for, task, limit, bucket, pool, tag, error, id_prefix)
-        chosen = JobFilter(tuple(state or ()), *words, submitted_to=to_s, schedule=schedule)
+        chosen = JobFilter(tuple(state or ()), *words, submitted_to=to_s, schedule=schedule, batch=batch)
         if chosen == JobFilter() and not everything:
             raise InvalidOption(f"say which jobs to {action}, like --task charge --state {min(action.states)}, or --all")
         _do(target, action, chosen, yes=yes, dry_run=dry_run, reason=reason)

@@ -30,6 +30,7 @@ Bucket = Annotated[str | None, typer.Option(help='That needs this bucket, like "
 Pool = Annotated[str | None, typer.Option(help="Of this pool.", show_default=False)]
 Tag = Annotated[str | None, typer.Option(help="That has this tag.", show_default=False)]
 Schedule = Annotated[str | None, typer.Option(help="Made by this schedule, by its instants or by hand.", show_default=False)]
+Batch = Annotated[str | None, typer.Option(help="Of this batch.", show_default=False)]
 Error = Annotated[str | None, typer.Option(help="Whose error is of this type.", show_default=False)]
 Prefix = Annotated[str, typer.Option("--id-prefix", help="Whose id begins like this; of a tenant 't7/'.", show_default=False)]
 Since = Annotated[str | None, typer.Option(help="Submitted in the last of it, like 1h.", show_default=False)]
@@ -55,6 +56,7 @@ def list_jobs(
     tag: Tag = None,
     error: Error = None,
     schedule: Schedule = None,
+    batch: Batch = None,
     id_prefix: Prefix = "",
     since: Since = None,
     ended_since: Ended = None,
@@ -76,6 +78,7 @@ def list_jobs(
         ended_from=_ago("--ended-since", ended_since),
         oldest_first=oldest_first,
         schedule=schedule,
+        batch=batch,
     )
 
     _print_jobs(target, *target.ask(_first(chosen, most)))
@@ -118,12 +121,13 @@ def count(
     tag: Tag = None,
     error: Error = None,
     schedule: Schedule = None,
+    batch: Batch = None,
     id_prefix: Prefix = "",
     since: Since = None,
 ) -> None:
     """Count jobs by state: all of them at once, or those that are asked for, in some seconds at most."""
     words = (reason, task, limit, bucket, pool, tag, error, id_prefix)
-    chosen = JobFilter(tuple(state or ()), *words, submitted_from=_ago("--since", since), schedule=schedule)
+    chosen = JobFilter(tuple(state or ()), *words, submitted_from=_ago("--since", since), schedule=schedule, batch=batch)
     found = target.ask(lambda client: client.job_counts(chosen))
     if target.json:
         say_json({**asdict(replace(found, waiting_for={})), "waiting_for": dict(found.waiting_for)})
@@ -148,11 +152,12 @@ def failed(
     error: Error = None,
     limit: Limit = None,
     tag: Tag = None,
+    batch: Batch = None,
     ended_since: Ended = None,
     most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many jobs at most.")] = _PAGE,
 ) -> None:
     """List dead letters, the latest first, or group them by task and type of error."""
-    chosen = JobFilter("failed", task=task, error=error, limit=limit, tag=tag, ended_from=_ago("--ended-since", ended_since))
+    chosen = JobFilter("failed", task=task, error=error, limit=limit, tag=tag, batch=batch, ended_from=_ago("--ended-since", ended_since))
     if not group:
         _print_jobs(target, *target.ask(_first(chosen, most)))
         return

@@ -28,6 +28,7 @@ class FilterBody(Body):
     tag: Annotated[Annotated[str, Field(**TAG)] | None, Field(description="one of their tags")] = None
     error: Annotated[Annotated[str, Field(**ERROR)] | None, Field(description="the type of their error")] = None
     schedule: Annotated[Annotated[str, Field(**SHORT_NAME)] | None, Field(description="which schedule has made them")] = None
+    batch: Annotated[Annotated[str, Field(**JOB_ID)] | None, Field(description="the batch they belong to")] = None
     id_prefix: Annotated[str, Field(description="how their ids begin", **ID_PREFIX)] = ""
     submitted_from: Annotated[Instant | None, Field(description="with a time zone, as all of these")] = None
     submitted_to: Instant | None = None

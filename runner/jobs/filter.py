@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from runner.clock import microseconds
 from runner.errors import ConfigurationError
 from runner.foreign import shown
-from runner.jobs.job import JobStatus, State
+from runner.jobs.job import JobStatus, State, is_job_id
 from runner.jobs.tags import is_tag
 from runner.limits import is_bucket_name
 from runner.names import SHORT_NAME, fits, unknown_name, wrong_pool
@@ -44,7 +44,7 @@ class JobFilter:
     """Which jobs: those for which all that is given is true. Nothing given: every job.
 
     state: one, or several. reason: why it is scheduled or waits: "delay", "retry", "bounced", "slots", "no worker", "paused", "jobs" (it comes after others), or "line" (for tokens). task: its
-    name, or the beginning of names like "billing.*". schedule: which one has made it, by its instants or by hand. limit, bucket: one that it needs ("tenant", "tenant/t7"). tag: one of its tags. error: the type of
+    name, or the beginning of names like "billing.*". schedule: which one has made it, by its instants or by hand. batch: the id of the one it belongs to. limit, bucket: one that it needs ("tenant", "tenant/t7"). tag: one of its tags. error: the type of
     its error. id_prefix: how its id begins. The times are seconds since 1970 or datetimes with a zone, both ends included. oldest_first: of those on
     a stream or ended the earliest first, in place of the latest.
     """
@@ -64,6 +64,7 @@ class JobFilter:
     ended_to: float | datetime | None = None
     oldest_first: bool = False
     schedule: str | None = None
+    batch: str | None = None
     _states: frozenset[State] = field(default=frozenset(), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +110,7 @@ _FORMS: Mapping[str, Callable[[object], bool]] = {
     "pool": lambda value: wrong_pool(value, has_jobs=True) is None,
     "tag": is_tag,
     "schedule": lambda value: fits(SHORT_NAME, value),
+    "batch": is_job_id,
     "error": lambda value: is_line(value, _LONGEST, least=1),
     "id_prefix": lambda value: fits(_BEGINNING, value),
 }
@@ -190,6 +192,7 @@ def question_of(filter: JobFilter, within: Within = _ALL) -> str:
         "reason": filter.reason,
         "error": filter.error,
         "schedule": filter.schedule,
+        "batch": filter.batch and within.prefix + filter.batch,
         **{name: None if (us := _us(name, getattr(filter, name))) is None else str(us) for name in _TIMES},
     }
     told = {name: value for name, value in question.items() if value}

@@ -65,9 +65,14 @@ def new_job_id() -> str:
     return os.urandom(10).hex()
 
 
+def is_job_id(job_id: object) -> bool:
+    """Whether a job, or a batch, can have this id."""
+    return fits(_JOB_ID, job_id) and not str(job_id).startswith(TICKET)
+
+
 def check_job_id(job_id: str) -> str:
     """The id. Raises `InvalidJobId` for one that cannot be part of a key."""
-    if not fits(_JOB_ID, job_id) or job_id.startswith(TICKET):
+    if not is_job_id(job_id):
         raise InvalidJobId(f"job id {job_id!r:.42} cannot be used: give 1 to 128 letters, digits, '.', '_', ':' or '-'")
     return job_id
 

@@ -4,8 +4,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from runner import Client, HttpClient, JobOptions, JobRequest, Runner, State, Worker
-from runner.errors import CannotRetry, Forbidden, InvalidJobId, InvalidOption, JobCancelled, UnknownBatch, UnknownJob, UnknownParent
+from runner import Client, HttpClient, JobFilter, JobOptions, JobRequest, Runner, State, Worker
+from runner.errors import (
+    CannotRetry,
+    ConfigurationError,
+    Forbidden,
+    InvalidJobId,
+    InvalidOption,
+    JobCancelled,
+    UnknownBatch,
+    UnknownJob,
+    UnknownParent,
+)
 from tests.http.conftest import Service
 
 AnyClient = Client | HttpClient
@@ -75,6 +85,30 @@ async def test_a_batch_is_shown_and_cancelled(client: AnyClient, app: Runner, se
     assert await client.open_batch("b").wait(SOON_S) == ended
     with pytest.raises(UnknownBatch, match="no batch 'nobody'"):
         await client.open_batch("nobody").progress()
+
+
+async def test_the_jobs_of_a_batch_are_listed_counted_and_acted_upon(client: AnyClient, app: Runner, service: Service) -> None:
+    add = app.tasks["add"]
+    for name in ("b", "c"):
+        async with app.batch(name) as batch:
+            for number in range(3):
+                batch.add(add.with_options(id=f"{name}{number}", delay=60).prepare(left=number))
+    await client.cancel("b1")
+    chosen = JobFilter(batch="b")
+
+    page = await client.jobs(chosen, most=2)
+    rest = await client.jobs(chosen, cursor=page.cursor)
+    assert [job.id for job in (*page.jobs, *rest.jobs)] == ["b0", "b2", "b1"]
+    counts = await client.job_counts(chosen)
+    assert (counts.scheduled, counts.cancelled, counts.is_complete) == (2, 1, True)
+    assert (await client.job_counts(JobFilter(batch="nobody"))).scheduled == 0
+    begun = await client.bulk.begin("cancel", chosen)
+    assert (begun.filter, begun.counted) == ({"batch": "b"}, 2)
+    assert (await client.bulk.confirm(begun.id, 2)).done == 2
+    assert (await client.job_counts(JobFilter(batch="c"))).scheduled == 3
+    with pytest.raises(ConfigurationError, match="batch"):
+        JobFilter(batch="a b")
+    assert (await service.http.get("/v1/jobs", params={"batch": "a b"})).status_code in (401, 422)
 
 
 async def test_the_routes_of_batches_and_of_a_submission_say_what_is_wrong(service: Service, app: Runner, worker: Worker) -> None:

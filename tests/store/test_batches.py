@@ -1,17 +1,20 @@
 """Batches: jobs that are counted together, sealed once, and perhaps followed by one that runs when all of them have ended."""
 
+from typing import Any
+
 import pytest
 
 from runner.connection.client import command
 from runner.errors import BacklogFull
-from runner.jobs import Acceptance, BatchProgress, State, Submission
+from runner.jobs import Acceptance, BatchProgress, JobFilter, State, Submission, Within, question_of
 from runner.store.flows import Linked, Opened, Sealing, node_of_batch
 from runner.store.job_store import JobStore
 from tests.store.builders import Clock, claim, fail_all, finish_all, job, make_store
-from tests.store.flow_world import member, run_all, with_features, wrong_flows
+from tests.store.flow_world import following, member, run_all, with_features, wrong_flows
 from tests.store.inside import scores, states
 
 B = node_of_batch("b")
+EVERYWHERE = Within()
 
 
 def report(name: str = "then", on_failure: str = "run") -> Submission:
@@ -163,3 +166,71 @@ async def test_each_tenant_is_told_of_its_own_open_batches(store: JobStore) -> N
     assert [one.id for one in await store.batches()] == ["b"]
     assert [one.id for one in await store.batches("acme/")] == ["acme/c", "acme/b"]
     assert [one.id for one in await store.batches("acme/", 1)] == ["acme/c"]
+
+
+async def in_batch(store: JobStore, page: int = 500, within: Within = EVERYWHERE, batch: str = "b", **chosen: Any) -> list[str]:
+    question, cursor, ids = question_of(JobFilter(batch=batch, **chosen), within), b"", list[str]()
+    while True:
+        selected = await store.select(question, cursor, examined=page)
+        ids += selected.ids
+        cursor = selected.cursor
+        if not cursor:
+            return ids
+
+
+async def test_the_jobs_of_a_batch_are_found_in_any_state_those_that_have_not_ended_first(store: JobStore) -> None:
+    for name in ("b", "c"):
+        await store.open_batch(name, "run", 0)
+    others = [member("c", "other"), job("plain"), report()]
+    await store.submit([*(member("b", f"m{number}") for number in range(4)), member("b", "later", delay=60), *others])
+    good, bad = await claim(store, 2)
+    await finish_all(store, [good])
+    await fail_all(store, [bad])
+    await store.cancel("m3")
+
+    for page in (500, 1, 2):
+        assert await in_batch(store, page) == ["m2", "later", "m0", "m1", "m3"]
+    assert await in_batch(store, state="failed") == ["m1"]
+    assert await in_batch(store, state=["queued", "scheduled"]) == ["m2", "later"]
+    assert await in_batch(store, state=["succeeded", "cancelled"]) == ["m0", "m3"]
+    assert await in_batch(store, batch="c") == ["other"]
+    assert await in_batch(store, batch="none") == []
+    assert await in_batch(store, task="other") == []
+
+
+async def test_a_question_for_the_failed_jobs_of_a_batch_looks_at_those_alone(store: JobStore) -> None:
+    await store.open_batch("b", "run", 0)
+    await store.submit([member("b", f"m{number}") for number in range(50)])
+    await fail_all(store, await claim(store, 1))
+
+    selected = await store.select(question_of(JobFilter(batch="b", state="failed"), EVERYWHERE))
+
+    assert (list(selected.ids), selected.looked) == (["m0"], 1)
+
+
+async def test_a_job_that_has_the_id_of_one_that_is_gone_is_none_of_its_batch(store: JobStore) -> None:
+    await store.open_batch("b", "run", 0)
+    await store.submit([member("b", "m"), member("b", "kept")])
+    await run_all(store)
+    await command(store.redis, "DEL", store.keys.job("m"))
+    await store.submit([job("m")])
+
+    assert await in_batch(store) == ["kept"]
+
+
+async def test_a_member_with_many_followers_is_found_in_its_batch(store: JobStore) -> None:
+    await store.submit([job("m", delay=60)])
+    await store.submit([following("m", name=f"f{number}") for number in range(20)])
+    await store.open_batch("b", "run", 0)
+    assert await store.link(B, ["m"]) == Linked()
+
+    assert await in_batch(store) == ["m"]
+
+
+async def test_a_tenant_finds_the_jobs_of_its_own_batch_alone(store: JobStore) -> None:
+    for node in ("b", "t7/b"):
+        await store.open_batch(node, "run", 0)
+    await store.submit([member("b", "m"), member("t7/b", "t7/m")])
+
+    assert await in_batch(store, within=Within("t7/", shared=False)) == ["t7/m"]
+    assert await in_batch(store, within=Within(shared=False)) == ["m"]

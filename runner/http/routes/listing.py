@@ -88,6 +88,7 @@ def filter_of(
     schedule: Annotated[
         Annotated[str, Field(**SHORT_NAME)] | Unset, Query(description="which schedule has made it, by its instants or by hand")
     ] = None,
+    batch: Annotated[Annotated[str, Field(**JOB_ID)] | Unset, Query(description="the batch it belongs to")] = None,
     oldest_first: Annotated[bool, Query(description="of jobs on a stream or ended the earliest first, in place of the latest")] = False,
 ) -> JobFilter:
     """The filter of a query. Raises `Problem`."""
@@ -100,6 +101,7 @@ def filter_of(
         "tag": tag,
         "error": error,
         "schedule": schedule,
+        "batch": batch,
     }
     times: dict[str, Any] = {"submitted_from": submitted_from, "submitted_to": submitted_to, "ended_from": ended_from, "ended_to": ended_to}
     try:

@@ -1,11 +1,11 @@
 -- selection: which jobs a filter asks for, a page at a time. Reads only, except that a tag forgets jobs that are gone.
 -- A filter is what runner/jobs/filter.py makes of it: `states` (a set), `tasks` (lists of names or beginnings with a `*`, of each of which one
--- must fit), `limit`, `bucket`, `pool`, `tag`, `reason`, `error` (its type), `schedule` (by which it was made), `submitted_from`, `submitted_to`, `ended_from` and `ended_to` (µs, both
+-- must fit), `limit`, `bucket`, `pool`, `tag`, `reason`, `error` (its type), `schedule` (by which it was made), `batch` (its id in Redis), `submitted_from`, `submitted_to`, `ended_from` and `ended_to` (µs, both
 -- included), `oldest` (of what has an order of time the earliest first), and whose jobs count: `within` (how the id in Redis begins) and `shared`
 -- (whether jobs of tenants, with a slash in the rest of their id, are among them), `begins` (how that rest begins).
 -- A cursor is a list: the word of a row of sources, and a place there. What stays where it is while a walk goes on is met once; what moves
 -- meanwhile may be met where it was, where it is, or not at all.
--- include: base, sources
+-- include: base, sources, batch_jobs
 local selection = {}
 
 do
@@ -53,8 +53,8 @@ do
   end
 
   local WAITS = { line = true, record = true, unpublished = true, pool = true }
-  local function reason_of_job(f, state, word)
-    if WAITS[word] or word == 'tag' and state == 'waiting' and f.state == 'queued' then return 'line' end
+  local function reason_of_job(f, state, row)
+    if WAITS[row.word] or row.says_no_state and state == 'waiting' and f.state == 'queued' then return 'line' end
     if f.state ~= 'scheduled' then return nil end
     return f.reason or 'delay'
   end
@@ -84,10 +84,11 @@ do
       if not fits(f.task or '', names) then return nil end
     end
     if not needs_any(f, filter) or filter.pool and not is_in(f, filter.pool) then return nil end
-    if filter.reason and filter.reason ~= reason_of_job(f, state, row.word) then return nil end
+    if filter.reason and filter.reason ~= reason_of_job(f, state, row) then return nil end
     if not is_between(number_in(f.submitted), filter.submitted_from, filter.submitted_to) then return nil end
     if not is_between(FINAL[state] and number_in(f.finished), filter.ended_from, filter.ended_to) then return nil end
     if filter.schedule and not is_made_by(id, filter.schedule) then return nil end
+    if filter.batch and not batch_jobs.has(id, filter.batch) then return nil end
     if filter.error and filter.error ~= selection.error_type(id) then return nil end
     return state, f
   end

@@ -5,8 +5,9 @@
 --   state   (fields, where it was found, id) what this one is; nil if its record says that it is elsewhere by now
 --   count   (add) calls add(state, reason, number) for all that it holds; nil if another row counts them
 --   walk    (filter, place, emit) calls emit(id or nil, the place after it, where it was found); ends with true once that returns true
+--   says_no_state  its jobs are found by what they have, in any state
 -- A script that counts has an argument `failed_ttl_ms`, for a list of which it is not known how long its jobs are kept.
--- include: base, bucket_keys, known_pools, held, parked, ended, pages, tags
+-- include: base, bucket_keys, known_pools, held, parked, ended, pages, tags, batch_jobs
 local sources = {}
 
 do
@@ -262,18 +263,21 @@ do
     return is_early
   end
 
-  -- What a job is that was found by its tag, which says nothing of its state.
+  -- What a job is that was found by what it has, which says nothing of its state.
   local function state_of(f, id)
     local is_lined = f.state == 'queued' and f.limits and f.line and redis.call('ZSCORE', line_key(f.line), id)
     if is_lined or f.state == 'scheduled' and f.held then return 'waiting' end
     return f.state
   end
 
+  local function by_what_they_have(word, walk)
+    return { { word = word, walk = walk, says_no_state = true, state = function(f, _, id) return state_of(f, id) end } }
+  end
+
   -- The rows that can have jobs that a filter asks for, in their order.
   function sources.of(filter)
-    if filter.tag then
-      return { { word = 'tag', walk = walk_tag, state = function(f, _, id) return state_of(f, id) end } }
-    end
+    if filter.tag then return by_what_they_have('tag', walk_tag) end
+    if filter.batch then return by_what_they_have('batch', batch_jobs.walk) end
     local rows = {}
     for _, row in ipairs(sources.rows) do
       local concerns = false
