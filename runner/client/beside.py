@@ -1,4 +1,4 @@
-"""A worker beside a block of code, in its event loop. The room of workers, which stands on this one, says how one is made."""
+"""A worker beside a block of code, in its event loop. The face of the library, which knows the room of workers, says how one is made."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +19,7 @@ class Runs(Protocol):
 
 
 class Workers:
-    """How a worker of an app is made: set by the room of workers when it is imported, as `import runner` does."""
+    """How a worker of an app is made: set by `import runner`. The modules of a worker are imported when one is made."""
 
     make: Callable[[Any], Runs]
 

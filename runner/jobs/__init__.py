@@ -1,86 +1,139 @@
 """What a job is, from the declaration of its task to the status its caller sees. Values and pure functions: no I/O, no asyncio."""
 
-from runner.jobs.amendment import Amendment
-from runner.jobs.arguments import Arguments
-from runner.jobs.attempt_record import AttemptRecord
-from runner.jobs.backoff import Backoff
-from runner.jobs.bulk import BulkAction, BulkPhase, BulkStatus, CountChanged, TooManyBulks, UnknownBulk
-from runner.jobs.calls import Calls
-from runner.jobs.children import Children
-from runner.jobs.context import (
-    Attempt,
-    JobContext,
-    current_attempt,
-    current_job,
-    enter,
-    enter_state,
-    leave_state,
-    state_of,
-)
-from runner.jobs.dependencies import Depends, Per, injected, name_of_function
-from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Overrides, Step
-from runner.jobs.event import BEGINNING, JobEvent, check_event_id
-from runner.jobs.explain import explain
-from runner.jobs.features import of_tenant
-from runner.jobs.filter import EVERY_JOB, REASONS, DeadLetterGroup, JobCounts, JobFilter, JobPage, Within, question_of
-from runner.jobs.flow import (
-    INDEXES,
-    MEMBER_STATES,
-    MOST_AT_ONCE,
-    ON_FAILURE,
-    BatchProgress,
-    MemberState,
-    OnFailure,
-    Parent,
-    checked_parents,
-    checked_policy,
-    flow_words,
-    no_result,
-    waits_for_jobs,
-)
-from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, is_series, rows_of
-from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook
-from runner.jobs.in_process import call_in_process
-from runner.jobs.injection import Held, Injection, Plan, call_in_thread_with, call_with
-from runner.jobs.job import (
-    FINAL,
-    TICKET,
-    Acceptance,
-    Ending,
-    JobError,
-    JobStatus,
-    OtherJob,
-    Outcome,
-    Priority,
-    PriorityName,
-    StartedJob,
-    State,
-    check_job_id,
-    check_queue_name,
-    new_job_id,
-)
-from runner.jobs.job_options import JobOptions, check_options
-from runner.jobs.log_context import JobLogFilter
-from runner.jobs.log_lines import JsonFormatter, PlainFormatter, about
-from runner.jobs.metadata import TRACEPARENT, TRACESTATE, encoded_metadata, metadata_in, metadata_of_options
-from runner.jobs.middleware import Middleware, Next, around, checked_middleware
-from runner.jobs.named_arguments import NamedArguments, sent_by_name
-from runner.jobs.parents import BlockingJobContext, ReadParents
-from runner.jobs.pause_status import Pausable, PausableName, PauseStatus
-from runner.jobs.progress import Progress, Reported, progress_of
-from runner.jobs.results import Result, result_of
-from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
-from runner.jobs.schedule import MISSED, OVERLAP, Missed, Overlap, ScheduleSpec, check_schedule_name, make_schedule, plan
-from runner.jobs.schedule_status import ComingRun, ScheduleState, ScheduleStatus
-from runner.jobs.submission import Submission, made_by_schedule, prepare
-from runner.jobs.summary import note, summary, watched
-from runner.jobs.surroundings import NONE, Surroundings
-from runner.jobs.tags import checked_tags
-from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
-from runner.jobs.task_spec import TaskSpec, TaskStatus
-from runner.jobs.unique import Debounce, Unique, UniqueOption, asked_uniqueness, fields_of_unique
-from runner.jobs.used_arguments import kind_of_argument, opaque_arguments
-from runner.jobs.words import JOBS, frozen, overridden, paused, paused_by, span, was_reset
+from typing import TYPE_CHECKING
+
+from runner.faces import at_first_use
+
+if TYPE_CHECKING:  # see runner.faces
+    from runner.jobs.amendment import Amendment
+    from runner.jobs.arguments import Arguments
+    from runner.jobs.attempt_record import AttemptRecord
+    from runner.jobs.backoff import Backoff
+    from runner.jobs.bulk import BulkAction, BulkPhase, BulkStatus, CountChanged, TooManyBulks, UnknownBulk
+    from runner.jobs.calls import Calls
+    from runner.jobs.children import Children
+    from runner.jobs.context import (
+        Attempt,
+        JobContext,
+        current_attempt,
+        current_job,
+        enter,
+        enter_state,
+        leave_state,
+        state_of,
+    )
+    from runner.jobs.dependencies import Depends, Per, injected, name_of_function
+    from runner.jobs.dependency_graph import FIRST_STEP, JOB, RUNNER, Overrides, Step
+    from runner.jobs.event import BEGINNING, JobEvent, check_event_id
+    from runner.jobs.explanation import explain
+    from runner.jobs.features import of_tenant
+    from runner.jobs.filter import EVERY_JOB, REASONS, DeadLetterGroup, JobCounts, JobFilter, JobPage, Within, question_of
+    from runner.jobs.flow import (
+        INDEXES,
+        MEMBER_STATES,
+        MOST_AT_ONCE,
+        ON_FAILURE,
+        BatchProgress,
+        MemberState,
+        OnFailure,
+        Parent,
+        checked_parents,
+        checked_policy,
+        flow_words,
+        no_result,
+        waits_for_jobs,
+    )
+    from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, is_series, rows_of
+    from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook
+    from runner.jobs.in_process import call_in_process
+    from runner.jobs.injection import Held, Injection, Plan, call_in_thread_with, call_with
+    from runner.jobs.job import (
+        FINAL,
+        TICKET,
+        Acceptance,
+        Ending,
+        JobError,
+        JobStatus,
+        OtherJob,
+        Outcome,
+        Priority,
+        PriorityName,
+        StartedJob,
+        State,
+        check_job_id,
+        check_queue_name,
+        new_job_id,
+    )
+    from runner.jobs.job_options import JobOptions, check_options
+    from runner.jobs.log_context import JobLogFilter
+    from runner.jobs.log_lines import JsonFormatter, PlainFormatter, about
+    from runner.jobs.metadata import TRACEPARENT, TRACESTATE, encoded_metadata, metadata_in, metadata_of_options
+    from runner.jobs.middleware import Middleware, Next, around, checked_middleware
+    from runner.jobs.named_arguments import NamedArguments, sent_by_name
+    from runner.jobs.parents import BlockingJobContext, ReadParents
+    from runner.jobs.pause_status import Pausable, PausableName, PauseStatus
+    from runner.jobs.progress import Progress, Reported, progress_of
+    from runner.jobs.results import Result, result_of
+    from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
+    from runner.jobs.schedule import MISSED, OVERLAP, Missed, Overlap, ScheduleSpec, check_schedule_name, make_schedule, plan
+    from runner.jobs.schedule_status import ComingRun, ScheduleState, ScheduleStatus
+    from runner.jobs.submission import Submission, made_by_schedule, prepare
+    from runner.jobs.summaries import note, summary, watched
+    from runner.jobs.surroundings import NONE, Surroundings
+    from runner.jobs.tags import checked_tags
+    from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
+    from runner.jobs.task_spec import TaskSpec, TaskStatus
+    from runner.jobs.unique import Debounce, Unique, UniqueOption, asked_uniqueness, fields_of_unique
+    from runner.jobs.used_arguments import kind_of_argument, opaque_arguments
+    from runner.jobs.words import JOBS, frozen, overridden, paused, paused_by, span, was_reset
+else:
+    __getattr__, __dir__ = at_first_use(
+        __name__,
+        {
+            "amendment": "Amendment",
+            "arguments": "Arguments",
+            "attempt_record": "AttemptRecord",
+            "backoff": "Backoff",
+            "bulk": "BulkAction BulkPhase BulkStatus CountChanged TooManyBulks UnknownBulk",
+            "calls": "Calls",
+            "children": "Children",
+            "context": "Attempt JobContext current_attempt current_job enter enter_state leave_state state_of",
+            "dependencies": "Depends Per injected name_of_function",
+            "dependency_graph": "FIRST_STEP JOB RUNNER Overrides Step",
+            "event": "BEGINNING JobEvent check_event_id",
+            "explanation": "explain",
+            "features": "of_tenant",
+            "filter": "EVERY_JOB REASONS DeadLetterGroup JobCounts JobFilter JobPage Within question_of",
+            "flow": "INDEXES MEMBER_STATES MOST_AT_ONCE ON_FAILURE BatchProgress MemberState OnFailure Parent checked_parents checked_policy flow_words no_result waits_for_jobs",
+            "history": "QUEUE_SERIES HistoryRow HistoryStep Series Spans is_series rows_of",
+            "hooks": "DeadLetter FailedAttempt Finished Hook Hooks NewJob checked_hook",
+            "in_process": "call_in_process",
+            "injection": "Held Injection Plan call_in_thread_with call_with",
+            "job": "FINAL TICKET Acceptance Ending JobError JobStatus OtherJob Outcome Priority PriorityName StartedJob State check_job_id check_queue_name new_job_id",
+            "job_options": "JobOptions check_options",
+            "log_context": "JobLogFilter",
+            "log_lines": "JsonFormatter PlainFormatter about",
+            "metadata": "TRACEPARENT TRACESTATE encoded_metadata metadata_in metadata_of_options",
+            "middleware": "Middleware Next around checked_middleware",
+            "named_arguments": "NamedArguments sent_by_name",
+            "parents": "BlockingJobContext ReadParents",
+            "pause_status": "Pausable PausableName PauseStatus",
+            "progress": "Progress Reported progress_of",
+            "results": "Result result_of",
+            "retry_policy": "RetryPolicy Throttle Verdict verdict",
+            "schedule": "MISSED OVERLAP Missed Overlap ScheduleSpec check_schedule_name make_schedule plan",
+            "schedule_status": "ComingRun ScheduleState ScheduleStatus",
+            "submission": "Submission made_by_schedule prepare",
+            "summaries": "note summary watched",
+            "surroundings": "NONE Surroundings",
+            "tags": "checked_tags",
+            "task_definition": "AttemptPolicy TaskDefinition TaskOptions",
+            "task_spec": "TaskSpec TaskStatus",
+            "unique": "Debounce Unique UniqueOption asked_uniqueness fields_of_unique",
+            "used_arguments": "kind_of_argument opaque_arguments",
+            "words": "JOBS frozen overridden paused paused_by span was_reset",
+        },
+    )
 
 __all__ = [
     "BEGINNING",

@@ -1,36 +1,65 @@
 """Limits: what a provider allows, as values with exact integer arithmetic. One file per kind; no I/O."""
 
-from runner.limits.bucket import FAR_US, Bucket, Burst, Promise, StoredBucket
-from runner.limits.calendar import period_starts
-from runner.limits.concurrency import Concurrency
-from runner.limits.httpx_hook import raise_rate_limited
-from runner.limits.kinds import KINDS, limit_of, limit_of_document
-from runner.limits.limit_state import LimitFacts, LimitState, limit_state
-from runner.limits.limit_text import LimitText
-from runner.limits.naming import (
-    Need,
-    bucket_name,
-    decode_needs,
-    encode_needs,
-    in_pool,
-    is_bucket_name,
-    key_of,
-    key_text_of,
-    key_values,
-    limit_name,
-    need_of,
-    pool_of,
-)
-from runner.limits.policy import Limit, checked_template, template_fields
-from runner.limits.quota import Quota
-from runner.limits.rate_limited import rate_limited_in
-from runner.limits.rates import EXACT
-from runner.limits.retry_after import Word, read
-from runner.limits.scalars import decimal_text, float_of, instant_text, time_text
-from runner.limits.sliding_window import SlidingWindow
-from runner.limits.status import BucketStatus, LimitStatus, Override, Pause, Reset, instant_document
-from runner.limits.token_bucket import BucketState, TokenBucket
-from runner.limits.usage import Taken, most_at_once
+from typing import TYPE_CHECKING
+
+from runner.faces import at_first_use
+
+if TYPE_CHECKING:  # see runner.faces
+    from runner.limits.bucket import FAR_US, Bucket, Burst, Promise, StoredBucket
+    from runner.limits.calendar import period_starts
+    from runner.limits.concurrency import Concurrency
+    from runner.limits.httpx_hook import raise_rate_limited
+    from runner.limits.kinds import KINDS, limit_of, limit_of_document
+    from runner.limits.limit_text import LimitText
+    from runner.limits.naming import (
+        Need,
+        bucket_name,
+        decode_needs,
+        encode_needs,
+        in_pool,
+        is_bucket_name,
+        key_of,
+        key_text_of,
+        key_values,
+        limit_name,
+        need_of,
+        pool_of,
+    )
+    from runner.limits.policy import Limit, checked_template, template_fields
+    from runner.limits.quota import Quota
+    from runner.limits.rate_limited import rate_limited_in
+    from runner.limits.rates import EXACT
+    from runner.limits.retry_after import Word, read
+    from runner.limits.scalars import decimal_text, float_of, instant_text, time_text
+    from runner.limits.sliding_window import SlidingWindow
+    from runner.limits.state_word import LimitFacts, LimitState, limit_state
+    from runner.limits.status import BucketStatus, LimitStatus, Override, Pause, Reset, instant_document
+    from runner.limits.token_bucket import BucketState, TokenBucket
+    from runner.limits.usage import Taken, most_at_once
+else:
+    __getattr__, __dir__ = at_first_use(
+        __name__,
+        {
+            "bucket": "FAR_US Bucket Burst Promise StoredBucket",
+            "calendar": "period_starts",
+            "concurrency": "Concurrency",
+            "httpx_hook": "raise_rate_limited",
+            "kinds": "KINDS limit_of limit_of_document",
+            "state_word": "LimitFacts LimitState limit_state",
+            "limit_text": "LimitText",
+            "naming": "Need bucket_name decode_needs encode_needs in_pool is_bucket_name key_of key_text_of key_values limit_name need_of pool_of",
+            "policy": "Limit checked_template template_fields",
+            "quota": "Quota",
+            "rate_limited": "rate_limited_in",
+            "rates": "EXACT",
+            "retry_after": "Word read",
+            "scalars": "decimal_text float_of instant_text time_text",
+            "sliding_window": "SlidingWindow",
+            "status": "BucketStatus LimitStatus Override Pause Reset instant_document",
+            "token_bucket": "BucketState TokenBucket",
+            "usage": "Taken most_at_once",
+        },
+    )
 
 __all__ = [
     "EXACT",

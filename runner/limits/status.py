@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from runner.limits.limit_state import LimitFacts, LimitState, limit_state
 from runner.limits.policy import Limit
+from runner.limits.state_word import LimitFacts, LimitState, limit_state
 
 
 @dataclass(frozen=True, slots=True)

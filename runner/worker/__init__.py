@@ -4,7 +4,6 @@ A `Worker` enlists and runs its `Actors` under a lease: the claimer is granted j
 delivers their outcomes, the heartbeat renews the lease, and the refill loop leads if it is elected.
 """
 
-from runner.client import workers
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.appearance import details_of, served_by
 from runner.worker.attempts import Attempts
@@ -40,5 +39,3 @@ __all__ = [
     "run_to_end",
     "served_by",
 ]
-
-workers.make = Worker
