@@ -5,19 +5,18 @@ uvicorn bounds neither. What it cannot read it answers as plain text; here that 
 
 import asyncio
 from enum import Enum
-from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
 from pydantic_core import to_json
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from runner.http.connections import Connections
 from runner.http.guarded_app import REFUSED
 from runner.http.plain_head import plain_head
 from runner.http.problems import MEDIA_TYPE, Problem
-from runner.http.turns import Turns
+from runner.http.read_in_turns import ReadInTurns
 
 MOST_HEAD_BYTES = 64 * 1024
 MOST_FIELDS = 100
@@ -44,12 +43,12 @@ class Phase(Enum):
     body = "body"
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(ReadInTurns):
     """One connection. `check` is called about once a second: a timer for each connection would cost every request."""
 
-    def __init__(self, *arguments: Any, bounds: Connections, turns: Turns, **options: Any) -> None:
+    def __init__(self, *arguments: Any, bounds: Connections, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._bounds, self._turns = bounds, turns
+        self._bounds = bounds
         self._phase = Phase.head
         self._began_s = 0.0
         """When the caller's turn began; for a body, when its bytes would have been due had they come at the slowest rate."""
@@ -62,8 +61,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unsent_bytes, self._unsent_s = 0, 0.0
         self._served: RequestResponseCycle | None = None
         """The request that the app works on; `cycle` is the latest one that came."""
-        self._is_known = False
-        """Whether a request was answered here, and not because too many came."""
         self._problem: Problem | None = None
         self._is_refused = False
 
@@ -87,19 +84,25 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
+    def put_off(self) -> None:
+        self._bounds.is_served(self)
+
+    def caught_up(self) -> None:
+        if self._phase is not Phase.idle or self.cycle.response_complete:
+            self._bounds.waits_for_caller(self, self._began_s, is_known=self.is_known)
+
+    def read(self, data: bytes) -> None:
         if self._is_refused:
             return
         self._head_bytes += len(data)
         before, cycle, body_bytes = self._phase, self.cycle, self._body_bytes
         try:
-            self._read(data)
+            self._parse(data)
         except httptools.HttpParserError:
             self._close_with(self._problem or Problem("malformed-request", "the connection carries no request of HTTP/1.1"))
             return
         if self._phase is not before and self._phase is not Phase.idle:
-            self._bounds.waits_for_caller(self, self._began_s, is_known=self._is_known)
+            self._bounds.waits_for_caller(self, self._began_s, is_known=self.is_known)
         if self._phase is Phase.head:
             # The parser tells a field once it is whole. The bytes in which a head begins may belong to what was before it.
             if self._head_bytes > MOST_HEAD_BYTES + len(data):
@@ -111,15 +114,15 @@ class BoundedProtocol(HttpToolsProtocol):
                 if self._beside_bytes > MOST_HEAD_BYTES + MOST_BESIDE_A_BYTE * self._body_bytes:
                     self._close_with(_too_large("what comes with the body, as trailing fields and extensions of chunks,"))
 
-    def _read(self, data: bytes) -> None:
-        """Have the parser call what is in the data. Raises `HttpParserError`."""
+    def _parse(self, data: bytes) -> None:
+        """Raises `HttpParserError`."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as other:
             head, self._plain_head = self._plain_head, None
             if head is not None:
                 self.parser = httptools.HttpRequestParser(self)
-                self._read(head + data[other.args[0] :])
+                self._parse(head + data[other.args[0] :])
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -128,6 +131,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # uvicorn takes what trails a body for fields of the head: a caller could say there what a proxy takes out of heads.
         if self._phase is Phase.head:
+            if len(self.headers) >= MOST_FIELDS:
+                self._refuse(_too_many_fields())
             super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
@@ -140,8 +145,6 @@ class BoundedProtocol(HttpToolsProtocol):
             hosts += field[0] == b"host"
         if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
             self._refuse(Problem("malformed-request", f"the request has {hosts} fields Host: send one"))
-        if len(fields) > MOST_FIELDS:
-            self._refuse(Problem("head-too-large", f"the request has more than {MOST_FIELDS} header fields: send fewer"))
         if self._head_bytes > MOST_HEAD_BYTES and len(self.url) + sum(len(name) + len(value) for name, value in fields) > MOST_HEAD_BYTES:
             self._refuse(_too_large())
         self._head_bytes = 0
@@ -167,7 +170,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         if self._served is not None and REFUSED not in self._served.scope:
-            self._is_known = True
+            self.is_known = True
         super().on_response_complete()
         if self._phase is Phase.idle and self.cycle.response_complete:
             self._wait()
@@ -180,6 +183,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._leave_requests()
             self.transport.abort()
             return
+        if self._unread:
+            self._began_s = now_s  # the service itself does not read on
         waited_s = now_s - self._began_s
         if self._is_refused:
             if waited_s > LINGER_S:
@@ -208,10 +213,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._served = cycle
-        self._turns.begin(partial(super()._start_asgi_task, cycle, app), is_known=self._is_known)
+        super()._start_asgi_task(cycle, app)
 
     def _leave_requests(self) -> None:
         """Nothing more is sent here. An answer that a request still gets would be written to a closed connection, which is an error."""
+        self._unread = b""
         self.pipeline.clear()
         for cycle in (self._served, self.cycle):
             if cycle is not None and not cycle.response_complete:
@@ -220,7 +226,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _wait(self) -> None:
         self._began_s = self.loop.time()
-        self._bounds.waits_for_caller(self, self._began_s, is_known=self._is_known)
+        self._bounds.waits_for_caller(self, self._began_s, is_known=self.is_known)
 
     def _refuse(self, problem: Problem) -> None:
         """Stop the parser, which calls this."""
@@ -253,6 +259,10 @@ def check_all(connections: Connections, now_s: float) -> None:
     """Look at every connection once."""
     for connection in connections:
         cast("BoundedProtocol", connection).check(now_s)
+
+
+def _too_many_fields() -> Problem:
+    return Problem("head-too-large", f"the request has more than {MOST_FIELDS} header fields: send fewer")
 
 
 def _too_large(what: str = "the first line with the header fields") -> Problem:

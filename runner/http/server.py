@@ -1,9 +1,9 @@
 """serve: the service on a port, until a signal or an event stops it. It prints nothing."""
 
 import asyncio
-import gc
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ from runner.http.app import create_app
 from runner.http.authorization import ByKey
 from runner.http.browser_guard import BrowserGuard
 from runner.http.connections import Connections, most_connections
+from runner.http.garbage import Garbage
 from runner.http.listening import listen, listen_unix, refuse_open_door, remove_socket
 from runner.http.protocol import BoundedProtocol, check_all
 from runner.http.turns import Turns
@@ -100,10 +101,15 @@ class _Server(uvicorn.Server):
         self._on_started = on_started
         self._on_signal = on_signal
         self._loop = asyncio.get_running_loop()
+        self._garbage, self._until_stopped = Garbage(), ExitStack()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        with self._until_stopped:
+            await super().serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        _leave_to_itself()
+        self._until_stopped.enter_context(self._garbage.kept_in_hand(self._loop.time()))
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -114,7 +120,9 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_A_SECOND == 0:
-            check_all(self._open, self._loop.time())
+            now_s = self._loop.time()
+            check_all(self._open, now_s)
+            self._garbage.look(now_s)
         return await super().on_tick(counter) or self._stopping.is_set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn calls it
@@ -129,12 +137,6 @@ class _Server(uvicorn.Server):
         """From Python 3.12 on `asyncio.Server.wait_closed`, which uvicorn calls last, waits for open connections."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-
-
-def _leave_to_itself() -> None:
-    """What was loaded stays as long as the process. To look through those 100,000 objects for garbage takes 100 ms, in which nobody is answered."""
-    gc.collect()
-    gc.freeze()
 
 
 def _checked_root(root_path: str) -> str:
