@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow test-all test-pythons test-lowest test-generated test-celery test-topologies faults chaos mutate-guards check lint types pyright outside schemathesis screenshots test-unit format openapi bench sbom hashes clean
+.PHONY: help setup demo dev docs docs-serve reference test test-slow test-all test-pythons test-lowest test-generated test-celery test-topologies faults chaos mutate-guards check lint types pyright outside schemathesis screenshots test-unit format openapi bench sbom hashes clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -106,6 +106,15 @@ format: $(READY) ## Format the code and fix what the linter can fix
 
 openapi: $(READY) ## Write the contract of the service to api/openapi.json
 	$(BIN)/python -m api.openapi
+
+docs: $(READY) ## Build the site of the documents into build/site: a broken link and a page that the navigation lacks are errors
+	$(BIN)/python -m handbook build
+
+docs-serve: $(READY) ## The same, and look at it at http://127.0.0.1:8090/
+	$(BIN)/python -m handbook serve
+
+reference: $(READY) ## Write the pages of docs/ that are made from the code
+	$(BIN)/python -m handbook reference
 
 bench: $(READY) ## Measure on this machine
 	$(BIN)/python -m bench
