@@ -94,6 +94,7 @@ RANGES: Mapping[str, Range] = {
     "rate": _whole(1, _EXACT),
     "every": _seconds(_NOT_ZERO_S, 100 * _DAY_S),
     "per": _seconds(_NOT_ZERO_S, 100 * _DAY_S),
+    "jitter of a limit": _seconds(0, 3_600),
     "revision": _whole(0, 10**14 - 1),
     # the middleware
     "deadline": _seconds(0.001, 60),

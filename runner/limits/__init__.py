@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.limits.bucket import FAR_US, Bucket, Burst, Promise, StoredBucket
     from runner.limits.calendar import period_starts
     from runner.limits.concurrency import Concurrency
+    from runner.limits.credits import BucketState
     from runner.limits.httpx_hook import raise_rate_limited
     from runner.limits.kinds import KINDS, limit_of, limit_of_document
     from runner.limits.limit_text import LimitText
@@ -34,7 +35,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.limits.sliding_window import SlidingWindow
     from runner.limits.state_word import LimitFacts, LimitState, limit_state
     from runner.limits.status import BucketStatus, LimitStatus, Override, Pause, Reset, instant_document
-    from runner.limits.token_bucket import BucketState, TokenBucket
+    from runner.limits.token_bucket import TokenBucket
     from runner.limits.usage import Taken, most_at_once
 else:
     __getattr__, __dir__ = at_first_use(
@@ -43,6 +44,7 @@ else:
             "bucket": "FAR_US Bucket Burst Promise StoredBucket",
             "calendar": "period_starts",
             "concurrency": "Concurrency",
+            "credits": "BucketState",
             "httpx_hook": "raise_rate_limited",
             "kinds": "KINDS limit_of limit_of_document",
             "state_word": "LimitFacts LimitState limit_state",
@@ -56,7 +58,7 @@ else:
             "scalars": "decimal_text float_of instant_text time_text",
             "sliding_window": "SlidingWindow",
             "status": "BucketStatus LimitStatus Override Pause Reset instant_document",
-            "token_bucket": "BucketState TokenBucket",
+            "token_bucket": "TokenBucket",
             "usage": "Taken most_at_once",
         },
     )

@@ -18,14 +18,16 @@ class Concurrency(Limit):
     """At most `capacity` jobs run at once; with a `key`, for each of its values.
 
     A slot comes back when its job ends, or when the worker that ran it has lost its lease: a crash leaks none.
+    A slot is held until the call has ended, however late it arrives: a `jitter` changes nothing, and is taken as that of any limit.
     """
 
     kind = "concurrency"
-    forms = (Form("concurrent", "concurrent:3"),)
+    forms = (Form("concurrent", "concurrent:3", frozenset({"jitter"})),)
     gives_back = True
 
-    def __init__(self, name: str, capacity: int, *, key: str | None = None) -> None:
+    def __init__(self, name: str, capacity: int, *, key: str | None = None, jitter: float = 0) -> None:
         super().__init__(name, capacity, key)
+        self.jitter_us = self._jitter_us(jitter)
 
     @property
     @override
@@ -40,9 +42,9 @@ class Concurrency(Limit):
         return 0
 
     @override
-    def bound(self, window_s: float) -> int:
+    def _most_within(self, window_us: int) -> int:
         """Raises TypeError: how many run at once says nothing of how many start in a window."""
-        raise TypeError(f"limit {self.name!r} bounds how many run at once, not how many start in {window_s:g} s")
+        raise TypeError(f"limit {self.name!r} bounds how many run at once, not how many start in {window_us / MICROSECONDS:g} s")
 
     @override
     def full_bucket(self, now_us: int) -> Bucket:
@@ -73,20 +75,20 @@ class Concurrency(Limit):
     @override
     def from_policy(cls, policy: Mapping[str, Any]) -> Self:
         """The limit that was published with these fields."""
-        return cls(policy["name"], policy["capacity"], key=policy["key"])
+        return cls(policy["name"], policy["capacity"], key=policy["key"], jitter=policy.get("jitter_us", 0) / MICROSECONDS)
 
     @classmethod
     @override
     def from_text(cls, text: LimitText) -> Self:
         """`concurrent:3`."""
-        return cls(text.name, whole_number(text.body), key=text.key)
+        return cls(text.name, whole_number(text.body), key=text.key, jitter=text.jitter)
 
     @override
     def _changed(self, given: Mapping[str, Any]) -> Self:
-        return type(self)(self.name, given["capacity"], key=self.key)
+        return type(self)(self.name, given["capacity"], key=self.key, jitter=self.jitter_s)
 
     def __repr__(self) -> str:
-        return f"Concurrency({self.name!r}, {self.capacity}" + (f", key={self.key!r})" if self.key else ")")
+        return f"Concurrency({self.name!r}, {self.capacity}{self._options_in_words()})"
 
 
 _MOST_EXPECTED = 50

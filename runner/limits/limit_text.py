@@ -21,6 +21,15 @@ class LimitText(NamedTuple):
     options: Mapping[str, str]
     key: str | None
 
+    @property
+    def jitter(self) -> float:
+        """Seconds; an option of the kinds that have it. Raises ValueError with the reason."""
+        text = self.options.get("jitter", "0")
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError(f"jitter={text!r} is no number of seconds") from None
+
 
 def whole_number(text: str) -> int:
     """A number of tokens. Raises ValueError with the reason."""

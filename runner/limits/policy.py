@@ -47,6 +47,10 @@ class Limit:
     fill_us: int | None = None
     """The time in which an empty bucket fills at its average rate. None: the limit bounds no rate."""
 
+    jitter_us: int = 0
+    """So much later than one another calls may reach the provider that start at the same time."""
+    declared: "Limit | None" = None
+    """With a jitter: the limit as the provider keeps it at its door. This one says when calls may start, so that they keep to that."""
     revision: int = 0
     """Of two declarations that differ the one with the higher revision wins; see `revised`."""
 
@@ -100,8 +104,8 @@ class Limit:
         """The same limit with these of its `numbers` changed."""
         raise NotImplementedError
 
-    def bound(self, window_s: float) -> int:
-        """Most tokens that can be taken in any closed window of `window_s` seconds. Raises TypeError if the limit bounds no rate."""
+    def _most_within(self, window_us: int) -> int:
+        """Most tokens that can be taken in any closed window of this length. Raises TypeError if the limit bounds no rate."""
         raise NotImplementedError
 
     def full_bucket(self, now_us: int) -> Bucket:
@@ -118,6 +122,18 @@ class Limit:
         return Usage(worst_window(taken, self.window_us or 0), sum(row.cost for row in taken) / self.bound(span_s))
 
     # What follows from it
+
+    def bound(self, window_s: float, *, arriving: bool = False) -> int:
+        """Most tokens that can be taken in any closed window of `window_s` seconds. Raises TypeError if the limit bounds no rate.
+
+        arriving: most whose calls can reach the provider in such a window, if none is on its way for longer than `jitter` more than another.
+        """
+        return self._most_within(microseconds(window_s) + (self.jitter_us if arriving else 0))
+
+    @property
+    def jitter_s(self) -> float:
+        """Seconds, see `jitter_us`."""
+        return self.jitter_us / MICROSECONDS
 
     @property
     def most(self) -> int:
@@ -149,7 +165,8 @@ class Limit:
         """The limit as workers publish it and the scripts read it."""
         common = {"kind": self.kind, "name": self.name, "key": self.key, "capacity": self.capacity, "rate": self.rate}
         # A producer of an older version, which does not know the kind, submits what comes back at its end as such.
-        return {**common, **self.fields(), "period_us": self.period_us, **({"gives_back": True} if self.gives_back else {})}
+        gives_back = {"gives_back": True} if self.gives_back else {}
+        return {**common, **self.fields(), **self._jitter_fields(), "period_us": self.period_us, **gives_back}
 
     def to_json(self) -> str:
         """The published text: two declarations are equal if their texts are."""
@@ -158,8 +175,18 @@ class Limit:
     def document(self) -> dict[str, Any]:
         """The limit for readers: times are in seconds, and what only the scripts need is left out."""
         own = {name: value for name, value in self.fields().items() if name not in self.script_fields}
-        shown = {"kind": self.kind, "rate": self.rate, "capacity": self.capacity, "key": self.key, **own}
+        shown = {"kind": self.kind, "rate": self.rate, "capacity": self.capacity, "key": self.key, **own, **self._jitter_fields()}
         return dict(_in_seconds(name, value) for name, value in shown.items())
+
+    def _jitter_fields(self) -> dict[str, Any]:
+        return {"jitter_us": self.jitter_us} if self.jitter_us else {}
+
+    def _jitter_us(self, jitter: object) -> int:
+        return microseconds(checked("jitter of a limit", jitter, of=f"limit {self.name!r}"))
+
+    def _with_declared(self, words: str) -> str:
+        """These words, and what they allow for."""
+        return f"{words} ({self.declared.words} with {self.jitter_s:g} s of jitter)" if self.declared else words
 
     def _whole(self, field: str, value: object) -> int:
         return checked_whole(field, value, of=f"limit {self.name!r}")
@@ -167,6 +194,10 @@ class Limit:
     def _span_us(self, field: str, seconds: object) -> int:
         """A span of time, given in seconds."""
         return microseconds(checked(field, seconds, of=f"limit {self.name!r}"))
+
+    def _options_in_words(self) -> str:
+        """The options of all kinds that were given, as a declaration has them."""
+        return (f", key={self.key!r}" if self.key else "") + (f", jitter={self.jitter_s:g}" if self.jitter_us else "")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Limit) and self.to_json() == other.to_json()

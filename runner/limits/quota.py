@@ -2,6 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Self, cast
 
 from typing_extensions import override
@@ -25,11 +26,12 @@ class Quota(Limit):
     """At most `capacity` tokens in each calendar `per` ("hour", "day", "week" from Monday, "month", "year") of time zone `tz`.
 
     When it is spent jobs wait for the next period, or fail at once: `on_exhausted="park"` or `"fail"`.
+    With `jitter` (seconds) nothing starts in so much time before the end of a period: a call that started in it could be counted in the next.
     """
 
     kind = "quota"
     script_fields = frozenset({"calendar"})
-    forms = (Form("quota", "quota:1000/month@Europe/Berlin", frozenset({"on_exhausted"})),)
+    forms = (Form("quota", "quota:1000/month@Europe/Berlin", frozenset({"on_exhausted", "jitter"})),)
     resets = True
 
     fill_us: int
@@ -43,6 +45,7 @@ class Quota(Limit):
         tz: str = "UTC",
         on_exhausted: OnExhausted = "park",
         key: str | None = None,
+        jitter: float = 0,
     ) -> None:
         super().__init__(name, capacity, key)
         if per not in tuple(PERIODS):
@@ -50,6 +53,11 @@ class Quota(Limit):
         if on_exhausted not in ("park", "fail"):
             raise ConfigurationError(f"limit {name!r}: on_exhausted={on_exhausted!r} is unknown (known: park, fail)")
         zone_of(name, tz)
+        self.jitter_us = self._jitter_us(jitter)
+        if self.jitter_us >= microseconds(SHORTEST_S[per]):
+            raise ConfigurationError(
+                f"limit {name!r}: with jitter={jitter:g} nothing would ever start, a period of one {per} is not longer"
+            )
         self.per, self.tz, self.on_exhausted = per, tz, on_exhausted
         self.calendar = calendar_name(per, tz)
         self.fails_when_spent = on_exhausted == "fail"
@@ -69,9 +77,14 @@ class Quota(Limit):
         return 3_600 * MICROSECONDS
 
     @override
-    def bound(self, window_s: float) -> int:
-        """Most tokens that can be taken in any closed window of `window_s` seconds: one period may end and another begin in it."""
-        return self.capacity * (2 + int((window_s + CUT_S[self.per]) // SHORTEST_S[self.per]))
+    def _most_within(self, window_us: int) -> int:
+        """One period may end and another begin in it."""
+        return self.capacity * (2 + int((window_us / MICROSECONDS + CUT_S[self.per]) // SHORTEST_S[self.per]))
+
+    @override
+    def bound(self, window_s: float, *, arriving: bool = False) -> int:
+        """Most tokens that can be taken in any closed window of `window_s` seconds: calls arrive in the period in which they started."""
+        return self._most_within(microseconds(window_s))
 
     @override
     def full_bucket(self, now_us: int) -> Bucket:
@@ -104,8 +117,8 @@ class Quota(Limit):
     @override
     def from_policy(cls, policy: Mapping[str, Any]) -> Self:
         """The limit that was published with these fields."""
-        per, tz, on_exhausted = policy["per"], policy["tz"], policy["on_exhausted"]
-        return cls(policy["name"], policy["capacity"], per=per, tz=tz, on_exhausted=on_exhausted, key=policy["key"])
+        per, tz, on_exhausted, jitter_s = policy["per"], policy["tz"], policy["on_exhausted"], policy.get("jitter_us", 0) / MICROSECONDS
+        return cls(policy["name"], policy["capacity"], per=per, tz=tz, on_exhausted=on_exhausted, key=policy["key"], jitter=jitter_s)
 
     @classmethod
     @override
@@ -117,14 +130,17 @@ class Quota(Limit):
             raise ValueError(f"{text.body!r} names no period")
         # The constructor refuses a period or an on_exhausted that it does not know.
         on_exhausted = cast("OnExhausted", text.options.get("on_exhausted", "park"))
-        return cls(text.name, whole_number(amount), per=cast("Period", per), tz=tz or "UTC", on_exhausted=on_exhausted, key=text.key)
+        zone = tz or "UTC"
+        period = cast("Period", per)
+        return cls(text.name, whole_number(amount), per=period, tz=zone, on_exhausted=on_exhausted, key=text.key, jitter=text.jitter)
 
     @override
     def _changed(self, given: Mapping[str, Any]) -> Self:
-        return type(self)(self.name, given["capacity"], per=self.per, tz=self.tz, on_exhausted=self.on_exhausted, key=self.key)
+        make = partial(type(self), self.name, per=self.per, tz=self.tz, on_exhausted=self.on_exhausted, key=self.key, jitter=self.jitter_s)
+        return make(given["capacity"])
 
     def __repr__(self) -> str:
-        return f"Quota({self.name!r}, {self.capacity}, per={self.per!r}, tz={self.tz!r}" + (f", key={self.key!r})" if self.key else ")")
+        return f"Quota({self.name!r}, {self.capacity}, per={self.per!r}, tz={self.tz!r}{self._options_in_words()})"
 
 
 class _Counter(Bucket):
@@ -159,6 +175,8 @@ class _Counter(Bucket):
         self._refill(now_us)
         capacity = self._policy.capacity
         excess = self._used + reserved + min(cost, capacity) - capacity
+        if excess <= 0 and self._ends_us - now_us <= self._policy.jitter_us:
+            return self._ends_us - now_us
         if excess <= 0:
             return _PROBE_GAP_US if self._probing and reserved > 0 else max(self._resumes_us - now_us, 0)
         ends_us = self._ends_us

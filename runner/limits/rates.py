@@ -11,6 +11,7 @@ EXACT = 2**53
 
 _RATE = re.compile(r"\s*([0-9]{1,16})\s*/\s*([0-9]{0,16})\s*([a-z]+)\s*")
 _UNITS_US = {
+    "us": 1,
     "ms": 1_000,
     "s": MICROSECONDS,
     "sec": MICROSECONDS,
@@ -37,7 +38,7 @@ def parse_rate(rate: str) -> tuple[int, int]:
 
 
 def duration_in_words(microseconds: int) -> str:
-    """The shortest exact form: "s", "10s", "min", "1500ms"."""
+    """The shortest exact form: "s", "10s", "min", "1500ms", "16667us"."""
     for unit in ("d", "h", "min", "s", "ms"):
         size = _UNITS_US[unit]
         if microseconds % size == 0:

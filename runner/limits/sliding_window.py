@@ -1,12 +1,13 @@
 """SlidingWindow: never more than `capacity` in any window of its length. Each token comes back when its own window has passed."""
 
+import copy
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Self
 
 from typing_extensions import override
 
-from runner.clock import MICROSECONDS, microseconds
+from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.limits.bucket import Bucket, Burst, StoredBucket
 from runner.limits.limit_text import Form, LimitText
@@ -21,18 +22,26 @@ class SlidingWindow(Limit):
     """At most `capacity` tokens in any `per` seconds, exactly: each comes back when `per` seconds have passed since it was taken.
 
     Exact, and it costs memory for each start in the window; a smooth `TokenBucket` costs none.
+    With `jitter` (seconds) the window is that of the provider's door, which one call may reach so much later than another: starts are kept
+    to a window that is longer by it.
     Raises `ConfigurationError` for a window that cannot work.
     """
 
     kind = "sliding_window"
     numbers = frozenset({"capacity", "per"})
-    forms = (Form("window", "window:100/60s"),)
+    forms = (Form("window", "window:100/60s", frozenset({"jitter"})),)
 
     window_us: int
+    declared: "SlidingWindow | None" = None
 
-    def __init__(self, name: str, capacity: int, *, per: float, key: str | None = None) -> None:
+    def __init__(self, name: str, capacity: int, *, per: float, key: str | None = None, jitter: float = 0) -> None:
         super().__init__(name, capacity, key)
         self.window_us = self.fill_us = self._span_us("per", per)
+        self.jitter_us = self._jitter_us(jitter)
+        if self.jitter_us:
+            self.declared = copy.copy(self)
+            self.declared.jitter_us = 0
+            self.window_us = self.fill_us = self.window_us + self.jitter_us
         if self.capacity > MOST_IN_WINDOW:
             raise ConfigurationError(
                 f"limit {name!r}: a sliding window remembers each start, at most {MOST_IN_WINDOW}; use TokenBucket for {capacity}"
@@ -46,14 +55,19 @@ class SlidingWindow(Limit):
 
     @property
     @override
+    def words(self) -> str:
+        """The rate, and what it allows for."""
+        return self._with_declared(self.rate)
+
+    @property
+    @override
     def period_us(self) -> int:
         """The time of one token at the average rate."""
         return -(-self.window_us // self.capacity)
 
     @override
-    def bound(self, window_s: float) -> int:
-        """Most tokens that can be taken in any closed window of `window_s` seconds."""
-        return self.capacity * (1 + microseconds(window_s) // (self.window_us + 1))
+    def _most_within(self, window_us: int) -> int:
+        return self.capacity * (1 + window_us // (self.window_us + 1))
 
     @override
     def full_bucket(self, now_us: int) -> Bucket:
@@ -78,24 +92,25 @@ class SlidingWindow(Limit):
     @override
     def from_policy(cls, policy: Mapping[str, Any]) -> Self:
         """The limit that was published with these fields."""
-        return cls(policy["name"], policy["capacity"], per=policy["window_us"] / MICROSECONDS, key=policy["key"])
+        jitter_us = policy.get("jitter_us", 0)
+        per = (policy["window_us"] - jitter_us) / MICROSECONDS
+        return cls(policy["name"], policy["capacity"], per=per, key=policy["key"], jitter=jitter_us / MICROSECONDS)
 
     @classmethod
     @override
     def from_text(cls, text: LimitText) -> Self:
         """`window:100/60s`."""
         capacity, window_us = parse_rate(text.body)
-        return cls(text.name, capacity, per=window_us / MICROSECONDS, key=text.key)
+        return cls(text.name, capacity, per=window_us / MICROSECONDS, key=text.key, jitter=text.jitter)
 
     @override
     def _changed(self, given: Mapping[str, Any]) -> Self:
-        per = given.get("per", self.window_us / MICROSECONDS)
-        return type(self)(self.name, given.get("capacity", self.capacity), per=per, key=self.key)
+        per = given.get("per", (self.declared or self).window_us / MICROSECONDS)
+        return type(self)(self.name, given.get("capacity", self.capacity), per=per, key=self.key, jitter=self.jitter_s)
 
     def __repr__(self) -> str:
-        return f"SlidingWindow({self.name!r}, {self.capacity}, per={self.window_us / MICROSECONDS:g}" + (
-            f", key={self.key!r})" if self.key else ")"
-        )
+        per_s = (self.declared or self).window_us / MICROSECONDS
+        return f"SlidingWindow({self.name!r}, {self.capacity}, per={per_s:g}{self._options_in_words()})"
 
 
 class _Starts(Bucket):

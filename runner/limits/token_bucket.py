@@ -1,16 +1,18 @@
 """TokenBucket: interval and smooth, in whole credits. No I/O; lua/include/token_bucket.lua computes the same numbers."""
 
+import copy
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal, Self
 
 from typing_extensions import override
 
-from runner.clock import MICROSECONDS, microseconds
+from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
-from runner.limits.bucket import Bucket, Burst, StoredBucket, lead_us
+from runner.limits import jitter as allowance
+from runner.limits.bucket import Bucket, StoredBucket
+from runner.limits.credits import BucketState, Credits
 from runner.limits.limit_text import Form, LimitText, whole_number
 from runner.limits.policy import Limit
 from runner.limits.rates import EXACT, duration_in_words, parse_rate
@@ -26,6 +28,8 @@ class TokenBucket(Limit):
     `key` makes one bucket per value of the arguments it names: `key="{tenant_id}"`.
     What a job settles beyond its cost makes a debt of at most one capacity, so that a wrong number closes no bucket for years; with
     `debt="kept"` all of it is charged.
+    With `jitter` (seconds) the numbers are those of the provider's door, which one call may reach so much later than another: the burst is
+    lowered by what that needs, and the rate too where the burst is too small for it.
 
     In any window of W seconds at most `bound(W)` tokens are taken. Raises `ConfigurationError` for a bucket that cannot work.
     """
@@ -34,9 +38,11 @@ class TokenBucket(Limit):
     numbers = frozenset({"rate", "burst", "capacity", "refill", "every"})
     script_fields = frozenset({"step_us", "credits_a_step", "credits_a_token"})
     forms = (
-        Form("", "10/s or NAME=10/s,burst=20 (smooth)", frozenset({"burst"})),
-        Form("interval", "interval:10,+2/10s (capacity 10, 2 more every 10 s)", frozenset({"refill"})),
+        Form("", "10/s or NAME=10/s,burst=20 (smooth)", frozenset({"burst", "jitter"})),
+        Form("interval", "interval:10,+2/10s (capacity 10, 2 more every 10 s)", frozenset({"refill", "jitter"})),
     )
+
+    declared: "TokenBucket | None" = None
 
     def __init__(
         self,
@@ -49,6 +55,7 @@ class TokenBucket(Limit):
         every: float | None = None,
         key: str | None = None,
         debt: Debt = "capped",
+        jitter: float = 0,
     ) -> None:
         if rate is not None and capacity is None and refill is None and every is None:
             tokens, every_us = parse_rate(rate)
@@ -63,12 +70,29 @@ class TokenBucket(Limit):
         if debt not in ("capped", "kept"):
             raise ConfigurationError(f"limit {name!r}: debt={debt!r} is unknown (known: capped, kept)")
         self.debt: Debt = debt
-        self.window_us = self.every_us
-        self.fill_us = -(-self.capacity * self.every_us // self.refill)
+        self._set_steps()
+        self.jitter_us = self._jitter_us(jitter)
+        if self.jitter_us:
+            self._keep_at_the_door()
+
+    def _keep_at_the_door(self) -> None:
+        """Lower the numbers by what the jitter needs."""
+        self.declared = copy.copy(self)
+        self.declared.jitter_us = 0
+        door = allowance.Pace(self.capacity, self.refill, self.every_us)
+        pace = (allowance.smooth if self.smooth else allowance.interval)(door, self.jitter_us)
+        if pace is None:
+            raise ConfigurationError(
+                f"limit {self.name!r}: with jitter={self.jitter_s:g} calls of {-(-self.jitter_us // self.every_us) + 1} intervals can arrive"
+                f" together, and a capacity of {self.capacity} leaves nothing for that; give a rate (smooth), or a smaller jitter"
+            )
+        self.capacity, self.refill, self.every_us = pace
         self._set_steps()
 
     def _set_steps(self) -> None:
         """Express the rate in whole credits per step: an interval bucket refills once an interval, a smooth one each µs."""
+        self.window_us = self.every_us
+        self.fill_us = -(-self.capacity * self.every_us // self.refill)
         if self.smooth:
             common = math.gcd(self.refill, self.every_us)
             self.step_us, self.credits_a_step, self.credits_a_token = 1, self.refill // common, self.every_us // common
@@ -89,7 +113,7 @@ class TokenBucket(Limit):
     @override
     def words(self) -> str:
         """The rate, and the most that can be saved up."""
-        return f"{self.rate}, {'burst' if self.smooth else 'capacity'} {self.capacity}"
+        return self._with_declared(f"{self.rate}, {'burst' if self.smooth else 'capacity'} {self.capacity}")
 
     @property
     @override
@@ -98,9 +122,7 @@ class TokenBucket(Limit):
         return -(-self.every_us // self.refill)
 
     @override
-    def bound(self, window_s: float) -> int:
-        """Most tokens that can be taken in any closed window of `window_s` seconds."""
-        window_us = microseconds(window_s)
+    def _most_within(self, window_us: int) -> int:
         if self.smooth:
             return self.capacity + self.refill * window_us // self.every_us
         floor, ceiling = window_us // self.every_us, -(-window_us // self.every_us)
@@ -109,7 +131,7 @@ class TokenBucket(Limit):
     @override
     def full_bucket(self, now_us: int) -> Bucket:
         """A full bucket, in virtual time."""
-        return _Credits(self, BucketState(0, now_us))
+        return Credits(self, BucketState(0, now_us))
 
     @override
     def bucket_of(self, stored: StoredBucket, now_us: int) -> Bucket:
@@ -118,11 +140,13 @@ class TokenBucket(Limit):
         if thaws_us > now_us:  # one token is there at the end of a freeze, however much has refilled until then
             state = state.refilled(self, thaws_us)
             state = BucketState(max(state.deficit, (self.capacity - 1) * self.credits_a_token), max(state.time_us, thaws_us))
-        return _Credits(self, state)
+        return Credits(self, state)
 
     @override
     def fields(self) -> dict[str, Any]:
-        """The rate as it was declared, and in the steps and credits of the scripts."""
+        """The rate as it was declared, and in the steps and credits of the scripts; with a jitter also what it was declared for."""
+        door = self.declared
+        at_the_door = {"door_capacity": door.capacity, "door_refill": door.refill, "door_every_us": door.every_us} if door else {}
         return {
             "refill": self.refill,
             "every_us": self.every_us,
@@ -131,31 +155,35 @@ class TokenBucket(Limit):
             "credits_a_step": self.credits_a_step,
             "credits_a_token": self.credits_a_token,
             "debt": self.debt,
+            **at_the_door,
         }
 
     @classmethod
     @override
     def from_policy(cls, policy: Mapping[str, Any]) -> Self:
         """The limit that was published with these fields."""
-        name, key, capacity, debt = policy["name"], policy["key"], policy["capacity"], policy["debt"]
+        make = partial(cls, policy["name"], key=policy["key"], debt=policy["debt"], jitter=policy.get("jitter_us", 0) / MICROSECONDS)
+        door = "door_" if policy.get("jitter_us") else ""
+        capacity, refill, every_us = policy[f"{door}capacity"], policy[f"{door}refill"], policy[f"{door}every_us"]
         if policy["smooth"]:
-            return cls(name, rate=policy["rate"], burst=capacity, key=key, debt=debt)
-        return cls(name, capacity=capacity, refill=policy["refill"], every=policy["every_us"] / MICROSECONDS, key=key, debt=debt)
+            return make(rate=f"{refill}/{duration_in_words(every_us)}", burst=capacity)
+        return make(capacity=capacity, refill=refill, every=every_us / MICROSECONDS)
 
     @classmethod
     @override
     def from_text(cls, text: LimitText) -> Self:
         """`10/s,burst=20`, or `interval:10,+2/10s`."""
+        make = partial(cls, text.name, key=text.key, jitter=text.jitter)
         if text.word == "interval":
             if "refill" not in text.options:
                 raise ValueError("it never refills")
             refill, every_us = parse_rate(text.options["refill"])
-            return cls(text.name, capacity=whole_number(text.body), refill=refill, every=every_us / MICROSECONDS, key=text.key)
+            return make(capacity=whole_number(text.body), refill=refill, every=every_us / MICROSECONDS)
         try:
             parse_rate(text.body)
         except ConfigurationError as error:
             raise ValueError(str(error).partition(":")[0]) from error
-        return cls(text.name, rate=text.body, burst=whole_number(text.options["burst"]) if "burst" in text.options else None, key=text.key)
+        return make(rate=text.body, burst=whole_number(text.options["burst"]) if "burst" in text.options else None)
 
     @override
     def _changed(self, given: Mapping[str, Any]) -> Self:
@@ -163,7 +191,8 @@ class TokenBucket(Limit):
 
         Otherwise `burst` and `capacity` mean the same: the size of the bucket.
         """
-        make = partial(type(self), self.name, key=self.key, debt=self.debt)
+        make = partial(type(self), self.name, key=self.key, debt=self.debt, jitter=self.jitter_s)
+        declared = self.declared or self
         interval = given.keys() & {"refill", "every"}
         if {"burst", "capacity"} <= given.keys():
             raise ConfigurationError(f"limit {self.name!r}: burst and capacity are both the size of its bucket; give one")
@@ -175,105 +204,19 @@ class TokenBucket(Limit):
         if "rate" in given or ("burst" in given and self.smooth):
             if {"capacity", "refill", "every"} & given.keys():
                 raise ConfigurationError(f"limit {self.name!r}: give rate and burst, or capacity, refill and every")
-            return make(rate=given.get("rate", self.rate), burst=given.get("burst", self.capacity))
-        capacity = given.get("capacity", given.get("burst", self.capacity))
+            return make(rate=given.get("rate", declared.rate), burst=given.get("burst", declared.capacity))
+        capacity = given.get("capacity", given.get("burst", declared.capacity))
         if self.smooth and not interval:
-            return make(rate=self.rate, burst=capacity)
-        every = given.get("every", self.every_us / MICROSECONDS)
-        return make(capacity=capacity, refill=given.get("refill", self.refill), every=every)
+            return make(rate=declared.rate, burst=capacity)
+        every = given.get("every", declared.every_us / MICROSECONDS)
+        return make(capacity=capacity, refill=given.get("refill", declared.refill), every=every)
 
     def __repr__(self) -> str:
+        door = self.declared or self
         pace = (
-            f"rate={self.rate!r}, burst={self.capacity}"
+            f"rate={door.rate!r}, burst={door.capacity}"
             if self.smooth
-            else f"capacity={self.capacity}, refill={self.refill}, every={self.every_us / MICROSECONDS:g}"
+            else f"capacity={door.capacity}, refill={door.refill}, every={door.every_us / MICROSECONDS:g}"
         )
-        key = f", key={self.key!r}" if self.key else ""
-        return f"TokenBucket({self.name!r}, {pace}{key}" + (f", debt={self.debt!r})" if self.debt != "capped" else ")")
-
-
-@dataclass(frozen=True, slots=True)
-class BucketState:
-    """One bucket: credits spent and not yet refilled, and the instant of the last whole step applied. Redis has no key for a full one."""
-
-    deficit: int = 0
-    time_us: int = 0
-    frozen_until_us: int = 0
-
-    def refilled(self, policy: TokenBucket, now_us: int) -> "BucketState":
-        """The same bucket at `now_us`. Pure and idempotent: refilling it in between changes nothing."""
-        if self.deficit <= 0:
-            return BucketState(0, now_us, self.frozen_until_us)
-        time_us = self.time_us
-        if time_us > now_us and time_us > self.frozen_until_us:
-            time_us = now_us  # the clock went back: lose at most the current step, never freeze
-        if now_us <= time_us:
-            return BucketState(self.deficit, time_us, self.frozen_until_us)
-        steps = (now_us - time_us) // policy.step_us
-        if steps >= -(-self.deficit // policy.credits_a_step):
-            return BucketState(0, now_us, self.frozen_until_us)
-        return BucketState(self.deficit - steps * policy.credits_a_step, time_us + steps * policy.step_us, self.frozen_until_us)
-
-    def wait_us(self, policy: TokenBucket, cost: int, now_us: int) -> int:
-        """µs until `cost` tokens can be taken, for a bucket refilled at `now_us`; 0 if they can be taken now."""
-        need = min(cost, policy.capacity) * policy.credits_a_token
-        excess = self.deficit - (policy.capacity * policy.credits_a_token - need)
-        tokens_us = self.time_us + -(-excess // policy.credits_a_step) * policy.step_us - now_us if excess > 0 else 0
-        return max(self.frozen_until_us - now_us, tokens_us, 0)
-
-    def taken(self, policy: TokenBucket, cost: int) -> "BucketState":
-        """The bucket after `cost` tokens were taken; only for a bucket whose wait is 0."""
-        return BucketState(self.deficit + cost * policy.credits_a_token, self.time_us, self.frozen_until_us)
-
-
-class _Credits(Bucket):
-    """A `BucketState` that each call refills."""
-
-    def __init__(self, policy: TokenBucket, state: BucketState) -> None:
-        self._policy = policy
-        self._state = state
-
-    @override
-    def wait_us(self, cost: int, now_us: int, reserved: int = 0) -> int | None:
-        self._state = self._state.refilled(self._policy, now_us)
-        state = self._state.taken(self._policy, reserved) if reserved else self._state
-        return state.wait_us(self._policy, cost, now_us)
-
-    @override
-    def take(self, cost: int, now_us: int, holder: str) -> None:
-        self._state = self._state.refilled(self._policy, now_us).taken(self._policy, cost)
-
-    @override
-    def last_start_us(self, costs: Sequence[int], from_us: int) -> int | None:
-        """A smooth bucket that jobs wait for is never full for a whole microsecond, so only the sum of the costs counts."""
-        if not self._policy.smooth or not costs:
-            return super().last_start_us(costs, from_us)
-        return from_us + (self.wait_us(costs[-1], from_us, sum(costs[:-1])) or 0)
-
-    @override
-    def give_back(self, holder: str, now_us: int) -> None:
-        """A token comes back with time alone."""
-
-    @override
-    def felt_us(self, due_us: int, now_us: int) -> int:
-        """Until the bucket would have been full again without it."""
-        policy = self._policy
-        self._state = self._state.refilled(policy, now_us)
-        steps = -(-policy.capacity * policy.credits_a_token // policy.credits_a_step)
-        if steps == 1 and due_us > self._state.time_us:
-            return (due_us - self._state.time_us) % policy.step_us  # since the last refill before it
-        return steps * policy.step_us + max(policy.step_us, policy.period_us)
-
-    @override
-    def each_us(self, cost: int, now_us: int) -> float:
-        return self._policy.period_us * cost
-
-    @override
-    def burst(self, cost: int, now_us: int, reserved: int) -> Burst | None:
-        """Shortly before the next step of an interval that brings several at once."""
-        policy = self._policy
-        if policy.credits_a_step < 2 * policy.credits_a_token:
-            return None
-        self._state = self._state.refilled(policy, now_us)
-        refills_us = self._state.time_us + policy.step_us
-        return Burst(refills_us - lead_us(policy.step_us), refills_us)
+        debt = f", debt={self.debt!r}" if self.debt != "capped" else ""
+        return f"TokenBucket({self.name!r}, {pace}{self._options_in_words()}{debt})"

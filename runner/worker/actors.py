@@ -53,7 +53,7 @@ class Actors:
         leftovers: list[asyncio.Task[None]] = [] if before is None else before.leftovers
         defects = 0 if before is None else before.defects
         self._active_jobs = ActiveJobs(settings.concurrency, leftovers, defects)
-        self.completer = Completer(store, worker, self._active_jobs, executor.accepted, counts)
+        self.completer = Completer(store, worker, self._active_jobs, executor.accepted, counts, executor.lateness)
         self._progress = ProgressReports(store, worker)
         executor.report = self._progress.note
         executor.parents = Parents(store)

@@ -33,6 +33,8 @@ class Attempts:
     ) -> None:
         self._executor = executor
         execute = executor.execute if counts is None else counts.around_attempt(executor.execute)
+        if executor.lateness is not None:
+            execute = executor.lateness.around_attempt(execute)
         if (recorder := recorder_here()) is not None:
             execute = recorder.around_attempt(executor.queue, execute)
         self._execute = around_attempt(settings.failpoints, execute)

@@ -14,6 +14,7 @@ from runner.telemetry import WorkerCounts
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.freeze_log import FreezeLog
 from runner.worker.large_outcomes import LargeOutcomes
+from runner.worker.lateness import Lateness
 from runner.worker.outcomes import defeat
 from runner.worker.redis_pause import RETRY_S
 
@@ -34,8 +35,10 @@ class Completer:
         active_jobs: ActiveJobs,
         accepted: Callable[[Outcome], None] | None = None,
         counts: WorkerCounts | None = None,
+        lateness: Lateness | None = None,
     ) -> None:
         self._counts = counts
+        self._lateness = lateness
         self._store = store
         self._worker = worker
         self._accepted = accepted
@@ -131,15 +134,22 @@ class Completer:
                 'check the number, or declare its limit with debt="kept"',
                 *(job, tokens, bucket),
             )
-        if self._counts is not None and answers.times:
-            jobs = {outcome.job.id: outcome.job for outcome in batch}
-            for job_id, started_us, due_us in answers.times:
-                self._counts.note_times(jobs[decoded(job_id)], started_us, due_us)
+        if answers.times:
+            self._note_times(batch, answers)
         throttled = {freeze.job: freeze for freeze in answers.throttled}
         for outcome in batch if throttled else ():
             if outcome.ending is Ending.throttled and outcome.job.id in throttled:
                 self._freezes.note(outcome, throttled[outcome.job.id])
         return answers
+
+    def _note_times(self, batch: list[Outcome], answers: FinishAnswers) -> None:
+        jobs = {outcome.job.id: outcome.job for outcome in batch}
+        for job_id, started_us, due_us in answers.times:
+            job = jobs[decoded(job_id)]
+            if self._counts is not None:
+                self._counts.note_times(job, started_us, due_us)
+            if self._lateness is not None:
+                self._lateness.note_start(job, started_us)
 
     def _settle(self, outcome: Outcome, answers: FinishAnswers | str, place: int) -> None:
         """What Redis has said of one outcome."""

@@ -16,6 +16,7 @@ from runner.settings import Settings
 from runner.worker.child_call import ChildCall
 from runner.worker.child_pool import NoChildren
 from runner.worker.hook_calls import HookCalls
+from runner.worker.lateness import Lateness
 from runner.worker.needs_check import checked_needs
 from runner.worker.outcomes import Outcomes, error_of
 from runner.worker.ran import PastDeadline, Raised, Ran, Refused, Returned, TimedOut, Unreadable
@@ -56,6 +57,8 @@ class Executor:
         """The dependencies that are per worker."""
         self.parents: ReadParents | None = None
         """Reads what a handler asks of the jobs that came before its own."""
+        self.lateness: Lateness | None = None
+        """Notes how late attempts begin, if a limit of the app allows for a jitter."""
         self.report: Callable[[Attempt], None] | None = None
         """Called when a handler has said how far it is."""
 

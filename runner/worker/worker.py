@@ -27,6 +27,7 @@ from runner.worker.appearance import details_of, served_by
 from runner.worker.child_pool import children_of
 from runner.worker.executor import Executor
 from runner.worker.hook_calls import HookCalls
+from runner.worker.lateness import lateness_of
 from runner.worker.lifespan import Lifespan
 from runner.worker.stall_watch import StallWatch
 from runner.worker.uncut import uncut
@@ -112,11 +113,13 @@ class Worker:
             if await self._examine(store) and await lifespan.enter(self._stopping):
                 if self.counts is not None:
                     store.watch_calls(self.counts.on_loop.note)
-                    store.tells_times = True
+                lateness = lateness_of(self._runner.limits.values())
+                store.tells_times = self.counts is not None or lateness is not None
                 await self._first_of(children.start())
                 hooks = HookCalls(store.get, self._runner.tasks, hooks_of(self._runner))
                 store.on_ends = hooks.ended_otherwise
                 executor = Executor(self._runner.tasks, self._settings, self._runner.queue, hooks, children)
+                executor.lateness = lateness
                 try:
                     await self._work(store, executor)
                 finally:

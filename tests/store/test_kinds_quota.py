@@ -225,3 +225,19 @@ async def test_each_key_has_its_own_quota(store: JobStore) -> None:
     await store.submit([job(f"{key}{number}", needs=[f"x/{key}"]) for key in "ab" for number in range(2)])
 
     assert sorted(ids(await claim(store))) == ["a0", "b0"]
+
+
+async def test_with_a_jitter_nothing_starts_shortly_before_the_end_of_a_period(store: JobStore, clock: Clock) -> None:
+    """The provider could count it in the next one, which has jobs of its own."""
+    at(clock, "2097-06-01T00:00:00")
+    await publish(store, Quota("x", 5, per="day", jitter=0.25))
+    await store.submit(jobs(3, needs=["x"]))
+    clock.advance_us(DAY_US - 250_001)
+    assert len(await claim(store, 1)) == 1
+
+    clock.advance_us(1)
+    assert await claim(store) == []
+    clock.advance_us(249_999)
+    assert await claim(store) == []
+    clock.advance_us(1)
+    assert len(await claim(store)) == 2

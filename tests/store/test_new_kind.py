@@ -12,7 +12,7 @@ from runner.cli.simulate.chart import chart_of, limit_words, within_words
 from runner.cli.simulate.grammar import limit_forms, parse_limit
 from runner.client.catalog import PublishedTask
 from runner.client.control import Control
-from runner.clock import MICROSECONDS, microseconds
+from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.jobs.job_options import JobOptions
 from runner.jobs.task_spec import TaskSpec
@@ -47,8 +47,8 @@ class Spaced(Limit):
         return self.window_us
 
     @override
-    def bound(self, window_s: float) -> int:
-        return 1 + microseconds(window_s) // self.window_us
+    def _most_within(self, window_us: int) -> int:
+        return 1 + window_us // self.window_us
 
     @override
     def full_bucket(self, now_us: int) -> Bucket:

@@ -4,7 +4,7 @@ import pytest
 
 from runner.clock import MICROSECONDS as S
 from runner.limits import Concurrency, Limit, Need, SlidingWindow, StoredBucket, TokenBucket
-from runner.limits.token_bucket import BucketState
+from runner.limits.credits import BucketState
 from runner.simulation import BucketSnapshot, LineSnapshot, NeedSnapshot, Snapshot, foresee
 from runner.simulation.buckets import ServedBucket
 from runner.simulation.claims import FAR, look_of

@@ -9,6 +9,7 @@ import pytest
 from runner.cli.limits import set_limit
 from runner.http.limit_schemas import LimitBody
 from runner.limits import KINDS, Concurrency, Limit, Quota, SlidingWindow, TokenBucket, limit_of
+from tests.pages import page
 
 ROOT = Path(__file__).parents[2]
 LIMITS = [
@@ -39,7 +40,7 @@ def test_the_published_text_says_that_tokens_come_back() -> None:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.__name__)
 def test_a_kind_has_its_scripts_and_its_words_in_the_documents(kind: type[Limit]) -> None:
     script = (ROOT / f"runner/store/lua/include/{kind.kind}.lua").read_text()
-    documents = {name: (ROOT / f"docs/{name}.md").read_text() for name in ("limits", "simulate")}
+    documents = {name: page(f"{name}.md").read_text() for name in ("limits", "simulate")}
 
     assert f"kinds.{kind.kind} = " in script
     assert f"- **{kind.__name__}" in documents["limits"]

@@ -186,7 +186,7 @@ def test_a_limit_is_declared_with_what_it_takes_or_refused(kind: type, fields: d
 def test_an_option_that_a_kind_does_not_have_is_named_with_the_near_one(kind: type, wrong: str, near: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"^{kind.__name__} has no option '{wrong}'; did you mean '{near}'\?$"):
         kind("x", **{wrong: 3})
-    with pytest.raises(ConfigurationError, match=r"^Concurrency has no option 'zzz' \(it has: name, capacity, key\)$"):
+    with pytest.raises(ConfigurationError, match=r"^Concurrency has no option 'zzz' \(it has: name, capacity, key, jitter\)$"):
         Concurrency("x", 3, zzz=1)  # type: ignore[call-arg]
 
 

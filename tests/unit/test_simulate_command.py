@@ -71,6 +71,8 @@ def course(*words: str) -> dict[str, Any]:
         ("gpu=concurrent:3", Concurrency("gpu", 3)),
         ("maps=quota:1000/month@Europe/Berlin", Quota("maps", 1000, per="month", tz="Europe/Berlin")),
         ("maps=quota:5/day,on_exhausted=fail", Quota("maps", 5, per="day", on_exhausted="fail")),
+        ("maps=quota:5/day,jitter=0.5", Quota("maps", 5, per="day", jitter=0.5)),
+        ("pay=20/s,burst=20,jitter=0.25", TokenBucket("pay", rate="20/s", burst=20, jitter=0.25)),
     ],
 )
 def test_every_kind_of_limit_can_be_written(text: str, limit: Limit) -> None:
@@ -281,7 +283,7 @@ def test_the_example_of_the_document_is_what_the_command_prints_and_draws(tmp_pa
     result = run(*words[4:-1], str(picture), width=80)
 
     assert [line.rstrip() for line in result.output.splitlines()][:-2] == expected.splitlines()
-    assert picture.read_text(encoding="utf-8") == (document.parent / picture.name).read_text(encoding="utf-8")
+    assert picture.read_text(encoding="utf-8") == page(picture.name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ kinds.quota = lazily(function()
       if not b.ends then return UNKNOWN_US end
       local p = b.policy
       if b.used + reserved + math.min(cost, p.capacity) > p.capacity then return b.ends - now end
+      -- What starts so shortly before the end could be counted by the provider in the next period.
+      if b.ends - now <= (p.jitter_us or 0) then return b.ends - now end
       if b.probe == 1 and reserved > 0 then return PROBE_GAP_US end
       return math.max(b.resumes - now, 0)
     end,

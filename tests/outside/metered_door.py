@@ -1,0 +1,137 @@
+"""A provider's door that nobody here wrote: nginx's `limit_req`, whose access log says what it refused. An app that calls it, and its account.
+
+python -m tests.outside.metered_door --calls 2000 --jitter 0.25
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+
+from runner import Client, JobRequest, Runner, Settings, TokenBucket
+from tests.outside.served import ROOT, process
+from tests.servers import Server, free_port
+
+RATE, BURST = 20, 20
+APP = "tests.outside.metered_door:jobs"
+CONFIGURATION = """daemon off; pid {folder}/pid; error_log {folder}/error; worker_processes 1;
+events {{}}
+http {{
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  limit_req_zone $server_name zone=account:1m rate={rate}r/s; limit_req_status 429;
+  log_format status '$status'; access_log off;
+  server {{
+    listen 127.0.0.1:{port}; root {folder}/pages; keepalive_requests 100000;
+    location /pay {{ limit_req zone=account burst={burst} nodelay; access_log {folder}/calls status; }}
+  }}
+}}
+"""
+"""`limit_req` allows for one call more than its burst at once: what is declared here is the provider's rate, and its burst."""
+
+
+@asynccontextmanager
+async def connected(_: Runner[httpx.AsyncClient]) -> AsyncIterator[httpx.AsyncClient]:
+    """A client whose first call finds a connection and a resolved name: else it arrives late, together with those after it."""
+    async with httpx.AsyncClient(base_url=os.environ["DOOR_URL"], timeout=60) as http:
+        await http.get("/")
+        yield http
+
+
+jobs = Runner("door", lifespan=connected)
+provider = TokenBucket("provider", rate=f"{RATE}/s", burst=BURST, jitter=float(os.environ.get("DOOR_JITTER", "0")))
+
+
+@jobs.task(limits=[provider], retries=0)
+async def pay(number: int) -> int:
+    """One call; what the provider says is the result, and nobody is told to wait."""
+    answer: httpx.Response = await jobs.state.get("/pay")
+    return answer.status_code
+
+
+class Door(NamedTuple):
+    """A provider that runs."""
+
+    url: str
+    log: Path
+
+    def answers(self) -> Counter[str]:
+        """How often it answered with each status, by its own log."""
+        return Counter(self.log.read_text().split())
+
+
+@contextmanager
+def door(nginx: str) -> Iterator[Door]:
+    """A provider that permits `RATE` calls a second and `BURST` at once."""
+    with tempfile.TemporaryDirectory(prefix="runner-door-") as name:
+        folder, port = Path(name), free_port()
+        (folder / "pages").mkdir()
+        for file in ("pay", "index.html"):
+            (folder / "pages" / file).write_text("ok")
+        folder.chmod(0o755)
+        (folder / "conf").write_text(CONFIGURATION.format(folder=folder, port=port, rate=RATE, burst=BURST))
+        with subprocess.Popen([nginx, "-p", folder, "-c", folder / "conf"]) as process:
+            try:
+                _wait_for(f"http://127.0.0.1:{port}/")
+                yield Door(f"http://127.0.0.1:{port}", folder / "calls")
+            finally:
+                process.terminate()
+
+
+def answers_to(nginx: str, calls: int, *, jitter: float, workers: int = 2) -> Counter[str]:
+    """What the provider answers to so many calls of real workers with a backlog, if this jitter is declared."""
+    with ExitStack() as stack:
+        provider, server = stack.enter_context(door(nginx)), stack.enter_context(Server())
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runner-door-")))
+        environment = os.environ | {"RUNNER_REDIS_URL": server.url, "RUNNER_APP": APP, "PYTHONPATH": str(ROOT)}
+        environment |= {"DOOR_URL": provider.url, "DOOR_JITTER": str(jitter)}
+        for number in range(workers):
+            stack.enter_context(process(environment, logs / f"worker-{number}.log", "working", "worker", "--drain", "1"))
+        client = Client(jobs.queue, settings=Settings(redis_url=server.url)).blocking
+        client.submit_many([JobRequest("pay", {"number": number}) for number in range(calls)])
+        deadline_s = time.monotonic() + 60 + 2 * calls / RATE
+        while (answers := provider.answers()).total() < calls:
+            assert time.monotonic() < deadline_s, f"{answers.total()} of {calls} calls have been made"
+            time.sleep(0.2)
+    return answers
+
+
+def _wait_for(url: str) -> None:
+    deadline_s = time.monotonic() + 30
+    while True:
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < deadline_s, "nginx does not answer"
+        time.sleep(0.05)
+
+
+def main() -> None:
+    """Print the account of the provider as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=2_000)
+    parser.add_argument("--jitter", type=float, default=0.0)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    began_s = time.monotonic()
+    nginx = shutil.which("nginx") or "nginx"
+    answers = answers_to(nginx, options.calls, jitter=options.jitter, workers=options.workers)
+    print(
+        json.dumps({"calls": options.calls, "jitter": options.jitter, "answers": answers, "seconds": round(time.monotonic() - began_s, 1)})
+    )
+
+
+if __name__ == "__main__":
+    main()
