@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, Generic, Self
 
 from typing_extensions import TypeVar
@@ -11,9 +11,11 @@ from runner.client.beside import beside
 from runner.client.hooked import Hooked, with_metadata
 from runner.client.overriding import overriding
 from runner.client.task import Task
+from runner.connection import embedded_server
 from runner.errors import ConfigurationError
 from runner.foreign import shown
 from runner.jobs import Hooks, JobContext, Next, Overrides, Submission, Surroundings, checked_middleware, state_of
+from runner.settings import Settings
 
 R = TypeVar("R")
 S_co = TypeVar("S_co", covariant=True, default=None)
@@ -25,6 +27,7 @@ class Surrounded(Hooked, Generic[S_co]):
     """An app with what surrounds its tasks."""
 
     queue: str
+    settings: Settings
     _lifespan: Callable[[Any], AbstractAsyncContextManager[S_co]] | None
     tasks: dict[str, Task[..., Any]]
     _surroundings: Surroundings
@@ -70,17 +73,16 @@ class Surrounded(Hooked, Generic[S_co]):
     async def running(self, *, worker: bool = False) -> AsyncIterator[Self]:
         """Use this app in a block of code, as FastAPI's lifespan does: its connections of this event loop are closed at the end.
 
-        worker: also run a worker in this process, which drains at the end. Signals stay with their owner. If the worker ends by an error,
-        such as `StartFailed`, the block is cancelled and that is raised.
+        worker: also run a worker in this process, which drains at the end. Signals stay with their owner. Without a URL it starts the embedded
+        server of the folder, unless that runs, as `python -m runner worker` does. If the worker ends by an error, such as `StartFailed`, the
+        block is cancelled and that is raised.
         """
-        try:
-            if worker:
-                async with beside(self):
+        async with embedded_server(self.settings) if worker else nullcontext():
+            try:
+                async with beside(self) if worker else nullcontext():
                     yield self
-            else:
-                yield self
-        finally:
-            await self.close()
+            finally:
+                await self.close()
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""

@@ -6,7 +6,7 @@ from runner.connection.direct_client import DirectClient
 from runner.connection.embedded import EmbeddedServer
 from runner.connection.error_translation import is_full, translated_errors
 from runner.connection.locator import Locator
-from runner.connection.opening import connect, connect_in_thread, located, redis_url
+from runner.connection.opening import connect, connect_in_thread, embedded_server, located, redis_url
 from runner.connection.progress import longest_s
 from runner.connection.server_process import stop_supervised, supervised
 from runner.connection.thread_client import command_in_thread
@@ -22,6 +22,7 @@ __all__ = [
     "connect",
     "connect_in_thread",
     "embedded_folder",
+    "embedded_server",
     "is_full",
     "located",
     "longest_s",

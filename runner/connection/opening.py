@@ -1,5 +1,8 @@
 """From a URL to a client whose every command is sent at most once: our loops retry, as they know what may be repeated."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,7 @@ _TLS_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 def redis_url(settings: Settings) -> str:
     """Where the queue lives: the configured URL, or the embedded server of a folder. Raises `ConfigurationError` if it cannot be used."""
-    folder = Path() if settings.redis_url is None else embedded_folder(settings.redis_url)
+    folder = _folder_of(settings)
     if folder is None:
         assert settings.redis_url is not None
         parse_address(settings.redis_url)
@@ -39,6 +42,27 @@ def redis_url(settings: Settings) -> str:
         )
     server.refuse_foreign()
     return server.url
+
+
+@asynccontextmanager
+async def embedded_server(settings: Settings) -> AsyncIterator[None]:
+    """Have the embedded server that these settings mean: started if it does not run, and stopped at the end if it was started here.
+
+    Nothing is done for a URL of another server. Raises `ConfigurationError` as `EmbeddedServer.attach_or_start`.
+    """
+    folder = _folder_of(settings)
+    if folder is None:
+        yield
+        return
+    server = await asyncio.to_thread(EmbeddedServer.attach_or_start, folder)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+def _folder_of(settings: Settings) -> Path | None:
+    return Path() if settings.redis_url is None else embedded_folder(settings.redis_url)
 
 
 def located(url: str, key: str = "") -> Locator:

@@ -46,7 +46,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "simulation": {"jobs": ANYTHING, "limits": ANYTHING},
     "client": {
         "access": ANYTHING,
-        "connection": frozenset({"redis_url"}),
+        "connection": frozenset({"embedded_server", "redis_url"}),
         "jobs": ANYTHING,
         "limits": ANYTHING,
         "store": ANYTHING,

@@ -4,11 +4,13 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 
 from runner import ConfigurationError, Depends, JobContext, Next, Runner, Worker, injected
+from runner.connection.embedded import FOLDER, EmbeddedServer
 from runner.errors import StartFailed
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, MakeApp
@@ -84,6 +86,23 @@ async def test_two_workers_of_one_process_have_their_own(make_app: MakeApp) -> N
 
     async with apps[0].running(worker=True) as app:
         assert await (await looks.submit()).result(timeout=10) == f"model of {app.queue}"
+
+
+async def test_without_a_url_it_starts_the_server_of_the_folder_and_stops_it_at_the_end(tmp_path: Path) -> None:
+    jobs = Runner("shop", redis_url=f"embedded://{tmp_path}")
+
+    @jobs.task
+    async def double(n: int) -> int:
+        return 2 * n
+
+    with pytest.raises(ConfigurationError, match="start the embedded server"):
+        await double.submit(1)
+    for _ in range(2):  # the second finds the data of the first
+        async with jobs.running(worker=True):
+            job = await double.with_options(id="one").submit(21)
+            assert await job.result(timeout=10) == 42
+        assert not EmbeddedServer(tmp_path / FOLDER).was_started
+    assert job.first_state == "existing"
 
 
 async def test_a_start_that_fails_never_was_a_worker(app: Runner) -> None:
