@@ -86,8 +86,8 @@ class Workplace:
 
     @property
     def has_news(self) -> bool:
-        """Whether something was sent since the last look, which may have put jobs on a stream or set an earlier wake."""
-        return self._seen != (self._clock.count, self.delivered)
+        """Whether something was sent since the last look, which may have put jobs on a stream or set an earlier wake, or a worker has died."""
+        return self._seen != (self._clock.count, self.delivered) or any(member.lost for member in self.members)
 
     def stop_cancelled(self) -> None:
         """Stop the attempts whose jobs were cancelled."""

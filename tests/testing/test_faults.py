@@ -295,3 +295,21 @@ class TestsOfUnittest(unittest.IsolatedAsyncioTestCase):
             assert await job.result() == 5
             assert queue.seconds == 3600
         assert (await run(work, 6)).result == 6
+
+
+async def test_the_clock_stands_until_a_worker_that_died_is_known_to_be_dead(test_queue: MakeQueue, app: Runner) -> None:
+    """However many turns of the event loop its handler takes."""
+
+    @app.task
+    async def turn(times: int) -> int:
+        for _ in range(times):
+            await asyncio.sleep(0)
+        return times
+
+    async with test_queue(app) as queue:
+        for times in range(1, 800, 9):
+            job = await turn.submit(times)
+            queue.lose(job)
+            began_s = queue.seconds
+            assert await job.result(timeout=600) == times
+            assert queue.seconds == pytest.approx(began_s + 10)
