@@ -9,6 +9,9 @@
 Its tests are in tests/testing/test_plain_frameworks.py, by the testing kit.
 """
 
+# Django has no types of its own:
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import sys
 
 import django
