@@ -8,7 +8,7 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE runner_pytest.py ./
 COPY runner ./runner
 # The base image has no bytecode of the standard library, and a process that may not write any would compile what it imports at each start.
 RUN pip install --only-binary :all: -c constraints.txt '.[cli,http,metrics]' \
