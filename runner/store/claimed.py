@@ -51,11 +51,6 @@ def check_lease(worker: str, status: bytes) -> None:
         raise LeaseLost(f"the lease of worker {worker} has lapsed; its jobs were given to others")
 
 
-def tells_ends(reply: list[Any]) -> bool:
-    """Whether the reply of claim.lua has a list of jobs that it has ended, its last."""
-    return (len(reply) - _HEADER) % _FIELDS_A_JOB in (1, 1 + _LISTS)
-
-
 def claimed(worker: str, reply: list[Any], first: int = 0) -> Claimed:
     """The reply of claim.lua. `first`: the worker's number of the stream that this claim has numbered 0. Raises `LeaseLost`."""
     check_lease(worker, reply[0])

@@ -10,7 +10,7 @@ from runner.connection import command, longest_s, translated_errors
 from runner.errors import ConfigurationError
 from runner.jobs import Amendment, Ending, Outcome, StartedJob
 from runner.store import replies, scripts
-from runner.store.claimed import Claimed, HeldEntry, check_lease, claimed, held_entries, tells_ends
+from runner.store.claimed import Claimed, HeldEntry, check_lease, claimed, held_entries
 from runner.store.keys import GROUP
 from runner.store.pauses import Pauses
 from runner.store.portions import MOST_LET_GO, MOST_PER_CALL, MOST_READ, fitting, portions, weights_of
@@ -106,7 +106,7 @@ class Claims(Pauses):
         first = self.process_streams_from if request.for_children else 0
         held: list[scripts.Argument] = [part for number, entry, job_id in request.held for part in (number - first, entry, job_id)]
         answer = await self._run("claim", held, force=False, is_large=False, **self._claim_arguments(worker, request))
-        return claimed(worker, self._without_ends(answer, is_told=tells_ends(answer)), first)
+        return claimed(worker, answer, first)
 
     async def wait_and_claim(
         self, worker: str, request: ClaimRequest, seen: Sequence[bytes], *, block_s: float
@@ -127,7 +127,7 @@ class Claims(Pauses):
         if answer is None:
             look = Look.yes if request.look is Look.yes or not held else Look.no
             return held, await self.claim(worker, request._replace(held=held, look=look, read_more=len(held) > 1))
-        return held, claimed(worker, self._without_ends(answer, is_told=tells_ends(answer)))
+        return held, claimed(worker, answer)
 
     async def wait_for_process_jobs(self, seen: Sequence[bytes], *, block_s: float) -> list[HeldEntry]:
         """Wait up to `block_s` until a job comes that is to run in a child process: entries after those `seen`, of each stream the last one.
@@ -166,6 +166,17 @@ class Claims(Pauses):
         """Write down what handlers say of their progress: job, attempt and `Reported.encoded` of each. Of attempts that have ended it is dropped."""
         for part in portions(reports):
             await self._run("progress", [word for report in part for word in report], worker=worker)
+
+    async def take_ends(self, tasks: Sequence[str], *, announce: bool) -> list[str]:
+        """Take the ids of jobs of these tasks that ended otherwise than by an attempt: some of them, and each once, whoever asks.
+
+        announce: say too, for a day, that hooks of these tasks want to know. Without it nobody notes the ends.
+        """
+        taken: list[str] = []
+        for part in portions(tasks):
+            ids = await self._run("take_ends", part, budget=MOST_PER_CALL, announce=int(announce))
+            taken += [decoded(job_id) for job_id in ids]
+        return taken
 
     def longest_s(self, outcome: Outcome) -> float:
         """Seconds after which sending one outcome has succeeded or failed, however slow the way to Redis is."""

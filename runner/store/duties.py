@@ -72,7 +72,7 @@ class Duties(BulkPages, History, Calendars, Pauses):
         return await self._release(check_clock=False, watch=True)
 
     async def _release(self, *, check_clock: bool, watch: bool) -> replies.Released:
-        return replies.Released(*await self._run_duty("refill", budget=MOST_MOVED, check_clock=int(check_clock), watch=int(watch)))
+        return replies.Released(*await self._run("refill", budget=MOST_MOVED, check_clock=int(check_clock), watch=int(watch)))
 
     async def retime(self) -> bool:
         """Make one page of the buckets due that a change of their limit concerns, or a clock that went back; whether pages are left."""
@@ -93,12 +93,12 @@ class Duties(BulkPages, History, Calendars, Pauses):
 
     async def expire(self) -> tuple[int, int]:
         """End the jobs that have waited longer than their max_wait: (expired, µs until the next is due, -1 if there is none)."""
-        expired, next_us = await self._run_duty("expire", budget=MOST_MOVED)
+        expired, next_us = await self._run("expire", budget=MOST_MOVED)
         return expired, next_us
 
     async def reclaim(self, not_after_us: int = 0) -> replies.Reclaimed:
         """Take back what lapsed workers hold, unless the call reaches Redis after `not_after_us` by its clock (0: whenever it does)."""
-        return replies.Reclaimed(*await self._run_duty("reclaim", budget=MOST_TAKEN_BACK, not_after_us=not_after_us))
+        return replies.Reclaimed(*await self._run("reclaim", budget=MOST_TAKEN_BACK, not_after_us=not_after_us))
 
     async def orphans(self, cursor: bytes) -> tuple[bytes, int]:
         """Look through one page of all jobs for those that run and that nobody holds.
@@ -110,7 +110,7 @@ class Duties(BulkPages, History, Calendars, Pauses):
         ids = [key.removeprefix(self.keys.job("").encode()) for key in keys]
         taken = at = 0
         while at < len(ids):
-            here, looked = await self._run_duty("orphans", ids[at : at + MOST_PER_CALL])
+            here, looked = await self._run("orphans", ids[at : at + MOST_PER_CALL])
             taken, at = taken + int(here), at + int(looked)
         return cursor, taken
 
@@ -131,7 +131,7 @@ class Duties(BulkPages, History, Calendars, Pauses):
 
     async def advance(self) -> bool:
         """Tell followers what their parents came to, as far as that was left to the leader; whether there are more."""
-        _, more = await self._run_duty("advance", budget=MOST_TOLD)
+        _, more = await self._run("advance", budget=MOST_TOLD)
         return bool(more)
 
     async def sweep(self, cursor: int = 0) -> replies.Swept:

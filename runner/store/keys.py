@@ -103,6 +103,13 @@ class Keys(FlowKeys, HistoryKeys):
         return f"{self.prefix}waiting:{limit}"
 
     @property
+    def hooked(self) -> str:
+        return f"{self.prefix}hooked"
+
+    def ends(self, task: str) -> str:
+        return f"{self.prefix}ends:{task}"
+
+    @property
     def scheduled(self) -> str:
         return f"{self.prefix}scheduled"
 

@@ -24,7 +24,7 @@ REHEARSAL: Mapping[str, tuple[str, ...]] = {
     "EVAL": ("return 1", "1", "KEY"),
     "EVALSHA": ("0" * 40, "1", "KEY"),
     "BLPOP": ("KEY", "0.001"),
-    "LPOP": ("KEY",),
+    "LPOP": ("KEY", "1"),
     "LPUSH": ("KEY", "x"),
     "RPUSH": ("KEY", "x"),
     "LTRIM": ("KEY", "0", "0"),

@@ -59,8 +59,6 @@ class QueueStore:
         self.clock = clocks.clock_of(queue)
         if self.clock is not None:
             self.clock.arm(self.redis, self._blocking)
-        self.on_ends: Callable[[list[str]], None] = _nobody
-        """Told of jobs that a call has ended beside what its caller said of attempts, by their ids."""
         self._now_us = now_us if self.clock is None else self.clock.now_us
         beside = tuple(process_pool(pool) for pool in settings.pool_names) if has_processes else ()
         self.pools_read = (*settings.pool_names, *beside)
@@ -128,17 +126,6 @@ class QueueStore:
                         raise
                 command = again
 
-    def _without_ends(self, reply: list[Any], *, is_told: bool) -> list[Any]:
-        """The reply of a script that may have ended jobs, without what it tells of that."""
-        if is_told:
-            self.on_ends([decoded(job_id) for job_id in reply.pop()])
-        return reply
-
-    async def _run_duty(self, name: str, rest: Sequence[scripts.Argument] = (), /, **arguments: scripts.Argument) -> list[Any]:
-        """Run a script that replies with numbers, and last with the jobs that it has ended, if any."""
-        reply = await self._run(name, rest, force=False, is_large=False, **arguments)
-        return self._without_ends(reply, is_told=isinstance(reply[-1], list))
-
     async def _read_and_run(self, read: Sequence[scripts.Argument], name: str, /, **arguments: scripts.Argument) -> tuple[Any, Any]:
         """Send a blocking read and a script in one round trip: both replies.
 
@@ -187,10 +174,6 @@ class QueueStore:
                         yield None
                     elif message["type"] == "message":
                         yield decoded(message["data"])
-
-
-def _nobody(ended: list[str]) -> None:
-    """Who hears nothing of ends."""
 
 
 def _as_text(pools: Sequence[str]) -> str:

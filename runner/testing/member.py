@@ -65,6 +65,7 @@ class Member:
                 self.id, json.dumps(details_of(self.runner, self._store.pools_read)), served_by(self.runner, self._store.pools_read)
             )
         )
+        self.hear_ends(announce=True)
         self._delivering = asyncio.create_task(self._completer.run(), name="outcomes of a test", context=self.context.copy())
 
     async def close(self) -> None:
@@ -78,6 +79,11 @@ class Member:
         await self._hooks.close(at_once=False)
         await self._executor.values.close()
         self._executor.close()
+
+    def hear_ends(self, *, announce: bool = False) -> None:
+        """Tell hooks of jobs that no attempt has ended, and announce that they want to know if that may be forgotten."""
+        if tasks := self._hooks.tasks_with_ends:
+            self.context.copy().run(self._hooks.ended_otherwise, done(self._store.take_ends(tasks, announce=announce)))
 
     def claim(self) -> int:
         """Start what is ready, as far as there are slots; how many."""
@@ -120,10 +126,6 @@ class Member:
     def is_busy(self) -> bool:
         """Whether an attempt goes on, its outcome is on its way, or hooks are told of it."""
         return self._active_jobs.running > 0 or self._completer.undelivered > 0 or self._hooks.is_telling
-
-    def ended_otherwise(self, ended: list[str]) -> None:
-        """Tell hooks of jobs that no attempt has ended."""
-        self.context.copy().run(self._hooks.ended_otherwise, ended)
 
     @property
     def is_telling(self) -> bool:

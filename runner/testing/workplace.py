@@ -58,7 +58,6 @@ class Workplace:
             done(publication.publish(self.store))
             context = await self._lifespans.enter_async_context(entered(runner))
             self.members += [self._enlisted(runner, context) for _ in range(workers)]
-        self.store.on_ends = self._tell_of
         self._duties.begin()
 
     async def close(self) -> None:
@@ -82,7 +81,10 @@ class Workplace:
             self._lapses_s.pop(0)
             self._duties.reclaim_now()
         done(self._duties.perform_due())
-        return sum(member.claim() for member in self.members)
+        started = sum(member.claim() for member in self.members)
+        for member in self.members:
+            member.hear_ends()
+        return started
 
     @property
     def has_news(self) -> bool:
@@ -124,11 +126,6 @@ class Workplace:
         """When there is something to do again, in seconds of the clock; infinite if nothing is due."""
         return min(self._duties.next_wake_s, *self._lapses_s[:1], math.inf)
 
-    def _tell_of(self, ended: list[str]) -> None:
-        """Of jobs that Redis has ended by itself one worker of each app is told, as the leader would be that did it."""
-        for member in {id(member.runner): member for member in self.members}.values():
-            member.ended_otherwise(ended)
-
     @property
     def next_tick_s(self) -> float:
         """When the next schedule is due, in seconds of the clock."""
@@ -145,6 +142,7 @@ class Workplace:
             self._renewed_s = now_s
             for member in self.members:
                 member.renew(LEASE_S)
+                member.hear_ends(announce=True)
 
     def _replace_the_dead(self) -> None:
         """A worker that has died holds its job until its lease lapses; another one begins in its place."""

@@ -21,6 +21,7 @@ from runner.worker.redis_pause import EXPECTED
 from runner.worker.refill_loop import RefillLoop
 from runner.worker.stuck_attempts import StuckAttempts
 from runner.worker.ticker import Ticker
+from runner.worker.told_ends import ToldEnds
 from runner.worker.uncut import uncut
 
 log = logging.getLogger("runner")
@@ -56,6 +57,7 @@ class Actors:
         self.completer = Completer(store, worker, self._active_jobs, executor.accepted, counts, executor.lateness)
         self._progress = ProgressReports(store, worker)
         executor.report = self._progress.note
+        self._told_ends = ToldEnds(store, executor.hooks)
         executor.parents = Parents(store)
         self._attempts = Attempts(executor, self._active_jobs, self.completer, settings, counts)
         self._attempts.process_streams_from = store.process_streams_from
@@ -108,6 +110,7 @@ class Actors:
                     group.create_task(self.refill_loop.run(), name="refill loop"),
                     group.create_task(self._stuck_attempts.run(), name="stuck attempts"),
                     group.create_task(self._progress.run(), name="progress"),
+                    group.create_task(self._told_ends.run(), name="told ends"),
                 ]
                 self._heartbeat.start()
                 await self._claim_until(stopping)

@@ -47,7 +47,7 @@ class Executor:
         self.queue = queue
         self.children = children or NoChildren()
         self._outcomes = Outcomes(settings)
-        self._hooks = hooks
+        self.hooks = hooks
         self._threads = DaemonThreads()
         self._deadlines = Deadlines()
         self._waiting_for_thread: set[asyncio.Task[object]] = set()
@@ -70,7 +70,7 @@ class Executor:
     @property
     def accepted(self) -> Callable[[Outcome], None] | None:
         """Who is to be told of outcomes that Redis has accepted."""
-        return None if self._hooks is None else self._hooks.accepted
+        return None if self.hooks is None else self.hooks.accepted
 
     @property
     def unserved(self) -> str:
@@ -120,9 +120,9 @@ class Executor:
     def _decided(self, attempt: Attempt, task: TaskDefinition, ran: Ran) -> Outcome:
         """What the attempt comes to; hooks are told if it has failed."""
         outcome = self._outcomes.of(attempt, task, ran)
-        if self._hooks is not None and outcome.ending in _FAILED:
+        if self.hooks is not None and outcome.ending in _FAILED:
             retry_in_s = outcome.delay_us / MICROSECONDS if outcome.ending is Ending.retry else None
-            self._hooks.attempt_failed(attempt, error_of(ran, outcome), retry_in_s)
+            self.hooks.attempt_failed(attempt, error_of(ran, outcome), retry_in_s)
         return outcome
 
     def close(self) -> None:

@@ -69,10 +69,19 @@ class HookCalls:
                 if not self._is_looking:
                     self._ended.clear()
 
+    @property
+    def tasks_with_ends(self) -> list[str]:
+        """The tasks known here of which some hook wants to know how jobs end."""
+        return [task for task in self._tasks if self._hooks("on_finish", task) or self._hooks("on_dead_letter", task)]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether more could be too much."""
+        return len(self._pending) > _MOST_PENDING // 2
+
     def ended_otherwise(self, ids: Sequence[str]) -> None:
-        """Redis has ended these jobs, by a call of this worker and by no attempt here. Told is of those whose task is known here."""
-        names: tuple[Name, ...] = ("on_finish", "on_dead_letter")
-        if any(self._hooks(name, task) for name in names for task in self._tasks):
+        """Redis has ended these jobs, by no attempt."""
+        if ids:
             self._start(self._look_otherwise(ids), "on_finish", ids[0])
 
     async def close(self, *, at_once: bool) -> None:

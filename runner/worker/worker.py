@@ -117,7 +117,6 @@ class Worker:
                 store.tells_times = self.counts is not None or lateness is not None
                 await self._first_of(children.start())
                 hooks = HookCalls(store.get, self._runner.tasks, hooks_of(self._runner))
-                store.on_ends = hooks.ended_otherwise
                 executor = Executor(self._runner.tasks, self._settings, self._runner.queue, hooks, children)
                 executor.lateness = lateness
                 try:

@@ -593,10 +593,24 @@ GUARDS = (
     ),
     Guard(
         "hooks are told of what the leader ends",
-        "runner/worker/worker.py",
-        "store.on_ends = hooks.ended_otherwise",
+        "runner/worker/told_ends.py",
+        "hooks.ended_otherwise(ids)",
         "pass",
         "tests/worker/test_hooks_of_ends.py::test_of_a_job_that_has_waited_for_too_long",
+    ),
+    Guard(
+        "hooks are told once of a job that an attempt has ended",
+        "runner/store/lua/finish.lua",
+        "untold_from = #counted_ends + 1 -- what ended by an attempt, its worker tells",
+        "",
+        "tests/worker/test_hooks_of_ends.py::test_of_followers_that_end_with_their_parent",
+    ),
+    Guard(
+        "ends are noted only where hooks want to know",
+        "runner/store/lua/include/told_ends.lua",
+        "asked and asked > now - KEPT_MS * 1000 and {}",
+        "{}",
+        "tests/store/test_told_ends.py::test_nothing_is_noted_of_tasks_whose_hooks_nobody_has_announced_for_a_day",
     ),
     Guard(
         "jobs in processes are not taken from live workers that read their pool",

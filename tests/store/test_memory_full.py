@@ -109,6 +109,7 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert (await store.lead("w", 0))[0] > 0
     await store.progress("w", [("a", by_id["a"].attempt, Reported(1, 2, "half").encoded(by_id["a"].attempt))])
     assert (await store.remaining(600)).soon > 0
+    assert await store.take_ends(["work"], announce=True) == []
     outcomes = [succeeded(by_id["a"]), Outcome(by_id["b"], Ending.retry, b'{"type":"E","message":""}', 500_000, 60_000)]
     assert (
         await store.finish("w", [*outcomes, succeeded(by_id["c1"]), Outcome(by_id["gone"], Ending.failed, b"{}", 0, 60_000)])

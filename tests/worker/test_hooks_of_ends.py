@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runner import DeadLetter, Finished, Runner, TokenBucket
+from runner import DeadLetter, Finished, JobFilter, Quota, Runner, TokenBucket
 from runner.store import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.testing import TestQueue
@@ -79,6 +79,85 @@ async def test_of_a_job_that_its_workers_died_of(make_app: MakeApp, crew: Crew, 
         == [(one.id, one.error.type, one.attempts) for one in own]
     )
     assert [(one.state, one.attempt, one.ran_s) for one in told.ends] == [("failed", 1, 0)]
+
+
+async def told_of(told: Told, *job_ids: str) -> list[tuple[str, str, int]]:
+    """What hooks were told of these ends, once all have been told of."""
+    await eventually(lambda: {one.id for one in told.ends} >= set(job_ids))
+    return [(one.task, one.state, one.attempt) for job_id in job_ids for one in told.ends if one.id == job_id]
+
+
+async def test_of_a_job_that_a_caller_cancelled_while_it_waited(app: Runner, crew: Crew) -> None:
+    told, work = Told(app), rare(app)
+    await crew.start(app)
+    await (await work.submit()).result(timeout=PATIENCE_S)
+    in_line, delayed = await work.submit(), await work.with_options(delay=3_600).submit()
+    for job in (in_line, delayed):
+        await job.cancel()
+        await job.cancel()
+
+    assert await told_of(told, in_line.id, delayed.id) == [("work", "cancelled", 0)] * 2
+    assert told.letters == []
+
+
+async def test_of_jobs_that_are_cancelled_together(app: Runner, crew: Crew) -> None:
+    told, work = Told(app), rare(app)
+    await crew.start(app)
+    await (await work.submit()).result(timeout=PATIENCE_S)
+    jobs = [await work.submit() for _ in range(5)]
+    bulk = await app.client.bulk.counted((await app.client.bulk.begin("cancel", JobFilter(task="work"))).id)
+    await app.client.bulk.confirm(bulk.id, 5)
+
+    assert await told_of(told, *(job.id for job in jobs)) == [("work", "cancelled", 0)] * 5
+
+
+async def test_of_followers_that_end_with_their_parent(app: Runner, crew: Crew) -> None:
+    told = Told(app)
+
+    @app.task(retries=0)
+    async def fail() -> None:
+        raise ValueError
+
+    @app.task
+    async def after() -> None: ...
+
+    await crew.start(app)
+    parent = await fail.with_options(delay=0.3).submit()
+    follower = await after.after(parent).submit()
+    last = await after.after(follower).submit()
+
+    assert await told_of(told, parent.id, follower.id, last.id) == [
+        ("fail", "failed", 1),
+        ("after", "cancelled", 0),
+        ("after", "cancelled", 0),
+    ]
+    assert [one.id for one in told.letters] == [parent.id]
+
+
+async def test_of_a_submission_against_a_spent_quota(app: Runner, crew: Crew) -> None:
+    told = Told(app)
+
+    @app.task(limits=[Quota("daily", 1, per="day", on_exhausted="fail")])
+    async def work() -> None: ...
+
+    await crew.start(app)
+    await (await work.submit()).result(timeout=PATIENCE_S)
+    refused = await work.submit()
+
+    assert await told_of(told, refused.id) == [("work", "failed", 0)]
+    await eventually(lambda: [(one.id, one.error.type) for one in told.letters] == [(refused.id, "quota_exhausted")])
+
+
+async def test_of_what_ended_while_all_workers_were_away(app: Runner, crew: Crew) -> None:
+    told, work = Told(app), rare(app)
+    gone = await crew.start(app)
+    await (await work.submit()).result(timeout=PATIENCE_S)
+    await crew.stop(gone)
+    job = await work.submit()
+    await job.cancel()
+    await crew.start(app)
+
+    assert await told_of(told, job.id) == [("work", "cancelled", 0)]
 
 
 async def test_each_is_told_once_though_several_workers_look(make_app: MakeApp, crew: Crew) -> None:

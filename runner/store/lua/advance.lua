@@ -2,8 +2,8 @@
 -- scheduled, cancelled or failed; cancelled or failed -> held, if a parent is run again. A page a call, of what has been left to it.
 -- KEYS: prefix
 -- ARGV: budget (followers)
--- Returns: followers looked at, whether there is more (0 or 1); then what it has ended, see include/told_ends
--- include: engine, told_ends
+-- Returns: followers looked at, whether there is more (0 or 1)
+-- include: engine
 
 local left = tonumber(budget)
 local looked_at = 0
@@ -34,4 +34,4 @@ while left > 0 do
 end
 flush()
 nudge_leader()
-return with_ends({ looked_at, redis.call('EXISTS', nodes.ENDED) })
+return { looked_at, redis.call('EXISTS', nodes.ENDED) }

@@ -19,7 +19,7 @@
 --   failures, limits, and what these came from: spec, and after it the specs that have amended them; and at last, only if there are
 --   any of either, two lists: of what is not started here, for each stream, entry, id and why: its task is unserved ('task'), or it
 --   is paused and cannot be put aside ('room'): the worker holds these still; and of started jobs that have more, for each its place among them (0 is the
---   first), the µs that are left until its deadline (0: it has none), and its metadata ('': none); then what it has ended, see include/told_ends
+--   first), the µs that are left until its deadline (0: it has none), and its metadata ('': none)
 -- include: base, own_streams, worker_turn, start_log, pauses
 
 do -- a script can have 200 local variables at a time: what is over is none any more
@@ -113,7 +113,7 @@ if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0
   read_before[id] = f
 end
 
--- include from here on: engine, told_ends, release, parked, reopen
+-- include from here on: engine, release, parked, reopen
 
 -- Entries dealt with: how much one takes is known only once it is read. Those of paused tasks left the stream, and others come after them.
 local done, moved = 0, 0
@@ -374,4 +374,4 @@ flush()
 nudge_leader()
 if not stands then error(problem, 0) end
 if passed or extras then reply[#reply + 1], reply[#reply + 2] = passed or {}, extras or {} end
-return with_ends(reply)
+return reply

@@ -343,6 +343,7 @@ for _, outcome in ipairs(with_buckets) do
 end
 refunds.complete()
 
+untold_from = #counted_ends + 1 -- what ended by an attempt, its worker tells
 if #held_only > 0 then declined.all() end
 
 flush()

@@ -4,8 +4,8 @@
 -- whatever became of its entry; one that was taken back is seen by its late worker as any other, by the number of its attempt.
 -- KEYS: prefix
 -- ARGV: ids...
--- Returns: jobs taken back, ids looked at: the others are for the next call; then what it has ended, see include/told_ends
--- include: engine, told_ends, take_back
+-- Returns: jobs taken back, ids looked at: the others are for the next call
+-- include: engine, take_back
 
 check_count(#ARGV - ids_at + 1)
 
@@ -54,4 +54,4 @@ for at = ids_at, #ARGV do
 end
 flush()
 nudge_leader()
-return with_ends({ taken, looked })
+return { taken, looked }

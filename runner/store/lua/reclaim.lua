@@ -5,8 +5,8 @@
 -- A call that comes after `not_after_us` does nothing: it stood in the server's queue, and so did the renewals of those that seem lapsed.
 -- KEYS: prefix
 -- ARGV: budget (entries), not_after_us (0: whenever it comes)
--- Returns: entries taken back (-1: it came too late), workers removed, jobs given up as poison; then what it has ended, see include/told_ends
--- include: engine, told_ends, known_pools, worker_turn, pending_entries, take_back
+-- Returns: entries taken back (-1: it came too late), workers removed, jobs given up as poison
+-- include: engine, known_pools, worker_turn, pending_entries, take_back
 
 if tonumber(not_after_us) > 0 and now > tonumber(not_after_us) then return { -1, 0, 0 } end
 
@@ -68,4 +68,4 @@ end
 
 flush()
 nudge_leader()
-return with_ends({ tonumber(budget) - left, removed, poisoned })
+return { tonumber(budget) - left, removed, poisoned }

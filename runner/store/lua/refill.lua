@@ -2,8 +2,8 @@
 -- KEYS: prefix
 -- ARGV: budget (jobs), check_clock (0 or 1), watch (0 or 1: the last number is wanted)
 -- Returns: jobs released, µs until the next wake (-1: no job waits; 0: more is due), how late in µs the earliest was found,
---   µs until tokens are lost unless refill is called (-1: none are, or not wanted); then what it has ended, see include/told_ends
--- include: engine, told_ends, release, retimes
+--   µs until tokens are lost unless refill is called (-1: none are, or not wanted)
+-- include: engine, release, retimes
 
 -- Wakes are instants of Redis's clock: if it has gone back, they would come too late by that time.
 local CLOCK = prefix .. 'clock'
@@ -18,4 +18,4 @@ local released, next_wake, late, next_bucket = release.due(tonumber(budget))
 local lost = watch == '1' and next_bucket and release.lost_in(load_bucket(next_bucket), next_wake) or -1
 flush()
 nudge_leader()
-return with_ends({ released, next_wake, late, lost })
+return { released, next_wake, late, lost }
