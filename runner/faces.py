@@ -10,16 +10,22 @@ from importlib import import_module
 from typing import Any
 
 
-def at_first_use(room: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The `__getattr__` and `__dir__` of a module (PEP 562). homes: files or rooms inside of it, and the names that each is imported for."""
+def at_first_use(
+    module: str, homes: Mapping[str, str], *, within: str | None = None
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The `__getattr__` and `__dir__` of a module (PEP 562). homes: files or rooms, and the names that each is imported for.
+
+    within: the package of these, if it is not the module itself.
+    """
+    package = module if within is None else within
     by_name = {name: home for home, names in homes.items() for name in names.split()}
-    face = vars(sys.modules[room])
+    face = vars(sys.modules[module])
 
     def resolve(name: str) -> Any:
         home = by_name.get(name)
         if home is None:
-            raise AttributeError(f"module {room!r} has no attribute {name!r}")
-        value = face[name] = getattr(import_module(f"{room}.{home}"), name)
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        value = face[name] = getattr(import_module(f"{package}.{home}"), name)
         return value
 
     def names() -> list[str]:

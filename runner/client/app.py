@@ -6,17 +6,13 @@ from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from typing_extensions import override
 
+from runner.client import at_use
 from runner.client.blocking import door, through
-from runner.client.client import Client, jobs_of
 from runner.client.declared_schedules import DeclaredSchedules
 from runner.client.flows import Flowing
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
-from runner.client.job_calls import StoredJobs
 from runner.client.patience import Patience
-from runner.client.publication import Publication
 from runner.client.scheduling import Scheduling
-from runner.client.session import Session
-from runner.client.sessions import Sessions
 from runner.client.surrounded import S_co, Surrounded, checked_lifespan
 from runner.client.task import AsyncTask, PlainTask, Task
 from runner.client.together import BlockingTogether, Together
@@ -74,9 +70,9 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         self.tasks: dict[str, Task[..., Any]] = {}
         self.limits: dict[str, Limit] = {}
         self._schedules = DeclaredSchedules(self.queue)
-        self._client: Client | None = None
-        self._at_hand: StoredJobs | None = None
-        self._publication = self._new_publication()
+        self._client: at_use.Client | None = None
+        self._at_hand: at_use.StoredJobs | None = None
+        self._published: at_use.Publication | None = None
 
     @overload
     def task(self, function: Callable[P, Awaitable[R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap] # the first that fits is meant
@@ -119,7 +115,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         return self.settings.revision if self._revision is None else self._revision
 
     @property
-    def client(self) -> Client:
+    def client(self) -> "at_use.Client":
         """The client of this app's queue, which uses the same connections. It is another one after `settings` was replaced."""
         self._sessions.reopen()
         return self._current_client()
@@ -131,31 +127,38 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
 
     @property
     @override
-    def _jobs(self) -> StoredJobs:
+    def _jobs(self) -> "at_use.StoredJobs":
         """The calls of the client. Every submission asks for them, so they are kept at hand."""
         jobs = self._at_hand
         if jobs is None or jobs.sessions.settings is not self.settings:
-            jobs = self._at_hand = jobs_of(self._current_client())
+            jobs = self._at_hand = at_use.jobs_of(self._current_client())
         return jobs
 
     @property
-    def _sessions(self) -> Sessions:
+    def _sessions(self) -> "at_use.Sessions":
         return self._jobs.sessions
 
     @property
-    def _session(self) -> Session:
+    def _session(self) -> "at_use.Session":
         """That of the running event loop, another one if it was closed."""
         return self._sessions.again
 
-    def _current_client(self) -> Client:
+    def _current_client(self) -> "at_use.Client":
         client = self._client
         if client is None or client.settings is not self.settings:
-            client = self._client = Client(self.queue, settings=self.settings)
-            self._publication = self._new_publication()
+            client = self._client = at_use.Client(self.queue, settings=self.settings)
+            self._published = None
         return client
 
-    def _new_publication(self) -> Publication:
-        return Publication(self.tasks, self.limits, self._schedules, revision=self.revision, every_s=_PUBLISH_EVERY_S)
+    @property
+    def _publication(self) -> "at_use.Publication":
+        """That of the client, by which the queue knows what this app declares."""
+        publication = self._published
+        if publication is None:
+            publication = self._published = at_use.Publication(
+                self.tasks, self.limits, self._schedules, revision=self.revision, every_s=_PUBLISH_EVERY_S
+            )
+        return publication
 
     async def _submit(self, job: Submission[R]) -> JobHandle[R]:
         calls = self._jobs
@@ -207,18 +210,18 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
             raise ConfigurationError(
                 f"limit {need.limit!r} is a concurrency: what is taken must come back; use `async with jobs.slot(...)`"
             )
-        session, wait = await self._published(wait)
+        session, wait = await self._ready(wait)
         await session.limiter.take([need], wait=wait)
 
     @asynccontextmanager
     async def slot(self, limit: str | Limit, key: Mapping[str, object] | None = None, *, wait: float | None = None) -> AsyncIterator[None]:
         """Hold a slot of a `Concurrency` limit for a block of code: `async with jobs.slot("gpu"): ...`. See `take`."""
         need = self._need(limit, 1, key)
-        session, wait = await self._published(wait)
+        session, wait = await self._ready(wait)
         async with session.limiter.held([need], wait=wait):
             yield
 
-    async def _published(self, wait_s: float | None) -> tuple[Session, float | None]:
+    async def _ready(self, wait_s: float | None) -> "tuple[at_use.Session, float | None]":
         """The session, once the limits are published, and what is left of a wait."""
         session = self._session
         if not self._publication.is_due:

@@ -10,8 +10,8 @@ from runner.client.catalog import PublishedTask
 from runner.client.client import Client, JobRequest, jobs_of
 from runner.client.handle import JobHandle, handle_of
 from runner.client.history import checked_names
-from runner.client.job_calls import StoredJobs
 from runner.client.overview import check_sees_keys, hidden_of, line_for, overviews_for
+from runner.client.stored_jobs import StoredJobs
 from runner.client.view import View
 from runner.errors import Forbidden, InvalidArguments, UnknownJob, UnknownParent
 from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, OtherJob, Series, Submission, TaskStatus, of_tenant

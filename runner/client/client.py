@@ -11,7 +11,6 @@ from runner.client.catalog import PublishedTask
 from runner.client.control import BlockingControl, Control
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.history import Remembering
-from runner.client.job_calls import StoredJobs
 from runner.client.keys import ApiKeys, BlockingApiKeys
 from runner.client.listening import Listening
 from runner.client.listing import BlockingListing
@@ -21,6 +20,7 @@ from runner.client.pauses import BlockingPauses, Pauses
 from runner.client.schedules import BlockingScheduled, Scheduled
 from runner.client.session import Session
 from runner.client.sessions import Sessions
+from runner.client.stored_jobs import StoredJobs
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import InvalidOption, StoreUnavailable, SubmissionRefused, TaskServed, UnknownTask
 from runner.foreign import shown

@@ -1,20 +1,16 @@
-"""Declared schedules: those that the code of an app declares, and how they come into the queue under the rule of limits."""
+"""Declared schedules: those that the code of an app declares."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from runner.client.schedules import ScheduleOptions, put_of
+from runner.client.schedule_options import ScheduleOptions
 from runner.client.task import Task
 from runner.errors import ConfigurationError, InvalidSchedule, SubmissionRefused
 from runner.foreign import shown
 from runner.jobs import JobOptions, ScheduleSpec
-from runner.store import Change, KnownSchedule, Role, ScheduleEntry, Schedules
 
 F = TypeVar("F", bound=Callable[..., Any] | Task[..., Any])
-_MOST_TRIES = 100
-
-Outdone = tuple[str, str, str]
 
 
 class DeclaredSchedules(dict[str, ScheduleSpec]):
@@ -65,51 +61,3 @@ class DeclaredSchedules(dict[str, ScheduleSpec]):
         if name in self:
             raise ConfigurationError(f"schedule {name!r} is declared twice on queue {self._queue!r}: give name= to one")
         self[name] = options.spec(name, task.name, json.loads(job.args))
-
-
-async def declare(store: Schedules, specs: Sequence[ScheduleSpec], role: Role, revision: int, since_us: int) -> list[Outdone]:
-    """Put these into the queue, as far as no other declaration stands against them; those against which one does. Raises `StoreUnavailable`."""
-    outdone: list[Outdone] = []
-    left = {spec.name: spec for spec in specs}
-    for _ in range(_MOST_TRIES):
-        if not left:
-            break
-        now_us, found = await store.known_schedules(list(left))
-        for known in found:
-            spec = left[known.name]
-            by, change = _change(spec, known, now_us, (role, revision, since_us))
-            if by is not None:
-                outdone.append(("schedule", spec.name, by))
-            if change is None or await store.change_schedule(change):
-                del left[spec.name]
-    return outdone
-
-
-def _change(spec: ScheduleSpec, known: KnownSchedule, now_us: int, mine: tuple[Role, int, int]) -> tuple[str | None, Change | None]:
-    """By what another declaration wins, and what is to be written."""
-    role, revision, since_us = mine
-    body, entry = spec.to_json(), known.entry
-    marks: dict[str, Any] = {"in_code": True, "role": role, "revision": revision, "since_us": since_us}
-    if entry is None or not entry.version:
-        return None, put_of(spec, body, known, now_us)._replace(**marks)
-    if not entry.in_code:
-        return "run time", None
-    if known.status is not None and known.status.state == "dormant":
-        entry = entry._replace(role=role.value)  # who declares it no more stands against nobody who does
-    by = _winner_over(entry, role, revision, since_us)
-    if entry.body == body:
-        is_mine = (entry.role, entry.revision, entry.since_us) == (role.value, revision, since_us)
-        own = Change(spec.name, "own", entry.version, body=body)._replace(**marks)
-        return None, None if by is not None or is_mine else own
-    if by is not None:
-        return by, None
-    return None, put_of(spec, body, known, now_us)._replace(**marks)
-
-
-def _winner_over(entry: ScheduleEntry, role: Role, revision: int, since_us: int) -> str | None:
-    """By what that declaration wins over one of ours; None if ours does. As publish.lua says it of limits."""
-    if entry.role != role.value:
-        return "worker" if entry.role == Role.worker.value else None
-    if entry.revision != revision:
-        return "revision" if entry.revision > revision else None
-    return "start" if entry.since_us > since_us else None

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from runner.client.declared_schedules import DeclaredSchedules, declare
+from runner.client.declared_schedules import DeclaredSchedules
+from runner.client.schedule_declaration import declare
 from runner.client.shared_call import SharedCall
 from runner.client.task import Task
 from runner.clock import monotonic_s

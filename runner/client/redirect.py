@@ -6,8 +6,8 @@ from typing import Any
 
 from runner.client.app import Runner
 from runner.client.client import Client
-from runner.client.job_calls import StoredJobs
 from runner.client.sessions import Sessions
+from runner.client.stored_jobs import StoredJobs
 from runner.client.task import Task
 from runner.settings import Settings
 
@@ -21,7 +21,7 @@ def app_of(task: Task[..., Any]) -> Runner[Any] | None:
 @asynccontextmanager
 async def redirected(app: Runner[Any] | Client, queue: str, settings: Settings) -> AsyncIterator[None]:
     """All that is submitted and asked through this app or client goes there, in every event loop and thread."""
-    replaced = ("queue", "settings", "_client", "_at_hand", "_publication") if isinstance(app, Runner) else ("_jobs",)
+    replaced = ("queue", "settings", "_client", "_at_hand", "_published") if isinstance(app, Runner) else ("_jobs",)
     before = {name: vars(app)[name] for name in replaced}
     if isinstance(app, Runner):
         app.queue, app.settings = queue, settings

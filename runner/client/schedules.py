@@ -5,16 +5,17 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from runner.client.blocking import Blocking, door, through
 from runner.client.catalog import PublishedTask
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
-from runner.client.job_calls import StoredJobs
 from runner.client.listing import Listing
 from runner.client.reasons import checked_reason
 from runner.client.schedule_jobs import Pages, cancel_jobs_of
+from runner.client.schedule_options import ScheduleOptions
 from runner.client.session import duplicate_of
+from runner.client.stored_jobs import StoredJobs
 from runner.errors import ConfigurationError, JobIdConflict, ScheduleConflict, UnknownSchedule
 from runner.jobs import (
     Acceptance,
@@ -24,7 +25,6 @@ from runner.jobs import (
     ScheduleStatus,
     check_schedule_name,
     made_by_schedule,
-    make_schedule,
 )
 from runner.names import first_of
 from runner.store import Change, KnownSchedule, Schedules
@@ -32,27 +32,6 @@ from runner.store import Change, KnownSchedule, Schedules
 _MOST_TRIES = 100
 """Of a change that others come before, each of which has succeeded then."""
 _MOST_NAMED = 10
-
-
-class ScheduleOptions(NamedTuple):
-    """How a schedule is declared, see `ScheduleControl.add`."""
-
-    cron: str | None = None
-    every: float | None = None
-    tz: str = "UTC"
-    start: datetime | None = None
-    end: datetime | None = None
-    missed: str = "latest"
-    grace: float = 60.0
-    overlap: str = "skip"
-    jitter: float = 0.0
-    options: JobOptions | None = None
-
-    def spec(self, name: object, task: str, args: Mapping[str, Any] | None) -> ScheduleSpec:
-        """The schedule. Raises `InvalidSchedule`."""
-        given = self._asdict()
-        options = given.pop("options")
-        return make_schedule(name, task, args, **given, options=None if options is None else options._asdict())
 
 
 def job_of(spec: ScheduleSpec, task: PublishedTask, job_id: str) -> Any:

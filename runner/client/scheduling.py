@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from runner.client.declared_schedules import DeclaredSchedules
-from runner.client.schedules import ScheduleOptions
+from runner.client.schedule_options import ScheduleOptions
 from runner.client.task import Task
 from runner.jobs import JobOptions, Missed, Overlap
 

@@ -15,7 +15,8 @@ from runner.client.keyring import Keyring
 from runner.client.limiter import Limiter
 from runner.client.lookups import Lookups
 from runner.client.overlook import Overlook
-from runner.client.raw_result import RawResult, ResultsInHand
+from runner.client.raw_result import RawResult
+from runner.client.results_in_hand import ResultsInHand
 from runner.errors import ArgumentsTooLarge, DuplicateJob, InvalidOption, JobIdConflict, NoResult, SubmissionRefused, UnknownJob
 from runner.jobs import Acceptance, JobStatus, OtherJob, State, Submission
 from runner.ranges import checked

@@ -5,11 +5,10 @@ from datetime import datetime
 from functools import update_wrapper
 from typing import Any, Generic, Never, ParamSpec, Self, TypeVar, cast
 
-from runner.client import direct_call
+from runner.client import at_use, direct_call
 from runner.client.blocking import Blocking, door
 from runner.client.handle import BlockingHandle, JobHandle
 from runner.client.hooked import Hooked
-from runner.client.job_calls import StoredJobs
 from runner.client.parents import Parents, parent_ids
 from runner.jobs import Hooks, JobOptions, OnFailure, PriorityName, Submission, TaskDefinition, UniqueOption, checked_policy
 
@@ -31,7 +30,7 @@ class Task(Hooked, Generic[P, R]):
         submit: Callable[[Submission[R]], Awaitable[JobHandle[R]]],
         options: JobOptions = JobOptions(),
         *,
-        jobs: Callable[[], StoredJobs],
+        jobs: "Callable[[], at_use.StoredJobs]",
     ) -> None:
         # Its name and signature are those of the function, for those who ask a callable: FastAPI's dependencies and routes, documentation.
         callable_task: Any = self  # the classes of both kinds are

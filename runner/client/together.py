@@ -8,11 +8,10 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, I
 from contextlib import aclosing
 from typing import Any, Literal, TypeVar, overload
 
+from runner.client import at_use
 from runner.client.blocking import Blocking, door, each
 from runner.client.completed import Completed, Done
 from runner.client.handle import BlockingHandle, JobHandle, async_of, calls_of
-from runner.client.job_calls import StoredJobs
-from runner.client.mapped import Mapped
 from runner.client.task import Task
 from runner.errors import InvalidOption, RunnerError
 from runner.foreign import shown
@@ -33,7 +32,7 @@ class Together:
     tasks: dict[str, Task[..., Any]]
 
     @property
-    def _jobs(self) -> StoredJobs:
+    def _jobs(self) -> "at_use.StoredJobs":
         raise NotImplementedError
 
     async def submit_many(self, jobs: Iterable[Submission[R]]) -> list[JobHandle[R]]:
@@ -100,7 +99,7 @@ class Together:
         is away. Of the results a page is held at a time, so who takes slowly holds few. Raises `InvalidOption`, `ClientClosed`.
         """
         by_id: defaultdict[str, list[JobHandle[R]]] = defaultdict(list)
-        calls: StoredJobs | None = None
+        calls: at_use.StoredJobs | None = None
         for handle in handles:
             calls = _same_calls(handle, calls)
             by_id[handle.id].append(handle)
@@ -133,7 +132,7 @@ class Together:
         submission raises (`index` of the error is the item's number), and what `items` raises.
         """
         self._check_own(task)
-        mapped = Mapped(self.submit_many, self._jobs.sessions.again, task, items, window=window, id=id)
+        mapped = at_use.Mapped(self.submit_many, self._jobs.sessions.again, task, items, window=window, id=id)
         async with aclosing(mapped.results(ordered=ordered, cancel=cancel)) as results:
             async for done in results:
                 yield done
@@ -173,11 +172,11 @@ class BlockingTogether(Blocking):
         return each(lambda: self._of.map(task, items, window, id, ordered=ordered, cancel=cancel))
 
 
-def _same_calls(handle: object, calls: StoredJobs | None) -> StoredJobs:
+def _same_calls(handle: object, calls: "at_use.StoredJobs | None") -> "at_use.StoredJobs":
     if not isinstance(handle, JobHandle):
         raise InvalidOption(f"a handle is {shown(handle, 80)}: give the handles that submit and submit_many return")
     own = calls_of(handle)
-    if not isinstance(own, StoredJobs):
+    if not isinstance(own, at_use.StoredJobs):
         raise InvalidOption(f"job {handle.id!r} is asked for over HTTP: await its result() instead")
     if calls is not None and own is not calls:
         raise InvalidOption(f"job {handle.id!r} is of another app or client than those before it: wait for those of each by themselves")

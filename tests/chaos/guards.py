@@ -122,7 +122,7 @@ GUARDS = (
     ),
     Guard(
         "a batch: a key for some tasks does not cancel the jobs of others",
-        "runner/client/job_calls.py",
+        "runner/client/stored_jobs.py",
         "        self._view.check_batch(batch_id)\n",
         "",
         "tests/http/test_flows.py::test_a_key_for_some_tasks_cancels_no_batch",
@@ -817,14 +817,14 @@ GUARDS = (
     ),
     Guard(
         "all parts of a result are of one end of its job",
-        "runner/client/raw_result.py",
+        "runner/client/results_in_hand.py",
         " or stored.ended != raw.ended:",
         ":",
         "tests/http/test_large_results.py::test_a_raw_result_that_cannot_be_read_to_its_end_ends_the_connection",
     ),
     Guard(
         "results that are read slowly give way to others",
-        "runner/client/raw_result.py",
+        "runner/client/results_in_hand.py",
         "                other.stored = None\n",
         "                pass\n",
         "tests/http/test_large_results.py::test_who_reads_slowly_holds_one_part_and_nobody_up",
@@ -2224,7 +2224,7 @@ GUARDS = (
     ),
     Guard(
         "a job of a task that is not the key's is not changed",
-        "runner/client/job_calls.py",
+        "runner/client/stored_jobs.py",
         "        if self._view.is_by_task:\n",
         "        if False:\n",
         "tests/http/test_keys.py::test_a_key_for_some_tasks_sees_and_submits_those_alone",

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from runner import Client, JobHandle, RawResult, Runner, StoreUnavailable, load_settings
-from runner.client import raw_result
+from runner.client import results_in_hand
 from runner.errors import NoResult
 from runner.http import router
 from runner.jobs import OtherJob, State
@@ -191,20 +191,20 @@ async def test_a_change_of_a_job_is_answered_without_a_result_that_is_too_large(
 
 async def test_who_reads_slowly_holds_one_part_and_nobody_up(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id, small = await written(service, LARGE), await written(service, 10)
-    monkeypatch.setattr(raw_result, "_MOST_HELD", 2 * LARGE + 100)
+    monkeypatch.setattr(results_in_hand, "_MOST_HELD", 2 * LARGE + 100)
     read, held, stored_result = list[str](), list[int](), JobStore.stored_result
-    make_room = raw_result.ResultsInHand._make_room_beside
+    make_room = results_in_hand.ResultsInHand._make_room_beside
 
     async def noted(store: JobStore, job_id: str) -> Any:
         read.append(job_id)
         return await stored_result(store, job_id)
 
-    def measured(hand: raw_result.ResultsInHand, raw: raw_result.HeldResult) -> None:
+    def measured(hand: results_in_hand.ResultsInHand, raw: results_in_hand.HeldResult) -> None:
         make_room(hand, raw)
         held.append(sum(one.size for one in hand._held if one.stored is not None))
 
     monkeypatch.setattr(JobStore, "stored_result", noted)
-    monkeypatch.setattr(raw_result.ResultsInHand, "_make_room_beside", measured)
+    monkeypatch.setattr(results_in_hand.ResultsInHand, "_make_room_beside", measured)
     async with asyncio.timeout(60), httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=60) as slow:
         streams = [slow.stream("GET", f"/v1/jobs/{job_id}", params={"result": "raw"}) for _ in range(5)]
         answers = [await stream.__aenter__() for stream in streams]
@@ -238,14 +238,14 @@ async def test_a_raw_result_that_cannot_be_read_to_its_end_ends_the_connection(
             await redis.delete(Keys(queue).job(job_id))
         return await stored_result(store, job_id)
 
-    async def given_way(hand: raw_result.ResultsInHand, raw: raw_result.HeldResult) -> bytes:
+    async def given_way(hand: results_in_hand.ResultsInHand, raw: results_in_hand.HeldResult) -> bytes:
         data = await data_of(hand, raw)
         raw.stored = None
         return data
 
-    data_of = raw_result.ResultsInHand.data_of
+    data_of = results_in_hand.ResultsInHand.data_of
     monkeypatch.setattr(JobStore, "stored_result", then_gone)
-    monkeypatch.setattr(raw_result.ResultsInHand, "data_of", given_way)
+    monkeypatch.setattr(results_in_hand.ResultsInHand, "data_of", given_way)
     with caplog.at_level(logging.WARNING), pytest.raises(httpx.RemoteProtocolError):
         await service.http.get(f"/v1/jobs/{job_id}", params={"result": "raw"})
 

@@ -1,8 +1,12 @@
 """Faces whose names are imported at their first use: what checkers read there is what is in force, and all of it can be had."""
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +38,8 @@ def in_force(source: Source) -> dict[str, str]:
     (call,) = (node.value for node in ast.walk(source.tree) if isinstance(node, ast.Assign) and "at_first_use" in ast.unparse(node.value))
     assert isinstance(call, ast.Call)
     table: dict[str, str] = ast.literal_eval(call.args[1])
-    prefix = module_of(source) if source.path.name == "__init__.py" else "runner"
+    within = [keyword.value for keyword in call.keywords if keyword.arg == "within"]
+    prefix = ast.literal_eval(within[0]) if within else module_of(source)
     return {name: f"{prefix}.{home}" for home, names in table.items() for name in names.split()}
 
 
@@ -83,3 +88,57 @@ def test_a_star_import_brings_every_public_name() -> None:
 
     assert set(names) - {"__builtins__"} == set(public_names("runner"))
     assert all(value is getattr(runner, name) for name, value in names.items() if name != "__builtins__")
+
+
+PRODUCER = """
+from runner import Runner, TokenBucket
+
+jobs = Runner("shop")
+
+
+@jobs.task(limits=[TokenBucket("api", rate="10/s", burst=20)])
+async def charge(order: str, cents: int = 0) -> str:
+    return order
+"""
+MOST_MODULES = 105
+"""Of this library, in a process that only declares its tasks. More: find out who imports them, and whether a producer has to wait for it."""
+NOT_DECLARING = {
+    *(
+        "runner.access",
+        "runner.connection",
+        "runner.http_client",
+        "runner.outlook",
+        "runner.simulation",
+        "runner.store",
+        "runner.telemetry",
+    ),
+    *("runner.worker", "runner.client.client", "runner.client.session", "runner.client.publication"),
+    *("redis", "hiredis", "httpx", "fastapi", "starlette", "uvicorn", "typer", "rich", "click", "opentelemetry", "prometheus_client"),
+}
+
+
+def imported_by(program: str, folder: Path) -> set[str]:
+    """The modules of a process that has run this program."""
+    (folder / "producer.py").write_text(program)
+    command = "import sys, producer; print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}"}
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", command], env=environment, check=True, capture_output=True, text=True)
+    return set(ran.stdout.split())
+
+
+def test_a_process_that_declares_tasks_imports_nothing_that_connects_or_works(tmp_path: Path) -> None:
+    imported = imported_by(PRODUCER, tmp_path)
+
+    assert imported & NOT_DECLARING == set()
+    assert len([name for name in imported if name.split(".")[0] == "runner"]) <= MOST_MODULES
+
+
+def test_a_client_imports_nothing_of_workers(tmp_path: Path) -> None:
+    imported = imported_by("from runner import Client\n\nclient = Client('shop', redis_url='redis://localhost:1')\n", tmp_path)
+
+    assert "runner.store" in imported
+    assert imported & {"runner.worker", "runner.http_client", "httpx", "fastapi"} == set()
+
+
+def test_the_name_alone_imports_no_package(tmp_path: Path) -> None:
+    assert imported_by("import runner\n", tmp_path) & {"redis", "pydantic", "pydantic_settings"} == set()
