@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 import pytest
 
-BY_LENGTH = ("outside", "chaos", "process", "worker", "http", "store", "testing", "unit")
+BY_LENGTH = ("outside", "chaos", "process", "worker", "http", "snippets", "store", "testing", "unit")
 """The folders, that with the longest tests first: the last tests of a run should be short, so that its processes end together."""
 ON_ONE_SERVER = {"outside", "chaos", "process", "http"}
 
