@@ -11,6 +11,8 @@ from pathlib import Path
 
 WRK = shutil.which("wrk")
 _MARGIN_S = 20.0
+_TIMEOUT_S = 10
+"""Of one answer, on a machine that has other work; after 2 s wrk by itself counts it as a failure."""
 
 _SCRIPT = """
 wrk.method = %s
@@ -58,7 +60,17 @@ async def load(base_url: str, request: Request, *, connections: int, seconds: fl
         if generator and seconds >= 1:
             script.write(_SCRIPT % tuple(map(_lua, (request.method, request.path, request.body, request.key, request.key))))
             script.flush()
-            command = [generator, "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--latency", "-s", script.name, base_url]
+            command = [
+                generator,
+                "-t1",
+                f"-c{connections}",
+                f"-d{round(seconds)}s",
+                f"--timeout={_TIMEOUT_S}s",
+                "--latency",
+                "-s",
+                script.name,
+                base_url,
+            ]
         else:
             job = json.dumps({"url": base_url, "request": asdict(request), "connections": connections, "seconds": seconds})
             command = [sys.executable, "-m", "bench.programs.http_client", job]
