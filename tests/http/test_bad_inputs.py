@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from runner.http.bodies import MAX_BATCH_BYTES, MAX_BYTES
+from runner.http.bodies import MAX_BATCH_BYTES, MAX_BYTES, MOST_FAULTS
 from runner.http.problem_kinds import KINDS
 from tests.eventually import PATIENCE_S
 from tests.http.conftest import Service
@@ -281,3 +282,13 @@ async def test_the_faults_of_a_body_are_listed_with_their_places(service: Servic
     assert len(answer.json()["errors"]) == 10
     answer = await service.http.get("/v1/jobs/x", params={"wait": -1})
     assert [fault["parameter"] for fault in answer.json()["errors"]] == ["wait"]
+
+
+async def test_a_body_with_thousands_of_faults_is_told_their_number_alone(service: Service) -> None:
+    answer = await service.http.post(
+        "/v1/jobs", json={"task": "add", "unique": {f"field-{number}": 1 for number in range(MOST_FAULTS + 1)}}
+    )
+
+    assert answer.status_code == 422
+    assert re.search(r"the body has 10\d\d faults", answer.json()["detail"])
+    assert "errors" not in answer.json()

@@ -88,3 +88,21 @@ async def test_a_mounted_service_refuses_them_too(app: Runner) -> None:
         answer = await http.get("/queue/v1/tasks?token=a")
         assert (answer.status_code, answer.json()["type"]) == (422, "/queue/problems/validation")
     await app.close()
+
+
+@pytest.mark.parametrize("query", ["state=queued&" * 300, "&" * 30_000, "wait=1&" * 5_000], ids=["several", "empty", "once"])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/j", "/healthz"])
+async def test_a_query_of_thousands_of_parameters_is_not_read(service: Service, path: str, query: str) -> None:
+    answer = await service.http.get(f"{path}?{query}")
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "query: has more than 200 parameters: send fewer"
+
+
+async def test_a_query_of_thousands_of_parameters_is_not_read_in_the_app_of_a_user_either(app: Runner) -> None:
+    users = FastAPI()
+    users.include_router(router(app), prefix="/queue")
+    async with serving(users) as http:
+        assert (await http.get("/queue/v1/jobs", params={"theirs": "1"})).status_code == 200
+        answer = await http.get(f"/queue/v1/jobs?{'theirs=1&' * 300}")
+    assert (answer.status_code, answer.json()["detail"]) == (422, "query: has more than 200 parameters: send fewer")
