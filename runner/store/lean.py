@@ -8,7 +8,7 @@ line, and so does its end.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain
 from typing import NamedTuple
 
@@ -19,125 +19,182 @@ _FUNCTION = re.compile(r"\s*(?:(local )(?:function )?|function )(\w+)(?:\(| = la
 _VALUES = re.compile(r"\s*local ([\w, ]+?)(?: = ([^(]*))?\n?")
 _NAMES = re.compile(r"\blocal (?:function )?([\w, ]+)|\bfor ([\w, ]+) (?:=|in)\b|\bfunction\b[^(\n]*\(([\w, ]*)")
 _SET = re.compile(r"(?<![\w.])([A-Z][A-Z0-9_]*)(?: =(?!=)|,[\w, ]* =(?!=))")
+_DECLARATION = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
+_DEFINED = re.compile(r"\blocal [\w, ]+")
+_REMARK = re.compile(r" *--[^\n]*")
+_LOCAL = re.compile(r"\s*local ")
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]*")
+_IN_USE = re.compile(rf"(?<![\w.]){_CONSTANT.pattern}(?!\w)")
 _LITERAL = re.compile(r"[0-9]+(?:\.[0-9]+)?|'[^'\n]*'")
 
 
-class Piece(NamedTuple):
-    """Some lines of a script: one definition, or whatever else.
+class Piece:
+    """Some lines of a text: one definition, or whatever else.
 
     names: what it defines, and nothing more; empty if it does more than that. is_late: a function whose name was declared before, so that
-    what comes before it can use it too. words: the names that it uses, its own among them unless it only declares them.
+    what comes before it can use it too. words: the names that it uses, its own among them unless it only declares them. literals: the
+    constants that it defines as numbers and texts. declared: the local names that what follows it can use.
     """
 
+    __slots__ = ("declared", "is_late", "literals", "names", "text", "words")
+
+    def __init__(self, text: str) -> None:
+        code = _code_of(text)
+        self.text = text
+        self.words = frozenset(_WORD.findall(code))
+        self.names: frozenset[str] = frozenset()
+        self.is_late = False
+        self.literals: dict[str, str] = {}
+        self.declared = declared(text)
+        if function := _FUNCTION.match(text):
+            self.names, self.is_late = frozenset({function[2]}), not function[1]
+        elif _LOCAL.match(text) and (values := _VALUES.fullmatch(code)):
+            names = _split(values[1])
+            self.names = frozenset(names)
+            if not values[2]:
+                self.words = frozenset()
+            elif all(map(_CONSTANT.fullmatch, names)):
+                self.literals = _literals_of(names, text)
+
+    def with_literals(self, values: Mapping[str, str]) -> tuple[str, frozenset[str]]:
+        """Its text with constants in the place of their names, but where they are defined; and the names that this uses."""
+        used = self.words & values.keys()
+        if not used or not self.names.isdisjoint(values):
+            return self.text, self.words
+        code = _NOT_CODE.split(self.text)
+        code[::2] = [_IN_USE.sub(lambda found: values.get(found[0], found[0]), part) for part in code[::2]]
+        return "".join(code), self.words - used
+
+
+def _literals_of(names: Sequence[str], text: str) -> dict[str, str]:
+    """These constants with their values, if all of them are numbers and texts."""
+    values = _VALUES.fullmatch(_REMARK.sub("", text))
+    told = [value.strip() for value in values[2].split(",")] if values and values[2] else []
+    return dict(zip(names, told, strict=True)) if len(names) == len(told) and all(map(_LITERAL.fullmatch, told)) else {}
+
+
+class Text:
+    """A text in pieces, read once for all scripts that include it."""
+
+    def __init__(self, text: str) -> None:
+        self.pieces = [Piece(lines) for lines in _pieces(text)]
+        self.users = Counter(chain.from_iterable(piece.words for piece in self.pieces))
+        """How many pieces use a name."""
+        self.literals = {name: value for piece in self.pieces for name, value in piece.literals.items()}
+        self._constants = sorted(filter(str.isupper, self.users))
+        self._with_capitals = "\n".join(line for line in _code_of(text).splitlines() if not line.islower())
+        self._filled: dict[tuple[str | None, ...], list[Filled]] = {}
+
+    @cached_property
+    def named(self) -> Counter[str]:
+        """Names like those of constants that it defines, or sets otherwise, as those of fields of a table; and how often."""
+        defined = [name for groups in _NAMES.findall(self._with_capitals) for name in _split(",".join(groups)) if _CONSTANT.fullmatch(name)]
+        return Counter([*defined, *_SET.findall(_DEFINED.sub("", self._with_capitals))])
+
+    def with_literals(self, literals: Mapping[str, str]) -> "list[Filled]":
+        """Its pieces with constants in the place of their names: the same in most scripts, so it is kept."""
+        known = tuple(map(literals.get, self._constants))
+        if known not in self._filled:
+            values = {name: value for name, value in zip(self._constants, known, strict=True) if value is not None}
+            self._filled[known] = [
+                Filled(*piece.with_literals(values), piece.names, piece.declared, is_late=piece.is_late) for piece in self.pieces
+            ]
+        return self._filled[known]
+
+
+class Filled(NamedTuple):
+    """A piece with constants in the place of their names, see `Piece`."""
+
     text: str
-    names: frozenset[str]
-    is_late: bool
     words: frozenset[str]
+    names: frozenset[str]
+    declared: frozenset[str]
+    is_late: bool
 
 
-def lean(texts: Sequence[str]) -> list[str]:
+class Lean(NamedTuple):
+    """What is left of a text; the names that it uses, and those that what follows it can use."""
+
+    text: str
+    words: frozenset[str]
+    declared: frozenset[str]
+
+
+_read = cache(Text)
+
+
+def lean(texts: Sequence[str]) -> list[Lean]:
     """The same texts, in their order, with constants in the place of their names, and without definitions that nothing uses."""
-    literals = _literals(texts)
-    pieces = [(place, piece) for place, text in enumerate(texts) for piece in _pieces(_with_literals(text, _known(text, literals)))]
-    users = Counter(chain.from_iterable(piece.words for _, piece in pieces))
+    read = [_read(text) for text in texts]
+    literals = _literals(read)
     used: set[str] = set()
-    kept: list[list[str]] = [[] for _ in texts]
-    for place, piece in reversed(pieces):
-        if not piece.names or not used.isdisjoint(piece.names) or (piece.is_late and any(users[name] > 1 for name in piece.names)):
-            used |= piece.words
-            kept[place].append(piece.text)
-    return ["".join(reversed(lines)) for lines in kept]
+    found: list[Lean] = []
+    for text in reversed(read):
+        kept: list[Filled] = []
+        for piece in reversed(text.with_literals(literals)):
+            _, words_here, names, _, is_late = piece
+            if not names or not used.isdisjoint(names) or (is_late and any(_is_used(name, read) for name in names)):
+                used |= words_here
+                kept.append(piece)
+        found.append(_joined(kept[::-1]))
+    return found[::-1]
 
 
-@cache
+def _joined(pieces: Sequence[Filled]) -> Lean:
+    return Lean(
+        "".join([piece.text for piece in pieces]),
+        frozenset().union(*[piece.words for piece in pieces]),
+        frozenset().union(*[piece.declared for piece in pieces]),
+    )
+
+
+def _is_used(name: str, texts: Sequence[Text]) -> bool:
+    """By more than the function of this name."""
+    return sum(text.users[name] for text in texts) > 1
+
+
+def _literals(texts: Sequence[Text]) -> dict[str, str]:
+    """Constants of a script that are numbers and texts; not those of whose names there are several."""
+    literals = {name: value for text in texts for name, value in text.literals.items()}
+    times: Counter[str] = Counter()
+    for text in texts:
+        for name in text.named.keys() & literals.keys():
+            times[name] += text.named[name]
+    return {name: value for name, value in literals.items() if times[name] == 1}
+
+
 def words(text: str) -> frozenset[str]:
     """Names that a text uses: local ones of others, its own, and those of fields of tables that it makes."""
-    return frozenset(_WORD.findall(_NOT_CODE.sub("", text)))
+    return frozenset(_WORD.findall(_code_of(text)))
+
+
+def _code_of(text: str) -> str:
+    """A text without its remarks, and with nothing in its strings."""
+    return _NOT_CODE.sub("''", text)
 
 
 @cache
-def _pieces(text: str) -> tuple[Piece, ...]:
-    """A text in pieces: what is of its own level, and of that of its blocks."""
-    found: list[Piece] = []
+def declared(text: str) -> frozenset[str]:
+    """Local names of a text that what follows it can use."""
+    return frozenset(chain.from_iterable(map(_split, _DECLARATION.findall(text))))
+
+
+def _pieces(text: str) -> Iterable[str]:
+    """The lines of what is of the text's own level, and of that of its blocks."""
     in_block = False
     lines: list[str] = []
     for line in text.splitlines(keepends=True):
         is_inside = in_block and line.startswith("  ")
         begins = not _GOES_ON.match(line) or (is_inside and not _GOES_ON.match(line[2:]))
         if begins or (in_block and line.startswith("end")):
-            found += _piece(lines)
+            if lines:
+                yield "".join(lines)
             lines = []
             in_block = is_inside or line.rstrip() == "do"
         lines.append(line)
-    return (*found, *_piece(lines))
-
-
-def _piece(lines: Sequence[str]) -> Iterable[Piece]:
-    if not lines:
-        return
-    text = "".join(lines)
-    if function := _FUNCTION.match(text):
-        yield Piece(text, frozenset({function[2]}), not function[1], words(text))
-    elif text.lstrip().startswith("local ") and (values := _VALUES.fullmatch(_NOT_CODE.sub("''", text))):
-        yield Piece(text, frozenset(_split(values[1])), False, words(text) if values[2] else frozenset())
-    else:
-        yield Piece(text, frozenset(), False, words(text))
+    if lines:
+        yield "".join(lines)
 
 
 def _split(names: str) -> list[str]:
     return names.replace(" ", "").split(",")
-
-
-def _literals(texts: Sequence[str]) -> dict[str, str]:
-    """Constants of a script that are numbers and texts; not those of whose names there are several."""
-    facts = [_facts(text) for text in texts]
-    literals = dict(chain.from_iterable(literals for literals, _ in facts))
-    times = Counter(chain.from_iterable(names for _, names in facts))
-    return {name: value for name, value in literals.items() if times[name] == 1}
-
-
-@cache
-def _facts(text: str) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """The constants that a text defines, with their values; and the names, one each time, that it defines or sets anywhere."""
-    literals: list[tuple[str, str]] = []
-    for piece in _pieces(text):
-        if piece.names and (values := _VALUES.fullmatch(_without_remarks(piece.text))) and values[2]:
-            names, told = _split(values[1]), [value.strip() for value in values[2].split(",")]
-            if len(names) == len(told) and all(map(_CONSTANT.fullmatch, names)) and all(map(_LITERAL.fullmatch, told)):
-                literals += zip(names, told, strict=True)
-    code = _NOT_CODE.sub("''", text)
-    named = [name for groups in _NAMES.findall(code) for name in _split(",".join(groups)) if _CONSTANT.fullmatch(name)]
-    return tuple(literals), (*named, *_set_elsewhere(code))
-
-
-def _set_elsewhere(code: str) -> Iterable[str]:
-    """Constants' names that are given a value otherwise than by `local`, as those of fields of a table are."""
-    return _SET.findall(re.sub(r"\blocal [\w, ]+", "", code))
-
-
-def _without_remarks(text: str) -> str:
-    return re.sub(r" *--[^\n]*", "", text)
-
-
-def _known(text: str, literals: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Those constants that a text names."""
-    return tuple(sorted((name, literals[name]) for name in words(text) & literals.keys()))
-
-
-@cache
-def _with_literals(text: str, literals: tuple[tuple[str, str], ...]) -> str:
-    """A text with constants in the place of their names, but where they are defined."""
-    if not literals:
-        return text
-    values = dict(literals)
-    name = re.compile(rf"(?<![\w.])(?:{'|'.join(values)})(?!\w)")
-    parts = []
-    for piece in _pieces(text):
-        if not piece.names.isdisjoint(values):
-            parts.append(piece.text)
-            continue
-        code = _NOT_CODE.split(piece.text)
-        code[::2] = [name.sub(lambda found: values[found[0]], part) for part in code[::2]]
-        parts.append("".join(code))
-    return "".join(parts)

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from redis.exceptions import NoScriptError, ResponseError
 
 from runner.connection import is_full
-from runner.store.lean import lean
-from runner.store.nesting import declared, nested
+from runner.store.lean import declared, lean
+from runner.store.nesting import nested
 from runner.store.portions import BUCKET_ENTRIES, MOST_PER_CALL
 
 _HEADER_LINE = re.compile(r"^-- (KEYS|ARGV|include|full): (.*)$", re.MULTILINE)
@@ -26,7 +26,6 @@ _COMMENT = re.compile(r"(?m)^ *--.*\n")
 """A line that is for people: more than a quarter of the text, which the first call of each script sends."""
 _NUMBERS = {"MOST_ENTRIES": MOST_PER_CALL, "BUCKET_ENTRIES": BUCKET_ENTRIES}
 """What a script knows of the size of a call; written in the place of the names, as a script can have 200 local variables only."""
-_NUMBER_NAMES = re.compile("|".join(_NUMBERS))
 
 Argument = str | bytes | int
 
@@ -143,7 +142,9 @@ def assemble(script: LuaFile, includes: Sequence[LuaFile] = (), late_includes: S
         prelude.append(f"local {script.rest}_at = {len(arguments) + 1}")
     # What comes early is little where something comes late: there a function more would cost more than it saves.
     whole = ["\n".join([*prelude, *early]), *late] if script.late_text else ["\n".join(prelude), *early]
-    source = _NUMBER_NAMES.sub(lambda name: str(_NUMBERS[name[0]]), "\n".join(nested(lean(whole))))
+    source = "\n".join(nested(lean(whole)))
+    for name, number in _NUMBERS.items():
+        source = source.replace(name, str(number))
     return Script(script.name, source, arguments, refused_when_full=script.refused_when_full)
 
 
@@ -161,7 +162,7 @@ def script_names() -> list[str]:
 
 
 def load_scripts() -> None:
-    """Put all of them together, which takes a tenth of a second: for a process that must not do it between two jobs."""
+    """Put all of them together, which takes as long as to import the packages that this library needs: for a process that must not do it between two jobs."""
     for name in script_names():
         load(name)
 
