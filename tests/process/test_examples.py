@@ -36,3 +36,13 @@ async def test_webhooks_reach_all_who_take_them_and_no_more_than_three_at_a_time
     assert {customer: row[0] for customer, row in rows.items()} == {"good": "8", "slow": "8", "strict": "8", "down": "8", "gone": "0"}
     assert all(int(row[2]) <= 3 for row in rows.values())
     assert "32 delivered, 8 given up" in said
+
+
+async def test_each_site_is_crawled_at_the_pace_that_its_robots_txt_asks_for(tmp_path: Path) -> None:
+    said = await run(tmp_path, "examples.scraper", "--pages", "3")
+
+    rows = re.findall(r"site (\d) +([\d.]+) s +([\d.]+) s +(\d+) +(\d+)", said)
+    assert len(rows) == 3
+    for _, delay, shortest, requests, refused in rows:
+        assert float(shortest) >= float(delay)
+        assert (int(requests) >= 4, refused) == (True, "0")
