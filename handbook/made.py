@@ -47,7 +47,7 @@ def copied(file: str, part: str | None) -> str:
         raise ValueError(f"{file} has no part between `# [{part}]` and `# [/{part}]`")
     lines = found[1].splitlines(keepends=True)
     indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
-    return "".join(line[indent:] if line.strip() else line for line in lines)
+    return "".join(line[indent:] if line.strip() else line for line in lines).rstrip("\n") + "\n"
 
 
 def decisions() -> str:
