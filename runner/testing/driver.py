@@ -56,7 +56,7 @@ class Driver:
                 next_us = self._next_us
                 # Jobs that have ended may have left a wake, and schedules go on for ever.
                 may_be_idle = next_us == math.inf or self._started == before or next_us >= self._next_tick_us
-                if may_rest and may_be_idle and not (self._clock.waits or self._is_telling or self.unended()):
+                if may_rest and may_be_idle and not (self._clock.waits or self._is_telling or self._is_left(next_us)):
                     return
                 if next_us == until_us == math.inf:
                     self._fail("nothing will happen any more, and there are jobs that have not ended")
@@ -170,6 +170,12 @@ class Driver:
             self._timers.fire_due()
 
     # What is left
+
+    def _is_left(self, next_us: float) -> bool:
+        """Whether jobs have not ended. While the clock goes on by itself that is a count, which may still have jobs that were cancelled."""
+        if next_us < self._next_tick_us and any(place.counts_jobs for place in self._places):
+            return True
+        return bool(self.unended())
 
     def unended(self) -> list[JobStatus]:
         """The jobs that have not ended."""

@@ -102,6 +102,12 @@ class Workplace:
         return sum(member.tell_progress() for member in self.members)
 
     @property
+    def counts_jobs(self) -> bool:
+        """Whether there are jobs on a stream, in a line or delayed, by their number."""
+        left = done(self.store.remaining(0))
+        return left.soon + left.later > 0
+
+    @property
     def running(self) -> list[StartedJob]:
         """The jobs whose attempts go on."""
         return [job for member in (*self.members, *self._leaving) for job in member.running]
