@@ -1,7 +1,7 @@
 """NDJSON: a body of lines, each a JSON value, that is read while its answers are written; in memory there are a few portions of it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import NamedTuple
 
 from fastapi import Request
@@ -41,7 +41,7 @@ def is_ndjson(request: Request) -> bool:
 
 
 async def portions(request: Request, stop: asyncio.Task[None]) -> AsyncIterator[list[Line]]:
-    """The lines as they come, without empty ones, `MOST_LINES` at most at a time; until the body, the connection or the service ends."""
+    """The lines as they come, without empty ones, in portions, see `cut`; until the body, the connection or the service ends."""
     buffer, number, is_skipping, more = bytearray(), 0, False, True
     while more:
         receiving = asyncio.ensure_future(next_part(request))
@@ -69,10 +69,24 @@ async def portions(request: Request, stop: asyncio.Task[None]) -> AsyncIterator[
         if more and (is_skipping or len(buffer) > MOST_LINE_BYTES):
             lines += [] if is_skipping else [Line(number + 1, None)]
             is_skipping, buffer = True, bytearray()
-        for at in range(0, len(lines), MOST_LINES):
+        for portion in cut(lines):
             if stop.done():
                 return
-            yield lines[at : at + MOST_LINES]
+            yield portion
+
+
+def cut(lines: Sequence[Line]) -> Iterator[list[Line]]:
+    """Portions of at most `MOST_LINES` lines, and as many bytes as the longest line: what is read at once keeps everybody else waiting."""
+    portion, size = list[Line](), 0
+    for line in lines:
+        length = len(line.text or b"")
+        if portion and (len(portion) == MOST_LINES or size + length > MOST_LINE_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append(line)
+        size += length
+    if portion:
+        yield portion
 
 
 class LinesAnswer(Response):

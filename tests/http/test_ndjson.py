@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from runner import Runner, Worker, load_settings
 from runner.http import create_app, ndjson
+from runner.http.ndjson import MOST_LINE_BYTES, Line, cut
 from tests.eventually import eventually
 from tests.http.conftest import Service
 from tests.http.test_batch import add, stored
@@ -191,3 +192,16 @@ async def test_each_line_takes_a_token_of_the_rate_of_its_key(app: Runner, servi
     assert (refused["unread_from"], refused["problem"]["type"]) == (1, "/problems/too-many-requests")
     (too_many,) = await send(30)
     assert (too_many["unread_from"], too_many["problem"]["type"]) == (1, "/problems/exceeds-capacity")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "portions"),
+    [([10] * 250, [100, 100, 50]), ([40_000] * 3, [1, 1, 1]), ([MOST_LINE_BYTES, 1, 1], [1, 2]), ([1, MOST_LINE_BYTES - 1], [2]), ([], [])],
+)
+def test_what_is_read_at_once_has_few_lines_and_few_bytes(lengths: list[int], portions: list[int]) -> None:
+    lines = [Line(number, bytearray(length)) for number, length in enumerate(lengths, 1)]
+
+    cuts = list(cut(lines))
+
+    assert [len(portion) for portion in cuts] == portions
+    assert [line for portion in cuts for line in portion] == lines
