@@ -63,7 +63,12 @@ SCENARIO = Scenario(
     name="imports",
     unit="import",
     description="what a program's start takes that imports the library, next to the packages that it cannot do without",
-    cases={"producer": Options("runner"), "service": Options("runner.http"), "command": Options("runner.cli")},
+    cases={
+        "name": Options("runner"),
+        "producer": Options("bench.programs.declaring"),
+        "service": Options("runner.http"),
+        "command": Options("runner.cli"),
+    },
     quick={"times": 1},
     measure=measure,
 )
