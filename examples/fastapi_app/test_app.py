@@ -1,5 +1,8 @@
 """The tests of the shop, without Redis and without waiting: FastAPI's TestClient, on a real queue in virtual time. Copy them with the app."""
 
+# The types of TestClient are those of a package that it looks for when it is imported:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import warnings
 from collections.abc import Callable
 

@@ -46,7 +46,7 @@ Http = Annotated[httpx.AsyncClient, Depends(open_http, per="worker")]
 async def charge(order: str, cents: int, *, http: Http = injected) -> Charge:
     # The id of the job is the same in every attempt, also on another worker: whoever has lost an answer asks for the same charge.
     answer = await http.post("/charges", json={"order": order, "cents": cents}, headers={"Idempotency-Key": current_job().id})
-    if answer.status_code == httpx.codes.CONFLICT:
+    if answer.status_code == 409:
         raise Retry("the provider is still at the attempt before", delay=1)
     if answer.is_client_error:
         raise GiveUp(f"order {order}: {answer.status_code} {answer.text[:200]}")  # a declined card stays declined

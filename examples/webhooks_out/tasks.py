@@ -74,7 +74,7 @@ async def deliver(customer: str, body: str, *, http: Http = injected, endpoints:
         raise GiveUp(f"customer {customer} has no endpoint any more")
     endpoint = endpoints[customer]
     response = await http.post(endpoint.url, content=body, headers=signed(current_job().id, body, endpoint.secret))
-    if response.status_code == httpx.codes.GONE:
+    if response.status_code == 410:
         raise GiveUp(f"customer {customer} wants no more of them: 410")
     response.raise_for_status()
     return response.status_code
