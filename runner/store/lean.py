@@ -17,7 +17,9 @@ _WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*|(?<=\.\.)[A-Za-z_]\w*")
 _GOES_ON = re.compile(r"\s|end\b|[})\]]|else|until\b|$")
 _FUNCTION = re.compile(r"\s*(?:(local )(?:function )?|function )(\w+)(?:\(| = lazily\()")
 _VALUES = re.compile(r"\s*local ([\w, ]+?)(?: = ([^(]*))?\n?")
-_NAMES = re.compile(r"\blocal (?:function )?([\w, ]+)|\bfor ([\w, ]+) (?:=|in)\b|\bfunction\b[^(\n]*\(([\w, ]*)")
+_NAMES = re.compile(r"\blocal (?:function )?([\w, ]+)|\bfor ([\w, ]+) (?:=|in\b)|\bfunction\b[^(\n]*\(([\w, ]*)")
+_ASSIGNED = re.compile(r"(?<![\w.])((?:\w+, )*\w+) =(?!=)|\bfunction (\w+)\(")
+_DECLARED = re.compile(r"\blocal (?:function )?[\w, ]+|\bfor [\w, ]+ =")
 _SET = re.compile(r"(?<![\w.])([A-Z][A-Z0-9_]*)(?: =(?!=)|,[\w, ]* =(?!=))")
 _DECLARATION = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 _DEFINED = re.compile(r"\blocal [\w, ]+")
@@ -166,6 +168,25 @@ def _literals(texts: Sequence[Text]) -> dict[str, str]:
 def words(text: str) -> frozenset[str]:
     """Names that a text uses: local ones of others, its own, and those of fields of tables that it makes."""
     return frozenset(_WORD.findall(_code_of(text)))
+
+
+@cache
+def names_given(text: str) -> tuple[str, ...]:
+    """Names of local variables, functions and arguments that a text declares, one each time."""
+    return tuple(name for groups in _NAMES.findall(_code_of(text)) for names in groups if names for name in _split(names))
+
+
+@cache
+def names_changed(text: str) -> tuple[str, ...]:
+    """Names that a text gives a value elsewhere than where it declares them, one each time; among them those of fields of tables."""
+    code = _DECLARED.sub("local", text)
+    return tuple(name for values, function in _ASSIGNED.findall(code) for name in _split(values or function))
+
+
+@cache
+def late_names(text: str) -> tuple[str, ...]:
+    """Functions of a text whose names were declared before."""
+    return tuple(name for piece in map(Piece, _pieces(text)) if piece.is_late for name in piece.names)
 
 
 def _code_of(text: str) -> str:

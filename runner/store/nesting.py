@@ -1,12 +1,13 @@
 """Nesting: which texts of a script are inside a function of their own, so that Redis makes the functions of a call in less time."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from runner.store.lean import Lean
+from runner.store.lean import Lean, late_names, names_changed
 
-_LONG_LIST = 20
+_LONG_LIST = 30
 """Names in one function from which on another inside it saves more than it costs."""
-_MOST_PASSED_ON = 60
+_MOST_SHARED = 60
 """Names of the functions around it that one function of Lua 5.1 can use."""
 
 
@@ -14,17 +15,41 @@ def nested(texts: Sequence[Lean]) -> list[str]:
     """Functions inside functions: a new one begins where many names have come together, which saves a quarter of an empty call.
 
     Lua looks for each name that a function uses among the names in use of the function around it, in each call. A name of a function
-    further out is found at once.
+    further out is found at once. Of those there can be 60 only: values of further names, which nothing changes from there on, are
+    arguments of the function.
     """
+    users: Counter[str] = Counter()
+    last_used: dict[str, int] = {}
+    for place, text in enumerate(texts):
+        users.update(text.words)
+        last_used.update(dict.fromkeys(text.words, place))
     lines: list[str] = []
+    ends: list[str] = []
     known: set[str] = set()
-    new = depth = 0
-    last_used = {name: place for place, text in enumerate(texts) for name in text.words}
+    new = 0
     for place, text in enumerate(texts):
         lines.append(text.text)
         known |= text.declared
         new += len(text.declared)
-        if new >= _LONG_LIST and 0 < sum(last_used.get(name, place) > place for name in known) <= _MOST_PASSED_ON:
-            lines.append("return (function()")
-            new, depth = 0, depth + 1
-    return [*lines, *["end)()"] * depth]
+        if new < _LONG_LIST:
+            continue
+        needed = [name for name in known if last_used.get(name, place) > place]
+        passed: list[str] = []
+        if len(needed) > _MOST_SHARED:
+            changed = _changed(texts, place)
+            needed.sort(key=lambda name: (name not in changed, -users[name], name))
+            passed = needed[_MOST_SHARED:]
+            if not changed.isdisjoint(passed):
+                continue
+        if needed:
+            lines.append(f"return (function({', '.join(passed)})")
+            ends.append(f"end)({', '.join(passed)})")
+            new = 0
+    return [*lines, *reversed(ends)]
+
+
+def _changed(texts: Sequence[Lean], place: int) -> set[str]:
+    """Names that can be given another value once this text has run: not functions that were declared first and are written by now."""
+    times = Counter(name for text in texts for name in names_changed(text.text))
+    times.subtract(Counter(name for text in texts[: place + 1] for name in late_names(text.text)))
+    return {name for name, left in times.items() if left > 0}

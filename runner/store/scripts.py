@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from redis.exceptions import NoScriptError, ResponseError
 
 from runner.connection import is_full
+from runner.store.inlining import inlined
 from runner.store.lean import declared, lean
 from runner.store.nesting import nested
 from runner.store.portions import BUCKET_ENTRIES, MOST_PER_CALL
@@ -142,7 +143,7 @@ def assemble(script: LuaFile, includes: Sequence[LuaFile] = (), late_includes: S
         prelude.append(f"local {script.rest}_at = {len(arguments) + 1}")
     # What comes early is little where something comes late: there a function more would cost more than it saves.
     whole = ["\n".join([*prelude, *early]), *late] if script.late_text else ["\n".join(prelude), *early]
-    source = "\n".join(nested(lean(whole)))
+    source = "\n".join(nested(lean(inlined(whole))))
     for name, number in _NUMBERS.items():
         source = source.replace(name, str(number))
     return Script(script.name, source, arguments, refused_when_full=script.refused_when_full)
