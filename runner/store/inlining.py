@@ -11,7 +11,7 @@ from runner.store.lean import names_changed, names_given, words
 
 _ONE_LINE = re.compile(r"(?m)^local function (\w+)\(([\w, ]*)\) return (.*) end *(?:--.*)?$")
 _WORD = re.compile(r"'[^'\n]*'|(?<![\w.])[A-Za-z_]\w*|(?<=\.\.)[A-Za-z_]\w*")
-_SIMPLE = re.compile(r"[A-Za-z_][\w.]*|[0-9]+|'[^'\n]*'")
+_SIMPLE = re.compile(r"[A-Za-z_][\w.]*(?:\[\w+\])*|[0-9]+|'[^'\n]*'")
 _CHOICE = re.compile(r"\b(?:and|or)\b")
 _PART = re.compile(r"'[^'\n]*'|[()\[\]{},]")
 _CALL = re.compile(r"([\w.]+)\(")

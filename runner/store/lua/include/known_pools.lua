@@ -8,16 +8,16 @@ local note_pool
 do
   local MOST_NAMED = 32
 
-  -- Whether one more is known than there can be: those of child processes come with the pools beside which they are.
-  local function is_one_too_many(pool)
-    if base_pool(pool) ~= pool then return redis.call('ZCARD', POOLS) >= MOST_POOLS end
-    local named = 0
-    for _, known in ipairs(redis.call('ZRANGE', POOLS, 0, MOST_POOLS - 1)) do named = named + (base_pool(known) == known and 1 or 0) end
-    return named >= MOST_NAMED
-  end
-
   -- A pool is used now. Returns false, having noted nothing, if it is new and there are as many as there can be.
   function note_pool(pool)
+    -- Whether one more is known than there can be: those of child processes come with the pools beside which they are.
+    local function is_one_too_many(pool)
+      if base_pool(pool) ~= pool then return redis.call('ZCARD', POOLS) >= MOST_POOLS end
+      local named = 0
+      for _, known in ipairs(redis.call('ZRANGE', POOLS, 0, MOST_POOLS - 1)) do named = named + (base_pool(known) == known and 1 or 0) end
+      return named >= MOST_NAMED
+    end
+
     if not redis.call('ZSCORE', POOLS, pool) and is_one_too_many(pool) then return false end
     redis.call('ZADD', POOLS, int(now), pool)
     return true

@@ -3,8 +3,10 @@
 -- include: base
 local DEFAULT_POOL = 'default'
 
+local function stream_of(priority, pool) return pool == DEFAULT_POOL and STREAMS[priority] or STREAMS[priority] .. ':' .. pool end
+
 local function add_streams(streams, pool)
-  for priority = 1, 3 do streams[#streams + 1] = pool == DEFAULT_POOL and STREAMS[priority] or STREAMS[priority] .. ':' .. pool end
+  for priority = 1, 3 do streams[#streams + 1] = stream_of(priority, pool) end
   return streams
 end
 

@@ -5,17 +5,15 @@ local kept_ms
 do
   local known = {}
 
-  local function said_by(task)
-    local entry = redis.pcall('HGET', prefix .. 'specs', task)
-    if type(entry) ~= 'string' or not string.find(entry, '"keep":{', 1, true) then return {} end
-    local readable, spec = pcall(cjson.decode, string.match(entry, '\n(.*)$') or '')
-    local keep = readable and type(spec) == 'table' and spec.keep
-    return type(keep) == 'table' and keep or {}
-  end
-
   function kept_ms(task, state, usual_ms)
     if not task then return usual_ms end
-    if not known[task] then known[task] = said_by(task) end
+    if not known[task] then
+      local entry = redis.pcall('HGET', prefix .. 'specs', task)
+      local says = type(entry) == 'string' and string.find(entry, '"keep":{', 1, true)
+      local readable, spec = pcall(cjson.decode, says and string.match(entry, '\n(.*)$') or '')
+      local keep = readable and type(spec) == 'table' and spec.keep
+      known[task] = type(keep) == 'table' and keep or {}
+    end
     return number_in(known[task][state]) or usual_ms
   end
 end
