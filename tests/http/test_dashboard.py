@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from runner import Runner, Worker
 from runner.dashboard import page_files
+from runner.dashboard.bundle import bundled
 from runner.http import create_app, router
 from runner.http.browser_session import COOKIE, cookie
 from tests.http.conftest import Service
@@ -20,8 +21,10 @@ from tests.http.uvicorn_server import serving
 
 OWN = {"x-runner-page": "1"}
 PAGE = Path(__file__).parents[2] / "runner" / "dashboard" / "page"
-MOST_BYTES = 200_000
-IMPORT = re.compile(r"""^(?:import|export) .*?from "(\.[^"]+)";""", re.MULTILINE)
+MOST_BYTES, MOST_COMPRESSED = 152_000, 46_500
+"""Of all files of our own, as they are sent."""
+IMPORT = re.compile(r"""^import .*?from "(\.[^"]+)";""", re.MULTILINE)
+CLASS_OF_RULE = re.compile(r"\.(-?[a-z][\w-]*)")
 
 
 async def test_the_page_and_all_its_files_are_served(service: Service) -> None:
@@ -51,20 +54,70 @@ def test_no_file_of_the_page_asks_anything_of_another_host() -> None:
 
 
 def test_every_import_of_a_script_is_a_file_of_the_page_and_every_file_is_used() -> None:
-    used = {"index.html", "style.css", "favicon.svg", "js/theme.js", "js/main.js"}
-    for path in PAGE.rglob("*.js"):
-        if path.parent.name == "vendor":
-            continue
+    used = {PAGE / "js" / "theme.js", PAGE / "js" / "main.js"}
+    for path in scripts():
         for found in IMPORT.findall(path.read_text()):
             target = (path.parent / found).resolve()
             assert target.is_file(), f"{path.name} imports {found}"
-            used.add(target.relative_to(PAGE).as_posix())
+            used.add(target)
 
-    assert {path for path in page_files() if not path.startswith("vendor/") or path.endswith(".js")} == used
+    assert {*scripts(), PAGE / "vendor" / "htm-preact.js"} == used
+
+
+def scripts() -> list[Path]:
+    return sorted((PAGE / "js").rglob("*.js"))
 
 
 def test_the_page_stays_small() -> None:
-    assert sum(len(file.content) for path, file in page_files().items() if not path.startswith("vendor/")) < MOST_BYTES
+    own = [file for path, file in page_files().items() if not path.startswith("vendor/")]
+    assert sum(len(file.content) for file in own) < MOST_BYTES
+    assert sum(len(file.compressed) for file in own) < MOST_COMPRESSED
+
+
+def test_every_rule_of_the_style_sheet_is_for_something_that_a_script_draws() -> None:
+    words = set(re.findall(r"[\w-]+", "".join(path.read_text() for path in scripts()) + (PAGE / "index.html").read_text()))
+    selectors = re.sub(r"/\*.*?\*/|\{[^{}]*\}", " ", (PAGE / "style.css").read_text(), flags=re.DOTALL)
+    made = {f"{start}{word}" for start in ("is-", "c-") for word in words}
+
+    assert set(CLASS_OF_RULE.findall(selectors)) - words - made == set()
+
+
+def test_the_modules_of_the_page_become_one_script_in_which_equal_names_do_not_meet(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text(
+        '// About a.\nimport { html } from "../vendor/htm-preact.js";\nimport { b } from "./b.js";\n\n  const x = b; // why\n'
+    )
+    (tmp_path / "b.js").write_text(
+        "/** What b is. */\nexport const b = 1;\nconst x = 2;\nexport function c() {}\nexport async function d() {}\n"
+    )
+
+    assert bundled(tmp_path / "a.js").splitlines() == [
+        'import * as vendor from "../vendor/htm-preact.js";',
+        "const m0 = (() => {",
+        "const b = 1;",
+        "const x = 2;",
+        "function c() {}",
+        "async function d() {}",
+        "return { b, c, d }; })();",
+        "const m1 = (() => {",
+        "const { html } = vendor;",
+        "const { b } = m0;",
+        "const x = b;",
+        "return {  }; })();",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("export default 1;", "a.js exports in another form: export default 1;"),
+        ('import b from "./a.js";', "a.js imports in another form"),
+        ('import { a } from "./a.js";', "a.js imports itself"),
+    ],
+)
+def test_a_module_in_another_form_is_refused(tmp_path: Path, line: str, told: str) -> None:
+    (tmp_path / "a.js").write_text(f"{line}\n")
+    with pytest.raises(ValueError, match=told):
+        bundled(tmp_path / "a.js")
 
 
 async def test_a_file_that_a_browser_has_is_not_sent_again(service: Service) -> None:

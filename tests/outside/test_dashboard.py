@@ -31,6 +31,8 @@ VIEWS = {
     "events": "migration to the new merchant account",
 }
 """Each view, and a word that only its data brings."""
+WIDER_THAN_ITS_BOX = """[...document.querySelectorAll("main .card, main .table, main .keys-panel, main .line-panel, main .figures, main .limit-table")]
+    .filter((box) => box.getBoundingClientRect().right > document.documentElement.clientWidth - 10).map((box) => box.className)"""
 SIZES = {"desk": (1440, 900), "tablet": (900, 1100), "phone": (360, 740)}
 
 
@@ -283,8 +285,12 @@ def test_axe_finds_no_violation(browser: Any, shop: Served, node_tools: Path, th
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_nothing_scrolls_sideways_on_a_small_phone(browser: Any, shop: Served, view: str) -> None:
+def test_nothing_scrolls_sideways_however_narrow_the_window_is(browser: Any, shop: Served, view: str) -> None:
     with looking(browser, shop.url, view, size="phone") as page:
-        page.set_viewport_size({"width": 320, "height": 640})
         page.locator("main").get_by_text(VIEWS[view]).first.wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        for width in (320, 360, 720, 721, 768, 1000, 1001, 1120, 1300):
+            page.set_viewport_size({"width": width, "height": 640})
+            page.wait_for_timeout(50)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            wide = page.evaluate(WIDER_THAN_ITS_BOX)
+            assert wide == [], width

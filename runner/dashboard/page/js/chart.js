@@ -1,7 +1,7 @@
 // Four time series on one axis, drawn on canvas: one cursor for all, amber where a wait is too long, hatched where the gate was shut.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { brief, clock, day, instant, minute, perSecond, short } from "./format.js";
-import { slowAfter } from "./ui.js";
+import { Segments, slowAfter } from "./ui.js";
 
 const LEFT = 46, RIGHT = 12;
 let palette = null;
@@ -62,7 +62,7 @@ function trace(g, values, x0, wide, y, close) {
   }
 }
 
-export function draw(canvas, spec, h, range, cursor) {
+function draw(canvas, spec, h, range, cursor) {
   const c = colours(), ratio = devicePixelRatio || 1, W = canvas.clientWidth, H = canvas.clientHeight;
   if (!W) return;
   if (canvas.width !== Math.round(W * ratio) || canvas.height !== Math.round(H * ratio)) { canvas.width = Math.round(W * ratio); canvas.height = Math.round(H * ratio); }
@@ -133,7 +133,7 @@ export function draw(canvas, spec, h, range, cursor) {
   }
 }
 
-export const specs = (unit) => [
+const specs = (unit) => [
   { title: unit ? `${unit[0].toUpperCase()}${unit.slice(1)} taken a second` : "Starts a second", limit: true, series: [{ of: "taken", name: unit ? "taken" : "starts", colour: "token", area: true, range: true, smooth: true }, { of: "limit", name: "limit", colour: "ink", dash: [5, 4], thick: 1.4 }], say: perSecond },
   { title: "Waiting", floor: 4, series: [{ of: "waiting", name: "jobs", colour: "wait", area: true }], say: brief },
   { title: "Wait of what started", seconds: true, floor: 0.5, series: [{ of: "p50", name: "p50", colour: "wait", thick: 1.3, smooth: true }, { of: "p95", name: "p95", colour: "wait", dash: [6, 2], thick: 1.8, amber: true, smooth: true }], say: short },
@@ -160,7 +160,7 @@ export function Charts({ h, unit, range, setRange }) {
   const told = list.map((s) => s.series.map((q) => [q.name, h[q.of][at], s.say]).filter(([, v]) => v === v));
   return html`<section class="charts">
     <header><h2>History</h2><span class="when">${cursor == null ? "now" : range === "30d" || range === "24h" ? instant(when, 0) : clock(when)}</span>
-      <div class="segments" role="group" aria-label="Range">${["5m", "1h", "24h", "30d"].map((r) => html`<button aria-pressed=${r === range} onClick=${() => setRange(r)}>${{ "5m": "5 min", "1h": "1 h", "24h": "24 h", "30d": "30 d" }[r]}</button>`)}</div></header>
+      <${Segments} label="Range" choices=${[["5m", "5 min"], ["1h", "1 h"], ["24h", "24 h"], ["30d", "30 d"]]} chosen=${range} choose=${setRange} /></header>
     <div class="chart-stack" ref=${box} tabindex="0" role="group" aria-label="Four charts on one time axis. Left and right arrows move the cursor." onPointerMove=${move} onPointerLeave=${() => setCursor(null)} onKeyDown=${keys}>
       ${list.map((s, i) => html`<figure class=${s.last ? "last" : ""}><figcaption><b>${s.title}</b>${s.seconds && html`<span class="from">amber from 1 min</span>`}${s.series.map((q) => { const v = h[q.of][at]; return q.of === "limit" && v !== v ? null : html`<span class="read"><i class="key ${q.dash ? "dashed" : ""} ${q.bars ? "block" : ""} c-${q.amber && v > slowAfter() ? "amber" : q.colour}"></i>${q.name} <b>${v === v ? s.say(v) : "–"}</b></span>`; })}</figcaption><canvas aria-hidden="true"></canvas></figure>`)}
     </div>

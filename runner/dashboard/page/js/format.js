@@ -39,6 +39,12 @@ export function short(seconds) {
 /** Under a second in milliseconds: 4 ms, 182 ms, 2.4 s. */
 export const fine = (s) => (s < 1 ? `${Math.round(s * 1000)}${NB}ms` : span(s));
 
+/** Memory in three digits: 840 kB, 52 MB, 1.2 GB. */
+export function bytes(n) {
+  const [size, unit] = n < 1e6 ? [1e3, "kB"] : n < 1e9 ? [1e6, "MB"] : [1e9, "GB"];
+  return `${(n / size).toFixed(n / size < 10 ? 1 : 0)}${NB}${unit}`;
+}
+
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const MINUTE = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });

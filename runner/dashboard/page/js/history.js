@@ -15,16 +15,6 @@ export function useHistory(name, range) {
   const h = { from: ms(data.from), every_s: data.every_s };
   for (const [own, theirs] of Object.entries(COLUMNS)) h[own] = data[theirs].map((v) => v ?? NaN);
   h.marks = data.marks.map((m) => ({ ...m, from: ms(m.from), to: m.to ? ms(m.to) : now() }));
-  return withWaiting(h, name);
-}
-
-/** How many wait is recorded nowhere: it is told as far as this tab has looked. */
-function withWaiting(h, name) {
-  const seen = recent(name, Infinity);
-  seen?.waiting.forEach((value, i) => {
-    const place = Math.floor((seen.from + i * 1000 - h.from) / (h.every_s * 1000));
-    if (place >= 0 && place < h.waiting.length && value === value) h.waiting[place] = value;
-  });
   return h;
 }
 

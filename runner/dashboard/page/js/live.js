@@ -14,7 +14,7 @@ const samples = new Map(); // limit -> {from, taken, started, limit, waiting, th
 const listeners = new Set();
 let watch = ALONE, lastId = "", stop = null, timer = null, tries = 0, silence = null;
 
-export function subscribe(listener) { listeners.add(listener); return () => listeners.delete(listener); }
+function subscribe(listener) { listeners.add(listener); return () => listeners.delete(listener); }
 const tell = () => { for (const listener of [...listeners]) listener(); };
 export function useLive() {
   const [, again] = useState(0);

@@ -4,7 +4,7 @@ const BASE = new URL("../", document.baseURI); // the page is at BASE/ui/
 const OWN = { "X-Runner-Page": "1" }; // no page of another site can send it
 
 /** What the service said instead of an answer; status 0: nothing came back. */
-export class Problem extends Error {
+class Problem extends Error {
   constructor(status, document) {
     super(document.detail || document.title || `the service answered ${status}`);
     this.status = status;

@@ -23,6 +23,6 @@ export function storyOf(job) {
     events.push({ at: begun, what: "running", text: `Attempt ${job.attempt}${job.worker ? ` on ${job.worker}` : ""}` });
   } else if (!end) spans.push({ what: job.state === "scheduled" ? "scheduled" : "waiting", from: last, to: null, text: job.state });
   else pause(end, "until its end");
-  if (end) events.push({ at: end, what: job.state, text: ENDS[job.state] ?? job.state, detail: job.error ? `${job.error.type}: ${job.error.message}` : null });
+  if (end) events.push({ at: end, what: job.state, text: ENDS[job.state] ?? job.state, detail: job.error && end > last + 1 ? `${job.error.type}: ${job.error.message}` : null });
   return { events, spans };
 }

@@ -4,7 +4,7 @@ import { useFetched } from "../fetched.js";
 import { clock, day, policyWords, short } from "../format.js";
 import { Icon } from "../icons.js";
 import { live, ms, now } from "../live.js";
-import { Answer } from "../ui.js";
+import { Answer, Search, Segments, Title } from "../ui.js";
 
 const MOST = 500;
 const ICON = { pause: "paused", resume: "resumed", freeze: "frozen", release: "released", override: "changed", restore: "changed", cancel: "cancelled", retry: "retried", delete: "cancelled", purge: "cancelled", lead: "leader" };
@@ -29,10 +29,10 @@ export function Events() {
     const known = new Set(lines.map((e) => e.id)), feed = [...live.audit.filter((e) => !known.has(e.id)).map(asLine), ...[...lines].reverse()];
     const list = feed.filter((e) => (show === "all" || (show === "queue") === isQueue(e)) && `${e.by} ${e.action} ${e.target} ${e.after} ${e.reason}`.toLowerCase().includes(find.toLowerCase()));
     let last = "";
-    return html`<div class="page events"><div class="title"><div class="title-text"><h1>Events</h1></div></div>
-      <div class="tools"><label class="search"><${Icon} name="search" size=${14} /><span class="hidden">Who, what or why</span><input data-search placeholder="Who, what or why" value=${find} onInput=${(e) => setFind(e.target.value)} /><kbd>/</kbd></label><div class="segments" role="group" aria-label="Show">${[["all", "All"], ["people", "People"], ["queue", "The queue itself"]].map(([k, w]) => html`<button aria-pressed=${show === k} onClick=${() => setShow(k)}>${w}</button>`)}</div></div>
-      <ol class="feed">${list.map((e) => { const when = e.at * 1000, d = day(when), head = d !== last && html`<li class="feed-day"><h2>${d === day(at) ? "Today" : d}</h2></li>`; last = d; return html`${head}<li class="is-${iconOf(e)}"><span class="dot"><${Icon} name=${iconOf(e)} size=${13} /></span><time title="${short((at - when) / 1000)} ago">${clock(when)}</time><div><p><b>${e.by}</b> ${text(e)}</p><small>${e.reason || "no reason given"}</small></div><span class="door">${e.door}${e.address ? `, ${e.address}` : ""}</span></li>`; })}</ol>
+    return html`<div class="page events"><${Title} text="Events" />
+      <div class="tools"><${Search} label="Who, what or why" value=${find} set=${setFind} /><${Segments} label="Show" choices=${[["all", "All"], ["people", "People"], ["queue", "The queue itself"]]} chosen=${show} choose=${setShow} /></div>
+      <ol class="feed">${list.map((e) => { const when = e.at * 1000, d = day(when), head = d !== last && html`<li class="feed-day"><h2>${d === day(at) ? "Today" : d}</h2></li>`; last = d; return html`${head}<li class="is-${iconOf(e)}"><span class="dot"><${Icon} name=${iconOf(e)} size=${13} /></span><time title="${short((at - when) / 1000)} ago">${clock(when)}</time><div><p><b>${e.by}</b> ${text(e)}</p><small>${e.reason && e.after.includes(e.reason) ? "" : e.reason || "no reason given"}</small></div><span class="door">${e.door}${e.address ? `, ${e.address}` : ""}</span></li>`; })}</ol>
       ${!list.length && html`<p class="none">${feed.length ? html`Nothing matches. <button class="link" onClick=${() => { setFind(""); setShow("all"); }}>Show all ${feed.length}</button>` : "Nobody has changed anything yet."}</p>`}
-      <p class="muted">The newest 10,000 are kept. The same by <code>python -m runner audit</code>.</p></div>`;
+      <p class="muted after">The newest 10,000 are kept. The same by <code>python -m runner audit</code>.</p></div>`;
   }}</${Answer}>`;
 }

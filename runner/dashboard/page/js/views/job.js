@@ -15,7 +15,7 @@ const ENDED = ["succeeded", "failed", "cancelled", "expired"];
 const since = (later, earlier) => (ms(later) - ms(earlier)) / 1000;
 
 function sentence(j, spans, at) {
-  if (j.explanation?.length) return j.explanation.join(" ");
+  if (j.explanation?.length) return j.explanation.map((line) => (/[.!?]$/.test(line) ? line : `${line}.`)).join(" ");
   if (j.state === "waiting") return `It waits, ${REASONS[j.reason] ?? j.reason} ${j.bucket ?? j.limit ?? ""}${j.position ? `: place ${whole(j.position)}, ${j.eta_s == null ? "and nobody can know when it starts" : `starts in about ${span(j.eta_s)}`}` : ""}.`;
   if (j.state === "running") return `Attempt ${j.attempt} runs for ${span((at - ms(j.started_at)) / 1000)}.`;
   if (j.state === "scheduled") return `It is ${REASONS[j.reason] ?? j.reason}${j.eta_s == null ? "" : ` and starts in ${span(j.eta_s)}`}.`;

@@ -8,7 +8,7 @@ import { can, ms, now } from "../live.js";
 import { usePages } from "../pages.js";
 import { Rows } from "../rows.js";
 import { part } from "../service.js";
-import { JobState } from "../ui.js";
+import { JobState, Search, Title } from "../ui.js";
 
 const STATES = ["waiting", "queued", "running", "scheduled", "failed", "succeeded", "cancelled", "expired"];
 const OPEN = ["waiting", "queued", "running", "scheduled"], DEAD = ["failed", "cancelled", "expired"];
@@ -50,9 +50,9 @@ export function Jobs({ o, query }) {
   const verb = OPEN.includes(word) ? "Cancel" : DEAD.includes(word) ? "Retry" : null;
   const done = () => { setAsk(null); pages.again(); counts.again(); dead.again(); };
   return html`<div class="page jobs">
-    <div class="title"><div class="title-text"><h1>Jobs</h1></div>${can("jobs:manage") && verb && exact > 0 && html`<div class="acts"><button class=${verb === "Cancel" ? "danger-quiet" : ""} onClick=${() => setAsk(verb)}>${verb} ${whole(exact)} ${word}…</button></div>`}</div>
+    <${Title} text="Jobs">${can("jobs:manage") && verb && exact > 0 && html`<div class="acts"><button class=${verb === "Cancel" ? "danger-quiet" : ""} onClick=${() => setAsk(verb)}>${verb} ${whole(exact)} ${word}…</button></div>`}</${Title}>
     <div class="chips-row" role="group" aria-label="State">${["all", ...STATES].map((s) => html`<button aria-pressed=${word === s} class="is-${s}" onClick=${() => set({ state: s, error: "" })}>${s !== "all" && html`<${Icon} name=${s} />`}<span>${s}</span>${o.jobs?.[s] != null && html`<b>${brief(o.jobs[s])}</b>`}</button>`)}</div>
-    <div class="tools"><label class="search"><${Icon} name="search" size=${14} /><span class="hidden">How the job's id begins</span><input data-search placeholder="Job id, or its beginning" maxlength="128" value=${fields.find} onInput=${(e) => set({ find: e.target.value })} /><kbd>/</kbd></label>
+    <div class="tools"><${Search} label="Job id, or its beginning" most="128" value=${fields.find} set=${(find) => set({ find })} />
       <label class="pick"><span class="hidden">Limit</span><select value=${fields.limit} onChange=${(e) => set({ limit: e.target.value })}><option value="">any limit</option>${o.limits.map((r) => html`<option value=${r.name}>${r.name}</option>`)}</select></label>
       <label class="pick"><span class="hidden">Task</span><select value=${fields.task} onChange=${(e) => set({ task: e.target.value })}><option value="">any task</option>${(tasks.data?.tasks ?? []).map((t) => html`<option value=${t.name}>${t.name}</option>`)}</select></label>
       ${fields.tag && html`<button class="small" onClick=${() => set({ tag: "" })}>tag ${fields.tag} <${Icon} name="failed" size=${10} /></button>`}

@@ -11,11 +11,11 @@ import { Lane } from "../lane.js";
 import { can, live, ms, now, watching } from "../live.js";
 import { Rows } from "../rows.js";
 import { part } from "../service.js";
-import { LimitState } from "../ui.js";
+import { LimitState, Search } from "../ui.js";
 
 const UNITS = { s: 1, min: 60, h: 3600, day: 86400 };
 const smoothKind = (p) => p.kind === "token_bucket" && p.smooth;
-export function parseRate(text) {
+function parseRate(text) {
   const m = /^\s*(\d[\d,]*(?:\.\d+)?)\s*\/\s*(\d+)?\s*(s|min|h|day)\s*$/.exec(text);
   return m && Number(m[1].replaceAll(",", "")) > 0 ? Number(m[1].replaceAll(",", "")) / ((Number(m[2]) || 1) * UNITS[m[3]]) : null;
 }
@@ -46,7 +46,7 @@ function Edit({ row, line, onClose }) {
 const KEYS_SHOWN = 8;
 function Buckets({ row, found, find, setFind, chosen, choose }) {
   const list = found.data?.buckets ?? [];
-  return html`<section class="keys-panel"><header><h2>Hottest keys</h2><label class="search small"><${Icon} name="search" size=${13} /><span class="hidden">Find a key</span><input placeholder="Find a key" value=${find} onInput=${(e) => setFind(e.target.value)} /></label></header>
+  return html`<section class="keys-panel"><header><h2>Hottest keys</h2><${Search} label="Find a key" cls="small" value=${find} set=${setFind} /></header>
     <ul>${list.slice(0, KEYS_SHOWN).map((k) => html`<li key=${k.bucket}><button aria-pressed=${chosen === k.bucket} onClick=${() => choose(k.bucket)}><b>${k.key ?? k.bucket}</b><span class="mini"><i style=${{ transform: `scaleX(${Math.max(0, Math.min(1, k.tokens / row.capacity))})` }}></i></span><span class="n">${k.tokens}/${row.capacity}</span><span class="n w">${k.waiting ? whole(k.waiting) : "–"}</span><span class="n">${short(k.clears_in_s || null)}</span></button></li>`)}</ul>
     <p class="muted">${found.problem ? found.problem.message : found.data && !list.length ? "No key matches. " : list.length > KEYS_SHOWN ? `${KEYS_SHOWN} of ${whole(found.data.matched)} keys · ` : ""}tokens, waiting, clears in</p></section>`;
 }
@@ -76,7 +76,7 @@ export function Limit({ name, o }) {
   const set = row.override ? html`Set by <b>${row.override.by || "an operator"}</b>${row.override.until ? ` until ${instant(ms(row.override.until), at)}` : ""}: ${row.override.reason || "no reason given"}; the code says ${policyWords(row.code)}.` : "Set by the code.";
   return html`<div class="page limit">
     <div class="title"><a class="up" href="#/limits" aria-label="All limits"><${Icon} name="back" size=${16} /></a><div class="title-text"><h1>${row.name}</h1><${LimitState} row=${row} at=${at} long=${true} /></div>
-      ${can("limits:write") && html`<div class="acts"><button class="primary" onClick=${() => setAsk("edit")}>Change</button>${row.state === "paused" ? html`<${Act} act=${() => resumeLimit(name)}>Resume</${Act}>` : html`<button onClick=${() => setAsk("pause")}>Pause</button>`}${row.state === "frozen" ? html`<${Act} act=${() => releaseLimit(name)}>Release</${Act}>` : html`<button onClick=${() => setAsk("freeze")}>Freeze</button>`}${can("jobs:manage") && html`<button class="danger-quiet" disabled=${!row.waiting} onClick=${() => setAsk("cancel")}>Cancel ${whole(row.waiting)} waiting…</button>`}</div>`}</div>
+      ${can("limits:write") && html`<div class="acts"><button class="primary" onClick=${() => setAsk("edit")}>Change</button>${row.state === "paused" ? html`<${Act} act=${() => resumeLimit(name)}>Resume</${Act}>` : html`<button onClick=${() => setAsk("pause")}>Pause</button>`}${row.state === "frozen" ? html`<${Act} act=${() => releaseLimit(name)}>Release</${Act}>` : html`<button onClick=${() => setAsk("freeze")}>Freeze</button>`}${can("jobs:manage") && row.waiting > 0 && html`<button class="danger-quiet" onClick=${() => setAsk("cancel")}>Cancel ${whole(row.waiting)} waiting…</button>`}</div>`}</div>
     <p class="lead"><b>${ends}</b> <span>${KINDS[p.kind]}: ${policyWords(p)}${p.key ? ` for each ${p.key.replace(/[{}]/g, "")}` : ""}${p.tz ? `, ${p.tz}` : ""}. ${set}</span></p>
     <section class="lane-card">${chosen && html`<p class="of">bucket <b>${chosen}</b></p>`}<${Lane} row=${shown} line=${line} key=${chosen} /></section>
     <div class="split">

@@ -7,7 +7,7 @@ import { brief, instant, perSecond, plural, policyBrief, policyWords, short, spa
 import { Icon } from "../icons.js";
 import { can, ms, recent } from "../live.js";
 import { Spark } from "../spark.js";
-import { LimitState, slow, tone } from "../ui.js";
+import { Figure, LimitState, or, Search, Segments, slow, tone } from "../ui.js";
 
 /** One sentence that answers the page's question; decided by fixed rules, worst first. */
 function verdict(o) {
@@ -23,10 +23,8 @@ function verdict(o) {
   return [holding.some(slow) ? "slow" : "at_limit", `${plural(waiting, "job")} ${waiting === 1 ? "waits" : "wait"} at ${plural(n, "limit")}.`, `${said.join("; ")}.`];
 }
 const sum = (numbers) => numbers.reduce((total, n) => total + n, 0);
-const or = (value, word) => (value == null ? "–" : word(value));
-const Figure = ({ label, value, sub, icon, children }) => html`<div class="figure"><dt>${icon && html`<${Icon} name=${icon} />`}${label}</dt><dd><b>${value}</b>${children}</dd><dd class="sub">${sub}</dd></div>`;
 
-export function setBy(row, at) {
+function setBy(row, at) {
   if (!row.override) return html`<span class="setby"><b>code</b></span>`;
   return html`<span class="setby"><b>override</b><small class="cut">${[row.override.by, row.override.until && `until ${instant(ms(row.override.until), at)}`].filter(Boolean).join(", ")}</small></span>`;
 }
@@ -42,7 +40,7 @@ const SHOW = { all: () => true, waiting: (r) => r.waiting > 0, held: (r) => r.st
 function Row({ row, at }) {
   const p = row.policy;
   return html`<div role="row" class="limit-row is-${tone(row)}" onClick=${(e) => { if (!e.target.closest("a,button")) location.hash = `#/limits/${encodeURIComponent(row.name)}`; }}>
-    <span role="cell" class="c-name"><a data-row href="#/limits/${encodeURIComponent(row.name)}">${row.name}</a><small title=${policyWords(p)}>${row.override ? html`<span class="over-tag">override </span>` : ""}${policyBrief(p)}</small></span>
+    <span role="cell" class="c-name"><a data-row href="#/limits/${encodeURIComponent(row.name)}">${row.name}</a><small title="${policyWords(p)}${row.override ? `, set by ${row.override.by || "an operator"}: ${row.override.reason || "no reason given"}` : ""}">${row.override ? html`<span class="over-tag">override by ${row.override.by || "an operator"}: </span>` : ""}${policyBrief(p)}</small></span>
     <span role="cell" class="c-tokens n"><b>${or(row.tokens, brief)}</b><small>of ${brief(row.capacity)}${!p.key ? "" : row.bucket ? ` · ${row.bucket.slice(row.name.length + 1)}` : " each"}</small></span>
     <span role="cell" class="c-balance"><${Balance} row=${row} /></span>
     <span role="cell" class="c-waiting n"><b class=${row.waiting ? "" : "nil"}>${row.waiting ? whole(row.waiting) : "0"}</b><small class="lbl">waiting</small></span>
@@ -72,8 +70,8 @@ export function Limits({ o }) {
       <${Figure} label="Finished/min" icon="succeeded" value=${or(o.finished_min, whole)} sub="all tasks" />
       <${Figure} label="Failed/min" icon="failed" value=${or(o.failed_min, whole)} sub=${o.jobs ? `${whole(o.jobs.failed)} dead letters` : ""} />
     </dl>
-    <div class="tools"><label class="search ${o.limits.length > 12 ? "" : "few"}"><${Icon} name="search" size=${14} /><span class="hidden">Filter limits by name</span><input data-search placeholder="Filter limits" value=${find} onInput=${(e) => setFind(e.target.value)} /><kbd>/</kbd></label>
-      <div class="segments" role="group" aria-label="Show">${[["all", "All"], ["waiting", "With a line"], ["held", "Shut"]].map(([k, w]) => html`<button aria-pressed=${show === k} onClick=${() => setShow(k)}>${w} <small>${o.limits.filter(SHOW[k]).length}</small></button>`)}</div></div>
+    <div class="tools"><${Search} label="Filter limits" cls=${o.limits.length > 12 ? "" : "few"} value=${find} set=${setFind} />
+      <${Segments} label="Show" choices=${[["all", "All"], ["waiting", "With a line"], ["held", "Shut"]].map(([key, word]) => [key, word, o.limits.filter(SHOW[key]).length])} chosen=${show} choose=${setShow} /></div>
     <div class="limit-table" role="table" aria-label="Limits">
       <div role="rowgroup"><div role="row" class="limit-row head">${sorter("name", "Limit", "c-name")}<span role="columnheader" class="c-tokens n">Tokens</span><span role="columnheader" class="c-balance"><span class="hidden">Tokens and line</span><${BalanceHead} /></span>${sorter("waiting", "Waiting", "c-waiting n")}${sorter("oldest", "Oldest", "c-oldest n")}<span role="columnheader" class="c-clears n">Clears in</span><span role="columnheader" class="c-use">Use, 5 min</span><span role="columnheader" class="c-state">State</span><span role="columnheader" class="c-set">Set by</span></div></div>
       <div role="rowgroup">${rows.map((row) => html`<${Row} key=${row.name} row=${row} at=${at} />`)}${!rows.length && html`<div role="row"><p role="cell" class="none">No limit matches “${find}”. <button class="link" onClick=${() => { setFind(""); setShow("all"); }}>Show all ${o.limits.length}</button></p></div>`}</div>

@@ -7,11 +7,12 @@ import { instant, minute, plural, short, span, whole } from "../format.js";
 import { Icon } from "../icons.js";
 import { can, ms, now } from "../live.js";
 import { ask, part } from "../service.js";
-import { Answer, byWhom } from "../ui.js";
+import { ACTS, Answer, byWhom, Table, Title } from "../ui.js";
 
 const HOUR_S = 3600, RUNS = 24, DENSE = 61, MOST_PAGES = 4, AGAIN_MS = 30000, ENDED = ["succeeded", "failed", "cancelled", "expired"];
 const when = (s) => s.cron ?? (s.every >= 1 ? `every ${span(s.every)}` : "–");
 const seconds = (s, at) => (s.next_at == null ? null : s.next_at - at / 1000);
+const due = (s) => (s < 1 ? "now" : `in ${short(s)}`);
 /** The runs due in the next hour; of a cron expression the service says which. */
 function dueIn(s, at) {
   const first = seconds(s, at);
@@ -30,7 +31,7 @@ function useRuns(name) {
       const found = [];
       try {
         for (let cursor = null, page = 0; page < MOST_PAGES && found.length < RUNS; page++) {
-          const got = await ask("v1/jobs", { query: { id_prefix: `${name}:`, state: ENDED, most: RUNS, cursor }, signal: stop.signal });
+          const got = await ask("v1/jobs", { query: { schedule: name, state: ENDED, most: RUNS, cursor }, signal: stop.signal });
           found.push(...got.jobs.filter((j) => j?.finished_at));
           if (!(cursor = got.cursor)) break;
         }
@@ -60,7 +61,7 @@ function Last({ s, at }) {
 function Next({ s, at }) {
   if (s.state === "paused") return html`<span class="state is-paused"><${Icon} name="paused" /> <b>paused</b></span><small>${byWhom(s.paused)}</small>`;
   if (s.state !== "active" || s.next_at == null) return html`<span class="state is-paused"><b>${s.state}</b></span><small>${s.why}</small>`;
-  return html`<b>in ${short(Math.max(0, seconds(s, at)))}</b><small>${instant(s.next_at * 1000, at)}</small>`;
+  return html`<b>${due(seconds(s, at))}</b><small>${instant(s.next_at * 1000, at)}</small>`;
 }
 
 const COUNTS = [["missed", "missed"], ["skipped", "skipped"], ["refused", "refused"]];
@@ -71,17 +72,17 @@ export function Schedules() {
     const soon = list.filter((s) => s.state === "active" && s.next_at != null).sort((a, b) => a.next_at - b.next_at), hour = soon.filter((s) => dueIn(s, at).length);
     const paused = list.filter((s) => s.state === "paused").length;
     return html`<div class="page schedules">
-      <div class="title"><div class="title-text"><h1>Schedules</h1></div></div>
-      <p class="lead"><b>${soon.length ? `${soon[0].name} is next, in ${span(Math.max(0, seconds(soon[0], at)))}.` : "None is due."}</b> <span>${plural(list.length, "schedule")}${paused ? `; ${paused} paused` : ""}.</span></p>
-      ${hour.length > 0 && html`<section class="card hour"><header><h2>The next hour</h2></header><div class="hour-rows" role="img" aria-label="Runs due in the next hour: ${hour.map((s) => `${s.name} ${dueIn(s, at).length}`).join(", ")}">${hour.map((s) => { const due = dueIn(s, at); return html`<span class="hour-name cut">${s.name}</span><div class="hour-track">${due.length > DENSE ? html`<i class="dense"></i>` : due.map((t) => html`<i style=${{ left: `${t / HOUR_S * 100}%` }}></i>`)}</div><span class="n">${due.length}</span>`; })}
+      <${Title} text="Schedules" />
+      <p class="lead"><b>${soon.length ? `${soon[0].name} is next, ${due(seconds(soon[0], at))}.` : "None is due."}</b> <span>${plural(list.length, "schedule")}${paused ? `; ${paused} paused` : ""}.</span></p>
+      ${hour.length > 0 && html`<section class="card hour"><header><h2>The next hour</h2></header><div class="hour-rows" role="img" aria-label="Runs due in the next hour: ${hour.map((s) => `${s.name} ${dueIn(s, at).length}`).join(", ")}">${hour.map((s) => { const ticks = dueIn(s, at); return html`<span class="hour-name cut">${s.name}</span><div class="hour-track">${ticks.length > DENSE ? html`<i class="dense"></i>` : ticks.map((t) => html`<i style=${{ left: `${t / HOUR_S * 100}%` }}></i>`)}</div><span class="n">${ticks.length}</span>`; })}
         <span></span><div class="hour-axis">${[0, 15, 30, 45, 60].map((m) => html`<span style=${{ left: `${m / 60 * 100}%` }}>${m ? minute(at + m * 60000) : "now"}</span>`)}</div><span></span></div></section>`}
-      <div class="sched-table" role="table" aria-label="Schedules"><div role="rowgroup"><div role="row" class="sched-row head"><span role="columnheader">Schedule</span><span role="columnheader">When</span><span role="columnheader">Last 24 runs</span><span role="columnheader" class="n">Last</span><span role="columnheader" class="n">Next</span><span role="columnheader"><span class="hidden">Acts</span></span></div></div>
-        <div role="rowgroup">${list.map((s) => html`<div role="row" key=${s.name} class="sched-row ${s.state === "active" ? "" : "is-paused"}">
+      <${Table} label="Schedules" cls="row sched-row" head=${[["Schedule"], ["When"], ["Last 24 runs"], ["Last", "n"], ["Next", "n"], ACTS]}>
+        ${list.map((s) => html`<div role="row" key=${s.name} class="row sched-row ${s.state === "active" ? "" : "is-paused"}">
           <span role="cell" class="two"><b>${s.name}</b><small>${s.task ?? ""} · ${s.overlap === "skip" ? "skip while one runs" : s.overlap === "queue" ? "queue one" : s.overlap}${s.fault ? html` · <span class="red">${s.fault}</span>` : ""}</small></span>
           <span role="cell" class="two s-when"><span>${when(s)}</span><small>${s.cron ? s.tz : ""}${COUNTS.filter(([k]) => s.counts[k]).map(([k, w]) => ` ${whole(s.counts[k])} ${w}`).join(",")}</small></span>
           <span role="cell" class="s-runs"><${Runs} name=${s.name} /></span>
           <span role="cell" class="n two s-last"><${Last} s=${s} at=${at} /></span><span role="cell" class="n two s-next"><${Next} s=${s} at=${at} /></span>
-          <span role="cell" class="s-acts">${can("schedules:write") && html`<${Act} cls="small" label="Run now: ${s.name}" act=${() => triggerSchedule(s.name).then(got.again)}>Run now</${Act}>${s.state === "paused" ? html`<${Act} cls="small" label="Resume ${s.name}" act=${() => resumeSchedule(s.name).then(got.again)}>Resume</${Act}>` : html`<button class="small" aria-label="Pause ${s.name}" onClick=${() => setPausing(s.name)}>Pause</button>`}`}</span></div>`)}</div></div>
+          <span role="cell" class="s-acts">${can("schedules:write") && html`<${Act} cls="small" label="Run now: ${s.name}" act=${() => triggerSchedule(s.name).then(got.again)}>Run now</${Act}>${s.state === "paused" ? html`<${Act} cls="small" label="Resume ${s.name}" act=${() => resumeSchedule(s.name).then(got.again)}>Resume</${Act}>` : html`<button class="small" aria-label="Pause ${s.name}" onClick=${() => setPausing(s.name)}>Pause</button>`}`}</span></div>`)}</${Table}>
       ${pausing && html`<${Ask} title="Pause ${pausing}?" text="It makes no runs until it is resumed; what runs goes on." action="Pause ${pausing}" onDo=${(reason) => pauseSchedule(pausing, reason).then(got.again)} onClose=${() => setPausing(null)} />`}
     </div>`;
   }}</${Answer}>`;
