@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from html import escape
+from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -35,10 +36,13 @@ def add_docs_page(app: FastAPI) -> None:
     Both are free and take a fifth of a second to make, so they are made once, and in a thread. The links of the page are relative, so that they hold under any prefix; the document names the prefix as its server.
     """
     made: list[tuple[str, bytes]] = []
+    making = Lock()
 
     def make() -> tuple[str, bytes]:
-        document = app.openapi()
-        made.append((page(document), to_json(document)))
+        with making:  # of many who ask before it is there the first one makes it
+            if not made:
+                document = app.openapi()
+                made.append((page(document), to_json(document)))
         return made[0]
 
     async def docs(_: Request) -> HTMLResponse:

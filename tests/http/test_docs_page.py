@@ -1,15 +1,18 @@
 """The page /docs: complete, without a script, and without anything that is loaded from elsewhere."""
 
+import asyncio
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from html.parser import HTMLParser
+from typing import Any
 
 import httpx
 import pytest
 
 from runner import Runner
-from runner.http import create_app
+from runner.http import create_app, docs_page
 from runner.http.docs_page import page
 from tests.http.conftest import Service
 from tests.http.test_mounted import mounted
@@ -77,3 +80,17 @@ async def test_every_link_leads_somewhere_under_any_prefix(app: Runner, prefix: 
 def test_what_a_description_says_is_text() -> None:
     document = create_app().openapi() | {"info": {"title": "<b>", "version": "&", "description": "`<script>`"}}
     assert "<h1>&lt;b&gt; &amp;</h1><p><code>&lt;script&gt;</code></p>" in page(document)
+
+
+async def test_the_page_is_made_once_however_many_ask_for_it_first(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[str]()
+    make = docs_page.page
+
+    def counted(document: Mapping[str, Any]) -> str:
+        made.append("page")
+        return make(document)
+
+    monkeypatch.setattr(docs_page, "page", counted)
+    answers = await asyncio.gather(*(service.http.get(path) for path in ("/openapi.json", "/docs") * 10))
+    assert {answer.status_code for answer in answers} == {200}
+    assert made == ["page"]
