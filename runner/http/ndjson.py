@@ -30,6 +30,14 @@ class Line(NamedTuple):
     text: bytearray | None
 
 
+class Portion(NamedTuple):
+    """Some lines: those that have a text. `last` is the number of the last one of all, `price` what they cost, empty ones and long ones too."""
+
+    lines: list[Line]
+    last: int
+    price: int
+
+
 def is_ndjson(request: Request) -> bool:
     """Whether a body of lines is announced. Raises `Problem` if it is compressed."""
     if request.headers.get("content-type", "")[:200].partition(";")[0].strip().lower() != MEDIA_TYPE:
@@ -40,9 +48,12 @@ def is_ndjson(request: Request) -> bool:
     return True
 
 
-async def portions(request: Request, stop: asyncio.Task[None]) -> AsyncIterator[list[Line]]:
-    """The lines as they come, without empty ones, in portions, see `cut`; until the body, the connection or the service ends."""
-    buffer, number, is_skipping, more = bytearray(), 0, False, True
+async def portions(request: Request, stop: asyncio.Task[None]) -> AsyncIterator[Portion]:
+    """The lines as they come, in portions, see `cut`; until the body, the connection or the service ends.
+
+    What is sent has a price, whatever it is: a token for each line, and for each `MOST_LINE_BYTES` of one that is too long.
+    """
+    reader, more = _Reader(), True
     while more:
         receiving = asyncio.ensure_future(next_part(request))
         await asyncio.wait([receiving, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -53,40 +64,72 @@ async def portions(request: Request, stop: asyncio.Task[None]) -> AsyncIterator[
             part, more = receiving.result()
         except Problem:
             return
-        buffer += part
-        *whole, buffer = buffer.split(b"\n")
-        if not more:
-            whole.append(buffer)
-        lines: list[Line] = []
-        for text in whole:
-            number += 1
-            if is_skipping:
-                is_skipping = False
-            elif len(text) > MOST_LINE_BYTES:
-                lines.append(Line(number, None))
-            elif text.strip():
-                lines.append(Line(number, text))
-        if more and (is_skipping or len(buffer) > MOST_LINE_BYTES):
-            lines += [] if is_skipping else [Line(number + 1, None)]
-            is_skipping, buffer = True, bytearray()
-        for portion in cut(lines):
+        for portion in reader.portions(part, is_last=not more):
             if stop.done():
                 return
             yield portion
 
 
-def cut(lines: Sequence[Line]) -> Iterator[list[Line]]:
+def cut(texts: Sequence[bytearray]) -> Iterator[list[bytearray]]:
     """Portions of at most `MOST_LINES` lines, and as many bytes as the longest line: what is read at once keeps everybody else waiting."""
-    portion, size = list[Line](), 0
-    for line in lines:
-        length = len(line.text or b"")
-        if portion and (len(portion) == MOST_LINES or size + length > MOST_LINE_BYTES):
+    portion, size = list[bytearray](), 0
+    for text in texts:
+        if portion and (len(portion) == MOST_LINES or size + len(text) > MOST_LINE_BYTES):
             yield portion
             portion, size = [], 0
-        portion.append(line)
-        size += length
+        portion.append(text)
+        size += len(text)
     if portion:
         yield portion
+
+
+class _Reader:
+    """Takes a body apart, part by part."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._number = 0
+        self._skipped_bytes = 0
+        """Of the line that is too long, and not over; 0 if there is none."""
+
+    def portions(self, part: bytes, *, is_last: bool) -> Iterator[Portion]:
+        """Those that end with this part."""
+        self._buffer += part
+        *whole, self._buffer = self._buffer.split(b"\n")
+        if is_last and (self._buffer or self._skipped_bytes):
+            whole.append(self._buffer)
+        for texts in cut(whole):
+            yield self._portion(texts)
+        if not is_last and (self._skipped_bytes or len(self._buffer) > MOST_LINE_BYTES):
+            yield self._begun()
+
+    def _portion(self, whole: Sequence[bytearray]) -> Portion:
+        lines: list[Line] = []
+        price = 0
+        for text in whole:
+            self._number += 1
+            if self._skipped_bytes:
+                self._skipped_bytes = 0
+                continue  # it was told of, and charged, when it began
+            price += _price(len(text))
+            if len(text) > MOST_LINE_BYTES:
+                lines.append(Line(self._number, None))
+            elif text.strip():
+                lines.append(Line(self._number, text))
+        return Portion(lines, self._number, price)
+
+    def _begun(self) -> Portion:
+        """A line that is too long already, and what more of it has come: it is not kept."""
+        lines = [] if self._skipped_bytes else [Line(self._number + 1, None)]
+        before = self._skipped_bytes
+        self._skipped_bytes += len(self._buffer)
+        self._buffer = bytearray()
+        price = _price(self._skipped_bytes) - (_price(before) if before else 0)
+        return Portion(lines, self._number + (before == 0), price)
+
+
+def _price(line_bytes: int) -> int:
+    return max(-(-line_bytes // MOST_LINE_BYTES), 1)
 
 
 class LinesAnswer(Response):

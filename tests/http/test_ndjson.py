@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import httpx
@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from runner import Runner, Worker, load_settings
 from runner.http import create_app, ndjson
-from runner.http.ndjson import MOST_LINE_BYTES, Line, cut
+from runner.http.ndjson import MOST_LINE_BYTES, cut
 from tests.eventually import eventually
 from tests.http.conftest import Service
 from tests.http.test_batch import add, stored
@@ -199,9 +199,28 @@ async def test_each_line_takes_a_token_of_the_rate_of_its_key(app: Runner, servi
     [([10] * 250, [100, 100, 50]), ([40_000] * 3, [1, 1, 1]), ([MOST_LINE_BYTES, 1, 1], [1, 2]), ([1, MOST_LINE_BYTES - 1], [2]), ([], [])],
 )
 def test_what_is_read_at_once_has_few_lines_and_few_bytes(lengths: list[int], portions: list[int]) -> None:
-    lines = [Line(number, bytearray(length)) for number, length in enumerate(lengths, 1)]
+    texts = [bytearray(length) for length in lengths]
 
-    cuts = list(cut(lines))
+    cuts = list(cut(texts))
 
     assert [len(portion) for portion in cuts] == portions
-    assert [line for portion in cuts for line in portion] == lines
+    assert [text for portion in cuts for text in portion] == texts
+
+
+@pytest.mark.parametrize("body", [b"\n" * 30, b" \n" * 30, b"x" * 2_000_000, b"\n" * 10 + b"x" * 1_000_000])
+async def test_lines_that_are_empty_or_too_long_are_not_free(app: Runner, service: Service, body: bytes) -> None:
+    key = await made(app, "producer", rate="20/h")
+
+    async def in_parts() -> AsyncIterator[bytes]:
+        for at in range(0, len(body), 70_000):
+            yield body[at : at + 70_000]
+
+    answer = await service.http.post(PATH, content=in_parts(), headers=HEADERS | key)
+    last = json.loads(answer.text.splitlines()[-1])
+    assert last["problem"]["type"] in ("/problems/too-many-requests", "/problems/exceeds-capacity")
+
+
+async def test_the_end_of_the_last_line_begins_no_other(app: Runner, service: Service) -> None:
+    key = await made(app, "producer", rate="3/h")
+    answer = await service.http.post(PATH, content=text([add(1), add(2), add(3)]), headers=HEADERS | key)
+    assert [json.loads(line)["line"] for line in answer.text.splitlines()] == [1, 2, 3]

@@ -31,16 +31,17 @@ async def _answers(request: Request, service: Service, base: str) -> AsyncGenera
     stop = stop_of(service.stopping)
     read, problem = 0, None
     try:
-        async for lines in portions(request, stop):
+        async for portion in portions(request, stop):
             try:
                 # The request has taken a token of its key's rate for its first line.
-                await _charge(service, request, len(lines) - (read == 0))
+                await _charge(service, request, portion.price - (read == 0))
             except ANSWERED as error:
                 problem = problem_of(error).document(base)
                 break
-            documents = await _submitted(service, lines, base)
-            yield b"".join(to_json(document) + b"\n" for document in documents)
-            read = lines[-1].number
+            documents = await _submitted(service, portion.lines, base) if portion.lines else []
+            if documents:
+                yield b"".join(to_json(document) + b"\n" for document in documents)
+            read = portion.last
             problem = next((found for document in documents if (found := document.get("problem")) and _ends_all(found)), None)
             if problem is not None:
                 break
@@ -54,7 +55,7 @@ async def _answers(request: Request, service: Service, base: str) -> AsyncGenera
 
 async def _charge(service: Service, request: Request, count: int) -> None:
     """Take tokens of the rate of the caller's key, as a batch does. Raises `Problem`, `StoreUnavailable`."""
-    if count:
+    if count > 0:
         await service.quotas.take(principal_of(request), count)
 
 
