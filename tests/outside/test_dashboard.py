@@ -174,6 +174,14 @@ def test_a_dead_letter_is_retried(browser: Any, shop: Served) -> None:
         until(lambda: ask(shop, f"/v1/jobs/{job}")["attempt"] > attempts or ask(shop, f"/v1/jobs/{job}")["state"] != "failed", page)
 
 
+def test_a_batch_leads_to_its_jobs(browser: Any, shop: Served) -> None:
+    total = ask(shop, "/v1/batches/import-17")["total"]
+    with looking(browser, shop.url, "flows") as page:
+        page.get_by_role("link", name="import-17", exact=True).click()
+        page.get_by_role("button", name="batch import-17").wait_for()
+        until(lambda: f"{total} match" in page.locator(".tools .count").inner_text(), page)
+
+
 def test_a_schedule_runs_by_hand_and_is_paused(browser: Any, shop: Served) -> None:
     with looking(browser, shop.url, "schedules") as page:
         page.get_by_role("button", name="Run now: nightly-export").click()

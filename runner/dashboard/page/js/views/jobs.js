@@ -27,12 +27,12 @@ const next = (j, at) => (j.eta_s != null ? `in ${short(j.eta_s)}` : j.state === 
 
 /** The filter of the view, as the service takes it. */
 function useFilter(query) {
-  const [fields, setFields] = useState({ state: query.get("state") || "waiting", limit: query.get("limit") || "", task: query.get("task") || "", find: query.get("find") || "", error: query.get("error") || "", tag: query.get("tag") || "" });
+  const [fields, setFields] = useState({ state: query.get("state") || "waiting", limit: query.get("limit") || "", task: query.get("task") || "", find: query.get("find") || "", error: query.get("error") || "", tag: query.get("tag") || "", batch: query.get("batch") || "" });
   const set = (change) => setFields((before) => ({ ...before, ...change }));
   const filter = useMemo(() => {
     const found = {};
     if (fields.state !== "all") found.state = [fields.state];
-    for (const name of ["limit", "task", "tag"]) if (fields[name]) found[name] = fields[name];
+    for (const name of ["limit", "task", "tag", "batch"]) if (fields[name]) found[name] = fields[name];
     if (fields.find.trim()) found.id_prefix = fields.find.trim();
     if (fields.error && fields.state === "failed") found.error = fields.error;
     return found;
@@ -46,7 +46,7 @@ export function Jobs({ o, query }) {
   const dead = useFetched(word === "failed" ? "v1/dead-letters" : null, { ...filter, error: undefined }, 10);
   const groups = (dead.data?.groups ?? []).reduce((all, g) => all.set(g.error, (all.get(g.error) ?? 0) + g.count), new Map());
   const exact = counts.data ? STATES.reduce((sum, state) => sum + (counts.data[state] ?? 0), 0) : null;
-  const said = [word === "all" ? "any state" : word, fields.task && `task ${fields.task}`, fields.limit && `limit ${fields.limit}`, fields.find && `id ${fields.find}…`, fields.tag && `tag ${fields.tag}`, filter.error && `error ${filter.error}`].filter(Boolean).join(", ");
+  const said = [word === "all" ? "any state" : word, fields.task && `task ${fields.task}`, fields.limit && `limit ${fields.limit}`, fields.find && `id ${fields.find}…`, fields.tag && `tag ${fields.tag}`, fields.batch && `batch ${fields.batch}`, filter.error && `error ${filter.error}`].filter(Boolean).join(", ");
   const verb = OPEN.includes(word) ? "Cancel" : DEAD.includes(word) ? "Retry" : null;
   const done = () => { setAsk(null); pages.again(); counts.again(); dead.again(); };
   return html`<div class="page jobs">
@@ -55,7 +55,7 @@ export function Jobs({ o, query }) {
     <div class="tools"><${Search} label="Job id, or its beginning" most="128" value=${fields.find} set=${(find) => set({ find })} />
       <label class="pick"><span class="hidden">Limit</span><select value=${fields.limit} onChange=${(e) => set({ limit: e.target.value })}><option value="">any limit</option>${o.limits.map((r) => html`<option value=${r.name}>${r.name}</option>`)}</select></label>
       <label class="pick"><span class="hidden">Task</span><select value=${fields.task} onChange=${(e) => set({ task: e.target.value })}><option value="">any task</option>${(tasks.data?.tasks ?? []).map((t) => html`<option value=${t.name}>${t.name}</option>`)}</select></label>
-      ${fields.tag && html`<button class="small" onClick=${() => set({ tag: "" })}>tag ${fields.tag} <${Icon} name="failed" size=${10} /></button>`}
+      ${["tag", "batch"].filter((name) => fields[name]).map((name) => html`<button key=${name} class="small" onClick=${() => set({ [name]: "" })}>${name} ${fields[name]} <${Icon} name="failed" size=${10} /></button>`)}
       <span class="grow"></span><span class="count" role="status">${exact == null ? "" : html`<b>${whole(exact)}</b> match${exact === 1 ? "es" : ""}`}</span></div>
     ${groups.size > 0 && html`<div class="chips-row groups" role="group" aria-label="Error type">${[...groups].sort((a, b) => b[1] - a[1]).map(([type, n]) => html`<button aria-pressed=${fields.error === type} onClick=${() => set({ error: fields.error === type ? "" : type })}><span>${type}</span><b>${whole(n)}</b></button>`)}</div>`}
     ${pages.problem && html`<p class="preview is-wrong" role="alert"><${Icon} name="failed" /><span>${pages.problem.message}</span></p>`}
