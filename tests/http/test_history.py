@@ -83,3 +83,9 @@ async def test_instants_are_given_as_they_are_written(service: Service) -> None:
     for wrong in ({"from": "yesterday"}, {"from": good["to"], "to": good["from"]}, {"step": "year"}, {"series": "charge"}):
         answer = await service.http.get("/v1/history", params=wrong)
         assert answer.status_code == 422, wrong
+
+
+async def test_instants_of_any_year_are_asked_for(service: Service) -> None:
+    for query in ({"to": "0029-01-01T00:00:00Z"}, {"to": "5170-01-01T00:00:00Z", "step": "day"}):
+        answer = await service.http.get("/v1/history", params=query)
+        assert (answer.status_code, answer.json()["series"][0]["rows"]) == (200, [])

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+PUBLISHED = "RUNNER_PUBLISHED_DESCRIPTION"
+"""Names the file with what the service itself says, in the environment of the hooks."""
 _EVENT = {
     "type": "object",
     "properties": {

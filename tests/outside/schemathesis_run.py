@@ -12,7 +12,7 @@ import time
 
 import httpx
 
-from tests.outside.precise import precise
+from tests.outside.precise import PUBLISHED, precise
 from tests.outside.schemathesis_hooks import OWN_LIMIT
 from tests.outside.served import ROOT, Served, served
 
@@ -43,8 +43,10 @@ def _tried(service: Served, secret: str | None, seconds: int, seed: int) -> int:
     headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
     with httpx.Client(base_url=service.url, headers=headers, trust_env=False, timeout=PATIENCE_S) as http:
         tasks = http.get("/v1/tasks").raise_for_status().json()["tasks"]
-        document = precise(http.get("/openapi.json").json(), tasks, has_keys=secret is not None)
-    path = service.log.with_name("openapi.json")
+        published = http.get("/openapi.json").text
+        document = precise(json.loads(published), tasks, has_keys=secret is not None)
+    path, described = service.log.with_name("openapi.json"), service.log.with_name("published.json")
+    described.write_text(published)
     path.write_text(json.dumps(document))
     words = [
         "--config-file",
@@ -60,7 +62,7 @@ def _tried(service: Served, secret: str | None, seconds: int, seed: int) -> int:
     ]
     words += ["--request-timeout", str(PATIENCE_S), "--continue-on-failure", "--no-color", "--warnings", "off"]
     words += [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
-    environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.outside.schemathesis_hooks", "PYTHONPATH": _path()}
+    environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.outside.schemathesis_hooks", "PYTHONPATH": _path(), PUBLISHED: str(described)}
     print(f"--- {'with a key' if secret else 'without keys'}, {seconds} s", flush=True)
     return subprocess.run([sys.executable, "-m", "schemathesis.cli", *words], env=environment, cwd=path.parent, check=False).returncode
 

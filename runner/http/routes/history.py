@@ -16,6 +16,8 @@ from runner.http.instants import Instant
 from runner.http.problems import Problem, responses
 
 MOST_SERIES = 100
+_LAST_S = 5e9
+"""In the year 2128."""
 
 router = routing.group("history", "/v1")
 
@@ -118,4 +120,5 @@ async def names(client: TheClient) -> Names:
 
 
 def _seconds(instant: datetime | None) -> float | None:
-    return None if instant is None else instant.timestamp()
+    """Before 1970, and in a hundred years, nothing happened: that is an answer."""
+    return None if instant is None else min(max(instant.timestamp(), 0.0), _LAST_S)
