@@ -53,7 +53,8 @@ def stage() -> None:
 
 def sources() -> list[str]:
     """All files of docs/ and those beside it that are pages, relative to the repository."""
-    return [path.relative_to(ROOT).as_posix() for path in sorted(DOCS.rglob("*")) if path.is_file()] + list(BESIDE)
+    examples = (ROOT / "examples").rglob("README.md")
+    return [path.relative_to(ROOT).as_posix() for path in sorted([*DOCS.rglob("*"), *examples]) if path.is_file()] + list(BESIDE)
 
 
 def _staged(page: str) -> str:
@@ -76,9 +77,9 @@ def _staged(page: str) -> str:
 
 
 def lacking(navigation: Iterable[str]) -> list[str]:
-    """The pages that these do not lead to. The records of decisions have a list of their own."""
+    """The pages that these do not lead to. The records of decisions, and the examples, have a list of their own."""
     pages = {place(path) for path in sources() if path.endswith(".md")}
-    return sorted(page for page in pages - set(navigation) if not re.search(r"/decisions/\d{4}-", page))
+    return sorted(page for page in pages - set(navigation) if not re.search(r"/decisions/\d{4}-|^examples/.+/", page))
 
 
 def in_navigation() -> Iterator[str]:

@@ -1,6 +1,8 @@
 """The pages of the reference that are made from the code. They are committed, so that they can be read without the site; a test compares them."""
 
+import ast
 import re
+import textwrap
 from pathlib import Path
 
 from handbook import command_line, errors, names, routes, settings
@@ -8,7 +10,7 @@ from handbook.tree import DOCS, ROOT
 
 REFERENCE = DOCS / "reference"
 _CODE = re.compile(r"(<!-- code: (\S+?)(?:#(\S+))? -->\n```\w+\n).*?(```\n)", re.DOTALL)
-"""A block that is a copy of a file, or of the part of it between `# [name]` and `# [/name]`."""
+"""A block that is a copy of a file, or of a part of it, see `copied`."""
 
 
 def made() -> dict[Path, str]:
@@ -37,17 +39,38 @@ def write() -> list[Path]:
     return changed
 
 
-def copied(file: str, part: str | None) -> str:
-    """The text of a file of this repository without its module docstring, or one part of it."""
+def copied(file: str, names: str | None) -> str:
+    """The text of a file of this repository without its module docstring, or a part of it.
+
+    The part is what lies between `# [NAME]` and `# [/NAME]`, or else the top-level definitions of these names, with commas between them.
+    """
     text = (ROOT / file).read_text()
-    if part is None:
+    if names is None:
         return re.sub(r'\A""".*?"""\n+', "", text, flags=re.DOTALL)
-    found = re.search(rf"^ *# \[{part}\]\n(.*?)^ *# \[/{part}\]\n", text, re.DOTALL | re.MULTILINE)
-    if found is None:
-        raise ValueError(f"{file} has no part between `# [{part}]` and `# [/{part}]`")
-    lines = found[1].splitlines(keepends=True)
-    indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
-    return "".join(line[indent:] if line.strip() else line for line in lines).rstrip("\n") + "\n"
+    if marked := re.search(rf"^ *# \[{names}\]\n(.*?)^ *# \[/{names}\]\n", text, re.DOTALL | re.MULTILINE):
+        return textwrap.dedent(marked[1]).rstrip("\n") + "\n"
+    wanted = set(names.split(","))
+    parts: list[str] = []
+    for node in ast.parse(text).body:
+        if found := _defined(node) & wanted:
+            first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+            parts.append(("\n\n" if parts and hasattr(node, "decorator_list") else "") + _lines(text, first, node.end_lineno))
+            wanted -= found
+    if wanted:
+        raise ValueError(f"{file} defines no {', '.join(sorted(wanted))}")
+    return "".join(parts)
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    """The names that a statement defines."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def _lines(text: str, first: int, last: int | None) -> str:
+    return "".join(text.splitlines(keepends=True)[first - 1 : last])
 
 
 def decisions() -> str:

@@ -16,6 +16,8 @@ def place(path: str) -> str:
     parts = PurePosixPath(path).parts
     if parts[0] == "docs":
         return "/".join(parts[1:])
+    if parts[0] == "examples" and parts[-1] == "README.md":
+        return path
     return f"files/{path}" if "." in parts[-1] else f"files/{path}.txt"
 
 

@@ -4,23 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 from fastapi import FastAPI
 
 from runner import Client, Concurrency, JobFilter, Runner, TokenBucket, current_job
 
 Names = dict[str, Any]
-
-
-class Provider:
-    """Somebody else's service: it answers everything at once."""
-
-    async def answer(self, *args: Any, **options: Any) -> httpx.Response:
-        """One answer that has what each page reads of it."""
-        answer = {"id": "ch-1", "text": "hello", "usage": {"total_tokens": 120}}
-        return httpx.Response(200, json=answer, request=httpx.Request("POST", "https://provider.example/"))
-
-    get = post = complete = answer
 
 
 class Gateway:
@@ -31,10 +19,6 @@ class Gateway:
 
     async def send(self, sender: str, recipient: str, text: str) -> "Gateway":
         return self
-
-
-def links_of(response: httpx.Response) -> list[str]:
-    return []
 
 
 def operator() -> Names:
@@ -107,15 +91,11 @@ NAMES: dict[str, Callable[[], Names]] = {
     "flows.md": flows,
     "limits.md": limits,
     "listing.md": operator,
-    "llm-batches.md": lambda: {"model": Provider()},
     "middleware.md": lambda: {"app": FastAPI()},
     "pauses.md": operator,
-    "payments.md": lambda: {"provider_api": Provider()},
     "plain-code.md": operator,
-    "scraping.md": lambda: {"http": Provider(), "links_of": links_of},
     "sms.md": lambda: {"gateway": Gateway()},
     "types.md": receipts,
-    "webhooks-out.md": lambda: {"http": Provider()},
 }
 ELSEWHERE = {
     "dependencies.md": "tests/unit/test_pages_on_handlers.py",

@@ -8,6 +8,8 @@ from handbook.text import MADE
 from tests.pages import DOCS, ROOT
 
 SHELL = ("sh", "bash", "console")
+PATIENCE_S = "30"
+"""How long Redis may be silent while snippets run: other processes have the CPU, too."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,12 @@ PAGES = [path for path in (ROOT / "README.md", *sorted(DOCS.rglob("*.md"))) if M
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """All fenced blocks of a page, in order."""
+    """All fenced blocks of a page, in order, without copies of an example, which has its own tests."""
     text = page.read_text()
     return [
         Block(page, text.count("\n", 0, found.start(2)) + 1, found[1], found[2])
         for found in re.finditer(r"^```(\w*)[^\n]*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        if not text[: found.start()].endswith("-->\n")
     ]
 
 

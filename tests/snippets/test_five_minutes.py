@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages import ROOT, page
-from tests.snippets.reading import blocks_of
+from tests.snippets.reading import PATIENCE_S, blocks_of
 
 BLOCKS = blocks_of(page("five-minutes.md"))
 PROGRAMS = [block.text for block in BLOCKS if block.language == "python"]
@@ -29,8 +29,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """That of a newcomer: nothing is set, and `python` is the one with the package."""
+    """That of a newcomer: nothing is set but patience with a busy machine, and `python` is the one with the package."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("RUNNER_")}
+    own["RUNNER_COMMAND_TIMEOUT_S"] = PATIENCE_S
     return {**own, "PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 

@@ -10,7 +10,7 @@ from tests.pages import ROOT
 from tests.servers import Server
 from tests.snippets.names import ELSEWHERE, NAMES
 from tests.snippets.playing import play, shop
-from tests.snippets.reading import PAGES, Block, blocks_of
+from tests.snippets.reading import PAGES, PATIENCE_S, Block, blocks_of
 
 
 def python_of(page: Path) -> list[Block]:
@@ -23,6 +23,7 @@ PLAYED = [page for page in PAGES if python_of(page) and page.name not in ELSEWHE
 @pytest.mark.parametrize("page", PLAYED, ids=lambda page: page.name)
 async def test_the_python_of_a_page_runs(page: Path, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNNER_REDIS_URL", own_server.url)
+    monkeypatch.setenv("RUNNER_COMMAND_TIMEOUT_S", PATIENCE_S)
     with redis.Redis.from_url(own_server.url) as connection:
         connection.flushall()
     with shop():

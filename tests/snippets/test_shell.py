@@ -14,7 +14,7 @@ from api.openapi import CONTRACT
 from runner.cli.app import main
 from tests.pages import ROOT
 from tests.servers import Server
-from tests.snippets.reading import SHELL, Block, blocks
+from tests.snippets.reading import PATIENCE_S, SHELL, Block, blocks
 
 STAYS = {"worker", "api", "dev", "demo", "top", "watch", "events"}
 """Commands that run until they are stopped: their words are read, and they are not begun."""
@@ -60,6 +60,7 @@ def test_a_command_runs_or_names_what_exists(
         match words:
             case ["python" | ".venv/bin/python", "-m", "runner", *rest] | ["runner", *rest]:
                 monkeypatch.setenv("RUNNER_REDIS_URL", shop_server.url)
+                monkeypatch.setenv("RUNNER_COMMAND_TIMEOUT_S", PATIENCE_S)
                 monkeypatch.setenv("RUNNER_APP", "shop.tasks:jobs")
                 monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 3))
                 monkeypatch.syspath_prepend(shop_folder)

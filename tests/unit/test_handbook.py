@@ -54,14 +54,16 @@ def test_a_link_that_leads_nowhere_and_a_script_from_elsewhere_are_faults(tmp_pa
     ]
 
 
-def test_a_part_of_a_file_is_copied_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.py").write_text('"""What it is."""\n\nx = 1\nif x:\n    # [part]\n    y = 2\n\n    z = 3\n    # [/part]\n')
+def test_a_part_of_a_file_is_copied_by_the_names_that_it_defines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.py").write_text('"""What it is."""\n\nx = 1\ny: int = 2\n\n\n@print\ndef z() -> None:\n    pass\n')
     monkeypatch.setattr("handbook.made.ROOT", tmp_path)
 
-    assert copied("a.py", "part") == "y = 2\n\nz = 3\n"
+    assert copied("a.py", "z,x") == "x = 1\n\n\n@print\ndef z() -> None:\n    pass\n"
     assert copied("a.py", None).startswith("x = 1\n")
-    with pytest.raises(ValueError, match="no part"):
-        copied("a.py", "other")
+    (tmp_path / "b.py").write_text("if True:\n    # [part]\n    y = 2\n\n    # [/part]\n")
+    assert copied("b.py", "part") == "y = 2\n"
+    with pytest.raises(ValueError, match="defines no other"):
+        copied("a.py", "x,other")
 
 
 def sentences(text: str) -> set[str]:
