@@ -4,6 +4,8 @@ from typing import Any
 
 from bench.script_time.stopwatch import Act
 from bench.script_time.workshop import Workshop, worst_case
+from runner import TokenBucket
+from tests.store.builders import job
 
 _MINUTE_US = 60_000_000
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
@@ -55,6 +57,21 @@ async def _(at: Workshop) -> Act:
 
     async def act() -> object:
         return (await at.store.roll()).moved
+
+    return act
+
+
+@worst_case("sample", "limits")
+async def _(at: Workshop) -> Act:
+    """As many limits as are looked at, each with lines, and one with many buckets."""
+    await at.submit([job(f"u{n}", needs=[f"u-{n // 100}"], share=f"t{n % 100}") for n in range(at.size // 2)])
+    await at.buckets("k", at.size // 4)
+    await at.let_go("k", key="{k}")
+    await at.publish(*(TokenBucket(f"u-{n}", rate="1/h") for n in range(min(at.size // 200, 499))))
+
+    async def act() -> object:
+        at.clock.advance(60)
+        return await at.store.sample()
 
     return act
 

@@ -1,6 +1,7 @@
 """The worst that a worker can ask for, with as many slots as there is a lot of."""
 
 import asyncio
+import json
 
 from bench.script_time.stopwatch import Act
 from bench.script_time.workshop import WORKER, Workshop, worst_case
@@ -113,6 +114,19 @@ async def _(at: Workshop) -> Act:
         await asyncio.to_thread(lease.renew, WORKER, len(started), started)
         lease.close()
         return len(started)
+
+    return act
+
+
+@worst_case("workers", "page")
+async def _(at: Workshop) -> Act:
+    """More than one page of workers, each with two hundred tasks."""
+    details = json.dumps({"tasks": [f"app.tasks.task-{n}" for n in range(200)], "slots": 100})
+    for n in range(600):
+        await at.store.enlist(f"w{n}", details)
+
+    async def act() -> object:
+        return len(await at.store.workers())
 
     return act
 

@@ -9,7 +9,8 @@ from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import Target, about_queue
 from runner.jobs import HistoryRow, HistoryStep, Series
 
-_COUNTS = ("submitted", "started", "succeeded", "failed", "cancelled", "expired", "retried", "throttled", "repeated")
+_COUNTS = ("submitted", "started", "succeeded", "failed", "cancelled", "expired", "retried", "throttled", "repeated", "waiting_sum")
+_HEADS = {"waiting_sum": "WAITING"}
 _PARTS = (0.5, 0.95)
 
 
@@ -41,13 +42,18 @@ def history(
 
 
 def _show(series: Series) -> None:
-    if not series.rows:
+    rows = [row for row in series.rows if row.waited.count or any(getattr(row, name) for name in _COUNTS)]
+    if not rows:
         say(f"{series.name}: nothing happened in this time")
         return
-    counts = [name for name in _COUNTS if any(getattr(row, name) for row in series.rows)]
-    times = [name for name in ("waited", "ran") if any(getattr(row, name).count for row in series.rows)]
-    head = [series.name, *(name.upper() for name in counts), *(f"{name.upper()} p{part * 100:.0f}" for name in times for part in _PARTS)]
-    for line in columns([head, *(_cells(row, counts, times) for row in series.rows)]):
+    counts = [name for name in _COUNTS if any(getattr(row, name) for row in rows)]
+    times = [name for name in ("waited", "ran") if any(getattr(row, name).count for row in rows)]
+    head = [
+        series.name,
+        *(_HEADS.get(name, name.upper()) for name in counts),
+        *(f"{name.upper()} p{part * 100:.0f}" for name in times for part in _PARTS),
+    ]
+    for line in columns([head, *(_cells(row, counts, times) for row in rows)]):
         say(line)
     if series.missing_minutes:
         say(f"({series.missing_minutes} minutes are not counted in yet)")

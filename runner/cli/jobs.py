@@ -139,7 +139,7 @@ def workers(target: Target) -> None:
     if not found:
         say(f"no workers: nothing runs until one is started, by {shlex.join(['python', '-m', 'runner', 'worker', *target.worker_options])}")
         return
-    head = ("WORKER", "HOST", "PID", "SLOTS", "STUCK", "DEFECTS", "LEADS")
+    head = ("WORKER", "HOST", "PID", "SLOTS", "BUSY", "STUCK", "DEFECTS", "STALL", "MEMORY", "VERSION", "LEADS")
     for line in columns([head, *map(_row, found)]):
         say(line)
 
@@ -156,8 +156,12 @@ def job_of(client: AnyClient, job_id: str) -> JobHandle[Any]:
 def _row(worker: WorkerStatus) -> tuple[str, ...]:
     slots = (
         f"{worker.slots}+{worker.children}" if worker.children else str(worker.slots),
+        "" if worker.busy is None else str(worker.busy),
         str(worker.stuck or ""),
         str(worker.defects or ""),
+        "" if worker.stall_ms is None else f"{worker.stall_ms} ms",
+        "" if worker.memory_bytes is None else f"{worker.memory_bytes / 1e6:.0f} MB",
+        worker.version or "",
     )
     return worker.id, worker.host or "", str(worker.pid), *slots, "yes" if worker.leader else ""
 

@@ -220,6 +220,7 @@ class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingListing):
     history_series = through(Client.history_series)
     metrics = through(Client.metrics)
     workers = through(Client.workers)
+    server = through(Client.server)
     pools = through(Client.pools)
     check = through(Client.check)
 

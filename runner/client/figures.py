@@ -2,7 +2,7 @@
 
 from runner.client.overlook import Overlook
 from runner.limits import LimitState
-from runner.store import JobStore, LimitOverview, Overview, server_memory
+from runner.store import JobStore, LimitOverview, Overview, server_facts
 from runner.telemetry import Figures, LimitFigures, PoolFigures
 
 _WAITING = "waiting"
@@ -15,7 +15,7 @@ async def figures_of(store: JobStore, overlook: Overlook) -> Figures:
 
     Raises `StoreUnavailable`.
     """
-    overview, pools, memory = await overlook.look(), await store.pools(), await server_memory(store)
+    overview, pools, server = await overlook.look(), await store.pools(), await server_facts(store)
     slots, leader = overview.slots, overview.leader
     return Figures(
         jobs=_jobs(overview),
@@ -26,8 +26,8 @@ async def figures_of(store: JobStore, overlook: Overlook) -> Figures:
         stuck_slots=slots.stuck if slots is not None else 0,
         has_leader=leader is not None and leader.worker is not None,
         oldest_wait_s=overview.oldest_wait_s or 0.0,
-        memory_bytes=None if memory is None else memory[0],
-        memory_max_bytes=None if memory is None else memory[1],
+        memory_bytes=server.memory_bytes,
+        memory_max_bytes=server.memory_max_bytes,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from runner.client.sessions import Sessions
 from runner.jobs import JobEvent, check_event_id
-from runner.store import PoolStatus, WorkerStatus
+from runner.store import PoolStatus, ServerFacts, WorkerStatus, server_facts
 from runner.telemetry import QueuePage, require_writer, written
 
 
@@ -38,6 +38,10 @@ class Listening:
     async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""
         return await self._sessions.here.store.workers()
+
+    async def server(self) -> ServerFacts:
+        """The server of the queue: which it is, its memory and what it does once that is full. Raises `StoreUnavailable`."""
+        return await server_facts(self._sessions.here.store)
 
     async def pools(self) -> list[PoolStatus]:
         """The pools of the queue, the default one first: what is in them, and how many workers read them."""

@@ -57,20 +57,29 @@ class LimitHistory(BaseModel):
     limit: Annotated[
         list[float | None], Field(description="tokens a second that it allows now; null: of such a limit there is no such number")
     ]
-    waiting: Annotated[list[float | None], Field(description="not recorded: null; a stream tells it")]
+    waiting: Annotated[
+        list[float | None],
+        Field(description="jobs at all its buckets, looked at once a minute; of an hour the mean; null: nobody has looked"),
+    ]
     p50_s: Annotated[list[float | None], Field(description="how long half of those that started have waited, right within 41 %")]
     p95_s: list[float | None]
     throttled: Annotated[list[int | None], Field(description="attempts whose provider said wait")]
     marks: Annotated[list[Mark], Field(description="with the right audit:read")]
 
 
-def columns_of(grid: Grid, now_s: float, policy: Limit, rows: Sequence[HistoryRow], lines: Iterable[AuditLine]) -> LimitHistory:
-    """The rows of a limit's series, which leave out what is empty, on a grid that ends with the present step; and what operators did meanwhile."""
+def columns_of(
+    grid: Grid, now_s: float, policy: Limit, rows: Sequence[HistoryRow], looks: Iterable[HistoryRow], lines: Iterable[AuditLine]
+) -> LimitHistory:
+    """The rows of a limit's series, which leave out what is empty, on a grid that ends with the present step; and what operators did meanwhile.
+
+    looks: the rows of the queue, which say when somebody has looked how many wait.
+    """
     every_s = grid.step.seconds
     last_s = now_s // every_s * every_s
     first_s = last_s - (grid.steps - 1) * every_s
     at = {int(row.at): row for row in rows}
     found = [at.get(int(first_s + place * every_s)) for place in range(grid.steps)]
+    samples = {int(row.at): row.samples for row in looks}
     # The present step is not over: what was counted of it is of so many seconds.
     spans_s = [every_s] * (grid.steps - 1) + [max(now_s - last_s, 1.0)]
     return LimitHistory.model_validate(
@@ -80,13 +89,17 @@ def columns_of(grid: Grid, now_s: float, policy: Limit, rows: Sequence[HistoryRo
             "started": [round((row.started if row else 0) / span_s, 3) for row, span_s in zip(found, spans_s, strict=True)],
             "taken": [round((row.taken if row else 0) / span_s, 3) for row, span_s in zip(found, spans_s, strict=True)],
             "limit": [pace_of(policy)] * grid.steps,
-            "waiting": [None] * grid.steps,
+            "waiting": [_waiting(row, samples.get(int(first_s + place * every_s), 0)) for place, row in enumerate(found)],
             "p50_s": [row.waited.percentile(0.5) if row else None for row in found],
             "p95_s": [row.waited.percentile(0.95) if row else None for row in found],
             "throttled": [row.throttled if row else 0 for row in found],
             "marks": [mark for mark in marks_of(lines) if mark.to is None or mark.to.timestamp() >= first_s],
         }
     )
+
+
+def _waiting(row: HistoryRow | None, samples: int) -> float | None:
+    return round((row.waiting_sum if row else 0) / samples, 1) if samples else None
 
 
 def pace_of(policy: Limit) -> float | None:

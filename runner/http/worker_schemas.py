@@ -1,4 +1,4 @@
-"""Workers and pools over HTTP as pydantic models, from which OpenAPI is made."""
+"""Workers, pools and the server over HTTP as pydantic models, from which OpenAPI is made."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field
 
-from runner import PoolStatus
+from runner import PoolStatus, WorkerStatus
 
 
 class WorkerProcess(BaseModel):
@@ -23,7 +23,17 @@ class WorkerProcess(BaseModel):
     pools: Annotated[list[str], Field(description="whose jobs it runs")] = ["default"]
     leader: Annotated[bool, Field(description="it runs the refill loop")] = False
     python: str | None = None
+    version: Annotated[str | None, Field(description="of the library")] = None
+    enlisted_at: Annotated[datetime | None, Field(description="when it came, or came again after the loss of its lease")] = None
+    renewed_at: Annotated[datetime | None, Field(description="when it has last renewed its lease, and said the three numbers below")] = None
+    busy: Annotated[int | None, Field(description="attempts that ran then")] = None
+    stall_ms: Annotated[int | None, Field(description="how long its event loop stood still at most since the renewal before")] = None
+    memory_bytes: Annotated[int | None, Field(description="of its process, in RAM; null where the system does not tell")] = None
     format: Annotated[int | None, Field(description="the version of the queue's data that it writes")] = None
+
+    @classmethod
+    def of(cls, worker: WorkerStatus) -> Self:
+        return cls(**{**asdict(worker), "enlisted_at": _instant(worker.enlisted_at), "renewed_at": _instant(worker.renewed_at)})
 
 
 class Workers(BaseModel):
@@ -48,11 +58,28 @@ class Pool(BaseModel):
 
     @classmethod
     def of(cls, pool: PoolStatus) -> Self:
-        used_at = None if pool.used_at is None else datetime.fromtimestamp(pool.used_at, UTC)
-        return cls(**{**asdict(pool), "used_at": used_at})
+        return cls(**{**asdict(pool), "used_at": _instant(pool.used_at)})
 
 
 class Pools(BaseModel):
     """Every pool of the queue, the default one first."""
 
     pools: list[Pool]
+
+
+class Server(BaseModel):
+    """The server of the queue, with all that it has. What is null it does not say, or not to the user of the queue."""
+
+    name: Annotated[str | None, Field(description="redis or valkey")]
+    version: str | None
+    up_s: int | None
+    clients: Annotated[int | None, Field(description="connections to it")]
+    memory_bytes: int | None
+    memory_max_bytes: Annotated[int | None, Field(description="its maxmemory; 0: none")]
+    memory_policy: Annotated[
+        str | None, Field(description="what it does once that is full; only noeviction keeps every job and every limit")
+    ]
+
+
+def _instant(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -20,6 +20,7 @@ from runner.http_client.documents import (
     limit_status_of,
     pool_of,
     series_of,
+    server_of,
     task_of,
     worker_of,
 )
@@ -36,7 +37,7 @@ from runner.jobs import HistoryStep, JobEvent, JobOptions, JobStatus, Series, Ta
 from runner.limits import LimitStatus
 from runner.ranges import checked
 from runner.settings import load_settings
-from runner.store import PoolStatus, WorkerStatus
+from runner.store import PoolStatus, ServerFacts, WorkerStatus
 
 _AT_ONCE = 8
 """Requests of one call that asks for many jobs with all they carry."""
@@ -239,6 +240,10 @@ class HttpClient(HttpScheduled, Asking, HttpManaging, HttpOverlooking):
     async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""
         return [worker_of(document) for document in json_of(await self._session.ask(Call("GET", "/v1/workers")))["workers"]]
+
+    async def server(self) -> ServerFacts:
+        """The server of the queue: which it is, its memory and what it does once that is full."""
+        return server_of(json_of(await self._session.ask(Call("GET", "/v1/server"))))
 
     async def pools(self) -> list[PoolStatus]:
         """The pools of the queue, the default one first: what is in them, and how many workers read them."""

@@ -30,7 +30,7 @@ from runner.jobs import (
 )
 from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, limit_of_document
 from runner.names import DEFAULT_POOL
-from runner.store import PoolStatus, WorkerStatus
+from runner.store import PoolStatus, ServerFacts, WorkerStatus
 
 Document = Mapping[str, Any]
 
@@ -132,7 +132,13 @@ def task_of(document: Document) -> TaskStatus:
 def worker_of(document: Document) -> WorkerStatus:
     """A worker."""
     known = {name: document[name] for name in WorkerStatus.__dataclass_fields__ if name in document}
-    return WorkerStatus(**{**known, "tasks": tuple(document.get("tasks", ())), "pools": tuple(document.get("pools", (DEFAULT_POOL,)))})
+    lists = {"tasks": tuple(document.get("tasks", ())), "pools": tuple(document.get("pools", (DEFAULT_POOL,)))}
+    return WorkerStatus(**{**known, **lists, **{name: _seconds(document.get(name)) for name in ("enlisted_at", "renewed_at")}})
+
+
+def server_of(document: Document) -> ServerFacts:
+    """The server of a queue."""
+    return ServerFacts(**{name: document[name] for name in ServerFacts.__dataclass_fields__ if name in document})
 
 
 def pool_of(document: Document) -> PoolStatus:

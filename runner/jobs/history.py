@@ -31,6 +31,8 @@ _LETTERS = {
 }
 _BEYOND = "k"
 """Tokens that starts have taken beyond one each: a limit whose starts take one each pays nothing for it."""
+_WAITING, _SAMPLES = "n", "m"
+"""Sums of what was seen in each minute, and how often somebody has looked."""
 
 
 def is_series(name: object) -> bool:
@@ -94,7 +96,8 @@ class HistoryRow:
 
     Of tasks: jobs that were `submitted`, submissions of a job that was there (`repeated`), jobs that ended in each way, attempts that were
     `retried`, and `throttled` because their provider said wait. Of limits: `started`, whoever took tokens of it, how many they took (`taken`), and `throttled`. `waited`
-    is the time from which a job was due to its start, `ran` that of its handler, of attempts that ended in this time.
+    is the time from which a job was due to its start, `ran` that of its handler, of attempts that ended in this time. Once a minute it is looked
+    how many jobs wait at each limit: `samples` of the queue is how often that was, and `waiting_sum` of a limit what was found, added up.
     """
 
     at: float
@@ -108,6 +111,8 @@ class HistoryRow:
     throttled: int = 0
     started: int = 0
     taken: int = 0
+    waiting_sum: int = 0
+    samples: int = 0
     waited: Spans = Spans()
     ran: Spans = Spans()
 
@@ -118,7 +123,7 @@ class HistoryRow:
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
-        counts = {name: getattr(self, name) for name in (*_LETTERS, "taken")}
+        counts = {name: getattr(self, name) for name in (*_LETTERS, "taken", "waiting_sum", "samples")}
         return {"at": self.at, **counts, "waited": self.waited.document(), "ran": self.ran.document()}
 
 
@@ -150,7 +155,8 @@ def row_of(at: float, cells: Mapping[str, int]) -> HistoryRow:
             if len(cell) > 1:
                 ran[int(cell[1], _DIGITS)] += number
     counts = {name: cells.get(letter, 0) for name, letter in _LETTERS.items()}
-    return HistoryRow(at, **counts, taken=counts["started"] + cells.get(_BEYOND, 0), waited=Spans(dict(waited)), ran=Spans(dict(ran)))
+    counts |= {"taken": counts["started"] + cells.get(_BEYOND, 0), "waiting_sum": cells.get(_WAITING, 0), "samples": cells.get(_SAMPLES, 0)}
+    return HistoryRow(at, **counts, waited=Spans(dict(waited)), ran=Spans(dict(ran)))
 
 
 def rows_of(rows: Mapping[int, Mapping[str, int]], step: HistoryStep, from_s: float, to_s: float) -> Iterable[HistoryRow]:

@@ -51,7 +51,8 @@ from runner.store.schedule_findings import examine_schedules
 from runner.store.schedule_rows import DueSchedule, KnownSchedule, ScheduleEntry
 from runner.store.schedules import Change, Fired, Firing, Schedules
 from runner.store.scripts import load_scripts
-from runner.store.stats import MemoryOfKind, MemoryStats, memory_stats, server_memory
+from runner.store.server_facts import ServerFacts, server_facts
+from runner.store.stats import MemoryOfKind, MemoryStats, memory_stats
 from runner.store.statuses import Depth, Heavy, StoredResult
 from runner.store.submissions import Submissions, fitting_jobs
 from runner.store.text import decoded
@@ -130,6 +131,7 @@ __all__ = [
     "ScheduleEntry",
     "Schedules",
     "Sealing",
+    "ServerFacts",
     "Slots",
     "StoredResult",
     "Submissions",
@@ -162,7 +164,7 @@ __all__ = [
     "put_clock",
     "refuse_unfit_server",
     "remove_clock",
-    "server_memory",
+    "server_facts",
     "spec_fields",
     "throttled_often",
 ]

@@ -78,7 +78,7 @@ class Claims(Pauses):
             digest = digest_of(sorted(serves))
             for part in portions(sorted(serves)):
                 await self._run("serve", part, digest=digest, lease_us=lease_us)
-        told: dict[str, scripts.Argument] = {"details": details, "serves": digest, "stuck": 0, "defects": 0}
+        told: dict[str, scripts.Argument] = {"details": details, "serves": digest, "stuck": 0, "defects": 0, "vitals": ""}
         (status, *_) = await self._run(
             "heartbeat", force=False, is_large=False, worker=worker, lease_us=lease_us, enlist=1, cancelled_from=-1, **told
         )
@@ -94,7 +94,7 @@ class Claims(Pauses):
         Raises `LeaseLost`.
         """
         lease_us = microseconds(lease_s)
-        told: dict[str, scripts.Argument] = {"details": "", "serves": "", "stuck": 0, "defects": 0}
+        told: dict[str, scripts.Argument] = {"details": "", "serves": "", "stuck": 0, "defects": 0, "vitals": ""}
         status, _, *cancelled = await self._run(
             "heartbeat", force=False, is_large=False, worker=worker, lease_us=lease_us, enlist=0, cancelled_from=0, **told
         )

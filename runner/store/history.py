@@ -14,6 +14,8 @@ _MOST_ROLLED = 2 * MOST_PER_CALL
 """Fields that one call moves."""
 _MOST_ROLLS = 50
 """Calls by which a reader moves what no leader has."""
+_MOST_LIMITS = 5 * MOST_PER_CALL
+"""Limits whose lines one call counts; of more none is."""
 _MOST_NAMES = 10 * MOST_PER_CALL
 _CELL = re.compile(r"([a-z][0-9a-v]*)=(-?[0-9]+)")
 _WHAT = re.compile(r"[a-z][0-9a-v]{0,2}")
@@ -49,6 +51,10 @@ class History(QueueStore):
         """Move a page of what was counted in minutes that are over to the series it belongs to."""
         moved, more, next_us = await self._run("roll", most=_MOST_ROLLED)
         return Rolled(int(moved), bool(more), int(next_us))
+
+    async def sample(self) -> int:
+        """Note how many jobs wait at each limit, unless somebody has in this minute: limits that have a line; -1 if there was nothing to note."""
+        return int(await self._run("sample", most_limits=_MOST_LIMITS))
 
     async def history_now_us(self) -> int:
         """The present instant by the clock of the scripts."""

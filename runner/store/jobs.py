@@ -17,11 +17,13 @@ from runner.store.portions import MOST_HEAVY, MOST_PER_CALL, MOST_SMALL, MOST_ST
 from runner.store.queue import QueueStore
 from runner.store.statuses import Depth, Heavy, StoredResult
 from runner.store.text import decoded
-from runner.store.worker_status import WorkerStatus
+from runner.store.worker_status import WORKER_FIELDS, WorkerStatus
 
 _NO_BOUND = 2**53
 _NO_JOB = "WRONGTYPE"
 """Redis's word for a key of another type, which is no job's."""
+_MOST_WORKERS = 5 * MOST_PER_CALL
+"""Workers that one call tells of."""
 _MOST_MEASURED = 10
 """Buckets of which the lengths of many lines are read."""
 
@@ -147,12 +149,15 @@ class Jobs(QueueStore):
 
     async def workers(self) -> list[WorkerStatus]:
         """The workers that hold a lease."""
-        with translated_errors():
-            ids = [decoded(name) for name in await command(self.redis, "ZRANGE", self.keys.workers, 0, -1)]
-            leader = await command(self.redis, "GET", self.keys.leader)
-            rows = [await command(self.redis, "HMGET", self.keys.worker(worker), "details", "stuck", "defects") for worker in ids]
-        leading = decoded(leader).rpartition(":")[0] if leader else None
-        return [WorkerStatus.of(worker, leading, *row) for worker, row in zip(ids, rows, strict=True) if row[0]]
+        found: dict[str, WorkerStatus] = {}
+        passed, is_last = 0, False
+        while not is_last:
+            leader, *fields = await self._run("workers", passed=passed, most=_MOST_WORKERS, is_large=True)
+            leading = decoded(leader).rpartition(":")[0]
+            rows = [fields[at : at + WORKER_FIELDS] for at in range(0, len(fields), WORKER_FIELDS)]
+            found |= {decoded(row[0]): WorkerStatus.of(leading, *row) for row in rows if row[1]}
+            passed, is_last = passed + len(rows), len(rows) < _MOST_WORKERS
+        return list(found.values())
 
     async def pools(self) -> list[PoolStatus]:
         """The pools of the queue, the default one first."""

@@ -32,25 +32,26 @@ class LeaseStore:
         """Tell of each call from now on, in the thread that makes it: its name, its seconds, and what it raised."""
         watch_calls_in_thread(note, self._redis)
 
-    def renew(self, worker: str, stuck: int = 0, stopping: Sequence[StartedJob] = (), defects: int = 0) -> list[str]:
+    def renew(self, worker: str, stuck: int = 0, stopping: Sequence[StartedJob] = (), defects: int = 0, vitals: str = "") -> list[str]:
         """Hold the lease for another `lease_s`; the ids of running jobs that were cancelled. Raises `LeaseLost`, `StoreUnavailable`.
 
         Handlers that go on though they were told to stop take `stuck` slots; `stopping` are their jobs, as far as the worker knows them.
-        defects: errors of its own that the worker has met.
+        defects: errors of its own that the worker has met. vitals: JSON for people, how its process is.
         """
         told = [(job.id, job.attempt) for job in stopping]
+        said: dict[str, scripts.Argument] = {"stuck": stuck, "defects": defects, "vitals": vitals}
         *portions_before, last = list(portions(attempt for attempt in told if attempt not in self._told)) or [()]
         for portion in portions_before:
-            self._renew(worker, stuck, defects, portion, _NOT_ASKED)
-        cursor, cancelled = self._renew(worker, stuck, defects, last, 0)
+            self._renew(worker, said, portion, _NOT_ASKED)
+        cursor, cancelled = self._renew(worker, said, last, 0)
         self._told = set(told)
         while cursor:
-            cursor, more = self._renew(worker, stuck, defects, (), cursor)
+            cursor, more = self._renew(worker, said, (), cursor)
             cancelled += more
         return [decoded(job_id) for job_id in cancelled]
 
     def _renew(
-        self, worker: str, stuck: int, defects: int, stopping: Sequence[tuple[str, int]], cancelled_from: int
+        self, worker: str, said: dict[str, scripts.Argument], stopping: Sequence[tuple[str, int]], cancelled_from: int
     ) -> tuple[int, list[bytes]]:
         """One call: what the next one passes to learn of more cancelled jobs (0: it is not needed), and the ids of some."""
         rest: list[scripts.Argument] = [part for attempt in stopping for part in attempt]
@@ -67,9 +68,8 @@ class LeaseStore:
                 details="",
                 serves="",
                 pools="",
-                stuck=stuck,
-                defects=defects,
                 cancelled_from=cancelled_from,
+                **said,
             )
         check_lease(worker, status)
         return int(answer[0]), answer[1:]

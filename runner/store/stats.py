@@ -11,6 +11,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from runner.clock import monotonic_s
 from runner.connection import command, translated_errors
 from runner.store.queue import QueueStore
+from runner.store.server_facts import info_of
 from runner.store.text import decoded
 
 LOOKS_S = 2.0
@@ -242,7 +243,7 @@ async def memory_stats(store: QueueStore, *, whole: bool = False, looks_s: float
                     await walk.look(decoded(key.removeprefix(prefix)))
             if cursor == b"0" or (not whole and monotonic_s() > until_s):
                 break
-        info = await _info(store)
+        info = await info_of(store)
     is_complete = cursor == b"0"
     total = sum(
         int(value.partition("keys=")[2].partition(",")[0]) for name, value in info.items() if name.startswith("db") and "keys=" in value
@@ -250,22 +251,6 @@ async def memory_stats(store: QueueStore, *, whole: bool = False, looks_s: float
     part = 1.0 if is_complete or not total else min(passed / total, 1.0)
     used, most = (int(info.get(name, "0")) for name in ("used_memory", "maxmemory"))
     return MemoryStats(tuple(walk.kinds(part)), is_complete, used, most, walk.largest_after, walk.measures)
-
-
-async def server_memory(store: QueueStore) -> tuple[int, int] | None:
-    """Bytes that the whole server uses, and its `maxmemory` (0: none); None if this user may not ask. Raises `StoreUnavailable`."""
-    with translated_errors():
-        info = await _info(store, "memory")
-    return (int(info["used_memory"]), int(info.get("maxmemory", "0"))) if "used_memory" in info else None
-
-
-async def _info(store: QueueStore, *sections: str) -> dict[str, str]:
-    """INFO as a mapping; empty if this user may not ask."""
-    try:
-        text = decoded(await command(store.redis, "INFO", *sections))
-    except NoPermissionError:
-        return {}
-    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
 
 
 def _place_of(name: str) -> _Place:

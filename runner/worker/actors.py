@@ -19,10 +19,12 @@ from runner.worker.process_claimer import ProcessClaimer
 from runner.worker.progress import ProgressReports
 from runner.worker.redis_pause import EXPECTED
 from runner.worker.refill_loop import RefillLoop
+from runner.worker.stall_watch import StallWatch
 from runner.worker.stuck_attempts import StuckAttempts
 from runner.worker.ticker import Ticker
 from runner.worker.told_ends import ToldEnds
 from runner.worker.uncut import uncut
+from runner.worker.vitals import Vitals
 
 log = logging.getLogger("runner")
 
@@ -43,6 +45,7 @@ class Actors:
         executor: Executor,
         before: "Actors | None" = None,
         counts: WorkerCounts | None = None,
+        watch: StallWatch | None = None,
     ) -> None:
         settings = store.settings
         if counts is not None:
@@ -65,7 +68,7 @@ class Actors:
         self._process_claimer = ProcessClaimer(store, executor.children, self._claimer)
         self.refill_loop = RefillLoop(store, worker, self._claimer.start_due, Ticker(store), counts)
         self._stuck_attempts = StuckAttempts(self._active_jobs, executor, settings.renew_s)
-        self._heartbeat = Heartbeat(lease, worker, self._active_jobs, self._stuck_attempts, counts)
+        self._heartbeat = Heartbeat(lease, worker, self._active_jobs, self._stuck_attempts, Vitals(self._active_jobs, watch), counts)
         self._lost = self._heartbeat.lost
         self.leftovers: list[asyncio.Task[None]] = list(leftovers)
         """After `run`: the attempts that go on although they were stopped."""

@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from runner.client import Runner, schedules_of
@@ -20,6 +21,7 @@ def details_of(runner: Runner[Any], pools: Sequence[str]) -> dict[str, Any]:
         "children": runner.children.size if any(map(is_process_pool, pools)) else 0,
         "pools": list(pools),
         "python": platform.python_version(),
+        "version": _version(),
         "format": FORMAT,
         "honours": ["pauses"],
     }
@@ -33,3 +35,11 @@ def served_by(runner: Runner[Any], pools: Sequence[str]) -> list[str]:
     # Workers that read the default pool alone say what those of before pools say.
     read = [f"p:{pool}" for pool in pools if pool != DEFAULT_POOL] + ([] if DEFAULT_POOL in pools else ["p:"])
     return [*(f"t:{name}" for name, _ in tasks), *versions, *limits, *schedules, *read]
+
+
+def _version() -> str | None:
+    """Of this library; None for a copy of its files that was not installed."""
+    try:
+        return version("metered-runner")
+    except PackageNotFoundError:
+        return None

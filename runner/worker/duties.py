@@ -283,6 +283,7 @@ class DutyTable:
         return 0.0 if swept.more else _SWEEP_S
 
     async def _roll(self) -> float:
+        await self._store.sample()
         rolled = await self._store.roll()
         return 0.0 if rolled.more else rolled.next_us / MICROSECONDS
 

@@ -13,6 +13,7 @@ from runner.telemetry import WorkerCounts
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.redis_pause import RETRY_S
 from runner.worker.stuck_attempts import StuckAttempts
+from runner.worker.vitals import Vitals
 
 log = logging.getLogger("runner")
 
@@ -22,10 +23,16 @@ def _ignore(result: str) -> None:
 
 
 class Heartbeat:
-    """Renews one lease. With each renewal it reports the stuck attempts, and learns which running jobs callers have cancelled."""
+    """Renews one lease. With each renewal it reports how the worker is, and learns which running jobs callers have cancelled."""
 
     def __init__(
-        self, lease: LeaseStore, worker: str, active_jobs: ActiveJobs, stuck_attempts: StuckAttempts, counts: WorkerCounts | None = None
+        self,
+        lease: LeaseStore,
+        worker: str,
+        active_jobs: ActiveJobs,
+        stuck_attempts: StuckAttempts,
+        vitals: Vitals,
+        counts: WorkerCounts | None = None,
     ) -> None:
         self._lease = lease
         self._note = _ignore if counts is None else counts.note_renewal
@@ -34,6 +41,7 @@ class Heartbeat:
         self._worker = worker
         self._active_jobs = active_jobs
         self._stuck_attempts = stuck_attempts
+        self._vitals = vitals
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._outage = LogThrottle()
@@ -52,9 +60,8 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                cancelled = self._lease.renew(
-                    self._worker, self._stuck_attempts.slots, self._stuck_attempts.jobs, self._active_jobs.defects
-                )
+                stuck = self._stuck_attempts
+                cancelled = self._lease.renew(self._worker, stuck.slots, stuck.jobs, self._active_jobs.defects, self._vitals.text())
                 self.renewed_s = monotonic_s()
                 self._note("renewed")
                 self._outage.is_over()

@@ -20,6 +20,7 @@ class StallWatch:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._last_tick_s = monotonic_s()
+        self._longest_s = 0.0
         self.stalls = 0
         """How often it was blocked."""
         self._stopping = threading.Event()
@@ -37,8 +38,18 @@ class StallWatch:
             self._timer.cancel()
         self._thread.join()
 
+    def take_longest_s(self) -> float:
+        """How late the loop's timer was at most since the last call, in any thread: it looks four times in `stall_s`."""
+        longest_s, self._longest_s = self._longest_s, 0.0
+        return max(longest_s, self._late_s(monotonic_s()))
+
+    def _late_s(self, now_s: float) -> float:
+        return max(now_s - self._last_tick_s - self._stall_s / 4, 0.0)
+
     def _tick(self) -> None:
-        self._last_tick_s = monotonic_s()
+        now_s = monotonic_s()
+        self._longest_s = max(self._longest_s, self._late_s(now_s))
+        self._last_tick_s = now_s
         self._timer = self._loop.call_later(self._stall_s / 4, self._tick)
 
     def _run(self) -> None:

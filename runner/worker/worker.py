@@ -245,7 +245,7 @@ class Worker:
     async def _work_under_lease(self, store: JobStore, executor: Executor) -> None:
         """Until the worker has stopped. Raises `LeaseLost`."""
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
-        self._actors = actors = Actors(store, lease, self.id, executor, self._actors, self.counts)
+        self._actors = actors = Actors(store, lease, self.id, executor, self._actors, self.counts, self._watch)
         electing = asyncio.create_task(self._note_election(actors))
         try:
             await actors.run(self._stopping, self._hurry)

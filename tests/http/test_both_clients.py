@@ -319,7 +319,13 @@ async def test_tasks_workers_and_the_audit_are_listed(client: AnyClient, app: Ru
     add = next(task.spec for task in await client.tasks() if task.name == "add")
     assert add is not None
     assert (add.parameters, add.description, add.limits) == (app.tasks["add"].definition.spec.parameters, "Add two numbers.", ())
-    assert await client.workers() == await app.client.workers()
+    now_and_then: dict[str, Any] = dict.fromkeys(("renewed_at", "busy", "stall_ms", "memory_bytes"))
+    assert [replace(one, **now_and_then) for one in await client.workers()] == [
+        replace(one, **now_and_then) for one in await app.client.workers()
+    ]
+    server = await client.server()
+    assert (server.name, server.memory_policy) == ("valkey", "noeviction")
+    assert replace(server, clients=0, memory_bytes=0, up_s=0) == replace(await app.client.server(), clients=0, memory_bytes=0, up_s=0)
     assert await client.pools() == await app.client.pools()
     with pytest.raises(TaskServed):
         await client.remove_task("add")

@@ -15,18 +15,25 @@ def line(at: float, action: str, after: str = "") -> AuditLine:
 
 def test_a_row_stands_at_its_minute_and_nothing_is_a_number_that_is_unknown() -> None:
     rows = [
-        HistoryRow(NOW_S - 90, started=600, taken=1_200, throttled=3, waited=Spans({11: 4})),
+        HistoryRow(NOW_S - 90, started=600, waiting_sum=412, taken=1_200, throttled=3, waited=Spans({11: 4})),
         HistoryRow(NOW_S - 30, started=30, taken=30),
     ]
 
-    told = columns_of(GRIDS[Range.hour], NOW_S, TokenBucket("x", rate="10/s"), rows, [])
+    told = columns_of(
+        GRIDS[Range.hour],
+        NOW_S,
+        TokenBucket("x", rate="10/s"),
+        rows,
+        [HistoryRow(NOW_S - 90, samples=1), HistoryRow(NOW_S - 30, samples=1)],
+        [],
+    )
 
     assert (len(told.started), told.every_s, told.begins.timestamp()) == (60, 60, NOW_S - 30 - 59 * 60)
     assert told.started[-3:] == [0.0, 10.0, 1.0], "the present minute is 30 s old"
     assert told.taken[-2:] == [20.0, 1.0]
     assert told.throttled[-2:] == [3, 0]
     assert told.p50_s[-3:-1] == [None, 2**10.5 / 1_000]
-    assert (set(told.limit), set(told.waiting)) == ({10.0}, {None})
+    assert (set(told.limit), told.waiting[-3:]) == ({10.0}, [None, 412.0, 0.0]), "what nobody looked at is unknown, and no line is 0"
 
 
 def test_what_operators_did_is_marked_until_somebody_ended_it() -> None:

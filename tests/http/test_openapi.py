@@ -42,6 +42,7 @@ ROUTES = {
     ("post", "/v1/limits/{name}/release"),
     ("post", "/v1/limits/{name}/reset"),
     ("get", "/v1/workers"),
+    ("get", "/v1/server"),
     ("get", "/v1/pools"),
     ("get", "/v1/pauses"),
     ("post", "/v1/pauses"),

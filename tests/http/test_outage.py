@@ -26,6 +26,7 @@ REQUESTS = [
     ("GET", "/v1/tasks", None),
     ("GET", "/v1/limits", None),
     ("GET", "/v1/workers", None),
+    ("GET", "/v1/server", None),
     ("GET", "/readyz", None),
 ]
 

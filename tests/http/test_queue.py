@@ -6,6 +6,7 @@ import pytest
 
 from runner import Worker
 from runner.http.problem_kinds import KINDS
+from tests.eventually import eventually
 from tests.http.conftest import Service
 
 
@@ -38,6 +39,18 @@ async def test_workers_are_listed_with_their_leader(service: Service, worker: Wo
     (listed,) = (await service.http.get("/v1/workers")).json()["workers"]
     assert (listed["id"], listed["pid"], listed["slots"], listed["leader"]) == (worker.id, os.getpid(), 10, True)
     assert "add" in listed["tasks"]
+
+    async def has_renewed() -> bool:
+        (told,) = (await service.http.get("/v1/workers")).json()["workers"]
+        is_told = told["busy"] == 0 and told["stall_ms"] is not None and (told["memory_bytes"] or 0) > 1_000_000
+        return is_told and bool(told["renewed_at"] >= told["enlisted_at"])
+
+    await eventually(has_renewed)
+
+
+async def test_the_server_of_the_queue_tells_what_it_does_when_it_is_full(service: Service) -> None:
+    told = (await service.http.get("/v1/server")).json()
+    assert (told["name"], told["memory_policy"], told["clients"] > 0) == ("valkey", "noeviction", True)
 
 
 async def test_without_a_worker_the_list_is_empty(service: Service) -> None:

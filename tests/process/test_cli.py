@@ -474,9 +474,22 @@ async def test_jobs_are_cancelled_and_workers_listed(cli: Cli, jobs: Runner) -> 
     assert (await cli.done("cancel", "held", "--json")).json["state"] == "cancelled"
     assert (await cli.done("cancel", "held")).out.startswith("held  charge  cancelled")
     told = await cli.done("workers")
-    assert told.out.splitlines()[0].split() == ["WORKER", "HOST", "PID", "SLOTS", "STUCK", "DEFECTS", "LEADS"]
+    assert told.out.splitlines()[0].split() == [
+        "WORKER",
+        "HOST",
+        "PID",
+        "SLOTS",
+        "BUSY",
+        "STUCK",
+        "DEFECTS",
+        "STALL",
+        "MEMORY",
+        "VERSION",
+        "LEADS",
+    ]
     (row,) = told.out.splitlines()[1:]
-    assert row.split()[2:] == [str(os.getpid()), "5", "yes"]
+    assert row.split()[2:4] == [str(os.getpid()), "5"]
+    assert row.split()[-1] == "yes"
     assert (await cli.done("workers", "--json")).json["pid"] == os.getpid()
     assert (await cli.done("pools", "--json")).json["name"] == "default"
     assert "READERS" in (await cli.done("pools")).out

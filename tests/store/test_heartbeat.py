@@ -22,7 +22,7 @@ async def renew(store: JobStore, worker: str = "w") -> list[str]:
     """What the heartbeat thread sends, at the test's time: 'ok' or 'gone', then the jobs to stop."""
     lease_us = round(store.settings.lease_s * 1e6)
     status, *answer = await store._run(
-        "heartbeat", worker=worker, lease_us=lease_us, enlist=0, details="", serves="", stuck=0, defects=0, cancelled_from=0
+        "heartbeat", worker=worker, lease_us=lease_us, enlist=0, details="", serves="", stuck=0, defects=0, vitals="", cancelled_from=0
     )
     return [status.decode(), *(part.decode() for part in answer[1:])]
 
@@ -31,7 +31,9 @@ async def test_an_enlisted_worker_holds_a_lease_and_is_shown(store: JobStore) ->
     await store.enlist("w", '{"host":"h","tasks":["a"],"new":1}')
 
     assert await scores(store, store.keys.workers) == {"w": START_US + 10_000_000}
-    assert await store.workers() == [WorkerStatus("w", leader=False, stuck=0, host="h", tasks=("a",))]
+    assert await store.workers() == [
+        WorkerStatus("w", leader=False, stuck=0, host="h", tasks=("a",), enlisted_at=START_US / 1e6, renewed_at=START_US / 1e6)
+    ]
 
 
 async def test_enlisting_twice_is_enlisting_once(store: JobStore, clock: Clock) -> None:
@@ -126,9 +128,11 @@ async def test_thousands_of_attempts_that_should_have_stopped_are_told_once(
     told: list[int] = []
     renew_once = lease._renew
 
-    def noting(worker: str, stuck: int, defects: int, stopping: Sequence[tuple[str, int]], cancelled_from: int) -> tuple[int, list[bytes]]:
+    def noting(
+        worker: str, said: dict[str, str | bytes | int], stopping: Sequence[tuple[str, int]], cancelled_from: int
+    ) -> tuple[int, list[bytes]]:
         told.append(len(stopping))
-        return renew_once(worker, stuck, defects, stopping, cancelled_from)
+        return renew_once(worker, said, stopping, cancelled_from)
 
     monkeypatch.setattr(lease, "_renew", noting)
     for _ in range(2):
@@ -262,3 +266,33 @@ async def test_a_renewal_tells_how_many_defects_the_worker_has_met(redis_url: st
 
     assert [worker.defects for worker in await store.workers()] == [3]
     lease.close()
+
+
+async def test_a_renewal_tells_how_the_process_is_and_when_that_was(redis_url: str, queue: str, store: JobStore, clock: Clock) -> None:
+    await store.enlist("w", '{"version":"1.2","slots":4}')
+    (fresh,) = await store.workers()
+    assert (fresh.version, fresh.enlisted_at, fresh.busy, fresh.memory_bytes) == ("1.2", START_US / 1e6, None, None)
+    lease = LeaseStore(redis_url, queue, Settings())
+
+    await asyncio.to_thread(lease.renew, "w", vitals='{"busy":3,"stall_ms":12,"memory_bytes":9000,"new":1}')
+
+    (told,) = await store.workers()
+    assert (told.busy, told.stall_ms, told.memory_bytes) == (3, 12, 9000)
+    assert told.enlisted_at == START_US / 1e6
+    assert told.renewed_at not in (None, told.enlisted_at), "the thread has the server's own clock"
+    lease.close()
+
+
+async def test_many_workers_are_listed_by_few_calls(store: JobStore) -> None:
+    for number in range(3):
+        await store.enlist(f"w{number}", '{"tasks":["a"]}')
+    names = []
+    run = store._run
+
+    async def noted(name: str, *rest: object, **named: object) -> object:
+        names.append(name)
+        return await run(name, *rest, **named)  # type: ignore[arg-type] # passed on as it came
+
+    store._run = noted  # type: ignore[method-assign,assignment] # the calls are what is looked at
+    assert len(await store.workers()) == 3
+    assert names == ["workers"]

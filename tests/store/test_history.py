@@ -344,3 +344,32 @@ async def test_what_is_moved_while_a_reader_turns_pages_is_in_its_answer_once(
 
     assert pages > 1
     assert kept.rows == {name: {MINUTE: {"u": 1}} for name in names}
+
+
+async def test_how_many_wait_is_noted_once_a_minute_and_added_up_by_the_hour(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval("x"), interval("tenant", key="{k}"), interval("idle"))
+    await store.submit(jobs(5, needs=["x"]) + [job(f"t{n}", needs=[f"tenant/{n % 2}"]) for n in range(6)])
+
+    assert await store.sample() == 2
+    assert await store.sample() == -1, "another leader has looked in this minute"
+    clock.advance(60)
+    assert await store.sample() == 2
+    clock.advance(60)
+    await roll_all(store)
+
+    assert [await sums(store, name) for name in ("l:x", "l:tenant", "l:idle")] == [{"n": 8}, {"n": 8}, {}]
+    assert (await sums(store, "q"))["m"] == 2
+    minutes = await store.history(["l:x", "q"], HOUR - 1, HOUR + 1, by_minute=True)
+    assert [cells["n"] for cells in minutes.rows["l:x"].values()] == [4, 4]
+    assert [cells["m"] for cells in minutes.rows["q"].values()] == [1, 1]
+
+
+async def test_of_more_limits_than_a_call_looks_at_and_without_a_history_nothing_is_noted(
+    redis_url: str, queue: str, store: JobStore, clock: Clock
+) -> None:
+    await publish(store, *(interval(f"l{number}") for number in range(501)))
+    assert await store.sample() == -1
+    silent = make_store(redis_url, queue, clock, record_history=False)
+    assert await silent.sample() == -1
+    await silent.close()
+    assert await counted(store) == {}

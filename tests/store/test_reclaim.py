@@ -221,7 +221,7 @@ async def test_thousands_of_entries_come_back_in_several_calls_and_the_worker_st
     with pytest.raises(LeaseLost):
         await store.claim("w", ClaimRequest(1, read_more=True))
     assert await store._run(
-        "heartbeat", worker="w", lease_us=10_000_000, enlist=0, details="", serves="", stuck=0, defects=0, cancelled_from=0
+        "heartbeat", worker="w", lease_us=10_000_000, enlist=0, details="", serves="", stuck=0, defects=0, vitals="", cancelled_from=0
     ) == [b"gone"]
     assert await consumers(store) == {"w"}
     assert [await store.reclaim() for _ in range(3)] == [(MOST_TAKEN_BACK, 0, 0), (3, 1, 0), (0, 0, 0)]

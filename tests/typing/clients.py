@@ -39,6 +39,7 @@ from runner import (
     RawResult,
     ScheduleControl,
     Series,
+    ServerFacts,
     Spans,
     State,
     TaskSpec,
@@ -89,6 +90,7 @@ async def listed(client: Client | HttpClient) -> None:
     assert_type(await client.limits(), list[LimitStatus])
     assert_type(await client.workers(), list[WorkerStatus])
     assert_type(await client.pools(), list[PoolStatus])
+    assert_type(await client.server(), ServerFacts)
     JobFilter(stat="failed")  # type: ignore[call-arg]
 
 

@@ -120,6 +120,7 @@ def test_only_scripts_write_keys() -> None:
         "outlook",
         "known",
         "tasks",
+        "workers",
         "remaining",
         "history",
         "series",

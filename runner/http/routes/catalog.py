@@ -1,4 +1,4 @@
-"""The tasks, the workers and the pools of a queue."""
+"""The tasks, the workers, the pools and the server of a queue."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -13,7 +13,7 @@ from runner.http.dependencies import TheClient
 from runner.http.forms import NAME
 from runner.http.problems import Problem, responses
 from runner.http.schemas import Task, Tasks
-from runner.http.worker_schemas import Pool, Pools, WorkerProcess, Workers
+from runner.http.worker_schemas import Pool, Pools, Server, WorkerProcess, Workers
 
 router = routing.group("queue", "/v1", responses=responses("store-unavailable"))
 
@@ -41,7 +41,13 @@ async def remove_task(name: Annotated[str, Path(description="the task's name", *
 @router.get("/workers", dependencies=[needs(Scope.workers_read)], summary="The workers")
 async def workers(client: TheClient) -> Workers:
     """The workers that hold a lease."""
-    return Workers(workers=[WorkerProcess(**asdict(worker)) for worker in await client.workers()])
+    return Workers(workers=[WorkerProcess.of(worker) for worker in await client.workers()])
+
+
+@router.get("/server", dependencies=[needs(Scope.workers_read)], summary="The server of the queue")
+async def server(client: TheClient) -> Server:
+    """Which Redis or Valkey it is, its memory, and what it does once that is full."""
+    return Server(**asdict(await client.server()))
 
 
 @router.get("/pools", dependencies=[needs(Scope.workers_read)], summary="The pools")

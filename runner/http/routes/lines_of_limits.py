@@ -63,10 +63,10 @@ async def limit_history(
 ) -> LimitHistory:
     """A number for each step, the oldest first, as charts want it; what operators did is marked for keys with the right `audit:read`."""
     status, grid = await of_named_limit(client.control.show(name)), GRIDS[span]
-    (series,) = await client.history(f"l:{name}", step=grid.step, since=grid.span_s)
+    series, queue = await client.history(f"l:{name}", "q", step=grid.step, since=grid.span_s)
     lines = []
     if Scope.audit_read in principal_of(request).scopes:
         for target in (f"limit {name}", f"bucket {name}"):
             lines += await client.audit(since=grid.span_s, target=target)
     now_s = (await client.overview()).at.timestamp()
-    return columns_of(grid, now_s, status.policy, series.rows, sorted(lines, key=lambda line: line.at))
+    return columns_of(grid, now_s, status.policy, series.rows, queue.rows, sorted(lines, key=lambda line: line.at))

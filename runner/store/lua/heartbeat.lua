@@ -1,8 +1,8 @@
 -- heartbeat: enlist a worker, or renew its lease. Once reclaim has taken jobs of a lapsed worker, its lease cannot be renewed.
 -- KEYS: prefix
--- ARGV: worker, lease_us, enlist (0 or 1), details (JSON, with enlist), serves (digest of what it serves, with enlist; '': it does not say), stuck, defects, cancelled_from, stopping...
+-- ARGV: worker, lease_us, enlist (0 or 1), details (JSON, with enlist), serves (digest of what it serves, with enlist; '': it does not say), stuck, defects, vitals, cancelled_from, stopping...
 --   stuck: slots taken by attempts that should have stopped; stopping: for such attempts whose job is known: job id, attempt
---   defects: how many errors of its own the worker has met
+--   defects: how many errors of its own the worker has met; vitals: JSON for people, how its process is (with enlist: '')
 --   cancelled_from: 0, or what the renewal right before this one returned; -1 asks for none
 -- Returns: 'ok', 'gone', or with enlist 'pools': it reads a new pool and there are as many as there can be; what the next renewal passes to learn of more jobs (0: there are none), ids of running jobs that were cancelled
 -- include: base, specs, own_streams, known_pools
@@ -35,6 +35,7 @@ if its_digest then
 end
 if stuck == '0' then redis.call('HDEL', worker_key(worker), 'stuck') else redis.call('HSET', worker_key(worker), 'stuck', stuck) end
 if defects ~= '0' then redis.call('HSET', worker_key(worker), 'defects', defects) end
+redis.call('HSET', worker_key(worker), 'renewed', int(now), 'vitals', vitals)
 check_count((#ARGV - stopping_at + 1) / 2)
 for at = stopping_at, #ARGV, 2 do
   local id, stopping = ARGV[at], ARGV[at + 1]

@@ -1,4 +1,4 @@
--- roll: move the numbers of minutes that are over to the series they belong to: `t:<task>`, `l:<limit>`, and `q`, the sum of all tasks. What
+-- roll: move the numbers of minutes that are over to the series they belong to: `t:<task>`, `l:<limit>`, and `q`, the sum of all tasks and what is noted of the queue. What
 -- is moved leaves its minute in the same call, so each number is moved once, by however many leaders, and whenever one of them is killed.
 -- A series has the rows of an hour's minutes in the field m<hour>, for a day, and their sum in h<hour>, for thirty.
 -- KEYS: prefix
@@ -75,12 +75,12 @@ local function move(minute)
       local what, number = string.match(field[1], '|(%l%w?%w?)$'), tonumber(field[2])
       if what and number then
         add(cells, what, number)
-        if string.find(series, '^t:') then add(sum, what, number) end
+        if series == 'q' or string.find(series, '^t:') then add(sum, what, number) end
       end
       gone[#gone + 1] = field[1]
     end
     moved, effort = moved + #fields, effort + #fields
-    if next(cells) then changes[#changes + 1] = changed(series, minute, cells) end
+    if next(cells) and series ~= 'q' then changes[#changes + 1] = changed(series, minute, cells) end
   end
   if next(sum) then changes[#changes + 1] = changed('q', minute, sum) end
   -- What frees memory comes first.
