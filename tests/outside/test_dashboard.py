@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from tests.outside.test_browser import browser as browser
 
 pytestmark = pytest.mark.slow
 
+HOSTILE = """'"><img src=x onerror="window.hit=1"><script>window.hit=1</script>${7*7}"""
 SHOP = "examples.busy_shop:jobs"
 FILL = "import asyncio; from examples.busy_shop import jobs, prepare_the_scene; asyncio.run(prepare_the_scene())"
 PATIENCE_MS = 30_000
@@ -206,6 +208,23 @@ def test_what_the_service_refuses_is_told_in_the_dialog_which_stays(browser: Any
         page.get_by_role("button", name="Pause").click()
         page.get_by_role("button", name="Pause stripe").click()
         page.get_by_role("dialog").get_by_text("no, said the test").wait_for()
+
+
+@pytest.mark.parametrize(
+    "view", ["limits/tenant", "jobs/hostile", "events", f"limits/{quote(HOSTILE)}", "__proto__", "constructor", "%", "limits/__proto__"]
+)
+def test_foreign_text_and_odd_addresses_are_shown_as_text(browser: Any, shop: Served, view: str) -> None:
+    sent = {"task": "sync_tenant", "args": {"tenant_id": HOSTILE}, "id": "hostile", "metadata": {"note": HOSTILE}}
+    for path, body in (("/v1/jobs", sent), ("/v1/limits/sms/pause", {"reason": HOSTILE})):
+        httpx.post(f"{shop.url}{path}", json=body, trust_env=False).raise_for_status()
+    try:
+        with looking(browser, shop.url, view) as page:
+            page.locator("main h1").wait_for()
+            page.wait_for_timeout(500)
+            assert page.evaluate("window.hit") is None
+            assert page.locator("main img, main script, main iframe").count() == 0
+    finally:
+        httpx.post(f"{shop.url}/v1/limits/sms/resume", trust_env=False)
 
 
 def test_a_lost_connection_is_said_and_comes_back(browser: Any, shop: Served) -> None:

@@ -26,7 +26,7 @@ function route() {
   const [path, search] = location.hash.replace(/^#\/?/, "").split("?"), [view, ...rest] = path.split("/");
   let name = rest.join("/");
   try { name = decodeURIComponent(name); } catch { /* it stays as it is written */ }
-  const tab = VIEWS[view] && view !== "limit" && view !== "job" ? view : "limits";
+  const tab = Object.hasOwn(VIEWS, view) && view !== "limit" && view !== "job" ? view : "limits";
   return { view: tab === "limits" && name ? "limit" : tab === "jobs" && name ? "job" : tab, tab, name, query: new URLSearchParams(search) };
 }
 
