@@ -44,6 +44,18 @@ async def _(at: Workshop) -> Act:
     return act
 
 
+@worst_case("take_ends", "many")
+async def _(at: Workshop) -> Act:
+    """As many ended jobs as one call takes, of a task whose list is full."""
+    await at.store.take_ends(["work"], announce=True)
+    await at.redis.rpush(at.store.keys.ends("work"), *(f"{'x' * 30}-{number}" for number in range(min(at.size, 10_000))))
+
+    async def act() -> object:
+        return len(await at.store.take_ends(["work"], announce=True))
+
+    return act
+
+
 @worst_case("finish", "three_limits")
 async def _(at: Workshop) -> Act:
     """Each gives two slots back and settles a third limit, all of its own key, where another job waits."""

@@ -1,7 +1,6 @@
 """What the code of an app needs at its first use, not while it declares its tasks: a client, its sessions, and all by which they reach Redis.
 
-So a process that only imports the tasks, as a web app does while it starts, imports none of it. Whoever opens an app before its first
-job, by `running`, has imported all of it then.
+So a process that only imports the tasks, as a web app does while it starts, imports none of it before its first job.
 """
 
 from typing import TYPE_CHECKING

@@ -6,7 +6,6 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from html import escape
-from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -36,20 +35,24 @@ def add_docs_page(app: FastAPI) -> None:
     Both are free and take a fifth of a second to make, so they are made once, and in a thread. The links of the page are relative, so that they hold under any prefix; the document names the prefix as its server.
     """
     made: list[tuple[str, bytes]] = []
-    making = Lock()
+    making: list[asyncio.Future[None]] = []
 
-    def make() -> tuple[str, bytes]:
-        with making:  # of many who ask before it is there the first one makes it
-            if not made:
-                document = app.openapi()
-                made.append((page(document), to_json(document)))
+    def make() -> None:
+        document = app.openapi()
+        made.append((page(document), to_json(document)))
+
+    async def whole() -> tuple[str, bytes]:
+        while not made:  # of many who ask before it is there the first one has it made, and the others wait
+            if not making or making[0].done() or making[0].get_loop() is not asyncio.get_running_loop():
+                making[:] = [asyncio.ensure_future(asyncio.to_thread(make))]
+            await asyncio.shield(making[0])
         return made[0]
 
     async def docs(_: Request) -> HTMLResponse:
-        return HTMLResponse((made[0] if made else await asyncio.to_thread(make))[0], headers=_HEADERS)
+        return HTMLResponse((await whole())[0], headers=_HEADERS)
 
     async def openapi(request: Request) -> Response:
-        _, document = made[0] if made else await asyncio.to_thread(make)
+        _, document = await whole()
         root = request.scope.get("root_path", "").rstrip("/")
         if root:
             document = b'{"servers":' + to_json([{"url": root}]) + b"," + document[1:]

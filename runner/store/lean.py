@@ -165,6 +165,7 @@ def _literals(texts: Sequence[Text]) -> dict[str, str]:
     return {name: value for name, value in literals.items() if times[name] == 1}
 
 
+@cache
 def words(text: str) -> frozenset[str]:
     """Names that a text uses: local ones of others, its own, and those of fields of tables that it makes."""
     return frozenset(_WORD.findall(_code_of(text)))
