@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.client.session import Session
     from runner.client.sessions import Sessions
     from runner.client.stored_jobs import StoredJobs
+    from runner.connection import embedded_server
     from runner.store import QueueClock
 else:
     __getattr__, __dir__ = at_first_use(
@@ -29,6 +30,7 @@ else:
             "client.session": "Session",
             "client.sessions": "Sessions",
             "client.stored_jobs": "StoredJobs",
+            "connection": "embedded_server",
             "store": "QueueClock",
         },
         within="runner",
@@ -44,5 +46,6 @@ __all__ = [
     "Session",
     "Sessions",
     "StoredJobs",
+    "embedded_server",
     "jobs_of",
 ]

@@ -7,11 +7,11 @@ from typing import Any, Generic, Self
 
 from typing_extensions import TypeVar
 
+from runner.client import at_use
 from runner.client.beside import beside
 from runner.client.hooked import Hooked, with_metadata
 from runner.client.overriding import overriding
 from runner.client.task import Task
-from runner.connection import embedded_server
 from runner.errors import ConfigurationError
 from runner.foreign import shown
 from runner.jobs import Hooks, JobContext, Next, Overrides, Submission, Surroundings, checked_middleware, state_of
@@ -77,7 +77,7 @@ class Surrounded(Hooked, Generic[S_co]):
         server of the folder, unless that runs, as `python -m runner worker` does. If the worker ends by an error, such as `StartFailed`, the
         block is cancelled and that is raised.
         """
-        async with embedded_server(self.settings) if worker else nullcontext():
+        async with at_use.embedded_server(self.settings) if worker else nullcontext():
             try:
                 async with beside(self) if worker else nullcontext():
                     yield self

@@ -25,8 +25,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ATTEMPT = "attempt"
-COMMANDS = frozenset({"blpop", "exists", "get", "hmget", "lpop", "scan", "time", "xrange", "xreadgroup", "xrevrange", "zrange"})
-"""The commands that the store sends besides scripts."""
+COMMANDS = frozenset({"blpop", "exists", "lpop", "scan", "time", "xrange", "xreadgroup", "xrevrange"})
+"""The commands that workers and their clients send besides scripts."""
 _STATUS = 70
 _FAILPOINT = re.compile(
     r"(?P<point>[a-z_]+):(?P<when>before|after)=(?P<action>exit|raise|lose|pause:(?P<seconds>\d+(?:\.\d+)?))(?:@(?P<nth>[1-9]\d*))?"

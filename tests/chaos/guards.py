@@ -2169,7 +2169,7 @@ GUARDS = (
     Guard(
         "a parameter of the query: who has no key is told that first",
         "runner/http/routing.py",
-        "        if self.right is not None:\n            await admit(request, self.right)\n        raise Problem",
+        "        if self.right is not None and is_our_app(request):\n            await admit(request, self.right)\n        raise Problem",
         "        raise Problem",
         "tests/http/test_query.py::test_who_has_no_key_is_told_that_first",
     ),

@@ -141,6 +141,7 @@ CALLS: dict[str, Call] = {
     "retry": lambda store, started: store.retry("dead"),
     "roll": lambda store, started: store.roll(),
     "rouse": lambda store, started: store.rouse(0),
+    "sample": lambda store, started: store.sample(),
     "schedule": pause_again,
     "schedules": lambda store, started: store.schedule_names(),
     "seal": lambda store, started: store.seal("last", 1),
@@ -159,12 +160,14 @@ CALLS: dict[str, Call] = {
     ),
     "sweep": lambda store, started: store.sweep(),
     "take": lambda store, started: store.take("take:other", "slots=1!", "slots", lapse_us=5_000_000, wait_us=60_000_000),
+    "take_ends": lambda store, started: store.take_ends(["work"], announce=True),
     "tasks": lambda store, started: store.tasks(),
     "tend": lambda store, started: store.tend(["slots"], [("take:holder", 60_000_000)]),
     "trigger": lambda store, started: store.trigger("hourly", job("hourly:by-hand-1")),
     "trim": lambda store, started: store.trim(),
     "unhold": lambda store, started: store.unhold(),
     "unpause": lambda store, started: store.unpause(),
+    "workers": lambda store, started: store.workers(),
 }
 
 

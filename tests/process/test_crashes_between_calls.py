@@ -37,6 +37,7 @@ LEADING = [
     "rouse",
     "sweep",
     "limits",
+    "sample",
     "roll",
     "open_pools",
     "repair",
@@ -72,8 +73,7 @@ ASKING = [
 ]
 """What clients send: that an answer of theirs is lost is tried in tests/chaos/test_every_reply_lost.py."""
 LOOKING = [
-    "zrange",
-    "hmget",
+    "workers",
     "exists",
     "xrange",
     "xrevrange",
@@ -100,8 +100,8 @@ LOOKING = [
     "select",
 ]
 """Reads that change nothing."""
-NOT_ALWAYS = ["due", "drowse", "fire", "unpause"]
-"""What a leader sends if there are schedules or pauses: tests/store/test_schedule_faults.py has it die there."""
+NOT_ALWAYS = ["due", "drowse", "fire", "unpause", "take_ends"]
+"""What is sent if there are schedules, pauses or hooks: tests/store/test_schedule_faults.py has a leader die there."""
 IN_TESTS = ["lpop"]
 """What the testing kit sends: its queue has no worker that could die."""
 HOLDING = ["heartbeat:after=exit@2", "lead:after=exit", "claim:after=exit", "reconcile:after=exit", "blpop:after=exit"]
