@@ -97,6 +97,12 @@ def app(make_app: MakeApp) -> Runner:
 
 
 @pytest.fixture
+def local_app() -> Runner:
+    """For what a handler does, whoever runs it: the testing kit, at once or in virtual time. It names no server."""
+    return Runner("local", redis_url="redis://nowhere.invalid:1/0")
+
+
+@pytest.fixture
 async def crew(make_app: MakeApp) -> AsyncIterator[Crew]:
     async with a_crew() as crew:
         yield crew

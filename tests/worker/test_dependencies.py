@@ -1,4 +1,4 @@
-"""Dependencies in real workers: where and when they are made and ended, and what their errors come to."""
+"""Dependencies: where and when they are made and ended, and what their errors come to; what a worker adds, in real workers."""
 
 import asyncio
 import threading
@@ -8,6 +8,7 @@ from typing import Annotated
 import pytest
 
 from runner import Depends, JobContext, JobFailed, RateLimited, Runner, TokenBucket, current_job, injected
+from runner.testing import run
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, state_of
 
@@ -50,37 +51,34 @@ async def test_a_job_gets_what_is_made_for_it_and_it_ends_before_the_outcome(app
     assert events == ["begin", "commit"]
 
 
-async def test_every_error_of_the_handler_goes_through_them(app: Runner, crew: Crew) -> None:
-    @app.task(retries=0, limits=[TokenBucket("pay", rate="100/s", burst=10)], max_throttled=1, timeout=0.3)
+async def test_every_error_of_the_handler_goes_through_them(local_app: Runner) -> None:
+    @local_app.task(retries=0, limits=[TokenBucket("pay", rate="100/s", burst=10)], max_throttled=1, timeout=0.01)
     async def fail(how: str, *, session: Session = injected) -> None:
         events.append(how)
         if how == "throttled":
-            raise RateLimited(retry_after=0.01)
+            raise RateLimited
         if how == "error":
             raise ValueError(session)
         await asyncio.sleep(60)
 
-    await crew.start(app)
     for how, kind in (("error", "ValueError"), ("throttled", "RateLimited"), ("slow", "CancelledError")):
         events.clear()
-        with pytest.raises(JobFailed):
-            await (await fail.submit(how)).result(timeout=15)
-        assert events[:3] == ["begin", how, f"roll back, {kind}"]
+        assert (await run(fail, how)).state == "failed"
+        assert events == ["begin", how, f"roll back, {kind}"]
 
 
-async def test_an_error_of_the_end_is_a_failed_attempt(app: Runner, crew: Crew) -> None:
+async def test_an_error_of_the_end_is_a_failed_attempt(local_app: Runner) -> None:
     async def transaction() -> AsyncIterator[None]:
         yield
         events.append("commit")
         if len(events) < 2:
             raise ConnectionError("the commit was lost")
 
-    @app.task(retries=1)
+    @local_app.task(retries=1)
     async def charge(_: Annotated[None, Depends(transaction)] = injected) -> int:
         return current_job().failures
 
-    await crew.start(app)
-    assert await (await charge.submit()).result(timeout=15) == 1
+    assert (await run(charge)).result == 1
     assert events == ["commit", "commit"]
 
 
@@ -203,17 +201,16 @@ async def test_overrides_reach_a_worker_that_runs(app: Runner, crew: Crew) -> No
     assert await (await charge.submit()).result(timeout=5) == "real"
 
 
-async def test_a_plain_task_that_returns_a_coroutine_from_a_closed_dependency_fails(app: Runner, crew: Crew) -> None:
+async def test_a_plain_task_that_returns_a_coroutine_from_a_closed_dependency_fails(local_app: Runner) -> None:
     async def later() -> None:
         raise AssertionError("its dependency is closed")
 
-    @app.task(retries=0)
+    @local_app.task(retries=0)
     def charge(*, name: Annotated[str, Depends(thread_name)] = injected) -> object:
         return later()
 
-    await crew.start(app)
     with pytest.raises(JobFailed, match="is plain and returns something to await, after its dependencies would be closed"):
-        await (await charge.submit()).result(timeout=5)
+        _ = (await run(charge)).result
 
 
 async def test_a_cancelled_job_unwinds(app: Runner, crew: Crew) -> None:

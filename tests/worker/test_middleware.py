@@ -1,4 +1,4 @@
-"""Middleware in real workers: around each attempt, for plain and async tasks alike."""
+"""Middleware: around each attempt, for plain and async tasks alike; in a real worker, and where errors are the point, by the testing kit."""
 
 import threading
 from typing import Annotated, Any
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import pytest
 
 from runner import ConfigurationError, Depends, JobContext, JobFailed, Next, Runner, injected
+from runner.testing import run
 from tests.worker.conftest import Crew
 
 
@@ -45,8 +46,8 @@ async def test_the_first_of_the_app_is_the_outermost_and_dependencies_are_inside
     assert await (await plain.submit("o")).result(timeout=5) == "o in runner-task"
 
 
-async def test_it_sees_errors_and_may_answer_otherwise(app: Runner, crew: Crew) -> None:
-    @app.middleware
+async def test_it_sees_errors_and_may_answer_otherwise(local_app: Runner) -> None:
+    @local_app.middleware
     async def translates(job: JobContext, call_next: Next) -> Any:
         if job.id == "skipped":
             return "without the handler"
@@ -56,22 +57,21 @@ async def test_it_sees_errors_and_may_answer_otherwise(app: Runner, crew: Crew) 
             raise LookupError(f"translated from {error!r}") from error
         return result.upper() if job.id == "changed" else 7 if job.id == "wrong" else result
 
-    @app.task(retries=0)
+    @local_app.task(retries=0)
     async def look(key: str) -> str:
         if key == "none":
             raise KeyError(key)
         return key
 
-    await crew.start(app)
-    assert await (await look.with_options(id="skipped").submit("none")).result(timeout=5) == "without the handler"
-    assert await (await look.with_options(id="changed").submit("a")).result(timeout=5) == "A"
+    assert (await run(look.with_options(id="skipped"), "none")).result == "without the handler"
+    assert (await run(look.with_options(id="changed"), "a")).result == "A"
     with pytest.raises(JobFailed, match="LookupError: translated from KeyError"):
-        await (await look.submit("none")).result(timeout=5)
+        _ = (await run(look, "none")).result
     with pytest.raises(JobFailed, match="InvalidResult"):
-        await (await look.with_options(id="wrong").submit("a")).result(timeout=5)
+        _ = (await run(look.with_options(id="wrong"), "a")).result
 
 
-async def test_one_that_raises_or_goes_on_twice_is_a_failed_attempt(app: Runner, crew: Crew) -> None:
+async def test_one_that_raises_or_goes_on_twice_is_a_failed_attempt(local_app: Runner) -> None:
     async def twice(_: JobContext, call_next: Next) -> Any:
         await call_next()
         return await call_next()
@@ -81,31 +81,30 @@ async def test_one_that_raises_or_goes_on_twice_is_a_failed_attempt(app: Runner,
 
     ran: list[str] = []
 
-    @app.task(retries=0, middleware=[twice])
+    @local_app.task(retries=0, middleware=[twice])
     async def charge() -> None:
         ran.append("charge")
 
-    @app.task(retries=0, middleware=[broken])
+    @local_app.task(retries=0, middleware=[broken])
     async def pay() -> None:
         ran.append("pay")
 
-    await crew.start(app)
     with pytest.raises(JobFailed, match="called call_next twice: an attempt runs its handler once"):
-        await (await charge.submit()).result(timeout=5)
+        _ = (await run(charge)).result
     with pytest.raises(JobFailed, match="SystemExit: 3"):
-        await (await pay.submit()).result(timeout=5)
+        _ = (await run(pay)).result
     assert ran == ["charge"]
 
 
-async def test_what_cannot_be_a_middleware_is_refused(app: Runner) -> None:
+async def test_what_cannot_be_a_middleware_is_refused(local_app: Runner) -> None:
     def plain(_job: JobContext, call_next: Next) -> Any:
         return call_next()
 
     async def pay() -> None: ...
 
     with pytest.raises(ConfigurationError, match="is no async function: write `async def timing"):
-        app.middleware(plain)
+        local_app.middleware(plain)
     with pytest.raises(ConfigurationError, match="task 'pay': middleware 3 is no async function"):
-        app.task(name="pay", middleware=[3])(pay)  # type: ignore[list-item]
+        local_app.task(name="pay", middleware=[3])(pay)  # type: ignore[list-item]
     with pytest.raises(ConfigurationError, match="middleware is 'timing', and must be a list of async functions"):
-        app.task(name="pay", middleware="timing")(pay)  # type: ignore[arg-type]
+        local_app.task(name="pay", middleware="timing")(pay)  # type: ignore[arg-type]
