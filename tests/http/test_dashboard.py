@@ -2,6 +2,8 @@
 
 import gzip
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -80,6 +82,16 @@ def test_every_rule_of_the_style_sheet_is_for_something_that_a_script_draws() ->
     made = {f"{start}{word}" for start in ("is-", "c-") for word in words}
 
     assert set(CLASS_OF_RULE.findall(selectors)) - words - made == set()
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed, which reads the script as a browser does")
+@pytest.mark.parametrize("path", ["js/main.js", "js/theme.js"])
+def test_a_browser_can_read_the_scripts_of_the_page(path: str, tmp_path: Path) -> None:
+    script = tmp_path / ("script.mjs" if path == "js/main.js" else "script.cjs")
+    script.write_bytes(page_files()[path].content)
+    read = subprocess.run(["node", "--check", script], capture_output=True, text=True, check=False)
+
+    assert read.returncode == 0, read.stderr
 
 
 def test_the_modules_of_the_page_become_one_script_in_which_equal_names_do_not_meet(tmp_path: Path) -> None:
