@@ -122,7 +122,7 @@ async def _attempts(executor: Executor, submission: Submission[Any], read: Calla
         if outcome.ending is Ending.retry:
             failures += 1
             ran.delays.append(outcome.delay_us / MICROSECONDS)
-        elif outcome.ending is Ending.throttled and (not outcome.most_throttled or len(ran.throttled) + 1 < outcome.most_throttled):
+        elif outcome.ending is Ending.throttled and (not outcome.most_throttled or len(ran.throttled) < outcome.most_throttled):
             ran.throttled.append(outcome.delay_us / MICROSECONDS)
             if len(ran.throttled) == _MOST_THROTTLED:
                 ran.state = State.waiting

@@ -105,6 +105,25 @@ async def test_one_that_is_throttled_for_ever_is_left_waiting(app: Runner) -> No
         _ = ran.result
 
 
+async def test_one_that_is_throttled_too_often_fails_after_as_many_attempts_as_in_a_queue(
+    app: Runner, test_queue: Callable[..., TestQueue]
+) -> None:
+    @app.task(limits=[TokenBucket("llm", rate="100/min")], max_throttled=2)
+    async def ask() -> None:
+        raise RateLimited("llm", retry_after=7)
+
+    ran = await run(ask)
+    async with test_queue(app) as queue:
+        await ask.submit()
+        await queue.run_until_idle()
+        (status,) = queue.jobs()
+
+    assert (ran.state, ran.attempts, ran.throttled) == (status.state, status.attempt, [7, 7]) == ("failed", 3, [7, 7])
+    assert ran.error is not None
+    assert status.error is not None
+    assert (ran.error.type, ran.error.message) == (status.error.type, status.error.message)
+
+
 async def test_a_time_out_ends_an_attempt(app: Runner) -> None:
     @app.task(retries=0, timeout=0.01)
     async def slow() -> None:
