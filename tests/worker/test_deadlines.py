@@ -12,8 +12,6 @@ from runner.testing import TestQueue
 from runner.worker.executor import time_left_s
 from tests.worker.conftest import Crew, MakeApp
 
-SOON = Backoff(base=0.05, factor=1, cap=0.05)
-
 
 @pytest.mark.parametrize(
     ("timeout_s", "deadline_us", "left"),
@@ -32,25 +30,25 @@ def test_an_attempt_may_take_its_time_out_or_until_the_deadline(
     assert time_left_s(timeout_s, deadline_us) == left
 
 
-async def test_an_attempt_is_stopped_at_the_deadline_and_is_the_last(app: Runner, crew: Crew) -> None:
+async def test_an_attempt_is_stopped_at_the_deadline_and_is_the_last(local_app: Runner, test_queue: Callable[..., TestQueue]) -> None:
     stopped = []
 
-    @app.task(deadline=1, retries=5)
+    @local_app.task(deadline=60, retries=5)
     async def slow() -> None:
         try:
-            await asyncio.Event().wait()
+            await asyncio.sleep(3600)
         finally:
             stopped.append(1)
 
-    await crew.start(app)
-    job = await slow.submit()
-
-    with pytest.raises(JobFailed, match="DeadlineExceeded: its deadline passed while attempt 1 ran"):
-        await job.result(timeout=10)
-    assert stopped == [1]
-    status = await job.status()
+    async with test_queue(local_app, virtual_sleep=True) as queue:
+        job = await slow.submit()
+        with pytest.raises(JobFailed, match="DeadlineExceeded: its deadline passed while attempt 1 ran"):
+            await job.result()
+        assert stopped == [1]
+        assert queue.seconds == pytest.approx(60)
+        status = await job.status()
     assert status.error is not None
-    assert "asyncio.Event().wait()" in status.error.traceback
+    assert "asyncio.sleep(3600)" in status.error.traceback
     assert [one.type for one in status.attempts] == ["DeadlineExceeded"]
 
 
@@ -65,14 +63,12 @@ async def test_a_plain_function_past_the_deadline_ends_when_it_returns(app: Runn
         await (await slow.submit()).result(timeout=10)
 
 
-async def test_without_an_end_of_retries_a_job_is_tried_until_its_deadline(test_queue: Callable[..., TestQueue]) -> None:
-    app = Runner("shop", redis_url="redis://nowhere.invalid:1/0")
-
-    @app.task(retries=None, deadline=40, backoff=Backoff(base=5, factor=4, jitter=0))
+async def test_without_an_end_of_retries_a_job_is_tried_until_its_deadline(local_app: Runner, test_queue: Callable[..., TestQueue]) -> None:
+    @local_app.task(retries=None, deadline=40, backoff=Backoff(base=5, factor=4, jitter=0))
     async def charge() -> None:
         raise ConnectionError("away")
 
-    async with test_queue(app) as queue:
+    async with test_queue(local_app) as queue:
         status = await (await charge.submit()).wait()
         assert [start.at for start in queue.starts] == pytest.approx([0, 5, 25], abs=0.01), "the next one would begin after 105 s"
 
@@ -82,14 +78,17 @@ async def test_without_an_end_of_retries_a_job_is_tried_until_its_deadline(test_
     assert "the last error was ConnectionError: away" in status.error.message
 
 
-async def test_a_job_of_before_its_task_had_a_deadline_has_an_end_of_retries(app: Runner, crew: Crew) -> None:
-    @app.task(retries=None, deadline=3600, backoff=SOON)
+async def test_a_job_of_before_its_task_had_a_deadline_has_an_end_of_retries(
+    local_app: Runner, test_queue: Callable[..., TestQueue]
+) -> None:
+    @local_app.task(retries=None, deadline=3600)
     async def charge() -> None:
         raise ConnectionError("away")
 
-    await crew.start(app)
-    (job,) = await app.submit_many([charge.prepare()._replace(deadline_us=0)])
-    status = await job.wait(timeout=20)
+    async with test_queue(local_app) as queue:
+        (job,) = await local_app.submit_many([charge.prepare()._replace(deadline_us=0)])
+        await queue.run_until_idle(most=20)
+        status = await job.status()
 
     assert (status.state, status.attempt, status.deadline_at) == ("failed", 4, None)
 

@@ -9,6 +9,7 @@ import pytest
 
 from runner import Backoff, JobFailed, JobStatus, Runner, StoreUnavailable
 from runner.jobs.job import Ending, Outcome, StartedJob
+from runner.testing import run
 from runner.worker.executor import Executor
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, MakeApp, nothing_is_stuck, state_of, stuck_slots
@@ -69,19 +70,15 @@ async def test_between_two_attempts_a_job_is_scheduled_for_the_back_off_and_show
     await job.cancel()
 
 
-async def test_the_second_retry_waits_longer_than_the_first(app: Runner, crew: Crew) -> None:
-    at = []
-
-    @app.task(retries=2, backoff=Backoff(base=0.2, factor=4))
+async def test_the_second_retry_waits_longer_than_the_first(local_app: Runner) -> None:
+    @local_app.task(retries=2, backoff=Backoff(base=0.2, factor=4))
     async def charge() -> None:
-        at.append(asyncio.get_running_loop().time())
         raise ValueError
 
-    await crew.start(app)
-    await (await charge.submit()).wait(timeout=10)
+    first_s, second_s = (await run(charge)).delays
 
-    assert at[1] - at[0] >= 0.1
-    assert at[2] - at[1] >= 0.4
+    assert 0.1 <= first_s <= 0.2
+    assert 0.4 <= second_s <= 0.8
 
 
 async def test_an_async_handler_past_its_time_out_is_stopped(app: Runner, crew: Crew) -> None:
@@ -102,15 +99,13 @@ async def test_an_async_handler_past_its_time_out_is_stopped(app: Runner, crew: 
     assert stopped == [1]
 
 
-async def test_a_time_out_that_the_handler_raises_is_not_taken_for_the_tasks(app: Runner, crew: Crew) -> None:
-    @app.task(timeout=60, retries=0)
+async def test_a_time_out_that_the_handler_raises_is_not_taken_for_the_tasks(local_app: Runner) -> None:
+    @local_app.task(timeout=60, retries=0)
     async def charge() -> None:
         raise TimeoutError("the bank is slow")
 
-    await crew.start(app)
-
     with pytest.raises(JobFailed, match="TimeoutError: the bank is slow"):
-        await (await charge.submit()).result(timeout=5)
+        _ = (await run(charge)).result
 
 
 @pytest.mark.fault("F34")
@@ -221,47 +216,42 @@ async def test_leaving_the_process_is_a_failure_of_the_job_and_not_the_end_of_th
         await (await leave_from_a_thread.submit()).result(timeout=5)
 
 
-async def test_a_handler_that_is_cancelled_by_its_own_doing_has_failed(app: Runner, crew: Crew) -> None:
+async def test_a_handler_that_is_cancelled_by_its_own_doing_has_failed(local_app: Runner) -> None:
     attempts = []
 
-    @app.task(retries=1, backoff=SOON)
+    @local_app.task(retries=1, backoff=SOON)
     async def gives_up() -> None:
         attempts.append(1)
         raise asyncio.CancelledError("own doing")
 
-    await crew.start(app)
-
     with pytest.raises(JobFailed, match="CancelledError: own doing"):
-        await (await gives_up.submit()).result(timeout=5)
+        _ = (await run(gives_up)).result
     assert len(attempts) == 2
 
 
-async def test_errors_of_any_size_and_text_are_kept_in_part(app: Runner, crew: Crew) -> None:
-    @app.task(retries=0)
+async def test_errors_of_any_size_and_text_are_kept_in_part(local_app: Runner) -> None:
+    @local_app.task(retries=0)
     async def verbose() -> None:
         raise RuntimeError("\ud800<script>" + "x" * 1_000_000)
 
-    await crew.start(app)
-    status = await (await verbose.submit()).wait(timeout=5)
+    error = (await run(verbose)).error
 
-    assert status.error is not None
-    assert len(status.error.message) <= 2_000
-    assert len(status.error.traceback) <= 8_000
+    assert error is not None
+    assert len(error.message) <= 2_000
+    assert len(error.traceback) <= 8_000
 
 
-async def test_an_error_without_a_text_still_says_its_type(app: Runner, crew: Crew) -> None:
+async def test_an_error_without_a_text_still_says_its_type(local_app: Runner) -> None:
     class Mute(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no text")
 
-    @app.task(retries=0)
+    @local_app.task(retries=0)
     async def mute() -> None:
         raise Mute
 
-    await crew.start(app)
-
     with pytest.raises(JobFailed, match="Mute"):
-        await (await mute.submit()).result(timeout=5)
+        _ = (await run(mute)).result
 
 
 async def test_each_attempt_is_recorded_once(app: Runner) -> None:
@@ -282,12 +272,10 @@ async def test_each_attempt_is_recorded_once(app: Runner) -> None:
     assert [outcome.ending for outcome in outcomes] == [Ending.failed]
 
 
-async def test_an_unavailable_store_inside_a_handler_is_an_error_like_any_other(app: Runner, crew: Crew) -> None:
-    @app.task(retries=0)
+async def test_an_unavailable_store_inside_a_handler_is_an_error_like_any_other(local_app: Runner) -> None:
+    @local_app.task(retries=0)
     async def charge() -> None:
         raise StoreUnavailable("elsewhere")
 
-    await crew.start(app)
-
     with pytest.raises(JobFailed, match="StoreUnavailable: elsewhere"):
-        await (await charge.submit()).result(timeout=5)
+        _ = (await run(charge)).result

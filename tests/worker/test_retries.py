@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from runner import Backoff, GiveUp, JobFailed, RateLimited, Retry, Runner, Settings
+from runner import GiveUp, JobFailed, RateLimited, Retry, Runner, Settings
+from runner.testing import run
 from tests.pages import run_blocks
 from tests.worker.conftest import Crew, MakeApp, short_settings, state_of
-
-SOON = Backoff(base=0.05, cap=0.05)
 
 
 class Bank:
@@ -56,56 +55,49 @@ async def test_the_page_on_retries_says_what_happens(page: tuple[Runner, dict[st
     await app.close()
 
 
-async def test_a_group_is_told_by_the_member_that_decides(app: Runner, crew: Crew) -> None:
+async def test_a_group_is_told_by_the_member_that_decides(local_app: Runner) -> None:
     async def fail(error: Exception) -> None:
         raise error
 
-    @app.task(retries=5)
+    @local_app.task(retries=5)
     async def charge() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(fail(ConnectionError("away")))
             group.create_task(fail(GiveUp("no such order")))
 
-    await crew.start(app)
-
     with pytest.raises(JobFailed, match="GiveUp: no such order"):
-        await (await charge.submit()).result(timeout=10)
+        _ = (await run(charge)).result
 
 
-async def test_a_retry_that_is_asked_for_ends_with_the_retries(app: Runner, crew: Crew) -> None:
-    @app.task(retries=2, retry_on=())
+async def test_a_retry_that_is_asked_for_ends_with_the_retries(local_app: Runner) -> None:
+    @local_app.task(retries=2, retry_on=())
     async def charge() -> None:
         raise Retry("not yet", delay=0)
 
-    await crew.start(app)
-    status = await (await charge.submit()).wait(timeout=10)
+    ran = await run(charge)
 
-    assert (status.state, status.attempt, status.failures) == ("failed", 3, 2)
-    assert status.error is not None
-    assert (status.error.type, status.error.message) == ("Retry", "not yet")
+    assert (ran.state, ran.attempts, ran.delays) == ("failed", 3, [0, 0])
+    assert ran.error is not None
+    assert (ran.error.type, ran.error.message) == ("Retry", "not yet")
 
 
-async def test_a_limit_that_the_task_does_not_have_is_an_error_like_others(app: Runner, crew: Crew) -> None:
-    @app.task(retries=3, retry_on=(ConnectionError,))
+async def test_a_limit_that_the_task_does_not_have_is_an_error_like_others(local_app: Runner) -> None:
+    @local_app.task(retries=3, retry_on=(ConnectionError,))
     async def charge() -> None:
         raise RateLimited("llm")
 
-    await crew.start(app)
-
     with pytest.raises(JobFailed, match=r"ConfigurationError: .* it uses no limit 'llm'"):
-        await (await charge.submit()).result(timeout=10)
+        _ = (await run(charge)).result
 
 
-async def test_a_time_out_is_a_time_out_error_for_the_policy_too(app: Runner, crew: Crew) -> None:
+async def test_a_time_out_is_a_time_out_error_for_the_policy_too(local_app: Runner) -> None:
     attempts = []
 
-    @app.task(timeout=0.1, retries=1, retry_on=(TimeoutError,), backoff=SOON)
+    @local_app.task(timeout=0.01, retries=1, retry_on=(TimeoutError,))
     async def slow() -> int:
         attempts.append(1)
         if len(attempts) == 1:
             await asyncio.Event().wait()
         return len(attempts)
 
-    await crew.start(app)
-
-    assert await (await slow.submit()).result(timeout=10) == 2
+    assert (await run(slow)).result == 2
