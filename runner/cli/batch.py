@@ -1,19 +1,52 @@
-"""The commands about batches: show how far one is, follow it, and cancel what has not ended of it."""
+"""The commands about batches: begin one and seal it, show how far one is, follow it, and cancel what has not ended of it."""
 
 import asyncio
 import sys
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from runner.cli.output import say, say_json
 from runner.cli.queue_client import AnyClient, Target, about_queue
-from runner.jobs import BatchProgress, flow_words
+from runner.cli.reading import json_object
+from runner.client import JobRequest
+from runner.errors import InvalidArguments
+from runner.jobs import BatchProgress, OnFailure, flow_words
 
-app = typer.Typer(help="See how far many jobs are that were added together, and cancel them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Begin a batch, see how far its jobs are, and cancel them.", no_args_is_help=True, rich_markup_mode=None)
 
 BatchId = Annotated[str, typer.Argument(help="The batch's id.")]
 _LOOK_S = 1.0
+
+
+@app.command()
+@about_queue
+def begin(
+    target: Target,
+    batch_id: BatchId,
+    then: Annotated[str | None, typer.Option(help="The task of a job that runs once all its jobs have ended.", show_default=False)] = None,
+    args: Annotated[str, typer.Option(help="The arguments of that job, as a JSON object.")] = "{}",
+    on_failure: Annotated[
+        str, typer.Option("--on-failure", help="What becomes of that job if one does not succeed: cancel, fail or run.")
+    ] = "run",
+    size: Annotated[int, typer.Option(min=0, help="How many jobs are coming; 0: unknown.")] = 0,
+) -> None:
+    """Begin a batch, or go on with one: `submit --batch ID` adds a job to it, until it is sealed."""
+    arguments = json_object("arguments", args, '{"day": "2030-01-31"}', InvalidArguments)
+    following = None if then is None else JobRequest(then, arguments)
+
+    async def ask(client: AnyClient) -> BatchProgress:
+        batch = await client.begin_batch(batch_id, then=following, size=size, on_failure=cast("OnFailure", on_failure))
+        return await batch.progress()
+
+    _print(target.ask(ask), as_json=target.json)
+
+
+@app.command()
+@about_queue
+def seal(target: Target, batch_id: BatchId) -> None:
+    """Let no further job be added to a batch: it has ended once all its jobs have, and then the job runs that follows it."""
+    _print(target.ask(lambda client: client.open_batch(batch_id).seal()), as_json=target.json)
 
 
 @app.command()

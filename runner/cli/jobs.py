@@ -47,6 +47,7 @@ def submit(
         str | None,
         typer.Option("--on-failure", help="What becomes of it if one of those does not succeed: cancel, fail or run.", show_default=False),
     ] = None,
+    batch: Annotated[str | None, typer.Option(help="The batch that it joins, see `batch begin`.", show_default=False)] = None,
     wait: Wait = None,
 ) -> None:
     """Submit one job by name and print its id and state; of a unique one it is the job that is there. Exit code 1 if it failed meanwhile."""
@@ -64,6 +65,7 @@ def submit(
         metadata=metadata_in(metadata),
         after=after or None,
         on_failure=cast("OnFailure | None", on_failure),
+        batch=batch,
     )
     arguments = json_object("arguments", args, '{"order_id": "o-17"}', InvalidArguments)
 

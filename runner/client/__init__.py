@@ -8,20 +8,21 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.client.app import BlockingRunner, Runner
     from runner.client.app_loading import configure, load_app, load_queue, pools_of
     from runner.client.asking import Asking
-    from runner.client.batch import Batch, BatchHandle, BlockingBatchHandle
+    from runner.client.batch import Batch, BatchHandle, BlockingBatchHandle, asked_batch
     from runner.client.batcher import Batcher
     from runner.client.beside import workers
     from runner.client.blocking import Blocking, door, through
     from runner.client.bulk import BlockingBulks, Bulks
     from runner.client.callers_client import CallersClient
     from runner.client.catalog import PublishedTask, TasksAsRead
-    from runner.client.client import BlockingClient, BlockingVerbs, Client, JobRequest, session_of
+    from runner.client.client import BlockingClient, BlockingVerbs, Client, session_of
     from runner.client.completed import Completed, Done
     from runner.client.control import BlockingControl, Control
     from runner.client.figures import figures_of
     from runner.client.handle import BlockingHandle, JobHandle, handle_of
     from runner.client.hooked import with_metadata
     from runner.client.job_calls import JobCalls
+    from runner.client.job_request import JobRequest
     from runner.client.keys import ApiKeys, BlockingApiKeys, NewKey
     from runner.client.overlook import Overlook
     from runner.client.pauses import BlockingPauses, Pauses, end_of, pausable
@@ -44,20 +45,21 @@ else:
             "app": "BlockingRunner Runner",
             "app_loading": "configure load_app load_queue pools_of",
             "asking": "Asking",
-            "batch": "Batch BatchHandle BlockingBatchHandle",
+            "batch": "Batch BatchHandle BlockingBatchHandle asked_batch",
             "batcher": "Batcher",
             "beside": "workers",
             "blocking": "Blocking door through",
             "bulk": "BlockingBulks Bulks",
             "callers_client": "CallersClient",
             "catalog": "PublishedTask TasksAsRead",
-            "client": "BlockingClient BlockingVerbs Client JobRequest session_of",
+            "client": "BlockingClient BlockingVerbs Client session_of",
             "completed": "Completed Done",
             "control": "BlockingControl Control",
             "figures": "figures_of",
             "handle": "BlockingHandle JobHandle handle_of",
             "hooked": "with_metadata",
             "job_calls": "JobCalls",
+            "job_request": "JobRequest",
             "keys": "ApiKeys BlockingApiKeys NewKey",
             "overlook": "Overlook",
             "pauses": "BlockingPauses Pauses end_of pausable",
@@ -120,6 +122,7 @@ __all__ = [
     "Task",
     "TasksAsRead",
     "app_of",
+    "asked_batch",
     "cancel_jobs_of",
     "checked_reason",
     "configure",

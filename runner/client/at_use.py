@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runner.faces import at_first_use
 
 if TYPE_CHECKING:  # see runner.faces
-    from runner.client.batch import Batch
+    from runner.client.batch import Batch, asked_batch
     from runner.client.client import Client, jobs_of
     from runner.client.filling_by_app import FillingByApp
     from runner.client.mapped import Mapped
@@ -22,7 +22,7 @@ else:
     __getattr__, __dir__ = at_first_use(
         __name__,
         {
-            "client.batch": "Batch",
+            "client.batch": "Batch asked_batch",
             "client.client": "Client jobs_of",
             "client.filling_by_app": "FillingByApp",
             "client.mapped": "Mapped",
@@ -46,6 +46,7 @@ __all__ = [
     "Session",
     "Sessions",
     "StoredJobs",
+    "asked_batch",
     "embedded_server",
     "jobs_of",
 ]

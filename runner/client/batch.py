@@ -11,14 +11,21 @@ from runner.client.job_calls import JobCalls
 from runner.clock import monotonic_s
 from runner.errors import InvalidOption
 from runner.foreign import shown
-from runner.jobs import BatchProgress, Submission
-from runner.ranges import checked
+from runner.jobs import BatchProgress, OnFailure, Submission, check_job_id, checked_policy, new_job_id
+from runner.ranges import checked, checked_whole
 
 R = TypeVar("R")
 
 MOST_AT_ONCE = 500
 """Jobs that are sent together."""
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 1.0
+
+
+def asked_batch(batch_id: str | None, size: int, on_failure: str) -> tuple[str, OnFailure, int]:
+    """The id of a batch, yours or a random one, its policy, and how many jobs are coming, 0 if that is not known. Raises `InvalidOption`, `InvalidJobId`."""
+    checked_id = new_job_id() if batch_id is None else check_job_id(batch_id)
+    whole = checked_whole("size of a batch", size, error=InvalidOption) if size else 0
+    return checked_id, checked_policy(on_failure, "a batch"), whole
 
 
 class BatchHandle:
@@ -56,6 +63,10 @@ class BatchHandle:
         """
         return await self._calls.cancel_batch(self.id)
 
+    async def seal(self) -> BatchProgress:
+        """Let no further job be added: it has ended once all its jobs have. It can be repeated. Raises `UnknownBatch`."""
+        return await self._calls.seal_batch(self.id)
+
     @property
     def blocking(self) -> "BlockingBatchHandle":
         """The same for code without an event loop."""
@@ -74,6 +85,7 @@ class BlockingBatchHandle(Blocking):
     progress = through(BatchHandle.progress)
     wait = through(BatchHandle.wait)
     cancel = through(BatchHandle.cancel)
+    seal = through(BatchHandle.seal)
 
     @property
     def id(self) -> str:

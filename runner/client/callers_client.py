@@ -3,13 +3,15 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from runner.access import Principal
 from runner.client.catalog import PublishedTask
-from runner.client.client import Client, JobRequest, jobs_of
+from runner.client.client import Client, jobs_of
 from runner.client.handle import JobHandle, handle_of
 from runner.client.history import checked_names
+from runner.client.job_request import JobRequest
 from runner.client.overview import check_sees_keys, hidden_of, line_for, overviews_for
 from runner.client.stored_jobs import StoredJobs
 from runner.client.view import View
@@ -95,8 +97,13 @@ class CallersClient(Client):
 
     async def statuses(self, job_ids: Sequence[str], *, payloads: bool = True) -> list[JobStatus | None]:
         """Many jobs of the caller, see `Client.statuses`."""
-        found = await self._session.store.get([self._view.stored(job_id) for job_id in job_ids], Depth.full if payloads else Depth.state)
-        return [None if status is None else self._seen(status) for status in found]
+        own: dict[int, str] = {}
+        for place, job_id in enumerate(job_ids):
+            with suppress(UnknownJob):
+                own[place] = self._view.stored(job_id)
+        found = await self._session.store.get(list(own.values()), Depth.full if payloads else Depth.state)
+        seen = dict(zip(own, found, strict=True))
+        return [None if (status := seen.get(place)) is None else self._seen(status) for place in range(len(job_ids))]
 
     def events(self, after: str | None = None) -> AsyncGenerator[JobEvent, None]:
         """The ends of the caller's jobs, see `Client.events`."""
@@ -125,8 +132,8 @@ class CallersClient(Client):
         *series: str,
         step: HistoryStep | str = HistoryStep.minute,
         since: object = None,
-        start: float | None = None,
-        end: float | None = None,
+        start: float | datetime | None = None,
+        end: float | datetime | None = None,
     ) -> list[Series]:
         """What happened, see `Client.history`; of tasks that the caller may not submit, and of all together, nothing is told."""
         for name in checked_names(series):

@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from runner.client.asking import Asking, BlockingAsking
+from runner.client.batching import Batching, BlockingBatching
 from runner.client.blocking import door, each, through
 from runner.client.bulk import BlockingBulks
 from runner.client.catalog import PublishedTask
 from runner.client.control import BlockingControl, Control
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.history import Remembering
+from runner.client.job_request import JobRequest
 from runner.client.keys import ApiKeys, BlockingApiKeys
 from runner.client.listening import Listening
 from runner.client.listing import BlockingListing
@@ -34,18 +36,10 @@ R = TypeVar("R")
 log = logging.getLogger("runner")
 
 
-class JobRequest(NamedTuple):
-    """One job by name: the task, its arguments, and how to submit it."""
-
-    task: str
-    args: Mapping[str, Any]
-    options: JobOptions = JobOptions()
-
-
 DEFAULT_QUEUE = "default"
 
 
-class Client(Scheduled, Asking, Listening, Managing, Remembering, Overlooking):
+class Client(Scheduled, Asking, Batching, Listening, Managing, Remembering, Overlooking):
     """A producer's connections to one queue, for any number of event loops: one after the other, at once in threads, after a fork.
 
     Each loop has connections of its own, which end with it, or before by `close` or `async with`.
@@ -199,7 +193,7 @@ class Client(Scheduled, Asking, Listening, Managing, Remembering, Overlooking):
         await self._session.store.check()
 
 
-class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingListing):
+class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingBatching, BlockingListing):
     """The verbs of every client, for code without an event loop. Each is found by its name, so that a client of another kind has its own."""
 
     __slots__ = ()

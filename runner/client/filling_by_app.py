@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 from typing_extensions import override
 
 from runner.client.batch import Filling
-from runner.client.flow_building import sealed_batch
+from runner.client.flow_building import begin_batch
 from runner.client.flows import Flowing
 from runner.client.handle import JobHandle
-from runner.jobs import Acceptance, Submission
-from runner.store import JobStore, Opened, node_of_batch
+from runner.jobs import Submission
+from runner.store import JobStore, node_of_batch
 
 R = TypeVar("R")
 
@@ -27,21 +27,11 @@ class FillingByApp(Filling):
 
     @override
     async def open(self, batch_id: str, on_failure: str, size: int, then: Submission[Any] | None) -> None:
-        opened = await self._store.open_batch(batch_id, on_failure, size)
-        if then is None:
-            return
-        if opened is not Opened.new:
-            known = await self._store.members(node_of_batch(batch_id))
-            if known is not None and known.batch is not None and known.batch.then is not None:
-                return  # by a block before, with a random id as a rule
-        await self._app.submit_many([then.with_features(ends_batch=batch_id, on_failure=on_failure)])
+        await begin_batch(self._store, batch_id, on_failure, size, then, lambda job: self._app.submit_many([job]))
 
     @override
     async def put(self, batch_id: str, jobs: Sequence[Submission[Any]]) -> None:
-        handles = await self._app.submit_many([job.with_features(of_batch=batch_id) for job in jobs])
-        before = [handle.id for handle in handles if handle.first_state is Acceptance.existing]
-        if before and (await self._store.link(node_of_batch(batch_id), before)).over:
-            raise sealed_batch(batch_id)
+        await self._app.submit_many([job.with_features(of_batch=batch_id) for job in jobs])
 
     @override
     def handle(self, job: Submission[R]) -> JobHandle[R]:

@@ -7,8 +7,7 @@ from runner.client import at_use
 from runner.client.handle import JobHandle
 from runner.errors import InvalidOption
 from runner.foreign import shown
-from runner.jobs import OnFailure, Result, Submission, check_job_id, checked_policy, new_job_id
-from runner.ranges import checked_whole
+from runner.jobs import OnFailure, Result, Submission, checked_policy
 
 R = TypeVar("R")
 
@@ -51,7 +50,5 @@ class Flowing:
         """
         if then is not None and not isinstance(then, Submission):
             raise InvalidOption(f"what follows the batch is {shown(then, 80)}: give a job that prepare has made, like report.prepare(day)")
-        batch_id = new_job_id() if id is None else check_job_id(id)
-        policy = checked_policy(on_failure, "a batch")
-        whole = checked_whole("size of a batch", size, error=InvalidOption) if size else 0
+        batch_id, policy, whole = at_use.asked_batch(id, size, on_failure)
         return at_use.Batch(self._jobs, at_use.FillingByApp(self), batch_id, on_failure=policy, size=whole, then=then)

@@ -1,15 +1,15 @@
 """The history as it is read: which series, from when to when, and by which step."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from runner.client.said_times import seconds_back
 from runner.client.sessions import Sessions
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.foreign import shown
-from runner.jobs import QUEUE_SERIES, HistoryStep, Series, is_series, rows_of
+from runner.jobs import QUEUE_SERIES, HistoryStep, Series, instant_s, is_series, rows_of
 from runner.names import unknown_name
-from runner.ranges import YEAR_S
 from runner.store import JobStore
 
 MOST_SERIES = 100
@@ -19,7 +19,7 @@ _DEFAULT_S = {HistoryStep.minute: 3_600.0, HistoryStep.hour: 86_400.0, HistorySt
 
 
 async def history_of(
-    store: JobStore, series: Sequence[str], step: object, since: object, start: float | None, end: float | None
+    store: JobStore, series: Sequence[str], step: object, since: object, start: float | datetime | None, end: float | datetime | None
 ) -> list[Series]:
     """Rows of these series, of the queue if none is named. Raises `ConfigurationError`."""
     names, by = checked_names(series), checked_step(step)
@@ -51,17 +51,19 @@ def checked_step(step: object) -> HistoryStep:
         raise ConfigurationError(unknown_name("the history", "step", str(step), [one.value for one in HistoryStep])) from None
 
 
-def _span(step: HistoryStep, since: object, start: float | None, end: float | None, now_s: float) -> tuple[float, float]:
+def _span(
+    step: HistoryStep, since: object, start: float | datetime | None, end: float | datetime | None, now_s: float
+) -> tuple[float, float]:
     """The beginning of the first row and the end of the last. Raises `ConfigurationError`."""
     if since is not None and start is not None:
         raise ConfigurationError("since and start are both given: give one of both")
     if since is not None:
         from_s = now_s - seconds_back("history", since)
     elif start is not None:
-        from_s = _instant("start", start)
+        from_s = instant_s("start of the history", start)
     else:
-        from_s = (now_s if end is None else _instant("end", end)) - _DEFAULT_S[step]
-    to_s = now_s + step.seconds if end is None else _instant("end", end)
+        from_s = (now_s if end is None else instant_s("end of the history", end)) - _DEFAULT_S[step]
+    to_s = now_s + step.seconds if end is None else instant_s("end of the history", end)
     if to_s <= from_s:
         raise ConfigurationError(
             f"the history is asked for from {from_s:.0f} to {to_s:.0f}, which is before: the end comes after the start"
@@ -70,12 +72,6 @@ def _span(step: HistoryStep, since: object, start: float | None, end: float | No
         other = "; ask by the hour" if step is HistoryStep.minute else ""
         raise ConfigurationError(f"{to_s - from_s:.0f} seconds are asked for: rows of a {step} are kept for {step.kept_s} seconds{other}")
     return from_s // step.seconds * step.seconds, to_s
-
-
-def _instant(name: str, instant: object) -> float:
-    if isinstance(instant, bool) or not isinstance(instant, (int, float)) or not 0 <= instant < 200 * YEAR_S:
-        raise ConfigurationError(f"{name} is {instant!r:.80}: give seconds since 1970")
-    return float(instant)
 
 
 class Remembering:
@@ -90,12 +86,12 @@ class Remembering:
         *series: str,
         step: HistoryStep | str = HistoryStep.minute,
         since: object = None,
-        start: float | None = None,
-        end: float | None = None,
+        start: float | datetime | None = None,
+        end: float | datetime | None = None,
     ) -> list[Series]:
         """What happened by minute, hour or day: of tasks (`t:<task>`), limits (`l:<limit>`), or without a name of the whole queue (`q`).
 
-        From the last `since` on (seconds, or "1h"), or from `start` to `end`, seconds since 1970; of minutes that is the last hour unless
+        From the last `since` on (seconds, or "1h"), or from `start` to `end`, seconds since 1970 or datetimes with a zone; of minutes that is the last hour unless
         it is said, of hours the last day, of days the last thirty. Minutes are kept for a day. Raises `ConfigurationError`.
         """
         return await history_of(self._sessions.here.store, series, step, since, start, end)

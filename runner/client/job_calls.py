@@ -45,3 +45,6 @@ class JobCalls(Protocol):
 
     async def cancel_batch(self, batch_id: str) -> BatchProgress:
         """Cancel what has not ended of a batch, and what follows it, and let none be added. Raises `UnknownBatch`, `Forbidden`."""
+
+    async def seal_batch(self, batch_id: str) -> BatchProgress:
+        """Let no further job be added to a batch. Raises `UnknownBatch`."""

@@ -88,7 +88,7 @@ class Session:
             raise _conflict(job.id, on_conflict)
         if isinstance(state, OtherJob) and state.state is Acceptance.duplicate:
             raise duplicate_of(job.task, state.id)
-        if job.features and isinstance(state, Acceptance):
+        if job.features:
             await end_submission(self.store, job, state)
         return state
 

@@ -55,7 +55,7 @@ class StoredJobs(JobCalls):
                 yield self._view.seen(status)
 
     def stored_id(self, job_id: str) -> str:
-        """The id in Redis of a job that the caller knows by this one."""
+        """The id in Redis of a job, or a batch, that the caller makes under this one."""
         return self._view.stored(job_id)
 
     async def waits_for(self, job_id: str) -> str:
@@ -91,6 +91,11 @@ class StoredJobs(JobCalls):
         asked: set[str] = set()
         while await self._cancel_some(node, asked):
             pass
+        return await self.batch_progress(batch_id)
+
+    @override
+    async def seal_batch(self, batch_id: str) -> BatchProgress:
+        await self.sessions.here.store.seal(node_of_batch(self._view.stored(batch_id)))
         return await self.batch_progress(batch_id)
 
     async def _cancel_some(self, node: str, asked: set[str]) -> bool:

@@ -66,13 +66,28 @@ class Task(Hooked, Generic[P, R]):
         unique: UniqueOption | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        batch: str | None = None,
         **unknown: Never,
     ) -> Self:
         """The same task with options for its next submissions; see `JobOptions`. Raises `InvalidOption` for one that there is not."""
         own = self._options
         return self._with(
             JobOptions(
-                id, priority, delay, run_at, cost, max_wait, deadline, pool, unique, tags, metadata, own.after, own.on_failure, **unknown
+                id,
+                priority,
+                delay,
+                run_at,
+                cost,
+                max_wait,
+                deadline,
+                pool,
+                unique,
+                tags,
+                metadata,
+                own.after,
+                own.on_failure,
+                batch,
+                **unknown,
             )
         )
 

@@ -9,7 +9,7 @@ from runner.http.schemas import Place
 
 _NO_PLACE: dict[str, Any] = dict.fromkeys(Place.model_fields)
 _QUEUED = {**_NO_PLACE, "state": Acceptance.queued.value, "created": True}
-_FULLY_ANSWERED = (Acceptance.queued, Acceptance.conflict, Acceptance.duplicate, Acceptance.no_parent)
+_FULLY_ANSWERED = (Acceptance.queued, Acceptance.conflict, Acceptance.duplicate, Acceptance.no_parent, Acceptance.sealed)
 """Answers to a submission that say all about the job."""
 
 
@@ -41,6 +41,8 @@ def _item(task: str, handle: JobHandle[Any], status: JobStatus | None, base: str
         item["problem"] = _duplicate(task, handle.id).document(base)
     elif state is Acceptance.no_parent:
         item["problem"] = _no_parent(handle.id).document(base)
+    elif state is Acceptance.sealed:
+        item["problem"] = _no_batch(handle.id).document(base)
     elif status is None:
         item["state"] = state if state.is_new else None
     else:
@@ -54,6 +56,10 @@ def _duplicate(task: str, job_id: str) -> Problem:
 
 def _no_parent(job_id: str) -> Problem:
     return Problem("unknown-parent", f"job {job_id!r} is to come after one that there is not; it was not stored")
+
+
+def _no_batch(job_id: str) -> Problem:
+    return Problem("batch-not-open", f"job {job_id!r} is to join a batch that was never begun, or takes no more")
 
 
 def _conflict(job_id: str) -> Problem:

@@ -26,6 +26,8 @@ def _form(**keywords: Any) -> dict[str, Any]:
 
 WATCH = _form(pattern="^(overview|(limit|job):[^\\x00-\\x1f\\x7f]+)$")
 JOB_ID = _form(pattern="^(?!take:)[A-Za-z0-9_.:-]{1,128}$")
+KNOWN_ID = _form(pattern="^([A-Za-z0-9_.-]{1,64}/)?(?!take:)[A-Za-z0-9_.:-]{1,128}$")
+"""Of a job that is there: of a tenant's with the tenant, for who sees those."""
 EVENT_ID = _form(pattern="^[0-9]{1,19}(-[0-9]{1,19})?$")
 LINE_ID = _form(pattern="^([0-9]{1,19}-[0-9]{1,19})?$")
 _SHORT = "[A-Za-z0-9_.-]{1,64}"

@@ -63,12 +63,30 @@ class JobBody(Body):
         Field(description="what becomes of it when one of those does not succeed; default: cancel"),
     ] = None
 
+    batch: Annotated[
+        Annotated[str, Field(**JOB_ID)] | None, Field(description="the batch that it joins, which is open: POST /v1/batches begins one")
+    ] = None
+
     def request(self) -> JobRequest:
         """The job as the client takes it."""
         unique = asked_of(self.unique)
         waits, place = (self.priority, self.delay, self.run_at, self.cost, self.max_wait, self.deadline), (self.pool, unique)
-        options = JobOptions(self.id, *waits, *place, self.tags, self.metadata, self.after, self.on_failure)
+        options = JobOptions(self.id, *waits, *place, self.tags, self.metadata, self.after, self.on_failure, self.batch)
         return JobRequest(self.task, self.args, options)
+
+
+class NewBatchBody(Body):
+    """A batch to begin."""
+
+    id: Annotated[Annotated[str, Field(**JOB_ID)] | None, Field(description="an id of your own makes it safe to repeat the request")] = None
+    then: Annotated[JobBody | None, Field(description="a job that runs once all jobs of the batch have ended")] = None
+    on_failure: Annotated[
+        Literal["cancel", "fail", "run"], Field(description="what becomes of that job when one of the batch does not succeed")
+    ] = "run"
+    size: Annotated[
+        Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None,
+        Field(description="how many jobs are coming, if that is known; more than there is room for are refused before the first"),
+    ] = None
 
 
 class BatchBody(Body):

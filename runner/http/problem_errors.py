@@ -1,6 +1,6 @@
 """The kind of problem of each exception that the runner raises."""
 
-from runner import CountChanged, StoreUnavailable, TooManyBulks, UnknownBulk, UnknownJob
+from runner import BatchNotOpen, CountChanged, StoreUnavailable, TooManyBulks, UnknownBulk, UnknownJob
 from runner.errors import (
     AlreadyFinished,
     ArgumentsTooLarge,
@@ -33,6 +33,7 @@ from runner.errors import (
 
 ERRORS: dict[type[Exception], str] = {
     AlreadyFinished: "already-finished",
+    BatchNotOpen: "batch-not-open",
     ArgumentsTooLarge: "arguments-too-large",
     CannotRetry: "cannot-retry",
     CountChanged: "count-changed",

@@ -117,6 +117,11 @@ KINDS: dict[str, Kind] = {
         "A job of this id exists with another task or other arguments. Repeating a submission needs the same id and the same body;"
         " another job needs another id.",
     ),
+    "batch-not-open": Kind(
+        409,
+        "The batch takes no job",
+        "It was never begun, is sealed or over, or has another job that follows it. POST /v1/batches begins one; give that another id.",
+    ),
     "duplicate-job": Kind(
         409,
         "Another job is there that is unique",

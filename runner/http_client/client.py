@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
 from functools import partial
 from ssl import SSLContext
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-from runner.client import Asking, BlockingVerbs, InEachLoop, JobHandle, JobRequest, handle_of, seconds_back
+from runner.client import Asking, BlockingVerbs, InEachLoop, JobHandle, JobRequest, handle_of
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ConfigurationError, Forbidden, SubmissionRefused, UnknownJob
+from runner.http_client.batching import HttpBatching
 from runner.http_client.control import HttpControl
 from runner.http_client.documents import (
     event_of,
@@ -19,12 +19,12 @@ from runner.http_client.documents import (
     json_of,
     limit_status_of,
     pool_of,
-    series_of,
     server_of,
     task_of,
     worker_of,
 )
 from runner.http_client.events import frames
+from runner.http_client.history import HttpRemembering
 from runner.http_client.job_calls import HttpJobs
 from runner.http_client.managing import HttpManaging
 from runner.http_client.overview import HttpOverlooking
@@ -33,7 +33,15 @@ from runner.http_client.schedules import HttpScheduled
 from runner.http_client.session import HttpSession, portions
 from runner.http_client.submissions import Prepared, all_prepared, answer_of, batch_body, batches, prepared, refusal_of
 from runner.http_client.transport import Call, opener
-from runner.jobs import HistoryStep, JobEvent, JobOptions, JobStatus, Series, TaskStatus, check_event_id, check_job_id, explain
+from runner.jobs import (
+    JobEvent,
+    JobOptions,
+    JobStatus,
+    TaskStatus,
+    check_event_id,
+    check_known_id,
+    explain,
+)
 from runner.limits import LimitStatus
 from runner.ranges import checked
 from runner.settings import load_settings
@@ -41,10 +49,9 @@ from runner.store import PoolStatus, ServerFacts, WorkerStatus
 
 _AT_ONCE = 8
 """Requests of one call that asks for many jobs with all they carry."""
-_OF_CONTROL = {"validation": ConfigurationError}
 
 
-class HttpClient(HttpScheduled, Asking, HttpManaging, HttpOverlooking):
+class HttpClient(HttpScheduled, Asking, HttpBatching, HttpManaging, HttpRemembering, HttpOverlooking):
     """A client of the service at `url`, like `https://jobs.example.com` or with a prefix. The verbs, types and errors are those of `Client`.
 
     key: what the service knows the caller by. Without them RUNNER_API_URL and RUNNER_API_KEY count. timeout: seconds for which a request is
@@ -137,7 +144,7 @@ class HttpClient(HttpScheduled, Asking, HttpManaging, HttpOverlooking):
     async def statuses(self, job_ids: Sequence[str], *, payloads: bool = True) -> list[JobStatus | None]:
         """Many jobs; None for an unknown one. Without `payloads` a hundred in one request, without arguments, results and errors."""
         for job_id in job_ids:
-            check_job_id(job_id)
+            check_known_id(job_id)
         if not payloads:
             answers = [await self._session.ask(Call("GET", "/v1/jobs", {"id": part})) for part in portions(job_ids)]
             return [status for answer in answers for status in jobs_found(answer)]
@@ -210,27 +217,6 @@ class HttpClient(HttpScheduled, Asking, HttpManaging, HttpOverlooking):
     def pauses(self) -> HttpPauses:
         """Pause the queue, a task, a pool or one value of a key, and let it go on."""
         return HttpPauses(self._sessions)
-
-    async def history(
-        self,
-        *series: str,
-        step: HistoryStep | str = HistoryStep.minute,
-        since: object = None,
-        start: float | None = None,
-        end: float | None = None,
-    ) -> list[Series]:
-        """What happened by minute, hour or day, see `Client.history`."""
-        query: dict[str, str | int | float | list[str]] = {"step": str(step), "series": [*series]}
-        if since is not None:
-            query["since"] = f"{seconds_back('history', since)!r}"
-        query |= {name: datetime.fromtimestamp(at, UTC).isoformat() for name, at in (("from", start), ("to", end)) if at is not None}
-        answer = await self._session.ask(Call("GET", "/v1/history", query), instead=_OF_CONTROL)
-        return [series_of(document) for document in json_of(answer)["series"]]
-
-    async def history_series(self) -> list[str]:
-        """The names of the series there are."""
-        names: list[str] = json_of(await self._session.ask(Call("GET", "/v1/history/series")))["series"]
-        return names
 
     async def metrics(self) -> tuple[bytes, str]:
         """The figures of the queue as Prometheus reads them, see `Client.metrics`."""

@@ -99,8 +99,12 @@ class HttpJobs(JobCalls):
     async def cancel_batch(self, batch_id: str) -> BatchProgress:
         return await self._batch("DELETE", batch_id)
 
-    async def _batch(self, method: str, batch_id: str) -> BatchProgress:
-        call = Call(method, f"/v1/batches/{quote(batch_id, safe='')}")
+    @override
+    async def seal_batch(self, batch_id: str) -> BatchProgress:
+        return await self._batch("POST", batch_id, "/seal")
+
+    async def _batch(self, method: str, batch_id: str, act: str = "") -> BatchProgress:
+        call = Call(method, f"/v1/batches/{quote(batch_id, safe='')}{act}")
         return batch_of(json_of(await self._sessions.here.ask(call, instead={"not-found": UnknownBatch})))
 
     @override

@@ -1,14 +1,13 @@
 """HttpListing: the verbs of a client about many jobs, over HTTP."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from runner.errors import ConfigurationError
 from runner.http_client.documents import group_of, job_counts_of, job_of, json_of
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
-from runner.jobs import EVERY_JOB, DeadLetterGroup, JobCounts, JobFilter, JobPage
+from runner.jobs import EVERY_JOB, DeadLetterGroup, JobCounts, JobFilter, JobPage, instant_text
 from runner.ranges import checked_whole
 
 Query = Mapping[str, str | int | float | list[str]]
@@ -48,6 +47,5 @@ def _query(filter: JobFilter | None) -> dict[str, str | int | float | list[str]]
     for name in _TIMES:
         at = getattr(filter, name, None)
         if at is not None:
-            instant = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
-            given[name] = instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+            given[name] = instant_text(f"{name} of a filter of jobs", at)
     return {name: "true" if value is True else value for name, value in given.items()}

@@ -43,13 +43,14 @@ from runner.errors import (
     UnknownTask,
 )
 from runner.http_client.transport import Answer
-from runner.jobs import CountChanged, TooManyBulks
+from runner.jobs import BatchNotOpen, CountChanged, TooManyBulks
 from runner.limits import read
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS: Mapping[str, type[RunnerError]] = {
     "already-finished": AlreadyFinished,
     "arguments-too-large": ArgumentsTooLarge,
+    "batch-not-open": BatchNotOpen,
     "body-too-large": ArgumentsTooLarge,
     "busy": ServiceUnavailable,
     "cannot-retry": CannotRetry,

@@ -10,6 +10,7 @@ from runner.errors import InvalidOption, JobIdConflict, SubmissionRefused, Unkno
 from runner.foreign import shown
 from runner.jobs import (
     Acceptance,
+    BatchNotOpen,
     JobOptions,
     OtherJob,
     asked_uniqueness,
@@ -62,6 +63,7 @@ def prepared(task: str, args: Any, options: JobOptions) -> Prepared:
         "tags": checked_tags(options.tags) or None,
         "after": None if options.after is None else list(options.after),
         "on_failure": options.on_failure,
+        "batch": options.batch,
     }
     given = {name: value for name, value in fields.items() if value is not None}
     encoded = sent_by_name(task, args)
@@ -113,6 +115,15 @@ def batch_body(part: Sequence[Prepared]) -> bytes:
     return b'{"jobs":[' + b",".join(job.body for job in part) + b"]}"
 
 
+def begin_body(batch_id: str, on_failure: str, size: int, then: JobRequest | None) -> bytes:
+    """The body that begins a batch. Raises `SubmissionRefused` for the job that follows it."""
+    fields = to_json({"id": batch_id, "on_failure": on_failure, "size": size or None})
+    if then is None:
+        return fields
+    (following,) = all_prepared([then])
+    return fields[:-1] + b',"then":' + following.body + b"}"
+
+
 def answer_of(document: dict[str, Any], job: Prepared) -> Acceptance | OtherJob:
     """What the submission of this job was answered."""
     problem = document.get("problem")
@@ -127,7 +138,7 @@ def _acceptance_of(document: dict[str, Any], *, is_own: bool) -> Acceptance:
     """The same of a job that is there. An id that was made here was there before only because this very job was sent twice."""
     problem = document.get("problem")
     if problem is not None and document.get("state") is None:
-        return Acceptance.no_parent if problem["type"].endswith("/unknown-parent") else Acceptance.conflict
+        return _NOT_STORED.get(problem["type"].rpartition("/")[2], Acceptance.conflict)
     if not document["created"] and not is_own:
         return Acceptance.existing
     state = document.get("state")
@@ -140,7 +151,10 @@ def refusal_of(task: str, handle: JobHandle[Any]) -> SubmissionRefused | None:
         return JobIdConflict(f"job {handle.id!r} exists with another task or other arguments; choose another id")
     if handle.first_state is Acceptance.no_parent:
         return UnknownParent(f"job {handle.id!r} is to come after one that there is not; it was not stored")
+    if handle.first_state is Acceptance.sealed:
+        return BatchNotOpen(f"job {handle.id!r} is to join a batch that was never begun, or takes no more; it was not stored")
     return duplicate_of(task, handle.id) if handle.first_state is Acceptance.duplicate else None
 
 
+_NOT_STORED = {"unknown-parent": Acceptance.no_parent, "batch-not-open": Acceptance.sealed}
 _FIRST = {Acceptance.queued, Acceptance.waiting, Acceptance.scheduled, Acceptance.failed}

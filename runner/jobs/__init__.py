@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # see runner.faces
         MEMBER_STATES,
         MOST_AT_ONCE,
         ON_FAILURE,
+        BatchNotOpen,
         BatchProgress,
         MemberState,
         OnFailure,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook
     from runner.jobs.in_process import call_in_process
     from runner.jobs.injection import Held, Injection, Plan, call_in_thread_with, call_with
+    from runner.jobs.instants import instant_s, instant_text
     from runner.jobs.job import (
         FINAL,
         TICKET,
@@ -65,6 +67,7 @@ if TYPE_CHECKING:  # see runner.faces
         new_job_id,
     )
     from runner.jobs.job_options import JobOptions, check_options
+    from runner.jobs.known_id import check_known_id
     from runner.jobs.log_context import JobLogFilter
     from runner.jobs.log_lines import JsonFormatter, PlainFormatter, about
     from runner.jobs.metadata import TRACEPARENT, TRACESTATE, encoded_metadata, metadata_in, metadata_of_options
@@ -104,13 +107,15 @@ else:
             "explanation": "explain",
             "features": "of_tenant",
             "filter": "EVERY_JOB REASONS DeadLetterGroup JobCounts JobFilter JobPage Within question_of",
-            "flow": "INDEXES MEMBER_STATES MOST_AT_ONCE ON_FAILURE BatchProgress MemberState OnFailure Parent checked_parents checked_policy flow_words no_result waits_for_jobs",
+            "flow": "INDEXES MEMBER_STATES MOST_AT_ONCE ON_FAILURE BatchNotOpen BatchProgress MemberState OnFailure Parent checked_parents checked_policy flow_words no_result waits_for_jobs",
             "history": "QUEUE_SERIES HistoryRow HistoryStep Series Spans is_series rows_of",
             "hooks": "DeadLetter FailedAttempt Finished Hook Hooks NewJob checked_hook",
             "in_process": "call_in_process",
             "injection": "Held Injection Plan call_in_thread_with call_with",
+            "instants": "instant_s instant_text",
             "job": "FINAL TICKET Acceptance Ending JobError JobStatus OtherJob Outcome Priority PriorityName StartedJob State check_job_id check_queue_name new_job_id",
             "job_options": "JobOptions check_options",
+            "known_id": "check_known_id",
             "log_context": "JobLogFilter",
             "log_lines": "JsonFormatter PlainFormatter about",
             "metadata": "TRACEPARENT TRACESTATE encoded_metadata metadata_in metadata_of_options",
@@ -162,6 +167,7 @@ __all__ = [
     "AttemptPolicy",
     "AttemptRecord",
     "Backoff",
+    "BatchNotOpen",
     "BatchProgress",
     "BlockingJobContext",
     "BulkAction",
@@ -248,6 +254,7 @@ __all__ = [
     "call_with",
     "check_event_id",
     "check_job_id",
+    "check_known_id",
     "check_options",
     "check_queue_name",
     "check_schedule_name",
@@ -266,6 +273,8 @@ __all__ = [
     "flow_words",
     "frozen",
     "injected",
+    "instant_s",
+    "instant_text",
     "is_series",
     "kind_of_argument",
     "leave_state",

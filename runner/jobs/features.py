@@ -70,10 +70,19 @@ def _follow_of_tenant(value: dict[str, Any], tenant: str) -> dict[str, Any]:
     return {**value, "after": [f"{tenant}/{job_id}" for job_id in value["after"]]}
 
 
+def _batch(call: Call, _: None) -> str | None:
+    return None if call.options.batch is None else check_job_id(call.options.batch)
+
+
+def _batch_of_tenant(batch_id: str, tenant: str) -> str:
+    return f"{tenant}/{batch_id}"
+
+
 ROWS: Mapping[str, Row] = {
     "unique": Row(lambda spec: uniqueness(spec.unique), _mark, mark_of_tenant),
     "tags": Row(lambda _: None, _tags),
     "follow": Row(lambda _: None, _follow, _follow_of_tenant),
+    "of_batch": Row(lambda _: None, _batch, _batch_of_tenant),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from runner.clock import microseconds
 from runner.errors import ConfigurationError
 from runner.foreign import shown
+from runner.jobs.instants import instant_s
 from runner.jobs.job import JobStatus, State, is_job_id
 from runner.jobs.tags import is_tag
 from runner.limits import is_bucket_name
@@ -21,8 +22,6 @@ REASONS = ("delay", "retry", "bounced", "slots", "no worker", "paused", "jobs", 
 
 _BEGINNING = re.compile(r"[A-Za-z0-9_.:/-]{0,200}")
 _LONGEST = 200
-_LAST_S = 2**43
-"""Instants beyond the year 200,000 are no instants of a job."""
 
 
 class Within(NamedTuple):
@@ -164,17 +163,7 @@ class DeadLetterGroup:
 
 
 def _us(name: str, given: float | datetime | None) -> int | None:
-    if given is None:
-        return None
-    if isinstance(given, datetime) and given.tzinfo is None:
-        raise ConfigurationError(f"{name} of a filter of jobs is {given}, without a time zone: write like datetime.now(UTC)")
-    # Before 1970 there was no job: that is an answer, and as a number most likely another unit.
-    value: object = max(given.timestamp(), 0) if isinstance(given, datetime) else given
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_S:
-        raise ConfigurationError(
-            f"{name} of a filter of jobs is {shown(given, 60)}: give seconds since 1970, or a datetime with a time zone"
-        )
-    return microseconds(value)
+    return None if given is None else microseconds(instant_s(f"{name} of a filter of jobs", given))
 
 
 def question_of(filter: JobFilter, within: Within = _ALL) -> str:

@@ -22,6 +22,10 @@ INDEXES = 2**32
 R_co = TypeVar("R_co", covariant=True, default=Any)
 
 
+class BatchNotOpen(InvalidOption):
+    """A batch takes no job, or no other job that follows it: it was never begun, is sealed, or is over."""
+
+
 class MemberState(StrEnum):
     """What became of a parent, or of a job of a batch. `gone`: its record was lost, or deleted, before it ended."""
 

@@ -30,10 +30,13 @@ class _Options(NamedTuple):
     metadata: Mapping[str, Any] | None = None
     after: Sequence[str] | None = None
     on_failure: OnFailure | None = None
+    batch: str | None = None
 
 
 _FEATURES = slice(_Options._fields.index("unique"), _Options._fields.index("metadata"))
 _NO_FEATURES = _Options()[_FEATURES]
+_FLOWS = slice(_Options._fields.index("after"), len(_Options._fields))
+_NO_FLOWS = _Options()[_FLOWS]
 
 
 class JobOptions(_Options):
@@ -46,7 +49,7 @@ class JobOptions(_Options):
     unique: see `Unique`, False for a job that is not although its task is.
     tags: up to 8 words by which it is found, see `JobFilter.tag`. metadata: what travels with it as `JobContext.metadata`, up to 4 kB of JSON by name.
     after: ids of jobs that have to end before; on_failure: what becomes of it if one of them does not succeed, "cancel" (the default), "fail"
-    or "run", see `Task.after`. Raises `InvalidOption` for an option that there is not.
+    or "run", see `Task.after`. batch: the id of one that is open, which it joins, see `Client.begin_batch`. Raises `InvalidOption` for an option that there is not.
     """
 
     __slots__ = ()
@@ -66,16 +69,18 @@ class JobOptions(_Options):
         metadata: Mapping[str, Any] | None = None,
         after: Sequence[str] | None = None,
         on_failure: OnFailure | None = None,
+        batch: str | None = None,
         **unknown: Never,
     ) -> Self:
         if unknown:
             raise InvalidOption(unknown_name("a submission", "option", next(iter(unknown)), cls._fields))
-        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait, deadline, pool, unique, tags, metadata, after, on_failure)
+        places = (pool, unique, tags, metadata, after, on_failure, batch)
+        return super().__new__(cls, id, priority, delay, run_at, cost, max_wait, deadline, *places)
 
     @property
     def has_features(self) -> bool:
         """Whether any of them is one that most jobs have not."""
-        return self[_FEATURES] != _NO_FEATURES or self.after is not None or self.on_failure is not None
+        return self[_FEATURES] != _NO_FEATURES or self[_FLOWS] != _NO_FLOWS
 
     def delay_us(self) -> int:
         """µs until the job may start, or the instant as a negative number, see `Submission`. Raises `InvalidOption`."""

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from runner.errors import BacklogFull
-from runner.jobs import INDEXES, MEMBER_STATES, BatchProgress, MemberState
+from runner.jobs import INDEXES, MEMBER_STATES, BatchNotOpen, BatchProgress, MemberState
 from runner.store.portions import MOST_BATCHES, MOST_LINKED, MOST_MEMBERS, portions
 from runner.store.queue import QueueStore
 from runner.store.text import decoded
@@ -40,6 +40,7 @@ class Opened(StrEnum):
     open = "open"
     sealed = "sealed"
     full = "full"
+    many = "many"
 
 
 class Linked(NamedTuple):
@@ -66,12 +67,16 @@ class Flows(QueueStore):
     """The role of a producer of flows and batches, and of who asks for them. Every call can be repeated."""
 
     async def open_batch(self, batch_id: str, on_failure: str, size: int, most_backlog: int | None = None) -> Opened:
-        """Begin a batch, or go on with one. Raises `BacklogFull` if its `size` does not fit (0: unknown)."""
+        """Begin a batch, or go on with one. Raises `BacklogFull` if its `size` does not fit (0: unknown), `BatchNotOpen` if too many are open."""
         most = self.settings.max_backlog or _NO_CAP
         if most_backlog is not None:
             most = most_backlog if most == _NO_CAP else min(most, most_backlog)
         answer, backlog = await self._run("open", id=batch_id, on_failure=on_failure, size=size, most_backlog=most)
         opened = Opened(decoded(answer))
+        if opened is Opened.many:
+            raise BatchNotOpen(
+                f"{int(backlog)} batches of queue {self.keys.queue!r} are open: seal those that have all their jobs, or cancel them"
+            )
         if opened is Opened.full:
             raise BacklogFull(self.keys.queue, int(backlog), most, size)
         return opened

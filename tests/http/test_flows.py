@@ -1,11 +1,14 @@
 """Jobs that come after others, and batches, by both clients."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 
-from runner import Client, HttpClient, JobFilter, JobOptions, JobRequest, Runner, State, Worker
+from runner import BatchNotOpen, Client, HttpClient, JobFilter, JobOptions, JobRequest, Runner, State, Worker
 from runner.errors import (
+    BacklogFull,
     CannotRetry,
     ConfigurationError,
     Forbidden,
@@ -15,11 +18,13 @@ from runner.errors import (
     UnknownBatch,
     UnknownJob,
     UnknownParent,
+    UnknownTask,
 )
 from tests.http.conftest import Service
 
 AnyClient = Client | HttpClient
 SOON_S = 20
+LATER = JobOptions(delay=60)
 
 
 @pytest.fixture(params=["redis", "http"])
@@ -214,3 +219,136 @@ async def test_open_batches_are_told_the_latest_first(client: AnyClient, app: Ru
     assert [one.id for one in await client.batches(1)] == ["second"]
     with pytest.raises(InvalidOption, match="most"):
         await client.batches(0)
+
+
+async def test_a_batch_is_begun_filled_and_sealed_by_name_and_what_follows_it_runs(client: AnyClient, worker: Worker) -> None:
+    del worker
+    then = JobRequest("add", {"left": 41}, JobOptions(id="then"))
+    batch = await client.begin_batch("b", then=then, size=3)
+    again = await client.begin_batch("b", then=JobRequest("add", {"left": 7}))
+    assert (batch.id, again.id) == ("b", "b")
+    await client.submit_many([JobRequest("add", {"left": number}, JobOptions(batch="b")) for number in range(2)])
+    await client.submit("add", {"left": 2}, JobOptions(id="own", batch="b"))
+    assert (await client.submit("add", {"left": 2}, JobOptions(id="own", batch="b"))).id == "own"
+
+    progress = await batch.progress()
+    assert (progress.total, progress.then, progress.sealed_at, progress.on_failure) == (3, "then", None, "run")
+    sealed = await batch.seal()
+    assert (sealed.total, sealed.sealed_at is not None) == (3, True)
+    assert await client.result("then", SOON_S) == 42
+    ended = await batch.wait(SOON_S)
+    assert (ended.succeeded, ended.has_ended) == (3, True)
+    assert (await batch.seal()).total == 3
+
+
+async def test_a_job_that_was_there_joins_a_batch_as_it_is_submitted_again(client: AnyClient, service: Service) -> None:
+    del service
+    await client.submit("add", {"left": 1}, JobOptions(id="x", delay=60))
+    await client.begin_batch("b")
+    for _ in range(2):
+        job = await client.submit("add", {"left": 1}, JobOptions(id="x", delay=60, batch="b"))
+        assert job.first_state == "existing"
+    assert [one.id for one in (await client.jobs(JobFilter(batch="b"))).jobs] == ["x"]
+    await client.open_batch("b").seal()
+    await client.submit("add", {"left": 1}, JobOptions(id="x", delay=60, batch="b"))  # it is in there
+    await client.submit("add", {"left": 1}, JobOptions(id="y", delay=60))
+    with pytest.raises(BatchNotOpen):
+        await client.submit("add", {"left": 1}, JobOptions(id="y", delay=60, batch="b"))
+
+
+async def test_a_batch_that_is_not_open_takes_no_job_and_says_so(client: AnyClient, service: Service) -> None:
+    del service
+    sealed = await client.begin_batch()
+    await sealed.seal()
+    for batch_id in ("nobody", sealed.id):
+        options = JobOptions(id=f"of-{batch_id}", batch=batch_id)
+        with pytest.raises(BatchNotOpen):
+            await client.submit("add", {"left": 1}, options)
+        requests = [JobRequest("add", {"left": 1}, LATER), JobRequest("add", {"left": 1}, options)]
+        with pytest.raises(BatchNotOpen) as refused:
+            await client.submit_many(requests)
+        assert refused.value.index == 1
+        states = [job.first_state.is_new for job in await client.submit_many(requests, return_conflicts=True)]
+        assert states == [True, False]
+        with pytest.raises(UnknownJob):
+            await client.status(options.id or "")
+    with pytest.raises(UnknownBatch):
+        await client.open_batch("nobody").seal()
+    with pytest.raises(InvalidJobId):
+        await client.submit("add", {"left": 1}, JobOptions(batch="a b"))
+
+
+async def test_what_cannot_follow_a_batch_is_refused(client: AnyClient, service: Service) -> None:
+    del service
+    first = await client.submit("add", {"left": 1}, JobOptions(id="first", delay=60))
+    for options in (JobOptions(after=[first.id]), JobOptions(batch="b")):
+        with pytest.raises(InvalidOption, match="comes after no other job"):
+            await client.begin_batch("b", then=JobRequest("add", {"left": 1}, options))
+    with pytest.raises(UnknownTask):
+        await client.begin_batch("b", then=JobRequest("nothing", {}))
+    with pytest.raises(InvalidOption, match="on_failure"):
+        await client.begin_batch("b", on_failure="stop")  # type: ignore[arg-type] # it is refused
+    with pytest.raises(UnknownBatch):
+        await client.open_batch("b").progress()
+    with pytest.raises(BatchNotOpen, match="is there already"):
+        await client.begin_batch("b", then=JobRequest("add", {"left": 1}, JobOptions(id="first", delay=60)))
+
+
+async def test_plain_code_begins_and_seals_a_batch(client: AnyClient, worker: Worker) -> None:
+    del worker
+
+    def plainly() -> int:
+        batch = client.blocking.begin_batch(then=JobRequest("add", {"left": 1}))
+        client.blocking.submit("add", {"left": 1}, JobOptions(batch=batch.id))
+        batch.seal()
+        return batch.wait(SOON_S).succeeded
+
+    assert await asyncio.to_thread(plainly) == 1
+
+
+async def test_a_tenant_has_batches_of_its_own(service: Service, app: Runner) -> None:
+    secrets = [(await app.client.keys.create(name, preset="producer", tenant=name)).secret for name in ("t7", "t8")]
+    async with HttpClient(service.url, key=secrets[0]) as own, HttpClient(service.url, key=secrets[1]) as others:
+        await own.begin_batch("b", then=JobRequest("add", {"left": 1}, JobOptions(id="then")))
+        await own.submit("add", {"left": 1}, JobOptions(id="a", delay=60, batch="b"))
+        with pytest.raises(BatchNotOpen) as refused:
+            await others.submit("add", {"left": 1}, JobOptions(id="a", batch="b"))
+        assert "t8" not in str(refused.value)
+        with pytest.raises(UnknownBatch):
+            await others.open_batch("b").seal()
+        await others.begin_batch("b")
+        await others.submit("add", {"left": 1}, JobOptions(id="a", delay=60, batch="b"))
+        progress = await own.open_batch("b").progress()
+        assert (progress.total, progress.then, progress.id) == (1, "then", "b")
+        assert [one.id for one in (await own.jobs(JobFilter(batch="b"))).jobs] == ["a"]
+
+
+async def test_a_batch_is_begun_within_what_a_key_may_do(service: Service, app: Runner) -> None:
+    made = app.client.keys.create
+    producer = (await made("p", preset="producer", tasks=["add"], max_backlog=5)).secret
+    observer = (await made("o", preset="observer")).secret
+    async with HttpClient(service.url, key=producer) as own, HttpClient(service.url, key=observer) as looking:
+        with pytest.raises(Forbidden):
+            await looking.begin_batch("b")
+        with pytest.raises(Forbidden, match="may submit add only"):
+            await own.begin_batch("b", then=JobRequest("echo", {"value": 1}))
+        with pytest.raises(BacklogFull):
+            await own.begin_batch("b", size=6)
+        await own.begin_batch("b", size=5)
+        with pytest.raises(Forbidden):
+            await looking.open_batch("b").seal()
+
+
+async def test_a_batch_is_begun_and_filled_over_http_line_by_line(service: Service) -> None:
+    begun = await service.http.post("/v1/batches", json={"id": "b", "then": {"task": "add", "args": {"left": 1}}})
+    assert (begun.status_code, begun.headers["location"], begun.json()["total"]) == (201, "/v1/batches/b", 0)
+    lines = [{"task": "add", "args": {"left": 1}, "batch": name} for name in ("b", "nobody")]
+    content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    answer = await service.http.post("/v1/jobs/batch", content=content, headers={"content-type": "application/x-ndjson"})
+    first, second = map(json.loads, answer.text.splitlines())
+    assert (first["created"], second["problem"]["type"], second["problem"]["status"]) == (True, "/problems/batch-not-open", 409)
+    both = await service.http.post("/v1/jobs/batch", json={"jobs": lines})
+    assert (both.status_code, both.json()["jobs"][1]["problem"]["type"]) == (207, "/problems/batch-not-open")
+    assert (await service.http.post("/v1/batches/b/seal")).json()["total"] == 2
+    assert (await service.http.post("/v1/batches/b/seal", json={"x": 1})).status_code == 422
+    assert (await service.http.post("/v1/batches/nobody/seal")).status_code == 404

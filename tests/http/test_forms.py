@@ -18,7 +18,8 @@ from runner.http import forms
 from runner.http.app import create_app
 from runner.jobs.event import _EVENT_ID
 from runner.jobs.filter import REASONS, question_of
-from runner.jobs.job import TICKET, check_job_id
+from runner.jobs.job import TICKET
+from runner.jobs.known_id import check_known_id
 from runner.jobs.metadata import metadata_of_options
 from runner.jobs.schedule import check_schedule_name
 from runner.jobs.tags import checked_tags
@@ -41,15 +42,17 @@ NUMBERS = {
     "jitter",
     "max_delay",
     "until",
+    "size",
 }
 
 
 def known_as(operation: str, name: str) -> str:
     """What the ranges call a number."""
     of_schedules = {"every": "interval", "grace": "grace of a schedule", "jitter": "jitter of a schedule"}
-    return ({"expected": "jobs of a bulk", "deadline": "deadline of a job"} | (of_schedules if "schedule" in operation else {})).get(
-        name, name
-    )
+    return (
+        {"expected": "jobs of a bulk", "size": "size of a batch", "deadline": "deadline of a job"}
+        | (of_schedules if "schedule" in operation else {})
+    ).get(name, name)
 
 
 def numbers_in(schema: dict[str, Any], name: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -181,6 +184,7 @@ ANY_TEXT = {
 OF_ANY_FORM = {
     "POST /v1/jobs": {"task", "key"},
     "POST /v1/jobs/batch": {"task", "key"},
+    "POST /v1/batches": {"task", "key"},
     "POST /v1/schedules": {"key"},
     "PUT /v1/schedules/{name}": {"key"},
     "GET /v1/events": {"task"},
@@ -227,11 +231,14 @@ def parameter(path: str, name: str) -> str:
     return str(found["schema"]["pattern"])
 
 
-@pytest.mark.parametrize("job_id", ["a", "A.b_c:d-9", "x" * 128, "x" * 129, "", "a b", "a\n", "ü", f"{TICKET}1", "retake:1", "a/b"])
+@pytest.mark.parametrize(
+    "job_id",
+    ["a", "A.b_c:d-9", "x" * 128, "x" * 129, "", "a b", "a\n", "ü", f"{TICKET}1", "retake:1", "a/b", "a/b/c", "/b", "a/", f"a/{TICKET}1"],
+)
 def test_the_pattern_of_a_job_id_is_what_the_client_takes(job_id: str) -> None:
     taken = True
     try:
-        check_job_id(job_id)
+        check_known_id(job_id)
     except InvalidJobId:
         taken = False
     pattern = parameter("/v1/jobs/{id}", "id").removesuffix("$")

@@ -21,6 +21,8 @@ ROUTES = {
     ("get", "/v1/events"),
     ("delete", "/v1/jobs/{id}"),
     ("get", "/v1/batches"),
+    ("post", "/v1/batches"),
+    ("post", "/v1/batches/{id}/seal"),
     ("get", "/v1/batches/{id}"),
     ("delete", "/v1/batches/{id}"),
     ("get", "/v1/tasks"),
@@ -110,7 +112,7 @@ def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
 
 def test_bodies_and_answers_are_described(description: dict[str, Any]) -> None:
     for method, path, operation in operations(description):
-        takes_a_body = method in ("post", "put") and not path.endswith(("/retry", "/resume", "/trigger"))
+        takes_a_body = method in ("post", "put") and not path.endswith(("/retry", "/resume", "/trigger", "/seal"))
         assert ("requestBody" in operation) == takes_a_body, path
         if takes_a_body:
             assert operation["requestBody"]["content"]["application/json"]["schema"]["properties"], path

@@ -33,6 +33,8 @@ def precise(document: dict[str, Any], tasks: Sequence[Mapping[str, Any]], *, has
     job = submit["application/json"]["schema"]
     job["oneOf"] = [_job_of(task) for task in tasks]
     batch["application/json"]["schema"]["properties"]["jobs"]["items"]["oneOf"] = job["oneOf"]
+    begin = document["paths"]["/v1/batches"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    begin["properties"]["then"]["anyOf"][0]["oneOf"] = job["oneOf"]
     for method, path in (("post", "/v1/schedules"), ("put", "/v1/schedules/{name}")):
         schedule = document["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"]
         schedule["oneOf"] = [_schedule_of(task, rhythm) for task in tasks for rhythm in _RHYTHMS]

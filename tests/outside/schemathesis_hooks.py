@@ -37,6 +37,7 @@ FORESEEN = {
     "GET /v1/jobs/{id}": r"explain: with result=raw",
     "GET /v1/limits/{name}/waiting": _OF_A_BUCKET,
     "PUT /v1/limits/{name}": _OF_A_REASON,
+    "POST /v1/batches": rf"{_OF_A_JOB}|job .* follows batch",
     "POST /v1/jobs": rf"{_OF_A_JOB}|the body has the id",
     "POST /v1/jobs/batch": _OF_A_JOB,
     "POST /v1/limits/{name}/freeze": rf"{_OF_A_BUCKET}|{_OF_A_REASON}",
@@ -51,7 +52,7 @@ FORESEEN = {
 """How refusals begin that no schema foresees, by operation: of fields that cannot be together, of a field that must fit the path, of a template
 that must fit the task, of texts that
 only an answer has, of times as people say them, of instants that must be to come, and of a reason that is too long after the name of a key."""
-WITH_ARGUMENTS = {"POST /v1/jobs", "POST /v1/jobs/batch", "POST /v1/schedules", "PUT /v1/schedules/{name}"}
+WITH_ARGUMENTS = {"POST /v1/jobs", "POST /v1/jobs/batch", "POST /v1/batches", "POST /v1/schedules", "PUT /v1/schedules/{name}"}
 """Where the description that is tried was made stricter than that of the service, see `precise`: arguments are read as the type of the task
 reads them, which takes "7" for a number. So nothing is wrong there that the description of the service allows."""
 STAYS_KNOWN = ("/v1/jobs/", "/v1/bulk", "/v1/batches/")

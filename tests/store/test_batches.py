@@ -6,7 +6,7 @@ import pytest
 
 from runner.connection.client import command
 from runner.errors import BacklogFull
-from runner.jobs import Acceptance, BatchProgress, JobFilter, State, Submission, Within, question_of
+from runner.jobs import Acceptance, BatchNotOpen, BatchProgress, JobFilter, State, Submission, Within, question_of
 from runner.store.flows import Linked, Opened, Sealing, node_of_batch
 from runner.store.job_store import JobStore
 from tests.store.builders import Clock, claim, fail_all, finish_all, job, make_store
@@ -234,3 +234,15 @@ async def test_a_tenant_finds_the_jobs_of_its_own_batch_alone(store: JobStore) -
 
     assert await in_batch(store, within=Within("t7/", shared=False)) == ["t7/m"]
     assert await in_batch(store, within=Within(shared=False)) == ["m"]
+
+
+async def test_no_more_batches_are_open_than_the_memory_is_to_hold(store: JobStore) -> None:
+    await store.open_batch("first", "run", 0)
+    for part in range(100):
+        pairs = [word for number in range(1_000) for word in (number, f"b{part}-{number}")]
+        await command(store.redis, "ZADD", store.keys.batches, *pairs)
+
+    with pytest.raises(BatchNotOpen, match="100001 batches"):
+        await store.open_batch("another", "run", 0)
+    assert await store.open_batch("first", "run", 0) is Opened.open
+    await command(store.redis, "DEL", store.keys.batches)

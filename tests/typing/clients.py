@@ -5,6 +5,7 @@ from typing import Any, assert_type
 
 from runner import (
     BatchHandle,
+    BatchNotOpen,
     BatchProgress,
     BlockingBatchHandle,
     BlockingBulks,
@@ -110,6 +111,12 @@ async def followed(client: Client | HttpClient) -> None:
     assert_type(await batch.wait(60), BatchProgress)
     assert_type(batch.blocking, BlockingBatchHandle)
     assert_type((await batch.progress()).then, str | None)
+    assert_type(await client.begin_batch("import-17", then=JobRequest("report", {}), size=17, on_failure="run"), BatchHandle)
+    assert_type(await batch.seal(), BatchProgress)
+    try:
+        await client.submit("load", {}, JobOptions(batch="import-17"))
+    except BatchNotOpen as error:
+        assert_type(error.index, int)
     assert_type(await client.batches(most=10), list[BatchProgress])
 
 
@@ -133,6 +140,8 @@ def followed_in_plain_code(client: BlockingClient | BlockingHttpClient) -> None:
     assert_type(batch.wait(60), BatchProgress)
     assert_type(batch.progress(), BatchProgress)
     assert_type(batch.cancel(), BatchProgress)
+    assert_type(client.begin_batch(), BlockingBatchHandle)
+    assert_type(batch.seal(), BatchProgress)
     assert_type(client.batches(most=10), list[BatchProgress])
 
 

@@ -80,6 +80,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "client": frozenset(
             {
                 "Asking",
+                "BatchHandle",
                 "Batcher",
                 "BlockingVerbs",
                 "InEachLoop",
@@ -88,6 +89,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
                 "JobRequest",
                 "Pages",
                 "RawResult",
+                "asked_batch",
                 "cancel_jobs_of",
                 "checked_reason",
                 "duplicate_of",

@@ -1,21 +1,26 @@
-"""Batches: how far many jobs are that were added together, and to cancel what has not ended of them."""
+"""Batches: to begin one that jobs join, to seal it, how far it is, and to cancel what has not ended of it."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from runner import BatchProgress, Scope
 from runner.http import routing
 from runner.http.authorization import needs
+from runner.http.bodies import body_of, no_body, parsed_body
 from runner.http.dependencies import TheClient
 from runner.http.forms import JOB_ID
-from runner.http.problems import responses
+from runner.http.job_body import NewBatchBody
+from runner.http.problem_kinds import BODY_PROBLEMS
+from runner.http.problems import base_of, responses
 
 router = routing.group("batches", "/v1")
 
 MOST_BATCHES = 100
+LOCATION = {"Location": {"schema": {"type": "string"}, "description": "where it is"}}
 BatchId = Annotated[str, Path(description="the batch's id", **JOB_ID)]
 
 
@@ -46,6 +51,56 @@ class Batches(BaseModel):
     """Batches that have not ended, the latest first."""
 
     batches: list[Batch]
+
+
+@router.post(
+    "/batches",
+    dependencies=[needs(Scope.jobs_submit)],
+    status_code=201,
+    response_model=Batch,
+    summary="Begin a batch",
+    responses=responses(
+        *BODY_PROBLEMS,
+        "arguments-too-large",
+        "invalid-id",
+        "unknown-task",
+        "unknown-limit",
+        "exceeds-capacity",
+        "run-at-out-of-range",
+        "id-conflict",
+        "duplicate-job",
+        "batch-not-open",
+        "incomplete-catalog",
+        "outdated-service",
+        "overloaded",
+        "store-unavailable",
+    )
+    | {201: {"description": "It takes jobs, or did before", "headers": LOCATION}},
+    openapi_extra=body_of(NewBatchBody),
+)
+async def begin_batch(request: Request, client: TheClient) -> Response:
+    """Jobs that are submitted with its id as `batch` join it, until it is sealed. With an id of your own the request can be repeated.
+
+    A batch that nobody fills for 7 days is forgotten, and what follows it is cancelled.
+    """
+    body = await parsed_body(request, NewBatchBody)
+    then = None if body.then is None else body.then.request()
+    batch = await client.begin_batch(body.id, then=then, size=body.size or 0, on_failure=body.on_failure)
+    document = Batch.of(await batch.progress())
+    headers = {"Location": f"{base_of(request)}/v1/batches/{batch.id}"}
+    return Response(document.model_dump_json(), 201, headers, "application/json")
+
+
+@router.post(
+    "/batches/{id}/seal",
+    dependencies=[needs(Scope.jobs_submit)],
+    summary="Let no further job be added to a batch",
+    responses=responses(*BODY_PROBLEMS, "not-found", "invalid-id", "store-unavailable"),
+)
+async def seal_batch(id: BatchId, request: Request, client: TheClient) -> Batch:
+    """It has ended once all its jobs have, and then the job runs that follows it. A second call has the same answer."""
+    await no_body(request)
+    return Batch.of(await client.open_batch(id).seal())
 
 
 @router.get(

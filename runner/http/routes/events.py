@@ -17,7 +17,7 @@ from runner.http.authorization import needs, principal_of
 from runner.http.dependencies import service_of
 from runner.http.event_frames import frame
 from runner.http.event_stream import MEDIA_TYPE, EventStream
-from runner.http.forms import EVENT_ID, JOB_ID, WATCH, Unset
+from runner.http.forms import EVENT_ID, KNOWN_ID, WATCH, Unset
 from runner.http.job_documents import document_without_payloads, progress_document
 from runner.http.problem_kinds import STORE_UNAVAILABLE
 from runner.http.problems import Problem, responses
@@ -52,7 +52,7 @@ def _stream(description: str) -> dict[int | str, dict[str, Any]]:
     | {204: {"description": "It has ended, and the caller has seen that: do not connect again"}},
 )
 async def job_events(
-    id: Annotated[str, Path(description="the job's id", **JOB_ID)],
+    id: Annotated[str, Path(description="the job's id", **KNOWN_ID)],
     request: Request,
     last_event_id: Annotated[str | Unset, Header(description=_LAST)] = None,
 ) -> Response:

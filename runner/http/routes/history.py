@@ -1,6 +1,5 @@
 """The history: what happened by minute, hour and day, of the queue, of tasks and of limits."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
@@ -16,8 +15,6 @@ from runner.http.instants import Instant
 from runner.http.problems import Problem, responses
 
 MOST_SERIES = 100
-_LAST_S = 5e9
-"""In the year 2128."""
 
 router = routing.group("history", "/v1")
 
@@ -107,7 +104,7 @@ async def history(
 ) -> History:
     """Jobs that came and ended, starts under limits, what providers threw back, and how long jobs waited and ran."""
     try:
-        found = await client.history(*(series or ()), step=step, since=since, start=_seconds(start), end=_seconds(end))
+        found = await client.history(*(series or ()), step=step, since=since, start=start, end=end)
     except ConfigurationError as error:
         raise Problem("validation", str(error)) from None
     return History(series=[Series.of(one) for one in found])
@@ -119,8 +116,3 @@ async def history(
 async def names(client: TheClient) -> Names:
     """Of all tasks and limits of which something happened in the last thirty days."""
     return Names(series=await client.history_series())
-
-
-def _seconds(instant: datetime | None) -> float | None:
-    """Before 1970, and in a hundred years, nothing happened: that is an answer."""
-    return None if instant is None else min(max(instant.timestamp(), 0.0), _LAST_S)

@@ -11,7 +11,7 @@ from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.bodies import no_body
 from runner.http.dependencies import Service, service_of
-from runner.http.forms import JOB_ID, OneLine, Unset
+from runner.http.forms import KNOWN_ID, OneLine, Unset
 from runner.http.job_documents import as_json, job_answer
 from runner.http.large_results import is_passed_on, is_too_large, left_out, most_read, most_result, too_large, with_result
 from runner.http.problem_kinds import BODY_PROBLEMS
@@ -27,7 +27,7 @@ router = routing.group("jobs", "/v1", route_class=DirectRoute)
 
 MOST_REASON = Control.LONGEST_TEXT
 
-JobId = Annotated[str, Path(description="the job's id", **JOB_ID)]
+JobId = Annotated[str, Path(description="the job's id; of a tenant's, for a key that sees those, t7%2Fo-17", **KNOWN_ID)]
 
 
 @router.get(

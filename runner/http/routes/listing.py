@@ -11,7 +11,7 @@ from runner import ConfigurationError, JobCounts, JobFilter, Scope, State
 from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.dependencies import service_of
-from runner.http.forms import BUCKET, ERROR, ID_PREFIX, JOB_ID, REASON, SHORT_NAME, TAG, TASKS, Unset
+from runner.http.forms import BUCKET, ERROR, ID_PREFIX, JOB_ID, KNOWN_ID, REASON, SHORT_NAME, TAG, TASKS, Unset
 from runner.http.instants import Instant
 from runner.http.job_documents import as_json, job_document
 from runner.http.problems import Problem, responses
@@ -124,7 +124,7 @@ async def jobs(
     request: Request,
     chosen: TheFilter = _EVERY_JOB,
     id: Annotated[
-        Annotated[list[Annotated[str, Field(**JOB_ID)]], Field(max_length=MOST_IDS)] | Unset,
+        Annotated[list[Annotated[str, Field(**KNOWN_ID)]], Field(max_length=MOST_IDS)] | Unset,
         Query(description="a job's id; give it once for each job, and no filter then"),
     ] = None,
     cursor: Annotated[str | Unset, Query(max_length=16_000, description="of the page before")] = None,

@@ -40,7 +40,7 @@ _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "s
 _LONGEST_RETRY_S = 3600
 """Limits may be changed meanwhile, so nobody is told to stay away for longer."""
 _KEY_PROBLEMS = ("invalid-idempotency-key", "idempotency-key-reused")
-_REFUSED = (Acceptance.conflict, Acceptance.duplicate, Acceptance.no_parent)
+_REFUSED = (Acceptance.conflict, Acceptance.duplicate, Acceptance.no_parent, Acceptance.sealed)
 _JOB_PROBLEMS = (
     "arguments-too-large",
     "invalid-id",
@@ -51,6 +51,7 @@ _JOB_PROBLEMS = (
     "id-conflict",
     "duplicate-job",
     "unknown-parent",
+    "batch-not-open",
     "incomplete-catalog",
 )
 
