@@ -45,6 +45,11 @@ class Principal:
         """Who they are, for the audit and for people who read a reason."""
         return f"key {self.key_id} {self.name}" if self.key_id else self.name
 
+    @property
+    def sees_tenants(self) -> bool:
+        """Whether they see the jobs of tenants too, by ids with the tenant, like t7/o-17: who sees all else, and reads in the audit what concerns all."""
+        return self.tenant is None and not self.tasks and Scope.audit_read in self.scopes
+
     def allows_task(self, task: str) -> bool:
         """Whether they may submit this task and see its jobs."""
         return not self.tasks or any(task == name or (name[-1:] == "*" and task.startswith(name[:-1])) for name in self.tasks)

@@ -3,16 +3,14 @@
 import shlex
 import sys
 from dataclasses import asdict
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 
-from runner.access import Principal, Scope, check_tenant
 from runner.cli.job_options import Alike, Cost, Deadline, MaxWait, Metadata, Pool, Priority, Tags, unique_said
 from runner.cli.output import columns, say, say_json, status_fields
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.cli.reading import costs, instant, json_object, metadata_in
-from runner.client import CallersClient, Client, JobHandle
 from runner.errors import InvalidArguments
 from runner.jobs import JobOptions, JobStatus, OnFailure, PriorityName, State, summary
 from runner.store import WorkerStatus
@@ -81,7 +79,7 @@ def status(target: Target, job_id: JobId, wait: Wait = None) -> None:
     """Print the state of a job: what it waits for and when it will start, or how it ended. Exit code 1 if it failed."""
 
     async def act(client: AnyClient) -> JobStatus:
-        return await job_of(client, job_id).wait(wait or 0)
+        return await client.job(job_id).wait(wait or 0)
 
     show(target.ask(act), as_json=target.json)
 
@@ -91,7 +89,7 @@ def explain(target: Target, job_id: JobId) -> None:
     """Explain in a few sentences why a job is in its state, with numbers, and what to do next."""
 
     async def ask(client: AnyClient) -> tuple[JobStatus, list[str]]:
-        status = await job_of(client, job_id).status()
+        status = await client.job(job_id).status()
         return status, await client.explain(status, options=target.options)
 
     status, sentences = target.ask(ask)
@@ -105,7 +103,7 @@ def explain(target: Target, job_id: JobId) -> None:
 @about_queue
 def cancel(target: Target, job_id: JobId) -> None:
     """Stop a job. A running one ends when its handler does; a second cancel has the same answer."""
-    _print(target.ask(lambda client: job_of(client, job_id).cancel()), as_json=target.json)
+    _print(target.ask(lambda client: client.job(job_id).cancel()), as_json=target.json)
 
 
 @about_queue
@@ -117,13 +115,13 @@ def retry(
     ] = False,
 ) -> None:
     """Run a job again that failed, expired or was cancelled. What was ended because of it is held again."""
-    _print(target.ask(lambda client: job_of(client, job_id).retry(ignore_parents=ignore_parents)), as_json=target.json)
+    _print(target.ask(lambda client: client.job(job_id).retry(ignore_parents=ignore_parents)), as_json=target.json)
 
 
 @about_queue
 def delete(target: Target, job_id: JobId, reason: Reason = "") -> None:
     """Forget a job that has ended, before its time to live has passed. One that has not ended is to be cancelled first."""
-    target.ask(lambda client: job_of(client, job_id).delete(reason=reason))
+    target.ask(lambda client: client.job(job_id).delete(reason=reason))
     if target.json:
         say_json({"id": job_id, "deleted": True})
     else:
@@ -144,15 +142,6 @@ def workers(target: Target) -> None:
     head = ("WORKER", "HOST", "PID", "SLOTS", "BUSY", "STUCK", "DEFECTS", "STALL", "MEMORY", "VERSION", "LEADS")
     for line in columns([head, *map(_row, found)]):
         say(line)
-
-
-def job_of(client: AnyClient, job_id: str) -> JobHandle[Any]:
-    """The job of this id; of a tenant with the tenant before it, like t7/o-17."""
-    tenant, slash, own = job_id.rpartition("/")
-    if slash and isinstance(client, Client):
-        tenants = CallersClient(client, Principal(f"operator of {check_tenant(tenant)}", frozenset(Scope), tenant=tenant))
-        return tenants.job(own)
-    return client.job(job_id)
 
 
 def _row(worker: WorkerStatus) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from runner.cli.jobs import JobId, job_of, show
+from runner.cli.jobs import JobId, show
 from runner.cli.output import say, say_json, status_fields
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.jobs import JobStatus, watched
@@ -21,7 +21,7 @@ def watch(target: Target, job_id: JobId) -> None:
     """Follow a job until it has ended: what it waits for, then how far it is. Exit code 1 if it failed."""
 
     async def follow(client: AnyClient) -> JobStatus:
-        handle = job_of(client, job_id)
+        handle = client.job(job_id)
         with shown(as_json=target.json) as tell:
             async for status in handle.changes():
                 tell(status)

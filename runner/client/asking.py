@@ -7,7 +7,7 @@ from runner.client.blocking import Blocking, through
 from runner.client.handle import JobHandle
 from runner.client.job_calls import JobCalls
 from runner.errors import InvalidOption
-from runner.jobs import BatchProgress, JobStatus, check_job_id, result_of
+from runner.jobs import BatchProgress, JobStatus, check_known_id, result_of
 from runner.ranges import checked_whole
 
 R = TypeVar("R")
@@ -29,15 +29,15 @@ class Asking:
 
         Raises `InvalidJobId`, `ConfigurationError` for a type that no result can have.
         """
-        return JobHandle(self._jobs, check_job_id(job_id), kind=None if result is Any else result_of(result))
+        return JobHandle(self._jobs, check_known_id(job_id), kind=None if result is Any else result_of(result))
 
     async def status(self, job_id: str) -> JobStatus:
         """The job as it is now. Questions that are asked at the same time share a call. Raises `UnknownJob`, `InvalidJobId`."""
-        return await self._jobs.status(check_job_id(job_id))
+        return await self._jobs.status(check_known_id(job_id))
 
     async def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
         """The job once it is final, or as it is after `timeout` seconds. Raises `UnknownJob`, `InvalidJobId`."""
-        return await self._jobs.wait(check_job_id(job_id), timeout)
+        return await self._jobs.wait(check_known_id(job_id), timeout)
 
     async def result(self, job_id: str, timeout: float | None = None) -> Any:
         """The job's result. Raises `JobFailed`, `JobCancelled`, `JobExpired`, `UnknownJob`, or TimeoutError."""
@@ -68,7 +68,7 @@ class Asking:
 
     def open_batch(self, batch_id: str) -> BatchHandle:
         """A batch that was opened elsewhere: how far it is, and to cancel it. Raises `InvalidJobId`."""
-        return BatchHandle(self._jobs, check_job_id(batch_id))
+        return BatchHandle(self._jobs, check_known_id(batch_id))
 
 
 class BlockingAsking(Blocking):

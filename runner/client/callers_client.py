@@ -100,7 +100,7 @@ class CallersClient(Client):
         own: dict[int, str] = {}
         for place, job_id in enumerate(job_ids):
             with suppress(UnknownJob):
-                own[place] = self._view.stored(job_id)
+                own[place] = self._view.asked(job_id)
         found = await self._session.store.get(list(own.values()), Depth.full if payloads else Depth.state)
         seen = dict(zip(own, found, strict=True))
         return [None if (status := seen.get(place)) is None else self._seen(status) for place in range(len(job_ids))]

@@ -40,17 +40,17 @@ class StoredJobs(JobCalls):
     @override
     async def status(self, job_id: str, most_result: int | None = None) -> JobStatus:
         view = self._view
-        return view.seen(await self.sessions.here.status(view.stored(job_id), most_result))
+        return view.seen(await self.sessions.here.status(view.asked(job_id), most_result))
 
     @override
     async def wait(self, job_id: str, timeout: float | None, most_result: int | None = None) -> JobStatus:
         await self._check(job_id)
         view = self._view
-        return view.seen(await self.sessions.here.wait(view.stored(job_id), timeout, most_result))
+        return view.seen(await self.sessions.here.wait(view.asked(job_id), timeout, most_result))
 
     @override
     async def changes(self, job_id: str) -> AsyncGenerator[JobStatus, None]:
-        async with aclosing(self.sessions.here.changes(self._view.stored(job_id))) as changes:
+        async with aclosing(self.sessions.here.changes(self._view.asked(job_id))) as changes:
             async for status in changes:
                 yield self._view.seen(status)
 
@@ -60,7 +60,7 @@ class StoredJobs(JobCalls):
 
     async def waits_for(self, job_id: str) -> str:
         """The jobs that a held one waits for, in words: how many, and the first of them."""
-        found = await self.sessions.here.store.members(self._view.stored(job_id), 0, _MOST_NAMED)
+        found = await self.sessions.here.store.members(self._view.asked(job_id), 0, _MOST_NAMED)
         if found is None:
             return ""
         pending = [self._view.shown(member.id) for member in found.page if member.state is MemberState.pending]
@@ -68,7 +68,7 @@ class StoredJobs(JobCalls):
 
     @override
     async def batch_progress(self, batch_id: str) -> BatchProgress:
-        found = await self.sessions.here.store.members(node_of_batch(self._view.stored(batch_id)))
+        found = await self.sessions.here.store.members(node_of_batch(self._view.asked(batch_id)))
         if found is None or found.batch is None:
             raise UnknownBatch(f"no batch {batch_id!r} on queue {self.sessions.queue!r}: never opened, or over for 7 days")
         then = found.batch.then
@@ -84,9 +84,9 @@ class StoredJobs(JobCalls):
     async def cancel_batch(self, batch_id: str) -> BatchProgress:
         self._view.check_batch(batch_id)
         progress = await self.batch_progress(batch_id)
-        store, node = self.sessions.here.store, node_of_batch(self._view.stored(batch_id))
+        store, node = self.sessions.here.store, node_of_batch(self._view.asked(batch_id))
         if progress.then is not None and not progress.has_ended:
-            await store.cancel(self._view.stored(progress.then))
+            await store.cancel(self._view.asked(progress.then))
         await store.seal(node)
         asked: set[str] = set()
         while await self._cancel_some(node, asked):
@@ -95,7 +95,7 @@ class StoredJobs(JobCalls):
 
     @override
     async def seal_batch(self, batch_id: str) -> BatchProgress:
-        await self.sessions.here.store.seal(node_of_batch(self._view.stored(batch_id)))
+        await self.sessions.here.store.seal(node_of_batch(self._view.asked(batch_id)))
         return await self.batch_progress(batch_id)
 
     async def _cancel_some(self, node: str, asked: set[str]) -> bool:
@@ -117,7 +117,7 @@ class StoredJobs(JobCalls):
         own: dict[str, str] = {}
         for job_id in ids:
             try:
-                own[self._view.stored(job_id)] = job_id
+                own[self._view.asked(job_id)] = job_id
             except UnknownJob as error:
                 yield job_id, error
         session = self.sessions.here
@@ -140,12 +140,12 @@ class StoredJobs(JobCalls):
     @override
     async def raw_result(self, job_id: str) -> RawResult:
         await self._check(job_id, for_result=True)
-        return await self.sessions.here.raw_result(self._view.stored(job_id))
+        return await self.sessions.here.raw_result(self._view.asked(job_id))
 
     @override
     async def cancel(self, job_id: str, most_result: int | None = None) -> JobStatus:
         await self._check(job_id)
-        answer = await self.sessions.here.store.cancel(self._view.stored(job_id))
+        answer = await self.sessions.here.store.cancel(self._view.asked(job_id))
         if answer.is_too_late:
             raise AlreadyFinished(f"job {job_id} has already {answer}; there is nothing to cancel")
         return await self.status(job_id, most_result)
@@ -153,7 +153,7 @@ class StoredJobs(JobCalls):
     @override
     async def retry(self, job_id: str, most_result: int | None = None, *, ignore_parents: bool = False) -> JobStatus:
         await self._check(job_id)
-        answer = await self.sessions.here.store.retry(self._view.stored(job_id), ignore_parents=ignore_parents)
+        answer = await self.sessions.here.store.retry(self._view.asked(job_id), ignore_parents=ignore_parents)
         if answer is RetryRefusal.parents:
             raise CannotRetry(
                 f"job {job_id} comes after one that has not succeeded, and would be ended again: run that again, or ignore its parents"
@@ -168,7 +168,7 @@ class StoredJobs(JobCalls):
     async def delete(self, job_id: str, reason: str = "") -> None:
         await self._check(job_id)
         session = self.sessions.here
-        stored_id = self._view.stored(job_id)
+        stored_id = self._view.asked(job_id)
         answer = await session.store.delete(stored_id, checked_reason(reason))
         if answer.is_too_early:
             raise NotEnded(f"job {job_id} has not ended, it is {answer}: cancel it first, or wait for its end")

@@ -25,7 +25,7 @@ class View:
     @property
     def within(self) -> Within:
         """The same for the scripts that look for jobs: what they are asked never finds others."""
-        return Within(self._prefix, shared=False, tasks=tuple(self._principal.tasks))
+        return Within(self._prefix, shared=self._principal.sees_tenants, tasks=tuple(self._principal.tasks))
 
     @property
     def owner(self) -> str:
@@ -42,6 +42,10 @@ class View:
         if "/" in job_id:
             raise self._unknown(job_id)
         return self._prefix + job_id
+
+    def asked(self, job_id: str) -> str:
+        """The same of a job that is asked about, or changed: of a tenant's too for who sees those. Raises `UnknownJob`."""
+        return job_id if self._principal.sees_tenants else self.stored(job_id)
 
     def shown(self, stored_id: str) -> str:
         """The id of the caller's job that has this one in Redis."""
@@ -67,7 +71,8 @@ class View:
     def event(self, event: JobEvent) -> JobEvent | None:
         """What the caller sees of an event, None of one that is not theirs."""
         job_id = self.shown(event.job_id)
-        is_own = event.job_id.startswith(self._prefix) and "/" not in job_id and self._principal.allows_task(event.task)
+        is_one = self._principal.sees_tenants or "/" not in job_id
+        is_own = event.job_id.startswith(self._prefix) and is_one and self._principal.allows_task(event.task)
         return replace(event, job_id=job_id) if is_own else None
 
     def check_task(self, task: str) -> None:

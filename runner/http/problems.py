@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from runner.errors import BacklogFull, DuplicateJob, Forbidden, InvalidArguments, Unauthenticated
+from runner.http.escaped_slashes import routed_path
 from runner.http.problem_errors import ERRORS
 from runner.http.problem_kinds import KINDS
 from runner.http.validation_errors import Fault, faults_of, pointer, shortened, summary
@@ -77,7 +78,7 @@ def base_of(request: Request) -> str:
 
     `root_path` is what a server was told of its proxy, and what an app adds that mounts another. Servers write it before the path.
     """
-    route, path, root = request.scope.get("route"), request.scope["path"], request.scope.get("root_path", "")
+    route, path, root = request.scope.get("route"), routed_path(request.scope), request.scope.get("root_path", "")
     path_format = getattr(route, "path", None)
     if path_format is None or path == path_format:
         return quote(root)

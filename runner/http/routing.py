@@ -8,11 +8,13 @@ from fastapi import APIRouter, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from runner.errors import DamagedQueue
 from runner.http.authorization import admit, right_of
 from runner.http.dependencies import is_our_app, service_of
+from runner.http.escaped_slashes import escaped_slashes_read, has_escaped_slash, routed_path
 from runner.http.large_bodies import ended
 from runner.http.problems import ANSWERED, Problem, answer, responses
 from runner.http.validation_errors import Fault, shortened, summary, unknown_parameter
@@ -46,6 +48,15 @@ class ProblemRoute(APIRoute):
             described[status] = _joined(described.get(status), problems)
         options["responses"] = described
         super().__init__(path, endpoint, **options)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As every route, and a slash that is escaped in the path separates nothing: it is part of what the path names, as in t7%2Fo-17."""
+        if not has_escaped_slash(scope):
+            return super().matches(scope)
+        match, child = super().matches({**scope, "path": routed_path(scope)})
+        if match is not Match.NONE:
+            child["path_params"] = {name: escaped_slashes_read(value) for name, value in child["path_params"].items()}
+        return match, child
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

@@ -3,15 +3,19 @@
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from runner import Runner, Worker
+from runner import HttpClient, Runner, Worker
 from runner.errors import ConfigurationError
+from runner.http import create_app, router
+from runner.http.authorization import ByKey
 from runner.store.keys import Keys
 from tests.app_internals import publish
 from tests.http.conftest import Service
 from tests.http.test_events import Event, events_of
 from tests.http.test_keys import bearer, made, problem
+from tests.http.uvicorn_server import serving
 
 
 async def submit(service: Service, headers: dict[str, str], job_id: str, **fields: Any) -> Any:
@@ -57,14 +61,58 @@ async def test_a_job_of_another_tenant_is_as_one_that_never_was(app: Runner, ser
     assert len(set(texts)) == 1
 
 
-@pytest.mark.parametrize("job_id", ["t7/mine", "t7%2Fmine", "%2E%2E%2Ft7%2Fmine"])
+@pytest.mark.parametrize("job_id", ["t7/mine", "t7%2Fmine", "t7%2fmine", "%2E%2E%2Ft7%2Fmine"])
 async def test_no_id_leads_to_another_tenant(app: Runner, service: Service, job_id: str) -> None:
-    seven, eight, admin = await made(app, "operator", tenant="t7"), await made(app, "operator", tenant="t8"), await made(app)
+    seven, eight, operator = await made(app, "operator", tenant="t7"), await made(app, "admin", tenant="t8"), await made(app, "operator")
+    some = await made(app, "admin", tasks=["add"])
     await submit(service, seven, "mine")
 
-    for headers in (eight, admin):
-        assert (await service.http.get(f"/v1/jobs/{job_id}", headers=headers)).status_code == 404
+    for headers in (eight, operator, some):
+        answer = await service.http.get(f"/v1/jobs/{job_id}", headers=headers)
+        assert (answer.status_code, "t7" in answer.json().get("args", {})) in ((404, False), (422, False))
+        assert (await service.http.get("/v1/jobs", params={"id": "t7/mine"}, headers=headers)).json()["jobs"] == [None]
         assert problem(await submit(service, headers, "t7/mine")) == (422, "invalid-id")
+
+
+async def test_an_administrator_sees_and_changes_the_jobs_of_tenants_by_the_tenant_and_the_id(app: Runner, service: Service) -> None:
+    seven, admin = await made(app, "operator", tenant="t7"), await made(app)
+    secret = admin["authorization"].partition(" ")[2]
+    await submit(service, seven, "mine", delay=60)
+    await submit(service, admin, "plain", delay=60)
+
+    told = await service.http.get("/v1/jobs/t7%2Fmine", headers=admin)
+    assert (told.status_code, told.json()["id"]) == (200, "t7/mine")
+    assert (await service.http.get("/v1/jobs", params={"id": "t7/mine"}, headers=admin)).json()["jobs"][0]["id"] == "t7/mine"
+    listed = (await service.http.get("/v1/jobs", params={"state": "scheduled"}, headers=admin)).json()["jobs"]
+    assert sorted(job["id"] for job in listed) == ["plain", "t7/mine"]
+    assert problem(await service.http.get("/v1/jobs/t7%2Fnobodys", headers=admin)) == (404, "not-found")
+    assert problem(await service.http.get("/v1/jobs/t7/mine", headers=admin)) == (404, "not-found")
+    for wrong in ("t7%2F", "%2Fmine", "a%2Ft7%2Fmine", "t7%2F%2Fmine", "t7%2Ftake:x"):
+        refused = await service.http.get(f"/v1/jobs/{wrong}", headers=admin)
+        assert problem(refused) == (422, "invalid-id"), wrong
+        assert refused.json()["type"] == "/problems/invalid-id"
+    async with HttpClient(service.url, key=secret) as client:
+        assert (await client.status("t7/mine")).id == "t7/mine"
+        assert (await client.cancel("t7/mine")).state == "cancelled"
+        assert (await client.retry("t7/mine")).state == "queued"
+    line = (await app.client.audit(target="t7/mine"))[0]
+    assert (line.action, line.target) == ("cancel", "job t7/mine")
+    own = (await service.http.get("/v1/jobs/mine", headers=seven)).json()
+    assert (own["id"], own["state"]) == ("mine", "queued")
+
+
+async def test_a_slash_that_is_escaped_is_no_separator_in_an_app_that_includes_the_routes(app: Runner, service: Service) -> None:
+    seven, admin = await made(app, "operator", tenant="t7"), await made(app)
+    await submit(service, seven, "events", delay=60)
+    host, mounting = FastAPI(), FastAPI()
+    host.include_router(router(app, authorize=ByKey(lambda: app.client)), prefix="/queue")
+    mounting.mount("/queue", create_app(app))
+    for api in (host, mounting):
+        async with serving(api) as http:
+            told = await http.get("/queue/v1/jobs/t7%2fevents", headers=admin)
+            assert (told.status_code, told.json()["id"]) == (200, "t7/events")
+            unknown = await http.delete("/queue/v1/jobs/t7%2Fnobodys", headers=admin)
+            assert (unknown.status_code, unknown.json()["type"]) == (404, "/queue/problems/not-found")
 
 
 async def test_a_batch_has_ids_of_its_tenant(app: Runner, service: Service, redis: Redis) -> None:
@@ -128,16 +176,21 @@ async def test_a_key_of_a_tenant_has_no_right_to_what_all_share(app: Runner, ser
 
 async def test_a_tenant_hears_of_its_own_jobs_only(app: Runner, service: Service, worker: Worker) -> None:
     seven, eight, admin = await made(app, "operator", tenant="t7"), await made(app, "operator", tenant="t8"), await made(app)
-    tasked = await made(app, "producer", tasks=["echo"])
+    tasked, operator = await made(app, "producer", tasks=["echo"]), await made(app, "operator")
     place = await app.client.latest_event()
     for number, headers in enumerate((eight, seven, admin, seven)):
         assert (await submit(service, headers, f"o-{number}")).status_code == 202
         await service.http.get(f"/v1/jobs/o-{number}", params={"wait": 20}, headers=headers)
     heard = {
         name: [event.data["id"] for event in await first_ends(service, headers, place, count)]
-        for name, headers, count in (("seven", seven, 2), ("eight", eight, 1), ("admin", admin, 1))
+        for name, headers, count in (("seven", seven, 2), ("eight", eight, 1), ("operator", operator, 1), ("admin", admin, 4))
     }
-    assert heard == {"seven": ["o-1", "o-3"], "eight": ["o-0"], "admin": ["o-2"]}
+    assert heard == {
+        "seven": ["o-1", "o-3"],
+        "eight": ["o-0"],
+        "operator": ["o-2"],
+        "admin": ["t8/o-0", "t7/o-1", "o-2", "t7/o-3"],
+    }
     assert (await service.http.get("/v1/jobs/o-1/events", headers=eight)).status_code == 404
     async with service.http.stream("GET", "/v1/events", headers=tasked | {"Last-Event-ID": "0"}) as answer:
         events = events_of(answer)
