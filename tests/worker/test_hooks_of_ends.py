@@ -1,15 +1,18 @@
 """Hooks are told of jobs that end without an attempt that ends them: by the worker whose call ended it, once, and whatever they do changes nothing."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
-from runner import DeadLetter, Finished, JobFilter, Quota, Runner, TokenBucket
+from runner import DeadLetter, Finished, JobFilter, JobHandle, Quota, Runner, TokenBucket
 from runner.store import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.testing import TestQueue
 from tests.eventually import PATIENCE_S, eventually
 from tests.worker.conftest import Crew, MakeApp
+
+Queues = Callable[..., TestQueue]
 
 RARE = TokenBucket("rare", rate="1/h", burst=1)
 
@@ -30,6 +33,10 @@ class Told:
         told: list[DeadLetter | Finished] = [*self.letters, *self.ends]
         return [one for one in told if one.id == job_id]
 
+    def of_ends(self, jobs: Iterable[JobHandle[Any]]) -> list[tuple[str, str, int]]:
+        """What hooks were told of the ends of these, each once."""
+        return [(one.task, one.state, one.attempt) for job in jobs for one in self.ends if one.id == job.id]
+
 
 def rare(app: Runner, **options: Any) -> Any:
     @app.task(limits=[RARE], **options)
@@ -38,20 +45,19 @@ def rare(app: Runner, **options: Any) -> Any:
     return work
 
 
-@pytest.mark.parametrize("on_expiry", ["fail", "expire"])
-async def test_of_a_job_that_has_waited_for_too_long(app: Runner, crew: Crew, on_expiry: str) -> None:
-    told, work = Told(app), rare(app, on_expiry=on_expiry)
+async def test_of_a_job_that_has_waited_for_too_long(app: Runner, crew: Crew) -> None:
+    told, work = Told(app), rare(app, on_expiry="fail")
     await crew.start(app)
     await (await work.submit()).result(timeout=PATIENCE_S)
 
     job = await work.with_options(max_wait=0.3).submit()
     status = await job.wait(PATIENCE_S)
-    await eventually(lambda: len(told.of(job.id)) == (2 if on_expiry == "fail" else 1))
+    await eventually(lambda: len(told.of(job.id)) == 2)
 
     (end,) = [one for one in told.ends if one.id == job.id]
     assert (end.task, end.state, end.attempt, end.ran_s) == ("work", status.state, 0, 0)
     assert 0.3 <= end.waited_s < 10
-    assert [(one.id, one.error.type, one.attempts) for one in told.letters] == ([(job.id, "expired", 0)] if on_expiry == "fail" else [])
+    assert [(one.id, one.error.type, one.attempts) for one in told.letters] == [(job.id, "expired", 0)]
 
 
 async def test_of_a_job_that_its_workers_died_of(make_app: MakeApp, crew: Crew, queue: str) -> None:
@@ -81,10 +87,10 @@ async def test_of_a_job_that_its_workers_died_of(make_app: MakeApp, crew: Crew, 
     assert [(one.state, one.attempt, one.ran_s) for one in told.ends] == [("failed", 1, 0)]
 
 
-async def told_of(told: Told, *job_ids: str) -> list[tuple[str, str, int]]:
+async def told_of(told: Told, *jobs: JobHandle[Any]) -> list[tuple[str, str, int]]:
     """What hooks were told of these ends, once all have been told of."""
-    await eventually(lambda: {one.id for one in told.ends} >= set(job_ids))
-    return [(one.task, one.state, one.attempt) for job_id in job_ids for one in told.ends if one.id == job_id]
+    await eventually(lambda: {one.id for one in told.ends} >= {job.id for job in jobs})
+    return told.of_ends(jobs)
 
 
 async def test_of_a_job_that_a_caller_cancelled_while_it_waited(app: Runner, crew: Crew) -> None:
@@ -96,37 +102,39 @@ async def test_of_a_job_that_a_caller_cancelled_while_it_waited(app: Runner, cre
         await job.cancel()
         await job.cancel()
 
-    assert await told_of(told, in_line.id, delayed.id) == [("work", "cancelled", 0)] * 2
+    assert await told_of(told, in_line, delayed) == [("work", "cancelled", 0)] * 2
     assert told.letters == []
 
 
-async def test_of_jobs_that_are_cancelled_together(app: Runner, crew: Crew) -> None:
-    told, work = Told(app), rare(app)
-    await crew.start(app)
-    await (await work.submit()).result(timeout=PATIENCE_S)
-    jobs = [await work.submit() for _ in range(5)]
-    bulk = await app.client.bulk.counted((await app.client.bulk.begin("cancel", JobFilter(task="work"))).id)
-    await app.client.bulk.confirm(bulk.id, 5)
+async def test_of_jobs_that_are_cancelled_together(local_app: Runner, test_queue: Queues) -> None:
+    told, work = Told(local_app), rare(local_app)
+    async with test_queue(local_app) as queue:
+        await (await work.submit()).result()
+        jobs = [await work.submit() for _ in range(5)]
+        bulk = await local_app.client.bulk.counted((await local_app.client.bulk.begin("cancel", JobFilter(task="work"))).id)
+        await local_app.client.bulk.confirm(bulk.id, 5)
+        await queue.run_until_idle()
 
-    assert await told_of(told, *(job.id for job in jobs)) == [("work", "cancelled", 0)] * 5
+    assert told.of_ends(jobs) == [("work", "cancelled", 0)] * 5
 
 
-async def test_of_followers_that_end_with_their_parent(app: Runner, crew: Crew) -> None:
-    told = Told(app)
+async def test_of_followers_that_end_with_their_parent(local_app: Runner, test_queue: Queues) -> None:
+    told = Told(local_app)
 
-    @app.task(retries=0)
+    @local_app.task(retries=0)
     async def fail() -> None:
         raise ValueError
 
-    @app.task
+    @local_app.task
     async def after() -> None: ...
 
-    await crew.start(app)
-    parent = await fail.with_options(delay=0.3).submit()
-    follower = await after.after(parent).submit()
-    last = await after.after(follower).submit()
+    async with test_queue(local_app) as queue:
+        parent = await fail.with_options(delay=60).submit()
+        follower = await after.after(parent).submit()
+        last = await after.after(follower).submit()
+        await queue.run_until_idle()
 
-    assert await told_of(told, parent.id, follower.id, last.id) == [
+    assert told.of_ends([parent, follower, last]) == [
         ("fail", "failed", 1),
         ("after", "cancelled", 0),
         ("after", "cancelled", 0),
@@ -134,18 +142,20 @@ async def test_of_followers_that_end_with_their_parent(app: Runner, crew: Crew) 
     assert [one.id for one in told.letters] == [parent.id]
 
 
-async def test_of_a_submission_against_a_spent_quota(app: Runner, crew: Crew) -> None:
-    told = Told(app)
+async def test_of_a_submission_against_a_spent_quota(local_app: Runner, test_queue: Queues) -> None:
+    told = Told(local_app)
 
-    @app.task(limits=[Quota("daily", 1, per="day", on_exhausted="fail")])
+    @local_app.task(limits=[Quota("daily", 1, per="day", on_exhausted="fail")])
     async def work() -> None: ...
 
-    await crew.start(app)
-    await (await work.submit()).result(timeout=PATIENCE_S)
-    refused = await work.submit()
+    async with test_queue(local_app) as queue:
+        await work.submit()
+        await queue.run_until_idle()
+        refused = await work.submit()
+        await queue.run_until_idle()
 
-    assert await told_of(told, refused.id) == [("work", "failed", 0)]
-    await eventually(lambda: [(one.id, one.error.type) for one in told.letters] == [(refused.id, "quota_exhausted")])
+    assert told.of_ends([refused]) == [("work", "failed", 0)]
+    assert [(one.id, one.error.type) for one in told.letters] == [(refused.id, "quota_exhausted")]
 
 
 async def test_of_what_ended_while_all_workers_were_away(app: Runner, crew: Crew) -> None:
@@ -157,7 +167,7 @@ async def test_of_what_ended_while_all_workers_were_away(app: Runner, crew: Crew
     await job.cancel()
     await crew.start(app)
 
-    assert await told_of(told, job.id) == [("work", "cancelled", 0)]
+    assert await told_of(told, job) == [("work", "cancelled", 0)]
 
 
 async def test_each_is_told_once_though_several_workers_look(make_app: MakeApp, crew: Crew) -> None:
@@ -195,13 +205,13 @@ async def test_an_error_of_theirs_changes_nothing_and_who_lacks_the_task_is_not_
     assert (told.ends, told.letters) == ([], [])
 
 
-async def test_in_a_test_queue_too() -> None:
-    app: Runner = Runner("ends")
-    told, work = Told(app), rare(app, on_expiry="fail", max_wait=60)
-    async with TestQueue(app) as queue:
+@pytest.mark.parametrize(("on_expiry", "state"), [("fail", "failed"), ("expire", "expired")])
+async def test_of_it_in_a_test_queue_too(local_app: Runner, test_queue: Queues, on_expiry: str, state: str) -> None:
+    told, work = Told(local_app), rare(local_app, on_expiry=on_expiry, max_wait=60)
+    async with test_queue(local_app) as queue:
         await work.submit()
         late = await work.submit()
         await queue.run_until_idle()
 
-    assert [(one.id, one.error.type) for one in told.letters] == [(late.id, "expired")]
-    assert [(one.state, one.ran_s, one.waited_s) for one in told.ends if one.id == late.id] == [("failed", 0, 60)]
+    assert [(one.id, one.error.type) for one in told.letters] == ([(late.id, "expired")] if on_expiry == "fail" else [])
+    assert [(one.state, one.ran_s, one.waited_s) for one in told.ends if one.id == late.id] == [(state, 0, 60)]
