@@ -1,6 +1,7 @@
 """Schedules with real workers: declared in code, added at run time, and fired by whoever leads or stands by."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from runner import ConfigurationError, JobFilter, JobOptions, NewJob, Runner, To
 from runner.client import Publication, schedules_of
 from runner.errors import DuplicateJob, InvalidArguments, InvalidOption, InvalidSchedule, ScheduleConflict, UnknownSchedule, UnknownTask
 from runner.store import Role
+from runner.testing import TestQueue
 from tests.app_internals import publish, store_of
 from tests.eventually import eventually
 from tests.worker.conftest import Crew, MakeApp
@@ -56,28 +58,33 @@ async def test_what_is_added_at_run_time_runs_and_can_be_stopped(app: Runner, cr
     assert lines == [(act, "schedule soon") for act in ("add", "pause", "trigger", "resume", "remove")]
 
 
-async def test_the_options_of_a_schedule_reach_its_jobs_and_no_hook_of_a_producer_is_called(app: Runner, crew: Crew) -> None:
+async def test_the_options_of_a_schedule_reach_its_jobs_and_no_hook_of_a_producer_is_called(
+    local_app: Runner, test_queue: Callable[..., TestQueue]
+) -> None:
     """Whoever leads makes the jobs, by name: there is no producer whose hooks could give them anything."""
     seen: list[tuple[str, dict[str, object]]] = []
 
-    @app.on_submit
+    @local_app.on_submit
     def mark(new: NewJob) -> None:
         new.metadata["by"] = "hook"
 
     chosen = JobOptions(tags=["nightly"], metadata={"source": "clock"}, unique=Unique("{word}", until="start"))
 
-    @app.every(1, args={"word": "code"}, name="declared", options=chosen)
-    @app.task
+    @local_app.every(60, args={"word": "code"}, name="declared", options=chosen)
+    @local_app.task
     async def say(word: str) -> None:
         seen.append((word, current_job().metadata))
 
-    await crew.start(app)
-    await app.client.schedules.add("added", "say", {"word": "run time"}, every=1, options=chosen)
-    await eventually(lambda: {word for word, _ in seen} == {"code", "run time"})
+    async with test_queue(local_app) as queue:
+        await local_app.client.schedules.add("added", "say", {"word": "run time"}, every=60, options=chosen)
+        await queue.advance(121)
+        found = await local_app.client.jobs(JobFilter(tag="nightly"))
+        statuses = await local_app.client.schedules.list()
+
+    assert sorted(word for word, _ in seen) == ["code", "code", "run time", "run time"]
     assert all(metadata == {"source": "clock"} for _, metadata in seen)
-    found = await app.client.jobs(JobFilter(tag="nightly"))
     assert {job.id.partition(":")[0] for job in found.jobs} == {"declared", "added"}
-    for status in await app.client.schedules.list():
+    for status in statuses:
         assert status.spec is not None
         assert status.spec.options["unique"] == {"key": "{word}", "until": "start", "duplicate": "return"}
 
