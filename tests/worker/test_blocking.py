@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import threading
+from asyncio.subprocess import PIPE
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -27,9 +28,10 @@ from runner import (
 )
 from runner.client.blocking import Door, door
 from runner.errors import NoResult
+from tests.children import start_child
 from tests.eventually import eventually
 from tests.forking import in_child
-from tests.worker.conftest import Crew
+from tests.worker.conftest import Crew, MakeApp
 from tests.worker.test_event_loops import Greet, greet
 
 __all__ = ["greet"]
@@ -205,6 +207,25 @@ def test_eventlet_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ConfigurationError, match="eventlet is not supported"):
         Door().call(asyncio.Event().wait)
+
+
+async def test_greenlets_wait_for_their_jobs_all_at_once(make_app: MakeApp, crew: Crew, redis_url: str, queue: str) -> None:
+    app, all_are_there, there = make_app(concurrency=20), asyncio.Event(), list[int]()
+
+    @app.task
+    async def meet(number: int) -> int:
+        there.append(number)
+        if len(there) == 20:
+            all_are_there.set()
+        await all_are_there.wait()
+        return number
+
+    await crew.start(app)
+    program = await start_child(sys.executable, "-m", "tests.worker.under_gevent", redis_url, queue, "20", stdout=PIPE)
+    said, _ = await program.communicate()
+
+    assert said.decode().split() == [str(number) for number in range(20)]
+    assert program.returncode == 0
 
 
 async def test_a_forked_child_has_a_door_of_its_own(app: Runner, greet: Greet) -> None:
