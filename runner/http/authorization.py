@@ -20,7 +20,7 @@ from runner.http.dependencies import STATE, Authorize, service_of
 
 PRINCIPAL = "runner.http.principal"
 """Where the state of a request holds who it is from."""
-FREE = frozenset({"/healthz", "/readyz", "/problems/{name}", "/ui", "/ui/sign-out", "/ui/{path:path}"})
+FREE = frozenset({"/healthz", "/readyz", "/problems/{name}", "/ui", "/ui/sign-out", "/ui/door", "/ui/{path:path}"})
 """Paths that need no right. A route at any other cannot be made without naming one."""
 _CHANGES = frozenset({Scope.jobs_cancel, Scope.jobs_manage, Scope.limits_write, Scope.tasks_write})
 """Rights to what is written into the audit."""
@@ -135,10 +135,16 @@ async def admit(request: Request, right: str) -> None:
     scope["state"] = {**scope.get("state", {}), PRINCIPAL: principal, STATE: seen}
 
 
+def lacking(principal: Principal, right: str) -> Forbidden:
+    """That who asks has no such right; only of a key somebody is known who may give it."""
+    remedy = "; ask who made the key for it" if principal.key_id else ""
+    return Forbidden(f"{principal.label or 'the caller'} has no right {right}{remedy}", right)
+
+
 def _check(principal: Principal, right: str, client: Client, scope: Mapping[str, Any]) -> None:
     """Raises `Forbidden`."""
     if right not in principal.scopes:
-        raise Forbidden(f"{principal.label or 'the caller'} has no right {right}; ask who made the key for it", right)
+        raise lacking(principal, right)
     if principal.sources and not principal.allows_address(_addresses_of(client).address_of(scope)):
         raise Forbidden(f"{principal.label} may not call from this address")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from runner import AuditLine, Overview, Principal, Scope, StoreUnavailable
-from runner.errors import Forbidden
+from runner.http.authorization import lacking
 from runner.http.dependencies import Service
 from runner.http.event_frames import frame
 from runner.http.job_documents import document_without_payloads
@@ -40,7 +40,7 @@ async def check_watch(service: Service, principal: Principal, watch: Watch) -> N
     needed = [Scope.stats_read, *([Scope.limits_read] if watch.kind == "limit" else [])]
     for right in needed:
         if right not in principal.scopes:
-            raise Forbidden(f"{principal.label or 'the caller'} has no right {right}; ask who made the key for it", right)
+            raise lacking(principal, right)
     if watch.kind == "limit":
         await of_named_limit(service.client.waiting_line(watch.name, most=1))
     elif watch.kind == "job":

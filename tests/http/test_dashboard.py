@@ -4,16 +4,18 @@ import gzip
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 
-from runner import Runner, Worker
+from runner import Principal, Runner, Worker
 from runner.dashboard import page_files
 from runner.dashboard.bundle import bundled
+from runner.errors import Unauthenticated
 from runner.http import create_app, router
 from runner.http.browser_session import COOKIE, cookie
 from tests.http.conftest import Service
@@ -23,7 +25,7 @@ from tests.http.uvicorn_server import serving
 
 OWN = {"x-runner-page": "1"}
 PAGE = Path(__file__).parents[2] / "runner" / "dashboard" / "page"
-MOST_BYTES, MOST_COMPRESSED = 152_000, 46_500
+MOST_BYTES, MOST_COMPRESSED = 153_000, 46_700
 """Of all files of our own, as they are sent."""
 IMPORT = re.compile(r"""^import .*?from "(\.[^"]+)";""", re.MULTILINE)
 CLASS_OF_RULE = re.compile(r"\.(-?[a-z][\w-]*)")
@@ -172,10 +174,37 @@ async def test_it_works_below_a_prefix(app: Runner, worker: Worker, place: Calla
         assert (await http.get("/queue/ui/session")).json()["queue"] == app.queue
 
 
+async def by_cookie(scope: Mapping[str, Any], action: str, target: str | None) -> Principal:
+    """An app's own users: one, by a cookie of the app."""
+    if (b"cookie", b"session=ann") not in scope["headers"]:
+        raise Unauthenticated("sign in at /login")
+    return Principal.of_preset("ann", "observer")
+
+
+@pytest.mark.parametrize("is_mounted", [True, False])
+async def test_the_page_knows_that_an_app_has_users_of_its_own(app: Runner, is_mounted: bool) -> None:
+    host = FastAPI()
+    if is_mounted:
+        host.mount("/queue", create_app(app, authorize=by_cookie))
+    else:
+        host.include_router(router(app, authorize=by_cookie), prefix="/queue")
+    async with serving(host) as http:
+        assert (await http.get("/queue/ui/")).status_code == 200
+        assert problem(await http.get("/queue/ui/session")) == (401, "unauthenticated")
+        assert (await http.get("/queue/ui/door")).json() == {"by_key": False}
+        http.headers["cookie"] = "session=ann"
+        session = (await http.get("/queue/ui/session")).json()
+        assert (session["who"], session["by_key"], session["described"]) == ("ann", False, is_mounted)
+        assert ((await http.get("/queue/docs")).status_code == 200) is session["described"]
+        refused = await http.get("/queue/v1/audit")
+        assert (refused.status_code, refused.json()["detail"]) == (403, "ann has no right audit:read")
+    await app.close()
+
+
 async def test_without_keys_a_browser_needs_none(service: Service) -> None:
     answer = await service.http.get("/ui/session")
 
-    assert (answer.json()["who"], "limits:write" in answer.json()["scopes"]) == ("", True)
+    assert (answer.json()["who"], "limits:write" in answer.json()["scopes"], answer.json()["by_key"]) == ("", True, False)
     begun = await service.http.post("/ui/session")
     assert (begun.status_code, "set-cookie" in begun.headers) == (204, False)
 
@@ -189,6 +218,7 @@ async def test_a_key_becomes_a_cookie_that_no_script_reads_and_no_other_site_sen
     assert (told.key, told["path"], told["httponly"], told["samesite"], told["secure"]) == (COOKIE, "/", True, "Strict", "")
     answer = await http.get("/ui/session", headers={"cookie": f"{COOKIE}={told.value}"})
     assert answer.json()["who"].endswith(" tester")
+    assert (answer.json()["by_key"], (await http.get("/ui/door")).json()) == (True, {"by_key": True})
     assert answer.json()["scopes"] == sorted(scope.value for scope in (await app.client.keys.list())[0].scopes)
 
 

@@ -4,8 +4,9 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,7 @@ import pytest
 
 from tests.outside.served import ROOT, Served, process, served
 from tests.outside.test_browser import browser as browser
+from tests.servers import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -262,6 +264,7 @@ def test_a_key_that_only_reads_sees_no_button_and_the_service_refuses_it_too(bro
             page.get_by_label("Key", exact=True).fill(secret)
             page.get_by_role("button", name="Look").click()
             page.get_by_text("read-only").wait_for()
+            assert page.get_by_role("link", name="Events").count() == 0, "it has no right to the audit"
             page.goto(f"{shop.url}/ui/#/limits/stripe")
             page.get_by_role("heading", name="stripe").wait_for()
             assert page.get_by_role("button", name=re.compile("Pause|Change|Cancel|Freeze")).count() == 0
@@ -272,6 +275,59 @@ def test_a_key_that_only_reads_sees_no_button_and_the_service_refuses_it_too(bro
             assert status == 403
             page.get_by_role("button", name=re.compile("Sign out")).click()
             page.get_by_label("Key", exact=True).wait_for()
+
+
+@pytest.fixture(scope="module")
+def hosted(shop: Served) -> Iterator[str]:
+    """The address of an app with users of its own."""
+    port = free_port()
+    words = (sys.executable, "-m", "uvicorn", "tests.outside.hosted:app", "--port", str(port), "--log-level", "warning")
+    with subprocess.Popen(words, env=shop.environment, cwd=ROOT) as running:
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(PATIENCE_MS // 100):
+            with suppress(httpx.TransportError):
+                httpx.get(f"{url}/login", trust_env=False)
+                break
+            time.sleep(0.1)
+        yield url
+        running.terminate()
+
+
+@pytest.mark.parametrize(("place", "described"), [("mounted", 1), ("included", 0), ("gated", 1)])
+def test_an_app_with_users_of_its_own_has_the_page_inside(browser: Any, hosted: str, place: str, described: int) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(f"{hosted}/{place}/ui/")
+        page.get_by_role("heading", name="Sign in first").wait_for()
+        page.get_by_text("leads to its sign-in" if place == "gated" else "sign in to the shop at /login").wait_for()
+        assert page.get_by_label("Key", exact=True).count() == 0
+    with browser.new_context() as context:
+        context.add_cookies([{"name": "session", "value": "eve", "url": hosted}])
+        page, said = context.new_page(), []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+        page.goto(f"{hosted}/{place}/ui/")
+        page.get_by_role("table", name="Limits").wait_for()
+        page.get_by_text("read-only").wait_for()
+        assert page.get_by_role("button", name=re.compile("Sign out")).count() == 0
+        assert page.get_by_role("link", name="Workers").count() == 1
+        assert page.get_by_role("link", name="Events").count() == 0
+        assert page.get_by_role("link", name="HTTP API").count() == described
+        assert said == []
+
+
+def test_the_page_takes_six_files_a_question_who_looks_and_a_stream(browser: Any, shop: Served) -> None:
+    asked: list[str] = []
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url.removeprefix(f"{shop.url}/").partition("?")[0]))
+        page.goto(f"{shop.url}/ui/")
+        page.get_by_role("table", name="Limits").wait_for(timeout=PATIENCE_MS)
+        page.wait_for_timeout(3_000)
+
+    files = {"ui/", "ui/style.css", "ui/favicon.svg", "ui/js/theme.js", "ui/js/main.js", "ui/vendor/htm-preact.js"}
+    assert sorted(asked) == sorted({*files, "ui/session", "v1/events"})
 
 
 def test_everything_can_be_reached_by_the_keyboard(browser: Any, shop: Served) -> None:

@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 from runner import Scope
 from runner.dashboard import PageFile, page_files
 from runner.http import routing
-from runner.http.authorization import credentials_of, needs, principal_of
+from runner.http.authorization import ByKey, credentials_of, needs, principal_of
 from runner.http.browser_session import cookie
-from runner.http.dependencies import service_of
+from runner.http.dependencies import is_our_app, service_of
 from runner.http.problems import Problem
 
 router = routing.group("dashboard", "/ui", include_in_schema=False)
@@ -34,6 +34,14 @@ class Session(BaseModel):
     scopes: list[Scope]
     tenant: str | None
     queue: str
+    by_key: Annotated[bool, Field(description="whether it is a key that lets them in, which the page can forget")]
+    described: Annotated[bool, Field(description="whether there is a page docs beside this one")]
+
+
+class Door(BaseModel):
+    """How somebody is let in who is not yet."""
+
+    by_key: Annotated[bool, Field(description="false if an app around this page says who may")]
 
 
 @router.get("")
@@ -59,7 +67,24 @@ async def sign_out(request: Request) -> Response:
 async def session(request: Request) -> Session:
     """Who looks, and what they may do: the page shows no button that would be refused."""
     principal = principal_of(request)
-    return Session(who=principal.label, scopes=sorted(principal.scopes), tenant=principal.tenant, queue=service_of(request).client.queue)
+    return Session(
+        who=principal.label,
+        scopes=sorted(principal.scopes),
+        tenant=principal.tenant,
+        queue=service_of(request).client.queue,
+        by_key=_asks_for_keys(request) and credentials_of(request) is not None,
+        described=is_our_app(request),
+    )
+
+
+@router.get("/door")
+async def door(request: Request) -> Door:
+    """What the page shows to somebody who was refused: a field for a key, or that the app's own sign-in is needed."""
+    return Door(by_key=_asks_for_keys(request))
+
+
+def _asks_for_keys(request: Request) -> bool:
+    return isinstance(service_of(request).authorize, ByKey)
 
 
 @router.get("/{path:path}")

@@ -9,7 +9,7 @@ const QUIET_S = 20; // the service says something each 15 s
 export const ms = (text) => (text == null ? null : Date.parse(text));
 
 /** status: "loading", "live", "offline" (the service does not answer), "away" (Redis does not), "signin", "refused" */
-export const live = { status: "loading", why: "", since: null, nextTry: null, overview: null, session: null, line: null, job: null, audit: [] };
+export const live = { status: "loading", why: "", said: "", since: null, nextTry: null, overview: null, session: null, line: null, job: null, audit: [] };
 const samples = new Map(); // limit -> {from, taken, started, limit, waiting, throttled, p50, p95}
 const listeners = new Set();
 let watch = ALONE, lastId = "", stop = null, timer = null, tries = 0, silence = null;
@@ -55,7 +55,7 @@ export async function signOut() {
 export function tryNow() { tries = 0; clearTimeout(timer); if (live.session) connect(); else begin(); }
 
 function refuse(problem) {
-  if (problem.status === 401) Object.assign(live, { status: "signin", why: live.session ? problem.message : "", session: null, overview: null });
+  if (problem.status === 401) Object.assign(live, { status: "signin", why: live.session ? problem.message : "", said: problem.message, session: null, overview: null });
   else if (problem.status === 403) Object.assign(live, { status: "refused", why: problem.message });
   else {
     const away = problem.kind === "store-unavailable" || problem.kind === "damaged-queue", wait = WAITS_S[Math.min(tries++, WAITS_S.length - 1)];

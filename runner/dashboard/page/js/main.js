@@ -13,11 +13,12 @@ import { Jobs } from "./views/jobs.js";
 import { Limit } from "./views/limit.js";
 import { Limits } from "./views/limits.js";
 import { Schedules } from "./views/schedules.js";
-import { SignIn } from "./views/sign_in.js";
+import { Shut, SignIn } from "./views/sign_in.js";
 import { Workers } from "./views/workers.js";
 
 const TABS = [["limits", "Limits", "gate"], ["jobs", "Jobs", "jobs"], ["schedules", "Schedules", "scheduled"], ["workers", "Workers", "workers"], ["flows", "Flows", "flows"], ["events", "Events", "events"]];
 const VIEWS = { limits: Limits, limit: Limit, jobs: Jobs, job: Job, schedules: Schedules, workers: Workers, flows: Flows, events: Events };
+const RIGHTS = { jobs: "jobs:read", schedules: "schedules:read", workers: "workers:read", flows: "jobs:read", events: "audit:read" }; // without which a view is empty
 const WRITES = ["limits:write", "jobs:cancel", "jobs:manage", "schedules:write"];
 const REFILLS_LATE_S = 3; // a leader refills many times a second
 const GHOST_AFTER_MS = 150;
@@ -52,12 +53,13 @@ const Mark = () => html`<svg width="26" height="22" viewBox="0 0 26 22" aria-hid
 
 function Bar({ at, live, help }) {
   const session = live.session, mayWrite = session && WRITES.some((scope) => session.scopes.includes(scope));
+  const tabs = TABS.filter(([tab]) => !session || !RIGHTS[tab] || session.scopes.includes(RIGHTS[tab]));
   return html`<header class="bar">
     <a class="mark" href="#/limits"><${Mark} /><span><span class="wide brand">metered-runner</span>${session?.queue ?? ""}</span></a>
-    <nav aria-label="Views">${TABS.map(([tab, word, icon]) => html`<a href="#/${tab}" aria-current=${tab === at.tab ? "page" : null}><${Icon} name=${icon} size=${16} /><span>${word}</span></a>`)}</nav>
+    <nav aria-label="Views">${tabs.map(([tab, word, icon]) => html`<a href="#/${tab}" aria-current=${tab === at.tab ? "page" : null}><${Icon} name=${icon} size=${16} /><span>${word}</span></a>`)}</nav>
     <div class="bar-end"><${Pulse} live=${live} />${session && !mayWrite && html`<span class="pulse access"><${Icon} name="lock" /> read-only</span>`}
       <button class="quiet" aria-label="Light or dark" title="Light or dark (t)" onClick=${toggleTheme}><${Icon} name="sun" size=${16} /></button><button class="quiet wide" aria-label="Keyboard" title="Keyboard (?)" onClick=${help}>?</button>
-      ${session?.who && html`<button class="quiet" aria-label="Sign out ${session.who}" title="Sign out ${session.who}" onClick=${signOut}><${Icon} name="out" size=${16} /></button>`}</div>
+      ${session?.by_key && html`<button class="quiet" aria-label="Sign out ${session.who}" title="Sign out ${session.who}" onClick=${signOut}><${Icon} name="out" size=${16} /></button>`}</div>
   </header>`;
 }
 
@@ -65,7 +67,7 @@ function Content({ at, live }) {
   const [late, setLate] = useState(false);
   useEffect(() => { const timer = setTimeout(() => setLate(true), GHOST_AFTER_MS); return () => clearTimeout(timer); }, []);
   if (live.status === "signin") return html`<${SignIn} why=${live.why} />`;
-  if (live.status === "refused") return html`<div class="empty" role="alert"><h1>Your key does not show this</h1><p>${live.why}</p><p><button onClick=${signOut}>Use another key</button></p></div>`;
+  if (live.status === "refused") return html`<${Shut} why=${live.why} />`;
   if (!live.overview) return late ? html`<${Loading} />` : null;
   const View = VIEWS[at.view];
   return html`<${View} key=${at.view + at.name + at.query} o=${live.overview} name=${at.name} query=${at.query} />`;
@@ -87,7 +89,7 @@ function App() {
     <${Bar} at=${at} live=${live} help=${() => setHelp(true)} />
     <${Banner} live=${live} />
     <main id="main" tabindex="-1" class=${stale ? "stale" : ""}><${Content} at=${at} live=${live} /></main>
-    <footer class="foot"><span>metered-runner ${live.overview?.version ?? ""}</span><span>times in ${zone()}</span><span class="grow"></span><a href="../docs">HTTP API</a></footer>
+    <footer class="foot"><span>metered-runner ${live.overview?.version ?? ""}</span><span>times in ${zone()}</span><span class="grow"></span>${live.session?.described && html`<a href="../docs">HTTP API</a>`}</footer>
     ${help && html`<${Dialog} title="Keyboard" onClose=${() => setHelp(false)}><dl class="keys">${KEYS.map(([k, what]) => html`<dt><kbd>${k}</kbd></dt><dd>${what}</dd>`)}</dl></${Dialog}>`}`;
 }
 

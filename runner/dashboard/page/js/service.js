@@ -13,6 +13,12 @@ class Problem extends Error {
   }
 }
 
+/** Raises the Problem of an answer that is none. A redirect comes from an app around this page whose session has ended: it leads to its sign-in. */
+async function check(response) {
+  if (response.type === "opaqueredirect") throw new Problem(401, { detail: "The app leads to its sign-in instead." });
+  if (!response.ok) throw await problemOf(response);
+}
+
 async function problemOf(response) {
   let document = {};
   try { document = await response.json(); } catch { /* a proxy's page, say */ }
@@ -26,12 +32,12 @@ export async function ask(path, { query = {}, method = "GET", body, headers = {}
   const sent = body === undefined ? headers : { "Content-Type": "application/json", ...headers };
   let response;
   try {
-    response = await fetch(url, { method, headers: { ...OWN, ...sent }, body: body === undefined ? undefined : JSON.stringify(body), signal, cache: "no-store" });
+    response = await fetch(url, { method, headers: { ...OWN, ...sent }, body: body === undefined ? undefined : JSON.stringify(body), signal, cache: "no-store", redirect: "manual" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, { detail: "The service does not answer." });
   }
-  if (!response.ok) throw await problemOf(response);
+  await check(response);
   return response.status === 204 ? null : response.json();
 }
 
@@ -47,8 +53,8 @@ export async function follow(path, { query = {}, lastId, on, signal }) {
   for (const [name, value] of Object.entries(query)) if (value != null && value !== "") url.searchParams.append(name, value);
   let response;
   try {
-    response = await fetch(url, { headers: { ...OWN, Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) }, signal, cache: "no-store" });
-    if (!response.ok) throw await problemOf(response);
+    response = await fetch(url, { headers: { ...OWN, Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) }, signal, cache: "no-store", redirect: "manual" });
+    await check(response);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     for (;;) {

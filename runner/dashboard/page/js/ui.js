@@ -50,7 +50,7 @@ export const ACTS = [html`<span class="hidden">Acts</span>`];
 export const Loading = () => html`<div role="status" aria-busy="true" class="ghosts"><h1 class="hidden">Loading</h1><div class="ghost ghost-title"></div><div class="ghost ghost-figures"></div>${[1, 2, 3, 4, 5, 6, 7].map(() => html`<div class="ghost ghost-row"></div>`)}</div>`;
 
 /** What the service refused, in place of what was asked for. */
-const Refused = ({ problem }) => html`<div class="empty" role="alert"><h1>${problem.status === 403 ? "Your key does not show this" : "This cannot be shown"}</h1><p>${problem.message}</p></div>`;
+const Refused = ({ problem }) => html`<div class="empty" role="alert"><h1>${problem.status === 403 ? "You may not see this" : "This cannot be shown"}</h1><p>${problem.message}</p></div>`;
 
 /** A view of one answer: its shape while it comes, the problem if there is no answer, else what `children` makes of it. */
 export function Answer({ got, children }) {
