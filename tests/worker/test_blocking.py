@@ -210,6 +210,7 @@ def test_eventlet_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_greenlets_wait_for_their_jobs_all_at_once(make_app: MakeApp, crew: Crew, redis_url: str, queue: str) -> None:
+    pytest.importorskip("gevent")
     app, all_are_there, there = make_app(concurrency=20), asyncio.Event(), list[int]()
 
     @app.task
