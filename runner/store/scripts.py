@@ -28,6 +28,14 @@ _COMMENT = re.compile(r"(?m)^ *--.*\n")
 _NUMBERS = {"MOST_ENTRIES": MOST_PER_CALL, "BUCKET_ENTRIES": BUCKET_ENTRIES}
 """What a script knows of the size of a call; written in the place of the names, as a script can have 200 local variables only."""
 
+OF_WORKERS = (
+    *("publish", "calendar", "serve", "heartbeat", "unhold"),
+    *("claim", "progress", "finish", "reconcile"),
+    *("lead", "refill", "promote", "expire", "retime", "reclaim", "orphans", "trim", "bulk", "rouse", "sweep", "limits", "sample", "roll"),
+    *("open_pools", "repair", "advance", "due", "drowse", "fire", "unpause", "take_ends"),
+)
+"""The scripts that each worker calls, as it signs on, works and leads."""
+
 Argument = str | bytes | int
 
 
@@ -163,8 +171,11 @@ def script_names() -> list[str]:
 
 
 def load_scripts() -> None:
-    """Put all of them together, which takes as long as to import the packages that this library needs: for a process that must not do it between two jobs."""
-    for name in script_names():
+    """Put together those of every worker, which takes as long as to import the packages that this library needs.
+
+    It must not do that between two jobs. Of the others each takes some milliseconds, once, where it is called first.
+    """
+    for name in OF_WORKERS:
         load(name)
 
 

@@ -114,6 +114,12 @@ def test_there_is_no_point_at_which_nobody_dies() -> None:
     assert points == {*scripts.script_names(), *COMMANDS, ATTEMPT}
 
 
+def test_a_worker_begins_with_the_scripts_that_it_calls() -> None:
+    called = {*SIGNING_ON, *WORKING, *LEADING, *NOT_ALWAYS} & {*scripts.script_names()}
+
+    assert sorted(scripts.OF_WORKERS) == sorted(called)
+
+
 @pytest.mark.fault("F10", bound_s=RECOVERY_S)
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_worker_that_dies_between_any_two_calls_loses_no_job(
