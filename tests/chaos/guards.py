@@ -2148,8 +2148,8 @@ GUARDS = (
     Guard(
         "a key: a route asks for its right",
         "runner/http/authorization.py",
-        '    if right not in principal.scopes:\n        raise Forbidden(f"{principal.label or',
-        '    if False:\n        raise Forbidden(f"{principal.label or',
+        "    if right not in principal.scopes:\n        raise lacking(",
+        "    if False:\n        raise lacking(",
         "tests/http/test_keys.py::test_a_right_opens_its_own_routes_and_no_other",
     ),
     Guard(
