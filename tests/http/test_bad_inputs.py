@@ -121,7 +121,7 @@ FIELDS = [
 PATHS = [
     Bad(404, "not-found", "/nowhere", method="GET", path="/nowhere"),
     Bad(404, "not-found", "/v1/jobs/", method="GET", path="/v1/jobs/"),
-    Bad(404, "not-found", "openapi", method="GET", path="/v1/jobs/a%2Fb"),
+    Bad(404, "not-found", "no job", method="GET", path="/v1/jobs/a%2Fb"),
     Bad(404, "not-found", "openapi", method="GET", path="/" + "x" * 10_000),
     Bad(404, "not-found", "'none'", method="GET", path="/v1/jobs/none"),
     Bad(404, "not-found", "'none'", method="DELETE", path="/v1/jobs/none"),

@@ -56,7 +56,7 @@ async def test_an_entry_that_no_claim_can_start_is_a_dead_letter_and_all_others_
         async def bad(number: int) -> None:
             raise AssertionError("it may not run")
 
-    broken(monkeypatch, START_ENTRY, "id and redis.call('HGET', job_key(id), 'task') == 'bad'")
+    broken(monkeypatch, START_ENTRY, "id and redis.call('HGET', prefix .. 'job:' .. id, 'task') == 'bad'")
     tasks = apps[0].tasks
     good, wrong = [], []
     for number in range(20):
