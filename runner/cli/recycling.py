@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runner.errors import ConfigurationError
+from runner.resident import resident_bytes
 
 _LOOK_S = 0.1
 _SPREAD = 0.1
@@ -42,11 +43,11 @@ class Recycling:
                 return f"it has run {ended} jobs (--max-jobs)"
             if self._max_memory and since_look_s >= every_s:
                 since_look_s = 0.0
-                if (held := await asyncio.to_thread(resident_bytes)) >= self._max_memory:
+                if (held := await asyncio.to_thread(held_bytes)) >= self._max_memory:
                     return f"it holds {held / 1_000_000:.0f} MB with its children (--max-memory)"
 
 
-def resident_bytes() -> int:
+def held_bytes() -> int:
     """The memory of this process and of all that it has started, as far as they live."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -59,8 +60,5 @@ def resident_bytes() -> int:
     while left:
         pid = left.pop()
         left += children.get(pid, [])
-        try:
-            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, IndexError):
-            continue
+        total += resident_bytes(pid) or 0
     return total

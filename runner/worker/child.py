@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from inspect import isawaitable
-from pathlib import Path
 from typing import Any
 
 from runner.client import Runner, configure, load_app
@@ -23,6 +22,7 @@ from runner.errors import InvalidResult, StartFailed
 from runner.foreign import kind_of, text_of
 from runner.jobs import Attempt, Ending, JobLogFilter, JsonFormatter, PlainFormatter, StartedJob, Verdict, call_in_process, enter, verdict
 from runner.plain_text import escape_logs
+from runner.resident import resident_bytes
 from runner.telemetry import recorder_here
 from runner.traces import trace_of
 from runner.worker.app_address import MAIN
@@ -59,7 +59,7 @@ def _serve(app: Runner, descriptor: int, frames: Frames) -> None:
         except EOFError:
             return
         answer = copy_context().run(_in_trace, app, _Reporting(descriptor), frame)
-        answer.head["resident"] = _resident_bytes()
+        answer.head["resident"] = resident_bytes() or 0
         write_all(descriptor, answer.encoded())
 
 
@@ -168,12 +168,6 @@ def _failed(attempt: Attempt, decided: Verdict, trace: str) -> Frame:
 
 def _said(attempt: Attempt) -> dict[str, Any]:
     return {"settled": attempt.settled, "progress": attempt.progress}
-
-
-def _resident_bytes() -> int:
-    """The memory this process holds; 0 where the system does not say."""
-    statm = Path("/proc/self/statm")
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ GROUND: dict[str, dict[str, frozenset[str]]] = {
     "names": {},
     "plain_text": {"foreign": ANYTHING, "traces": ANYTHING},
     "ranges": {"errors": ANYTHING, "foreign": ANYTHING},
+    "resident": {},
     "settings": {"errors": ANYTHING, "clock": ANYTHING, "masking": ANYTHING, "names": ANYTHING, "ranges": ANYTHING},
     "traces": {"foreign": ANYTHING},
 }
