@@ -2,7 +2,7 @@
 -- KEYS: prefix
 -- ARGV: begins (how their ids begin), most
 -- Returns: of each its id, a row of what is known of it: created, sealed, ended, then, on_failure, and how many members have each code from 0 to 5
--- include: base
+-- include: base, member_codes
 
 -- Those of others are passed over; of a thousand in all no more is looked for.
 local found = {}
@@ -11,11 +11,9 @@ for _, id in ipairs(redis.call('ZRANGE', prefix .. 'batches', 0, 999, 'REV')) do
   if string.sub(id, 1, #begins) == begins and (begins ~= '' or not string.find(id, '/', 1, true)) then
     local fields = redis.call('HMGET', prefix .. 'batch:' .. id, 'created', 'sealed', 'ended', 'then', 'on_failure')
     if fields[1] then
-      local key, counts = prefix .. 'after:' .. '#' .. id, {}
-      for code = 0, 5 do counts[code + 1] = redis.call('ZCOUNT', key, int(code * 4294967296), '(' .. int((code + 1) * 4294967296)) end
       found[#found + 1] = id
       found[#found + 1] = fields
-      found[#found + 1] = counts
+      found[#found + 1] = count_codes(prefix .. 'after:' .. '#' .. id)
     end
   end
 end

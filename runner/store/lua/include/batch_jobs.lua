@@ -1,10 +1,9 @@
 -- batch_jobs: the jobs of a batch as lists read them: its members, see nodes, by what has become of them and, of each kind, in the order in which
 -- they were added. Reads only.
--- include: base, pages
+-- include: base, pages, member_codes
 local batch_jobs = {}
 
 do
-  local INDEXES = 4294967296 -- a member's score is its code * 2^32 + its index
   local CODES = { queued = 0, waiting = 0, scheduled = 0, running = 0, succeeded = 1, failed = 2, cancelled = 3, expired = 4 }
 
   -- The scores of the members that can be in one of the states (a set; nil: in any).

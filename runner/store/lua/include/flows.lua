@@ -2,15 +2,15 @@
 -- soon as one of them has not succeeded and its policy says so; a batch is over once it is sealed and none is pending.
 -- include: nodes, account, due_since
 local flows = lazily(function(flows)
-  local UNSUCCESSFUL = 2 * nodes.INDEXES
+  local UNSUCCESSFUL = 2 * INDEXES
   local ENDINGS = { [2] = 'failed', [3] = 'was cancelled', [4] = 'expired', [5] = 'is gone' }
 
-  function flows.pending(node) return redis.call('ZCOUNT', nodes.after_key(node), 0, '(' .. int(nodes.INDEXES)) end
+  function flows.pending(node) return redis.call('ZCOUNT', nodes.after_key(node), 0, '(' .. int(INDEXES)) end
 
   -- A member that has not succeeded, and its code.
   function flows.unsuccessful(node)
     local found = redis.call('ZRANGEBYSCORE', nodes.after_key(node), int(UNSUCCESSFUL), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-    if found[1] then return found[1], math.floor(tonumber(found[2]) / nodes.INDEXES) end
+    if found[1] then return found[1], math.floor(tonumber(found[2]) / INDEXES) end
   end
 
   -- Put a job where nothing but its members brings it on.

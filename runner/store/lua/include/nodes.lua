@@ -2,16 +2,15 @@
 -- `after:<node>`, by code * 2^32 + index. The words of a member's field `then`: `after=<node>` for each of its nodes, `more` if it has further
 -- ones in `followers:<job>`, and `node` if it is a follower itself. An end is told to the nodes here, and what follows from that is worked out
 -- once the script has done all else (see flows).
--- include: final_state, due_instants, lazily
+-- include: final_state, due_instants, lazily, member_codes
 local changed_nodes = {} -- a list of the nodes to look at, and each by its name while it is in the list
 
 local nodes = lazily(function(nodes)
-  local INDEXES = 4294967296 -- 2^32
   local KEPT_MS = 604800000 -- 7 days: so long are the parents of a flow kept, and what became of them
   local MOST_NAMED = 16 -- nodes that a record names; further ones are in a key of their own
   local CODES = { succeeded = 1, failed = 2, cancelled = 3, expired = 4 }
   nodes.GONE, nodes.KEPT_MS = 5, KEPT_MS
-  nodes.CODES, nodes.INDEXES = CODES, INDEXES
+  nodes.CODES = CODES
   nodes.ENDED, nodes.HELD, nodes.BATCHES = prefix .. 'flow:ended', prefix .. 'held', prefix .. 'batches'
 
   function nodes.after_key(node) return prefix .. 'after:' .. node end

@@ -8,7 +8,7 @@ do
   -- the place of the next; nil if all were looked at.
   local function look_at_members(node, from, most)
     local mended, pending = 0, 0
-    local page = redis.call('ZRANGEBYSCORE', nodes.after_key(node), 0, '(' .. int(nodes.INDEXES), 'LIMIT', from, most)
+    local page = redis.call('ZRANGEBYSCORE', nodes.after_key(node), 0, '(' .. int(INDEXES), 'LIMIT', from, most)
     for _, id in ipairs(page) do
       local state = read_job(id, 'state')
       local code = not state and nodes.GONE or nodes.CODES[state]
