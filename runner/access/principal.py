@@ -1,6 +1,5 @@
 """Principal: who a request is from, and what they may do. Made from a key, or by the app that knows its own users."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -8,9 +7,7 @@ from typing import Self
 
 from runner.access.scopes import Scope, scopes_of
 from runner.errors import ConfigurationError
-from runner.names import fits
-
-_TENANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+from runner.names import SHORT_NAME, fits
 
 Network = IPv4Network | IPv6Network
 
@@ -65,6 +62,6 @@ ANYONE = Principal("", frozenset(Scope))
 
 def check_tenant(tenant: str) -> str:
     """The tenant's name. Raises `ConfigurationError` for one that cannot begin the ids of jobs."""
-    if not fits(_TENANT, tenant):
+    if not fits(SHORT_NAME, tenant):
         raise ConfigurationError(f"tenant {tenant!r:.80} cannot be used: give 1 to 64 letters, digits, '_', '.' or '-'")
     return tenant

@@ -3,13 +3,11 @@
 from datetime import datetime
 
 from runner.client import seconds_back
-from runner.errors import ConfigurationError
 from runner.http_client.documents import json_of, series_of
+from runner.http_client.problems import REFUSED_QUESTION
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
 from runner.jobs import HistoryStep, Series, instant_text
-
-_REFUSED = {"validation": ConfigurationError}
 
 
 class HttpRemembering:
@@ -32,7 +30,7 @@ class HttpRemembering:
         if since is not None:
             query["since"] = f"{seconds_back('history', since)!r}"
         query |= {name: instant_text(f"{name} of the history", at) for name, at in (("from", start), ("to", end)) if at is not None}
-        answer = await self._session.ask(Call("GET", "/v1/history", query), instead=_REFUSED)
+        answer = await self._session.ask(Call("GET", "/v1/history", query), instead=REFUSED_QUESTION)
         return [series_of(document) for document in json_of(answer)["series"]]
 
     async def history_series(self) -> list[str]:

@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from runner.errors import ConfigurationError
 from runner.http_client.documents import group_of, job_counts_of, job_of, json_of
+from runner.http_client.problems import REFUSED_QUESTION
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
 from runner.jobs import EVERY_JOB, DeadLetterGroup, JobCounts, JobFilter, JobPage, instant_text
 from runner.ranges import checked_whole
 
 Query = Mapping[str, str | int | float | list[str]]
-_ERRORS = {"validation": ConfigurationError}
 _TIMES = ("submitted_from", "submitted_to", "ended_from", "ended_to")
 
 
@@ -39,7 +38,7 @@ class HttpListing:
         return [group_of(document) for document in (await self._document("/v1/dead-letters", _query(filter)))["groups"]]
 
     async def _document(self, path: str, query: Query) -> Any:
-        return json_of(await self._session.ask(Call("GET", path, query), instead=_ERRORS))
+        return json_of(await self._session.ask(Call("GET", path, query), instead=REFUSED_QUESTION))
 
 
 def _query(filter: JobFilter | None) -> dict[str, str | int | float | list[str]]:

@@ -2,15 +2,13 @@
 
 from runner.access import AuditLine
 from runner.client import InEachLoop, seconds_back
-from runner.errors import ConfigurationError
 from runner.http_client.bulk import HttpBulks
 from runner.http_client.documents import audit_line_of, json_of
 from runner.http_client.listing import HttpListing
+from runner.http_client.problems import REFUSED_QUESTION
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
 from runner.ranges import checked_whole
-
-_OF_CONTROL = {"validation": ConfigurationError}
 
 
 class HttpManaging(HttpListing):
@@ -32,5 +30,5 @@ class HttpManaging(HttpListing):
             query["target"] = target
         if since is not None:
             query["since"] = f"{seconds_back('audit', since)!r}"
-        answer = await self._session.ask(Call("GET", "/v1/audit", query), instead=_OF_CONTROL)
+        answer = await self._session.ask(Call("GET", "/v1/audit", query), instead=REFUSED_QUESTION)
         return [audit_line_of(document) for document in json_of(answer)["lines"]]

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from runner.errors import ConfigurationError
 from runner.http_client.documents import instant_of, json_of, limit_pause_of, override_of
+from runner.http_client.problems import REFUSED_QUESTION
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
 from runner.limits import LimitState, limit_of_document
@@ -14,7 +14,6 @@ from runner.store import BucketCounts, Leader, LimitOverview, Overview, Slots, W
 
 Document = Mapping[str, Any]
 _LOOK_S = 1.0
-_ERRORS = {"validation": ConfigurationError}
 
 
 class HttpOverlooking:
@@ -38,14 +37,18 @@ class HttpOverlooking:
         """Who waits at a bucket, see `Client.waiting_line`."""
         name, slash, _ = bucket.partition("/")
         query: dict[str, str | int | float | list[str]] = {"after": after, "count": most, **({"bucket": bucket} if slash else {})}
-        document = json_of(await self._session.ask(Call("GET", f"/v1/limits/{quote(name, safe='')}/waiting", query), instead=_ERRORS))
+        document = json_of(
+            await self._session.ask(Call("GET", f"/v1/limits/{quote(name, safe='')}/waiting", query), instead=REFUSED_QUESTION)
+        )
         jobs = tuple(WaitingJob(**_known(WaitingJob, job)) for job in document["jobs"])
         return WaitingLine(**{**_known(WaitingLine, document), "at": instant_of(document["at"]).timestamp(), "jobs": jobs})
 
     async def waiting_buckets(self, limit: str, *, find: str = "", cursor: str | None = None, most: int = 50) -> WaitingBuckets:
         """The buckets of a limit at which jobs wait, see `Client.waiting_buckets`."""
         query: dict[str, str | int | float | list[str]] = {"find": find, "most": most, **({"cursor": cursor} if cursor else {})}
-        document = json_of(await self._session.ask(Call("GET", f"/v1/limits/{quote(limit, safe='')}/buckets", query), instead=_ERRORS))
+        document = json_of(
+            await self._session.ask(Call("GET", f"/v1/limits/{quote(limit, safe='')}/buckets", query), instead=REFUSED_QUESTION)
+        )
         buckets = tuple(WaitingBucket(**_known(WaitingBucket, bucket)) for bucket in document["buckets"])
         return WaitingBuckets(**{**_known(WaitingBuckets, document), "at": instant_of(document["at"]).timestamp(), "buckets": buckets})
 

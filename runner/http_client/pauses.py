@@ -1,6 +1,5 @@
 """HttpPauses: the pauses that `Pauses` makes, over HTTP."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -9,13 +8,11 @@ from pydantic_core import to_json
 
 from runner.client import InEachLoop, checked_reason, end_of, pausable
 from runner.clock import MICROSECONDS
-from runner.errors import ConfigurationError, RunnerError
 from runner.http_client.documents import json_of, pause_of
+from runner.http_client.problems import REFUSED_QUESTION
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
 from runner.jobs import PausableName, PauseStatus
-
-_ERRORS: Mapping[str, type[RunnerError]] = {"validation": ConfigurationError}
 
 
 class HttpPauses:
@@ -49,4 +46,4 @@ class HttpPauses:
         return [pause_of(document) for document in (await self._ask(Call("GET", "/v1/pauses")))["pauses"]]
 
     async def _ask(self, call: Call) -> Any:
-        return json_of(await self._sessions.here.ask(call, instead=_ERRORS))
+        return json_of(await self._sessions.here.ask(call, instead=REFUSED_QUESTION))

@@ -92,6 +92,8 @@ ERRORS: Mapping[str, type[RunnerError]] = {
     "validation": InvalidOption,
 }
 """What each kind of problem is for a caller in Python. One without an entry says that the URL or this client is wrong."""
+REFUSED_QUESTION: Mapping[str, type[RunnerError]] = {"validation": ConfigurationError}
+"""Of what asks, and submits nothing: what it refuses is no job."""
 _TEMPORARY = frozenset({"busy", "store-unavailable", "too-many-requests", "too-many-streams"})
 """Kinds that end by themselves: the same request may be answered a moment later."""
 _OF_A_PROXY = frozenset({429, 502, 503, 504})

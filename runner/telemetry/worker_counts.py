@@ -9,6 +9,7 @@ from typing import NamedTuple, ParamSpec
 
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.jobs import Ending, Outcome, StartedJob
+from runner.limits import limit_name
 from runner.telemetry.labels import OTHER, Labels
 from runner.telemetry.spans_of_time import RUNS_S, STARTS_S, WAITS_S, Histogram
 
@@ -86,7 +87,7 @@ class WorkerCounts:
         if outcome.ending in _ERRORS:
             self.errors[self._kinds.of(_kind_in(outcome.payload))] += 1
         elif outcome.ending is Ending.throttled:
-            self.throttled[self._limits.of(_limit_of(outcome.freeze))] += 1
+            self.throttled[self._limits.of(limit_name(outcome.freeze))] += 1
 
     def note_times(self, job: StartedJob, started_us: int, due_us: int) -> None:
         """When an attempt started, and from when on it waited, by Redis's clock."""
@@ -108,7 +109,7 @@ class WorkerCounts:
         """The limits whose tokens it has, under the names by which they are told."""
         if not job.limits:
             return []
-        return [self._limits.of(_limit_of(need.partition("=")[0])) for need in job.limits.split(";")]
+        return [self._limits.of(limit_name(need.partition("=")[0])) for need in job.limits.split(";")]
 
 
 class CallCounts:
@@ -127,10 +128,6 @@ class CallCounts:
         calls.seconds += seconds
         if error is not None and type(error).__name__ not in _EXPECTED:
             self.errors[type(error).__name__] += 1
-
-
-def _limit_of(bucket: str) -> str:
-    return bucket.partition("/")[0]
 
 
 def _kind_in(payload: bytes) -> str:

@@ -6,7 +6,7 @@ from typing import ParamSpec
 
 from runner.clock import MICROSECONDS, monotonic_s, monotonic_us
 from runner.jobs import StartedJob
-from runner.limits import Limit
+from runner.limits import Limit, decode_needs
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 
 P = ParamSpec("P")
@@ -54,7 +54,7 @@ class Lateness:
         if began_us is None:
             return
         late_us = self._beyond_the_least(began_us, began_us - started_us)
-        for name in (need.partition("=")[0].partition("/")[0] for need in job.limits.split(";")):
+        for name in (need.limit for need in decode_needs(job.limits)):
             if late_us > self._allowed_us.get(name, late_us) and self._warnings[name].is_due(monotonic_s()):
                 log.warning(
                     "job %s (%s) began %.3f s later after it had got its tokens than another of the last minute did, and limit %r allows for"
