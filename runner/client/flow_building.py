@@ -50,13 +50,16 @@ async def _has_follower(store: JobStore, batch_id: str) -> bool:
 async def end_submission(store: JobStore, job: Submission, state: Acceptance | OtherJob) -> None:
     """Raises what a follower or a member is refused for; names the parents that do not go along, and enters what was there into its batch."""
     if isinstance(state, Acceptance):
-        refusal = refusal_of(job, state)
-        if refusal is not None:
-            raise refusal
-        if len(job.after) > MOST_AT_ONCE:
-            await name_parents(store, job, state)
+        await _end_one(store, job, state)
     if await _join(store, [(0, job, state)]):
         raise sealed_batch(_batch_of(job))
+
+
+async def _end_one(store: JobStore, job: Submission, state: Acceptance) -> None:
+    if (refusal := refusal_of(job, state)) is not None:
+        raise refusal
+    if len(job.after) > MOST_AT_ONCE:
+        await name_parents(store, job, state)
 
 
 async def _join(store: JobStore, jobs: Iterable[tuple[int, Submission, Acceptance | OtherJob]]) -> set[int]:
@@ -82,10 +85,7 @@ async def end_submissions(
         if not job.features or not isinstance(state, Acceptance) or state is Acceptance.conflict:
             continue
         try:
-            if (refusal := refusal_of(job, state)) is not None:
-                raise refusal
-            if len(job.after) > MOST_AT_ONCE:
-                await name_parents(store, job, state)
+            await _end_one(store, job, state)
         except SubmissionRefused as error:
             refused[index] = error
     for index in await _join(store, zip(range(len(jobs)), jobs, states, strict=True)):

@@ -15,6 +15,20 @@ MOST_AFTER = 10_000
 MAX_BATCH = 1000
 """Most jobs of one batch."""
 
+JOB_PROBLEMS = (
+    "arguments-too-large",
+    "invalid-id",
+    "unknown-task",
+    "unknown-limit",
+    "exceeds-capacity",
+    "run-at-out-of-range",
+    "id-conflict",
+    "duplicate-job",
+    "batch-not-open",
+    "incomplete-catalog",
+)
+"""What can be wrong with a job that is to be stored, beside its parents."""
+
 
 class JobBody(Body):
     """One job to submit."""

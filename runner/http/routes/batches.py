@@ -13,7 +13,7 @@ from runner.http.authorization import needs
 from runner.http.bodies import body_of, no_body, parsed_body
 from runner.http.dependencies import TheClient
 from runner.http.forms import JOB_ID
-from runner.http.job_body import NewBatchBody
+from runner.http.job_body import JOB_PROBLEMS, NewBatchBody
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import base_of, responses
 
@@ -59,22 +59,7 @@ class Batches(BaseModel):
     status_code=201,
     response_model=Batch,
     summary="Begin a batch",
-    responses=responses(
-        *BODY_PROBLEMS,
-        "arguments-too-large",
-        "invalid-id",
-        "unknown-task",
-        "unknown-limit",
-        "exceeds-capacity",
-        "run-at-out-of-range",
-        "id-conflict",
-        "duplicate-job",
-        "batch-not-open",
-        "incomplete-catalog",
-        "outdated-service",
-        "overloaded",
-        "store-unavailable",
-    )
+    responses=responses(*BODY_PROBLEMS, *JOB_PROBLEMS, "outdated-service", "overloaded", "store-unavailable")
     | {201: {"description": "It takes jobs, or did before", "headers": LOCATION}},
     openapi_extra=body_of(NewBatchBody),
 )

@@ -16,7 +16,7 @@ from runner.http.authorization import needs
 from runner.http.bodies import MAX_BATCH_BYTES, body_of, json_body, parsed_body
 from runner.http.dependencies import Service, service_of
 from runner.http.idempotency import IDEMPOTENCY_KEY, REPLAYED, job_id_of, refuse_key
-from runner.http.job_body import MAX_BATCH, BatchBody, JobBody
+from runner.http.job_body import JOB_PROBLEMS, MAX_BATCH, BatchBody, JobBody
 from runner.http.job_documents import as_json, job_document
 from runner.http.large_results import left_out, most_result
 from runner.http.ndjson import MEDIA_TYPE as NDJSON
@@ -41,19 +41,6 @@ _LONGEST_RETRY_S = 3600
 """Limits may be changed meanwhile, so nobody is told to stay away for longer."""
 _KEY_PROBLEMS = ("invalid-idempotency-key", "idempotency-key-reused")
 _REFUSED = (Acceptance.conflict, Acceptance.duplicate, Acceptance.no_parent, Acceptance.sealed)
-_JOB_PROBLEMS = (
-    "arguments-too-large",
-    "invalid-id",
-    "unknown-task",
-    "unknown-limit",
-    "exceeds-capacity",
-    "run-at-out-of-range",
-    "id-conflict",
-    "duplicate-job",
-    "unknown-parent",
-    "batch-not-open",
-    "incomplete-catalog",
-)
 
 
 @router.post(
@@ -62,7 +49,9 @@ _JOB_PROBLEMS = (
     status_code=202,
     response_model=AcceptedJob,
     summary="Submit one job",
-    responses=responses(*BODY_PROBLEMS, *_JOB_PROBLEMS, *_KEY_PROBLEMS, "outdated-service", "overloaded", "store-unavailable")
+    responses=responses(
+        *BODY_PROBLEMS, *JOB_PROBLEMS, "unknown-parent", *_KEY_PROBLEMS, "outdated-service", "overloaded", "store-unavailable"
+    )
     | {
         200: {
             "model": AcceptedJob | EndedJob,
