@@ -3,8 +3,6 @@
 import asyncio
 import os
 import sys
-import termios
-import tty
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -18,6 +16,10 @@ from runner.clock import monotonic_s
 from runner.errors import StoreUnavailable
 from runner.jobs import span
 from runner.plain_text import escaped
+
+if sys.platform != "win32":  # Windows has neither, and its users ask queues too
+    import termios
+    import tty
 
 LOOK_S = 1.0
 
@@ -59,7 +61,7 @@ async def _follow(client: AnyClient, ask: Ask, console: Console) -> None:
 def _leaving() -> Iterator[asyncio.Event]:
     """Set once somebody presses q. Meanwhile no key is shown, and Ctrl-C and Ctrl-Z do what they do."""
     leaves, loop = asyncio.Event(), asyncio.get_running_loop()
-    if not sys.stdin.isatty():
+    if sys.platform == "win32" or not sys.stdin.isatty():
         yield leaves
         return
     descriptor = sys.stdin.fileno()
