@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from examples.command import exit_status
 from examples.local_server import serving
 from examples.payments.provider import Order, Provider
 from examples.payments.tasks import jobs, pay
@@ -108,14 +109,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.payments")
     parser.add_argument("--count", type=int, default=200, help="how many orders (200)")
     given = parser.parse_args()
-    try:
-        return asyncio.run(run(given.count))
-    except KeyboardInterrupt:
-        print("stopped; what was accepted goes on with the next worker of this queue", file=sys.stderr)
-        return 130
-    except (OSError, RunnerError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    return exit_status(run(given.count), "stopped; what was accepted goes on with the next worker of this queue")
 
 
 if __name__ == "__main__":

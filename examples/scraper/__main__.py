@@ -6,9 +6,10 @@ import logging
 import sys
 import time
 
+from examples.command import exit_status
 from examples.scraper.sites import Site, some_sites
 from examples.scraper.tasks import Page, crawl, jobs
-from runner import JobContext, Next, RunnerError
+from runner import JobContext, Next
 
 
 @jobs.middleware
@@ -52,14 +53,7 @@ def main() -> int:
     parser.add_argument("--pages", type=int, default=8, help="how many each site has (8)")
     given = parser.parse_args()
     logging.basicConfig(filename="scraper.log", format="%(asctime)s %(message)s")
-    try:
-        return asyncio.run(run(given.pages))
-    except KeyboardInterrupt:
-        print("stopped; the pages that wait are visited by the next worker of this queue", file=sys.stderr)
-        return 130
-    except (OSError, RunnerError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    return exit_status(run(given.pages), "stopped; the pages that wait are visited by the next worker of this queue")
 
 
 if __name__ == "__main__":

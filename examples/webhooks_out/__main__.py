@@ -7,10 +7,11 @@ import secrets
 import sys
 import time
 
+from examples.command import exit_status
 from examples.local_server import serving
 from examples.webhooks_out.receivers import CUSTOMERS, Receivers
 from examples.webhooks_out.tasks import ENDPOINTS, jobs, publish
-from runner import JobHandle, RunnerError, State
+from runner import JobHandle, State
 
 
 async def watch(handles: list[JobHandle[int]], receivers: Receivers, began_s: float) -> None:
@@ -45,14 +46,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=40, help="how many events each customer gets (40)")
     given = parser.parse_args()
     logging.basicConfig(filename="webhooks.log", format="%(asctime)s %(message)s")
-    try:
-        return asyncio.run(run(given.count))
-    except KeyboardInterrupt:
-        print("stopped; what was not delivered is tried again by the next worker of this queue", file=sys.stderr)
-        return 130
-    except (OSError, RunnerError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    return exit_status(run(given.count), "stopped; what was not delivered is tried again by the next worker of this queue")
 
 
 if __name__ == "__main__":
