@@ -149,6 +149,7 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert [batch.id for batch in await store.batches()] == ["b"]
     assert not await store.advance()
     assert [pool.name for pool in await store.pools()] == ["default"]
+    assert {worker.id for worker in await store.workers()} >= {"w", "w2"}
     await store.reconcile("w", [by_id["x0"]])
     await store.trim()
     await store.limits()
@@ -186,6 +187,7 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert (await store.orphans(b"0"))[1] == 0
     assert (await store.reclaim())[0] > 0
     clock.advance(60)
+    assert await store.sample() >= 0
     assert (await store.roll()).moved > 0
     hour = clock.now_us // 3_600_000_000
     assert (await store.history(await store.series(), hour, hour, by_minute=True)).rows["q"]
