@@ -2,7 +2,7 @@
 
 Each has an environment of its own under build/. MODULE runs the tests, pytest or
 tests.again. With `--record` the table of docs/reference/compatibility.md tells which ones passed; only what is in it may be claimed.
-With `--brief` only the newest of them runs the tests of workers and of the service too, the others those of units.
+With `--brief` only the newest of them runs the tests of workers too, the others those of units alone, and none those of the service.
 With `--lowest` they run on this Python with the lowest versions of all dependencies, those of constraints-lowest.txt.
 """
 
@@ -24,7 +24,7 @@ DOCUMENT = page("compatibility.md")
 HEADER = "| Python | tested as | tests |\n|---|---|---|\n"
 ALL, SOME = "all", "of units, workers and the service"
 FOLDERS = ("tests/unit", "tests/worker", "tests/http")
-BRIEF = FOLDERS[:1]
+BRIEF, BRIEF_ON_THE_NEWEST = FOLDERS[:1], FOLDERS[:2]
 TESTED = ROOT / "constraints.txt"
 LOWEST = ROOT / "constraints-lowest.txt"
 INPUTS = (ROOT / "pyproject.toml", TESTED, LOWEST)
@@ -34,7 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.pythons", description=__doc__)
     parser.add_argument("--record", action="store_true", help="write the table of docs/reference/compatibility.md")
     parser.add_argument("--lowest", action="store_true", help="on this Python with the lowest versions of all dependencies")
-    parser.add_argument("--brief", action="store_true", help="all of them only on the newest Python, on the others those of units")
+    parser.add_argument("--brief", action="store_true", help="of units and workers only on the newest Python, of units on the others")
     parser.add_argument("module", nargs="?", default="pytest", help="what runs the tests")
     arguments = parser.parse_args()
     if arguments.record and arguments.brief:
@@ -43,15 +43,13 @@ def main() -> int:
         return 0 if tests_pass("lowest", Path(sys.executable), arguments.module, versions(TESTED) | versions(LOWEST), FOLDERS) else 1
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     passed, failed = {own: f"| {own} | {platform.python_version()} | {ALL} |"}, []
-    newest = max(claimed(), key=_number)
+    brief = dict.fromkeys(claimed(), BRIEF) | {max(claimed(), key=_number): BRIEF_ON_THE_NEWEST}
     for version in claimed():
         if version == own:
             continue
         if (python := interpreter_of(*_number(version))) is None:
             print(f"Python {version}: NOT RUN, it is not installed here", flush=True)
-        elif tests_pass(
-            f"python{version}", python, arguments.module, versions(TESTED), BRIEF if arguments.brief and version != newest else FOLDERS
-        ):
+        elif tests_pass(f"python{version}", python, arguments.module, versions(TESTED), brief[version] if arguments.brief else FOLDERS):
             passed[version] = f"| {version} | {version_of(python)} | {SOME} |"
         else:
             failed.append(version)
