@@ -5,6 +5,7 @@ There is no second, synchronous client: the thread carries a call to the one the
 
 import asyncio
 import atexit
+import concurrent.futures.thread  # noqa: F401 - it cannot be imported as the process ends, when the first call may import what it needs
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator

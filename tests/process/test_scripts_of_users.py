@@ -35,6 +35,13 @@ async def test_a_function_that_runs_at_exit_may_still_submit(redis: Redis, redis
     assert await submitted(redis, queue) == 2
 
 
+async def test_the_first_call_of_all_may_be_made_at_exit(redis: Redis, redis_url: str, queue: str) -> None:
+    async with script('atexit.register(lambda: greet.blocking.submit("a"))', redis_url, queue) as process:
+        assert await ended(process) == (0, "")
+
+    assert await submitted(redis, queue) == 1
+
+
 async def test_the_end_waits_for_the_submission_of_a_daemon_thread_and_not_for_its_result(redis: Redis, redis_url: str, queue: str) -> None:
     body = """
         import time
