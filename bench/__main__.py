@@ -53,26 +53,36 @@ SCENARIOS = {
 }
 
 
-def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--case", action="append", default=[], metavar="NAME", help="only this case; may be given several times")
-    common.add_argument("--server", choices=(REDIS, VALKEY), default=REDIS if shutil.which("redis-server") else VALKEY)
-    common.add_argument("--no-persistence", action="store_true", help="no append-only file")
-    common.add_argument("--repeat", type=int, default=3, help="repetitions, each on a fresh server")
-    common.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="change an option of the chosen cases")
-    common.add_argument("--quick", action="store_true", help="everything once and very small: shows that it works, says nothing of speed")
-    common.add_argument("--json", action="store_true", help="one JSON object for each scenario")
-    common.add_argument("--save", action="store_true", help="keep the results in bench/results/")
+def parser_of_options() -> argparse.ArgumentParser:
+    """Of all options and scenarios."""
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure this machine, each time on a private server that is thrown away. Without a scenario: all.",
-        parents=[common],
+        parents=[_options()],
     )
+    server = REDIS if shutil.which("redis-server") else VALKEY
+    parser.set_defaults(case=[], server=server, no_persistence=False, repeat=3, set=[], quick=False, json=False, save=False)
     scenarios = parser.add_subparsers(dest="scenario", metavar="scenario")
     for scenario in SCENARIOS.values():
         cases = f"Cases: {', '.join(scenario.cases)}."
-        scenarios.add_parser(scenario.name, help=scenario.description, description=f"{scenario.description}. {cases}", parents=[common])
+        parents = [_options()]
+        scenarios.add_parser(scenario.name, help=scenario.description, description=f"{scenario.description}. {cases}", parents=parents)
     return parser
+
+
+def _options() -> argparse.ArgumentParser:
+    """They may stand before the scenario and after it, so they have no defaults here: those of the second would replace what the first say."""
+    options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    switch: dict[str, Any] = {"action": "store_true", "default": argparse.SUPPRESS}
+    options.add_argument("--case", action="append", metavar="NAME", help="only this case; may be given several times")
+    options.add_argument("--server", choices=(REDIS, VALKEY))
+    options.add_argument("--no-persistence", **switch, help="no append-only file")
+    options.add_argument("--repeat", type=int, help="repetitions, each on a fresh server (3)")
+    options.add_argument("--set", action="append", metavar="OPTION=VALUE", help="change an option of the chosen cases")
+    options.add_argument("--quick", **switch, help="everything once and very small: shows that it works, says nothing of speed")
+    options.add_argument("--json", **switch, help="one JSON object for each scenario")
+    options.add_argument("--save", **switch, help="keep the results in bench/results/")
+    return options
 
 
 def _changes(given: argparse.Namespace, scenario: Scenario) -> dict[str, Any]:
@@ -90,7 +100,7 @@ def main(arguments: Sequence[str]) -> int:
         return plot.main()
     if arguments[:1] == ["peers"]:
         return peers.main(arguments[1:])
-    parser = _parser()
+    parser = parser_of_options()
     given = parser.parse_args(arguments)
     if given.save and (given.case or given.set or given.quick or given.no_persistence):
         parser.error("--save keeps whole scenarios as they are: not together with --case, --set, --quick or --no-persistence")

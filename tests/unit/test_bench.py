@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.__main__ import SCENARIOS, main
+from bench.__main__ import SCENARIOS, main, parser_of_options
 from bench.environment import Environment
 from bench.redis_load import CommandUse, RedisLoad
 from bench.results import CaseResult, Report, newest, number, save, spreads
@@ -123,6 +123,15 @@ def test_the_document_names_every_scenario_with_its_cases() -> None:
     for name, known in SCENARIOS.items():
         assert known.cases.keys() - documented[name] == set(), name
         assert all(known.chosen([], known.quick))
+
+
+@pytest.mark.parametrize(
+    "command", ["--repeat 1 --case polls hostile", "hostile --repeat 1 --case polls", "--case polls hostile --repeat 1"]
+)
+def test_options_hold_before_the_scenario_and_after_it(command: str) -> None:
+    given = parser_of_options().parse_args(command.split())
+
+    assert (given.scenario, given.repeat, given.case, given.quick) == ("hostile", 1, ["polls"], False)
 
 
 def test_every_script_has_worst_cases_and_the_document_says_what_they_are() -> None:
