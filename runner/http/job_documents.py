@@ -13,13 +13,14 @@ from runner.http.schemas import pause_document, utc
 def job_answer(
     status: JobStatus,
     explanation: list[str] | None = None,
+    story: dict[str, Any] | None = None,
     result: bytes | None = None,
     problem: dict[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A job as `Job` describes it. `result` is the JSON of its result, if that is not in `status`."""
     document = job_document(status)
-    document["explanation"], document["problem"] = explanation, problem
+    document |= {"explanation": explanation, "story": story, "problem": problem}
     if result is None:
         body = as_json(document)
     else:
@@ -33,7 +34,7 @@ def as_json(document: object) -> bytes:
     return to_json(document, inf_nan_mode="null")
 
 
-_CARRIED = ("args", "result", "error", "attempts", "explanation")
+_CARRIED = ("args", "result", "error", "attempts", "worker", "ready_at", "explanation", "story")
 """What a job carries may be megabytes long: streams leave it out."""
 
 
@@ -55,12 +56,15 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "eta_s": status.eta_s,
         "priority": status.priority,
         "pool": status.pool,
+        "worker": status.worker,
+        "costs": status.costs,
         "attempt": status.attempt,
         "failures": status.failures,
         "crashes": status.crashes,
         "throttled": status.throttled,
         "cancel_requested": status.cancel_requested,
         "submitted_at": utc(status.submitted_at),
+        "ready_at": utc(status.ready_at),
         "started_at": utc(status.started_at),
         "finished_at": utc(status.finished_at),
         "args": status.args,
@@ -75,6 +79,7 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "trace_id": status.trace_id,
         "deadline_at": utc(status.deadline_at),
         "explanation": None,
+        "story": None,
         "problem": None,
     }
 

@@ -99,6 +99,39 @@ def pause_document(pause: PauseStatus) -> dict[str, Any]:
     return pause.document() | {"since_at": utc(pause.since_at), "until_at": utc(pause.until_at)}
 
 
+class StoryEvent(BaseModel):
+    """Something that happened to a job."""
+
+    at: datetime
+    what: Annotated[str, Field(description="submitted, running, failed or throttled (an attempt), or the state in which the job ended")]
+    text: str
+    detail: str | None
+
+
+class StorySpan(BaseModel):
+    """A piece of a job's life. Pieces follow each other without a gap, but for what is shorter than a millisecond."""
+
+    what: Annotated[
+        str,
+        Field(
+            description="scheduled: before it was due; waiting; running; failed and throttled: an attempt that ended so; unknown: nothing is kept of it"
+        ),
+    ]
+    begin: Annotated[datetime, Field(alias="from")]
+    to: Annotated[datetime | None, Field(description="null: it lasts still")]
+    text: str
+    attempt: int | None
+    worker: str | None
+    bucket: Annotated[str | None, Field(description="of the wait that lasts still: at which bucket")]
+
+
+class Story(BaseModel):
+    """A job's life, from its submission on, as far as it is kept: of failed attempts the first and the last nine."""
+
+    events: list[StoryEvent]
+    spans: list[StorySpan]
+
+
 class Job(Place):
     """A job as it is now. Times are UTC by Redis's clock; null: not yet."""
 
@@ -107,12 +140,17 @@ class Job(Place):
     state: State
     priority: str
     pool: Annotated[str, Field(description="whose workers run it")]
+    worker: Annotated[str | None, Field(description="that runs it, or ran its latest attempt")] = None
+    costs: Annotated[dict[str, int], Field(description="tokens that it takes at its start, by bucket")] = {}
     attempt: Annotated[int, Field(description="number of its starts")]
     failures: int
     crashes: Annotated[int, Field(description="workers that were lost while they ran it")]
     throttled: Annotated[int, Field(description="attempts that the provider told to wait; they do not count as failures")]
     cancel_requested: Annotated[bool, Field(description="it is running and has been asked to stop")]
     submitted_at: datetime | None
+    ready_at: Annotated[
+        datetime | None, Field(description="since when it waits, or waited for its latest attempt; null: since submitted_at")
+    ] = None
     started_at: datetime | None
     finished_at: datetime | None
     args: Any
@@ -129,6 +167,7 @@ class Job(Place):
     explanation: Annotated[list[str] | None, Field(description="with explain=1: why it is where it is, and what to do, in sentences")] = (
         None
     )
+    story: Annotated[Story | None, Field(description="with story=1: its life as pieces of time and as what happened")] = None
     problem: Annotated[ProblemDocument | None, Field(description="of a result that is left out here, as it is too large")] = None
 
 

@@ -31,4 +31,4 @@ def versioned(request: Request, status: JobStatus, result: bytes | None = None) 
     for name, value in request.scope["headers"]:
         if name == b"if-none-match" and (value.strip() == b"*" or tag.encode() in value):
             return Response(status_code=304, headers=headers)
-    return job_answer(status, None, result, headers=headers)
+    return job_answer(status, result=result, headers=headers)

@@ -55,6 +55,7 @@ def job_of(document: Document) -> JobStatus:
         **same,
         state=State(document["state"]),
         submitted_at=_seconds(document.get("submitted_at")),
+        ready_at=_seconds(document.get("ready_at")),
         started_at=_seconds(document.get("started_at")),
         finished_at=_seconds(document.get("finished_at")),
         error=None if error is None else JobError.of(error),
@@ -76,7 +77,7 @@ def pause_of(document: Document) -> PauseStatus:
 
 _SAME = (
     *("id", "task", "reason", "bucket", "position", "eta_s", "priority", "attempt", "failures", "crashes", "throttled"),
-    *("cancel_requested", "args", "result", "result_bytes", "pool"),
+    *("cancel_requested", "args", "result", "result_bytes", "pool", "worker", "costs"),
 )
 
 

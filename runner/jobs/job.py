@@ -233,8 +233,10 @@ class JobStatus:
     `position` is its place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it
     starts on time. `pause`: the queue, its task, its pool or a bucket that it needs is paused, and it starts once that is over (`reason` is
     "paused", and `position` and `eta_s` are unknown). `attempts` are those that failed: the first and the last nine. `progress` is what the
-    handler of its latest attempt has said last. `pool`: whose workers run it. `tags`
-    and `metadata`: what its submission, and for metadata the hooks of its producer, gave it. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
+    handler of its latest attempt has said last. `pool`: whose workers run it. `worker`: the id of the one that runs it, or ran its latest attempt.
+    `costs`: the tokens that it takes of each bucket at its start. `ready_at`: since when it waits, or waited before its latest attempt, if that is
+    not its submission: its delay, the pause before a retry, or what it came after was over then. `worker` and `ready_at` are told where its
+    error is. `tags` and `metadata`: what its submission, and for metadata the hooks of its producer, gave it. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
     """
 
     id: str
@@ -262,6 +264,9 @@ class JobStatus:
     progress: Progress | None = None
     pause: PauseStatus | None = None
     pool: str = DEFAULT_POOL
+    worker: str | None = None
+    costs: dict[str, int] = field(default_factory=dict)
+    ready_at: float | None = None
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
 

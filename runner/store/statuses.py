@@ -16,7 +16,21 @@ from runner.store.text import decoded
 
 _FIELDS = (
     *("state", "reason", "limits", "line", "task", "priority", "attempt", "failures", "crashes", "throttled", "cancel", "stopping"),
-    *("submitted", "started", "finished", "deadline", "progress", "tags", "attempts", "metadata", "args", "error", "result"),
+    *(
+        "submitted",
+        "started",
+        "finished",
+        "deadline",
+        "progress",
+        "tags",
+        "attempts",
+        "metadata",
+        "worker",
+        "ready",
+        "args",
+        "error",
+        "result",
+    ),
 )
 """The order in which get.lua answers."""
 _WAITS = 4
@@ -116,6 +130,9 @@ def _job_status(job_id: str, outlook: Estimate | None, values: list[Any], *place
         progress=_progress(fields.get("progress"), int(fields.get("attempt", 0))),
         pause=pause,
         tags=tuple(decoded(fields.get("tags", b"")).split()),
+        worker=decoded(fields["worker"]) if "worker" in fields else None,
+        ready_at=_seconds(fields.get("ready")),
+        costs=_costs(fields.get("limits")),
         metadata=metadata_in(fields.get("metadata", b"")),
         error=None if state is State.succeeded or "error" not in fields else JobError.of(json.loads(fields["error"])),
     )
@@ -201,6 +218,13 @@ def _progress(value: bytes | None, attempt: int) -> Progress | None:
     with suppress(TypeError, ValueError):
         return progress_of(json.loads(value), attempt)
     return None
+
+
+def _costs(value: bytes | None) -> dict[str, int]:
+    """None, if its needs are damaged in Redis."""
+    with suppress(ValueError):
+        return {need.bucket: need.cost for need in decode_needs(decoded(value or b""))}
+    return {}
 
 
 def _arguments(value: bytes | None) -> Any:

@@ -41,11 +41,15 @@ async def test_the_status_of_a_finished_job_is_complete(service: Service, worker
         "progress": None,
         "deadline_at": None,
         "pool": "default",
+        "worker": worker.id,
+        "costs": {},
+        "ready_at": None,
         "pause": None,
         "tags": [],
         "metadata": {},
         "trace_id": None,
         "explanation": None,
+        "story": None,
         "problem": None,
     }
     assert times == sorted(times)

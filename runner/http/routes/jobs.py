@@ -19,6 +19,7 @@ from runner.http.problems import Problem, responses
 from runner.http.raw_answer import RawAnswer
 from runner.http.routing import DirectRoute
 from runner.http.schemas import DeletedJob, Job
+from runner.http.story import story_document
 from runner.http.validation_errors import Fault
 from runner.http.versions import ETAG, IF_NONE_MATCH, versioned
 from runner.http.waiting import APPLIED, MAX_WAIT_S, PREFER, applied, awaited, preferred_s
@@ -52,6 +53,7 @@ async def status(
         ),
     ] = 0,
     explain: Annotated[bool, Query(description="explain in sentences why the job is in its state, and what to do")] = False,
+    story: Annotated[bool, Query(description="tell its life as pieces of time and as what happened, too")] = False,
     result: Annotated[
         Literal["raw", "none"] | Unset,
         Query(
@@ -66,7 +68,7 @@ async def status(
     service = service_of(request)
     preferred = 0 if wait else preferred_s(request)
     if result == "raw":
-        return await _raw(service, request, id, wait or preferred, explain=explain)
+        return await _raw(service, request, id, wait or preferred, beside="explain" if explain else "story" if story else None)
     found = await awaited(service, request, id, wait or preferred, most_read(service) if result is None else 0)
     as_stored = None
     if result == "none":
@@ -75,8 +77,11 @@ async def status(
         raise too_large(found, service, request)
     elif is_passed_on(found):
         found, as_stored = await with_result(service, found)
-    # An explanation has times in it, so that no two are the same.
-    answer = job_answer(found, await service.client.explain(found), as_stored) if explain else versioned(request, found, as_stored)
+    if explain or story:  # an explanation has times in it, so that no two are the same
+        explanation = await service.client.explain(found) if explain else None
+        answer = job_answer(found, explanation, story_document(found) if story else None, as_stored)
+    else:
+        answer = versioned(request, found, as_stored)
     if preferred:
         answer.headers.update(applied(preferred))
     return answer
@@ -144,10 +149,10 @@ def _changed(status: JobStatus, service: Service, request: Request) -> Response:
     return job_answer(status, problem=left_out(status, service, request))
 
 
-async def _raw(service: Service, request: Request, job_id: str, wait_s: float, *, explain: bool) -> Response:
+async def _raw(service: Service, request: Request, job_id: str, wait_s: float, *, beside: str | None) -> Response:
     """The result of a job, at its end if that comes within the time. Raises `NoResult`."""
-    if explain:
-        raise Problem("validation", "explain: with result=raw the answer is the result alone; ask for one of both")
+    if beside:
+        raise Problem("validation", f"{beside}: with result=raw the answer is the result alone; ask for one of both")
     if wait_s > 0:
         await awaited(service, request, job_id, wait_s, 0)
     return RawAnswer(await service.client.job(job_id).raw_result())

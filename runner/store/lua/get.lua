@@ -4,7 +4,7 @@
 -- ARGV: depth (state, listed, status or full), watch (0 or 1), most_bytes, most_result (bytes), ids...
 -- Returns: for each id nil; or its bytes, if with those of the jobs before it they are more than most_bytes, or if more jobs before it than one
 --   call tells of are at their end: ask for it in another call;
---   or {FIELDS, then attempts, metadata, args, error and result as far as the depth tells them, each nil if it is not there, and in the place of a result of
+--   or {FIELDS, then attempts, metadata, worker, ready, args, error and result as far as the depth tells them, each nil if it is not there, and in the place of a result of
 --   more than most_result bytes their number}; of a waiting job also its place in
 --   its line (0 is the head), its limits and its line, of a scheduled one its reason and µs until it is due, of one that no live
 --   worker can run, or that comes after jobs that have not ended, the reason alone; of one that is paused the reason, what, its name, and the
@@ -17,7 +17,8 @@ local FIELDS = {
   'submitted', 'started', 'finished', 'deadline', 'progress', 'tags',
 }
 local PAYLOADS = ({ state = {}, listed = { 'error' }, status = { 'args', 'error' }, full = { 'args', 'error', 'result' } })[depth]
-local ATTEMPTS, METADATA, PLACES = #FIELDS + 1, #FIELDS + 2, { args = #FIELDS + 3, error = #FIELDS + 4, result = #FIELDS + 5 } -- in an answer
+local BESIDE = 4 -- fields between these and the payloads
+local PLACES = { args = #FIELDS + BESIDE + 1, error = #FIELDS + BESIDE + 2, result = #FIELDS + BESIDE + 3 } -- in an answer
 
 -- To see that a job goes on, and to have its end announced, takes a third of what it takes to tell of one.
 local WATCHED_AT_ONCE = 3.5
@@ -101,10 +102,11 @@ local function answer_of(id)
     local size, left_out = measured(key, is_final)
     if bytes + size > tonumber(most_bytes) then return size end
     bytes = bytes + size
-    local payloads = redis.call('HMGET', key, 'attempts', 'metadata', unpack(PAYLOADS, 1, left_out and #PAYLOADS - 1 or #PAYLOADS))
-    f[ATTEMPTS], f[METADATA], f[PLACES.args] = payloads[1], payloads[2], false
-    bytes = bytes + #(payloads[1] or '') + #(payloads[2] or '')
-    for i, name in ipairs(PAYLOADS) do f[PLACES[name]] = payloads[i + 2] or left_out or false end
+    local read = redis.call('HMGET', key, 'attempts', 'metadata', 'worker', 'ready', unpack(PAYLOADS, 1, left_out and #PAYLOADS - 1 or #PAYLOADS))
+    for i = 1, BESIDE do f[#FIELDS + i] = read[i] end
+    f[PLACES.args] = false
+    bytes = bytes + #(read[1] or '') + #(read[2] or '')
+    for i, name in ipairs(PAYLOADS) do f[PLACES[name]] = read[BESIDE + i] or left_out or false end
   end
   return place_of(id, f)
 end
