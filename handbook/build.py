@@ -59,6 +59,9 @@ def sources() -> list[str]:
 
 def _staged(page: str) -> str:
     """The text of a page with the links that it needs in the site."""
+    text = (ROOT / page).read_text()
+    if "```mermaid" in text:
+        raise BuildFailed(f"{page}: a script of another host would draw this Mermaid: give an SVG, or a picture of text")
 
     def rewritten(found: re.Match[str]) -> str:
         target, mark, anchor = found[2].partition("#")
@@ -73,7 +76,7 @@ def _staged(page: str) -> str:
             shutil.copyfile(ROOT / path, copy)
         return f"{found[1]}{link(page, path)}{mark}{anchor})"
 
-    return _LINK.sub(rewritten, (ROOT / page).read_text())
+    return _LINK.sub(rewritten, text)
 
 
 def lacking(navigation: Iterable[str]) -> list[str]:

@@ -54,6 +54,16 @@ def test_a_link_that_leads_nowhere_and_a_script_from_elsewhere_are_faults(tmp_pa
     ]
 
 
+def test_a_diagram_that_a_script_of_another_host_would_draw_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.md").write_text("```mermaid\nflowchart TD\n```\n")
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(build, "STAGED", tmp_path / "staged")
+    monkeypatch.setattr(build, "sources", lambda: ["a.md"])
+
+    with pytest.raises(build.BuildFailed, match="this Mermaid"):
+        build.stage()
+
+
 def test_a_part_of_a_file_is_copied_by_the_names_that_it_defines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.py").write_text('"""What it is."""\n\nx = 1\ny: int = 2\n\n\n@print\ndef z() -> None:\n    pass\n')
     monkeypatch.setattr("handbook.made.ROOT", tmp_path)
