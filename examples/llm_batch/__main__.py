@@ -7,18 +7,21 @@ import logging
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from examples.llm_batch import tasks
-from examples.llm_batch.batch import Answers, AnswersTaken, Prompt, answered, answers_in
+from examples.llm_batch.batch import Answers, AnswersTaken, Prompt, answered, answers_in, asked_again
 from examples.llm_batch.provider import Provider
 from examples.llm_batch.tasks import jobs
 from examples.local_server import serving
 from runner import JobFailed, RunnerError
 
 LINE_EVERY_S = 2.0
+PACE_LINES = 15
+"""The pace is that of so many lines: half a minute."""
 QUESTION = "Is this review good, fair or poor? Say one word."
 
 
@@ -30,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=10_000, help="how many are made up (10000)")
     parser.add_argument("--out", type=Path, default=Path("answers.jsonl"), help="the file for the answers (answers.jsonl)")
     parser.add_argument("--name", default="reviews", help="of the batch: under another one all prompts are asked anew")
+    parser.add_argument("--again", action="store_true", help="ask the prompts once more that have failed for good")
     return parser.parse_args()
 
 
@@ -57,9 +61,10 @@ class Progress:
 
     def __init__(self, answers: Answers, total: int) -> None:
         self._answers, self._total = answers, total
-        self._before = len(answers.ids)
         self._began_s = time.monotonic()
         self._next_s = 0.0
+        self._lines = deque[tuple[float, int]](maxlen=PACE_LINES)
+        """When there were how many answers."""
 
     def show(self, *, at_once: bool = False) -> None:
         passed_s = time.monotonic() - self._began_s
@@ -67,12 +72,17 @@ class Progress:
             return
         self._next_s = passed_s + LINE_EVERY_S
         count, used = len(self._answers.ids), self._answers.used
-        rate = (count - self._before) / max(passed_s, 0.001)
-        left = f"{(self._total - count) / rate:4.0f} s left" if rate else ""
-        print(
-            f"{passed_s:5.1f} s  {count:>6,} of {self._total:,}  {rate:4.0f}/s  {used.total:>9,} tokens  {self._answers.eur:.4f} EUR  {left}",
-            flush=True,
-        )
+        line = f"{passed_s:5.1f} s  {count:>6,} of {self._total:,}  {used.total:>9,} tokens  {self._answers.eur:.4f} EUR"
+        print(line + self._pace(passed_s, count), flush=True)
+
+    def _pace(self, now_s: float, count: int) -> str:
+        """Answers a second of late, and how long the others take at that. Nothing is known at the first line."""
+        self._lines.append((now_s, count))
+        then_s, before = self._lines[0]
+        if count == before:
+            return ""
+        rate, left = (count - before) / (now_s - then_s), self._total - count
+        return f"  {rate:3.0f}/s" + (f"  {left / rate:4.0f} s left" if left else "")
 
 
 async def run(given: argparse.Namespace, prompts: list[Prompt], answers: Answers) -> int:
@@ -81,6 +91,8 @@ async def run(given: argparse.Namespace, prompts: list[Prompt], answers: Answers
         print(f"{len(answers.ids):,} answers are in {given.out} already")
     failures = list[JobFailed]()
     async with some_provider() as provider, jobs.running(worker=True):
+        if given.again:
+            print(f"{await asked_again(given.name):,} prompts that had failed are asked once more")
         progress = Progress(answers, len(prompts))
         async with aclosing(answered(given.name, prompts, answers)) as outcomes:
             async for failure in outcomes:
@@ -114,7 +126,7 @@ def main() -> int:
     print(
         f"{given.out} has them all"
         if not failed
-        else f"{failed} prompts have got no answer: python -m runner jobs failed --queue llm-batch"
+        else f"{failed} prompts have got no answer: the same command with --again asks them once more"
     )
     return 1 if failed else 0
 

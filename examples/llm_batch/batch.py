@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from examples.llm_batch.tasks import Completion, Usage, complete, jobs, most_tokens
-from runner import JobFailed
+from runner import JobFailed, JobFilter
 
 EUR_A_PROMPT_TOKEN = 0.15e-6
 EUR_AN_ANSWER_TOKEN = 0.60e-6
@@ -73,6 +73,18 @@ def answers_in(path: Path) -> Generator[Answers]:
             raise AnswersTaken(f"another run writes {path}: wait for it, or give this one another file by --out") from None
         file.seek(0)
         yield Answers(file)
+
+
+async def asked_again(name: str) -> int:
+    """Let the prompts of the batch that have failed for good be asked once more. Returns how many there are."""
+    failed = JobFilter(task=complete.name, state=("failed",), id_prefix=f"{name}-")
+    bulk = await jobs.client.bulk.begin("retry", failed, reason="the batch is begun again")
+    bulk = await jobs.client.bulk.counted(bulk.id)
+    if not bulk.counted:
+        await jobs.client.bulk.stop(bulk.id)
+        return 0
+    await jobs.client.bulk.confirm(bulk.id, bulk.counted)
+    return (await jobs.client.bulk.wait(bulk.id)).done
 
 
 async def answered(name: str, prompts: Iterable[Prompt], answers: Answers) -> AsyncGenerator[JobFailed | None]:

@@ -80,7 +80,7 @@ def most_tokens(prompt: str) -> int:
     limits=[requests, tokens],
     cost={tokens.name: "most_tokens"},
     retries=5,
-    retry_on=(httpx.TransportError, httpx.HTTPStatusError),
+    retry_on=(TimeoutError, httpx.TransportError, httpx.HTTPStatusError),
     timeout=60,
 )
 async def complete(prompt_id: str, prompt: str, most_tokens: int, *, http: Http = injected) -> Completion:

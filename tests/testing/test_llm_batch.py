@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from examples.llm_batch import tasks
-from examples.llm_batch.batch import Answers, AnswersTaken, Prompt, answered, answers_in
+from examples.llm_batch.batch import Answers, AnswersTaken, Prompt, answered, answers_in, asked_again
 from examples.llm_batch.provider import Provider
 from examples.llm_batch.tasks import jobs
 from examples.local_server import serving
@@ -95,6 +95,37 @@ async def test_what_was_answered_is_not_asked_again(test_queue: MakeQueue, monke
         assert provider.counts["requests"] == 60
         with answers_in(first) as answers:
             assert answers.ids == {prompt.id for prompt in PROMPTS[:60]}
+
+
+async def test_prompts_that_failed_are_asked_once_more_where_that_is_asked_for(
+    test_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with test_queue(jobs) as queue, provider_of(queue, monkeypatch) as provider:
+        path = tmp_path / "answers.jsonl"
+        monkeypatch.setattr(tasks, "MODEL", None)
+        assert len(await asked(path, PROMPTS[:3])) == 3
+        monkeypatch.setattr(tasks, "MODEL", "small-1")
+        assert len(await asked(path, PROMPTS[:3])) == 3, "they stay as they are"
+
+        assert await asked_again("other") == 0
+        assert await asked_again("test") == 3
+        assert await asked(path, PROMPTS[:3]) == []
+        assert provider.counts["answered"] == 3
+
+
+async def test_a_call_that_takes_too_long_is_tried_again(test_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async with test_queue(jobs) as queue, provider_of(queue, monkeypatch) as provider:
+        answer = tasks.Completion.model_validate_json
+        late = iter([TimeoutError("it took too long")])
+
+        def read(content: bytes) -> tasks.Completion:
+            for error in late:
+                raise error
+            return answer(content)
+
+        monkeypatch.setattr(tasks.Completion, "model_validate_json", read)
+        assert await asked(tmp_path / "answers.jsonl", PROMPTS[:1]) == []
+        assert (queue.jobs()[0].attempt, provider.counts["requests"]) == (2, 2)
 
 
 def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
