@@ -22,6 +22,7 @@ from bench.scenarios import (
     http,
     imports,
     latency,
+    looking,
     memory,
     multi_limit,
     recovery,
@@ -49,6 +50,7 @@ SCENARIOS = {
         floor,
         script_time,
         hostile,
+        looking,
     )
 }
 
