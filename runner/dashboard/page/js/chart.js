@@ -22,34 +22,22 @@ new MutationObserver(forget).observe(document.documentElement, { attributeFilter
 function niceTop(v) {
   if (!(v > 0)) return 1;
   const p = 10 ** Math.floor(Math.log10(v)), m = v / p;
-  return (m <= 1 ? 1 : m <= 1.5 ? 1.5 : m <= 2 ? 2 : m <= 3 ? 3 : m <= 4 ? 4 : m <= 5 ? 5 : m <= 6 ? 6 : m <= 8 ? 8 : 10) * p;
+  return ([1, 1.5, 2, 3, 4, 5, 6, 8].find((n) => m <= n) ?? 10) * p;
 }
 const timeTop = (v) => [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400].find((s) => s >= v) ?? niceTop(v);
 const TICKS = { "5m": 60e3, "1h": 600e3, "24h": 4 * 3600e3, "30d": 5 * 86400e3 };
 
-/** Lowest and highest value under each pixel, so that an hour of seconds costs as much as a minute. */
-function columns(values, wide) {
-  const per = values.length / wide;
-  if (per <= 1.5) return null;
-  const out = new Float64Array(wide * 2).fill(NaN);
-  for (let c = 0; c < wide; c++) {
-    let low = Infinity, high = -Infinity;
-    for (let i = Math.floor(c * per), end = Math.min(values.length, Math.floor((c + 1) * per)); i < end; i++) { const v = values[i]; if (v < low) low = v; if (v > high) high = v; }
-    if (high >= low) { out[c * 2] = low; out[c * 2 + 1] = high; }
+/** What is under each pixel: the mean, which a reader follows, the lowest and the highest; so an hour of seconds costs as much as a minute. */
+function perPixel(values, wide) {
+  const per = values.length / wide, n = Math.floor(wide);
+  if (per <= 1.5) return { mean: values };
+  const [mean, low, high] = [0, 1, 2].map(() => new Float64Array(n).fill(NaN));
+  for (let c = 0; c < n; c++) {
+    let sum = 0, known = 0, least = Infinity, most = -Infinity;
+    for (let i = Math.floor(c * per), end = Math.min(values.length, Math.floor((c + 1) * per)); i < end; i++) { const v = values[i]; if (v === v) { sum += v; known += 1; if (v < least) least = v; if (v > most) most = v; } }
+    if (known) { mean[c] = sum / known; low[c] = least; high[c] = most; }
   }
-  return out;
-}
-/** Mean of each pixel's values: the line a reader follows. */
-function means(values, wide) {
-  const per = values.length / wide;
-  if (per <= 1.5) return values;
-  const out = new Float64Array(Math.floor(wide));
-  for (let c = 0; c < out.length; c++) {
-    let s = 0, n = 0;
-    for (let i = Math.floor(c * per), end = Math.min(values.length, Math.floor((c + 1) * per)); i < end; i++) if (values[i] === values[i]) { s += values[i]; n += 1; }
-    out[c] = n ? s / n : NaN;
-  }
-  return out;
+  return { mean, low, high };
 }
 function trace(g, values, x0, wide, y, close) {
   const dx = wide / Math.max(1, values.length - 1);
@@ -72,7 +60,7 @@ function draw(canvas, spec, h, range, cursor) {
   g.font = "11px Inter, ui-sans-serif, system-ui, sans-serif";
   const shown = spec.series.map((s) => ({ ...s, values: h[s.of] }));
   let peak = spec.floor ?? 0;
-  for (const s of shown) for (const v of s.smooth ? means(s.values, wide / 4) : s.values) if (v > peak) peak = v;
+  for (const s of shown) for (const v of s.smooth ? perPixel(s.values, wide / 4).mean : s.values) if (v > peak) peak = v;
   const ceiling = spec.seconds ? timeTop(peak * 1.02) : niceTop(peak * (spec.limit ? 1.12 : 1.04)), y = (v) => bottom - (v / ceiling) * (bottom - top);
   const end = h.from + (h.taken.length - 1) * h.every_s * 1000, xAt = (t) => LEFT + (t - h.from) / Math.max(1, end - h.from) * wide;
   // shut gate
@@ -101,11 +89,12 @@ function draw(canvas, spec, h, range, cursor) {
   // series
   g.save(); g.beginPath(); g.rect(LEFT, top - 2, wide, bottom - top + 3); g.clip();
   for (const s of shown) {
-    const line = s.bars ? s.values : means(s.values, s.smooth ? wide / 4 : wide);
+    const line = s.bars ? s.values : perPixel(s.values, s.smooth ? wide / 4 : wide).mean;
     if (s.area) {
-      const span2 = s.range && peak > 8 && columns(s.values, Math.floor(wide));
-      if (span2) { g.fillStyle = c[s.colour]; g.globalAlpha = 0.16; for (let i = 0; i < span2.length / 2; i++) if (span2[i * 2] === span2[i * 2]) g.fillRect(LEFT + i, y(span2[i * 2 + 1]), 1, Math.max(1, y(span2[i * 2]) - y(span2[i * 2 + 1]))); }
-      trace(g, line, LEFT, wide, y, true); g.fillStyle = c[s.colour]; g.globalAlpha = 0.15; g.fill(); g.globalAlpha = 1;
+      const { low, high } = s.range && peak > 8 ? perPixel(s.values, wide) : {};
+      g.fillStyle = c[s.colour]; g.globalAlpha = 0.16;
+      low?.forEach((v, i) => { if (v === v) g.fillRect(LEFT + i, y(high[i]), 1, Math.max(1, y(v) - y(high[i]))); });
+      trace(g, line, LEFT, wide, y, true); g.globalAlpha = 0.15; g.fill(); g.globalAlpha = 1;
     }
     if (s.bars) {
       const n = Math.min(90, s.values.length), per = s.values.length / n; g.fillStyle = c[s.colour];
@@ -133,23 +122,24 @@ function draw(canvas, spec, h, range, cursor) {
   }
 }
 
-const specs = (unit) => [
-  { title: unit ? `${unit[0].toUpperCase()}${unit.slice(1)} taken a second` : "Starts a second", limit: true, series: [{ of: "taken", name: unit ? "taken" : "starts", colour: "token", area: true, range: true, smooth: true }, { of: "limit", name: "limit", colour: "ink", dash: [5, 4], thick: 1.4 }], say: perSecond },
+/** Of a limit whose jobs cost more than a token each, tokens are told. */
+const specs = (counts) => [
+  { title: counts ? "Tokens taken a second" : "Starts a second", limit: true, series: [{ of: "taken", name: counts ? "tokens" : "starts", colour: "token", area: true, range: true, smooth: true }, { of: "limit", name: "limit", colour: "ink", dash: [5, 4], thick: 1.4 }], say: perSecond },
   { title: "Waiting", floor: 4, series: [{ of: "waiting", name: "jobs", colour: "wait", area: true }], say: brief },
   { title: "Wait of what started", seconds: true, floor: 0.5, series: [{ of: "p50", name: "p50", colour: "wait", thick: 1.3, smooth: true }, { of: "p95", name: "p95", colour: "wait", dash: [6, 2], thick: 1.8, amber: true, smooth: true }], say: short },
   { title: "Throttled by the provider", floor: 3.8, last: true, series: [{ of: "throttled", name: "answers 429", colour: "amber", bars: true }], say: (v) => brief(v) },
 ];
 
-export function Charts({ h, unit, range, setRange }) {
-  const box = useRef(), [cursor, setCursor] = useState(null), list = specs(unit);
-  const paint = () => { const cs = box.current?.querySelectorAll("canvas"); cs?.forEach((c, i) => draw(c, list[i], h, range, cursor)); };
-  useLayoutEffect(paint);
+export function Charts({ h, range, setRange }) {
+  const box = useRef(), paint = useRef(), [cursor, setCursor] = useState(null), list = specs(h.taken.some((v, i) => v > h.started[i] * 1.5));
+  paint.current = () => box.current.querySelectorAll("canvas").forEach((c, i) => draw(c, list[i], h, range, cursor));
+  useLayoutEffect(() => paint.current());
   useEffect(() => {
-    const watch = new ResizeObserver(() => box.current?.dispatchEvent(new Event("size")));
+    const again = () => paint.current(), watch = new ResizeObserver(again);
     watch.observe(box.current);
-    return () => watch.disconnect();
+    document.addEventListener("repaint", again);
+    return () => { watch.disconnect(); document.removeEventListener("repaint", again); };
   }, []);
-  useEffect(() => { const b = box.current; b.addEventListener("size", paint); document.addEventListener("repaint", paint); return () => { b.removeEventListener("size", paint); document.removeEventListener("repaint", paint); }; });
   const move = (e) => { const r = e.currentTarget.getBoundingClientRect(), f = (e.clientX - r.left - LEFT) / (r.width - LEFT - RIGHT); setCursor(f < -0.02 || f > 1.02 ? null : Math.max(0, Math.min(1, f))); };
   const keys = (e) => {
     const hop = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[e.key];

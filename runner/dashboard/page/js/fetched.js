@@ -1,34 +1,33 @@
-// useFetched: an answer of the service, asked for again every so often while the view is there.
-import { useEffect, useRef, useState } from "../vendor/htm-preact.js";
+// What a view asks of the service, again every so often while the view is there. Nothing is asked while the tab is hidden or the service is away.
+import { useEffect, useState } from "../vendor/htm-preact.js";
 import { live } from "./live.js";
 import { ask } from "./service.js";
 
-/**
- * `{data, problem, loading, again}` of a path; null as path asks nothing. While nothing is known `loading` is true; data stays while newer is asked for, and a problem too,
- * so nothing flickers. Nothing is asked while the tab is hidden or the service is away.
- */
-export function useFetched(path, query = {}, every_s = 5) {
-  const key = path && `${path} ${JSON.stringify(query)}`, [got, setGot] = useState({ key: null }), [turn, setTurn] = useState(0), latest = useRef(key);
-  latest.current = key;
+/** `read(signal)` now, and so many seconds after each time (0: once); anew when `keys` change. What it finds goes to `keep`, a problem to `refuse`. */
+export function useRead(read, keep, refuse, again_s, keys) {
   useEffect(() => {
-    if (!path) return undefined;
+    if (!read) return undefined;
     const stop = new AbortController();
     let timer = null;
-    const read = async () => {
+    const go = async () => {
       if (!document.hidden && live.status !== "offline" && live.status !== "away") {
-        try {
-          const data = await ask(path, { query, signal: stop.signal });
-          if (latest.current === key) setGot({ key, data });
-        } catch (problem) {
-          if (problem.name === "AbortError") return;
-          if (latest.current === key) setGot((before) => ({ key, data: before.key === key ? before.data : undefined, problem }));
-        }
+        try { const found = await read(stop.signal); if (!stop.signal.aborted) keep(found); } catch (problem) { if (!stop.signal.aborted) refuse(problem); }
       }
-      if (!stop.signal.aborted && every_s) timer = setTimeout(read, every_s * 1000);
+      if (!stop.signal.aborted && again_s) timer = setTimeout(go, again_s * 1000);
     };
-    read();
+    go();
     return () => { stop.abort(); clearTimeout(timer); };
-  }, [key, turn, every_s]);
-  const current = got.key === key ? got : {};
-  return { data: current.data, problem: current.problem, loading: Boolean(path) && current.data === undefined && !current.problem, again: () => setTurn((n) => n + 1) };
+  }, keys);
+}
+
+/**
+ * `{data, problem, loading, again}` of a path; null as path asks nothing. While nothing is known `loading` is true; data stays while newer is asked for, and a problem too,
+ * so nothing flickers.
+ */
+export function useFetched(path, query = {}, every_s = 5) {
+  const key = path && `${path} ${JSON.stringify(query)}`, [got, setGot] = useState({ key: null }), [turn, setTurn] = useState(0);
+  const refuse = (problem) => setGot((before) => ({ key, data: before.key === key ? before.data : undefined, problem }));
+  useRead(path && ((signal) => ask(path, { query, signal })), (data) => setGot({ key, data }), refuse, every_s, [key, turn, every_s]);
+  const { data, problem } = got.key === key ? got : {};
+  return { data, problem, loading: Boolean(path) && data === undefined && !problem, again: () => setTurn((n) => n + 1) };
 }

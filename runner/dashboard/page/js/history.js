@@ -1,4 +1,4 @@
-// useHistory: the figures of a limit for the charts, from the service by minute or hour, and of the last minutes as this tab has seen them.
+// useHistory: the figures of a limit for the charts, from the service by minute or hour; the last minutes by second, as far as this tab has looked.
 import { useFetched } from "./fetched.js";
 import { ms, now, recent } from "./live.js";
 import { part } from "./service.js";
@@ -9,26 +9,18 @@ const FIVE_MIN_S = 300;
 
 /** Columns of numbers, oldest first, NaN is unknown; `from` in milliseconds. There are always some, so that the axis stands. */
 export function useHistory(name, range) {
-  const asked = RANGES[range], { data } = useFetched(asked && name ? `v1/limits/${part(name)}/history` : null, { range }, asked?.again_s);
-  if (!asked) return seconds(name);
-  if (!data) return empty(asked.count, asked.every_s);
-  const h = { from: ms(data.from), every_s: data.every_s };
-  for (const [own, theirs] of Object.entries(COLUMNS)) h[own] = data[theirs].map((v) => v ?? NaN);
-  h.marks = data.marks.map((m) => ({ ...m, from: ms(m.from), to: m.to ? ms(m.to) : now() }));
+  const own = range === "5m", asked = RANGES[own ? "1h" : range], { data } = useFetched(name ? `v1/limits/${part(name)}/history` : null, { range: own ? "1h" : range }, asked.again_s);
+  const from = data && ms(data.from), marks = (data?.marks ?? []).map((m) => ({ ...m, from: ms(m.from), to: m.to ? ms(m.to) : now() }));
+  if (own) return { ...table(FIVE_MIN_S, 1, (column, at, seen) => seen?.[column]?.[(at - seen.from) / 1000] ?? data?.[COLUMNS[column]][Math.floor((at - from) / 60000)], recent(name, FIVE_MIN_S)), marks };
+  if (!data) return { ...table(asked.count, asked.every_s, () => NaN), marks };
+  const h = { from, every_s: data.every_s, marks };
+  for (const [column, theirs] of Object.entries(COLUMNS)) h[column] = data[theirs].map((v) => v ?? NaN);
   return h;
 }
 
-function seconds(name) {
-  const seen = recent(name, FIVE_MIN_S);
-  if (!seen) return empty(FIVE_MIN_S, 1);
-  const missing = FIVE_MIN_S - seen.taken.length, none = Array(missing).fill(NaN), h = { from: seen.from - missing * 1000, every_s: 1, marks: [] };
-  for (const own of ["taken", "started", "limit", "waiting", "throttled"]) h[own] = [...none, ...seen[own]];
-  h.p50 = Array(FIVE_MIN_S).fill(NaN);
-  h.p95 = Array(FIVE_MIN_S).fill(NaN);
-  return h;
-}
-function empty(count, every_s) {
-  const whole = every_s * 1000, h = { from: Math.floor(now() / whole) * whole - (count - 1) * whole, every_s, marks: [] };
-  for (const own of Object.keys(COLUMNS)) h[own] = Array(count).fill(NaN);
+/** A table up to now: `of(column, instant, seen)` is each figure. */
+function table(count, every_s, of, seen) {
+  const step = every_s * 1000, from = Math.floor(now() / step) * step - (count - 1) * step, h = { from, every_s };
+  for (const column of Object.keys(COLUMNS)) h[column] = Array.from({ length: count }, (_, i) => of(column, from + i * step, seen) ?? NaN);
   return h;
 }

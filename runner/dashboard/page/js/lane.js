@@ -1,8 +1,9 @@
 // One bucket and its line to one scale: a job is as wide as its cost, so the axis under the line is tokens and time at once.
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { Stock } from "./balance.js";
 import { plural, short, span, whole } from "./format.js";
 import { Icon } from "./icons.js";
-import { LIMIT_ICON, tone } from "./ui.js";
+import { tone } from "./ui.js";
 
 const NICE = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600];
 const LEAST = 5; // px: the narrowest job drawn
@@ -34,14 +35,12 @@ export function Lane({ row: given, line }) {
   const gone = !same ? [] : start === past.start ? past.gone : past.chips.filter((c) => c.x < start && c.x > start - stockWide - 40 && !at.has(idOf(c.job)));
   useEffect(() => { belt.current = { px: pxToken, at, chips, gone, start }; });
   const drawn = [...gone, ...chips], seen = chips.filter((c) => c.x - start < room).length;
-  const ticks = [];
+  const ticks = [], first = line.jobs[0], rest = line.total - seen;
   if (rate && line.jobs.length && row.state !== "paused" && chips.length > 1) {
     const scale = chips.every((c) => c.w > LEAST) ? pxToken : x / chips.reduce((s, c) => s + c.job.cost, 0);
     const pxSecond = scale * rate, step = NICE.find((s) => s * pxSecond >= 84) ?? 86400;
-    for (let s = step; s * pxSecond < room - 30 && ticks.length < 12; s += step) ticks.push([s * pxSecond, short(s + (row.frozen_s || 0))]);
+    for (let s = step; s * pxSecond < Math.min(x, room - (rest > 0 ? 90 : 30)) && ticks.length < 12; s += step) ticks.push([s * pxSecond, short(s + (row.frozen_s || 0))]);
   }
-  const first = line.jobs[0], rest = line.total - seen;
-  const full = row.capacity ? Math.max(0, row.tokens / row.capacity) : 0, cells = row.capacity <= 24 ? row.capacity : 0;
   const unit = p.kind === "concurrency" ? "slots free" : p.kind === "quota" ? `left this ${p.per}` : "tokens";
   const next = row.state === "paused" ? "nothing starts" : row.state === "frozen" ? `the first after ${span(row.frozen_s)}` : p.kind === "concurrency" ? "a slot comes back when its job ends" : p.kind === "quota" ? (row.next_token_s == null ? "" : `the next period begins in ${span(row.next_token_s)}`) : row.tokens >= row.capacity ? "full" : rate >= 1000 ? `${whole(rate)} land each second` : `the next lands in ${span(row.next_token_s)}`;
   return html`<div class="lane is-${tone(row)}">
@@ -50,8 +49,8 @@ export function Lane({ row: given, line }) {
       <p class="lane-line"><b>${whole(line.total)}</b> in line<small>${first ? (first.eta_s == null ? `first: ${idOf(first)}` : `next: ${idOf(first)} in ${span(first.eta_s)}`) : "nobody waits"}</small></p>
     </div>
     <div class="track" ref=${box} role="img" aria-label="${whole(row.tokens)} of ${whole(row.capacity)} ${unit}, ${plural(line.total, "job")} in line">
-      <div class="track-stock" style=${{ width: `${gate}px` }}>${cells ? html`<div class="cells" style=${{ gridTemplateColumns: `repeat(${cells}, 1fr)` }}>${Array.from({ length: cells }, (_, i) => html`<i class=${i >= cells - row.tokens ? "on" : ""}></i>`)}</div>` : html`<div class="level"><i style=${{ transform: `scaleX(${Math.min(1, full)})` }}></i></div>`}</div>
-      <div class="track-gate" style=${{ left: `${gate}px` }}><span><${Icon} name=${LIMIT_ICON[row.state]} size=${14} /></span></div>
+      <div class="track-stock" style=${{ width: `${gate}px` }}><${Stock} tokens=${row.tokens} capacity=${row.capacity} /></div>
+      <div class="track-gate" style=${{ left: `${gate}px` }}><span><${Icon} name=${row.state} size=${14} /></span></div>
       <div class="chips ${same ? "" : "jump"}" style=${{ transform: `translateX(${gate + 12 - start}px)` }}>${drawn.map((c) => html`<i key=${idOf(c.job)} class="chip ${c.x === start ? "first" : ""} ${c.job.priority === "high" ? "high" : ""}" style=${{ width: `${Math.max(3, c.w - 2)}px`, left: `${c.x}px` }}></i>`)}</div>
     </div>
     <div class="lane-axis" aria-hidden="true">${ticks.length > 0 && html`<b style=${{ width: `${gate}px` }}>starts in</b>`}${ticks.map(([left, text]) => html`<span style=${{ left: `${gate + 12 + left}px` }}>${text}</span>`)}${rest > 0 && html`<em>${whole(rest)} more ›</em>`}</div>

@@ -3,14 +3,18 @@ import { useEffect, useState } from "../vendor/htm-preact.js";
 import { ask, follow } from "./service.js";
 
 const STREAM = "v1/events", ALONE = "overview";
-const KEPT = 3600; // seconds of each limit's figures that this tab keeps
+// Seconds of each limit's figures that this tab keeps.
+const KEPT = 3600;
+// Seconds between two readings that come on time: those between are as the later one tells.
+const APART = 2;
 const WAITS_S = [1, 2, 4, 8, 15]; // between two tries
 const QUIET_S = 20; // the service says something each 15 s
 export const ms = (text) => (text == null ? null : Date.parse(text));
 
 /** status: "loading", "live", "offline" (the service does not answer), "away" (Redis does not), "signin", "refused" */
 export const live = { status: "loading", why: "", said: "", since: null, nextTry: null, overview: null, session: null, line: null, job: null, audit: [] };
-const samples = new Map(); // limit -> {from, taken, started, limit, waiting, throttled, p50, p95}
+const FIGURES = ["taken", "started", "limit", "waiting", "throttled"];
+const samples = new Map(); // limit -> the second it begins with, and of each figure one a second
 const listeners = new Set();
 let watch = ALONE, lastId = "", stop = null, timer = null, tries = 0, silence = null;
 
@@ -129,25 +133,24 @@ function sample(o) {
   const second = Math.floor(ms(o.at) / 1000);
   for (const row of [...o.limits, { name: "", started_s: o.started_s, waiting: o.jobs?.waiting }]) {
     let kept = samples.get(row.name);
-    if (!kept) samples.set(row.name, (kept = { from: second, taken: [], started: [], limit: [], waiting: [], throttled: [] }));
+    if (!kept) { samples.set(row.name, (kept = { from: second })); for (const name of FIGURES) kept[name] = []; }
     const behind = second - (kept.from + kept.taken.length);
     if (behind < 0) continue;
-    for (let i = 0; i < Math.min(behind, KEPT); i++) push(kept, {});
+    for (let i = 0; i < Math.min(behind, KEPT); i++) push(kept, behind < APART ? row : {});
     push(kept, row);
     const over = kept.taken.length - KEPT;
-    if (over > 0) { for (const name of Object.keys(kept)) if (name !== "from") kept[name].splice(0, over); kept.from += over; }
+    if (over > 0) { for (const name of FIGURES) kept[name].splice(0, over); kept.from += over; }
   }
 }
-function push(kept, row) {
-  kept.taken.push(row.taken_s ?? NaN); kept.started.push(row.started_s ?? NaN); kept.waiting.push(row.waiting ?? NaN);
-  kept.limit.push(row.policy && !row.policy.key && row.policy.tokens_s ? row.policy.tokens_s : NaN);
-  kept.throttled.push(row.throttled_min == null ? NaN : row.throttled_min / 60);
+function push(kept, { taken_s, started_s, waiting, throttled_min, policy }) {
+  const figures = { taken: taken_s, started: started_s, waiting, limit: policy && !policy.key && policy.tokens_s ? policy.tokens_s : NaN, throttled: throttled_min == null ? NaN : throttled_min / 60 };
+  for (const name of FIGURES) kept[name].push(figures[name] ?? NaN);
 }
 /** The last seconds of a limit, "" is the whole queue; only as far as this tab has looked. */
 export function recent(name, seconds = 300) {
   const kept = samples.get(name);
   if (!kept) return null;
   const from = Math.max(0, kept.taken.length - seconds), cut = {};
-  for (const key of ["taken", "started", "limit", "waiting", "throttled"]) cut[key] = kept[key].slice(from);
+  for (const name of FIGURES) cut[name] = kept[name].slice(from);
   return { from: (kept.from + from) * 1000, every_s: 1, ...cut };
 }

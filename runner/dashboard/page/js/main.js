@@ -2,7 +2,7 @@
 import { html, render, useEffect, useState } from "../vendor/htm-preact.js";
 import { Dialog } from "./dialogs.js";
 import { clock, span, zone } from "./format.js";
-import { Icon } from "./icons.js";
+import { Icon, Mark } from "./icons.js";
 import { KEYS, toggleTheme, useKeys } from "./keys.js";
 import { begin, signOut, tryNow, useLive } from "./live.js";
 import { Loading } from "./ui.js";
@@ -16,7 +16,9 @@ import { Schedules } from "./views/schedules.js";
 import { Shut, SignIn } from "./views/sign_in.js";
 import { Workers } from "./views/workers.js";
 
-const TABS = [["limits", "Limits", "gate"], ["jobs", "Jobs", "jobs"], ["schedules", "Schedules", "scheduled"], ["workers", "Workers", "workers"], ["flows", "Flows", "flows"], ["events", "Events", "events"]];
+// "g" and the first letter lead to each.
+const TABS = ["limits", "jobs", "schedules", "workers", "flows", "events"];
+const word = (tab) => tab[0].toUpperCase() + tab.slice(1);
 const VIEWS = { limits: Limits, limit: Limit, jobs: Jobs, job: Job, schedules: Schedules, workers: Workers, flows: Flows, events: Events };
 const RIGHTS = { jobs: "jobs:read", schedules: "schedules:read", workers: "workers:read", flows: "jobs:read", events: "audit:read" }; // without which a view is empty
 const WRITES = ["limits:write", "jobs:cancel", "jobs:manage", "schedules:write"];
@@ -26,7 +28,8 @@ const GHOST_AFTER_MS = 150;
 function route() {
   const [path, search] = location.hash.replace(/^#\/?/, "").split("?"), [view, ...rest] = path.split("/");
   let name = rest.join("/");
-  try { name = decodeURIComponent(name); } catch { /* it stays as it is written */ }
+  // What is not encoded stays as it is written.
+  try { name = decodeURIComponent(name); } catch {}
   const tab = Object.hasOwn(VIEWS, view) && view !== "limit" && view !== "job" ? view : "limits";
   return { view: tab === "limits" && name ? "limit" : tab === "jobs" && name ? "job" : tab, tab, name, query: new URLSearchParams(search) };
 }
@@ -49,17 +52,15 @@ function Banner({ live }) {
   return html`<p class="banner is-bad" role="alert"><${Icon} name="failed" /><span>${said} ${next != null && `Next try in ${span(next).replace(".0", "")}.`}</span><button onClick=${tryNow}>Try now</button></p>`;
 }
 
-const Mark = () => html`<svg width="26" height="22" viewBox="0 0 26 22" aria-hidden="true"><rect x="0" y="8" width="6" height="6" rx="1.500" class="m-token" /><rect x="9" y="1" width="4" height="20" rx="1" class="m-gate" /><rect x="16" y="8" width="4" height="6" rx="1.200" class="m-wait" /><rect x="22" y="8" width="4" height="6" rx="1.200" class="m-wait m-far" /></svg>`;
-
 function Bar({ at, live, help }) {
   const session = live.session, mayWrite = session && WRITES.some((scope) => session.scopes.includes(scope));
-  const tabs = TABS.filter(([tab]) => !session || !RIGHTS[tab] || session.scopes.includes(RIGHTS[tab]));
+  const tabs = TABS.filter((tab) => !session || !RIGHTS[tab] || session.scopes.includes(RIGHTS[tab]));
   return html`<header class="bar">
     <a class="mark" href="#/limits"><${Mark} /><span><span class="wide brand">metered-runner</span>${session?.queue ?? ""}</span></a>
-    <nav aria-label="Views">${tabs.map(([tab, word, icon]) => html`<a href="#/${tab}" aria-current=${tab === at.tab ? "page" : null}><${Icon} name=${icon} size=${16} /><span>${word}</span></a>`)}</nav>
+    <nav aria-label="Views">${tabs.map((tab) => html`<a href="#/${tab}" aria-current=${tab === at.tab ? "page" : null}><${Icon} name=${tab} size=${16} /><span>${word(tab)}</span></a>`)}</nav>
     <div class="bar-end"><${Pulse} live=${live} />${session && !mayWrite && html`<span class="pulse access"><${Icon} name="lock" /> read-only</span>`}
-      <button class="quiet" aria-label="Light or dark" title="Light or dark (t)" onClick=${toggleTheme}><${Icon} name="sun" size=${16} /></button><button class="quiet wide" aria-label="Keyboard" title="Keyboard (?)" onClick=${help}>?</button>
-      ${session?.by_key && html`<button class="quiet" aria-label="Sign out ${session.who}" title="Sign out ${session.who}" onClick=${signOut}><${Icon} name="out" size=${16} /></button>`}</div>
+      <button class="quiet" title="Light or dark (t)" onClick=${toggleTheme}><${Icon} name="sun" size=${16} /></button><button class="quiet wide" aria-label="Keyboard" title="Keyboard (?)" onClick=${help}>?</button>
+      ${session?.by_key && html`<button class="quiet" title="Sign out ${session.who}" onClick=${signOut}><${Icon} name="out" size=${16} /></button>`}</div>
   </header>`;
 }
 
@@ -75,14 +76,14 @@ function Content({ at, live }) {
 
 function App() {
   const [at, setAt] = useState(route()), [help, setHelp] = useState(false), live = useLive();
-  useKeys({ up: () => { const here = route(); if (here.name) location.hash = `#/${here.tab}`; }, help: () => setHelp(true) });
+  useKeys({ views: TABS, up: () => { const here = route(); if (here.name) location.hash = `#/${here.tab}`; }, help: () => setHelp(true) });
   useEffect(() => {
     const on = () => { setAt(route()); scrollTo(0, 0); };
     addEventListener("hashchange", on);
     begin();
     return () => removeEventListener("hashchange", on);
   }, []);
-  useEffect(() => { document.title = `${at.name || TABS.find(([tab]) => tab === at.tab)[1]} · ${live.session?.queue ?? ""} · metered-runner`; }, [at, live.session]);
+  useEffect(() => { document.title = `${at.name || word(at.tab)} · ${live.session?.queue ?? ""} · metered-runner`; }, [at, live.session]);
   const stale = live.status === "offline" || live.status === "away";
   return html`
     <a class="skip" href="#main" onClick=${(e) => { e.preventDefault(); document.getElementById("main").focus(); }}>Skip to the content</a>

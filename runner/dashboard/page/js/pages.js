@@ -1,9 +1,9 @@
 // usePages: a long list, one page after the other as far as somebody scrolls; its first page again every so often while nobody has scrolled.
-import { useEffect, useRef, useState } from "../vendor/htm-preact.js";
-import { live } from "./live.js";
+import { useRef, useState } from "../vendor/htm-preact.js";
+import { useRead } from "./fetched.js";
 import { ask } from "./service.js";
 
-const PAGE = 100, AGAIN_MS = 3000;
+const PAGE = 100, AGAIN_S = 3;
 
 /** `{items, more(), again(), loading, problem}`; `name` is the field of an answer that holds the list, `cursor` the place of the next page. */
 export function usePages(path, query, name) {
@@ -13,18 +13,8 @@ export function usePages(path, query, name) {
     const { cursor: next, [name]: found } = await ask(path, { query: { ...query, most: PAGE, cursor }, signal });
     return { key, items: found.filter(Boolean), cursor: next };
   };
-  useEffect(() => {
-    const stop = new AbortController();
-    let timer = null;
-    const first = async () => {
-      try {
-        if (!document.hidden && live.status === "live") { const got = await read(null, stop.signal); setState((s) => (s.key === key && s.items.length > PAGE ? s : got)); }
-      } catch (problem) { if (problem.name !== "AbortError") setState({ key, items: [], cursor: null, problem }); }
-      if (!stop.signal.aborted) timer = setTimeout(first, AGAIN_MS);
-    };
-    first();
-    return () => { stop.abort(); clearTimeout(timer); };
-  }, [key, turn]);
+  const keep = (got) => setState((s) => (s.key === key && s.items.length > PAGE ? s : got)), refuse = (problem) => setState({ key, items: [], cursor: null, problem });
+  useRead((signal) => read(null, signal), keep, refuse, AGAIN_S, [key, turn]);
   const more = async () => {
     if (busy.current || !current.cursor || state.key !== key) return;
     busy.current = true;

@@ -9,7 +9,6 @@ class Problem extends Error {
     super(document.detail || document.title || `the service answered ${status}`);
     this.status = status;
     this.kind = (document.type || "").split("/").pop();
-    this.errors = document.errors || [];
   }
 }
 
@@ -21,18 +20,24 @@ async function check(response) {
 
 async function problemOf(response) {
   let document = {};
-  try { document = await response.json(); } catch { /* a proxy's page, say */ }
+  // What is no JSON is a page of a proxy, say.
+  try { document = await response.json(); } catch {}
   return new Problem(response.status, document);
+}
+
+/** An address of the service, with the parameters that are not empty. */
+function address(path, query) {
+  const url = new URL(path, BASE);
+  for (const [name, value] of Object.entries(query)) for (const one of [value].flat()) if (one != null && one !== "") url.searchParams.append(name, one);
+  return url;
 }
 
 /** Ask for a path like "v1/limits", with the parameters that are not empty. `body` is sent as JSON. */
 export async function ask(path, { query = {}, method = "GET", body, headers = {}, signal } = {}) {
-  const url = new URL(path, BASE);
-  for (const [name, value] of Object.entries(query)) for (const one of [value].flat()) if (one != null && one !== "") url.searchParams.append(name, one);
   const sent = body === undefined ? headers : { "Content-Type": "application/json", ...headers };
   let response;
   try {
-    response = await fetch(url, { method, headers: { ...OWN, ...sent }, body: body === undefined ? undefined : JSON.stringify(body), signal, cache: "no-store", redirect: "manual" });
+    response = await fetch(address(path, query), { method, headers: { ...OWN, ...sent }, body: body === undefined ? undefined : JSON.stringify(body), signal, cache: "no-store", redirect: "manual" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, { detail: "The service does not answer." });
@@ -49,11 +54,8 @@ export const part = encodeURIComponent;
  * as EventSource does not. Resolves when the service ends it, rejects with a Problem.
  */
 export async function follow(path, { query = {}, lastId, on, signal }) {
-  const url = new URL(path, BASE);
-  for (const [name, value] of Object.entries(query)) if (value != null && value !== "") url.searchParams.append(name, value);
-  let response;
   try {
-    response = await fetch(url, { headers: { ...OWN, Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) }, signal, cache: "no-store", redirect: "manual" });
+    const response = await fetch(address(path, query), { headers: { ...OWN, Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) }, signal, cache: "no-store", redirect: "manual" });
     await check(response);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";

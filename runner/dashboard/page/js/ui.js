@@ -4,8 +4,6 @@ import { span } from "./format.js";
 import { Icon } from "./icons.js";
 import { live, ms } from "./live.js";
 
-const WORDS = { idle: "idle", flowing: "flowing", at_limit: "at limit", frozen: "frozen", paused: "paused", slots_full: "slots full", spent: "spent", no_worker: "no worker" };
-export const LIMIT_ICON = { idle: "idle", flowing: "flowing", at_limit: "gate", frozen: "frozen", paused: "paused", slots_full: "full", spent: "spent", no_worker: "no_worker" };
 /** From here on a wait is shown in amber. */
 export const slowAfter = () => live.overview?.slow_after_s ?? 60;
 export const slow = (row) => (row.state === "at_limit" || row.state === "slots_full") && row.oldest_wait_s > slowAfter();
@@ -13,14 +11,14 @@ export const tone = (row) => (slow(row) ? "slow" : row.state);
 
 /** The state of a limit: glyph and word, then what a person needs to know about it. */
 export function LimitState({ row, at, long }) {
-  const word = row.state === "frozen" && row.frozen_s ? `frozen for ${span(row.frozen_s)}` : WORDS[row.state] ?? row.state;
+  const word = row.state === "frozen" && row.frozen_s ? `frozen for ${span(row.frozen_s)}` : row.state.replace("_", " ");
   const keyed = row.policy.key && row.buckets.waiting ? ` in ${row.buckets.waiting}${row.buckets.known == null ? (row.buckets.waiting === 1 ? " key" : " keys") : ` of ${row.buckets.known}`}` : "";
   let detail = "";
   if (row.state === "paused") detail = byWhom(row.paused);
   else if (row.state === "frozen") detail = row.frozen_by ? `by ${row.frozen_by}` : row.frozen_reason ?? "";
   else if (slow(row)) detail = `oldest waits over ${span(slowAfter())}`;
   else if (row.state_since && row.waiting) detail = `for ${span((at - ms(row.state_since)) / 1000)}`;
-  return html`<span class="state limit-state is-${tone(row)}"><b><${Icon} name=${LIMIT_ICON[row.state]} />${word}${keyed}</b>${detail && html` <span class="why ${long ? "" : "cut"}" title=${detail}>${detail}</span>`}</span>`;
+  return html`<span class="state limit-state is-${tone(row)}"><b><${Icon} name=${row.state} />${word}${keyed}</b>${detail && html` <span class="why ${long ? "" : "cut"}" title=${detail}>${detail}</span>`}</span>`;
 }
 
 /** Who it was and why, as far as that is known. */

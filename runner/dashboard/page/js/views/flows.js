@@ -8,14 +8,14 @@ import { Icon } from "../icons.js";
 import { can, ms, now } from "../live.js";
 import { part } from "../service.js";
 import { ACTS, Answer, Table, Title } from "../ui.js";
+import { ENDED } from "./jobs.js";
 
-const PARTS = [["succeeded", "succeeded"], ["failed", "failed"], ["cancelled", "cancelled"], ["expired", "expired"]];
 const percent = (n, b) => `${b.total ? n / b.total * 100 : 0}%`;
 
 function Row({ b, at, onCancel }) {
   const done = b.total - b.pending, label = `${whole(done)} of ${whole(b.total)} ended, ${whole(b.failed)} failed`;
   return html`<div role="row" class="row flow-row"><span role="cell" class="two"><b><a href="#/jobs?state=all&batch=${part(b.id)}">${b.id}</a></b><small>${b.sealed_at ? "" : "still being filled · "}opened ${short((at - ms(b.created_at)) / 1000)} ago</small></span>
-    <span role="cell" class="two"><span class="flow-bar" role="img" aria-label=${label}>${PARTS.map(([name]) => html`<i class="is-${name}" style=${{ width: percent(b[name], b) }}></i>`)}</span><small>${label}</small></span>
+    <span role="cell" class="two"><span class="flow-bar" role="img" aria-label=${label}>${ENDED.map((name) => html`<i class="is-${name}" style=${{ width: percent(b[name], b) }}></i>`)}</span><small>${label}</small></span>
     <span role="cell" class="n"><b class=${b.failed ? "red" : ""}>${whole(b.failed)}</b></span>
     <span role="cell" class="two"><span class="cut">${b.then ? html`<a href="#/jobs/${part(b.then)}">${b.then}</a>` : "–"}</span><small>${b.then ? `follows it${b.on_failure ? `, on failure: ${b.on_failure}` : ""}` : "nothing waits for it"}</small></span>
     <span role="cell" class="s-acts">${can("jobs:cancel") && !b.ended_at && html`<button class="small danger-quiet" aria-label="Cancel ${b.id}" onClick=${onCancel}>Cancel</button>`}</span></div>`;

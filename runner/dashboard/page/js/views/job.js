@@ -49,7 +49,7 @@ export function Job({ name }) {
     return html`<div class="page job">
       <div class="title"><a class="up" href="#/jobs" aria-label="All jobs"><${Icon} name="back" size=${16} /></a><div class="title-text"><h1 class="mono">${j.id}</h1><${JobState} job=${j} /></div>
         <div class="acts">${can("jobs:cancel") && (over ? j.state !== "succeeded" && html`<${Act} cls="primary" act=${() => retryJob(j.id).then(got.again)}>Retry</${Act}>` : !j.cancel_requested && html`<${Act} cls="danger-quiet" act=${() => cancelJob(j.id).then(got.again)}>Cancel it</${Act}>`)}<${Copy} text=${j.id} label="job id" /></div></div>
-      <p class="lead"><b>${j.explanation.map((line) => (/[.!?]$/.test(line) ? line : `${line}.`)).join(" ")}</b></p>
+      <p class="lead"><b>${j.explanation[0]}</b> <span>${j.explanation.slice(1).map((line) => (/[.!?]$/.test(line) ? line : `${line}.`)).join(" ")}</span></p>
       <section class="card"><${Strip} job=${j} spans=${spans} at=${at} /></section>
       <div class="split job-split"><${Story} events=${events} />
         <div class="side"><section class="card"><header><h2>Facts</h2></header><dl class="facts">${factsOf(j).map(([k, v]) => html`<dt>${k}</dt><dd>${v}</dd>`)}</dl></section>

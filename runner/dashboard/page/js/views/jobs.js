@@ -10,8 +10,9 @@ import { Rows } from "../rows.js";
 import { part } from "../service.js";
 import { JobState, Search, Title } from "../ui.js";
 
-const STATES = ["waiting", "queued", "running", "scheduled", "failed", "succeeded", "cancelled", "expired"];
-const OPEN = ["waiting", "queued", "running", "scheduled"], DEAD = ["failed", "cancelled", "expired"];
+const OPEN = ["waiting", "queued", "running", "scheduled"];
+export const ENDED = ["succeeded", "failed", "cancelled", "expired"];
+const STATES = [...OPEN, ...ENDED];
 export const REASONS = { tokens: "for tokens of", line: "in the line of", frozen: "frozen at", paused: "paused at", concurrency: "for a slot of", quota: "for the next period of", delay: "delayed", retry: "to be retried", jobs: "for other jobs", "no worker": "no worker serves its task", slots: "for a free slot", bounced: "no worker took it, tried again", stopping: "should stop, and has not yet" };
 
 function what(j) {
@@ -47,7 +48,7 @@ export function Jobs({ o, query }) {
   const groups = (dead.data?.groups ?? []).reduce((all, g) => all.set(g.error, (all.get(g.error) ?? 0) + g.count), new Map());
   const exact = counts.data ? STATES.reduce((sum, state) => sum + (counts.data[state] ?? 0), 0) : null;
   const said = [word === "all" ? "any state" : word, fields.task && `task ${fields.task}`, fields.limit && `limit ${fields.limit}`, fields.find && `id ${fields.find}…`, fields.tag && `tag ${fields.tag}`, fields.batch && `batch ${fields.batch}`, filter.error && `error ${filter.error}`].filter(Boolean).join(", ");
-  const verb = OPEN.includes(word) ? "Cancel" : DEAD.includes(word) ? "Retry" : null;
+  const verb = OPEN.includes(word) ? "Cancel" : word === "all" || word === "succeeded" ? null : "Retry";
   const done = () => { setAsk(null); pages.again(); counts.again(); dead.again(); };
   return html`<div class="page jobs">
     <${Title} text="Jobs">${can("jobs:manage") && verb && exact > 0 && html`<div class="acts"><button class=${verb === "Cancel" ? "danger-quiet" : ""} onClick=${() => setAsk(verb)}>${verb} ${whole(exact)} ${word}…</button></div>`}</${Title}>

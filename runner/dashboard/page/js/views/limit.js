@@ -31,9 +31,9 @@ function Edit({ row, line, onClose }) {
   const until = forS ? `until ${instant(now() + Number(forS) * 1000, now())}, then the code's numbers` : "until you restore it";
   const speed = smooth ? `${rate.trim()}, bursts of ${whole(capacity)}` : policyWords({ ...p, capacity });
   const clears = smooth && row.waiting ? ` The ${whole(row.waiting)} waiting clear in ${span(work / perSecond)} instead of ${span(row.clears_in_s)}.` : "";
-  const bound = smooth ? ` At most ${whole(Math.floor(capacity + perSecond * 60))} ${row.unit ?? "starts"} in any minute.` : "";
+  const bound = smooth ? ` At most ${whole(Math.floor(capacity + perSecond * 60))} ${biggest > 1 ? "tokens" : "starts"} in any minute.` : "";
   return html`<${Dialog} title="Change ${row.name}" onClose=${onClose}><form onSubmit=${(e) => { e.preventDefault(); if (!wrong && !same) run(() => changeLimit(row.name, numbers)); }}>
-    <div class="pair">${smooth && html`<label class="field"><span>Rate${row.unit ? `, in ${row.unit}` : ""}</span><input autofocus value=${rate} onInput=${(e) => setRate(e.target.value)} /></label>`}
+    <div class="pair">${smooth && html`<label class="field"><span>Rate</span><input autofocus value=${rate} onInput=${(e) => setRate(e.target.value)} /></label>`}
       <label class="field"><span>${smooth ? "Burst" : p.kind === "concurrency" ? "At once" : "Capacity"}</span><input inputmode="numeric" value=${burst} onInput=${(e) => setBurst(e.target.value)} /></label>
       <label class="field"><span>For</span><select value=${forS} onChange=${(e) => setForS(e.target.value)}><option value="600">10 min</option><option value="3600">1 h</option><option value="86400">24 h</option><option value="">until restored</option></select></label></div>
     <label class="field"><span>Reason</span><input maxlength="500" value=${reason} onInput=${(e) => setReason(e.target.value)} /></label>
@@ -80,7 +80,7 @@ export function Limit({ name, o }) {
     <p class="lead"><b>${ends}</b> <span>${KINDS[p.kind]}: ${policyWords(p)}${p.key ? ` for each ${p.key.replace(/[{}]/g, "")}` : ""}${p.tz ? `, ${p.tz}` : ""}. ${set}</span></p>
     <section class="lane-card">${chosen && html`<p class="of">bucket <b>${chosen}</b></p>`}<${Lane} row=${shown} line=${line} key=${chosen} /></section>
     <div class="split">
-      <${Charts} h=${history} unit=${row.unit} range=${range} setRange=${setRange} />
+      <${Charts} h=${history} range=${range} setRange=${setRange} />
       <div class="side">${p.key && html`<${Buckets} row=${row} found=${found} find=${find} setFind=${setFind} chosen=${chosen} choose=${setBucket} />`}
         <section class="line-panel"><header><h2>The line</h2><span class="muted">${line.total > line.jobs.length ? `first ${whole(line.jobs.length)} of ${whole(line.total)}` : plural(line.total, "job")}${chosen ? ` in ${chosen}` : ""}</span></header><${Line} row=${row} line=${line} /></section></div>
     </div>

@@ -4,7 +4,7 @@ import { releaseLimit, resumeLimit } from "../acts.js";
 import { Balance, BalanceHead } from "../balance.js";
 import { Act } from "../dialogs.js";
 import { brief, instant, perSecond, plural, policyBrief, policyWords, short, span, whole } from "../format.js";
-import { Icon } from "../icons.js";
+import { Icon, Mark } from "../icons.js";
 import { can, ms, recent } from "../live.js";
 import { Spark } from "../spark.js";
 import { Figure, LimitState, or, Search, Segments, slow, tone } from "../ui.js";
@@ -37,8 +37,10 @@ const usage = (row) => {
 const REASONS = [["tokens", "tokens"], ["frozen", "frozen"], ["paused", "paused"], ["slots", "concurrency"], ["quota", "quota"], ["other jobs", "after"], ["no worker", "no_worker"]];
 const SHOW = { all: () => true, waiting: (r) => r.waiting > 0, held: (r) => r.state === "paused" || r.state === "frozen" };
 
+const OPENS = { paused: ["Resume", resumeLimit], frozen: ["Release", releaseLimit] };
+
 function Row({ row, at }) {
-  const p = row.policy;
+  const p = row.policy, opens = can("limits:write") && OPENS[row.state];
   return html`<div role="row" class="limit-row is-${tone(row)}" onClick=${(e) => { if (!e.target.closest("a,button")) location.hash = `#/limits/${encodeURIComponent(row.name)}`; }}>
     <span role="cell" class="c-name"><a data-row href="#/limits/${encodeURIComponent(row.name)}">${row.name}</a><small title="${policyWords(p)}${row.override ? `, set by ${row.override.by || "an operator"}: ${row.override.reason || "no reason given"}` : ""}">${row.override ? html`<span class="over-tag">override by ${row.override.by || "an operator"}: </span>` : ""}${policyBrief(p)}</small></span>
     <span role="cell" class="c-tokens n"><b>${or(row.tokens, brief)}</b><small>of ${brief(row.capacity)}${!p.key ? "" : row.bucket ? ` · ${row.bucket.slice(row.name.length + 1)}` : " each"}</small></span>
@@ -47,7 +49,7 @@ function Row({ row, at }) {
     <span role="cell" class="c-oldest n ${slow(row) ? "amber" : ""}"><b>${short(row.oldest_wait_s)}</b><small class="lbl">oldest</small></span>
     <span role="cell" class="c-clears n"><b>${row.waiting ? (row.state === "paused" ? "paused" : row.clears_in_s == null ? "unknown" : short(row.clears_in_s)) : "–"}</b><small class="lbl">clears in</small></span>
     <span role="cell" class="c-use"><${Spark} values=${recent(row.name)?.taken ?? []} ceiling=${p.key ? null : p.tokens_s} label="Starts in the last 5 minutes against the limit" /><span class="use">${usage(row)}</span></span>
-    <span role="cell" class="c-state"><${LimitState} row=${row} at=${at} />${can("limits:write") && row.state === "paused" && html`<${Act} cls="small" label="Resume ${row.name}" act=${() => resumeLimit(row.name)}>Resume</${Act}>`}${can("limits:write") && row.state === "frozen" && html`<${Act} cls="small" label="Release ${row.name}" act=${() => releaseLimit(row.name)}>Release</${Act}>`}</span>
+    <span role="cell" class="c-state"><${LimitState} row=${row} at=${at} />${opens && html`<${Act} cls="small" label="${opens[0]} ${row.name}" act=${() => opens[1](row.name)}>${opens[0]}</${Act}>`}</span>
     <span role="cell" class="c-set">${setBy(row, at)}</span>
   </div>`;
 }
@@ -56,7 +58,7 @@ export function Limits({ o }) {
   const [find, setFind] = useState(""), [show, setShow] = useState("all"), [sort, setSort] = useState("waiting");
   const at = ms(o.at), [word, headline, sub] = verdict(o);
   const rows = o.limits.filter((r) => r.name.includes(find.toLowerCase()) && SHOW[show](r)).sort(sort === "name" ? (a, b) => a.name.localeCompare(b.name) : sort === "oldest" ? (a, b) => (b.oldest_wait_s ?? 0) - (a.oldest_wait_s ?? 0) : (a, b) => b.waiting - a.waiting || b.started_s - a.started_s);
-  if (!o.limits.length) return html`<div class="empty"><svg width="120" height="44" viewBox="0 0 120 44" aria-hidden="true"><rect x="8" y="14" width="34" height="16" rx="3" class="m-token" /><rect x="54" y="2" width="6" height="40" rx="1.500" class="m-gate" /><rect x="72" y="16" width="8" height="12" rx="2" class="m-wait" /><rect x="86" y="16" width="8" height="12" rx="2" class="m-wait m-far" /><rect x="100" y="16" width="8" height="12" rx="2" class="m-wait m-far" /></svg><h1>No limit is known yet</h1><p>A worker publishes the limits of its code when it starts. Start one:</p><pre>python -m runner worker --app shop.tasks:jobs</pre><p class="muted">This page fills itself as soon as it does.</p></div>`;
+  if (!o.limits.length) return html`<div class="empty"><${Mark} size=${44} /><h1>No limit is known yet</h1><p>A worker publishes the limits of its code when it starts. Start one:</p><pre>python -m runner worker --app shop.tasks:jobs</pre><p class="muted">This page fills itself as soon as it does.</p></div>`;
   const oldest = o.limits.reduce((m, r) => ((r.oldest_wait_s ?? 0) > (m?.oldest_wait_s ?? 0) ? r : m), null);
   const why = REASONS.map(([word, name]) => [word, o.reasons?.[name]]).filter(([, n]) => n).map(([w, n]) => `${brief(n)} ${w}`).join(" · ");
   const sorter = (key, text, cls) => html`<span role="columnheader" class=${cls} aria-sort=${sort === key ? (key === "name" ? "ascending" : "descending") : null}><button class="sort" onClick=${() => setSort(key)}>${text}${sort === key ? (key === "name" ? " ↑" : " ↓") : ""}</button></span>`;

@@ -1,15 +1,16 @@
 // Schedules: what starts by the clock, how the last runs went, when the next one is due.
-import { html, useEffect, useState } from "../../vendor/htm-preact.js";
+import { html, useState } from "../../vendor/htm-preact.js";
 import { pauseSchedule, resumeSchedule, triggerSchedule } from "../acts.js";
 import { Act, Ask } from "../dialogs.js";
-import { useFetched } from "../fetched.js";
+import { useFetched, useRead } from "../fetched.js";
 import { instant, minute, plural, short, span, whole } from "../format.js";
 import { Icon } from "../icons.js";
 import { can, ms, now } from "../live.js";
 import { ask, part } from "../service.js";
 import { ACTS, Answer, byWhom, Table, Title } from "../ui.js";
+import { ENDED } from "./jobs.js";
 
-const HOUR_S = 3600, RUNS = 24, DENSE = 61, MOST_PAGES = 4, AGAIN_MS = 30000, ENDED = ["succeeded", "failed", "cancelled", "expired"];
+const HOUR_S = 3600, RUNS = 24, DENSE = 61, MOST_PAGES = 4, AGAIN_S = 30;
 const when = (s) => s.cron ?? (s.every >= 1 ? `every ${span(s.every)}` : "–");
 const seconds = (s, at) => (s.next_at == null ? null : s.next_at - at / 1000);
 const due = (s) => (s < 1 ? "now" : `in ${short(s)}`);
@@ -24,24 +25,16 @@ function dueIn(s, at) {
 /** The last runs, the newest last; a page of them can be empty though there are more. */
 function useRuns(name) {
   const [runs, setRuns] = useState(null);
-  useEffect(() => {
-    const stop = new AbortController();
-    let timer = null;
-    const read = async () => {
-      const found = [];
-      try {
-        for (let cursor = null, page = 0; page < MOST_PAGES && found.length < RUNS; page++) {
-          const got = await ask("v1/jobs", { query: { schedule: name, state: ENDED, most: RUNS, cursor }, signal: stop.signal });
-          found.push(...got.jobs.filter((j) => j?.finished_at));
-          if (!(cursor = got.cursor)) break;
-        }
-        setRuns(found.sort((a, b) => ms(a.finished_at) - ms(b.finished_at)).slice(-RUNS));
-      } catch { /* what was known stays */ }
-      if (!stop.signal.aborted) timer = setTimeout(read, AGAIN_MS);
-    };
-    read();
-    return () => { stop.abort(); clearTimeout(timer); };
-  }, [name]);
+  const read = async (signal) => {
+    const found = [];
+    for (let cursor = null, page = 0; page < MOST_PAGES && found.length < RUNS; page++) {
+      const got = await ask("v1/jobs", { query: { schedule: name, state: ENDED, most: RUNS, cursor }, signal });
+      found.push(...got.jobs.filter((j) => j?.finished_at));
+      if (!(cursor = got.cursor)) break;
+    }
+    return found.sort((a, b) => ms(a.finished_at) - ms(b.finished_at)).slice(-RUNS);
+  };
+  useRead(read, setRuns, () => {}, AGAIN_S, [name]); // where it is refused, what was known stays
   return runs;
 }
 
@@ -64,7 +57,7 @@ function Next({ s, at }) {
   return html`<b>${due(seconds(s, at))}</b><small>${instant(s.next_at * 1000, at)}</small>`;
 }
 
-const COUNTS = [["missed", "missed"], ["skipped", "skipped"], ["refused", "refused"]];
+const COUNTS = ["missed", "skipped", "refused"];
 export function Schedules() {
   const got = useFetched("v1/schedules", { coming: 61 }, 5), [pausing, setPausing] = useState(null), at = now();
   return html`<${Answer} got=${got}>${({ schedules: list }) => {
@@ -74,12 +67,12 @@ export function Schedules() {
     return html`<div class="page schedules">
       <${Title} text="Schedules" />
       <p class="lead"><b>${soon.length ? `${soon[0].name} is next, ${due(seconds(soon[0], at))}.` : "None is due."}</b> <span>${plural(list.length, "schedule")}${paused ? `; ${paused} paused` : ""}.</span></p>
-      ${hour.length > 0 && html`<section class="card hour"><header><h2>The next hour</h2></header><div class="hour-rows" role="img" aria-label="Runs due in the next hour: ${hour.map((s) => `${s.name} ${dueIn(s, at).length}`).join(", ")}">${hour.map((s) => { const ticks = dueIn(s, at); return html`<span class="hour-name cut">${s.name}</span><div class="hour-track">${ticks.length > DENSE ? html`<i class="dense"></i>` : ticks.map((t) => html`<i style=${{ left: `${t / HOUR_S * 100}%` }}></i>`)}</div><span class="n">${ticks.length}</span>`; })}
+      ${hour.length > 0 && html`<section class="card hour"><header><h2>The next hour</h2></header><div class="hour-rows" role="img" aria-label="Runs due in the next hour: ${hour.map((s) => `${s.name} ${dueIn(s, at).length}`).join(", ")}">${hour.map((s) => { const ticks = dueIn(s, at); return html`<span class="cut">${s.name}</span><div class="hour-track">${ticks.length > DENSE ? html`<i class="dense"></i>` : ticks.map((t) => html`<i style=${{ left: `${t / HOUR_S * 100}%` }}></i>`)}</div><span class="n">${ticks.length}</span>`; })}
         <span></span><div class="hour-axis">${[0, 15, 30, 45, 60].map((m) => html`<span style=${{ left: `${m / 60 * 100}%` }}>${m ? minute(at + m * 60000) : "now"}</span>`)}</div><span></span></div></section>`}
       <${Table} label="Schedules" cls="row sched-row" head=${[["Schedule"], ["When"], ["Last 24 runs"], ["Last", "n"], ["Next", "n"], ACTS]}>
         ${list.map((s) => html`<div role="row" key=${s.name} class="row sched-row ${s.state === "active" ? "" : "is-paused"}">
           <span role="cell" class="two"><b>${s.name}</b><small>${s.task ?? ""} · ${s.overlap === "skip" ? "skip while one runs" : s.overlap === "queue" ? "queue one" : s.overlap}${s.fault ? html` · <span class="red">${s.fault}</span>` : ""}</small></span>
-          <span role="cell" class="two s-when"><span>${when(s)}</span><small>${s.cron ? s.tz : ""}${COUNTS.filter(([k]) => s.counts[k]).map(([k, w]) => ` ${whole(s.counts[k])} ${w}`).join(",")}</small></span>
+          <span role="cell" class="two s-when"><span>${when(s)}</span><small>${s.cron ? s.tz : ""}${COUNTS.filter((name) => s.counts[name]).map((name) => ` ${whole(s.counts[name])} ${name}`).join(",")}</small></span>
           <span role="cell" class="s-runs"><${Runs} name=${s.name} /></span>
           <span role="cell" class="n two s-last"><${Last} s=${s} at=${at} /></span><span role="cell" class="n two s-next"><${Next} s=${s} at=${at} /></span>
           <span role="cell" class="s-acts">${can("schedules:write") && html`<${Act} cls="small" label="Run now: ${s.name}" act=${() => triggerSchedule(s.name).then(got.again)}>Run now</${Act}>${s.state === "paused" ? html`<${Act} cls="small" label="Resume ${s.name}" act=${() => resumeSchedule(s.name).then(got.again)}>Resume</${Act}>` : html`<button class="small" aria-label="Pause ${s.name}" onClick=${() => setPausing(s.name)}>Pause</button>`}`}</span></div>`)}</${Table}>
