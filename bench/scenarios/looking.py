@@ -32,7 +32,7 @@ _VIEWS: dict[str, View] = {
     "limits": ("overview", ()),
     "limit": ("limit:big", (("/v1/limits/big/history?range=1h", 30),)),
     "limit_with_a_key": ("limit:tenant", (("/v1/limits/tenant/buckets", 2), ("/v1/limits/tenant/history?range=1h", 30))),
-    "jobs": ("overview", (("/v1/jobs?state=waiting&most=100", 3), ("/v1/counts?state=waiting", 5))),
+    "jobs": ("overview", (("/v1/jobs?state=waiting&most=100", 3),)),
     "workers": ("overview", (("/v1/workers", 2), ("/v1/pools", 5), ("/v1/server", 10))),
     "events": ("overview", (("/v1/audit?most=500", 10),)),
 }

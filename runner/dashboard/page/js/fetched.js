@@ -3,17 +3,18 @@ import { useEffect, useState } from "../vendor/htm-preact.js";
 import { live } from "./live.js";
 import { ask } from "./service.js";
 
-/** `read(signal)` now, and so many seconds after each time (0: once); anew when `keys` change. What it finds goes to `keep`, a problem to `refuse`. */
+/** `read(signal)` now, and so many seconds after each time (0: once), or later if it took long: not for more than a tenth of the time; anew when `keys` change. What it finds goes to `keep`, a problem to `refuse`. */
 export function useRead(read, keep, refuse, again_s, keys) {
   useEffect(() => {
     if (!read) return undefined;
     const stop = new AbortController();
     let timer = null;
     const go = async () => {
+      const began = Date.now();
       if (!document.hidden && live.status !== "offline" && live.status !== "away") {
         try { const found = await read(stop.signal); if (!stop.signal.aborted) keep(found); } catch (problem) { if (!stop.signal.aborted) refuse(problem); }
       }
-      if (!stop.signal.aborted && again_s) timer = setTimeout(go, again_s * 1000);
+      if (!stop.signal.aborted && again_s) timer = setTimeout(go, Math.max(again_s * 1000, 9 * (Date.now() - began)));
     };
     go();
     return () => { stop.abort(); clearTimeout(timer); };

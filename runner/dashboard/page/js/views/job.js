@@ -43,7 +43,7 @@ export function Job({ name }) {
   const got = useFetched(`v1/jobs/${part(name)}`, { explain: true, story: true }, 2), at = now();
   useEffect(() => { watching(`job:${name}`); return () => watching(); }, [name]);
   useEffect(() => { if (live.job) got.again(); }, [live.job]);
-  if (got.problem?.status === 404 && !got.data) return html`<div class="empty"><h1>No job is called “${name}”</h1><p>Ended jobs are forgotten after a day, dead letters after a week.</p><p><a href="#/jobs">All jobs</a></p></div>`;
+  if (got.problem?.status === 404 && !got.data) return html`<div class="empty"><h1>No job is called “${name}”</h1><p>Ended jobs are kept for a day, dead letters for a week.</p><p><a href="#/jobs">All jobs</a></p></div>`;
   return html`<${Answer} got=${got}>${(j) => {
     const { events, spans } = j.story, over = ENDED.includes(j.state);
     return html`<div class="page job">

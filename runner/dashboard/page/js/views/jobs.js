@@ -26,16 +26,17 @@ export const progress = (p) => `${p.total ? `${whole(p.done)} of ${whole(p.total
 const ended = (j) => j.finished_at && j.started_at && `took ${fine((ms(j.finished_at) - ms(j.started_at)) / 1000)}`;
 const next = (j, at) => (j.eta_s != null ? `in ${short(j.eta_s)}` : j.state === "running" && j.started_at ? `for ${short((at - ms(j.started_at)) / 1000)}` : ended(j) || "–");
 
+const BESIDE = ["task", "limit", "tag", "batch", "error"];
+
 /** The filter of the view, as the service takes it. */
 function useFilter(query) {
-  const [fields, setFields] = useState({ state: query.get("state") || "waiting", limit: query.get("limit") || "", task: query.get("task") || "", find: query.get("find") || "", error: query.get("error") || "", tag: query.get("tag") || "", batch: query.get("batch") || "" });
+  const [fields, setFields] = useState({ state: query.get("state") || "waiting", ...Object.fromEntries(["find", ...BESIDE].map((name) => [name, query.get(name) || ""])) });
   const set = (change) => setFields((before) => ({ ...before, ...change }));
   const filter = useMemo(() => {
     const found = {};
     if (fields.state !== "all") found.state = [fields.state];
-    for (const name of ["limit", "task", "tag", "batch"]) if (fields[name]) found[name] = fields[name];
+    for (const name of BESIDE) if (fields[name] && (name !== "error" || fields.state === "failed")) found[name] = fields[name];
     if (fields.find.trim()) found.id_prefix = fields.find.trim();
-    if (fields.error && fields.state === "failed") found.error = fields.error;
     return found;
   }, [fields]);
   return [fields, set, filter];
@@ -43,11 +44,13 @@ function useFilter(query) {
 
 export function Jobs({ o, query }) {
   const [fields, set, filter] = useFilter(query), [ask, setAsk] = useState(null), at = now(), word = fields.state;
-  const pages = usePages("v1/jobs", filter, "jobs"), counts = useFetched("v1/counts", filter, 5), tasks = useFetched("v1/tasks", {}, 60);
+  // Of a state alone the overview has the number; of other filters jobs are looked at one by one.
+  const known = o.jobs && Object.keys(filter).every((name) => name === "state");
+  const pages = usePages("v1/jobs", filter, "jobs"), counts = useFetched(known ? null : "v1/counts", filter, 5), numbers = known ? o.jobs : counts.data, tasks = useFetched("v1/tasks", {}, 60);
   const dead = useFetched(word === "failed" ? "v1/dead-letters" : null, { ...filter, error: undefined }, 10);
   const groups = (dead.data?.groups ?? []).reduce((all, g) => all.set(g.error, (all.get(g.error) ?? 0) + g.count), new Map());
-  const exact = counts.data ? STATES.reduce((sum, state) => sum + (counts.data[state] ?? 0), 0) : null;
-  const said = [word === "all" ? "any state" : word, fields.task && `task ${fields.task}`, fields.limit && `limit ${fields.limit}`, fields.find && `id ${fields.find}…`, fields.tag && `tag ${fields.tag}`, fields.batch && `batch ${fields.batch}`, filter.error && `error ${filter.error}`].filter(Boolean).join(", ");
+  const exact = numbers ? STATES.reduce((sum, state) => sum + (word === "all" || word === state ? numbers[state] ?? 0 : 0), 0) : null;
+  const said = [word === "all" ? "any state" : word, ...BESIDE.filter((name) => filter[name]).map((name) => `${name} ${filter[name]}`), ...(fields.find ? [`id ${fields.find}…`] : [])].join(", ");
   const verb = OPEN.includes(word) ? "Cancel" : word === "all" || word === "succeeded" ? null : "Retry";
   const done = () => { setAsk(null); pages.again(); counts.again(); dead.again(); };
   return html`<div class="page jobs">
@@ -57,13 +60,13 @@ export function Jobs({ o, query }) {
       <label class="pick"><span class="hidden">Limit</span><select value=${fields.limit} onChange=${(e) => set({ limit: e.target.value })}><option value="">any limit</option>${o.limits.map((r) => html`<option value=${r.name}>${r.name}</option>`)}</select></label>
       <label class="pick"><span class="hidden">Task</span><select value=${fields.task} onChange=${(e) => set({ task: e.target.value })}><option value="">any task</option>${(tasks.data?.tasks ?? []).map((t) => html`<option value=${t.name}>${t.name}</option>`)}</select></label>
       ${["tag", "batch"].filter((name) => fields[name]).map((name) => html`<button key=${name} class="small" onClick=${() => set({ [name]: "" })}>${name} ${fields[name]} <${Icon} name="failed" size=${10} /></button>`)}
-      <span class="grow"></span><span class="count" role="status">${exact == null ? "" : html`<b>${whole(exact)}</b> match${exact === 1 ? "es" : ""}`}</span></div>
+      <span class="grow"></span><span class="count" role="status">${exact == null ? "" : html`${numbers.is_complete === false ? "at least " : ""}<b>${whole(exact)}</b> match${exact === 1 ? "es" : ""}`}</span></div>
     ${groups.size > 0 && html`<div class="chips-row groups" role="group" aria-label="Error type">${[...groups].sort((a, b) => b[1] - a[1]).map(([type, n]) => html`<button aria-pressed=${fields.error === type} onClick=${() => set({ error: fields.error === type ? "" : type })}><span>${type}</span><b>${whole(n)}</b></button>`)}</div>`}
     ${pages.problem && html`<p class="preview is-wrong" role="alert"><${Icon} name="failed" /><span>${pages.problem.message}</span></p>`}
     <${Rows} items=${pages.items} total=${exact} height=${40} label="Jobs" columns="cols-jobs" onEnd=${pages.more} head=${[["State", "j-state"], ["Job", "j-id"], ["Task", "j-task"], ["Why, where", "j-what"], ["Submitted", "n j-at"], ["Starts in, took", "n j-next"]]} empty=${pages.loading ? "" : `No job matches ${said}. Ended jobs are kept for a day, dead letters for a week.`}
       row=${(j, i) => html`<div role="row" key=${j.id} class="line-row" aria-rowindex=${i + 2}>
         <span role="cell" class="j-state"><${JobState} job=${j} /></span><span role="cell" class="id j-id"><a data-row href="#/jobs/${part(j.id)}">${j.id}</a>${j.priority === "high" && html`<em>high</em>`}</span><span role="cell" class="j-task cut">${j.task}</span><span role="cell" class="j-what cut">${what(j)}</span>
         <span role="cell" class="n j-at" title=${instant(ms(j.submitted_at), at)}>${clock(ms(j.submitted_at))}</span><span role="cell" class="n j-next">${next(j, at)}</span></div>`} />
-    ${ask && html`<${Many} action=${ask.toLowerCase()} verb=${ask} filter=${filter} scope=${`Filter: ${said}. ${ask === "Retry" ? "They run again as their next attempt, at the end of their lines." : word === "running" ? "Running jobs are asked to stop." : "They end as cancelled and never start."}`} note="Jobs that match later are not touched. The leader does it in pages." onClose=${done} />`}
+    ${ask && html`<${Many} action=${ask.toLowerCase()} verb=${ask} filter=${filter} scope=${`Filter: ${said}. ${ask === "Retry" ? "They run again as their next attempt, at the end of their lines." : word === "running" ? "Running jobs are asked to stop." : "They end as cancelled and never start."}`} note="Jobs that come later are not touched." onClose=${done} />`}
   </div>`;
 }

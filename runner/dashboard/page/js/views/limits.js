@@ -58,7 +58,7 @@ export function Limits({ o }) {
   const [find, setFind] = useState(""), [show, setShow] = useState("all"), [sort, setSort] = useState("waiting");
   const at = ms(o.at), [word, headline, sub] = verdict(o);
   const rows = o.limits.filter((r) => r.name.includes(find.toLowerCase()) && SHOW[show](r)).sort(sort === "name" ? (a, b) => a.name.localeCompare(b.name) : sort === "oldest" ? (a, b) => (b.oldest_wait_s ?? 0) - (a.oldest_wait_s ?? 0) : (a, b) => b.waiting - a.waiting || b.started_s - a.started_s);
-  if (!o.limits.length) return html`<div class="empty"><${Mark} size=${44} /><h1>No limit is known yet</h1><p>A worker publishes the limits of its code when it starts. Start one:</p><pre>python -m runner worker --app shop.tasks:jobs</pre><p class="muted">This page fills itself as soon as it does.</p></div>`;
+  if (!o.limits.length) return html`<div class="empty"><${Mark} size=${44} /><h1>No limit is known yet</h1><p>A worker publishes the limits of its code when it starts. Start one:</p><pre>python -m runner worker --app shop.tasks:jobs</pre></div>`;
   const oldest = o.limits.reduce((m, r) => ((r.oldest_wait_s ?? 0) > (m?.oldest_wait_s ?? 0) ? r : m), null);
   const why = REASONS.map(([word, name]) => [word, o.reasons?.[name]]).filter(([, n]) => n).map(([w, n]) => `${brief(n)} ${w}`).join(" · ");
   const sorter = (key, text, cls) => html`<span role="columnheader" class=${cls} aria-sort=${sort === key ? (key === "name" ? "ascending" : "descending") : null}><button class="sort" onClick=${() => setSort(key)}>${text}${sort === key ? (key === "name" ? " ↑" : " ↓") : ""}</button></span>`;
