@@ -25,7 +25,7 @@ from tests.http.uvicorn_server import serving
 
 OWN = {"x-runner-page": "1"}
 PAGE = Path(__file__).parents[2] / "runner" / "dashboard" / "page"
-MOST_BYTES, MOST_COMPRESSED = 145_000, 45_000
+MOST_BYTES, MOST_COMPRESSED = 146_000, 45_000
 """Of all files of our own, as they are sent."""
 IMPORT = re.compile(r"""^import .*?from "(\.[^"]+)";""", re.MULTILINE)
 CLASS_OF_RULE = re.compile(r"\.(-?[a-z][\w-]*)")

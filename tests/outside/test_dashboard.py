@@ -330,6 +330,18 @@ def test_the_page_takes_six_files_a_question_who_looks_and_a_stream(browser: Any
     assert sorted(asked) == sorted({*files, "ui/session", "v1/events"})
 
 
+def test_jobs_are_counted_one_by_one_only_where_the_overview_has_no_number(browser: Any, shop: Served) -> None:
+    with looking(browser, shop.url, "jobs?state=waiting") as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.locator(".tools .count b").wait_for()
+        page.wait_for_timeout(1_000)
+        assert [url for url in asked if "v1/counts" in url] == []
+        page.get_by_label("Limit").select_option("legacy")
+        until(lambda: page.locator(".tools .count").inner_text() == "82 match", page)
+        assert [url for url in asked if "v1/counts" in url] != []
+
+
 def test_everything_can_be_reached_by_the_keyboard(browser: Any, shop: Served) -> None:
     with looking(browser, shop.url) as page:
         page.locator("a[data-row]").first.wait_for()
