@@ -25,8 +25,11 @@ OF_THE_QUEUE = {
     "idempotency-key-reused",
 }
 """Kinds of refusals that follow from what the queue holds just now, whatever the schema of the request."""
-_OF_A_KEY = "key of a unique job|unique takes its key"
-_OF_A_JOB = rf"(job [0-9]+: )?(delay and run_at|on_failure is |(.{{0,100}}: )?unique has a delay: |{_OF_A_KEY})"
+_OF_UNIQUE = (
+    r"(.{0,100}: )?(unique has a (delay: |max_delay and no delay)|a unique job: duplicate is 'replace'|a debounced job: max_delay is )"
+)
+_OF_UNIQUE += "|key of a unique job|unique takes its key"
+_OF_A_JOB = rf"(job [0-9]+: )?(delay and run_at|on_failure is |task '[^']+' is debounced|{_OF_UNIQUE})"
 _OF_A_BUCKET = r"limit '[^']+' has no key|(#/bucket: )?bucket .* is not one of limit"
 _OF_A_REASON = r"(#/reason: )?with .* before it the reason has"
 FORESEEN = {
@@ -45,8 +48,8 @@ FORESEEN = {
     "POST /v1/limits/{name}/release": _OF_A_BUCKET,
     "POST /v1/limits/{name}/reset": rf"{_OF_A_BUCKET}|{_OF_A_REASON}",
     "POST /v1/pauses": rf"a pause has a duration or|the pause would end at |{_OF_A_REASON}|{_OF_A_BUCKET}",
-    "POST /v1/schedules": rf"(.{{0,100}}: )?unique has a delay: |{_OF_A_KEY}",
-    "PUT /v1/schedules/{name}": rf"(.{{0,100}}: )?unique has a delay: |{_OF_A_KEY}",
+    "POST /v1/schedules": _OF_UNIQUE,
+    "PUT /v1/schedules/{name}": _OF_UNIQUE,
     "DELETE /v1/pauses/key/{limit}/{key}": _OF_A_BUCKET,
 }
 """How refusals begin that no schema foresees, by operation: of fields that cannot be together, of a field that must fit the path, of a template
