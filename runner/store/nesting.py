@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
-from runner.store.lean import Lean, late_names, names_changed
+from runner.store.lean import Lean
 
 _LONG_LIST = 30
 """Names in one function from which on another inside it saves more than it costs."""
@@ -18,10 +19,9 @@ def nested(texts: Sequence[Lean]) -> list[str]:
     further out is found at once. Of those there can be 60 only: values of further names, which nothing changes from there on, are
     arguments of the function.
     """
-    users: Counter[str] = Counter()
+    users = Counter(chain.from_iterable(text.words for text in texts))
     last_used: dict[str, int] = {}
     for place, text in enumerate(texts):
-        users.update(text.words)
         last_used.update(dict.fromkeys(text.words, place))
     lines: list[str] = []
     ends: list[str] = []
@@ -50,6 +50,6 @@ def nested(texts: Sequence[Lean]) -> list[str]:
 
 def _changed(texts: Sequence[Lean], place: int) -> set[str]:
     """Names that can be given another value once this text has run: not functions that were declared first and are written by now."""
-    times = Counter(name for text in texts for name in names_changed(text.text))
-    times.subtract(Counter(name for text in texts[: place + 1] for name in late_names(text.text)))
+    times = Counter(chain.from_iterable(text.changed for text in texts))
+    times.subtract(chain.from_iterable(text.late for text in texts[: place + 1]))
     return {name for name, left in times.items() if left > 0}

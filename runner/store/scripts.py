@@ -13,7 +13,8 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from runner.connection import is_full
 from runner.store.inlining import inlined
-from runner.store.lean import declared, lean
+from runner.store.lean import lean
+from runner.store.lua_text import Text, piece_of, read
 from runner.store.nesting import nested
 from runner.store.portions import BUCKET_ENTRIES, MOST_PER_CALL
 
@@ -142,15 +143,16 @@ def parse(name: str, text: str) -> LuaFile:
 def assemble(script: LuaFile, includes: Sequence[LuaFile] = (), late_includes: Sequence[LuaFile] = ()) -> Script:
     """A script with its includes, and a local variable for each argument: those of includes first, in their order. Raises ValueError."""
     arguments = [argument for file in (*includes, *late_includes, script) for argument in file.arguments]
-    early = [*(file.text for file in includes), script.text]
-    late = [*(file.text for file in late_includes), script.late_text]
+    early = [*(read(file.text) for file in includes), read(script.text)]
+    late = [*(read(file.text) for file in late_includes), read(script.late_text)]
     _check_names(script.name, arguments, [*early, *late])
     prelude = ["local prefix = KEYS[1]"]
     prelude += [f"local {argument} = ARGV[{index}]" for index, argument in enumerate(arguments, 1)]
     if script.rest is not None:
         prelude.append(f"local {script.rest}_at = {len(arguments) + 1}")
+    first = Text([piece_of(f"{line}\n") for line in prelude])
     # What comes early is little where something comes late: there a function more would cost more than it saves.
-    whole = ["\n".join([*prelude, *early]), *late] if script.late_text else ["\n".join(prelude), *early]
+    whole = [Text([piece for text in (first, *early) for piece in text.pieces]), *late] if script.late_text else [first, *early]
     source = "\n".join(nested(lean(inlined(whole))))
     for name, number in _NUMBERS.items():
         source = source.replace(name, str(number))
@@ -235,8 +237,8 @@ def _arguments(file: str, line: str) -> tuple[tuple[str, ...], str | None]:
     return tuple(arguments), rest
 
 
-def _check_names(script: str, arguments: Iterable[str], texts: Iterable[str]) -> None:
+def _check_names(script: str, arguments: Iterable[str], texts: Iterable[Text]) -> None:
     """A declaration with the name of an argument would hide the argument, without an error from Lua."""
-    hidden = set(arguments).intersection(chain.from_iterable(map(declared, texts)))
+    hidden = set(arguments).intersection(chain.from_iterable(text.declared for text in texts))
     if hidden:
         raise ValueError(f"script {script}: argument {min(hidden)!r} is hidden by an include that declares the same name; rename one")

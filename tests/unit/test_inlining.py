@@ -3,12 +3,13 @@
 import pytest
 
 from runner.store.inlining import inlined
+from runner.store.lua_text import read
 
 KEY = "local prefix = KEYS[1]\nlocal function key_of(id) return prefix .. ':' .. id end\n"
 
 
 def told(*texts: str) -> str:
-    return inlined(texts)[-1]
+    return "".join(piece.text for piece in inlined([read(text) for text in texts])[-1].pieces)
 
 
 @pytest.mark.parametrize(

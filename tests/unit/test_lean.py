@@ -6,7 +6,8 @@ from itertools import chain
 import pytest
 
 from runner.store import scripts
-from runner.store.lean import Lean, declared, lean, words
+from runner.store.lean import lean, whole
+from runner.store.lua_text import read, words_of
 
 _DEFINED = re.compile(
     r"\bfunction ?([\w.]*)\(([\w, .]*)\)|\bfor ([\w, ]+) in\b|(?<![\w.])(\w+(?:, \w+)*) =(?!=)|\blocal ((?!function)[\w, ]+)$", re.MULTILINE
@@ -14,7 +15,7 @@ _DEFINED = re.compile(
 
 
 def leaned(*texts: str) -> str:
-    return "".join(one.text for one in lean(texts))
+    return "".join(one.text for one in lean([read(text) for text in texts]))
 
 
 def test_a_function_that_nothing_calls_is_left_out_and_so_is_what_only_it_uses() -> None:
@@ -80,11 +81,11 @@ def test_a_value_that_is_no_number_and_no_text_keeps_its_name() -> None:
 @pytest.mark.parametrize("name", scripts.script_names())
 def test_whatever_a_script_uses_is_in_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     small = scripts.load.__wrapped__(name).source
-    monkeypatch.setattr(scripts, "lean", lambda texts: [Lean(text, words(text), declared(text)) for text in texts])
-    whole = scripts.load.__wrapped__(name).source
+    monkeypatch.setattr(scripts, "lean", lambda texts: list(map(whole, texts)))
+    entire = scripts.load.__wrapped__(name).source
 
-    assert len(small) < len(whole)
-    missing = (words(small) & _defined(whole)) - _defined(small)
+    assert len(small) < len(entire)
+    missing = (words_of(small) & _defined(entire)) - _defined(small)
     assert not missing
 
 

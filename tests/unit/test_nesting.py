@@ -3,7 +3,8 @@
 import re
 
 from runner.store import nesting
-from runner.store.lean import Lean, declared, words
+from runner.store.lean import whole
+from runner.store.lua_text import read
 from runner.store.nesting import nested
 
 MANY = nesting._LONG_LIST
@@ -14,7 +15,7 @@ def names(letter: str, count: int) -> list[str]:
 
 
 def told(*texts: str) -> list[str]:
-    return nested([Lean(text, words(text), declared(text)) for text in texts])
+    return nested([whole(read(text)) for text in texts])
 
 
 def many(letter: str, count: int) -> str:
