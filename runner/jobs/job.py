@@ -26,6 +26,8 @@ class Priority(IntEnum):
     low = 2
 
 
+_PRIORITIES = len(Priority)  # asked of each job that starts: to count an enum takes longer than to divide
+
 PriorityName = Literal["high", "normal", "low"]
 
 
@@ -147,7 +149,7 @@ class StartedJob(NamedTuple):
     @property
     def priority(self) -> int:
         """0 is the highest."""
-        return self.stream % len(Priority)
+        return self.stream % _PRIORITIES
 
 
 class Ending(StrEnum):

@@ -191,7 +191,9 @@ class Executor:
             amended = checked_needs(attempt.job, task, arguments)
             if amended is not None:
                 return amended
-        timeout_s, ends_at_deadline = time_left_s(task.policy.timeout_s, attempt.job.deadline_us)
+        timeout_s, ends_at_deadline = task.policy.timeout_s, False
+        if attempt.job.deadline_us:
+            timeout_s, ends_at_deadline = time_left_s(timeout_s, attempt.job.deadline_us)
         deadline = None if timeout_s is None else self._deadlines.within(timeout_s, own)
         try:
             if deadline is None:

@@ -59,9 +59,12 @@ class HookCalls:
 
     def accepted(self, outcome: Outcome) -> None:
         """Redis has accepted an outcome. If anybody wants to know, Redis is asked how its job stands now."""
-        if outcome.ending in _NO_END:
-            return
         task = outcome.job.task
+        known, of_app = self._tasks.get(task), self._of_app
+        own = of_app if known is None else known.definition.hooks
+        # Most apps have no such hooks, and this is asked of each job.
+        if not (own.on_finish or own.on_dead_letter or of_app.on_finish or of_app.on_dead_letter) or outcome.ending in _NO_END:
+            return
         if self._hooks("on_finish", task) or (outcome.ending not in _NO_FAILURE and self._hooks("on_dead_letter", task)):
             self._ended.append(outcome)
             if not self._is_looking:
