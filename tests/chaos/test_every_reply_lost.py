@@ -229,12 +229,13 @@ _SENT_AGAIN = b"|d"
 async def contents(redis: Redis, store: JobStore) -> dict[str, Any]:
     """Everything a queue holds, but for ids that the server gives to entries of streams, and how often a limit was told the same.
 
-    The audit has a line for each time, and the history counts how often what was there was submitted.
+    The audit has a line for each time, the history counts how often what was there was submitted, and the answer of the overview is kept for a
+    moment only.
     """
     found: dict[str, Any] = {}
     for key in await keys_of(redis, store.keys.queue):
         name, kind = key.removeprefix(store.keys.prefix), (await command(redis, "TYPE", key)).decode()
-        if name == "audit":
+        if name in {"audit", "overview"}:
             continue
         if name == "limits":
             found[name] = {limit: in_force(json.loads(entry)) for limit, entry in (await redis.hgetall(key)).items()}
