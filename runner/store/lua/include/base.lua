@@ -16,7 +16,9 @@ local GROUP = 'workers'
 local GOLDEN = 0.6180339887498949 -- the golden ratio: multiples of it lie at uneven distances, yet are spread evenly
 local FINAL = { succeeded = 's', failed = 'f', cancelled = 'c', expired = 'x' } -- and the letter by which counters know it
 
-local RECORDS = prefix .. 'records'
+local NEVER = 9007199254740991 -- a wait that only an event ends: the script of that event wakes the bucket
+
+local RECORDS, WAKES = prefix .. 'records', prefix .. 'wakes'
 local function job_key(id) return prefix .. 'job:' .. id end
 local function worker_key(worker) return prefix .. 'worker:' .. worker end
 local function inbox_key(worker) return prefix .. 'inbox:' .. worker end

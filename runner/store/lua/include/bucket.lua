@@ -35,7 +35,6 @@ local waiting_more = 0 -- jobs and tickets that joined a line in this call, less
 local RESERVATION_US = 60000000
 local KEPT_LONGER_US = 5000000
 local UNKNOWN_US = 1000000
-local NEVER = 9007199254740991 -- a wait that only an event ends: the script of that event wakes the bucket
 local LONGEST_US = 3000000000000000 -- some 95 years: no kind lets wait longer, so that the instant is always one that Redis can take
 local LAST_US = 9007199254740991
 local MOST_COUNTED = 4503599627370496 -- 2^52: numbers of tokens and credits stay exact in sums of two

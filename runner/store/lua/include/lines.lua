@@ -2,7 +2,6 @@
 -- is empty; one with several see turns.lua. `wakes` holds the instant at which each bucket with lines or claims can next serve, NEVER if
 -- that takes an event, and the instant of the next look at each claim.
 -- `window_size` bounds the released jobs of one bucket that no worker has started yet.
-local WAKES = prefix .. 'wakes'
 local window_limit = tonumber(window_size)
 local FULL_US = 100000 -- a full window is looked at again when half of it has started, and at the latest after this time
 
