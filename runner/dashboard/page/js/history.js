@@ -10,7 +10,7 @@ const FIVE_MIN_S = 300;
 /** Columns of numbers, oldest first, NaN is unknown; `from` in milliseconds. There are always some, so that the axis stands. */
 export function useHistory(name, range) {
   const own = range === "5m", asked = RANGES[own ? "1h" : range], { data } = useFetched(name ? `v1/limits/${part(name)}/history` : null, { range: own ? "1h" : range }, asked.again_s);
-  const from = data && ms(data.from), marks = (data?.marks ?? []).map((m) => ({ ...m, from: ms(m.from), to: m.to ? ms(m.to) : now() }));
+  const from = data && ms(data.from), marks = (data?.marks ?? []).filter((m) => m.what === "paused" || m.what === "frozen").map((m) => ({ ...m, from: ms(m.from), to: m.to ? ms(m.to) : now() }));
   if (own) return { ...table(FIVE_MIN_S, 1, (column, at, seen) => seen?.[column]?.[(at - seen.from) / 1000] ?? data?.[COLUMNS[column]][Math.floor((at - from) / 60000)], recent(name, FIVE_MIN_S)), marks };
   if (!data) return { ...table(asked.count, asked.every_s, () => NaN), marks };
   const h = { from, every_s: data.every_s, marks };
