@@ -29,15 +29,18 @@ events {{}}
 http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  limit_req_zone $server_name zone=account:1m rate={rate}r/s; limit_req_status 429;
-  log_format status '$status'; access_log off;
+  limit_req_zone $server_port zone=account:1m rate={rate}r/s; limit_req_status 429;
+  log_format status '$status $msec'; access_log off;
   server {{
     listen 127.0.0.1:{port}; root {folder}/pages; keepalive_requests 100000;
     location /pay {{ limit_req zone=account burst={burst} nodelay; access_log {folder}/calls status; }}
   }}
 }}
 """
-"""`limit_req` allows for one call more than its burst at once: what is declared here is the provider's rate, and its burst."""
+"""`limit_req` allows for one call more than its burst at once: what is declared here is the provider's rate, and its burst.
+
+It counts by what is never empty: calls with an empty key are not counted at all, and a server without a name has an empty `$server_name`.
+"""
 
 
 @asynccontextmanager
@@ -67,7 +70,12 @@ class Door(NamedTuple):
 
     def answers(self) -> Counter[str]:
         """How often it answered with each status, by its own log."""
-        return Counter(self.log.read_text().split())
+        return Counter(line.partition(" ")[0] for line in self.log.read_text().splitlines())
+
+    def times(self, status: str) -> list[float]:
+        """When it answered so, in seconds since 1970."""
+        lines = [line.split() for line in self.log.read_text().splitlines()]
+        return [float(words[1]) for words in lines if len(words) == 2 and words[0] == status]
 
 
 @contextmanager
@@ -88,7 +96,14 @@ def door(nginx: str) -> Iterator[Door]:
                 process.terminate()
 
 
-def answers_to(nginx: str, calls: int, *, jitter: float, workers: int = 2) -> Counter[str]:
+class Judged(NamedTuple):
+    """answers: how often the provider answered with each status. was_late: a worker has warned that it was held up for longer than the jitter."""
+
+    answers: Counter[str]
+    was_late: bool
+
+
+def answers_to(nginx: str, calls: int, *, jitter: float, workers: int = 2) -> Judged:
     """What the provider answers to so many calls of real workers with a backlog, if this jitter is declared."""
     with ExitStack() as stack:
         provider, server = stack.enter_context(door(nginx)), stack.enter_context(Server())
@@ -103,7 +118,8 @@ def answers_to(nginx: str, calls: int, *, jitter: float, workers: int = 2) -> Co
         while (answers := provider.answers()).total() < calls:
             assert time.monotonic() < deadline_s, f"{answers.total()} of {calls} calls have been made"
             time.sleep(0.2)
-    return answers
+        was_late = any("Declare a larger jitter" in log.read_text() for log in logs.iterdir())
+    return Judged(answers, was_late)
 
 
 def _wait_for(url: str) -> None:
@@ -127,10 +143,9 @@ def main() -> None:
     options = parser.parse_args()
     began_s = time.monotonic()
     nginx = shutil.which("nginx") or "nginx"
-    answers = answers_to(nginx, options.calls, jitter=options.jitter, workers=options.workers)
-    print(
-        json.dumps({"calls": options.calls, "jitter": options.jitter, "answers": answers, "seconds": round(time.monotonic() - began_s, 1)})
-    )
+    answers, was_late = answers_to(nginx, options.calls, jitter=options.jitter, workers=options.workers)
+    took_s = round(time.monotonic() - began_s, 1)
+    print(json.dumps({"calls": options.calls, "jitter": options.jitter, "answers": answers, "was_late": was_late, "seconds": took_s}))
 
 
 if __name__ == "__main__":
