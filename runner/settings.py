@@ -66,7 +66,9 @@ class Settings(BaseSettings):
     catalog_ttl_s: float = _ranged(
         "catalog_ttl_s", 604_800.0, "how long a task that no worker serves, and a limit that nobody declares, stay known"
     )
-    freeze_s: float = _ranged("freeze_s", 5.0, "freeze of a bucket whose provider said wait without saying how long")
+    freeze_s: float = _ranged(
+        "freeze_s", 1.0, "first freeze of a bucket whose provider said wait without saying how long; the next may be longer"
+    )
     longest_freeze_s: float = _ranged("longest_freeze_s", 3_600.0, "longest freeze a provider's answer can cause")
     max_backlog: int = _ranged("max_backlog", 0, "unended jobs of the queue above which a submission is refused; 0 is no cap")
     max_args_bytes: int = _ranged("max_args_bytes", 1_048_576, "largest arguments of a job, as JSON")

@@ -46,6 +46,7 @@ KEYS_WITHOUT_TTL = (
     "nudge",
     "waiting",  # one number
     "waiting:*",  # gone with the last line of the limit
+    "adapting",  # a limit leaves it when its rate is the declared one, or after an hour in which nothing changed that
     "retimes",  # gone with the last page
     "wakes:before",  # the same
     "records",  # a line's field goes with the line

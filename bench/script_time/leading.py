@@ -258,6 +258,20 @@ async def _(at: Workshop) -> Act:
     return act
 
 
+@worst_case("adapt", "limits")
+async def _(at: Workshop) -> Act:
+    """Many limits are lowered at once, each with a line and with all earlier policies that it can remember."""
+    names = [f"a{number}" for number in range(500)]
+    await at.publish(*(TokenBucket(name, rate="40/s", burst=40, adapt=True) for name in names))
+    await at.redis.hset(at.store.keys.adapting, mapping=dict.fromkeys(names, "1"))
+
+    async def act() -> object:
+        await at.redis.hset(at.store.keys.adapting, mapping=dict.fromkeys(names, "1"))
+        return await at.store.adapt()
+
+    return act
+
+
 @worst_case("rouse", "buckets")
 async def _(at: Workshop) -> Act:
     """Many buckets sleep until an event."""

@@ -174,9 +174,10 @@ class Ending(StrEnum):
 class Outcome(NamedTuple):
     """The end of an attempt, as its worker reports it.
 
-    `payload` is the result or the error as JSON; `delay_us` the wait before a retry, or the one a provider asked for; `ttl_ms` how
-    long to keep the job; `settled` the tokens really used ("bucket=tokens;..."); `freeze` the bucket to freeze. `most_throttled` is
-    how often the job may be throttled before it is a dead letter with this payload; 0: as often as its provider likes.
+    `payload` is the result or the error as JSON; `delay_us` the wait before a retry, or the one a provider asked for (negative: it
+    named none, and a first freeze is so long); `ttl_ms` how long to keep the job; `settled` the tokens really used
+    ("bucket=tokens;..."); `freeze` the bucket to freeze. `most_throttled` is how often the job may be throttled before it is a dead
+    letter with this payload; 0: as often as its provider likes.
     """
 
     job: StartedJob

@@ -11,6 +11,7 @@ from typing_extensions import override
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.limits import jitter as allowance
+from runner.limits.adapting import Adapt, Adapting, adapting
 from runner.limits.bucket import Bucket, StoredBucket
 from runner.limits.credits import BucketState, Credits
 from runner.limits.limit_text import Form, LimitText, whole_number
@@ -30,13 +31,15 @@ class TokenBucket(Limit):
     `debt="kept"` all of it is charged.
     With `jitter` (seconds) the numbers are those of the provider's door, which one call may reach so much later than another: the burst is
     lowered by what that needs, and the rate too where the burst is too small for it.
+    With `adapt` the rate in force is lowered while the provider says wait again and again, and raised slowly afterwards, up to the declared
+    one: True, or the least and the most rate, `adapt=("5/s", "40/s")`. Only for a bucket without a key.
 
     In any window of W seconds at most `bound(W)` tokens are taken. Raises `ConfigurationError` for a bucket that cannot work.
     """
 
     kind = "token_bucket"
     numbers = frozenset({"rate", "burst", "capacity", "refill", "every"})
-    script_fields = frozenset({"step_us", "credits_a_step", "credits_a_token"})
+    script_fields = frozenset({"step_us", "credits_a_step", "credits_a_token", "adapt_least", "adapt_most"})
     forms = (
         Form("", "10/s or NAME=10/s,burst=20 (smooth)", frozenset({"burst", "jitter"})),
         Form("interval", "interval:10,+2/10s (capacity 10, 2 more every 10 s)", frozenset({"refill", "jitter"})),
@@ -56,6 +59,7 @@ class TokenBucket(Limit):
         key: str | None = None,
         debt: Debt = "capped",
         jitter: float = 0,
+        adapt: Adapt = False,
     ) -> None:
         if rate is not None and capacity is None and refill is None and every is None:
             tokens, every_us = parse_rate(rate)
@@ -74,6 +78,17 @@ class TokenBucket(Limit):
         self.jitter_us = self._jitter_us(jitter)
         if self.jitter_us:
             self._keep_at_the_door()
+        self.adapting: Adapting | None = self._adapting(adapt)
+
+    def _adapting(self, adapt: object) -> Adapting | None:
+        """Between which rates it is kept; None if its rate stays."""
+        found = adapting(f"limit {self.name!r}", adapt, allowance.Pace(self.capacity, self.refill, self.every_us))
+        if found is not None and self.key is not None:
+            raise ConfigurationError(
+                f"limit {self.name!r}: a limit with a key cannot adapt, as one account that is told to wait would slow all others;"
+                " declare a limit for each account whose rate is unknown"
+            )
+        return found
 
     def _keep_at_the_door(self) -> None:
         """Lower the numbers by what the jitter needs."""
@@ -156,13 +171,15 @@ class TokenBucket(Limit):
             "credits_a_token": self.credits_a_token,
             "debt": self.debt,
             **at_the_door,
+            **(self.adapting.fields() if self.adapting else {}),
         }
 
     @classmethod
     @override
     def from_policy(cls, policy: Mapping[str, Any]) -> Self:
         """The limit that was published with these fields."""
-        make = partial(cls, policy["name"], key=policy["key"], debt=policy["debt"], jitter=policy.get("jitter_us", 0) / MICROSECONDS)
+        given: dict[str, Any] = {"jitter": policy.get("jitter_us", 0) / MICROSECONDS, "adapt": tuple(policy.get("adapt", ())) or False}
+        make = partial(cls, policy["name"], key=policy["key"], debt=policy["debt"], **given)
         door = "door_" if policy.get("jitter_us") else ""
         capacity, refill, every_us = policy[f"{door}capacity"], policy[f"{door}refill"], policy[f"{door}every_us"]
         if policy["smooth"]:
@@ -219,4 +236,5 @@ class TokenBucket(Limit):
             else f"capacity={door.capacity}, refill={door.refill}, every={door.every_us / MICROSECONDS:g}"
         )
         debt = f", debt={self.debt!r}" if self.debt != "capped" else ""
-        return f"TokenBucket({self.name!r}, {pace}{self._options_in_words()}{debt})"
+        adapt = f", adapt={(self.adapting.low, self.adapting.high)!r}" if self.adapting else ""
+        return f"TokenBucket({self.name!r}, {pace}{self._options_in_words()}{debt}{adapt})"

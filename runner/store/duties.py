@@ -114,6 +114,12 @@ class Duties(BulkPages, History, Calendars, Pauses):
             taken, at = taken + int(here), at + int(looked)
         return cursor, taken
 
+    async def adapt(self) -> replies.Adapted:
+        """Lower the rates of limits whose providers have said wait again, and raise others that were lowered."""
+        next_us, *flat = await self._run("adapt")
+        rows = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        return replies.Adapted(next_us, [(decoded(name), int(share), int(before)) for name, share, before in rows])
+
     async def open_pools(self) -> replies.OpenedPools:
         """Bring waiting lines back whose pool has free slots again, and forget pools that nobody has used for a day."""
         has_pools, lines, *forgotten = await self._run("open_pools", budget=MOST_LET_GO, ttl_us=microseconds(_POOL_TTL_S))

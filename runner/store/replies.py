@@ -184,6 +184,17 @@ class Times(NamedTuple):
     due_us: int
 
 
+class Adapted(NamedTuple):
+    """What became of rates that adapt.
+
+    next_us: until they are looked at again; -1: when there is a reason. changed: those that were lowered, or have the declared rate again: the
+    limit, its share of that now, and the one before (millionths).
+    """
+
+    next_us: int
+    changed: list[tuple[str, int, int]]
+
+
 class FinishAnswers(list[FinishAnswer]):
     """The answers in the order of the outcomes, what of their settlements is not charged, and the freezes of the throttled ones.
 

@@ -10,6 +10,7 @@ from runner.clock import MICROSECONDS, microseconds, monotonic_s
 from runner.log_throttle import LogThrottle
 from runner.store import Duties
 from runner.telemetry import WorkerCounts
+from runner.worker.adapting_log import log_adapted
 from runner.worker.redis_pause import EXPECTED
 from runner.worker.ticker import Ticker
 
@@ -95,13 +96,11 @@ class DutyTable:
         """What a nudge concerns: a script has set an earlier wake than the leader knows of."""
         self._tick = Duty("tick", self._fire_schedules, math.inf)
         """Due when `promote` says so, which looks at the schedules too: a nudge costs no call more for them."""
-        self._retimes = Duty("retime", self._retime)
-        self._unpauses = Duty("unpause", self._unpause)
-        self._advances = Duty("advance", self._advance)
+        self._retimes, self._adapts = Duty("retime", self._retime), Duty("adapt", self._adapt)
+        self._unpauses, self._advances = Duty("unpause", self._unpause), Duty("advance", self._advance)
         self._reclaims = Duty("reclaim", self._reclaim)
         self._orphans = Duty("orphans", self._look_for_orphans)
-        self._orphans_from = b"0"
-        self._expects_orphans = True
+        self._orphans_from, self._expects_orphans = b"0", True
         self._failed = LogThrottle(_FAIL_AGAIN_S)
         self._roused = self._swept = 0
         self._rows = [
@@ -110,6 +109,7 @@ class DutyTable:
             self._tick,
             self._retimes,
             self._unpauses,
+            self._adapts,
             self._reclaims,
             self._orphans,
             self._advances,
@@ -157,7 +157,7 @@ class DutyTable:
     def nudge(self, *, retimes: bool) -> None:
         """Look at the wakes at once, and with `retimes` turn the pages that are left of a change, also of pauses and flows."""
         if retimes:
-            self._retimes.due_s = self._unpauses.due_s = self._advances.due_s = 0.0
+            self._retimes.due_s = self._unpauses.due_s = self._adapts.due_s = self._advances.due_s = 0.0
         for duty in self._nudged:
             duty.due_s = 0.0
 
@@ -200,6 +200,11 @@ class DutyTable:
     async def _unpause(self) -> float:
         return self._seconds_until(await self._store.unpause())
 
+    async def _adapt(self) -> float:
+        adapted = await self._store.adapt()
+        log_adapted(adapted.changed)
+        return self._seconds_until(adapted.next_us)
+
     async def _advance(self) -> float:
         return 0.0 if await self._store.advance() else self._idle_s
 
@@ -224,8 +229,7 @@ class DutyTable:
         return math.inf if self._ticker is None else await self._ticker.drowse()
 
     async def _expire(self) -> float:
-        _, next_us = await self._store.expire()
-        return self._seconds_until(next_us)
+        return self._seconds_until((await self._store.expire())[1])
 
     async def _reclaim(self) -> float:
         not_after_us = microseconds(self._now_s()) + self._redis_ahead_us + microseconds(self._settings.renew_s)

@@ -124,7 +124,7 @@ class Outcomes:
 
     def _throttled(self, attempt: Attempt, task: TaskDefinition, bucket: str, word: Word) -> Outcome:
         """The provider said wait, which is no failure: the bucket is frozen for all jobs, and this one returns to its place in line."""
-        wait_s = min(self._freeze_s if word.seconds is None else word.seconds, self._longest_freeze_s)
+        wait_s = -self._freeze_s if word.seconds is None else min(word.seconds, self._longest_freeze_s)  # see finish.lua
         most = task.policy.max_throttled or 0
         payload = _error("Throttled", f"the provider behind {bucket} said wait, {_for_how_long(word)}", "")
         return Outcome(
@@ -166,9 +166,11 @@ class Outcomes:
         if size > most:
             error = f"the result has {size} bytes of JSON, and may have {most} (max_result_bytes): store it elsewhere and return where"
             return self.defeated(attempt, ResultTooLarge(error))
-        if 0 < outcome.ttl_ms <= _LONGEST_MS and 0 <= outcome.delay_us <= _LONGEST_US:
+        if 0 < outcome.ttl_ms <= _LONGEST_MS and abs(outcome.delay_us) <= _LONGEST_US:
             return outcome
-        return outcome._replace(ttl_ms=min(max(outcome.ttl_ms, 1), _LONGEST_MS), delay_us=min(max(outcome.delay_us, 0), _LONGEST_US))
+        return outcome._replace(
+            ttl_ms=min(max(outcome.ttl_ms, 1), _LONGEST_MS), delay_us=min(max(outcome.delay_us, -_LONGEST_US), _LONGEST_US)
+        )
 
 
 def _shown(decided: BaseException, raised: BaseException) -> tuple[str, str, str]:

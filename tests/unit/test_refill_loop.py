@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from runner.settings import Settings
-from runner.store.replies import Election, Released
+from runner.store.replies import Adapted, Election, Released
 from runner.worker.refill_loop import RefillLoop
 
 LATE = Released(jobs=1, next_wake_us=10_000, late_us=30_000, lost_in_us=10_000)
@@ -36,6 +36,10 @@ class Store:
     async def retime(self) -> bool:
         self.calls["retime"] += 1
         return False
+
+    async def adapt(self) -> Adapted:
+        self.calls["adapt"] += 1
+        return Adapted(-1, [])
 
     async def unpause(self) -> int:
         self.calls["unpause"] += 1

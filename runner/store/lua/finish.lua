@@ -10,7 +10,8 @@
 -- KEYS: prefix
 -- ARGV: worker, longest_freeze_us, tells_times (0 or 1), runs...
 --   runs: successive outcomes that differ only in job and payload: how many, then once for all of them stream (its number among the worker's),
---   ending (succeeded, failed, retry, throttled, cancelled, returned, amended, unknown, busy, refused), delay_us (retry, throttled), ttl_ms (final
+--   ending (succeeded, failed, retry, throttled, cancelled, returned, amended, unknown, busy, refused), delay_us (retry, throttled; negative: the
+--   provider named no time, and its bucket is frozen for so long at first, see freezes), ttl_ms (final
 --   states), settled ("bucket=tokens;..." actually used, or ""), bucket (throttled: the one to freeze), most_throttled (0: no end),
 --   has_progress (0 or 1), then for each entry, id, attempt ('' of one that is only held), payload (JSON; amended: spec, limits and line,
 --   each on a line) and with has_progress what its handler has said last of its progress (JSON)
@@ -217,7 +218,7 @@ if #with_buckets + #held_only == 0 then
   return answers
 end
 
--- include from here on: engine, held, refunds, declined
+-- include from here on: engine, held, refunds, declined, freezes
 
 local MOST_ACTUAL = 4503599627370496 -- 2^52: beyond that a number of tokens is not exact
 local rows = {}
@@ -257,10 +258,11 @@ do
   local OFTEN, MOST_NAMED, NAMED_MS = 100, 1000, 604800000 -- jobs that are throttled more often are named by doctor
 
   -- The provider of a job said wait. Returns whether it has said so more often than the job's task allows.
-  function throttle(run, id, task)
+  function throttle(run, id, task, started)
     local bucket, times = ARGV[run + BUCKET], redis.call('HINCRBY', job_key(id), 'throttled', 1)
+    local b = load_bucket(bucket)
     local floor_us = math.min(FLOOR_US * 2 ^ math.min(times - 1, 60), LONGEST_FLOOR_US)
-    local wait_us = math.min(math.max(tonumber(ARGV[run + DELAY]), floor_us), tonumber(longest_freeze_us))
+    local wait_us = freezes.length_of(b, tonumber(ARGV[run + DELAY]), started or now, floor_us)
     local was_frozen = freeze(bucket, wait_us, id)
     add_to_minute('t:' .. (task or '') .. '|h', 1)
     add_to_minute('l:' .. string.match(bucket, '^[^/]*') .. '|h', 1)
@@ -325,7 +327,7 @@ local function record_with_buckets(run, id, payload, task, attempt, watched, can
     release(run, limits, id, attempt, started)
   end
   if is_unknown then return conclude(id, task, 'failed', 'error', payload, attempt, watched, ARGV[run + TTL], ends) end
-  if ARGV[run + ENDING] == 'throttled' and throttle(run, id, task) and not cancelled then
+  if ARGV[run + ENDING] == 'throttled' and throttle(run, id, task, number_in(started)) and not cancelled then
     conclude(id, task, 'failed', 'error', payload, attempt, watched, failed_ttl_ms, ends)
   elseif not record(run, id, payload, task, attempt, watched, cancelled, expires, ends) then put_back(id, expires, ARGV[run + ENDING] ~= 'amended') end
 end

@@ -33,6 +33,7 @@ else
     b.kind.freeze(b, b.frozen_until)
   else
     b.frozen_until = 0
+    redis.call('DEL', prefix .. 'freezes:' .. bucket)
     b.kind.thaw(b)
     redis.call('HDEL', bucket_key(bucket), 'frozen_by')
   end

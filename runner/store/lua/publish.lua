@@ -70,6 +70,7 @@ local function publish_limit(name, body, revision)
   end
   if entry.body ~= body then
     local former = in_force(entry)
+    if entry.override and entry.override.adapting then end_override(entry) end -- a share of what was declared before
     replace_code(entry, policy)
     keep_longer(name, former, in_force(entry))
     entry.body = body
