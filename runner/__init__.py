@@ -116,6 +116,7 @@ if TYPE_CHECKING:
         UnknownBulk,
         current_job,
         injected,
+        sync_limit,
     )
     from runner.limits import (
         BucketStatus,
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
         LimitStatus,
         Override,
         Pause,
+        ProviderCount,
         Quota,
         Reset,
         SlidingWindow,
@@ -158,8 +160,8 @@ else:
             "access": "Actor ApiKey AuditLine Principal Scope acting",
             "client": "ApiKeys AsyncTask Batch BatchHandle BlockingApiKeys BlockingBatchHandle BlockingBulks BlockingClient BlockingControl BlockingHandle BlockingPauses BlockingRawResult BlockingRunner BlockingScheduleControl BlockingTask Bulks CallersClient Client Completed Control Done JobHandle JobRequest NewKey Pauses PlainTask RawResult Runner ScheduleControl Task load_queue",
             "http_client": "BlockingHttpClient HttpBulks HttpClient HttpControl HttpPauses HttpScheduleControl",
-            "jobs": "Acceptance AttemptRecord Backoff BatchNotOpen BatchProgress BlockingJobContext BulkAction BulkPhase BulkStatus Children ComingRun CountChanged DeadLetter DeadLetterGroup Debounce Depends FailedAttempt Finished HistoryRow HistoryStep JobContext JobCounts JobError JobEvent JobFilter JobLogFilter JobOptions JobPage JobStatus MemberState NewJob Next Parent Pausable PauseStatus Progress ScheduleSpec ScheduleStatus Series Spans State Submission TaskOptions TaskSpec TaskStatus TooManyBulks Unique UnknownBulk current_job injected",
-            "limits": "BucketStatus Concurrency Limit LimitState LimitStatus Override Pause Quota Reset SlidingWindow TokenBucket raise_rate_limited",
+            "jobs": "Acceptance AttemptRecord Backoff BatchNotOpen BatchProgress BlockingJobContext BulkAction BulkPhase BulkStatus Children ComingRun CountChanged DeadLetter DeadLetterGroup Debounce Depends FailedAttempt Finished HistoryRow HistoryStep JobContext JobCounts JobError JobEvent JobFilter JobLogFilter JobOptions JobPage JobStatus MemberState NewJob Next Parent Pausable PauseStatus Progress ScheduleSpec ScheduleStatus Series Spans State Submission TaskOptions TaskSpec TaskStatus TooManyBulks Unique UnknownBulk current_job injected sync_limit",
+            "limits": "BucketStatus Concurrency Limit LimitState LimitStatus Override Pause ProviderCount Quota Reset SlidingWindow TokenBucket raise_rate_limited",
             "settings": "Settings load_settings",
             "store": "BucketCounts Finding Leader Level LimitOverview MemoryOfKind MemoryStats Overview PoolStatus ServerFacts Slots WaitingBucket WaitingBuckets WaitingJob WaitingLine WorkerStatus",
             "worker": "Worker WorkerState",
@@ -264,6 +266,7 @@ __all__ = [
     "PoolStatus",
     "Principal",
     "Progress",
+    "ProviderCount",
     "Quota",
     "RateLimited",
     "RawResult",
@@ -308,4 +311,5 @@ __all__ = [
     "load_queue",
     "load_settings",
     "raise_rate_limited",
+    "sync_limit",
 ]

@@ -8,6 +8,7 @@ from bench.script_time.workshop import WORKER, Workshop, worst_case
 from runner.jobs import Ending, Outcome, Reported
 from runner.limits import Concurrency, TokenBucket
 from runner.store import MOST_PER_CALL, fitting_outcomes
+from runner.store.claims import Observation
 from tests.store.builders import job, slot, succeeded
 
 
@@ -40,6 +41,21 @@ async def _(at: Workshop) -> Act:
     async def act() -> object:
         await at.store.progress(WORKER, [(one.id, one.attempt, Reported(1, 2, "x" * 200).encoded(one.attempt)) for one in started])
         return len(started)
+
+    return act
+
+
+@worst_case("observe", "buckets")
+async def _(at: Workshop) -> Act:
+    """As many words as one call brings, each of a bucket of its own."""
+    await at.publish(TokenBucket("c", rate="1000/s", burst=1_000, key="{k}"))
+    await at.enlist()
+    names = [f"c/{number}" for number in range(12)]
+
+    async def act() -> object:
+        await at.submit([job(f"o{at.number()}", needs=[name]) for name in names])
+        started = await at.claim(MOST_PER_CALL)
+        return await at.store.observe([Observation(one.limits.partition("=")[0], one.id, one.attempt, 50) for one in started])
 
     return act
 

@@ -151,7 +151,7 @@ def rows_of(limit: LimitStatus, now_s: float) -> Iterator[tuple[str, ...]]:
         return
     yield (limit.name, limit.policy.words, "", _count(limit), "", limit.state.words, "; ".join(notes))
     for bucket in limit.buckets:
-        yield (f"  {bucket.bucket}", "", *_state(limit, bucket), "", "".join(_freeze(bucket, now_s)))
+        yield (f"  {bucket.bucket}", "", *_state(limit, bucket), "", "; ".join(_freeze(bucket, now_s)))
     if limit.buckets_not_shown:
         yield (f"  and {limit.buckets_not_shown} more", "", "", "", "", "", "")
 
@@ -164,7 +164,7 @@ def details(limit: LimitStatus, now_s: float) -> Iterator[str]:
     if limit.waiting_buckets:
         yield f"  {_who_waits(limit)}"
     rows = [("BUCKET", *_STATE, "NOTE")]
-    rows += [(bucket.bucket, *_state(limit, bucket), "".join(_freeze(bucket, now_s))) for bucket in limit.buckets]
+    rows += [(bucket.bucket, *_state(limit, bucket), "; ".join(_freeze(bucket, now_s))) for bucket in limit.buckets]
     if len(rows) > 1:
         for line in columns(rows):
             yield f"  {line}"
@@ -213,4 +213,10 @@ def _notes(limit: LimitStatus, now_s: float) -> list[str]:
 
 
 def _freeze(what: LimitStatus | BucketStatus, now_s: float) -> list[str]:
-    return [frozen(what.frozen_s, what.frozen_reason, now_s)] if what.frozen_s else []
+    notes = [frozen(what.frozen_s, what.frozen_reason, now_s)] if what.frozen_s else []
+    told = what.provider if isinstance(what, BucketStatus) else None
+    return (
+        notes
+        if told is None
+        else [*notes, f"provider says {told.left} left, we had {told.had}, {span(max(now_s - told.at.timestamp(), 0))} ago"]
+    )

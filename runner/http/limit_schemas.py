@@ -99,6 +99,14 @@ class Reset(BaseModel):
     reason: str
 
 
+class ProviderCount(BaseModel):
+    """What a provider said last is left of the account behind a bucket."""
+
+    left: Annotated[int, Field(description="tokens, as it said")]
+    had: Annotated[int, Field(description="tokens that we had just then; fewer than none: a debt")]
+    at: datetime
+
+
 class Bucket(BaseModel):
     """A live bucket of a limit."""
 
@@ -113,6 +121,7 @@ class Bucket(BaseModel):
     frozen_reason: Annotated[
         str | None, Field(description="why it is frozen: the reason that was given, or the job whose provider said wait")
     ]
+    provider: Annotated[ProviderCount | None, Field(description="what its provider said last; null: nobody tells it")]
 
 
 class Limit(BaseModel):

@@ -28,7 +28,7 @@ from runner.jobs import (
     TaskSpec,
     TaskStatus,
 )
-from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, limit_of_document
+from runner.limits import BucketStatus, LimitStatus, Override, Pause, ProviderCount, Reset, limit_of_document
 from runner.names import DEFAULT_POOL
 from runner.store import PoolStatus, ServerFacts, WorkerStatus
 
@@ -155,10 +155,7 @@ def limit_status_of(document: Document) -> LimitStatus:
         limit_of_document(name, document["code"]),
         override and override_of(name, override),
         paused and limit_pause_of(paused),
-        [
-            BucketStatus(**{field: bucket[field] for field in BucketStatus.__dataclass_fields__ if field in bucket})
-            for bucket in document["buckets"]
-        ],
+        [_bucket_of(bucket) for bucket in document["buckets"]],
         document["frozen_s"],
         document["frozen_reason"],
         reset and Reset(_instant(reset["at"]), reset["bucket"], reset["reason"]),
@@ -168,6 +165,13 @@ def limit_status_of(document: Document) -> LimitStatus:
         document.get("started", 0),
         document.get("unserved", 0),
     )
+
+
+def _bucket_of(document: Document) -> BucketStatus:
+    told = document.get("provider")
+    provider = None if told is None else ProviderCount(told["left"], told["had"], instant_of(told["at"]))
+    known = {field: document[field] for field in BucketStatus.__dataclass_fields__ if field in document}
+    return BucketStatus(**{**known, "provider": provider})
 
 
 def override_of(name: str, document: Document) -> Override:

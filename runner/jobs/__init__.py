@@ -76,6 +76,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.jobs.parents import BlockingJobContext, ReadParents
     from runner.jobs.pause_status import Pausable, PausableName, PauseStatus
     from runner.jobs.progress import Progress, Reported, progress_of
+    from runner.jobs.provider_hook import sync_limit
     from runner.jobs.results import Result, result_of
     from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
     from runner.jobs.schedule import MISSED, OVERLAP, Missed, Overlap, ScheduleSpec, check_schedule_name, make_schedule, plan
@@ -122,6 +123,7 @@ else:
             "middleware": "Middleware Next around checked_middleware",
             "named_arguments": "NamedArguments sent_by_name",
             "parents": "BlockingJobContext ReadParents",
+            "provider_hook": "sync_limit",
             "pause_status": "Pausable PausableName PauseStatus",
             "progress": "Progress Reported progress_of",
             "results": "Result result_of",
@@ -301,6 +303,7 @@ __all__ = [
     "span",
     "state_of",
     "summary",
+    "sync_limit",
     "verdict",
     "waits_for_jobs",
     "was_reset",

@@ -1,5 +1,6 @@
 """JobContext: what a handler may know and say about its own attempt; `current_job()` gives it, in threads too."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
 from typing import Any
@@ -13,16 +14,20 @@ from runner.jobs.metadata import metadata_in
 from runner.jobs.parents import HasParents, ReadParents
 from runner.jobs.progress import NOTED, Reported, reported
 from runner.jobs.task_definition import TaskDefinition
-from runner.limits import EXACT, decode_needs
+from runner.limits import EXACT, count_in, decode_needs
+from runner.log_throttle import A_MINUTE_S, LogThrottle
+
+log = logging.getLogger("runner")
 
 _MOST_TOKENS = EXACT // 2
 """More than that counts as that: the scripts compute with it exactly."""
+_odd_counts = LogThrottle(A_MINUTE_S)
 
 
 class Attempt:
     """One run of a job, as its worker and its handler share it."""
 
-    __slots__ = ("_began_s", "_is_due", "_settled", "job", "parents", "progress", "queue", "report", "task")
+    __slots__ = ("_began_s", "_counts", "_is_due", "_settled", "counted", "job", "parents", "progress", "queue", "report", "task")
 
     def __init__(self, job: StartedJob, queue: str = "") -> None:
         self.job = job
@@ -38,6 +43,9 @@ class Attempt:
         self.report: Callable[[Attempt], None] | None = None
         """Called when there is something to be sent, from the handler's thread; `take_progress` gives what."""
         self._is_due = False
+        self.counted: Callable[[Attempt, str, int], None] | None = None
+        """Called with a bucket and what its provider says is left of the account, from the handler's thread."""
+        self._counts: dict[str, int] | None = None
 
     def settle(self, limit: str, actual: int) -> None:
         """Note the tokens really used of a limit. Raises as `JobContext.settle`."""
@@ -46,6 +54,40 @@ class Attempt:
         if self._settled is None:
             self._settled = {}
         self._settled[self.bucket(limit)] = min(actual, _MOST_TOKENS)
+
+    def observe(self, limit: str | None, said: object, counter: str | None) -> int | None:
+        """Note what a provider says is left. Raises as `JobContext.observe`."""
+        bucket = self.bucket(limit)
+        left, unreadable = count_in(said, counter)
+        if unreadable is not None and _odd_counts.is_due(monotonic_s()):
+            log.warning(
+                "job %s (%s): its provider says that %r is left behind %s, which is no number and counts as nothing",
+                *(self.job.id, self.job.task, unreadable, bucket),
+            )
+        if left is not None:
+            self.note_count(bucket, left)
+        return left
+
+    def note_count(self, bucket: str, left: int) -> None:
+        """Note how many tokens are left of the account behind a bucket; the last word counts."""
+        if self._counts is None:
+            self._counts = {}
+        self._counts[bucket] = left
+        if self.counted is not None:
+            self.counted(self, bucket, left)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What providers have said last, by bucket."""
+        return dict(self._counts or {})
+
+    def uses(self, limit: str | None) -> bool:
+        """Whether `bucket` finds one."""
+        try:
+            self.bucket(limit)
+        except ConfigurationError:
+            return False
+        return True
 
     def bucket(self, limit: str | None) -> str:
         """The bucket this job uses of a limit; of its only one, if None. Raises `ConfigurationError` if there is none."""
@@ -163,6 +205,15 @@ class JobContext(HasParents):
         Raises `ConfigurationError` for a limit this job does not use, ValueError for a negative amount.
         """
         self._attempt.settle(limit, actual)
+
+    def observe(self, limit: str | None, said: object, *, counter: str | None = None) -> int | None:
+        """Say what the provider's answer tells is left of the account behind a limit: what is told, or None if nothing is.
+
+        Our bucket is lowered to it, and never raised: so what others take of the account counts too. said: a response, its headers, or an error
+        that has a response. counter: which count, as "tokens"; without it the one that has no name, or that of requests. None for `limit`: the
+        only one of the job. Odd values count as nothing. Raises `ConfigurationError` for a limit this job does not use.
+        """
+        return self._attempt.observe(limit, said, counter)
 
     def refund(self, limit: str) -> None:
         """Say that the call was never made: all its tokens of this limit go back."""

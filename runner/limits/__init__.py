@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.limits.calendar import period_starts
     from runner.limits.concurrency import Concurrency
     from runner.limits.credits import BucketState
-    from runner.limits.httpx_hook import raise_rate_limited
+    from runner.limits.httpx_hook import PASSED, Response, raise_rate_limited
     from runner.limits.kinds import KINDS, limit_of, limit_of_document
     from runner.limits.limit_text import LimitText
     from runner.limits.naming import (
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # see runner.faces
         pool_of,
     )
     from runner.limits.policy import Limit, checked_template, template_fields
+    from runner.limits.provider_counts import Count, count_in
     from runner.limits.quota import Quota
     from runner.limits.rate_limited import rate_limited_in
     from runner.limits.rates import EXACT
@@ -34,7 +35,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.limits.scalars import decimal_text, float_of, instant_text, time_text
     from runner.limits.sliding_window import SlidingWindow
     from runner.limits.state_word import LimitFacts, LimitState, limit_state
-    from runner.limits.status import BucketStatus, LimitStatus, Override, Pause, Reset, instant_document
+    from runner.limits.status import BucketStatus, LimitStatus, Override, Pause, ProviderCount, Reset, instant_document
     from runner.limits.token_bucket import TokenBucket
     from runner.limits.usage import Taken, most_at_once
 else:
@@ -45,19 +46,20 @@ else:
             "calendar": "period_starts",
             "concurrency": "Concurrency",
             "credits": "BucketState",
-            "httpx_hook": "raise_rate_limited",
+            "httpx_hook": "PASSED Response raise_rate_limited",
             "kinds": "KINDS limit_of limit_of_document",
             "state_word": "LimitFacts LimitState limit_state",
             "limit_text": "LimitText",
             "naming": "Need bucket_name decode_needs encode_needs in_pool is_bucket_name key_of key_text_of key_values limit_name need_of pool_of",
             "policy": "Limit checked_template template_fields",
+            "provider_counts": "Count count_in",
             "quota": "Quota",
             "rate_limited": "rate_limited_in",
             "rates": "EXACT",
             "retry_after": "Word read",
             "scalars": "decimal_text float_of instant_text time_text",
             "sliding_window": "SlidingWindow",
-            "status": "BucketStatus LimitStatus Override Pause Reset instant_document",
+            "status": "BucketStatus LimitStatus Override Pause ProviderCount Reset instant_document",
             "token_bucket": "TokenBucket",
             "usage": "Taken most_at_once",
         },
@@ -67,11 +69,13 @@ __all__ = [
     "EXACT",
     "FAR_US",
     "KINDS",
+    "PASSED",
     "Bucket",
     "BucketState",
     "BucketStatus",
     "Burst",
     "Concurrency",
+    "Count",
     "Limit",
     "LimitFacts",
     "LimitState",
@@ -81,8 +85,10 @@ __all__ = [
     "Override",
     "Pause",
     "Promise",
+    "ProviderCount",
     "Quota",
     "Reset",
+    "Response",
     "SlidingWindow",
     "StoredBucket",
     "Taken",
@@ -90,6 +96,7 @@ __all__ = [
     "Word",
     "bucket_name",
     "checked_template",
+    "count_in",
     "decimal_text",
     "decode_needs",
     "encode_needs",

@@ -34,7 +34,8 @@ class _Passed:
         yield from ()
 
 
-_PASSED = _Passed()
+PASSED = _Passed()
+"""What a hook returns that lets a response pass."""
 
 
 def raise_rate_limited(limit: str | None = None) -> Callable[[Response], Awaitable[None]]:
@@ -47,7 +48,7 @@ def raise_rate_limited(limit: str | None = None) -> Callable[[Response], Awaitab
     def hook(response: Response) -> Awaitable[None]:
         if says_wait(response):
             raise RateLimited(limit, retry_after=response)
-        return _PASSED
+        return PASSED
 
     return hook
 

@@ -1,7 +1,7 @@
 """The header fields in which providers say how long to wait, and what of them counts. Pure; `retry_after` finds the fields."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from runner.limits.spoken_time import longest, seconds_of_text
 
@@ -27,6 +27,34 @@ _PARAMETER = re.compile(r"([a-z]{1,16}) *= *([^;, ]+)")
 _LONGEST_FIELD = 512
 """Characters. More would take time that grows with their square, if a server chose them so."""
 _MOST_MEMBERS = 64
+_MOST_HEADERS = 200
+_LONGEST_NAME = 80
+
+
+def fields_of(pairs: object) -> Fields:
+    """The first fields of headers, from pairs of name and value. Names are compared without case, and `_` is `-`."""
+    fields: dict[str, list[object]] = {}
+    for name, value in _pairs(pairs) if isinstance(pairs, Iterable) else ():
+        text = name.decode("latin-1") if isinstance(name, bytes) else name
+        if isinstance(text, str):
+            fields.setdefault(text[:_LONGEST_NAME].lower().replace("_", "-"), []).append(value)
+    return fields
+
+
+def _pairs(pairs: Iterable[object]) -> Iterator[tuple[object, object]]:
+    for pair, _ in zip(pairs, range(_MOST_HEADERS), strict=False):
+        if isinstance(pair, (list, tuple)) and len(pair) == 2:
+            yield pair[0], pair[1]
+
+
+def members_of(text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The members of a RateLimit field: the name, "" if it has none, and its parameters, in small letters."""
+    for member in _MEMBER.findall(text[:_LONGEST_FIELD].lower())[:_MOST_MEMBERS]:
+        name = _NAME.search(member)
+        yield (
+            (name[0][1:-1] if name else member.partition(";")[0].strip() if ";" in member else ""),
+            dict(_PARAMETER.findall(_NAME.sub("", member))),
+        )
 
 
 def seconds_of_fields(fields: Fields, read: ReadValue) -> float | None:

@@ -1,7 +1,7 @@
 """Reads when a provider says to come back: `read` takes whatever a program has in hand, and never fails. Pure; its callers cap the result."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from numbers import Real
@@ -9,7 +9,7 @@ from reprlib import Repr
 from typing import NamedTuple
 
 from runner.foreign import asked, kind_of
-from runner.limits.provider_headers import Fields, seconds_of_fields
+from runner.limits.provider_headers import fields_of, seconds_of_fields
 from runner.limits.spoken_time import LONGEST_S, bounded_s, longest, seconds_of_instant, seconds_of_number, seconds_of_text
 
 _DEEPEST = 8
@@ -67,7 +67,7 @@ class _Reader:
         if isinstance(said, Mapping):
             return self._mapping(said, deep)
         if isinstance(said, (list, tuple)) and all(isinstance(item, (list, tuple)) and len(item) == 2 for item in said[:_MOST_HEADERS]):
-            return seconds_of_fields(_fields(said), self._value)
+            return seconds_of_fields(fields_of(said), self._value)
         if hasattr(said, "headers"):
             return self._response(said, deep)
         if hasattr(said, "items"):
@@ -92,7 +92,7 @@ class _Reader:
             inner = self.anything(metadata.get("HTTPHeaders"), deep - 1)
             if inner is not None:
                 return inner
-        seconds = seconds_of_fields(_fields(said.items()), self._value)
+        seconds = seconds_of_fields(fields_of(said.items()), self._value)
         return self._body(said, deep) if seconds is None else seconds
 
     def _response(self, said: object, deep: int) -> float | None:
@@ -103,7 +103,7 @@ class _Reader:
 
     def _headers(self, headers: object) -> float | None:
         pairs = headers.items() if hasattr(headers, "items") else headers
-        return seconds_of_fields(_fields(pairs), self._value) if isinstance(pairs, Iterable) else None
+        return seconds_of_fields(fields_of(pairs), self._value) if isinstance(pairs, Iterable) else None
 
     def _body(self, body: object, deep: int) -> float | None:
         """A JSON document that names the wait, or holds one that does."""
@@ -129,22 +129,6 @@ class _Reader:
         if seconds is None and not error.__suppress_context__:
             seconds = self.anything(error.__context__, deep - 1)
         return seconds
-
-
-def _fields(pairs: Iterable[object]) -> Fields:
-    """The first fields of headers. Names are compared without case, and `_` is `-`."""
-    fields: dict[str, list[object]] = {}
-    for name, value in _pairs(pairs):
-        text = name.decode("latin-1") if isinstance(name, bytes) else name
-        if isinstance(text, str):
-            fields.setdefault(text[:_SHOWN].lower().replace("_", "-"), []).append(value)
-    return fields
-
-
-def _pairs(pairs: Iterable[object]) -> Iterator[tuple[object, object]]:
-    for pair, _ in zip(pairs, range(_MOST_HEADERS), strict=False):
-        if isinstance(pair, (list, tuple)) and len(pair) == 2:
-            yield pair[0], pair[1]
 
 
 def _scalar(said: object, now_s: float, unit_s: float) -> float | None:

@@ -9,6 +9,19 @@ from runner.limits.state_word import LimitFacts, LimitState, limit_state
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderCount:
+    """What a provider said last is left of the account behind a bucket, and how many tokens we had there just then."""
+
+    left: int
+    had: int
+    at: datetime
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"left": self.left, "had": self.had, "at": instant_document(self.at)}
+
+
+@dataclass(frozen=True, slots=True)
 class BucketStatus:
     """A live bucket: whole tokens that could be taken now, jobs that wait at it, seconds until its next token and of its freeze.
 
@@ -24,6 +37,12 @@ class BucketStatus:
     frozen_reason: str | None = None
     waiting_is_estimate: bool = False
     """More lines wait here than are counted at once: `waiting` is told from some of them."""
+    provider: ProviderCount | None = None
+    """What the provider has said of it, if it was asked by `observe` or `sync_limit`."""
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**asdict(self), "provider": self.provider and self.provider.document()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +155,7 @@ class LimitStatus:
             "started": self.started,
             "unserved": self.unserved,
             "buckets_not_shown": self.buckets_not_shown,
-            "buckets": [asdict(bucket) for bucket in self.buckets],
+            "buckets": [bucket.document() for bucket in self.buckets],
         }
 
 

@@ -9,7 +9,7 @@ from runner.store.access import Access, KeyAnswer
 from runner.store.answers import BulkAnswer, CancelAnswer, DeleteAnswer, FinishAnswer, ForgetAnswer, RetryRefusal, TakeAnswer
 from runner.store.catalog_check import examine_catalog
 from runner.store.claimed import Claimed, HeldEntry
-from runner.store.claims import ClaimRequest, Claims, Declined, Look, fitting_outcomes
+from runner.store.claims import ClaimRequest, Claims, Declined, Look, Observation, fitting_outcomes
 from runner.store.clocks import QueueClock, is_sending
 from runner.store.clocks import put as put_clock
 from runner.store.clocks import remove as remove_clock
@@ -116,6 +116,7 @@ __all__ = [
     "MemoryOfKind",
     "MemoryStats",
     "Nudge",
+    "Observation",
     "Opened",
     "Overview",
     "OverviewReading",

@@ -51,6 +51,16 @@ class Keys(FlowKeys, HistoryKeys):
     def bucket(self, bucket: str) -> str:
         return f"{self.prefix}bucket:{bucket}"
 
+    @property
+    def adapting(self) -> str:
+        return f"{self.prefix}adapting"
+
+    def freezes(self, bucket: str) -> str:
+        return f"{self.prefix}freezes:{bucket}"
+
+    def observed(self, bucket: str) -> str:
+        return f"{self.prefix}observed:{bucket}"
+
     def worker(self, worker: str) -> str:
         return f"{self.prefix}worker:{worker}"
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from runner.clock import MICROSECONDS
 from runner.jobs import AttemptRecord, JobError, JobStatus, Pausable, Priority, Progress, State, metadata_in, progress_of
-from runner.limits import BucketStatus, LimitStatus, Override, Pause, Reset, decode_needs, limit_of, pool_of
+from runner.limits import BucketStatus, LimitStatus, Override, Pause, ProviderCount, Reset, decode_needs, limit_of, pool_of
 from runner.outlook import Estimate, Wait
 from runner.store.pauses import pause_of
 from runner.store.text import decoded
@@ -159,8 +159,9 @@ def limit_status(row: list[Any]) -> LimitStatus:
             frozen_us / MICROSECONDS,
             decoded(reason) or None,
             bool(is_estimate),
+            ProviderCount(int(told[0]), int(told[1]), datetime.fromtimestamp(int(told[2]) / MICROSECONDS, UTC)) if told else None,
         )
-        for name, tokens, waiting, is_estimate, next_us, frozen_us, reason in row[8:]
+        for name, tokens, waiting, is_estimate, next_us, frozen_us, reason, told in row[8:]
     ]
     frozen = {"frozen_s": row[2] / MICROSECONDS, "frozen_reason": entry.get("frozen_by") or None} if row[2] else {}
     return LimitStatus(

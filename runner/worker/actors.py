@@ -17,6 +17,7 @@ from runner.worker.heartbeat import Heartbeat
 from runner.worker.parents import Parents
 from runner.worker.process_claimer import ProcessClaimer
 from runner.worker.progress import ProgressReports
+from runner.worker.provider_counts import ProviderCounts
 from runner.worker.redis_pause import EXPECTED
 from runner.worker.refill_loop import RefillLoop
 from runner.worker.stall_watch import StallWatch
@@ -60,6 +61,8 @@ class Actors:
         self.completer = Completer(store, worker, self._active_jobs, executor.accepted, counts, executor.lateness)
         self._progress = ProgressReports(store, worker)
         executor.report = self._progress.note
+        self._provider_counts = ProviderCounts(store)
+        executor.counted = self._provider_counts.note
         self._told_ends = ToldEnds(store, executor.hooks)
         executor.parents = Parents(store)
         self._attempts = Attempts(executor, self._active_jobs, self.completer, settings, counts)
@@ -114,6 +117,7 @@ class Actors:
                     group.create_task(self._stuck_attempts.run(), name="stuck attempts"),
                     group.create_task(self._progress.run(), name="progress"),
                     group.create_task(self._told_ends.run(), name="told ends"),
+                    group.create_task(self._provider_counts.run(), name="provider counts"),
                 ]
                 self._heartbeat.start()
                 await self._claim_until(stopping)

@@ -167,7 +167,7 @@ def _failed(attempt: Attempt, decided: Verdict, trace: str) -> Frame:
 
 
 def _said(attempt: Attempt) -> dict[str, Any]:
-    return {"settled": attempt.settled, "progress": attempt.progress}
+    return {"settled": attempt.settled, "progress": attempt.progress, "counts": attempt.counts}
 
 
 if __name__ == "__main__":

@@ -36,7 +36,9 @@ class ChildCall:
         return self._task.arguments.result.decode(answer.body)
 
     def _note(self, frame: Frame) -> None:
-        """What the handler has said of its progress."""
+        """What the handler has said of its progress, and at its end what its providers have said is left."""
         progress = frame.head["progress"]
         if progress is not None:
             self._attempt.note_progress(Reported(*progress))
+        for bucket, left in frame.head.get("counts", {}).items():
+            self._attempt.note_count(bucket, left)

@@ -61,6 +61,8 @@ class Executor:
         """Notes how late attempts begin, if a limit of the app allows for a jitter."""
         self.report: Callable[[Attempt], None] | None = None
         """Called when a handler has said how far it is."""
+        self.counted: Callable[[Attempt, str, int], None] | None = None
+        """Called when a handler has said what its provider says is left."""
 
     @property
     def overdue(self) -> set[asyncio.Task[object]]:
@@ -99,6 +101,7 @@ class Executor:
             return
         task = attempt.task = registered.definition
         attempt.report = self.report
+        attempt.counted = self.counted
         attempt.parents = self.parents
         own = own or asyncio.current_task()
         try:

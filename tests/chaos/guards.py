@@ -32,7 +32,113 @@ _PAUSED = "tests/store/test_pauses.py::"
 
 _TAGS = "tests/store/test_tags.py::"
 
+_FREEZES = "runner/store/lua/include/freezes.lua"
+_ADAPT = "runner/store/lua/adapt.lua"
+_OBSERVE = "runner/store/lua/observe.lua"
+_LENGTHS = "tests/store/test_freeze_lengths.py::"
+_ADAPTING = "tests/store/test_adapting.py::"
+_OBSERVED = "tests/store/test_observe.py::"
+
 GUARDS = (
+    # A provider's word
+    Guard(
+        "a freeze: calls of before it make none longer",
+        _FREEZES,
+        "local is_new, first = not began or started > began,",
+        "local is_new, first = true,",
+        f"{_LENGTHS}test_what_is_said_to_calls_of_before_a_freeze_makes_none_longer",
+    ),
+    Guard(
+        "adapting: what is said to the probe lowers nothing",
+        _FREEZES,
+        "if adapts and not (began and is_probe(b, started, ended)) then",
+        "if adapts then",
+        f"{_ADAPTING}test_what_is_said_to_the_probe_makes_the_freeze_longer_and_lowers_nothing",
+    ),
+    Guard(
+        "adapting: an operator's override wins",
+        _ADAPT,
+        " or (entry.override and not own and is_overridden(entry)) then",
+        " then",
+        f"{_ADAPTING}test_an_operator_can_override_a_rate_whose_freeze_is_not_answered",
+    ),
+    Guard(
+        "adapting: a floor",
+        _ADAPT,
+        "math.max(math.floor(share * LOWERED), code.adapt_least)",
+        "math.floor(share * LOWERED)",
+        f"{_ADAPTING}test_the_least_rate_is_a_floor_and_the_most_a_ceiling",
+    ),
+    Guard(
+        "adapting: a ceiling",
+        _ADAPT,
+        "LEAST_STEP), code.adapt_most), share)",
+        "LEAST_STEP), WHOLE), share)",
+        f"{_ADAPTING}test_the_least_rate_is_a_floor_and_the_most_a_ceiling",
+    ),
+    Guard(
+        "adapting: another declaration begins anew",
+        _PUBLISH,
+        "    if entry.override and entry.override.adapting then end_override(entry) end -- a share of what was declared before\n",
+        "",
+        f"{_ADAPTING}test_another_declaration_begins_anew",
+    ),
+    Guard(
+        "adapting: a share ends with the declaration that adapts",
+        _ADAPT,
+        "    if own then put(name, entry, WHOLE, WHOLE, now) end\n",
+        "",
+        f"{_ADAPTING}test_a_share_without_a_declaration_that_adapts_is_ended",
+    ),
+    Guard(
+        "a provider's count: it raises nothing",
+        _OBSERVE,
+        "  if tokens <= 0 then return 0 end\n",
+        "",
+        f"{_OBSERVED}test_with_words_about_every_call_no_more_starts_than_is_declared_in_any_window",
+    ),
+    Guard(
+        "a provider's count: calls in flight are taken off",
+        _OBSERVE,
+        "left - since - margin_of(b)",
+        "left - margin_of(b)",
+        f"{_OBSERVED}test_calls_in_flight_that_the_provider_may_not_have_counted_are_taken_off",
+    ),
+    Guard(
+        "a provider's count: answers out of order",
+        _OBSERVE,
+        "if not before or started < it.from then return -1 end",
+        "if not before then return -1 end",
+        f"{_OBSERVED}test_an_answer_to_an_earlier_call_that_comes_later_changes_nothing",
+    ),
+    Guard(
+        "a provider's count: words of attempts that are over",
+        _OBSERVE,
+        "if latest ~= attempt or not started or",
+        "if not started or",
+        f"{_OBSERVED}test_words_of_attempts_that_are_over_and_of_strangers_change_nothing",
+    ),
+    Guard(
+        "a provider's count: what was lowered is no call of our own",
+        "runner/store/lua/include/observed.lua",
+        "(b.kind.level(b) - it.total) * 1000",
+        "b.kind.level(b) * 1000",
+        f"{_OBSERVED}test_what_was_lowered_is_not_taken_for_calls_of_our_own",
+    ),
+    Guard(
+        "a provider's count: one capacity of debt at most",
+        _OBSERVE,
+        "math.max(target, -b.policy.capacity)",
+        "target",
+        f"{_OBSERVED}test_the_debt_is_one_capacity_at_most",
+    ),
+    Guard(
+        "a provider's count: of a quota not what was said in the period before",
+        _OBSERVE,
+        " or started < (b.period or 0) then return -1 end",
+        " then return -1 end",
+        f"{_OBSERVED}test_of_a_quota_a_word_to_a_call_of_the_period_before_changes_nothing",
+    ),
     # Tags
     Guard(
         "a job is found by a tag only if its record has it",

@@ -15,7 +15,7 @@ from runner.jobs.job import Priority, StartedJob
 from runner.jobs.progress import Reported
 from runner.jobs.submission import made_by_schedule
 from runner.store import scripts
-from runner.store.claims import ClaimRequest
+from runner.store.claims import ClaimRequest, Observation
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
 from runner.store.schedules import Change, Firing
@@ -79,6 +79,7 @@ async def pause_again(store: JobStore, started: list[StartedJob]) -> object:
 KEY = ApiKey("abcdefgh", "billing", (Scope.jobs_read,), (("0" * 64, 0),))
 
 CALLS: dict[str, Call] = {
+    "adapt": lambda store, started: store.adapt(),
     "advance": advance_again,
     "audit": lambda store, started: store.note_refusals([("refused", "address 192.0.2.1", "9 times")]),
     "bulk": lambda store, started: store.bulk("counted"),
@@ -117,6 +118,7 @@ CALLS: dict[str, Call] = {
     "list_pauses": lambda store, started: store.list_pauses(),
     "batches": lambda store, started: store.batches(),
     "members": lambda store, started: store.members("last", 0, 9),
+    "observe": lambda store, started: store.observe([Observation("x", started[0].id, started[0].attempt, 0)]),
     "open": lambda store, started: store.open_batch("b", "run", 5),
     "open_pools": lambda store, started: store.open_pools(),
     "orphans": look_for_orphans,

@@ -15,7 +15,7 @@ from runner.jobs.job import Ending, Outcome
 from runner.jobs.progress import Reported
 from runner.limits import Concurrency, Quota
 from runner.settings import Settings
-from runner.store.claims import ClaimRequest
+from runner.store.claims import ClaimRequest, Observation
 from runner.store.flows import node_of_batch
 from runner.store.job_store import JobStore
 from runner.store.lease import LeaseStore
@@ -142,6 +142,8 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert not (await store.sweep()).more
     assert not await store.unhold()
     assert not (await store.open_pools()).has_pools
+    assert (await store.adapt()).next_us == -1
+    assert await store.observe([Observation("x", "x0", 1, 0)]) != []
     assert await store.open_batch("b", "run", 0) == "new"
     assert not (await store.link(node_of_batch("b"), ["b"])).over
     assert await store.seal(node_of_batch("b")) == ("sealed", 1)

@@ -12,6 +12,7 @@ from runner import (
     LimitStatus,
     Override,
     Pause,
+    ProviderCount,
     Quota,
     RateLimited,
     Reset,
@@ -21,6 +22,7 @@ from runner import (
     TokenBucket,
     current_job,
     raise_rate_limited,
+    sync_limit,
 )
 
 jobs = Runner("typing-limits")
@@ -29,8 +31,11 @@ kinds: list[Limit] = [
     TokenBucket("sms", capacity=10, refill=2, every=10),
     SlidingWindow("search", 60, per=60),
     Concurrency("reports", 3, key="{customer_id}"),
+    TokenBucket("unknown", rate="40/s", adapt=True),
+    TokenBucket("bounded", rate="40/s", adapt=("5/s", "40/s")),
     Quota("lookups", 10_000, per="month", tz="Europe/Berlin", on_exhausted="fail"),
 ]
+TokenBucket("unknown", rate="40/s", adapt=5)  # type: ignore[arg-type]
 Quota("lookups", 10, per="second")  # type: ignore[arg-type]
 SlidingWindow("search", 60)  # type: ignore[call-arg]
 Concurrency("reports", "3")  # type: ignore[arg-type]
@@ -40,6 +45,7 @@ Concurrency("reports", "3")  # type: ignore[arg-type]
 async def pay(amount: int) -> None:
     current_job().settle("stripe", 3)
     current_job().refund("sms")
+    assert_type(current_job().observe("stripe", {"x-ratelimit-remaining": "7"}, counter="requests"), int | None)
     raise RateLimited("stripe", retry_after="7")
 
 
@@ -54,7 +60,7 @@ async def taken() -> None:
         await jobs.take("stripe")
     except TakeRefused as refused:
         assert_type(refused.retry_after_s, float | None)
-    hooks = {"response": [raise_rate_limited("stripe")]}
+    hooks = {"response": [sync_limit("stripe", counter="requests"), raise_rate_limited("stripe")]}
     assert hooks
     await jobs.take("stripe", cost="2")  # type: ignore[arg-type]
 
@@ -85,4 +91,5 @@ def read(override: Override, pause: Pause, reset: Reset, bucket: BucketStatus, c
     assert_type(pause.since, datetime)
     assert_type(reset.at, datetime)
     assert_type(bucket.next_token_s, float | None)
+    assert_type(bucket.provider, ProviderCount | None)
     assert_type(client.blocking.control.show("stripe"), LimitStatus)

@@ -113,7 +113,7 @@ if held == 1 and pending[1][3] and slots > 0 and look ~= '1' and read_more == '0
   read_before[id] = f
 end
 
--- include from here on: engine, release, parked, reopen
+-- include from here on: engine, release, parked, reopen, observed
 
 -- Entries dealt with: how much one takes is known only once it is read. Those of paused tasks left the stream, and others come after them.
 local done, moved = 0, 0
@@ -171,6 +171,12 @@ local function take_tokens(id, attempt, limits)
   if started >= slots or lacking(needs, false) then return nil end
   make_room(needs)
   take_all(needs, holder_of(id, attempt))
+  for i = 1, #needs do
+    if load_bucket(needs[i].bucket).policy.entry.observed then
+      observed.note_start(id, needs)
+      break
+    end
+  end
   if exhausted(needs) then wake_waiters(needs) end -- these jobs fail now and do not wait for the next period
   local now_marked = marked(limits, needs)
   if now_marked ~= limits then redis.call('HSET', job_key(id), 'limits', now_marked) end

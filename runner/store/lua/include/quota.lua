@@ -60,6 +60,15 @@ kinds.quota = lazily(function()
       return b.ends - ends_early(b.ends - b.period), b.ends
     end,
 
+    level = function(b) return b.used end,
+    lower = function(b, tokens) b.used = b.used + tokens end,
+
+    -- Tokens of this period that no start of ours has taken are there again.
+    forget_lowered = function(b, tokens)
+      b.used = math.max(b.used - tokens, 0)
+      return 0
+    end,
+
     available = function(b)
       local free = b.policy.capacity - b.used
       if b.probe == 1 then return math.min(free, 1) end

@@ -217,6 +217,9 @@ kinds.token_bucket = lazily(function()
       return refills_at - ends_early(p.step_us), refills_at
     end,
 
+    level = function(b) return b.deficit / b.policy.credits_a_token end,
+    lower = function(b, tokens) b.deficit = b.deficit + tokens * b.policy.credits_a_token end,
+
     available = function(b) return math.floor((b.policy.capacity * b.policy.credits_a_token - b.deficit) / b.policy.credits_a_token) end,
 
     next_token = function(b)

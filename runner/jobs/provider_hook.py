@@ -1,0 +1,22 @@
+"""A hook for httpx: what an answer says is left of the provider's account lowers our bucket, see `JobContext.observe`."""
+
+from collections.abc import Awaitable, Callable
+
+from runner.jobs.context import current_attempt
+from runner.limits import PASSED, Response
+
+
+def sync_limit(limit: str | None = None, *, counter: str | None = None) -> Callable[[Response], Awaitable[None]]:
+    """An event hook for both clients of httpx: `httpx.AsyncClient(event_hooks={"response": [sync_limit("openai-requests")]})`.
+
+    counter: which count of the answer, as "tokens"; without it the one that has no name, or that of requests. A hook for each counts more than
+    one; put them before `raise_rate_limited`. Outside of a job, and in one that does not use the limit, it does nothing.
+    """
+
+    def hook(response: Response) -> Awaitable[None]:
+        attempt = current_attempt()
+        if attempt is not None and attempt.uses(limit):
+            attempt.observe(limit, response, counter)
+        return PASSED
+
+    return hook

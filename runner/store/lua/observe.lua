@@ -1,0 +1,71 @@
+-- observe: a provider has said to an attempt how many tokens are left of its account: the bucket is lowered to that, never raised.
+-- What our calls that began after that attempt can still take is taken off, as far as it has not refilled: the provider may not have counted
+-- them. Ignored is what was said to an attempt that is over (of which another one has begun), to one that began before the latest that was
+-- heard, and to one that began in an earlier period of a quota. The proof is in docs/howto/limits.md. Repeatable.
+-- KEYS: prefix
+-- ARGV: words...
+--   words: for each bucket, job, attempt, left
+-- Returns: for each by how many tokens the bucket was lowered; -1: the word was ignored
+-- include: engine, catalog, observed
+
+check_count((#ARGV - words_at + 1) / 4)
+local A_TENTH = 10
+
+-- A smooth bucket leaves so much to others in the time until their starts are heard of; twice that for a while after the provider said wait.
+local function margin_of(b)
+  local p = b.policy
+  if not p.smooth then return 0 end
+  local tenth = math.floor(p.capacity / A_TENTH)
+  return redis.call('EXISTS', prefix .. 'freezes:' .. b.name) == 1 and 2 * tenth or tenth
+end
+
+local function mark(b)
+  local name = string.match(b.name, '^[^/]+')
+  local entry = read_entry(name)
+  entry.observed = true
+  write_entry(name, entry)
+  b.policy.entry.observed = true
+end
+
+local function lower(b, it, target)
+  local available = b.policy.capacity - b.kind.level(b)
+  it.had = math.floor(available)
+  -- Of a quota the latest word alone counts; other buckets refill.
+  if b.kind.forget_lowered then
+    it.total, b.taken = b.kind.forget_lowered(b, it.total), true
+  end
+  local tokens = math.floor(b.policy.capacity - b.kind.level(b) - math.max(target, -b.policy.capacity))
+  if tokens <= 0 then return 0 end
+  b.kind.lower(b, tokens)
+  b.taken, it.total = true, it.total + tokens
+  return tokens
+end
+
+local function observe(bucket, id, attempt, left)
+  local b = load_bucket(bucket)
+  if not b.kind or not b.kind.level then return -1 end
+  local latest, started, levels = read_job(id, 'attempt', 'started', 'levels')
+  started = number_in(started)
+  if latest ~= attempt or not started or started < (b.period or 0) then return -1 end
+  local it = observed.read(b)
+  if not it then -- calls that begin from now on note what was used
+    if not b.policy.entry.observed then mark(b) end
+    it = { epoch = now, total = 0, from = started, left = left, had = math.floor(b.policy.capacity - b.kind.level(b)) }
+    observed.write(b, it)
+    return 0
+  end
+  local before = observed.level_at_start(b, it, levels)
+  if not before or started < it.from then return -1 end
+  local since = math.max(observed.own_level(b, it) - before, 0) / 1000
+  it.from, it.left = started, left
+  local lowered = lower(b, it, left - since - margin_of(b))
+  observed.write(b, it)
+  return lowered
+end
+
+local answer = {}
+for at = words_at, #ARGV, 4 do
+  answer[#answer + 1] = observe(ARGV[at], ARGV[at + 1], ARGV[at + 2], number_in(ARGV[at + 3]) or 0)
+end
+flush()
+return answer
