@@ -68,6 +68,7 @@ REMEDIES: dict[type[Exception], str] = {
     errors.UnknownKey: "`runner keys list` has the ids.",
     runner.TooManyBulks: "Wait for one to end, or stop one: `runner jobs bulk --stop`.",
     runner.UnknownBulk: "`runner jobs bulk` has those that are known.",
+    runner.DeadlineOutOfReach: "Give a later deadline, another priority, or submit it later: `earliest_s` says when at the earliest.",
     runner.BatchNotOpen: "Begin the batch before its jobs, or give another id: one that is sealed or over takes no more.",
     runner.CountChanged: "Count again, look at the number, and confirm that one.",
 }

@@ -2,6 +2,7 @@
 
 from bench.script_time.stopwatch import Act
 from bench.script_time.workshop import WINDOW_S, WORKER, Workshop, slots, window, worst_case
+from runner.limits import TokenBucket
 from runner.store import MOST_NAMES, MOST_PER_CALL, MOST_TICKETS, MOST_WATCHED
 from runner.store.portions import MOST_HEAVY, MOST_STATUSES
 from tests.store.builders import job, succeeded
@@ -127,6 +128,21 @@ async def _(at: Workshop) -> Act:
 
     async def act() -> object:
         return len(await at.store.get(ids))
+
+    return act
+
+
+@worst_case("foresee", "ahead")
+async def _(at: Workshop) -> Act:
+    """Jobs with a deadline that surely come too late, each with arguments, and all is looked at that one call looks at of their line."""
+    await at.submit([job(f"a{n}", needs=["x"]) for n in range(at.size // 5)])
+    await at.publish(TokenBucket("x", rate="1/h", burst=1))
+    await at.turn_pages()
+    args = b'{"data": "' + b"x" * 1_000 + b'"}'
+    late = [job(f"late{n}", needs=["x"], deadline=60, args=args) for n in range(_BATCH)]
+
+    async def act() -> object:
+        return len(await at.store.out_of_reach(late))
 
     return act
 

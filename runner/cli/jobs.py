@@ -12,7 +12,7 @@ from runner.cli.output import columns, say, say_json, status_fields
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.cli.reading import costs, instant, json_object, metadata_in
 from runner.errors import InvalidArguments
-from runner.jobs import JobOptions, JobStatus, OnFailure, PriorityName, State, summary
+from runner.jobs import JobOptions, JobStatus, OnFailure, PriorityName, State, foretold, summary
 from runner.store import WorkerStatus
 
 JobId = Annotated[str, typer.Argument(help="The job's id; of a tenant's job with the tenant, like t7/o-17.")]
@@ -47,6 +47,7 @@ def submit(
     ] = None,
     batch: Annotated[str | None, typer.Option(help="The batch that it joins, see `batch begin`.", show_default=False)] = None,
     wait: Wait = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing, and say when it would start and end.")] = False,
 ) -> None:
     """Submit one job by name and print its id and state; of a unique one it is the job that is there. Exit code 1 if it failed meanwhile."""
     options = JobOptions(
@@ -66,6 +67,14 @@ def submit(
         batch=batch,
     )
     arguments = json_object("arguments", args, '{"order_id": "o-17"}', InvalidArguments)
+
+    if dry_run:
+        told = target.ask(lambda client: client.foresee(task, arguments, options))
+        if target.json:
+            say_json(told.document())
+        else:
+            say("\n".join(foretold(told)))
+        return
 
     async def act(client: AnyClient) -> JobStatus:
         handle = await client.submit(task, arguments, options)

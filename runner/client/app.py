@@ -22,6 +22,7 @@ from runner.jobs import (
     JOB,
     RUNNER,
     Children,
+    Foresight,
     JobContext,
     Result,
     Submission,
@@ -98,7 +99,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         for limit in definition.limits:
             self._add_limit(limit)
         kind = AsyncTask[..., Any] if definition.is_async else PlainTask[..., Any]
-        task = self.tasks[name] = kind(definition, self._submit, jobs=lambda: self._jobs)
+        task = self.tasks[name] = kind(definition, self._submit, jobs=lambda: self._jobs, foresee=self._foresee)
         self._schedules.claim(function, task)
         return task
 
@@ -167,6 +168,11 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
             await self._publication.keep(session.store)
         job = self._hooked(job)
         return handle_of(calls, job.id, await session.submit(job), self._kind_of(job))
+
+    async def _foresee(self, job: Submission[Any]) -> Foresight:
+        session = self._jobs.sessions.again
+        await self._publication.keep(session.store)
+        return await session.foresee(job)
 
     @override
     async def submit_many(self, jobs: Iterable[Submission[R]]) -> list[JobHandle[R]]:

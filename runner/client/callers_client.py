@@ -16,7 +16,19 @@ from runner.client.overview import check_sees_keys, hidden_of, line_for, overvie
 from runner.client.stored_jobs import StoredJobs
 from runner.client.view import View
 from runner.errors import Forbidden, InvalidArguments, UnknownJob, UnknownParent
-from runner.jobs import Acceptance, HistoryStep, JobEvent, JobOptions, JobStatus, OtherJob, Series, Submission, TaskStatus, of_tenant
+from runner.jobs import (
+    Acceptance,
+    Foresight,
+    HistoryStep,
+    JobEvent,
+    JobOptions,
+    JobStatus,
+    OtherJob,
+    Series,
+    Submission,
+    TaskStatus,
+    of_tenant,
+)
 from runner.limits import LimitStatus
 from runner.store import Depth, Overview, WaitingBuckets, WaitingLine
 
@@ -70,6 +82,13 @@ class CallersClient(Client):
         if self._view.is_by_task and options is not None and options.after:
             await self._check_parents([JobRequest(task, args, options)])
         return await super().submit(task, args, options)
+
+    async def foresee(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> Foresight:
+        """What would become of a job, see `Client.foresee`. It comes after jobs alone that the caller sees."""
+        if self._view.is_by_task and options is not None and options.after:
+            await self._check_parents([JobRequest(task, args, options)])
+        found = await super().foresee(task, args, options)
+        return found if self._principal.tenant is None or found.pause is None else replace(found, pause=replace(found.pause, by=""))
 
     async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
         """Submit many jobs by name, see `Client.submit_many`."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self, TypeVar, overload
 
 from runner.client.asking import Asking, BlockingAsking
@@ -26,7 +27,7 @@ from runner.client.stored_jobs import StoredJobs
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import InvalidOption, StoreUnavailable, SubmissionRefused, TaskServed, UnknownTask
 from runner.foreign import shown
-from runner.jobs import JOBS, Acceptance, JobEvent, JobOptions, JobStatus, OtherJob, Submission, TaskStatus, explain
+from runner.jobs import JOBS, Acceptance, Foresight, JobEvent, JobOptions, JobStatus, OtherJob, Submission, TaskStatus, explain
 from runner.limits import LimitStatus
 from runner.settings import Settings, chosen_settings
 from runner.store import Depth, ForgetAnswer, Overview, refuse_unfit_server
@@ -92,12 +93,22 @@ class Client(Scheduled, Asking, Batching, Listening, Managing, Remembering, Over
     async def submit(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> JobHandle[Any]:
         """Submit one job by name. Jobs that are submitted at the same time share a call; each has its own answer.
 
-        Raises `UnknownTask`, `InvalidArguments`, `ArgumentsTooLarge`, `JobIdConflict`, `DuplicateJob` or another `SubmissionRefused`,
+        Raises `UnknownTask`, `InvalidArguments`, `ArgumentsTooLarge`, `DeadlineOutOfReach`, `JobIdConflict`, `DuplicateJob` or another `SubmissionRefused`,
         `BacklogFull` or `StoreFull`: nothing is stored then. Raises `StoreUnavailable`.
         """
         published = await self._session.catalog.get(task)
         job = self._prepare(published, args, options or JobOptions())
         return self._handle(job.id, await self._session.submit(job, published.on_conflict, self._most_backlog))
+
+    async def foresee(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> Foresight:
+        """What would become of a job that is submitted now, and when it would start and end. Nothing is stored.
+
+        Raises what `submit` would, but for what only shows as a job is stored: that the server has no memory left.
+        """
+        published = await self._session.catalog.get(task)
+        job = self._prepare(published, args, options or JobOptions())
+        found = await self._session.foresee(job, published.on_conflict, self._most_backlog)
+        return found if found.id is None else replace(found, id=self._handle(found.id, Acceptance.existing).id)
 
     async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
         """Submit many jobs by name, hundreds in one step. All are checked before the first is stored; a refusal names its index as `index`.
@@ -202,6 +213,7 @@ class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingBatching, Blockin
     close = through(Client.close)
     statuses = through(Client.statuses)
     explain = through(Client.explain)
+    foresee = through(Client.foresee)
     latest_event = through(Client.latest_event)
     tasks = through(Client.tasks)
     remove_task = through(Client.remove_task)

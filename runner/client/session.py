@@ -11,6 +11,7 @@ from runner.client.events import Events
 from runner.client.figures import figures_of
 from runner.client.finish_listener import FinishListener
 from runner.client.flow_building import end_submission, end_submissions
+from runner.client.foreseeing import Deadlines, foresight_of
 from runner.client.keyring import Keyring
 from runner.client.limiter import Limiter
 from runner.client.lookups import Lookups
@@ -18,7 +19,7 @@ from runner.client.overlook import Overlook
 from runner.client.raw_result import RawResult
 from runner.client.results_in_hand import ResultsInHand
 from runner.errors import ArgumentsTooLarge, DuplicateJob, InvalidOption, JobIdConflict, NoResult, SubmissionRefused, UnknownJob
-from runner.jobs import Acceptance, JobStatus, OtherJob, State, Submission
+from runner.jobs import Acceptance, Foresight, JobStatus, OtherJob, State, Submission
 from runner.ranges import checked
 from runner.settings import Settings
 from runner.store import MOST_SMALL, JobStore, fitting_jobs
@@ -46,11 +47,13 @@ class Session:
         self.figures: SharedReading[Figures] = SharedReading(partial(figures_of, self.store, self.overlook))
         self.limiter = Limiter(self.store, self._listener)
         self.keyring = Keyring(self.store, settings)
+        self._deadlines = Deadlines(self.store)
         self._submissions: Batcher[Submission, Acceptance | OtherJob] = Batcher(self.store.submit_each, fitting=fitting_jobs)
 
     async def close(self) -> None:
         """Close every connection for good, once all that was submitted has its answer. What waits ends with `ClientClosed`."""
         self.is_closed = True
+        await self._deadlines.close()
         await self._submissions.close()
         await self._listener.close()
         await self.events.close()
@@ -69,8 +72,8 @@ class Session:
     async def submit(self, job: Submission, on_conflict: str = "", most_backlog: int | None = None) -> Acceptance | OtherJob:
         """Store one job. Jobs that are submitted at the same time share a call; each has its own answer.
 
-        Raises `ArgumentsTooLarge`, `JobIdConflict` (whose text ends with `on_conflict`), `DuplicateJob`, `BacklogFull`, `StoreFull`,
-        `StoreUnavailable`.
+        Raises `ArgumentsTooLarge`, `DeadlineOutOfReach`, `JobIdConflict` (whose text ends with `on_conflict`), `DuplicateJob`, `BacklogFull`,
+        `StoreFull`, `StoreUnavailable`.
         """
         if (recorder := recorder_here()) is not None:
             with recorder.sending(self.queue, [job]) as (traced,):
@@ -79,6 +82,8 @@ class Session:
 
     async def _submit(self, job: Submission, on_conflict: str, most_backlog: int | None) -> Acceptance | OtherJob:
         self._check_size(job)
+        if job.deadline_us:
+            await self._deadlines.check(job)
         state: Acceptance | OtherJob
         if len(job.args) > MOST_SMALL or most_backlog is not None:  # it takes long to send, or has a cap: no other waits for its call
             state = (await self.store.submit([job], most_backlog))[0]
@@ -97,7 +102,7 @@ class Session:
     ) -> list[Acceptance | OtherJob]:
         """Store many jobs, hundreds in one step.
 
-        Raises `ArgumentsTooLarge` for the first job whose arguments are; nothing is stored then. Raises `JobIdConflict` naming the first id
+        Raises `ArgumentsTooLarge` or `DeadlineOutOfReach` for the first job of which that is so; nothing is stored then. Raises `JobIdConflict` naming the first id
         that another job has, or `DuplicateJob` for the first that is refused, unless `return_conflicts`; all other jobs are stored then, as they
         are with the first `UnknownParent`.
         """
@@ -111,6 +116,8 @@ class Session:
     ) -> list[Acceptance | OtherJob]:
         for index, job in enumerate(jobs):
             self._check_size(job, index)
+        if any(job.deadline_us for job in jobs):
+            await self._deadlines.check_all(jobs)
         states = await self.store.submit(jobs, most_backlog)
         if not return_conflicts and (Acceptance.conflict in states or any(job.features for job in jobs)):
             for index, (job, state) in enumerate(zip(jobs, states, strict=True)):
@@ -131,6 +138,16 @@ class Session:
             )
             error.index = index
             raise error
+
+    async def foresee(self, job: Submission, on_conflict: str = "", most_backlog: int | None = None) -> Foresight:
+        """What would become of a job that is submitted now. Raises what its submission would; nothing is stored."""
+        self._check_size(job)
+        found = await foresight_of(self.store, job, most_backlog)
+        if isinstance(found, OtherJob):
+            raise duplicate_of(job.task, found.id)
+        if isinstance(found, Acceptance):
+            raise _conflict(job.id, on_conflict)
+        return found
 
     async def status(self, job_id: str, most_result: int | None = None) -> JobStatus:
         """The job as it is now; statuses that are asked for at the same time share a call. Raises `UnknownJob`."""

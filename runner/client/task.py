@@ -10,7 +10,7 @@ from runner.client.blocking import Blocking, door
 from runner.client.handle import BlockingHandle, JobHandle
 from runner.client.hooked import Hooked
 from runner.client.parents import Parents, parent_ids
-from runner.jobs import Hooks, JobOptions, OnFailure, PriorityName, Submission, TaskDefinition, UniqueOption, checked_policy
+from runner.jobs import Foresight, Hooks, JobOptions, OnFailure, PriorityName, Submission, TaskDefinition, UniqueOption, checked_policy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,6 +31,7 @@ class Task(Hooked, Generic[P, R]):
         options: JobOptions = JobOptions(),
         *,
         jobs: "Callable[[], at_use.StoredJobs]",
+        foresee: Callable[[Submission[R]], Awaitable[Foresight]],
     ) -> None:
         # Its name and signature are those of the function, for those who ask a callable: FastAPI's dependencies and routes, documentation.
         callable_task: Any = self  # the classes of both kinds are
@@ -40,6 +41,7 @@ class Task(Hooked, Generic[P, R]):
             callable_task.__signature__ = definition.injection.signature(definition.function)
         self.definition = definition
         self._submit = submit
+        self._foresee = foresee
         self._options = options
         self._jobs = jobs
 
@@ -102,7 +104,7 @@ class Task(Hooked, Generic[P, R]):
         return self._with(self._options._replace(after=parents, on_failure=checked_policy(on_failure)))
 
     def _with(self, options: JobOptions) -> Self:
-        return type(self)(self.definition, self._submit, options, jobs=self._jobs)
+        return type(self)(self.definition, self._submit, options, jobs=self._jobs, foresee=self._foresee)
 
     def prepare(self, *args: P.args, **kwargs: P.kwargs) -> Submission[R]:
         """Check a call and make it a submission, without sending it: for `Runner.submit_many`. Raises `SubmissionRefused`."""
@@ -111,6 +113,10 @@ class Task(Hooked, Generic[P, R]):
     async def submit(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Submit one job. Raises `SubmissionRefused` (nothing is stored) or `StoreUnavailable`."""
         return await self._submit(self.definition.prepare(args, kwargs, self._options))
+
+    async def foresee(self, *args: P.args, **kwargs: P.kwargs) -> Foresight:
+        """What would become of a job that is submitted now, and when it would start and end: nothing is stored. Raises what `submit` would."""
+        return await self._foresee(self.definition.prepare(args, kwargs, self._options))
 
     @property
     def blocking(self) -> "BlockingTask[P, R]":
@@ -127,6 +133,10 @@ class BlockingTask(Blocking, Generic[P, R]):
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> BlockingHandle[R]:
         """Submit one job, see `Task.submit`. Raises `ConfigurationError` in a thread whose event loop runs: nothing is sent then."""
         return door.call(lambda: self._of.submit(*args, **kwargs)).blocking
+
+    def foresee(self, *args: P.args, **kwargs: P.kwargs) -> Foresight:
+        """What would become of a job that is submitted now, see `Task.foresee`."""
+        return door.call(lambda: self._of.foresee(*args, **kwargs))
 
 
 class AsyncTask(Task[P, R]):

@@ -22,6 +22,7 @@ JOB_PROBLEMS = (
     "unknown-limit",
     "exceeds-capacity",
     "run-at-out-of-range",
+    "deadline-out-of-reach",
     "id-conflict",
     "duplicate-job",
     "batch-not-open",
@@ -50,7 +51,9 @@ class JobBody(Body):
     ] = None
     deadline: Annotated[
         Annotated[float, Field(**DEADLINE_S)] | None,
-        Field(description="seconds from its submission over waits, attempts and retries; default: the task's"),
+        Field(
+            description="seconds from its submission over waits, attempts and retries; default: the task's. A job that surely cannot start before it is refused"
+        ),
     ] = None
     cost: Annotated[
         dict[str, Annotated[int, Field(**COST), WHOLE]] | None, Field(description="tokens to take by limit name; default: the task's")

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi.responses import Response
 from pydantic_core import to_json
 
-from runner import JobStatus
+from runner import Foresight, JobStatus
 from runner.http.schemas import pause_document, utc
 
 
@@ -27,6 +27,12 @@ def job_answer(
         del document["result"]
         body = b'%b,"result":%b}' % (as_json(document)[:-1], result)
     return Response(body, headers=headers, media_type="application/json")
+
+
+def foresight_answer(foreseen: Foresight) -> Response:
+    """As `ForeseenJob` describes it."""
+    pause = None if foreseen.pause is None else pause_document(foreseen.pause)
+    return Response(as_json(foreseen.document() | {"pause": pause}), media_type="application/json")
 
 
 def as_json(document: object) -> bytes:
@@ -54,6 +60,7 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "bucket": status.bucket,
         "position": status.position,
         "eta_s": status.eta_s,
+        "end_eta_s": status.end_eta_s,
         "priority": status.priority,
         "pool": status.pool,
         "worker": status.worker,

@@ -1,6 +1,6 @@
 """The kind of problem of each exception that the runner raises."""
 
-from runner import BatchNotOpen, CountChanged, StoreUnavailable, TooManyBulks, UnknownBulk, UnknownJob
+from runner import BatchNotOpen, CountChanged, DeadlineOutOfReach, StoreUnavailable, TooManyBulks, UnknownBulk, UnknownJob
 from runner.errors import (
     AlreadyFinished,
     ArgumentsTooLarge,
@@ -39,6 +39,7 @@ ERRORS: dict[type[Exception], str] = {
     CountChanged: "count-changed",
     ClientClosed: "store-unavailable",
     DamagedQueue: "damaged-queue",
+    DeadlineOutOfReach: "deadline-out-of-reach",
     DuplicateJob: "duplicate-job",
     ExceedsCapacity: "exceeds-capacity",
     Forbidden: "forbidden",

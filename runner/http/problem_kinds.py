@@ -224,6 +224,11 @@ KINDS: dict[str, Kind] = {
     "run-at-out-of-range": Kind(
         422, "The start time is out of range", "run_at is an instant with a time zone, at most 366 days ahead; one in the past means now."
     ),
+    "deadline-out-of-reach": Kind(
+        422,
+        "The job cannot make its deadline",
+        "earliest_s are the seconds before which it does not start. Give a later deadline, another priority, or submit it later.",
+    ),
     "batch-invalid": Kind(
         422,
         "The batch is refused",

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from runner import DeadlineOutOfReach
 from runner.errors import BacklogFull, DuplicateJob, Forbidden, InvalidArguments, Unauthenticated
 from runner.http.escaped_slashes import routed_path
 from runner.http.problem_errors import ERRORS
@@ -47,7 +48,7 @@ class Problem(Exception):
         faults: Sequence[Fault] = (),
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
-        more: Mapping[str, int | str] | None = None,
+        more: Mapping[str, float | str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.kind = kind
@@ -109,6 +110,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(kind, str(error), more={"backlog": error.backlog, "max_backlog": error.most, "refused": error.refused})
     if isinstance(error, DuplicateJob):
         return Problem(kind, str(error), more={"job": error.job_id})
+    if isinstance(error, DeadlineOutOfReach):
+        return Problem(kind, str(error), more={"earliest_s": error.earliest_s})
     if isinstance(error, InvalidArguments):
         return Problem(kind, str(error), faults=[Fault(pointer=pointer("args"), detail=shortened(str(error)))])
     is_for_callers = kind not in _KINDS_OF_THE_SERVICE

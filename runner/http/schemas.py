@@ -31,6 +31,12 @@ class Place(BaseModel):
     bucket: Annotated[str | None, Field(description="its bucket of that limit, like tenant/t7")] = None
     position: Annotated[int | None, Field(description="place of a waiting job in its line, 1 is next")] = None
     eta_s: Annotated[float | None, Field(description="seconds until it can start, if all jobs ahead of it start on time")] = None
+    end_eta_s: Annotated[
+        float | None,
+        Field(
+            description="seconds until it ends, if it then runs as long as half of the runs of its task in the last 24 hours; null: unknown"
+        ),
+    ] = None
 
 
 class AcceptedJob(Place):
@@ -130,6 +136,18 @@ class Story(BaseModel):
 
     events: list[StoryEvent]
     spans: list[StorySpan]
+
+
+class ForeseenJob(Place):
+    """What would become of a job that is submitted now. Nothing is stored."""
+
+    id: Annotated[str | None, Field(description="the job that is there already; null: it would be a new one")]
+    task: str
+    created: Annotated[bool, Field(description="whether a job would be stored")]
+    state: Annotated[str, Field(description="what its submission would be answered: its first state, or existing, or replaced")]  # type: ignore[assignment]
+    earliest_s: Annotated[float, Field(description="seconds before which it does not start, as long as the limits stay as they are")]
+    run_s: Annotated[float | None, Field(description="seconds that half of the runs of its task took at most, in the last 24 hours")]
+    pause: Annotated[PauseNow | None, Field(description="what is paused and would keep it from starting")] = None
 
 
 class Job(Place):

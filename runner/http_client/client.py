@@ -15,6 +15,7 @@ from runner.http_client.batching import HttpBatching
 from runner.http_client.control import HttpControl
 from runner.http_client.documents import (
     event_of,
+    foresight_of,
     jobs_found,
     json_of,
     limit_status_of,
@@ -34,6 +35,7 @@ from runner.http_client.session import HttpSession, portions
 from runner.http_client.submissions import Prepared, all_prepared, answer_of, batch_body, batches, prepared, refusal_of
 from runner.http_client.transport import Call, opener
 from runner.jobs import (
+    Foresight,
     JobEvent,
     JobOptions,
     JobStatus,
@@ -108,6 +110,11 @@ class HttpClient(HttpScheduled, Asking, HttpBatching, HttpManaging, HttpRemember
         job = prepared(task, args, options or JobOptions())
         document = json_of(await self._session.ask(Call("POST", "/v1/jobs", body=job.body)))
         return handle_of(self._jobs, job.id, answer_of(document, job))
+
+    async def foresee(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> Foresight:
+        """What would become of a job that is submitted now, see `Client.foresee`. Raises what `submit` would; nothing is stored."""
+        job = prepared(task, args, options or JobOptions())
+        return foresight_of(json_of(await self._session.ask(Call("POST", "/v1/jobs", {"dry_run": 1}, body=job.body))))
 
     async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
         """Submit many jobs by name, a thousand in one request. Each has an id, as those of `submit`.

@@ -10,9 +10,11 @@ from runner.clock import milliseconds
 from runner.errors import ConfigurationError
 from runner.http_client.transport import Answer
 from runner.jobs import (
+    Acceptance,
     AttemptRecord,
     BatchProgress,
     DeadLetterGroup,
+    Foresight,
     HistoryRow,
     HistoryStep,
     JobCounts,
@@ -68,6 +70,16 @@ def job_of(document: Document) -> JobStatus:
     )
 
 
+def foresight_of(document: Document) -> Foresight:
+    """What would become of a job, from `ForeseenJob`."""
+    known = {name: document[name] for name in _FORESEEN if name in document}
+    pause = None if document.get("pause") is None else pause_of(document["pause"])
+    return Foresight(**{**known, "state": Acceptance(document["state"]), "pause": pause})
+
+
+_FORESEEN = ("task", "id", "reason", "bucket", "position", "eta_s", "end_eta_s", "earliest_s", "run_s")
+
+
 def pause_of(document: Document) -> PauseStatus:
     """A pause, from `Pause`."""
     since_at, until_at = _seconds(document["since_at"]), _seconds(document.get("until_at"))
@@ -76,7 +88,7 @@ def pause_of(document: Document) -> PauseStatus:
 
 
 _SAME = (
-    *("id", "task", "reason", "bucket", "position", "eta_s", "priority", "attempt", "failures", "crashes", "throttled"),
+    *("id", "task", "reason", "bucket", "position", "eta_s", "end_eta_s", "priority", "attempt", "failures", "crashes", "throttled"),
     *("cancel_requested", "args", "result", "result_bytes", "pool", "worker", "costs"),
 )
 

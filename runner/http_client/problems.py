@@ -43,7 +43,7 @@ from runner.errors import (
     UnknownTask,
 )
 from runner.http_client.transport import Answer
-from runner.jobs import BatchNotOpen, CountChanged, TooManyBulks
+from runner.jobs import BatchNotOpen, CountChanged, DeadlineOutOfReach, TooManyBulks
 from runner.limits import read
 
 MEDIA_TYPE = "application/problem+json"
@@ -56,6 +56,7 @@ ERRORS: Mapping[str, type[RunnerError]] = {
     "cannot-retry": CannotRetry,
     "count-changed": CountChanged,
     "damaged-queue": DamagedQueue,
+    "deadline-out-of-reach": DeadlineOutOfReach,
     "duplicate-key": InvalidArguments,
     "duplicate-job": DuplicateJob,
     "exceeds-capacity": ExceedsCapacity,
@@ -139,6 +140,8 @@ class Problem:
         error = cls(detail)
         if isinstance(error, DuplicateJob):
             error.job_id = str(self._document.get("job", ""))
+        if isinstance(error, DeadlineOutOfReach):
+            error.earliest_s = float(self._document.get("earliest_s", 0.0))
         if isinstance(error, ServiceUnavailable):
             error.retry_after_s = self.retry_after_s
         if isinstance(error, SubmissionRefused) and place is not None and place[1]:

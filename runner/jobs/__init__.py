@@ -44,7 +44,8 @@ if TYPE_CHECKING:  # see runner.faces
         no_result,
         waits_for_jobs,
     )
-    from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, is_series, rows_of
+    from runner.jobs.foresight import DeadlineOutOfReach, Foresight
+    from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, is_series, row_of, rows_of
     from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook
     from runner.jobs.in_process import call_in_process
     from runner.jobs.injection import Held, Injection, Plan, call_in_thread_with, call_with
@@ -89,7 +90,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.jobs.task_spec import TaskSpec, TaskStatus
     from runner.jobs.unique import Debounce, Unique, UniqueOption, asked_uniqueness, fields_of_unique
     from runner.jobs.used_arguments import kind_of_argument, opaque_arguments
-    from runner.jobs.words import JOBS, frozen, overridden, paused, paused_by, span, was_reset
+    from runner.jobs.words import JOBS, NO_WORKER, foretold, frozen, overridden, paused, paused_by, span, was_reset
 else:
     __getattr__, __dir__ = at_first_use(
         __name__,
@@ -109,7 +110,8 @@ else:
             "features": "of_tenant",
             "filter": "EVERY_JOB REASONS DeadLetterGroup JobCounts JobFilter JobPage Within question_of",
             "flow": "INDEXES MEMBER_STATES MOST_AT_ONCE ON_FAILURE BatchNotOpen BatchProgress MemberState OnFailure Parent checked_parents checked_policy flow_words no_result waits_for_jobs",
-            "history": "QUEUE_SERIES HistoryRow HistoryStep Series Spans is_series rows_of",
+            "foresight": "DeadlineOutOfReach Foresight",
+            "history": "QUEUE_SERIES HistoryRow HistoryStep Series Spans is_series row_of rows_of",
             "hooks": "DeadLetter FailedAttempt Finished Hook Hooks NewJob checked_hook",
             "in_process": "call_in_process",
             "injection": "Held Injection Plan call_in_thread_with call_with",
@@ -138,7 +140,7 @@ else:
             "task_spec": "TaskSpec TaskStatus",
             "unique": "Debounce Unique UniqueOption asked_uniqueness fields_of_unique",
             "used_arguments": "kind_of_argument opaque_arguments",
-            "words": "JOBS frozen overridden paused paused_by span was_reset",
+            "words": "JOBS NO_WORKER foretold frozen overridden paused paused_by span was_reset",
         },
     )
 
@@ -154,6 +156,7 @@ __all__ = [
     "MISSED",
     "MOST_AT_ONCE",
     "NONE",
+    "NO_WORKER",
     "ON_FAILURE",
     "OVERLAP",
     "QUEUE_SERIES",
@@ -181,11 +184,13 @@ __all__ = [
     "CountChanged",
     "DeadLetter",
     "DeadLetterGroup",
+    "DeadlineOutOfReach",
     "Debounce",
     "Depends",
     "Ending",
     "FailedAttempt",
     "Finished",
+    "Foresight",
     "Held",
     "HistoryRow",
     "HistoryStep",
@@ -273,6 +278,7 @@ __all__ = [
     "explain",
     "fields_of_unique",
     "flow_words",
+    "foretold",
     "frozen",
     "injected",
     "instant_s",
@@ -298,6 +304,7 @@ __all__ = [
     "progress_of",
     "question_of",
     "result_of",
+    "row_of",
     "rows_of",
     "sent_by_name",
     "span",

@@ -102,6 +102,8 @@ def _waiting(status: JobStatus, limits: Sequence[LimitStatus], now_s: float, com
     when = starts_in(status.eta_s)
     if status.eta_s is not None:
         when += f", at {clock_text(now_s + status.eta_s, now_s)}, if the jobs ahead of it start on time"
+    if status.end_eta_s is not None:
+        when += f"; it ends in about {span(status.end_eta_s)}, if it runs as long as half of the runs of its task do"
     return [
         f"It waits {waits_for(status, held)} ({numbers}): {_why(status, limit, bucket, now_s)}.",
         f"Its place is {ahead + 1}: {place}; it starts {when}.",

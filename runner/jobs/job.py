@@ -234,7 +234,7 @@ class JobStatus:
     `reason` is "no worker" as long as no live worker serves the task: such a job is `queued`, or `waiting` once a worker has met it that
     could not run it. "jobs": it comes after others that have not ended. For another job in `waiting`: `reason` says for what, `bucket` names the bucket ("tenant/t7") and `limit` its limit ("tenant"),
     `position` is its place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it
-    starts on time. `pause`: the queue, its task, its pool or a bucket that it needs is paused, and it starts once that is over (`reason` is
+    starts on time, `end_eta_s` those until it ends, by half of the runs of its task in the last 24 hours. `pause`: the queue, its task, its pool or a bucket that it needs is paused, and it starts once that is over (`reason` is
     "paused", and `position` and `eta_s` are unknown). `attempts` are those that failed: the first and the last nine. `progress` is what the
     handler of its latest attempt has said last. `pool`: whose workers run it. `worker`: the id of the one that runs it, or ran its latest attempt.
     `costs`: the tokens that it takes of each bucket at its start. `ready_at`: since when it waits, or waited before its latest attempt, if that is
@@ -272,10 +272,11 @@ class JobStatus:
     ready_at: float | None = None
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
+    end_eta_s: float | None = None
 
     @property
     def version(self) -> str:
-        """A text that is another one whenever the job has changed; `eta_s`, which counts down by itself, is no part of it.
+        """A text that is another one whenever the job has changed; `eta_s` and `end_eta_s`, which count down by themselves, are no part of it.
 
         Arguments, result and error are none either: they do not change without the attempt or the end, and may be megabytes long.
         """

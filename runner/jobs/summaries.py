@@ -8,6 +8,7 @@ from runner.jobs.words import (
     JOBS,
     NO_WORKER,
     attempts,
+    ends_in,
     failed_attempts,
     is_placed,
     last_error,
@@ -27,7 +28,7 @@ def summary(status: JobStatus) -> str:
     elif status.reason == JOBS or (status.state is State.waiting and not is_placed(status)):
         lines.append(f"  waits     {waits_for(status)}")
     elif status.state is State.waiting:
-        lines.append(f"  waits     {waits_for(status)}, place {status.position}, {starts_in(status.eta_s)}")
+        lines.append(f"  waits     {waits_for(status)}, place {status.position}, {starts_in(status.eta_s)}{ends_in(status)}")
     elif status.state is State.scheduled:
         lines.append(f"  starts    {scheduled(status)}")
     if note := stopping(status):

@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime
 
 from runner.jobs.attempt_record import AttemptRecord
-from runner.jobs.job import JobStatus
+from runner.jobs.foresight import Foresight
+from runner.jobs.job import Acceptance, JobStatus
 from runner.jobs.pause_status import PauseStatus
 from runner.limits import LimitStatus, Override, Pause, Reset
 from runner.names import DEFAULT_POOL, base_pool, is_process_pool
@@ -74,6 +75,34 @@ _WAITS = {
 def starts_in(seconds: float | None) -> str:
     """When a job starts that does not run yet."""
     return "at an unknown time" if seconds is None else f"in about {span(seconds)}"
+
+
+def ends_in(status: JobStatus | Foresight) -> str:
+    """When a job ends that does not run yet, after the words for its start; nothing if that is unknown."""
+    return "" if status.end_eta_s is None else f", ends in about {span(status.end_eta_s)}"
+
+
+def foretold(told: Foresight) -> list[str]:
+    """What would become of a job, in lines for a person."""
+    state = f"there already, as job {_safe(told.id)}" if told.id is not None else told.state.value
+    lines = [f"{_safe(told.task)}  would be {state}"]
+    if told.reason in _WAITS and told.bucket is not None:
+        lines.append(f"  waits     {_WAITS[told.reason]} {_safe(told.bucket)}, place {told.position}")
+    elif told.reason is not None:
+        lines.append(f"  waits     {_FORETOLD.get(told.reason, told.reason)}")
+    if told.state is not Acceptance.failed:
+        lines.append(f"  starts    {starts_in(told.eta_s)}{ends_in(told)}")
+    if told.earliest_s > 0:
+        lines.append(f"  earliest  in {span(told.earliest_s)}, as the limits are")
+    return lines
+
+
+_FORETOLD = {
+    "jobs": "for the jobs that it comes after",
+    "paused": "for the end of a pause",
+    "delay": "until its time",
+    "no worker": "for a worker with its task; no live worker has it",
+}
 
 
 def scheduled(status: JobStatus) -> str:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 from runner.errors import ConfigurationError
 from runner.jobs import JobOptions, TaskSpec, prepare
-from runner.limits import Limit, decode_needs, template_fields
+from runner.limits import Limit, Need, decode_needs, template_fields
 from runner.simulation.lines import Lines
 from runner.simulation.report import Drain, Start, drain_of
+from runner.simulation.restore import resumed
+from runner.simulation.snapshot import Snapshot
 from runner.simulation.work import Job, Work
 
 MOST_JOBS = 1_000_000
@@ -29,22 +31,48 @@ class JobGroup:
     args: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A queue as it is, for a plan that comes on top of what waits there. run_us: how long each of those jobs runs."""
+
+    snapshot: Snapshot
+    run_us: int = 0
+
+
 def simulate(
-    spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], *, slots: int, window: int = 64, start_us: int = 0
+    spec: TaskSpec,
+    limits: Sequence[Limit],
+    groups: Iterable[JobGroup],
+    *,
+    slots: int,
+    window: int = 64,
+    start_us: int = 0,
+    live: Live | None = None,
 ) -> Drain:
     """When these jobs of one task would start and end on otherwise idle workers with `slots` slots together.
 
     `spec` says how the task uses its limits (cost, fair shares, weights), `window` is the setting of that name, `start_us` the
-    instant of the beginning, which the calendar of a quota needs. Retries, priorities and `max_wait` are left out.
+    instant of the beginning, which the calendar of a quota needs. Retries, priorities and `max_wait` are left out. live: what waits already, with the
+    limits that are in force there and the instant at which it was looked at.
     Raises `SubmissionRefused` for jobs that the engine would refuse, `ConfigurationError` for impossible numbers.
     """
     if slots < 1:
         raise ConfigurationError(f"{slots} slots run nothing: give 1 or more")
     if len({limit.name for limit in limits}) < len(limits):
         raise ConfigurationError(f"two limits have one name ({', '.join(limit.name for limit in limits)}): rename one")
-    run = _Run(Lines(limits, max(window, slots), start_us), slots)
+    if live is None:
+        run = _Run(Lines(limits, max(window, slots), start_us), slots)
+    else:
+        start_us = live.snapshot.now_us
+        run = _Run(resumed(live.snapshot, live.run_us, MOST_JOBS), slots)
+        run.hold(live)
     run.play(_jobs(spec, limits, groups, start_us))
     return drain_of(limits, run.starts, [job.work for job in run.lines.failed], slots=slots, start_us=start_us)
+
+
+def buckets_of_plan(spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup]) -> list[str]:
+    """The buckets that these jobs need. Raises as `simulate`."""
+    return list(dict.fromkeys(need.bucket for _, work in _jobs(spec, limits, groups, 0) for need in work.needs))
 
 
 def _jobs(spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], start_us: int) -> list[tuple[int, Work]]:
@@ -77,6 +105,16 @@ class _Run:
         self._running: list[tuple[int, int, Job]] = []
         """(end, number, job); the number keeps jobs that end at the same instant in the order of their starts."""
 
+    def hold(self, live: Live) -> None:
+        """The jobs that hold slots of a limit already: one that runs longer than most ends after half of that again."""
+        now_us = live.snapshot.now_us
+        for row in live.snapshot.buckets:
+            for holder, since_us in self.lines.buckets[row.name].bucket.holders():
+                end_us = since_us + live.run_us
+                job = Job(holder, Work("", now_us, 0, (Need(row.name, 1, given_back=True),), ""))
+                heapq.heappush(self._running, (end_us if end_us > now_us else now_us + live.run_us // 2, -len(self._running), job))
+                self._free -= 1
+
     def play(self, planned: list[tuple[int, Work]]) -> None:
         upcoming, submitted = planned[::-1], 0
         while True:
@@ -107,7 +145,7 @@ class _Run:
     def _start_ready(self) -> bool:
         """Fill the free slots in the order of the stream. Returns whether any job started."""
         before = len(self.starts)
-        while self._free and self.lines.ready:
+        while self._free > 0 and self.lines.ready:
             job = self.lines.ready.popleft()
             self.lines.start(job)
             self.starts.append(Start(self.lines.now_us, job.work))

@@ -16,6 +16,11 @@ def class_and_tag(score: int) -> tuple[int, int]:
     return score // _A_CLASS, score % _A_CLASS // _INSERTIONS
 
 
+def score_of(class_: int, tag: int, insertion: int) -> int:
+    """The score in Redis of a line of this class, 0 the highest."""
+    return (class_ + 1) * _A_CLASS + tag * _INSERTIONS + insertion
+
+
 def class_owed(turns: int, least_share: float) -> int:
     """The class, 0 the highest, to which the turn after so many belongs, if lines of it wait: a lower one has its least share."""
     turns %= _MOST_TURNS

@@ -27,6 +27,21 @@ def restored(snapshot: Snapshot, most_jobs: int) -> Lines:
     return lines
 
 
+WAITING = "waiting now"
+
+
+def resumed(snapshot: Snapshot, run_us: int, most_jobs: int) -> Lines:
+    """The same, of jobs that run so long. The tenant of one is the share that its line is of, with the words that it was there before."""
+    lines = restored(snapshot, most_jobs)
+    for line in lines.known.values():
+        share = line.name.name.partition("@")[2].partition("#")[0].partition("*")[0]
+        tenant = f"{share} ({WAITING})" if share else f"({WAITING})"
+        jobs = [job._replace(work=job.work._replace(tenant=tenant, submitted_us=snapshot.now_us, duration_us=run_us)) for job in line.jobs]
+        line.jobs.clear()
+        line.jobs.extend(jobs)
+    return lines
+
+
 def _bucket(row: BucketSnapshot, snapshot: Snapshot) -> ServedBucket:
     """What is released takes its tokens now. Lines that the snapshot does not have are left out of its order."""
     known = {line.name for line in snapshot.lines}

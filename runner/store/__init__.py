@@ -5,6 +5,7 @@ heartbeat's thread), `Duties` (the leader), `Declarations` (the catalog), `Limit
 `JobStore` is all of them.
 """
 
+from runner.outlook import Earliest
 from runner.store.access import Access, KeyAnswer
 from runner.store.answers import BulkAnswer, CancelAnswer, DeleteAnswer, FinishAnswer, ForgetAnswer, RetryRefusal, TakeAnswer
 from runner.store.catalog_check import examine_catalog
@@ -21,6 +22,7 @@ from runner.store.duties import Duties, Nudge
 from runner.store.failpoints import around_attempt
 from runner.store.finding import Finding, Level
 from runner.store.flows import Member, Members, Opened, Sealing, node_of_batch
+from runner.store.foreseeing import Forecast, Foreseeing
 from runner.store.job_findings import throttled_often
 from runner.store.job_store import JobStore
 from runner.store.jobs import Jobs
@@ -90,12 +92,15 @@ __all__ = [
     "DirectStore",
     "DueSchedule",
     "Duties",
+    "Earliest",
     "Entry",
     "Finding",
     "FinishAnswer",
     "FinishAnswers",
     "Fired",
     "Firing",
+    "Forecast",
+    "Foreseeing",
     "ForgetAnswer",
     "Heavy",
     "HeldEntry",

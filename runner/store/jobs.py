@@ -14,7 +14,7 @@ from runner.store import replies, statuses, surroundings
 from runner.store.answers import CancelAnswer, DeleteAnswer, RetryRefusal
 from runner.store.pool_status import PoolStatus, pool_statuses
 from runner.store.portions import MOST_HEAVY, MOST_PER_CALL, MOST_SMALL, MOST_STATUSES, MOST_VIEWED, MOST_WATCHED, fitting, portions
-from runner.store.queue import QueueStore
+from runner.store.run_times import RunTimes
 from runner.store.statuses import Depth, Heavy, StoredResult
 from runner.store.text import decoded
 from runner.store.worker_status import WORKER_FIELDS, WorkerStatus
@@ -28,7 +28,7 @@ _MOST_MEASURED = 10
 """Buckets of which the lengths of many lines are read."""
 
 
-class Jobs(QueueStore):
+class Jobs(RunTimes):
     """The role of a producer once its jobs are in, and of an operator."""
 
     async def get(self, ids: Sequence[str], depth: Depth = Depth.full) -> list[JobStatus | None]:
@@ -103,19 +103,27 @@ class Jobs(QueueStore):
         views = await self._surroundings(waits.values()) if waits else {}
         told = estimates(list(waits.values()), views, self.settings.least_share)
         found = dict(zip(waits, told, strict=True))
-        return [_told(job_id, answer, found.get(at)) for at, (job_id, answer) in enumerate(zip(ids, answers, strict=True))]
+        tasks = {at: statuses.task_of(answers[at]) for at, estimate in found.items() if estimate.eta_us is not None}
+        runs_us = await self.run_times_us(tasks.values()) if tasks else {}
+        return [
+            _told(job_id, answer, found.get(at), runs_us.get(tasks.get(at, "")))
+            for at, (job_id, answer) in enumerate(zip(ids, answers, strict=True))
+        ]
 
-    async def _surroundings(self, waits: Iterable[Wait]) -> dict[str, BucketView]:
-        """The buckets that these jobs need, and the lines there, in as many calls as it takes to keep each of them short."""
+    async def _surroundings(self, waits: Iterable[Wait], *, near: bool = True) -> dict[str, BucketView]:
+        """The buckets that these jobs need, and the lines there, in as many calls as it takes to keep each of them short.
+
+        near: also the buckets that lines there need, and of very many lines the lengths.
+        """
         asked = surroundings.questions(waits)
         views: dict[str, BucketView] = {}
         while asked:
             read = surroundings.views(await self._outlook(asked), views)
             asked = asked[max(read, 1) :]
-            further = unknown_buckets(views) if not asked else []
+            further = unknown_buckets(views) if near and not asked else []
             if len(views) + len(further) <= MOST_BUCKETS:
                 asked += surroundings.bare_questions(further)
-        asked = surroundings.length_questions(list(views.values())[:_MOST_MEASURED])
+        asked = surroundings.length_questions(list(views.values())[:_MOST_MEASURED]) if near else []
         while asked:
             read = surroundings.add_lengths(await self._outlook(asked), views)
             asked = asked[max(read, 1) :]
@@ -219,8 +227,8 @@ def _operator() -> str:
     return "" if actor is None else actor.to_json()
 
 
-def _told(job_id: str, answer: Any, outlook: Estimate | None = None) -> JobStatus | Heavy | None:
+def _told(job_id: str, answer: Any, outlook: Estimate | None = None, runs_us: int | None = None) -> JobStatus | Heavy | None:
     """One answer of get.lua."""
     if answer is None:
         return None
-    return Heavy(answer) if isinstance(answer, int) else statuses.job_status(job_id, answer, outlook)
+    return Heavy(answer) if isinstance(answer, int) else statuses.job_status(job_id, answer, outlook, runs_us)

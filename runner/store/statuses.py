@@ -73,15 +73,20 @@ def waits(answers: Sequence[list[Any] | int | None]) -> dict[int, Wait]:
     return found
 
 
-def job_status(job_id: str, answer: list[Any], outlook: Estimate | None = None) -> JobStatus | None:
-    """One answer of get.lua, and when the job starts if it waits; None if its record is damaged so much that it says nothing."""
+def task_of(answer: list[Any]) -> str:
+    """The task of a job, from one answer of get.lua."""
+    return decoded(answer[0][_FIELDS.index("task")] or b"")
+
+
+def job_status(job_id: str, answer: list[Any], outlook: Estimate | None = None, runs_us: int | None = None) -> JobStatus | None:
+    """One answer of get.lua, and when the job starts if it waits, and for how long it runs; None if its record is damaged so much that it says nothing."""
     try:
-        return _job_status(job_id, outlook, *answer)
+        return _job_status(job_id, outlook, runs_us, *answer)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def _job_status(job_id: str, outlook: Estimate | None, values: list[Any], *place: Any) -> JobStatus:
+def _job_status(job_id: str, outlook: Estimate | None, runs_us: int | None, values: list[Any], *place: Any) -> JobStatus:
     """The job's fields, then that it waits, until when it is scheduled, that no worker can run it, or what is paused."""
     fields = {name: value for name, value in zip(_FIELDS, values, strict=False) if value is not None}
     result = fields.get("result")
@@ -134,6 +139,7 @@ def _job_status(job_id: str, outlook: Estimate | None, values: list[Any], *place
         ready_at=_seconds(fields.get("ready")),
         costs=_costs(fields.get("limits")),
         metadata=metadata_in(fields.get("metadata", b"")),
+        end_eta_s=None if outlook is None or eta_us is None or runs_us is None else (eta_us + runs_us) / MICROSECONDS,
         error=None if state is State.succeeded or "error" not in fields else JobError.of(json.loads(fields["error"])),
     )
 

@@ -122,6 +122,7 @@ CALLS: dict[str, Call] = {
     "open": lambda store, started: store.open_batch("b", "run", 5),
     "open_pools": lambda store, started: store.open_pools(),
     "orphans": look_for_orphans,
+    "foresee": lambda store, started: store.foresee(job("more", needs=["x"])),
     "outlook": lambda store, started: store.get(["brief"]),
     "override": lambda store, started: store.override("x", interval("x", capacity=5, every=30).to_json(), 0, "more"),
     "overview": lambda store, started: store.overview(),

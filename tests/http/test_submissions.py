@@ -10,7 +10,7 @@ from runner import Client, StoreUnavailable, Worker
 from runner.store.keys import Keys
 from tests.http.conftest import Service
 
-NO_PLACE = {"reason": None, "limit": None, "bucket": None, "position": None, "eta_s": None}
+NO_PLACE = {"reason": None, "limit": None, "bucket": None, "position": None, "eta_s": None, "end_eta_s": None}
 
 
 async def test_a_job_is_accepted_with_its_location_and_its_place(service: Service) -> None:

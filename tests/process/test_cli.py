@@ -232,6 +232,21 @@ async def test_the_whole_queue_is_shown_at_a_glance(cli: Cli) -> None:
     assert re.search(r"1 +first +charge +1 +normal", watched), watched
 
 
+async def test_a_job_is_foretold_and_not_stored(cli: Cli) -> None:
+    await line_up(cli, "first")
+
+    said = (await cli.done("submit", "charge", CHARGE, "--dry-run")).out.splitlines()
+    told = (await cli.done("submit", "charge", CHARGE, "--dry-run", "--json")).json
+
+    assert said[:2] == ["charge  would be waiting", "  waits     for tokens of pay, place 2"]
+    assert re.fullmatch(r"  starts    in about .*, ends in about .*", said[2]), said
+    assert said[3].startswith("  earliest  in ")
+    assert (told["state"], told["id"], told["position"], told["bucket"]) == ("waiting", None, 2, "pay")
+    late = await cli("submit", "charge", CHARGE, "--deadline", "60")
+    assert (late.code, "give a later deadline" in late.err) == (2, True), late
+    assert (await cli.done("top", "--json")).json["jobs"]["waiting"] == 1
+
+
 async def test_a_limit_says_how_many_wait_and_at_how_many_buckets(cli: Cli) -> None:
     await line_up(cli, "first", "second")
     shown = await cli.done("limits", "show", "pay")

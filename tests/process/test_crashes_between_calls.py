@@ -79,6 +79,7 @@ LOOKING = [
     "xrange",
     "xrevrange",
     "outlook",
+    "foresee",
     "check_format",
     "known",
     "tasks",

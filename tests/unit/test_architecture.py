@@ -43,7 +43,14 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "outlook": {"limits": ANYTHING, "simulation": ANYTHING},
     "connection": {},
     "telemetry": {"jobs": ANYTHING, "limits": ANYTHING},
-    "store": {"access": ANYTHING, "connection": ANYTHING, "outlook": ANYTHING, "jobs": ANYTHING, "limits": ANYTHING},
+    "store": {
+        "access": ANYTHING,
+        "connection": ANYTHING,
+        "outlook": ANYTHING,
+        "simulation": frozenset({"Snapshot"}),
+        "jobs": ANYTHING,
+        "limits": ANYTHING,
+    },
     "simulation": {"jobs": ANYTHING, "limits": ANYTHING},
     "client": {
         "access": ANYTHING,
@@ -197,7 +204,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "cli/demo": dict.fromkeys(("__init__", "client", "connection", "jobs", "limits"), ANYTHING),
     "cli/simulate": {
         "simulation": ANYTHING,
-        "client": frozenset({"Runner", "Task"}),
+        "client": frozenset({"Runner", "Task", "session_of"}),
         "jobs": frozenset({"TaskSpec"}),
         "limits": ANYTHING,
         "cli/loading": ANYTHING,

@@ -118,6 +118,7 @@ def test_only_scripts_write_keys() -> None:
         "buckets",
         "check_format",
         "outlook",
+        "foresee",
         "known",
         "tasks",
         "workers",

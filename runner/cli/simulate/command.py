@@ -12,6 +12,7 @@ from runner.cli.loading import load
 from runner.cli.output import say, say_json
 from runner.cli.simulate.document import document
 from runner.cli.simulate.grammar import limit_forms, parse_jobs, parse_limit, parse_pairs, read_jobs
+from runner.cli.simulate.live import look
 from runner.cli.simulate.svg import draw
 from runner.cli.simulate.text import show
 from runner.client import Runner, Task
@@ -60,6 +61,7 @@ Fair = Annotated[
 App = Annotated[str | None, typer.Option("--app", help="Take limits from this app, as module:object, or RUNNER_APP.", show_default=False)]
 TaskName = Annotated[str | None, typer.Option("--task", help="The task of that app whose jobs these are.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+OnTop = Annotated[bool, typer.Option("--live", help="On top of what waits now in the queue of the app, under the limits in force there.")]
 Svg = Annotated[Path | None, typer.Option("--svg", help="Write the picture to this file too.", show_default=False)]
 
 
@@ -74,18 +76,22 @@ def simulate(
     fair: Fair = None,
     app: App = None,
     task: TaskName = None,
+    live: OnTop = False,
     json: AsJson = False,
     svg: Svg = None,
 ) -> None:
     """Show how long these jobs would take under these limits, and how long each tenant would wait. Nothing runs: time is simulated."""
+    if live and limit:
+        raise ConfigurationError("--live plays the limits that are in force, and --limit gives others: leave out one of both")
     extra = [parse_limit(text) for text in limit or ()]
     costs = parse_pairs(cost, "cost")
     groups = _groups(jobs, file, microseconds(duration), costs)
-    if app is None and task is None and not extra:
+    if app is None and task is None and not extra and not live:
         raise ConfigurationError(
             "there is no limit to keep: give --limit 'stripe=10/s,burst=20', or --task (and --app) to take those of a task"
         )
-    if app is None and task is None:
+    runner = None
+    if app is None and task is None and not live:
         settings, limits = Settings(), tuple(extra)
         spec = TaskSpec("simulated", {}, tuple(one.name for one in limits), fair_by=_FAIR_BY)
     else:
@@ -97,7 +103,13 @@ def simulate(
     if fair is not None:
         spec = replace(spec, fair_by=(spec.fair_by or _FAIR_BY) if fair else None)
     spec = replace(spec, weights={**spec.weights, **parse_pairs(weights, "weight")})
-    drain = play(spec, limits, groups, slots=settings.concurrency if slots is None else slots, window=settings.window, start_us=wall_us())
+    found = None
+    if live and runner is not None:
+        found, there = look(runner, spec, limits, groups, microseconds(duration))
+        groups = [group if group.duration_us else replace(group, duration_us=found.run_us) for group in groups]
+        slots = slots or there or None
+    slots = settings.concurrency if slots is None else slots
+    drain = play(spec, limits, groups, slots=slots, window=settings.window, start_us=wall_us(), live=found)
     _show(drain, svg, json=json)
 
 

@@ -1,9 +1,11 @@
 """Submissions: of one job, and of many at once."""
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -17,7 +19,7 @@ from runner.http.bodies import MAX_BATCH_BYTES, body_of, json_body, parsed_body
 from runner.http.dependencies import Service, service_of
 from runner.http.idempotency import IDEMPOTENCY_KEY, REPLAYED, job_id_of, refuse_key
 from runner.http.job_body import JOB_PROBLEMS, MAX_BATCH, BatchBody, JobBody
-from runner.http.job_documents import as_json, job_document
+from runner.http.job_documents import as_json, foresight_answer, job_document
 from runner.http.large_results import left_out, most_result
 from runner.http.ndjson import MEDIA_TYPE as NDJSON
 from runner.http.ndjson import is_ndjson
@@ -25,7 +27,7 @@ from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, base_of, problem_of, responses, type_of
 from runner.http.routes.lines import lines_answer
 from runner.http.routing import DirectRoute
-from runner.http.schemas import AcceptedBatch, AcceptedJob, EndedJob
+from runner.http.schemas import AcceptedBatch, AcceptedJob, EndedJob, ForeseenJob
 from runner.http.validation_errors import Fault, faults_of, pointer, shortened, summary
 from runner.http.waiting import APPLIED, PREFER, applied, awaited, preferred_s
 
@@ -54,22 +56,30 @@ _REFUSED = (Acceptance.conflict, Acceptance.duplicate, Acceptance.no_parent, Acc
     )
     | {
         200: {
-            "model": AcceptedJob | EndedJob,
+            "model": AcceptedJob | EndedJob | ForeseenJob,
             "description": "This job had been submitted before under this id, or another is there that is unique, and nothing was added; or it has"
-            " ended while the request waited",
+            " ended while the request waited; or, with dry_run, what would become of it",
             "headers": _LOCATION | APPLIED | REPLAYED,
         },
         202: {"description": "Stored", "headers": _LOCATION | _RETRY_AFTER | APPLIED | REPLAYED},
     },
     openapi_extra=body_of(JobBody) | {"parameters": [IDEMPOTENCY_KEY, PREFER]},
 )
-async def submit(request: Request) -> Response:
+async def submit(
+    request: Request,
+    dry_run: Annotated[bool, Query(description="store nothing, and tell when the job would start and end: ForeseenJob")] = False,
+) -> Response:
     """Store one job. It reaches a final state whatever happens to workers. With an `id` of your own, or a key, the request can be repeated.
 
-    With `Prefer: wait=N` the answer is the job at its end, if that comes in time.
+    With `Prefer: wait=N` the answer is the job at its end, if that comes in time. With `dry_run=1` nothing is stored: the checks and problems
+    are the same, and the answer says what the submission would be answered, and when the job would start and end.
     """
     service, body = service_of(request), await parsed_body(request, JobBody)
     key_id, preferred = job_id_of(request, body.id), preferred_s(request)
+    if dry_run:
+        body.id = body.id or key_id
+        with _reused(key_id):
+            return foresight_answer(await service.client.foresee(*body.request()))
     handle = await (service.client.submit(*body.request()) if key_id is None else _submitted_once(service.client, body, key_id))
     base, is_new = base_of(request), handle.first_state.is_new
     headers = {"Location": f"{base}/v1/jobs/{handle.id}"}
@@ -93,9 +103,18 @@ async def submit(request: Request) -> Response:
 
 async def _submitted_once(client: Client, body: JobBody, key_id: str) -> JobHandle[Any]:
     body.id = key_id
-    try:
+    with _reused(key_id):
         return await client.submit(*body.request())
+
+
+@contextmanager
+def _reused(key_id: str | None) -> Iterator[None]:
+    """Of a job whose id is made of a key, say so of the key if another job has that id."""
+    try:
+        yield
     except JobIdConflict:
+        if key_id is None:
+            raise
         detail = "the Idempotency-Key was sent before, with another task or other arguments: send another key for another job"
         raise Problem("idempotency-key-reused", detail) from None
 

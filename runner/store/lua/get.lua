@@ -9,7 +9,7 @@
 --   its line (0 is the head), its limits and its line, of a scheduled one its reason and µs until it is due, of one that no live
 --   worker can run, or that comes after jobs that have not ended, the reason alone; of one that is paused the reason, what, its name, and the
 --   pause (JSON; '' once it is over)
--- include: base, bucket_keys, specs, pauses
+-- include: base, bucket_keys, specs, pauses_of
 
 local STATE, REASON, LIMITS, LINE, TASK = 1, 2, 3, 4, 5
 local FIELDS = {
@@ -52,16 +52,9 @@ local function reason_aside(line)
   return specs.is_read(pool) and 'slots' or NO_WORKER
 end
 
--- What keeps the job from starting, of all that is paused: the queue, its task, its pool, or the bucket of a key that it needs.
 local function pause_of(id, f)
-  if not any_paused() then return nil end
-  local pool = pool_of(f[LINE]) or 'default'
-  local asked = { { 'queue' }, { 'task', f[TASK] or '' }, { 'pool', paused('job of', pool) or pool } }
-  for bucket in string.gmatch(f[LIMITS] or '', '([^=;]+)=') do asked[#asked + 1] = { 'key', bucket } end
-  for _, one in ipairs(asked) do
-    local record = paused(one[1], one[2])
-    if record then return { f, PAUSED, one[1], one[2] or '', cjson.encode(record) } end
-  end
+  local what, name, record = pauses_of(f[TASK] or '', f[LINE], f[LIMITS])
+  if what then return { f, PAUSED, what, name, record } end
 end
 
 local function place_of(id, f)

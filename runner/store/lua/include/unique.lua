@@ -2,6 +2,8 @@
 --   unique: mark; mode ('end' or 'start': until when the job holds it); until_us (how long it holds it in any case, from now on);
 --   duplicate ('return', 'refuse' or 'replace'); max_delay_us (of a replaced job: how long after its first submission it can be delayed)
 -- include: features, marks
+local unique_answer
+
 do
   -- What is not delayed by its caller has another due instant, or none.
   local function delay_anew(id, job, max_delay_us, submitted, deadline, expires)
@@ -53,18 +55,25 @@ do
     end
   end
 
+  -- What a submission is told whose mark another job has, and that job; nothing if none has. Only a job that waits, and was never claimed, is replaced.
+  function unique_answer(asked, id)
+    local holder, is_unended = marks.holder(asked.mark)
+    if not holder or holder == id then return nil end
+    local state, started = read_job(holder, 'state', 'started')
+    if asked.duplicate == 'replace' and is_unended and state ~= 'running' and not started then return 'replaced', holder end
+    return asked.duplicate == 'return' and 'existing' or 'duplicate', holder
+  end
+
   feature_rows[#feature_rows + 1] = function(job, own)
     local asked = own.unique
     if not asked then return end
-    local holder, is_unended = marks.holder(asked.mark)
-    if holder and holder ~= job.id then
-      local state, started = read_job(holder, 'state', 'started')
-      if asked.duplicate == 'replace' and is_unended and state ~= 'running' and not started then
+    local answer, holder = unique_answer(asked, job.id)
+    if answer then
+      if answer == 'replaced' then
         replace(holder, job, asked.max_delay_us)
-        job.answer, job.replaces = 'replaced ' .. holder, holder
-      else
-        job.answer = (asked.duplicate == 'return' and 'existing ' or 'duplicate ') .. holder
+        job.replaces = holder
       end
+      job.answer = answer .. ' ' .. holder
       return
     end
     job.fields.unique, job.fields.mode = asked.mark, asked.mode

@@ -1,0 +1,42 @@
+"""What waits in the queue of an app now, for a plan that comes on top of it."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from runner.client import Runner, session_of
+from runner.errors import ConfigurationError
+from runner.jobs import TaskSpec
+from runner.limits import Limit
+from runner.simulation import JobGroup, Live, buckets_of_plan
+
+_MOST_BUCKETS = 40
+
+
+def look(runner: Runner, spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], run_us: int) -> tuple[Live, int]:
+    """The queue as it is, and the slots of its workers. run_us: how long jobs run, where the history does not know it.
+
+    Raises `ConfigurationError` if there is more than can be played, `UnknownLimit`, `StoreUnavailable`.
+    """
+    return asyncio.run(_look(runner, spec, limits, buckets_of_plan(spec, limits, groups), run_us))
+
+
+async def _look(runner: Runner, spec: TaskSpec, limits: Sequence[Limit], planned: Sequence[str], run_us: int) -> tuple[Live, int]:
+    client = runner.client
+    try:
+        store = session_of(client).store
+        waiting = [one.bucket for limit in limits if limit.key for one in (await client.waiting_buckets(limit.name)).buckets]
+        own = [limit.name for limit in limits if limit.key is None]
+        names = list(dict.fromkeys([*own, *waiting]))
+        names += [name for name in planned if name not in names][: max(_MOST_BUCKETS - len(names), 0)]
+        found = await store.around(names)
+        if found is None:
+            raise ConfigurationError(
+                f"what waits in queue {runner.queue!r} cannot be played: it is at more than {_MOST_BUCKETS} buckets, or in more than 300 lines,"
+                " or a limit is paused or not published; leave out --live"
+            )
+        known = await store.run_times_us([spec.name])
+        slots = sum(pool.slots for pool in await client.pools() if pool.name == spec.pool)
+        return Live(replace(found, limits=tuple(limits)), run_us or known[spec.name] or 0), slots
+    finally:
+        await runner.close()

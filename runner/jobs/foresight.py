@@ -1,0 +1,55 @@
+"""Foresight: what would become of a job that was submitted at this instant. A value; nothing is stored for it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from runner.errors import SubmissionRefused
+from runner.jobs.job import Acceptance
+from runner.jobs.pause_status import PauseStatus
+from runner.limits import limit_name
+
+
+class DeadlineOutOfReach(SubmissionRefused):
+    """A job that surely cannot start before its deadline; nothing was stored. `earliest_s`: seconds before which it does not start."""
+
+    earliest_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What a submission would be answered now, and when the job would start and end.
+
+    state: the answer of the submission. `id`: the job that is there already, of `existing` and `replaced`; None of a new one. `reason`,
+    `bucket`, `position` and `pause` are as in `JobStatus`.
+    eta_s: seconds until it starts, if everything ahead of it starts on time and no job comes that has its turn before it; `end_eta_s`: until it
+    ends, if it then runs for `run_s`, within which half of the runs of its task ended in the last 24 hours. earliest_s: before it does not
+    start as long as the limits stay as they are. What is None is unknown.
+    """
+
+    task: str
+    state: Acceptance
+    id: str | None = None
+    reason: str | None = None
+    bucket: str | None = None
+    position: int | None = None
+    eta_s: float | None = None
+    end_eta_s: float | None = None
+    earliest_s: float = 0.0
+    run_s: float | None = None
+    pause: PauseStatus | None = None
+
+    @property
+    def limit(self) -> str | None:
+        """The name of the limit that it would wait for."""
+        return None if self.bucket is None else limit_name(self.bucket)
+
+    @property
+    def created(self) -> bool:
+        """Whether a job would be stored."""
+        return self.state.is_new
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it, without the pause."""
+        places = {"reason": self.reason, "limit": self.limit, "bucket": self.bucket, "position": self.position}
+        times = {"eta_s": self.eta_s, "end_eta_s": self.end_eta_s, "earliest_s": self.earliest_s, "run_s": self.run_s}
+        return {"task": self.task, "state": self.state.value, "id": self.id, "created": self.created, **places, **times}
