@@ -55,6 +55,7 @@ def flows() -> Names:
 
     names = {"jobs": jobs, "fetch": fetch, "parse": parse_first, "store": store, "load": load, "report": report, "Page": Page}
     return names | {
+        "client": jobs.client,
         "current_job": current_job,
         "url": "https://example.com/",
         "day": "2026-11-30",
