@@ -124,6 +124,7 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     clock.advance(61)
     await store.expire()
     await store.refill()
+    assert (await store.foresee(job("more", needs=["x"]))).answer is None
     assert (await store.take("take:t", "q=1", "q")).state == "taken"
     assert (await store.take("take:s", "c=1!", "c", lapse_us=5_000_000, wait_us=1_000_000)).state == "taken"
     assert await store.hold("take:s", "c=1!", 5_000_000) == 1
