@@ -76,9 +76,10 @@ class TokenBucket(Limit):
         self.debt: Debt = debt
         self._set_steps()
         self.jitter_us = self._jitter_us(jitter)
+        self.adapting: Adapting | None = None
         if self.jitter_us:
             self._keep_at_the_door()
-        self.adapting: Adapting | None = self._adapting(adapt)
+        self.adapting = self._adapting(adapt)
 
     def _adapting(self, adapt: object) -> Adapting | None:
         """Between which rates it is kept; None if its rate stays."""

@@ -19,6 +19,7 @@ from runner import (
     Client,
     Control,
     DeadLetterGroup,
+    DeadlineOutOfReach,
     Foresight,
     HistoryRow,
     HistoryStep,
@@ -54,6 +55,10 @@ async def submitted(client: Client | HttpClient) -> None:
     assert_type(await client.submit("charge", {"order": "o-17"}, JobOptions(deadline=60, tags=["import"])), JobHandle[Any])
     assert_type(await client.foresee("charge", {"order": "o-17"}, JobOptions(deadline=60)), Foresight)
     assert_type(client.blocking.foresee("charge", {}).eta_s, float | None)
+    try:
+        await client.submit("charge", {}, JobOptions(deadline=60))
+    except DeadlineOutOfReach as late:
+        assert_type(late.earliest_s, float)
     request = JobRequest("charge", {"order": "o-17"}, JobOptions(priority="high"))
     assert_type(await client.submit_many([request], return_conflicts=True), list[JobHandle[Any]])
     JobOptions(deadline="60")  # type: ignore[arg-type]

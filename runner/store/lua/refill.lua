@@ -15,8 +15,8 @@ if check_clock == '1' then
   if not went_back then redis.call('SET', CLOCK, int(now), 'PX', CLOCK_MS) end
 end
 
--- As a rule nothing is due yet. This is asked before anything else is made.
-if not went_back then
+-- As a rule nothing is due yet. This is asked before anything else is made. What a pause of the queue does to the next wake is told below.
+if not went_back and redis.call('EXISTS', prefix .. 'pauses') == 0 then
   local first = redis.call('ZRANGEBYSCORE', WAKES, '-inf', '(' .. int(NEVER), 'WITHSCORES', 'LIMIT', 0, 1)
   local wait = first[2] and tonumber(first[2]) - now or -1
   if not first[1] or wait > 0 and watch == '0' then return { 0, wait, 0, -1 } end
