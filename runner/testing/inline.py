@@ -123,7 +123,7 @@ async def _attempts(executor: Executor, submission: Submission[Any], read: Calla
             failures += 1
             ran.delays.append(outcome.delay_us / MICROSECONDS)
         elif outcome.ending is Ending.throttled and (not outcome.most_throttled or len(ran.throttled) < outcome.most_throttled):
-            ran.throttled.append(outcome.delay_us / MICROSECONDS)
+            ran.throttled.append(abs(outcome.delay_us) / MICROSECONDS)  # negative: the provider named no time
             if len(ran.throttled) == _MOST_THROTTLED:
                 ran.state = State.waiting
                 break

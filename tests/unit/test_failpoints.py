@@ -206,7 +206,9 @@ def test_a_malformed_failpoint_is_refused_with_its_form(spec: str) -> None:
 
 
 def test_an_unknown_point_is_refused_and_the_known_ones_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"'chaim:after=exit' names no point \(known: adapt, advance, attempt, audit, batches, blpop, "):
+    with pytest.raises(
+        ConfigurationError, match=r"'chaim:after=exit' names no point \(known: adapt, advance, attempt, audit, batches, blpop, "
+    ):
         failpoints.failpoints("claim:before=exit;chaim:after=exit")
 
 

@@ -119,7 +119,7 @@ async def test_thousands_of_hostile_attempts_have_one_outcome_each(app: Runner, 
         (outcome,) = outcomes
         assert outcome.ending in {Ending.failed, Ending.retry, Ending.throttled}, (task, error)
         assert outcome.job.id == f"j{number}"
-        assert 0 <= outcome.delay_us < 2**53
+        assert abs(outcome.delay_us) < 2**53  # negative: the provider named no time
         assert 0 < outcome.ttl_ms < 2**53
         assert len(outcome.payload) < 80_000
         outcome.payload.decode()
