@@ -41,7 +41,7 @@ async def unreadable() -> None:
     raise RateLimited("llm", retry_after="soon")
 
 
-@pytest.mark.parametrize(("handler", "after"), [(through_the_hook, "360"), (in_a_group, "1"), (unreadable, "5")])
+@pytest.mark.parametrize(("handler", "after"), [(through_the_hook, "360"), (in_a_group, "1"), (unreadable, "1")])
 async def test_the_caller_is_told_when_to_come_back(handler: Any, after: str, caplog: pytest.LogCaptureFixture) -> None:
     answer = await asked(app_that(handler))
 
