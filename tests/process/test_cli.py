@@ -450,7 +450,9 @@ async def test_stats_say_how_many_jobs_there_are_and_what_they_take(cli: Cli) ->
 
 async def test_submit_says_how_long_to_wait_and_what_it_costs(cli: Cli) -> None:
     await cli.done("submit", "charge", CHARGE, "--cost", "pay=2", "--cost", "tenant=3", "--wait", "10")
-    later = (await cli.done("submit", "charge", CHARGE, "--run-at", "2026-01-01T06:00:00Z", "--deadline", "60", "--json")).json
+    late = await cli("submit", "charge", CHARGE, "--deadline", "60")
+    assert (late.code, "at the earliest" in late.err) == (2, True), late
+    later = (await cli.done("submit", "charge", CHARGE, "--run-at", "2026-01-01T06:00:00Z", "--deadline", "864000", "--json")).json
     assert later["deadline_at"] is not None
     expired = await cli("submit", "charge", CHARGE, "--max-wait", "0.2", "--wait", "10", "--json")
     assert (expired.code, expired.json["state"]) == (1, "expired")
