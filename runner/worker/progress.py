@@ -1,13 +1,13 @@
 """ProgressReports: brings what handlers say of their progress to Redis, for all jobs of a worker in one call."""
 
-import asyncio
 import logging
 
-from runner.clock import monotonic_s
-from runner.errors import RunnerError, StoreUnavailable
+from typing_extensions import override
+
+from runner.errors import StoreUnavailable
 from runner.jobs import Attempt
-from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.store import Claims
+from runner.worker.relay import Relay
 
 log = logging.getLogger("runner")
 
@@ -15,30 +15,21 @@ PERIOD_S = 0.5
 """Two calls a second at most, however often how many handlers report; the first report goes at once."""
 
 
-class ProgressReports:
+class ProgressReports(Relay):
     """The reports of one worker that are not sent yet: of each attempt the last one. Its outcome brings the last of all."""
 
     def __init__(self, store: Claims, worker: str) -> None:
+        super().__init__(PERIOD_S)
         self._store = store
         self._worker = worker
-        self._loop = asyncio.get_running_loop()
         self._due: dict[Attempt, None] = {}
-        self._added = asyncio.Event()
-        self._refused = LogThrottle(A_MINUTE_S)
 
     def note(self, attempt: Attempt) -> None:
         """Send what this attempt has reported, soon. Any thread may call it."""
         self._due[attempt] = None
-        self._loop.call_soon_threadsafe(self._added.set)
+        self._wake()
 
-    async def run(self) -> None:
-        """Send until cancelled."""
-        while True:
-            await self._added.wait()
-            self._added.clear()
-            await self._send()
-            await asyncio.sleep(PERIOD_S)
-
+    @override
     async def _send(self) -> None:
         attempts = list(self._due)
         for attempt in attempts:
@@ -49,8 +40,7 @@ class ProgressReports:
         except StoreUnavailable:
             for attempt in attempts:
                 self.note(attempt)  # later; the completer says that Redis is away
-        except RunnerError:
-            raise
-        except Exception as error:  # noqa: BLE001 - what cannot be told for people ends no worker
-            if self._refused.is_due(monotonic_s()):
-                log.warning("Redis refuses what handlers say of their progress: %s", error)
+
+    @override
+    def _log_refusal(self, error: Exception) -> None:
+        log.warning("Redis refuses what handlers say of their progress: %s", error)

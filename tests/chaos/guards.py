@@ -572,8 +572,8 @@ GUARDS = (
     ),
     Guard(
         "reports of progress are bounded in time",
-        "runner/worker/progress.py",
-        "            await asyncio.sleep(PERIOD_S)",
+        "runner/worker/relay.py",
+        "            await asyncio.sleep(self._period_s)",
         "            await asyncio.sleep(0)",
         "tests/worker/test_progress.py::test_many_words_of_many_jobs_are_a_few_calls",
     ),
