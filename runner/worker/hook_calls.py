@@ -60,12 +60,9 @@ class HookCalls:
     def accepted(self, outcome: Outcome) -> None:
         """Redis has accepted an outcome. If anybody wants to know, Redis is asked how its job stands now."""
         task = outcome.job.task
-        known, of_app = self._tasks.get(task), self._of_app
-        own = of_app if known is None else known.definition.hooks
-        # Most apps have no such hooks, and this is asked of each job.
-        if not (own.on_finish or own.on_dead_letter or of_app.on_finish or of_app.on_dead_letter) or outcome.ending in _NO_END:
+        if not self._are_ends_told(task) or outcome.ending in _NO_END:
             return
-        if self._hooks("on_finish", task) or (outcome.ending not in _NO_FAILURE and self._hooks("on_dead_letter", task)):
+        if self._hooks("on_finish", task) or outcome.ending not in _NO_FAILURE:
             self._ended.append(outcome)
             if not self._is_looking:
                 self._is_looking = self._start(self._look(), "on_finish", outcome.job.id)
@@ -75,7 +72,7 @@ class HookCalls:
     @property
     def tasks_with_ends(self) -> list[str]:
         """The tasks known here of which some hook wants to know how jobs end."""
-        return [task for task in self._tasks if self._hooks("on_finish", task) or self._hooks("on_dead_letter", task)]
+        return [task for task in self._tasks if self._are_ends_told(task)]
 
     @property
     def is_busy(self) -> bool:
@@ -98,6 +95,12 @@ class HookCalls:
         if pending:
             await asyncio.wait(pending, timeout=1.0)
         self._threads.close()
+
+    def _are_ends_told(self, task: str) -> bool:
+        """Whether a hook wants to know how jobs of the task end. Most apps have none, and this is asked of each job."""
+        known, of_app = self._tasks.get(task), self._of_app
+        own = of_app if known is None else known.definition.hooks
+        return bool(own.on_finish or own.on_dead_letter or of_app.on_finish or of_app.on_dead_letter)
 
     def _hooks(self, name: Name, task: str) -> Sequence[Hook]:
         of_app: list[Hook] = getattr(self._of_app, name)
