@@ -27,7 +27,7 @@ _PARAMETER = re.compile(r"([a-z]{1,16}) *= *([^;, ]+)")
 _LONGEST_FIELD = 512
 """Characters. More would take time that grows with their square, if a server chose them so."""
 _MOST_MEMBERS = 64
-_MOST_HEADERS = 200
+MOST_HEADERS = 200
 _LONGEST_NAME = 80
 
 
@@ -42,7 +42,7 @@ def fields_of(pairs: object) -> Fields:
 
 
 def _pairs(pairs: Iterable[object]) -> Iterator[tuple[object, object]]:
-    for pair, _ in zip(pairs, range(_MOST_HEADERS), strict=False):
+    for pair, _ in zip(pairs, range(MOST_HEADERS), strict=False):
         if isinstance(pair, (list, tuple)) and len(pair) == 2:
             yield pair[0], pair[1]
 
@@ -69,7 +69,7 @@ def seconds_of_fields(fields: Fields, read: ReadValue) -> float | None:
 def _counters(fields: Fields, read: ReadValue) -> Iterator[float | None]:
     """The waits of the counters that are at zero, or do not tell what remains."""
     for value in fields.get("ratelimit", ()):
-        yield from _policies(str(value)[:_LONGEST_FIELD].lower(), read)
+        yield from _policies(str(value), read)
     for name, values in fields.items():
         if _COUNTER.search(name) and _is_spent(name, fields):
             unit_s = 0.001 if name.endswith("-ms") else 1.0
@@ -78,10 +78,8 @@ def _counters(fields: Fields, read: ReadValue) -> Iterator[float | None]:
 
 def _policies(text: str, read: ReadValue) -> Iterator[float | None]:
     """A RateLimit field: a list of `"name";r=0;t=9` (drafts from 09 on), or `limit=100, remaining=0, reset=9` (before)."""
-    members = [_NAME.sub("", member) for member in _MEMBER.findall(text)[:_MOST_MEMBERS]]
     whole: dict[str, str] = {}
-    for member in members:
-        parameters = dict(_PARAMETER.findall(member))
+    for _, parameters in members_of(text):
         whole |= parameters
         if "t" in parameters and _is_nothing(parameters.get("r")):
             yield read(parameters["t"], 1.0)

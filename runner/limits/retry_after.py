@@ -9,11 +9,10 @@ from reprlib import Repr
 from typing import NamedTuple
 
 from runner.foreign import asked, kind_of
-from runner.limits.provider_headers import fields_of, seconds_of_fields
+from runner.limits.provider_headers import MOST_HEADERS, fields_of, seconds_of_fields
 from runner.limits.spoken_time import LONGEST_S, bounded_s, longest, seconds_of_instant, seconds_of_number, seconds_of_text
 
 _DEEPEST = 8
-_MOST_HEADERS = 200
 _MOST_OBJECTS = 200
 _MOST_VALUES = 16
 _LARGEST_BODY = 65_536
@@ -66,7 +65,7 @@ class _Reader:
             return self._error(said, deep)
         if isinstance(said, Mapping):
             return self._mapping(said, deep)
-        if isinstance(said, (list, tuple)) and all(isinstance(item, (list, tuple)) and len(item) == 2 for item in said[:_MOST_HEADERS]):
+        if isinstance(said, (list, tuple)) and all(isinstance(item, (list, tuple)) and len(item) == 2 for item in said[:MOST_HEADERS]):
             return seconds_of_fields(fields_of(said), self._value)
         if hasattr(said, "headers"):
             return self._response(said, deep)
