@@ -11,6 +11,11 @@ def microseconds(seconds: float) -> int:
     return round(seconds * MICROSECONDS)
 
 
+def seconds_or_none(us: int | None) -> float | None:
+    """A time of the scripts as people take it; None stays: it is unknown."""
+    return None if us is None else us / MICROSECONDS
+
+
 def milliseconds(seconds: float) -> int:
     """A time as Redis's own commands take it: at least 1, since they refuse 0."""
     return max(round(seconds * 1000), 1)

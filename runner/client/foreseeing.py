@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from runner.client.batcher import Batcher
 from runner.client.flow_building import refusal_of, unknown_parent
-from runner.clock import MICROSECONDS
+from runner.clock import MICROSECONDS, seconds_or_none
 from runner.jobs import JOBS, MOST_AT_ONCE, NO_WORKER, Acceptance, DeadlineOutOfReach, Foresight, JobStatus, OtherJob, Submission
 from runner.store import Depth, Earliest, Forecast, JobStore, fitting_jobs
 
@@ -84,7 +85,7 @@ def new_job(job: Submission, forecast: Forecast) -> Foresight:
         job.task,
         Acceptance.queued,
         earliest_s=forecast.earliest.wait_us / MICROSECONDS,
-        run_s=None if forecast.runs_us is None else forecast.runs_us / MICROSECONDS,
+        run_s=seconds_or_none(forecast.runs_us),
         pause=forecast.pause,
     )
     features: Mapping[str, Any] = json.loads(job.features or "{}")
@@ -116,15 +117,14 @@ def _waits(
     position: int | None = None,
     eta_us: int | None = None,
 ) -> Foresight:
-    eta_s = None if eta_us is None else eta_us / MICROSECONDS
+    eta_s = seconds_or_none(eta_us)
     end_s = None if eta_s is None or told.run_s is None else eta_s + told.run_s
-    own = (told.earliest_s, told.run_s, told.pause)
-    return Foresight(told.task, state, told.id, reason, bucket, position, eta_s, end_s, *own)
+    return replace(told, state=state, reason=reason, bucket=bucket, position=position, eta_s=eta_s, end_eta_s=end_s)
 
 
 async def _there(store: JobStore, job: Submission, state: Acceptance, job_id: str, forecast: Forecast) -> Foresight:
     """Of a job that is there already: as it is now."""
-    run_s = None if forecast.runs_us is None else forecast.runs_us / MICROSECONDS
+    run_s = seconds_or_none(forecast.runs_us)
     (status,) = await store.get([job_id], Depth.state)
     if status is None:
         return Foresight(job.task, state, job_id, run_s=run_s)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from runner.clock import MICROSECONDS
+from runner.clock import MICROSECONDS, seconds_or_none
 from runner.jobs.cron import what_is_odd, zone_named
 from runner.jobs.schedule import ScheduleSpec
 
@@ -121,7 +121,7 @@ def _timing(spec: ScheduleSpec) -> dict[str, Any]:
     """When and how it runs: times in seconds, instants as text."""
     return {
         "cron": spec.cron,
-        "every": _seconds(spec.every_us),
+        "every": seconds_or_none(spec.every_us),
         "tz": spec.tz,
         "start": _text(spec.start_us),
         "end": _text(spec.end_us),
@@ -148,10 +148,6 @@ def _spec_of(document: Mapping[str, Any]) -> ScheduleSpec:
         jitter_us=round(document["jitter"] * MICROSECONDS),
         options=document["options"],
     )
-
-
-def _seconds(us: int | None) -> float | None:
-    return None if us is None else us / MICROSECONDS
 
 
 def _text(us: int | None) -> str | None:

@@ -60,7 +60,7 @@ class Foreseeing(Jobs):
         forecast = Forecast(row.answer, row.is_served, row.pause, found, runs_us=runs_us[job.task])
         if row.answer is not None:
             return forecast
-        forecast = forecast._replace(slot_us=await self._slot_us(job))
+        forecast = forecast._replace(slot_us=await self._slot_us(job, forecast.runs_us))
         if not needs:
             return forecast
         wait, near = with_newcomer(job.line, row.length, needs, views)
@@ -128,14 +128,13 @@ class Foreseeing(Jobs):
             raise BacklogFull(self.keys.queue, int(unended), most, sum(row.answer is None for row in found))
         return int(now), found
 
-    async def _slot_us(self, job: Submission) -> int | None:
+    async def _slot_us(self, job: Submission, runs_us: int | None) -> int | None:
         """µs until a slot of its pool is free for it."""
         name = pool_of(job.line)
         pool = next((pool for pool in await self.pools() if pool.name == name), None)
         if pool is None:
             return None
-        runs_us = await self.run_times_us((job.task,))
-        return slot_wait_us(pool.ready + pool.waiting, pool.running, pool.slots, runs_us[job.task])
+        return slot_wait_us(pool.ready + pool.waiting, pool.running, pool.slots, runs_us)
 
     def _cap(self, most_backlog: int | None) -> int:
         caps = [cap for cap in (self.settings.max_backlog or None, most_backlog) if cap is not None]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from runner.clock import MICROSECONDS
+from runner.clock import MICROSECONDS, seconds_or_none
 from runner.jobs import AttemptRecord, JobError, JobStatus, Pausable, Priority, Progress, State, metadata_in, progress_of
 from runner.limits import BucketStatus, LimitStatus, Override, Pause, ProviderCount, Reset, decode_needs, limit_of, pool_of
 from runner.outlook import Estimate, Wait
@@ -16,21 +16,8 @@ from runner.store.text import decoded
 
 _FIELDS = (
     *("state", "reason", "limits", "line", "task", "priority", "attempt", "failures", "crashes", "throttled", "cancel", "stopping"),
-    *(
-        "submitted",
-        "started",
-        "finished",
-        "deadline",
-        "progress",
-        "tags",
-        "attempts",
-        "metadata",
-        "worker",
-        "ready",
-        "args",
-        "error",
-        "result",
-    ),
+    *("submitted", "started", "finished", "deadline", "progress", "tags"),
+    *("attempts", "metadata", "worker", "ready", "args", "error", "result"),
 )
 """The order in which get.lua answers."""
 _WAITS = 4
@@ -116,7 +103,7 @@ def _job_status(job_id: str, outlook: Estimate | None, runs_us: int | None, valu
         reason=reason,
         bucket=bucket,
         position=position,
-        eta_s=None if eta_us is None else eta_us / MICROSECONDS,
+        eta_s=seconds_or_none(eta_us),
         priority=Priority(int(fields.get("priority", 1))).name,
         attempt=int(fields.get("attempt", 0)),
         failures=int(fields.get("failures", 0)),
@@ -165,7 +152,7 @@ def limit_status(row: list[Any]) -> LimitStatus:
             frozen_us / MICROSECONDS,
             decoded(reason) or None,
             bool(is_estimate),
-            ProviderCount(int(told[0]), int(told[1]), datetime.fromtimestamp(int(told[2]) / MICROSECONDS, UTC)) if told else None,
+            ProviderCount(int(told[0]), int(told[1]), _instant(told[2])) if told else None,
         )
         for name, tokens, waiting, is_estimate, next_us, frozen_us, reason, told in row[8:]
     ]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from runner.cli.simulate.chart import chart_of
-from runner.clock import MICROSECONDS
+from runner.clock import seconds_or_none
 from runner.simulation import Drain, LimitReport, TenantReport
 
 _MOST_BARS = 60
@@ -14,11 +14,11 @@ def document(drain: Drain) -> dict[str, Any]:
     return {
         "jobs": drain.jobs,
         "failed": drain.failed,
-        "drain_s": _seconds(drain.drain_us),
+        "drain_s": seconds_or_none(drain.drain_us),
         "slots": {"slots": drain.slots, "most_running": drain.most_running, "utilisation": round(drain.slot_utilisation, 4)},
         "tenants": [_tenant(report) for report in drain.tenants],
         "limits": [_limit(report) for report in drain.limits],
-        "starts": {"every_s": _seconds(chart.width_us), "counts": [sum(bar.values()) for bar in chart.bars], "bound": chart.bound},
+        "starts": {"every_s": seconds_or_none(chart.width_us), "counts": [sum(bar.values()) for bar in chart.bars], "bound": chart.bound},
     }
 
 
@@ -27,11 +27,11 @@ def _tenant(report: TenantReport) -> dict[str, Any]:
         "tenant": report.tenant,
         "jobs": report.jobs,
         "failed": report.failed,
-        "first_start_s": _seconds(report.first_start_us),
-        "last_start_s": _seconds(report.last_start_us),
-        "wait_p50_s": _seconds(report.wait_p50_us),
-        "wait_p95_s": _seconds(report.wait_p95_us),
-        "wait_max_s": _seconds(report.wait_max_us),
+        "first_start_s": seconds_or_none(report.first_start_us),
+        "last_start_s": seconds_or_none(report.last_start_us),
+        "wait_p50_s": seconds_or_none(report.wait_p50_us),
+        "wait_p95_s": seconds_or_none(report.wait_p95_us),
+        "wait_max_s": seconds_or_none(report.wait_max_us),
     }
 
 
@@ -40,12 +40,8 @@ def _limit(report: LimitReport) -> dict[str, Any]:
         "limit": report.limit.name,
         "kind": report.limit.kind,
         "buckets": report.buckets,
-        "window_s": _seconds(report.window_us),
+        "window_s": seconds_or_none(report.window_us),
         "worst": report.worst,
         "bound": report.bound,
         "utilisation": round(report.utilisation, 4),
     }
-
-
-def _seconds(microseconds: int | None) -> float | None:
-    return None if microseconds is None else microseconds / MICROSECONDS
