@@ -98,10 +98,10 @@ def foretold(told: Foresight) -> list[str]:
 
 
 _FORETOLD = {
-    "jobs": "for the jobs that it comes after",
-    "paused": "for the end of a pause",
+    JOBS: "for the jobs that it comes after",
+    PAUSED: "for the end of a pause",
     "delay": "until its time",
-    "no worker": "for a worker with its task; no live worker has it",
+    NO_WORKER: "for a worker with its task; no live worker has it",
 }
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from runner.faces import at_first_use
 
 if TYPE_CHECKING:  # see runner.faces
+    from runner.limits.adapting import WHOLE
     from runner.limits.bucket import FAR_US, Bucket, Burst, Promise, StoredBucket
     from runner.limits.calendar import period_starts
     from runner.limits.concurrency import Concurrency
@@ -42,6 +43,7 @@ else:
     __getattr__, __dir__ = at_first_use(
         __name__,
         {
+            "adapting": "WHOLE",
             "bucket": "FAR_US Bucket Burst Promise StoredBucket",
             "calendar": "period_starts",
             "concurrency": "Concurrency",
@@ -70,6 +72,7 @@ __all__ = [
     "FAR_US",
     "KINDS",
     "PASSED",
+    "WHOLE",
     "Bucket",
     "BucketState",
     "BucketStatus",

@@ -8,7 +8,7 @@ from runner.limits.rates import EXACT, duration_in_words, parse_rate
 
 Adapt = bool | tuple[str, str]
 WHOLE = 1_000_000
-"""A share is in millionths of what is declared."""
+"""A share of what is declared is in millionths."""
 _LEAST = 100
 """Of `adapt=True`: the rate goes down to a hundredth of what is declared."""
 _SPARE = 1.01

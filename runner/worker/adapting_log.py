@@ -3,10 +3,9 @@
 import logging
 from collections.abc import Iterable
 
-log = logging.getLogger("runner")
+from runner.limits import WHOLE
 
-_WHOLE = 1_000_000
-"""Shares are in millionths."""
+log = logging.getLogger("runner")
 
 
 def log_adapted(changed: Iterable[tuple[str, int, int]]) -> None:
@@ -15,7 +14,7 @@ def log_adapted(changed: Iterable[tuple[str, int, int]]) -> None:
         if share < before:
             log.warning(
                 "the provider of limit %s says wait again and again: its rate is lowered from %.3g of what is declared to %.3g",
-                *(name, before / _WHOLE, share / _WHOLE),
+                *(name, before / WHOLE, share / WHOLE),
             )
         else:
             log.info("limit %s has the rate again that is declared", name)
