@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runner import Runner, Settings, TokenBucket, Worker, load_settings
+from runner import Client, HttpClient, Runner, Settings, TokenBucket, Worker, load_settings
 from runner.http.server import serve
 from tests.app_internals import publish
 from tests.eventually import PATIENCE_S
@@ -129,3 +129,19 @@ def make_app(queue: str, settings: Settings, gate: Gate) -> Runner:
         return tenant
 
     return app
+
+
+def both_clients(preset: str = "admin") -> Any:
+    """A fixture: a client of the queue, and then one over HTTP with a key of this preset."""
+
+    @pytest.fixture(params=["redis", "http"])
+    async def client(request: pytest.FixtureRequest, app: Runner, service: Service) -> AsyncIterator[Client | HttpClient]:
+        if request.param == "redis":
+            async with Client(app.queue, settings=app.settings) as direct:
+                yield direct
+        else:
+            secret = (await app.client.keys.create("tests", preset=preset)).secret
+            async with HttpClient(service.url, key=secret) as over_http:
+                yield over_http
+
+    return client

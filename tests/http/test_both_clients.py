@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -53,7 +52,7 @@ from runner.errors import (
     UnknownTask,
 )
 from tests.app_internals import publish
-from tests.http.conftest import Gate, Service, serving
+from tests.http.conftest import Gate, both_clients, serving
 
 AnyClient = Client | HttpClient
 SOON_S = 20
@@ -66,16 +65,7 @@ class Point(BaseModel):
     x: float
 
 
-@pytest.fixture(params=["redis", "http"])
-async def client(request: pytest.FixtureRequest, app: Runner, service: Service) -> AsyncIterator[AnyClient]:
-    """A client of the queue; that over HTTP has a key."""
-    if request.param == "redis":
-        async with Client(app.queue, settings=app.settings) as direct:
-            yield direct
-    else:
-        secret = (await app.client.keys.create("tests", preset="admin")).secret
-        async with HttpClient(service.url, key=secret) as over_http:
-            yield over_http
+client = both_clients()
 
 
 async def test_a_job_is_submitted_waited_for_and_asked_about(client: AnyClient, worker: Worker, app: Runner) -> None:

@@ -1,14 +1,12 @@
 """Acts upon many jobs by both clients, and who may begin, see and confirm them over HTTP."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from runner import BulkPhase, Client, CountChanged, HttpClient, JobFilter, JobOptions, Principal, Runner, Scope, TooManyBulks, UnknownBulk
 from runner.client import CallersClient
 from runner.errors import AlreadyFinished, ConfigurationError
 from runner.http_client import HttpBulks
-from tests.http.conftest import Service
+from tests.http.conftest import Service, both_clients
 from tests.http.test_keys import made, problem
 
 AnyClient = Client | HttpClient
@@ -17,16 +15,7 @@ LATER_ONES = JobFilter(state="scheduled", task="add")
 SOON_S = 20
 
 
-@pytest.fixture(params=["redis", "http"])
-async def client(request: pytest.FixtureRequest, app: Runner, service: Service) -> AsyncIterator[AnyClient]:
-    """A client of the queue; that over HTTP has a key."""
-    if request.param == "redis":
-        async with Client(app.queue, settings=app.settings) as direct:
-            yield direct
-    else:
-        secret = (await app.client.keys.create("tests", preset="operator")).secret
-        async with HttpClient(service.url, key=secret) as over_http:
-            yield over_http
+client = both_clients("operator")
 
 
 async def some(client: AnyClient, count: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -20,23 +19,14 @@ from runner.errors import (
     UnknownParent,
     UnknownTask,
 )
-from tests.http.conftest import Service
+from tests.http.conftest import Service, both_clients
 
 AnyClient = Client | HttpClient
 SOON_S = 20
 LATER = JobOptions(delay=60)
 
 
-@pytest.fixture(params=["redis", "http"])
-async def client(request: pytest.FixtureRequest, app: Runner, service: Service) -> AsyncIterator[AnyClient]:
-    """A client of the queue; that over HTTP has a key."""
-    if request.param == "redis":
-        async with Client(app.queue, settings=app.settings) as direct:
-            yield direct
-    else:
-        secret = (await app.client.keys.create("tests", preset="admin")).secret
-        async with HttpClient(service.url, key=secret) as over_http:
-            yield over_http
+client = both_clients()
 
 
 async def test_a_job_comes_after_others(client: AnyClient, worker: Worker) -> None:

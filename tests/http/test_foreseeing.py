@@ -1,7 +1,5 @@
 """What would become of a job, and the refusal of a deadline that is out of reach, by both clients and over HTTP."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from runner import (
@@ -20,20 +18,12 @@ from runner import (
 )
 from runner.errors import BacklogFull, Forbidden, InvalidArguments, JobIdConflict, UnknownParent, UnknownTask
 from tests.app_internals import publish
-from tests.http.conftest import Service
+from tests.http.conftest import Service, both_clients
 
 AnyClient = Client | HttpClient
 
 
-@pytest.fixture(params=["redis", "http"])
-async def client(request: pytest.FixtureRequest, app: Runner, service: Service) -> AsyncIterator[AnyClient]:
-    if request.param == "redis":
-        async with Client(app.queue, settings=app.settings) as direct:
-            yield direct
-    else:
-        secret = (await app.client.keys.create("tests", preset="producer")).secret
-        async with HttpClient(service.url, key=secret) as over_http:
-            yield over_http
+client = both_clients("producer")
 
 
 @pytest.fixture

@@ -1,27 +1,18 @@
 """What happened, by both clients and over HTTP: who may ask, for what, and what is refused."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from runner import Client, ConfigurationError, HttpClient, Runner, Worker
 from runner.errors import Forbidden
-from tests.http.conftest import Service
+from tests.http.conftest import Service, both_clients
 
 AnyClient = Client | HttpClient
 SOON_S = 20
 
 
-@pytest.fixture(params=["redis", "http"])
-async def client(request: pytest.FixtureRequest, app: Runner, service: Service) -> AsyncIterator[AnyClient]:
-    if request.param == "redis":
-        async with Client(app.queue, settings=app.settings) as direct:
-            yield direct
-    else:
-        secret = (await app.client.keys.create("tests", preset="observer")).secret
-        async with HttpClient(service.url, key=secret) as over_http:
-            yield over_http
+client = both_clients("observer")
 
 
 async def test_what_happened_is_told_by_both_clients_alike(client: AnyClient, app: Runner, worker: Worker) -> None:

@@ -1,26 +1,17 @@
 """The overview over HTTP and by both clients: the same of all, within what a key may see."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from runner import CallersClient, Client, HttpClient, LimitState, Principal, Runner, Worker
 from runner.errors import Forbidden
-from tests.http.conftest import Service
+from tests.http.conftest import Service, both_clients
 
 AnyClient = Client | HttpClient
 
 
-@pytest.fixture(params=["redis", "http"])
-async def client(request: pytest.FixtureRequest, app: Runner, service: Service) -> AsyncIterator[AnyClient]:
-    if request.param == "redis":
-        async with Client(app.queue, settings=app.settings) as direct:
-            yield direct
-    else:
-        secret = (await app.client.keys.create("tests", preset="admin")).secret
-        async with HttpClient(service.url, key=secret) as over_http:
-            yield over_http
+client = both_clients()
 
 
 async def test_both_clients_tell_how_the_queue_stands(client: AnyClient, app: Runner, worker: Worker) -> None:

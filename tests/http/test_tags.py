@@ -10,7 +10,7 @@ from runner.errors import InvalidOption
 from runner.http.forms import MOST_METADATA, MOST_TAGS, TAG
 from runner.jobs import metadata as stored_metadata
 from runner.jobs import tags as checked
-from tests.http.conftest import Gate, Service, make_app, working
+from tests.http.conftest import Gate, Service, both_clients, make_app, working
 from tests.http.test_keys import made, problem
 from tests.http.test_listing import walk
 
@@ -18,15 +18,7 @@ LATER = {"task": "add", "args": {"left": 1}, "delay": 60}
 OPTIONS = JobOptions(delay=60, tags=["invoice", "customer:17"], metadata={"source": "é", "deep": [{"n": None}]})
 
 
-@pytest.fixture(params=["redis", "http"])
-async def client(request: pytest.FixtureRequest, app: Runner, service: Service) -> Any:
-    if request.param == "redis":
-        async with Client(app.queue, settings=app.settings) as direct:
-            yield direct
-    else:
-        secret = (await app.client.keys.create("tests", preset="admin")).secret
-        async with HttpClient(service.url, key=secret) as over_http:
-            yield over_http
+client = both_clients()
 
 
 async def test_both_are_told_by_the_status_and_jobs_are_found_by_a_tag(client: Client | HttpClient, app: Runner) -> None:

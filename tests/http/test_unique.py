@@ -4,25 +4,17 @@ from typing import Any
 
 import pytest
 
-from runner import Acceptance, Client, Debounce, HttpClient, JobOptions, JobRequest, Runner, Unique, Worker
+from runner import Acceptance, Client, Debounce, JobOptions, JobRequest, Runner, Unique, Worker
 from runner.errors import DuplicateJob, IncompleteCatalog, InvalidOption
 from runner.http_client.problems import ERRORS
 from tests.app_internals import publish, store_of
-from tests.http.conftest import Service
+from tests.http.conftest import Service, both_clients
 from tests.http.test_keys import made, problem
 
 LATER = {"task": "add", "args": {"left": 1}, "delay": 60}
 
 
-@pytest.fixture(params=["redis", "http"])
-async def client(request: pytest.FixtureRequest, app: Runner, service: Service) -> Any:
-    if request.param == "redis":
-        async with Client(app.queue, settings=app.settings) as direct:
-            yield direct
-    else:
-        secret = (await app.client.keys.create("tests", preset="admin")).secret
-        async with HttpClient(service.url, key=secret) as over_http:
-            yield over_http
+client = both_clients()
 
 
 async def submit(service: Service, unique: object, headers: dict[str, str] | None = None, **fields: Any) -> Any:
