@@ -7,18 +7,15 @@ import argparse
 import json
 import os
 import shutil
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 
-from runner import Client, JobRequest, RateLimited, Runner, Settings, TokenBucket
-from tests.outside.metered_door import RATE, connected, door
-from tests.outside.served import ROOT, process
-from tests.servers import Server
+from runner import RateLimited, Runner, TokenBucket
+from tests.eventually import PATIENCE_S
+from tests.outside.metered_door import RATE, Work, backlog, connected, door
+from tests.topologies import until
 
 APP = "tests.outside.adapting_door:jobs"
 WINDOW_S = 5.0
@@ -57,19 +54,13 @@ def account_of(accepted: list[float], refused: list[float], from_s: float, until
 
 def accounts(nginx: str, seconds: float, *, adapts: bool = True, workers: int = 2, learning_s: float = 60.0) -> tuple[Account, Account]:
     """The first minute, and the time after it, with a backlog that never ends."""
-    with ExitStack() as stack:
-        provider, server = stack.enter_context(door(nginx)), stack.enter_context(Server())
-        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runner-door-")))
-        environment = os.environ | {"RUNNER_REDIS_URL": server.url, "RUNNER_APP": APP, "PYTHONPATH": str(ROOT), "DOOR_URL": provider.url}
-        environment |= {"DOOR_DECLARED": os.environ.get("DOOR_DECLARED", str(declared)), "DOOR_ADAPTS": "yes" if adapts else "no"}
-        for number in range(workers):
-            stack.enter_context(process(environment, logs / f"worker-{number}.log", "working", "worker", "--drain", "1"))
-        client = Client(jobs.queue, settings=Settings(redis_url=server.url)).blocking
-        client.submit_many([JobRequest("pay", {"number": number}) for number in range(int(seconds * RATE * 2))])
-        while not provider.log.exists() or not provider.times("200"):
-            time.sleep(0.2)
-        began_s = provider.times("200")[0]
-        time.sleep(max(began_s + seconds - time.time(), 0.0))
+    with door(nginx) as provider:
+        given = {"DOOR_URL": provider.url, "DOOR_ADAPTS": "yes" if adapts else "no"}
+        given["DOOR_DECLARED"] = os.environ.get("DOOR_DECLARED", str(declared))
+        with backlog(Work(APP, jobs.queue, "pay", int(seconds * RATE * 2)), given, workers=workers):
+            until(lambda: bool(provider.times("200")), within_s=PATIENCE_S)
+            began_s = provider.times("200")[0]
+            time.sleep(max(began_s + seconds - time.time(), 0.0))
         accepted, refused = provider.times("200"), provider.times("429")
     middle_s = began_s + min(learning_s, seconds / 2)
     return account_of(accepted, refused, began_s, middle_s), account_of(accepted, refused, middle_s, began_s + seconds)

@@ -21,6 +21,7 @@ import httpx
 from runner import Client, JobRequest, Runner, Settings, TokenBucket
 from tests.outside.served import ROOT, process
 from tests.servers import Server, free_port
+from tests.topologies import until
 
 RATE, BURST = 20, 20
 APP = "tests.outside.metered_door:jobs"
@@ -105,21 +106,35 @@ class Judged(NamedTuple):
 
 def answers_to(nginx: str, calls: int, *, jitter: float, workers: int = 2) -> Judged:
     """What the provider answers to so many calls of real workers with a backlog, if this jitter is declared."""
+    with door(nginx) as provider:
+        given = {"DOOR_URL": provider.url, "DOOR_JITTER": str(jitter)}
+        with backlog(Work(APP, jobs.queue, "pay", calls), given, workers=workers) as logs:
+            until(lambda: provider.answers().total() >= calls, within_s=60 + 2 * calls / RATE)
+            was_late = any("Declare a larger jitter" in log.read_text() for log in logs.iterdir())
+        return Judged(provider.answers(), was_late)
+
+
+class Work(NamedTuple):
+    """So many jobs of a task that is called with a number, of an app and its queue."""
+
+    app: str
+    queue: str
+    task: str
+    calls: int
+
+
+@contextmanager
+def backlog(work: Work, given: dict[str, str], *, workers: int) -> Iterator[Path]:
+    """Workers, with these variables in their environment, and jobs that wait for them; the folder of the workers' logs."""
     with ExitStack() as stack:
-        provider, server = stack.enter_context(door(nginx)), stack.enter_context(Server())
+        server = stack.enter_context(Server())
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runner-door-")))
-        environment = os.environ | {"RUNNER_REDIS_URL": server.url, "RUNNER_APP": APP, "PYTHONPATH": str(ROOT)}
-        environment |= {"DOOR_URL": provider.url, "DOOR_JITTER": str(jitter)}
+        environment = os.environ | {"RUNNER_REDIS_URL": server.url, "RUNNER_APP": work.app, "PYTHONPATH": str(ROOT)} | given
         for number in range(workers):
             stack.enter_context(process(environment, logs / f"worker-{number}.log", "working", "worker", "--drain", "1"))
-        client = Client(jobs.queue, settings=Settings(redis_url=server.url)).blocking
-        client.submit_many([JobRequest("pay", {"number": number}) for number in range(calls)])
-        deadline_s = time.monotonic() + 60 + 2 * calls / RATE
-        while (answers := provider.answers()).total() < calls:
-            assert time.monotonic() < deadline_s, f"{answers.total()} of {calls} calls have been made"
-            time.sleep(0.2)
-        was_late = any("Declare a larger jitter" in log.read_text() for log in logs.iterdir())
-    return Judged(answers, was_late)
+        client = Client(work.queue, settings=Settings(redis_url=server.url)).blocking
+        client.submit_many([JobRequest(work.task, {"number": number}) for number in range(work.calls)])
+        yield logs
 
 
 def _wait_for(url: str) -> None:

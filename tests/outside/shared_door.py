@@ -9,19 +9,18 @@ import asyncio
 import json
 import os
 import random
-import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import httpx
 
-from runner import Client, JobRequest, Runner, Settings, TokenBucket, raise_rate_limited, sync_limit
-from tests.outside.served import ROOT, process
-from tests.servers import Server
+from runner import Runner, TokenBucket, raise_rate_limited, sync_limit
+from tests.eventually import PATIENCE_S
+from tests.outside.metered_door import Work, backlog
+from tests.topologies import until
 
 RATE, BURST = 20.0, 60
 OTHERS = (2.0, 14.0)
@@ -149,20 +148,13 @@ def _opened(seed: int) -> Iterator[Door]:
 
 def books(seconds: float, *, deaf: bool = False, workers: int = 2, seed: int = 1, settling_s: float = 10.0) -> Books:
     """The books of so many seconds, after a while in which the first burst passes, with a backlog that never ends."""
-    with ExitStack() as stack:
-        door, server = stack.enter_context(_opened(seed)), stack.enter_context(Server())
-        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runner-door-")))
-        environment = os.environ | {"RUNNER_REDIS_URL": server.url, "RUNNER_APP": APP, "PYTHONPATH": str(ROOT)}
-        environment |= {"DOOR_URL": f"http://127.0.0.1:{door.port}", "DOOR_DEAF": "1" if deaf else ""}
-        for number in range(workers):
-            stack.enter_context(process(environment, logs / f"worker-{number}.log", "working", "worker", "--drain", "1"))
-        client = Client(jobs.queue, settings=Settings(redis_url=server.url)).blocking
-        client.submit_many([JobRequest("call", {"number": number}) for number in range(int((seconds + settling_s) * RATE * 1.5))])
-        while not door.taken:
-            time.sleep(0.1)
-        from_s = door.taken[0] + settling_s
-        until_s = from_s + seconds
-        time.sleep(max(until_s - time.monotonic(), 0))
+    with _opened(seed) as door:
+        given = {"DOOR_URL": f"http://127.0.0.1:{door.port}", "DOOR_DEAF": "1" if deaf else ""}
+        with backlog(Work(APP, jobs.queue, "call", int((seconds + settling_s) * RATE * 1.5)), given, workers=workers):
+            until(lambda: bool(door.taken), within_s=PATIENCE_S)
+            from_s = door.taken[0] + settling_s
+            until_s = from_s + seconds
+            time.sleep(max(until_s - time.monotonic(), 0))
     ours, others, refused = (sum(from_s <= at < until_s for at in book) for book in (door.taken, door.others, door.refused))
     return Books(seconds, ours, others, refused, round(refused * 60 / seconds, 2), round(ours / (seconds * RATE - others), 3))
 

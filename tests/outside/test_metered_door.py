@@ -22,7 +22,7 @@ def test_the_provider_counts_and_refuses_what_comes_too_fast(program: Callable[[
 def test_with_a_jitter_the_provider_refuses_nothing(program: Callable[[str], str]) -> None:
     answers, was_late = answers_to(program("nginx"), 200, jitter=0.25)
 
-    if was_late:
+    if was_late and answers != {"200": 200}:
         pytest.skip("the machine held the workers up for longer than the jitter that is declared, and they said so")
     assert answers == {"200": 200}
 
