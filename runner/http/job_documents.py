@@ -30,9 +30,9 @@ def job_answer(
 
 
 def foresight_answer(foreseen: Foresight) -> Response:
-    """As `ForeseenJob` describes it."""
+    """As `ForeseenJob` describes it. Its id is text in any case: so who submits reads the id of each answer without asking which one it is."""
     pause = None if foreseen.pause is None else pause_document(foreseen.pause)
-    return Response(as_json(foreseen.document() | {"pause": pause}), media_type="application/json")
+    return Response(as_json(foreseen.document() | {"id": foreseen.id or "", "pause": pause}), media_type="application/json")
 
 
 def as_json(document: object) -> bytes:

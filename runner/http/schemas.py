@@ -141,7 +141,7 @@ class Story(BaseModel):
 class ForeseenJob(Place):
     """What would become of a job that is submitted now. Nothing is stored."""
 
-    id: Annotated[str | None, Field(description="the job that is there already; null: it would be a new one")]
+    id: Annotated[str, Field(description="the job that is there already; empty: it would be a new one")]
     task: str
     created: Annotated[bool, Field(description="whether a job would be stored")]
     state: Annotated[str, Field(description="what its submission would be answered: its first state, or existing, or replaced")]  # type: ignore[assignment]

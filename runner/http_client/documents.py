@@ -74,10 +74,10 @@ def foresight_of(document: Document) -> Foresight:
     """What would become of a job, from `ForeseenJob`."""
     known = {name: document[name] for name in _FORESEEN if name in document}
     pause = None if document.get("pause") is None else pause_of(document["pause"])
-    return Foresight(**{**known, "state": Acceptance(document["state"]), "pause": pause})
+    return Foresight(**{**known, "id": document["id"] or None, "state": Acceptance(document["state"]), "pause": pause})
 
 
-_FORESEEN = ("task", "id", "reason", "bucket", "position", "eta_s", "end_eta_s", "earliest_s", "run_s")
+_FORESEEN = ("task", "reason", "bucket", "position", "eta_s", "end_eta_s", "earliest_s", "run_s")
 
 
 def pause_of(document: Document) -> PauseStatus:

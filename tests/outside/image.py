@@ -3,6 +3,7 @@
 `python -m tests.outside.image` says how long the API takes from its start to its first answer. Needs root, for chroot and mounts of its own.
 """
 
+import fcntl
 import os
 import re
 import shlex
@@ -87,6 +88,17 @@ def missing() -> str:
     if _run(["unshare", "--mount", "true"], check=False).returncode:
         return "this machine allows no mounts of its own"
     return ""
+
+
+def make_once() -> None:
+    """Make it, once for all processes of a run of the tests: the others wait for it."""
+    run, made_in = os.environ.get("PYTEST_XDIST_TESTRUNUID", ""), FOLDER / "made-in-run"
+    FOLDER.parent.mkdir(exist_ok=True)
+    with (FOLDER.parent / "image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if run == "" or not made_in.exists() or made_in.read_text() != run:
+            make()
+            made_in.write_text(run)
 
 
 def make() -> None:

@@ -24,7 +24,7 @@ time.sleep(600)
 def made() -> None:
     if reason := image.missing():
         pytest.skip(reason)
-    image.make()
+    image.make_once()
 
 
 @pytest.fixture(scope="module")
