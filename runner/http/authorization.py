@@ -22,8 +22,11 @@ PRINCIPAL = "runner.http.principal"
 """Where the state of a request holds who it is from."""
 FREE = frozenset({"/healthz", "/readyz", "/problems/{name}", "/ui", "/ui/sign-out", "/ui/door", "/ui/{path:path}"})
 """Paths that need no right. A route at any other cannot be made without naming one."""
-_CHANGES = frozenset({Scope.jobs_cancel, Scope.jobs_manage, Scope.limits_write, Scope.tasks_write})
-"""Rights to what is written into the audit."""
+_NO_ACTS = frozenset(
+    {Scope.jobs_submit, Scope.jobs_read, Scope.jobs_debug, Scope.limits_read, Scope.workers_read}
+    | {Scope.audit_read, Scope.schedules_read, Scope.stats_read}
+)
+"""Rights to look, and to submit. What another right changes is the act of its caller, by whose name it is in the audit."""
 _LONGEST = 128
 _USER = re.compile(rb"[A-Za-z0-9][A-Za-z0-9 _.@+-]{0,99}")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -128,7 +131,7 @@ async def admit(request: Request, right: str) -> None:
         raise
     if principal.rate is not None:
         await service.quotas.take(principal, charged(scope, partial(service.quotas.take, principal, spent=1)))
-    if right in _CHANGES:
+    if right not in _NO_ACTS:
         actor_of(request, principal).act()
     # Whatever a route asks its client for is within what the caller may do.
     seen = service if principal is _ANYONE else service.seen_by(principal)

@@ -2356,4 +2356,11 @@ GUARDS = (
         "",
         "tests/store/test_access.py::test_every_change_leaves_a_line_of_who_made_it",
     ),
+    Guard(
+        "a change over HTTP is in the audit as that of its caller",
+        "runner/http/authorization.py",
+        "    if right not in _NO_ACTS:\n        actor_of(request, principal).act()\n",
+        "",
+        "tests/http/test_schedules.py::test_each_change_over_http_is_the_act_of_its_caller",
+    ),
 )

@@ -9,7 +9,7 @@ from runner.errors import InvalidArguments, InvalidOption, InvalidSchedule, Sche
 from tests.app_internals import publish
 from tests.http.conftest import Service
 from tests.http.test_both_clients import SOON_S, AnyClient, client
-from tests.http.test_keys import made, problem
+from tests.http.test_keys import bearer, made, problem
 
 __all__ = ["client"]
 
@@ -37,6 +37,27 @@ async def test_a_schedule_is_added_changed_paused_run_and_removed(client: AnyCli
     assert (await schedules.remove("report")).name == "report"
     with pytest.raises(UnknownSchedule, match="unknown schedule 'report'"):
         await schedules.show("report")
+
+
+async def test_each_change_over_http_is_the_act_of_its_caller(app: Runner, service: Service) -> None:
+    new = await app.client.keys.create("ops", preset="operator")
+    headers = {**bearer(new.secret), "x-request-id": "r-17"}
+    path = "/v1/schedules/report"
+    for method, at, body in (
+        ("PUT", path, {"task": "add", "args": {"left": 2}, "cron": "@daily"}),
+        ("POST", "/v1/schedules", {"name": "report", "task": "add", "args": {"left": 2}, "cron": "@hourly"}),
+        ("POST", f"{path}/pause", {"reason": "on holiday"}),
+        ("POST", f"{path}/trigger", {}),
+        ("POST", f"{path}/resume", {}),
+    ):
+        assert (await service.http.request(method, at, headers=headers, json=body)).is_success
+        if at.endswith("/pause"):
+            assert (await app.client.schedules.show("report")).paused_by == f"key {new.key.id} ops"
+    assert (await service.http.delete(path, headers=headers)).is_success
+
+    lines = [line for line in await app.client.audit() if line.target == "schedule report"]
+    assert [line.action for line in lines] == ["add", "change", "pause", "trigger", "resume", "remove"]
+    assert {(line.by, line.address, line.request, line.door) for line in lines} == {(f"key {new.key.id} ops", "127.0.0.1", "r-17", "http")}
 
 
 async def test_the_next_instants_of_those_that_run_soonest_are_told(service: Service, app: Runner) -> None:
