@@ -22,7 +22,10 @@ _LONGEST_NOTE = 120
 States = Annotated[list[str] | None, typer.Option("--state", help="In this state; may be given again.", show_default=False)]
 Reason = Annotated[
     str | None,
-    typer.Option(help="Waits for that: delay, retry, bounced, slots, 'no worker', paused, or line (for tokens).", show_default=False),
+    typer.Option(
+        help="Waits for that, as its status says: delay, retry, bounced, slots, 'no worker', paused, jobs, or line (for tokens).",
+        show_default=False,
+    ),
 ]
 Task = Annotated[str | None, typer.Option(help="Of this task, or of names like 'billing.*'.", show_default=False)]
 Limit = Annotated[str | None, typer.Option(help="That needs this limit.", show_default=False)]

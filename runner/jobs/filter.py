@@ -42,7 +42,7 @@ _ALL = Within()
 class JobFilter:
     """Which jobs: those for which all that is given is true. Nothing given: every job.
 
-    state: one, or several. reason: why it is scheduled or waits: "delay", "retry", "bounced", "slots", "no worker", "paused", "jobs" (it comes after others), or "line" (for tokens). task: its
+    state: one, or several. reason: what keeps it from its start, as its status says: "delay", "retry", "bounced", "slots", "no worker", "paused", "jobs" (it comes after others), or "line" (for tokens). task: its
     name, or the beginning of names like "billing.*". schedule: which one has made it, by its instants or by hand. batch: the id of the one it belongs to. limit, bucket: one that it needs ("tenant", "tenant/t7"). tag: one of its tags. error: the type of
     its error. id_prefix: how its id begins. The times are seconds since 1970 or datetimes with a zone, both ends included. oldest_first: of those on
     a stream or ended the earliest first, in place of the latest.
@@ -130,7 +130,7 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class JobCounts:
-    """How many jobs there are of each state; of those that wait, by reason too: "line" (for tokens, takers without a job among them), "no worker".
+    """How many jobs there are of each state; of those that wait, by where they are too: "line" (in one, takers without a job among them), "no worker", "paused", "jobs".
 
     is_complete: False if there was not time to look at all of them: then there are at least so many. succeeded: of all jobs
     together how many ended so in the last 24 hours, to the minute; of a filter, how many of them the history of ends has. succeeded_since: how far

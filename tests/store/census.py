@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from runner.connection.client import command
-from runner.jobs import EVERY_JOB, JobFilter, State, question_of
+from runner.jobs import EVERY_JOB, JobFilter, JobStatus, State, question_of
+from runner.jobs.filter import REASONS
 from runner.jobs.job import TICKET
 from runner.store.job_store import JobStore
 from tests.store.inside import states
@@ -80,7 +81,7 @@ async def _outlived(store: JobStore, state: str) -> int:
 
 
 async def wrong_lists(store: JobStore, page: int = 500, *, by_state: bool = True) -> list[str]:
-    """Jobs that a walk over all does not meet once each, and those that a walk over one state does not."""
+    """Jobs that a walk over all does not meet once each, and those that a walk over one state, or by what they wait for, does not."""
     there = (await census(store)).jobs
     met = Counter(await listed(store, page=page))
     wrong = [f"{name}, {state}, is met {met[name]} times" for name, state in there.items() if met[name] != 1]
@@ -90,4 +91,16 @@ async def wrong_lists(store: JobStore, page: int = 500, *, by_state: bool = True
         own = Counter(name for name, its in there.items() if its == state.value)
         if chosen != own:
             wrong.append(f"of {state} are met {dict(chosen - own)} and not {dict(own - chosen)}")
+    for reason in REASONS if by_state else ():
+        chosen = Counter(await listed(store, JobFilter(reason=reason), page=page))
+        own = Counter(status.id for status in await store.get(list(there)) if status is not None and _told_reason(status) == reason)
+        if chosen != own:
+            wrong.append(f"for {reason} are met {dict(chosen - own)} and not {dict(own - chosen)}")
     return wrong
+
+
+def _told_reason(status: JobStatus) -> str | None:
+    """What its status says it waits for. Of one that waits for tokens that says which limit is in the way, and how."""
+    if status.state == State.waiting and status.pause is None and (status.bucket is not None or status.reason not in REASONS):
+        return "line"
+    return status.reason

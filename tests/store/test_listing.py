@@ -269,7 +269,12 @@ async def test_jobs_of_pools_and_of_paused_tasks_are_counted_and_listed_too(stor
         )
         assert sorted(await listed(store, JobFilter(pool="gpu"), page=page)) == ["g", "h", "m0", "m1", "x0", "x1", "x2"]
         assert sorted(await listed(store, JobFilter(reason="paused"), page=page)) == ["p0", "p1", "q0", "q1"]
-    await store.end_pause(Pausable.task, "paused")
+        assert await wrong_lists(store, page) == []
+    await store.set_pause(Pausable.pool, "gpu", "", 0)
+    assert sorted(await listed(store, JobFilter(reason="paused"))) == ["g", "h", "m0", "m1", "p0", "p1", "q0", "q1", "x0", "x1", "x2"]
+    assert await wrong_lists(store) == []
+    for what, name in ((Pausable.pool, "gpu"), (Pausable.task, "paused")):
+        await store.end_pause(what, name)
 
 
 async def test_dead_letters_are_counted_by_task_and_type_of_error(store: JobStore, clock: Clock) -> None:

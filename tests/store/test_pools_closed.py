@@ -11,6 +11,7 @@ from runner.limits.naming import in_pool
 from runner.store.job_store import JobStore
 from tests.eventually import eventually
 from tests.store.builders import Clock, claim, finish_all, ids, interval, job, jobs, make_store, publish
+from tests.store.census import wrong_lists
 from tests.store.inside import field
 
 
@@ -65,6 +66,7 @@ async def test_jobs_of_a_closed_pool_step_aside_and_others_have_every_token(
     status = (await store.get(["g1"]))[0]
     assert status is not None
     assert (status.state, status.reason, status.position, status.pool) == ("waiting", "no worker", 2, "gpu")
+    assert await wrong_lists(store) == []
 
     clock.advance(1)
     first = await claim(gpu, worker="v", free=2)  # what lies there, and the job whose token is there

@@ -9,7 +9,7 @@
 --   its line (0 is the head), its limits and its line, of a scheduled one its reason and µs until it is due, of one that no live
 --   worker can run, or that comes after jobs that have not ended, the reason alone; of one that is paused the reason, what, its name, and the
 --   pause (JSON; '' once it is over)
--- include: base, bucket_keys, specs, pauses_of
+-- include: base, why_not_started
 
 local STATE, REASON, LIMITS, LINE, TASK = 1, 2, 3, 4, 5
 local FIELDS = {
@@ -36,48 +36,17 @@ local function measured(key, is_final)
   return size, left_out
 end
 
-local NO_WORKER, PAUSED = 'no worker', 'paused'
-local served = {}
-local function is_served(task, line)
-  local pool = pool_of(line) or ''
-  local name = task .. '#' .. pool
-  if served[name] == nil then served[name] = specs.is_served('t:' .. task, pool) end
-  return served[name]
-end
-
--- Why a line waits for a worker of its pool; nil if it does not.
-local function reason_aside(line)
-  local pool = pool_of(line)
-  if not redis.call('ZSCORE', prefix .. 'lines:pool:' .. pool, line) then return nil end
-  return specs.is_read(pool) and 'slots' or NO_WORKER
-end
-
-local function pause_of(id, f)
-  local what, name, record = pauses_of(f[TASK] or '', f[LINE], f[LIMITS])
-  if what then return { f, PAUSED, what, name, record } end
-end
-
+local HELD = { ['no worker'] = true, jobs = true } -- reasons of what is not due at an instant
 local function place_of(id, f)
-  local is_parked = f[STATE] == 'scheduled' and f[REASON] == PAUSED
-  if is_parked or f[STATE] == 'queued' then
-    local answer = pause_of(id, f)
-    if answer then return answer end
-    if is_parked then return { f, PAUSED, 'task', f[TASK] or '', '' } end
-  end
-  if f[STATE] == 'queued' then
-    local rank = f[LIMITS] and f[LINE] and redis.call('ZRANK', line_key(f[LINE]), id)
-    if rank then
-      local why = pool_of(f[LINE]) and reason_aside(f[LINE])
-      if why then return { f, rank, why, '', '', '' } end
-      return { f, rank, f[LIMITS], f[LINE] }
-    end
-    if not is_served(f[TASK] or '', f[LINE]) then return { f, NO_WORKER } end
-  elseif f[STATE] == 'scheduled' then
-    if f[REASON] == NO_WORKER or f[REASON] == 'jobs' then return { f, f[REASON] } end
+  local why, place, name, record = why_not_started(id, f[STATE], f[REASON], f[TASK] or '', f[LINE], f[LIMITS])
+  if why == 'paused' then return { f, why, place, name, record } end
+  if why == 'line' then return { f, place, f[LIMITS], f[LINE] } end
+  if place then return { f, place, why, '', '', '' } end
+  if why and f[STATE] == 'scheduled' and not HELD[why] then
     local due = redis.call('ZSCORE', prefix .. 'scheduled', id)
-    return { f, f[REASON] or 'delay', due and math.max(tonumber(due) - now, 0) or 0 }
+    return { f, why, due and math.max(tonumber(due) - now, 0) or 0 }
   end
-  return { f }
+  return { f, why }
 end
 
 local function answer_of(id)

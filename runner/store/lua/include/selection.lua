@@ -5,7 +5,7 @@
 -- (whether jobs of tenants, with a slash in the rest of their id, are among them), `begins` (how that rest begins).
 -- A cursor is a list: the word of a row of sources, and a place there. What stays where it is while a walk goes on is met once; what moves
 -- meanwhile may be met where it was, where it is, or not at all.
--- include: base, sources, batch_jobs
+-- include: base, sources, batch_jobs, why_not_started
 local selection = {}
 
 do
@@ -52,13 +52,6 @@ do
     return pool == wanted or base_pool(pool) == wanted
   end
 
-  local WAITS = { line = true, record = true, unpublished = true, pool = true }
-  local function reason_of_job(f, state, row)
-    if WAITS[row.word] or row.says_no_state and state == 'waiting' and f.state == 'queued' then return 'line' end
-    if f.state ~= 'scheduled' then return nil end
-    return f.reason or 'delay'
-  end
-
   -- The type of an error that a worker or a script has written; '' of one that cannot be read.
   function selection.error_type(id)
     local text = redis.call('HGET', job_key(id), 'error')
@@ -84,7 +77,7 @@ do
       if not fits(f.task or '', names) then return nil end
     end
     if not needs_any(f, filter) or filter.pool and not is_in(f, filter.pool) then return nil end
-    if filter.reason and filter.reason ~= reason_of_job(f, state, row) then return nil end
+    if filter.reason and filter.reason ~= why_not_started(id, f.state, f.reason, f.task or '', f.line, f.limits) then return nil end
     if not is_between(number_in(f.submitted), filter.submitted_from, filter.submitted_to) then return nil end
     if not is_between(FINAL[state] and number_in(f.finished), filter.ended_from, filter.ended_to) then return nil end
     if filter.schedule and not is_made_by(id, filter.schedule) then return nil end

@@ -5,7 +5,6 @@
 --   state   (fields, where it was found, id) what this one is; nil if its record says that it is elsewhere by now
 --   count   (add) calls add(state, reason, number) for all that it holds; nil if another row counts them
 --   walk    (filter, place, emit) calls emit(id or nil, the place after it, where it was found); ends with true once that returns true
---   says_no_state  its jobs are found by what they have, in any state
 -- A script that counts has an argument `failed_ttl_ms`, for a list of which it is not known how long its jobs are kept.
 -- include: base, bucket_keys, known_pools, held, parked, ended, pages, tags, batch_jobs
 local sources = {}
@@ -271,7 +270,7 @@ do
   end
 
   local function by_what_they_have(word, walk)
-    return { { word = word, walk = walk, says_no_state = true, state = function(f, _, id) return state_of(f, id) end } }
+    return { { word = word, walk = walk, state = function(f, _, id) return state_of(f, id) end } }
   end
 
   -- The rows that can have jobs that a filter asks for, in their order.
