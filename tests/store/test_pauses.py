@@ -264,11 +264,14 @@ async def test_the_same_pause_again_changes_nothing_and_another_reason_keeps_sin
     assert (second.since_at, second.reason) == (first.since_at, "two")
     assert await store.end_pause(TASK, "a") == second
     assert await store.end_pause(TASK, "a") is None
-    until = f"paused until {START_US + 14 * S}: two"
+    await pause(store, QUEUE, "", "")
+    await store.end_pause(QUEUE, "")
     assert await audited(store) == [
         ("pause", "task a", "open", "paused: one"),
-        ("pause", "task a", "paused: one", until),
+        ("pause", "task a", "paused: one", "paused for 9 s: two"),
         ("resume", "task a", "paused: two", "open"),
+        ("pause", "queue", "open", "paused"),
+        ("resume", "queue", "paused", "open"),
     ]
 
 

@@ -10,7 +10,7 @@ local field = PAUSED_NAME and what .. ':' .. name or what
 local record = paused(what, PAUSED_NAME)
 if redis.call('HDEL', PAUSES, field) == 0 then return false end
 note_pause('resumed', field)
-if record then audit('resume', PAUSED_NAME and what .. ' ' .. name or what, 'paused: ' .. record.reason, 'open') end
+if record then audit('resume', PAUSED_NAME and what .. ' ' .. name or what, paused_as(record.reason), 'open') end
 forget_pause(field)
 if what == 'key' then
   unmark_paused(name)

@@ -13,7 +13,7 @@ else
   entry.paused = nil
 end
 write_entry(name, entry)
-audit(on == '1' and 'pause' or 'resume', 'limit ' .. name, before, on == '1' and 'paused: ' .. reason or 'open', reason)
+audit(on == '1' and 'pause' or 'resume', 'limit ' .. name, before, on == '1' and paused_as(reason) or 'open', reason)
 if on == '0' then retime(name) end -- its wakes find a paused limit as they come
 nudge_leader()
 return cjson.encode(entry)

@@ -48,7 +48,7 @@ local function pause()
   if is_paused() then return end
   redis.call('HSET', state, 'paused', int(now), 'paused_by', cjson.decode(actor)[1], 'reason', reason)
   redis.call('ZREM', schedules.DUE, name)
-  audit('pause', target, 'open', reason == '' and 'paused' or 'paused: ' .. reason)
+  audit('pause', target, 'open', paused_as(reason))
 end
 
 local function resume()

@@ -44,8 +44,7 @@ if redis.call('HEXISTS', PAUSES, field) == 0 and redis.call('HLEN', PAUSES) >= M
 end
 redis.call('HSET', PAUSES, field, cjson.encode(record))
 note_pause('paused', field)
-local told = 'paused' .. (ends > 0 and ' until ' .. record.until_us or '') .. ': ' .. reason
-audit('pause', PAUSED_NAME and what .. ' ' .. name or what, before and 'paused: ' .. before.reason or 'open', told, reason)
+audit('pause', PAUSED_NAME and what .. ' ' .. name or what, before and paused_as(before.reason) or 'open', paused_as(reason, ends - now), reason)
 if what == 'key' then
   mark_paused(name, record)
   wake_waiting(name) -- the wake of before knows nothing of the end

@@ -14,6 +14,12 @@ local function audit(action, target, before, after, reason, outcome, by)
   redis.call('XADD', prefix .. 'audit', 'MAXLEN', '~', 100000, '*', unpack(fields))
 end
 
+-- A pause as the audit says it: for how long from now on, if it has an end (µs until then), and why.
+local function paused_as(reason, left_us)
+  local for_long = left_us and left_us > 0 and ' for ' .. int(math.ceil(left_us / 1000000)) .. ' s' or ''
+  return 'paused' .. for_long .. (reason ~= '' and ': ' .. reason or '')
+end
+
 -- Who makes the change of this call, in a word: "cli:ann@web1"; '' for a program that says nothing.
 local function changed_by()
   local is_read, said = pcall(cjson.decode, actor)
