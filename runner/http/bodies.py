@@ -42,10 +42,13 @@ async def parsed_body(request: Request, model: type[B]) -> B:
 
 
 async def optional_body(request: Request, model: type[B]) -> B:
-    """The same where the body may be left out, and its Content-Type with it. Raises `Problem`."""
+    """The same where the body may be left out; programs that name a Content-Type with every request name it here too. Raises `Problem`."""
     body = await _read(request, MAX_BYTES)
-    if body or "content-type" in request.headers:
+    if body:
         return model_of(await _parsed(request, body), model)
+    if "content-type" in request.headers:
+        check_media_type(request.scope["headers"])
+        return model()
     # A page of another site can make a browser send a POST without a body: the browser asks for no permission, but names the site.
     origin = request.headers.get("origin")
     if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
