@@ -14,6 +14,7 @@ SIGNS = {
     LimitState.at_limit: "▐",
     LimitState.slots_full: "■",
     LimitState.spent: "▁",
+    LimitState.waiting_elsewhere: "◌",
     LimitState.frozen: "❄",
     LimitState.paused: "‖",
     LimitState.no_worker: "△",

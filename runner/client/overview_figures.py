@@ -116,7 +116,7 @@ def _limit(one: LimitReading, reading: OverviewReading, memory: Memory) -> Limit
         waiting=one.waiting,
         waiting_is_estimate=one.is_estimate,
         oldest_wait_s=_seconds(max(reading.at_us - min(firsts), 0)) if firsts else None,
-        clears_in_s=_clears_in_s(one),
+        clears_in_s=None if state is LimitState.waiting_elsewhere else _clears_in_s(one),
         started_s=started_s,
         taken_s=taken_s,
         throttled_min=round(one.now.throttled + one.before.throttled * (1 - reading.into_minute)),
@@ -127,10 +127,10 @@ def _limit(one: LimitReading, reading: OverviewReading, memory: Memory) -> Limit
 def _state(one: LimitReading, hottest: BucketReading | None) -> LimitState:
     policy = one.override.limit if one.override else one.code
     frozen_us = one.frozen_us if one.code.key is not None or hottest is None else hottest.frozen_us
-    tokens, started = policy.capacity if hottest is None else hottest.tokens, one.now.started + one.before.started
-    return limit_state(
-        LimitFacts(policy.kind, one.paused is not None, frozen_us / MICROSECONDS, one.waiting, tokens, started, one.unserved)
-    )
+    tokens, needed = (policy.capacity, 0) if hottest is None else (hottest.tokens, hottest.needed)
+    started = one.now.started + one.before.started
+    frozen_s = frozen_us / MICROSECONDS
+    return limit_state(LimitFacts(policy.kind, one.paused is not None, frozen_s, one.waiting, tokens, needed, started, one.unserved))
 
 
 def _since_us(one: LimitReading, state: LimitState, at_us: int, memory: Memory) -> int | None:
@@ -190,7 +190,7 @@ def _reasons(reading: OverviewReading, limits: Iterable[LimitOverview]) -> dict[
                 reasons[own[reason]] += number
     told: dict[str, int] = {}
     for limit in limits:
-        if limit.waiting:
+        if limit.waiting and limit.state is not LimitState.waiting_elsewhere:
             reason = _REASON_OF.get(limit.state, "tokens")
             told[reason] = told.get(reason, 0) + limit.waiting
     # A job of several limits can wait at more than one of them.

@@ -122,6 +122,7 @@ class Bucket(BaseModel):
         str | None, Field(description="why it is frozen: the reason that was given, or the job whose provider said wait")
     ]
     provider: Annotated[ProviderCount | None, Field(description="what its provider said last; null: nobody tells it")]
+    needed: Annotated[int, Field(description="tokens that those in front of its lines take, the one who takes most; 0: nobody waits")]
 
 
 class Limit(BaseModel):

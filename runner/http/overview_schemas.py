@@ -80,7 +80,10 @@ class LimitOfOverview(BaseModel):
     waiting: Annotated[int, Field(description="jobs at all its buckets")]
     waiting_is_estimate: bool
     oldest_wait_s: Annotated[float | None, Field(description="of the first jobs of each priority")]
-    clears_in_s: Annotated[float | None, Field(description="until the last of the longest line has started, as things stand")]
+    clears_in_s: Annotated[
+        float | None,
+        Field(description="until the last of the longest line has started, as things stand; null: unknown, or up to another limit"),
+    ]
     started_s: Annotated[float, Field(description="starts a second")]
     taken_s: Annotated[float, Field(description="tokens a second")]
     throttled_min: Annotated[int, Field(description="attempts whose provider said wait, in the last minute")]

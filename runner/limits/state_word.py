@@ -17,6 +17,8 @@ class LimitState(StrEnum):
     """Jobs wait for a slot of a limit on concurrency."""
     spent = "spent"
     """Jobs wait for the next period of a quota."""
+    waiting_elsewhere = "waiting_elsewhere"
+    """Jobs wait in its lines, and what they lack is at another of their limits: here are tokens for two of the next."""
     frozen = "frozen"
     """Nothing starts until an instant that the provider or an operator said."""
     paused = "paused"
@@ -37,8 +39,8 @@ _OF_KINDS = {"concurrency": LimitState.slots_full, "quota": LimitState.spent}
 class LimitFacts(NamedTuple):
     """What the state of a limit follows from.
 
-    frozen_s: of the limit as a whole, or of its only bucket. waiting: jobs in its lines. tokens: of the bucket where most wait. started: who
-    took tokens since the minute before this one began. unserved: jobs for which no live worker is there.
+    frozen_s: of the limit as a whole, or of its only bucket. waiting: jobs in its lines. tokens: of the bucket where most wait. needed: what those in front
+    of its lines take, the one who takes most; 0: unknown. started: who took tokens since the minute before this one began. unserved: jobs for which no live worker is there.
     """
 
     kind: str
@@ -46,6 +48,7 @@ class LimitFacts(NamedTuple):
     frozen_s: float
     waiting: int
     tokens: int
+    needed: int
     started: int
     unserved: int
 
@@ -58,6 +61,9 @@ def limit_state(facts: LimitFacts) -> LimitState:
         return LimitState.frozen
     if facts.unserved > 0 and facts.tokens > 0:
         return LimitState.no_worker
+    # A token that has just landed is taken within milliseconds: one alone says nothing.
+    if facts.waiting > 0 and 0 < 2 * facts.needed <= facts.tokens:
+        return LimitState.waiting_elsewhere
     if facts.waiting > 0:
         return _OF_KINDS.get(facts.kind, LimitState.at_limit)
     return LimitState.flowing if facts.started > 0 else LimitState.idle

@@ -39,6 +39,8 @@ class BucketStatus:
     """More lines wait here than are counted at once: `waiting` is told from some of them."""
     provider: ProviderCount | None = None
     """What the provider has said of it, if it was asked by `observe` or `sync_limit`."""
+    needed: int = 0
+    """How many tokens those in front of its lines take, the one who takes most; 0: nobody waits."""
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -133,7 +135,8 @@ class LimitStatus:
         hottest = self.buckets[0] if self.buckets else None
         frozen_s = self.frozen_s if self.code.key is not None or hottest is None else hottest.frozen_s
         tokens = self.policy.capacity if hottest is None else hottest.tokens
-        facts = (self.policy.kind, self.paused is not None, frozen_s, self.waiting, tokens, self.started, self.unserved)
+        needed = 0 if hottest is None else hottest.needed
+        facts = (self.policy.kind, self.paused is not None, frozen_s, self.waiting, tokens, needed, self.started, self.unserved)
         return limit_state(LimitFacts(*facts))
 
     def document(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class BucketReading:
-    """One of the buckets where most jobs wait. Times are µs; `next_us` and `clears_us` None: unknown. first_us: since when its first jobs are due."""
+    """One of the buckets where most jobs wait. Times are µs; `next_us` and `clears_us` None: unknown. first_us: since when its first jobs are due. needed: what those in front take, at most."""
 
     name: str
     tokens: int
@@ -42,6 +42,7 @@ class BucketReading:
     first_us: int | None
     clears_us: int | None
     released: int
+    needed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def _limit(row: Sequence[Any]) -> LimitReading | None:
 
 def bucket_reading(row: Sequence[Any]) -> BucketReading:
     """One row of bucket_rows.lua."""
-    name, tokens, waiting, is_estimate, next_us, frozen_us, frozen_by, first_us, clears_us, released = row
+    name, tokens, waiting, is_estimate, next_us, frozen_us, frozen_by, first_us, clears_us, released, needed = row
     return BucketReading(
         name,
         int(tokens),
@@ -159,6 +160,7 @@ def bucket_reading(row: Sequence[Any]) -> BucketReading:
         int(first_us) if first_us else None,
         None if clears_us < 0 else int(clears_us),
         int(released),
+        int(needed),
     )
 
 

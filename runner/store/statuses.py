@@ -153,8 +153,9 @@ def limit_status(row: list[Any]) -> LimitStatus:
             decoded(reason) or None,
             bool(is_estimate),
             ProviderCount(int(told[0]), int(told[1]), _instant(told[2])) if told else None,
+            int(needed),
         )
-        for name, tokens, waiting, is_estimate, next_us, frozen_us, reason, told in row[8:]
+        for name, tokens, waiting, is_estimate, next_us, frozen_us, reason, told, needed in row[8:]
     ]
     frozen = {"frozen_s": row[2] / MICROSECONDS, "frozen_reason": entry.get("frozen_by") or None} if row[2] else {}
     return LimitStatus(

@@ -132,6 +132,23 @@ async def test_each_state_of_a_limit_has_its_word(store: JobStore, clock: Clock)
     ]
 
 
+async def test_a_line_that_waits_for_another_limit_is_not_told_as_one_at_this_limit(store: JobStore, clock: Clock) -> None:
+    await publish(store, TokenBucket("requests", rate="60/min", burst=50), TokenBucket("tokens", rate="10/s", burst=100))
+    await store.submit([job(needs=["requests", ("tokens", 100)]) for _ in range(5)])
+    await claim(store)
+    clock.advance(10)
+    await enlist(store)
+    await store.refill()  # the next job starts, and those behind it stand in line at both
+
+    assert await states(store) == {"requests": "waiting_elsewhere", "tokens": "at_limit"}
+    assert (await one(store, "requests")).clears_in_s is None
+    assert reasons(await look(store)) == {"tokens": 3}
+    assert {limit.name: (limit.state, limit.buckets[0].needed) for limit in await store.limits()} == {
+        "requests": ("waiting_elsewhere", 1),
+        "tokens": ("at_limit", 100),
+    }
+
+
 async def test_a_line_without_a_worker_is_told_as_one_as_long_as_tokens_are_there(store: JobStore, clock: Clock) -> None:
     await publish(store, interval("x", every=10))
     await store.submit(jobs(3, needs=["x"]))

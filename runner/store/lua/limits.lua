@@ -6,8 +6,9 @@
 --   who took tokens of it since the minute before this one began, jobs of it that no live worker serves (both 0 if nothing is counted);
 --   then for each bucket, where most jobs wait first: name, whole tokens available now, jobs waiting at it, whether that is an estimate
 --   (0 or 1), µs until its next token lands (0: it is full; -1: unknown), frozen µs left, why it is frozen, what its provider said last is left,
---   what we had then, and when ('' if it was not told); without names only the name of every limit
--- include: engine, line_counts, recent_counts, unserved_limits, observed
+--   what we had then, and when ('' if it was not told), what those in front take of it at most (0: nobody waits, or it is not told); without
+--   names only the name of every limit
+-- include: engine, line_counts, bucket_rows, recent_counts, unserved_limits, observed
 
 check_count(#ARGV - names_at + 1)
 if #ARGV < names_at then return redis.call('HKEYS', prefix .. 'limits') end
@@ -25,7 +26,8 @@ local function describe(row, known)
   local next_us, is_estimate = bucket.kind.next_token(bucket), known.is_estimate and 1 or 0
   local it = bucket.policy.entry.observed and observed.read(bucket)
   local told = it and it.at and { int(it.left), int(it.had), int(it.at) } or ''
-  row[#row + 1] = { known.name, available, known.waiting, is_estimate, next_us, frozen, frozen > 0 and reason or '', told }
+  row[#row + 1] = { known.name, available, known.waiting, is_estimate, next_us, frozen, frozen > 0 and reason or '', told,
+    known.waiting > 0 and bucket_rows.needed(bucket) or 0 }
 end
 
 local function row_of(limit, count, most)

@@ -16,7 +16,7 @@ const ICONS = {
   no_worker: "M8 1.5l7 12.5H1zm-.8 4.7v4h1.6v-4zm0 5.2v1.5h1.6v-1.5z",
   jobs: "M2 3h12v2.2H2zm0 3.9h12v2.2H2zm0 3.9h12V13H2z", workers: "M2 2h5v5H2zm7 0h5v5H9zM2 9h5v5H2zm7 0h5v5H9z", events: "M3 2h1.6v12H3zM6.5 3H14v2.2H6.5zm0 4H12v2.2H6.5zm0 4H14v2.2H6.5z",
 };
-ICONS.limits = ICONS.waiting = ICONS.at_limit = ICONS.gate; ICONS.schedules = ICONS.schedule = ICONS.scheduled; ICONS.queued = ICONS.idle; ICONS.resumed = ICONS.retried = ICONS.running; ICONS.released = ICONS.flowing; ICONS.skipped = ICONS.cancelled;
+ICONS.limits = ICONS.waiting = ICONS.at_limit = ICONS.gate; ICONS.schedules = ICONS.schedule = ICONS.scheduled; ICONS.queued = ICONS.waiting_elsewhere = ICONS.idle; ICONS.resumed = ICONS.retried = ICONS.running; ICONS.released = ICONS.flowing; ICONS.skipped = ICONS.cancelled;
 
 /** A glyph; a path that begins with ~ is drawn as a line. */
 export function Icon({ name, size = 12 }) {

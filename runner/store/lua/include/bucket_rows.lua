@@ -34,9 +34,9 @@ do
     return sum, count
   end
 
-  -- When the first of each class became due that is so for longest, and what the first jobs of these lines cost, on average.
-  local function heads_of(bucket)
-    local waiting, first, cost, costs = lines_waiting_key(bucket.name), nil, 0, 0
+  -- The line of each class whose turn comes first; all, if they are few.
+  local function first_lines(bucket)
+    local waiting = lines_waiting_key(bucket.name)
     local lines = redis.call('ZRANGE', waiting, 0, 3)
     if #lines > 3 then
       lines = {}
@@ -45,8 +45,24 @@ do
         lines[#lines + 1] = redis.call('ZRANGEBYSCORE', waiting, from, to, 'LIMIT', 0, 1)[1]
       end
     end
-    if #lines == 0 then lines = redis.call('ZRANGE', claims_key(bucket.name), 0, 2) end
-    for _, line in ipairs(lines) do
+    return #lines > 0 and lines or redis.call('ZRANGE', claims_key(bucket.name), 0, 2)
+  end
+
+  -- What those in front of its lines take of a bucket: of one job, at most; 0: nobody waits.
+  function bucket_rows.needed(bucket)
+    local most = 0
+    for _, line in ipairs(first_lines(bucket)) do
+      local jobs = redis.call('ZRANGE', line_key(line), 0, 0, 'WITHSCORES')
+      if jobs[1] then most = math.max(most, (costs_in(bucket, jobs, read_job(jobs[1], 'limits')))) end
+    end
+    return most
+  end
+
+  -- When the first of each class became due that is so for longest, what the first jobs of these lines cost, on average, and what those in
+  -- front take at most.
+  local function heads_of(bucket)
+    local first, cost, costs, most = nil, 0, 0, 0
+    for _, line in ipairs(first_lines(bucket)) do
       local jobs = redis.call('ZRANGE', line_key(line), 0, MOST_COSTS - 1, 'WITHSCORES')
       local ready, submitted, limits
       if jobs[1] then ready, submitted, limits = read_job(jobs[1], 'ready', 'submitted', 'limits') end
@@ -54,8 +70,9 @@ do
       if due and (not first or due < first) then first = due end
       local sum, count = costs_in(bucket, jobs, limits)
       cost, costs = cost + sum, costs + count
+      most = math.max(most, (costs_in(bucket, { jobs[1], jobs[2] }, limits)))
     end
-    return first, costs > 0 and cost / costs or 1
+    return first, costs > 0 and cost / costs or 1, most
   end
 
   -- µs until the last of the line has started, at the pace of the limit; -1: that is known of no quota, nor of slots before a job gave one back.
@@ -66,7 +83,8 @@ do
   end
 
   -- Name, whole tokens available now, jobs, whether that is an estimate (0 or 1), µs until the next token lands (-1: unknown), µs for which
-  -- it is frozen, why, since when the first of those who wait is due ('': unknown), µs until its line is clear (-1: unknown), jobs released.
+  -- it is frozen, why, since when the first of those who wait is due ('': unknown), µs until its line is clear (-1: unknown), jobs released,
+  -- what those in front take of it at most (0: nobody waits, or it is not told).
   -- `found` has its name, how many wait, and whether that is an estimate; `frozen_whole`: µs for which all buckets of the limit are frozen. nil
   -- for a bucket of a limit that this version does not know.
   function bucket_rows.of(found, frozen_whole)
@@ -77,15 +95,15 @@ do
     local frozen, reason = math.max(bucket.frozen_until - now, 0), ''
     if frozen > 0 then reason = redis.call('HGET', bucket_key(found.name), 'frozen_by') or '' end
     if frozen_whole > frozen then frozen, reason = frozen_whole, bucket.policy.entry.frozen_by or '' end
-    local first, clears = nil, 0
+    local first, clears, needed = nil, 0, 0
     if found.waiting > 0 then
       local cost
-      first, cost = heads_of(bucket)
+      first, cost, needed = heads_of(bucket)
       clears = clears_in(bucket, available, found.waiting, cost, frozen)
     end
     return {
       found.name, available, found.waiting, found.is_estimate and 1 or 0, bucket.kind.next_token(bucket), frozen, reason,
-      first and int(first) or '', clears, bucket.released,
+      first and int(first) or '', clears, bucket.released, needed,
     }
   end
 end
