@@ -8,6 +8,7 @@ from runner.store.job_store import JobStore
 from runner.store.memory_findings import examine_memory
 from runner.store.stats import MemoryOfKind, MemoryStats, memory_stats
 from tests.store.builders import Clock, claim, fail_all, interval, job, jobs, publish, succeeded
+from tests.store.flow_world import following
 
 
 async def test_keys_are_told_by_kind_and_jobs_by_state(store: JobStore) -> None:
@@ -87,3 +88,19 @@ async def test_doctor_warns_of_results_that_take_a_tenth_of_memory(
     monkeypatch.setattr("runner.store.memory_findings.memory_stats", some)
 
     assert (await examine_memory(store))[0].level is (Level.warning if warned else Level.ok)
+
+
+async def test_doctor_warns_of_what_one_job_waits_for_and_of_marks_that_grow_without_end(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.submit([*jobs(3, "p"), following("p0", "p1", "p2", name="f")])
+    await command(store.redis, "HSET", f"{store.keys.prefix}unique", "work/a", "0 p0", "work/b", "0 p1")
+    assert [one.level for one in await examine_memory(store)] == [Level.ok]
+    monkeypatch.setattr("runner.store.memory_findings._MOST_AFTER", 2)
+    monkeypatch.setattr("runner.store.memory_findings._MOST_MARKS", 1)
+
+    flows, marks = await examine_memory(store)
+
+    assert (flows.level, flows.check, marks.level, marks.check) == (Level.warning, "flows", Level.warning, "marks")
+    assert flows.text.startswith("a job or a batch waits for 3 others")
+    assert marks.text.startswith("2 marks of unique jobs are kept")
