@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.listing import Batch, Bucket, Error, Limit, Pool, Prefix, Schedule, States, Tag, Task
+from runner.cli.listing import Batch, Bucket, Error, Limit, Pool, Prefix, Schedule, States, Tag, Task, WaitsFor
 from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.client import seconds_said
@@ -20,9 +20,6 @@ from runner.ranges import checked
 
 _LOOK_S = 1.0
 
-Why = Annotated[
-    str | None, typer.Option("--waits-for", help="Scheduled or waiting for this: retry, delay, line, no worker.", show_default=False)
-]
 Before = Annotated[str | None, typer.Option("--older-than", help="Submitted longer ago, like 2h.", show_default=False)]
 Everything = Annotated[bool, typer.Option("--all", help="All jobs of the queue that it can be done to.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -35,7 +32,7 @@ def _command(action: BulkAction, summary: str) -> Callable[..., None]:
         target: Target,
         task: Task = None,
         state: States = None,
-        waits_for: Why = None,
+        waits_for: WaitsFor = None,
         limit: Limit = None,
         bucket: Bucket = None,
         pool: Pool = None,

@@ -20,9 +20,10 @@ _PAGE = 100
 _LONGEST_NOTE = 120
 
 States = Annotated[list[str] | None, typer.Option("--state", help="In this state; may be given again.", show_default=False)]
-Reason = Annotated[
+WaitsFor = Annotated[
     str | None,
     typer.Option(
+        "--waits-for",
         help="Waits for that, as its status says: delay, retry, bounced, slots, 'no worker', paused, jobs, or line (for tokens).",
         show_default=False,
     ),
@@ -51,7 +52,7 @@ def _ago(what: str, text: str | None) -> float | None:
 def list_jobs(
     target: Target,
     state: States = None,
-    reason: Reason = None,
+    waits_for: WaitsFor = None,
     task: Task = None,
     limit: Limit = None,
     bucket: Bucket = None,
@@ -69,7 +70,7 @@ def list_jobs(
     """List jobs: the latest first of those that are ready, run or have ended, and in the order of service those that wait."""
     chosen = JobFilter(
         tuple(state or ()),
-        reason,
+        waits_for,
         task,
         limit,
         bucket,
@@ -116,7 +117,7 @@ def _instant(at: float | None) -> str:
 def count(
     target: Target,
     state: States = None,
-    reason: Reason = None,
+    waits_for: WaitsFor = None,
     task: Task = None,
     limit: Limit = None,
     bucket: Bucket = None,
@@ -129,7 +130,7 @@ def count(
     since: Since = None,
 ) -> None:
     """Count jobs by state: all of them at once, or those that are asked for, in some seconds at most."""
-    words = (reason, task, limit, bucket, pool, tag, error, id_prefix)
+    words = (waits_for, task, limit, bucket, pool, tag, error, id_prefix)
     chosen = JobFilter(tuple(state or ()), *words, submitted_from=_ago("--since", since), schedule=schedule, batch=batch)
     found = target.ask(lambda client: client.job_counts(chosen))
     if target.json:

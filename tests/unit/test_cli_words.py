@@ -2,6 +2,7 @@
 
 import pytest
 
+from handbook.command_line import commands
 from runner.cli.app import main
 from runner.client.app_loading import load_app
 from runner.errors import ConfigurationError
@@ -26,3 +27,13 @@ def test_a_password_among_the_words_of_a_command_is_warned_of_and_not_said(
     assert ended.value.code == 4
     assert ("RUNNER_REDIS_URL_FILE" in said.err) == warns
     assert "s3cr3t" not in said.out + said.err
+
+
+def test_what_chooses_jobs_has_one_name_in_the_commands_that_list_them_and_in_those_that_act_upon_them() -> None:
+    found: dict[str, set[str]] = {}
+    names = [f"jobs {verb}" for verb in ("list", "count", "failed", "cancel", "retry", "delete", "purge")]
+    for command in (commands()[name] for name in names):
+        for option in command.params:
+            for flag in option.opts:
+                found.setdefault(flag, set()).add(option.help)
+    assert [flag for flag, meanings in found.items() if len(meanings) > 1] == []
