@@ -25,6 +25,7 @@ from runner.cli.until_idle import in_words, until_idle
 from runner.client import Runner
 from runner.connection import redis_url
 from runner.errors import ConfigurationError
+from runner.garbage import Garbage
 from runner.settings import Settings, load_settings
 from runner.store import JobStore
 from runner.worker import Worker
@@ -225,6 +226,7 @@ class _Work:
             async with answering(worker, self.runner, self.ports, answers, waits=self.line.is_held):
                 start(self._tell(worker))
                 start(self._recycle(worker, signals.drain))
+                start(self._keep_garbage_in_hand(worker))
                 idle = start(self._leave_when_idle(worker, signals.drain)) if self.until_idle else None
                 await worker.run()
             code: int = idle.result() if idle is not None and idle.done() else 0
@@ -241,6 +243,11 @@ class _Work:
         text = f"  worker  {worker.id}, {state.slots} slots\n  leader  {'this worker' if state.leader == worker.id else state.leader}"
         fields = {"event": "working", "worker": worker.id, "slots": state.slots, "leader": state.leader}
         _report(text, fields, as_json=self.as_json)
+
+    async def _keep_garbage_in_hand(self, worker: Worker) -> None:
+        """Once all is loaded that a worker needs."""
+        await worker.wait_until_working()
+        await Garbage().keep_in_hand()
 
     async def _recycle(self, worker: Worker, leave: Callable[[], None]) -> None:
         """Make room for another process once this one has done enough."""

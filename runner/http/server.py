@@ -16,7 +16,7 @@ from runner.http.app import create_app
 from runner.http.authorization import ByKey
 from runner.http.browser_guard import BrowserGuard
 from runner.http.connections import Connections, most_connections
-from runner.http.garbage import Garbage
+from runner.garbage import Garbage
 from runner.http.listening import listen, listen_unix, refuse_open_door, remove_socket
 from runner.http.protocol import BoundedProtocol, check_all
 from runner.http.turns import Turns

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from runner import Runner
-from runner.http.garbage import LEAST_GROWTH, LONGEST_S, Garbage
+from runner.garbage import LEAST_GROWTH, LONGEST_S, Garbage
 from tests.http.conftest import serving
 
 

@@ -26,6 +26,7 @@ GROUND: dict[str, dict[str, frozenset[str]]] = {
     "extras": {"errors": ANYTHING},
     "faces": {},
     "forks": {},
+    "garbage": {},
     "log_throttle": {},
     "logs": {"clock": ANYTHING, "foreign": ANYTHING, "log_throttle": ANYTHING, "traces": ANYTHING},
     "masking": {},
@@ -217,8 +218,8 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
 PUBLIC_NAMES_ONLY = {"runner/http", "api", "examples"}
 PUBLIC_ROOMS = {"runner", "runner.asgi", "runner.cli", "runner.dashboard", "runner.errors", "runner.http", "runner.testing"}
 """Where those may take names from, and users too; see `public_names`."""
-SAYS_WHAT_IS_MISSING = ("runner.extras", "needed_by")
-"""What the room of an extra uses besides: it imports packages that an installation may lack."""
+ALSO_OF_THE_SERVICE = {("runner.extras", "needed_by"), ("runner.garbage", "Garbage")}
+"""What the service uses besides: it imports packages that an installation may lack, and has a process of its own."""
 
 # Each power has one owner: package, call or text -> the rooms of `runner`, or `room/file`, that may use it.
 IMPORT_OWNERS = {
@@ -446,7 +447,7 @@ def private_names(source: Source) -> Iterator[str]:
     for node, name, taken in imports(source):
         if name.split(".")[0] != "runner" or f"{name}.".startswith(f"{own}."):
             continue
-        if source.room == "http" and (name, taken) == SAYS_WHAT_IS_MISSING:
+        if source.room == "http" and (name, taken) in ALSO_OF_THE_SERVICE:
             continue
         if name not in PUBLIC_ROOMS or taken not in public_names(name):
             yield f"{source.at(node)}: {f'{name}.{taken}'.rstrip('.')} is no public name"

@@ -1,10 +1,12 @@
-"""Garbage: when the service has Python look through all objects for garbage. Python itself would in the middle of a burst of requests.
+"""Garbage: when a program of the runner has Python look through all objects for garbage. Python itself would in the middle of a burst of work.
 
-A request leaves next to none: what it took is free once nothing refers to it. A waiting request holds 200 objects; those of a thousand are
-looked through in a tenth of a second, in which nobody is answered. Python does that whenever they have grown by a quarter, which helps nobody.
-The young objects are looked through as ever, some thousands at a time.
+A request or an attempt leaves next to none: what it took is free once nothing refers to it. What is loaded is 90,000 objects, a waiting request 200
+more; all of them are looked through in a tenth of a second, in which nobody is answered and no job is started. Python does that whenever those that
+have lived for a while have grown by a quarter, every 20,000 jobs or so, which helps nobody. The young objects are looked through as ever, some
+thousands at a time. Where the process is another program's, as in a library or an app that includes the service's routes, this is its own affair.
 """
 
+import asyncio
 import gc
 import sys
 from collections.abc import Callable, Iterator
@@ -41,6 +43,14 @@ class Garbage:
         finally:
             gc.set_threshold(*before)
             gc.unfreeze()
+
+    async def keep_in_hand(self) -> None:
+        """The same until cancelled, with a look each second if it is time to."""
+        loop = asyncio.get_running_loop()
+        with self.kept_in_hand(loop.time()):
+            while True:
+                await asyncio.sleep(1.0)
+                self.look(loop.time())
 
     def look(self, now_s: float) -> None:
         """Look, if it is time to. To be called about once a second, when little else is to be done."""
