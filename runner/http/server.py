@@ -12,11 +12,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from runner import Client, ConfigurationError, Settings
+from runner.garbage import Garbage
 from runner.http.app import create_app
 from runner.http.authorization import ByKey
 from runner.http.browser_guard import BrowserGuard
 from runner.http.connections import Connections, most_connections
-from runner.garbage import Garbage
 from runner.http.listening import listen, listen_unix, refuse_open_door, remove_socket
 from runner.http.protocol import BoundedProtocol, check_all
 from runner.http.turns import Turns
