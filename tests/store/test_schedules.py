@@ -1,7 +1,6 @@
 """What the scripts make of schedules: each instant once, or counted as what became of it; overlap, missed instants, and changes."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -10,8 +9,7 @@ from runner.clock import MICROSECONDS
 from runner.jobs.job import Ending, Outcome
 from runner.limits import Concurrency
 from runner.store.job_store import JobStore
-from runner.store.schedules import Change, Firing
-from runner.worker.ticker import Ticker
+from runner.store.schedules import Change
 from tests.store.builders import START_US, Clock, claim, interval, make_store
 from tests.store.inside import nudged
 from tests.store.schedule_builders import counts, declare_in_code, made, publish_task, put, seconds_until, stands, tick, ticker
@@ -270,27 +268,6 @@ async def test_what_another_leader_has_fired_or_a_person_has_changed_is_left_alo
     assert await counts(store) == (2, 0, 0, 0)
 
 
-async def test_what_is_changed_after_a_leader_has_looked_does_not_run_as_it_was(store: JobStore, clock: Clock) -> None:
-    """Its instant says so as a rule. Here it is the same, as Redis's clock has gone back meanwhile."""
-    await publish_task(store)
-    await publish_task(store, "other")
-    await put(store, every=10)
-    clock.advance(10)
-
-    async def late(compute: Callable[[], list[Firing]]) -> list[Firing]:
-        firings = compute()
-        clock.advance(-5)
-        await put(store, task="other", every=10)
-        clock.advance(5)
-        return firings
-
-    await Ticker(store, compute=late).tick()
-    assert (await made(store), await counts(store)) == ([], (0, 0, 0, 0))
-
-    await tick(store)
-    assert [job.task for job in await claim(store)] == ["other"]
-
-
 async def test_a_change_never_runs_what_has_run_and_keeps_the_grid(store: JobStore, clock: Clock) -> None:
     await publish_task(store)
     await put(store, every=10, overlap="allow")
@@ -312,8 +289,9 @@ async def test_a_schedule_that_was_removed_and_added_again_repeats_no_instant(st
     await tick(store)
     assert await store.change_schedule(Change("s", "remove", await _version(store)))
     clock.advance_us(-5 * MICROSECONDS)
-    await put(store, every=10, start=start, overlap="allow")
-    assert seconds_until(await stands(store), clock) == 15
+    for overlap in ("allow", "skip"):  # it is remembered for changes too
+        await put(store, every=10, start=start, overlap=overlap)
+        assert seconds_until(await stands(store), clock) == 15
     assert await counts(store) == (0, 0, 0, 0)
 
 
