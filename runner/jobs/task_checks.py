@@ -44,12 +44,13 @@ def check_options(task: str, options: Mapping[str, object], known: Collection[st
         raise ConfigurationError(
             f'{whose}: max_jobs_per_child is of tasks that run in child processes: give executor="process", or leave it out'
         )
+    if "pool" in given and (wrong := wrong_pool(given["pool"])):
+        raise ConfigurationError(f"{whose[:80]}: {wrong}")
     if "fair_by" in given:
         checked_template(f"{whose}: fair_by", given["fair_by"])
     for name, wanted, is_right in (
         ("name", f"a text of 1 to {_LONGEST_NAME} characters that can be printed", _is_name),
         ("priority", f"one of {', '.join(Priority.__members__)}", _is_text),
-        ("pool", "1 to 64 letters, digits, '.', '_' or '-'", lambda value: wrong_pool(value) is None),
         ("on_expiry", f"one of {', '.join(_ON_EXPIRY)}", _ON_EXPIRY.__contains__),
         ("executor", f"one of {', '.join(_EXECUTORS)}", _EXECUTORS.__contains__),
         ("retry_on", _ERRORS, _are_errors),
