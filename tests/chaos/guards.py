@@ -270,6 +270,13 @@ GUARDS = (
         "tests/store/test_schedule_changes.py::test_a_run_that_waits_for_the_one_before_waits_for_the_end_of_a_pause_too",
     ),
     Guard(
+        "a run by hand does not hide the run beside which it was made",
+        "runner/store/lua/trigger.lua",
+        "if not schedules.goes_on(redis.call('HGET', state, 'current')) then",
+        "if true then",
+        "tests/store/test_schedule_changes.py::test_a_run_by_hand_beside_one_that_goes_on_does_not_take_its_place",
+    ),
+    Guard(
         "a schedule that was removed and comes back repeats no instant",
         "runner/store/lua/schedule.lua",
         "    if last then redis.call('HSET', state, 'last', last) end\n",

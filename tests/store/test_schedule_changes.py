@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from runner.client.schedules import put_of
-from runner.jobs import make_schedule
+from runner.jobs import made_by_schedule, make_schedule
 from runner.store.job_store import JobStore
 from runner.store.schedules import Change, Firing
 from runner.worker.ticker import Ticker
-from tests.store.builders import Clock, claim, fail_all, finish_all
+from tests.store.builders import Clock, claim, fail_all, finish_all, job
 from tests.store.schedule_builders import counts, declare_in_code, made, publish_task, put, stands, tick
 
 
@@ -96,3 +96,19 @@ async def test_the_end_of_an_earlier_run_is_not_told_as_that_of_the_latest(store
     await fail_all(store, [earlier])
     status = await stands(store)
     assert (status.last_job, status.last_state) == (latest.id, "succeeded")
+
+
+async def test_a_run_by_hand_beside_one_that_goes_on_does_not_take_its_place(store: JobStore, clock: Clock) -> None:
+    await publish_task(store)
+    await put(store, every=10)
+    clock.advance(10)
+    await tick(store)
+    (first,) = await claim(store)
+    assert await store.trigger("s", made_by_schedule(job("s:by-hand-1"), "s")) == "queued"
+    await finish_all(store, await claim(store))
+
+    clock.advance(10)
+    await tick(store)
+
+    status = await stands(store)
+    assert (status.last_job, status.why, await counts(store)) == (first.id, f"skipped: {first.id} had not ended", (1, 0, 1, 0))
