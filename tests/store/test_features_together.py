@@ -1,9 +1,10 @@
 """Where features meet: what a follower, a pause, a pool, a quota and a unique job do to each other."""
 
-from runner.jobs import BulkAction, JobFilter, Pausable
+from runner.jobs import Acceptance, BulkAction, JobFilter, Pausable
 from runner.limits import Quota, in_pool
+from runner.store.flows import Linked
 from runner.store.job_store import JobStore
-from tests.store.builders import Clock, claim, end, fail_all, finish_all, ids, job, make_store, publish, unique
+from tests.store.builders import Clock, claim, end, fail_all, finish_all, ids, interval, job, make_store, publish, unique
 from tests.store.flow_world import following, run_all, with_features, wrong_flows
 from tests.store.inside import states
 from tests.store.test_flows import act_upon
@@ -98,3 +99,14 @@ async def test_a_tag_forgets_what_its_retention_has_ended(store: JobStore, clock
     question = '{"tag":"t","within":"","shared":true}'
     assert (await store.select(question)).ids == ["b"]
     assert await store.redis.execute_command("ZRANGE", f"{store.keys.prefix}tag:t", 0, -1) == [b"b"]
+
+
+async def test_code_that_waits_for_tokens_is_no_job_to_come_after(store: JobStore) -> None:
+    await publish(store, interval("x", every=60))
+    await store.submit([job("first", needs=["x"]), job("p")])
+    assert (await store.take("take:t", "x=1", "x", wait_us=60_000_000)).state == "waiting"
+    assert await store.submit([following("p", "take:t", name="f")]) == [Acceptance.no_parent]
+    await store.submit([following(name="many")])
+    assert await store.link("many", ["p", "take:t"], 0) == Linked("take:t")
+    assert await wrong_flows(store) == []
+    await store.cancel("take:t")
