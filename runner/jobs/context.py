@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, NamedTuple
 
 from typing_extensions import override
 
-from runner.clock import MICROSECONDS, monotonic_s
+from runner.clock import MICROSECONDS, microseconds, monotonic_s, wall_us
 from runner.errors import ConfigurationError
 from runner.jobs.job import StartedJob
 from runner.jobs.metadata import metadata_in
@@ -22,6 +22,16 @@ log = logging.getLogger("runner")
 _MOST_TOKENS = EXACT // 2
 """More than that counts as that: the scripts compute with it exactly."""
 _odd_counts = LogThrottle(A_MINUTE_S)
+
+
+class ProviderSays(NamedTuple):
+    """Of a bucket: tokens that are left of its account, and the instant (µs, by the clock of this machine) at which the count is set back.
+
+    resets_us: None if the provider does not say.
+    """
+
+    left: int
+    resets_us: int | None = None
 
 
 class Attempt:
@@ -43,9 +53,9 @@ class Attempt:
         self.report: Callable[[Attempt], None] | None = None
         """Called when there is something to be sent, from the handler's thread; `take_progress` gives what."""
         self._is_due = False
-        self.counted: Callable[[Attempt, str, int], None] | None = None
+        self.counted: Callable[[Attempt, str, ProviderSays], None] | None = None
         """Called with a bucket and what its provider says is left of the account, from the handler's thread."""
-        self._counts: dict[str, int] | None = None
+        self._counts: dict[str, ProviderSays] | None = None
 
     def settle(self, limit: str, actual: int) -> None:
         """Note the tokens really used of a limit. Raises as `JobContext.settle`."""
@@ -57,27 +67,33 @@ class Attempt:
 
     def observe(self, limit: str | None, said: object, counter: str | None) -> int | None:
         """Note what a provider says is left. Raises as `JobContext.observe`."""
-        bucket = self.bucket(limit)
-        left, unreadable = count_in(said, counter)
+        bucket, now_us = self.bucket(limit), wall_us()
+        if (why := self._why_not_lowered(bucket)) is not None:
+            raise ConfigurationError(f"job {self.job.id}: no provider's count lowers limit {bucket.partition('/')[0]!r}: {why}")
+        left, unreadable, reset_s = count_in(said, now_us / MICROSECONDS, counter)
         if unreadable is not None and _odd_counts.is_due(monotonic_s()):
             log.warning(
                 "job %s (%s): its provider says that %r is left behind %s, which is no number and counts as nothing",
                 *(self.job.id, self.job.task, unreadable, bucket),
             )
         if left is not None:
-            self.note_count(bucket, left)
+            self.note_count(bucket, ProviderSays(left, None if reset_s is None else now_us + microseconds(reset_s)))
         return left
 
-    def note_count(self, bucket: str, left: int) -> None:
-        """Note how many tokens are left of the account behind a bucket; the last word counts."""
+    def _why_not_lowered(self, bucket: str) -> str | None:
+        name, limits = bucket.partition("/")[0], self.task.limits if self.task is not None else ()
+        return next((limit.why_not_lowered for limit in limits if limit.name == name), None)
+
+    def note_count(self, bucket: str, said: ProviderSays) -> None:
+        """Note what is left of the account behind a bucket; the last word counts."""
         if self._counts is None:
             self._counts = {}
-        self._counts[bucket] = left
+        self._counts[bucket] = said
         if self.counted is not None:
-            self.counted(self, bucket, left)
+            self.counted(self, bucket, said)
 
     @property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, ProviderSays]:
         """What providers have said last, by bucket."""
         return dict(self._counts or {})
 
@@ -211,7 +227,7 @@ class JobContext(HasParents):
 
         Our bucket is lowered to it, and never raised: so what others take of the account counts too. said: a response, its headers, or an error
         that has a response. counter: which count, as "tokens"; without it the one that has no name, or that of requests. None for `limit`: the
-        only one of the job. Odd values count as nothing. Raises `ConfigurationError` for a limit this job does not use.
+        only one of the job. Odd values count as nothing. Raises `ConfigurationError` for a limit this job does not use, and for a Concurrency.
         """
         return self._attempt.observe(limit, said, counter)
 

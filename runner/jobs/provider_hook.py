@@ -10,7 +10,8 @@ def sync_limit(limit: str | None = None, *, counter: str | None = None) -> Calla
     """An event hook for both clients of httpx: `httpx.AsyncClient(event_hooks={"response": [sync_limit("openai-requests")]})`.
 
     counter: which count of the answer, as "tokens"; without it the one that has no name, or that of requests. A hook for each counts more than
-    one; put them before `raise_rate_limited`. Outside of a job, and in one that does not use the limit, it does nothing.
+    one; put them before `raise_rate_limited`. Outside of a job, and in one that does not use the limit, it does nothing. For a
+    Concurrency it raises `ConfigurationError`, since no count lowers slots.
     """
 
     def hook(response: Response) -> Awaitable[None]:

@@ -24,6 +24,7 @@ class Concurrency(Limit):
     kind = "concurrency"
     forms = (Form("concurrent", "concurrent:3", frozenset({"jitter"})),)
     gives_back = True
+    why_not_lowered = "a slot comes back when its job ends, and nobody tells when the slots of others do; lowered to 0, no job would start that could hear of it"
 
     def __init__(self, name: str, capacity: int, *, key: str | None = None, jitter: float = 0) -> None:
         super().__init__(name, capacity, key)

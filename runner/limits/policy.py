@@ -38,6 +38,8 @@ class Limit:
     """Whether all tokens come back together at an instant of the calendar."""
     fails_when_spent: bool = False
     """Whether a job that finds no token fails instead of waiting."""
+    why_not_lowered: str | None = None
+    """Why a provider's word of what is left cannot lower it; None: it can."""
     calendar: str | None = None
     """The calendar whose instants the scripts need, see `Calendars` in the store."""
     window_us: int | None = None

@@ -1,12 +1,13 @@
-"""What a provider says is left of an account, in the header fields of an answer. Pure and total: what cannot be read is nothing."""
+"""What a provider says is left of an account, and when more comes, in the fields of an answer. Pure and total: what cannot be read is nothing."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from runner.foreign import asked
 from runner.limits.provider_headers import Fields, fields_of, members_of
 from runner.limits.rates import EXACT
+from runner.limits.spoken_time import longest, seconds_of_text
 
 _REQUESTS = "requests"
 _WHOLE = re.compile(r"[0-9]{1,18}(?:\.0{1,9})?")
@@ -21,29 +22,38 @@ _RESOURCE = "x-ratelimit-resource"
 """GitHub: which of its counters the unnamed fields tell of."""
 _MOST_FIELDS = 16
 
+Told = tuple[str, Sequence[str]]
+"""How much is left of a counter, and when that changes: the texts of its fields."""
+
 
 class Count(NamedTuple):
-    """What an answer says. left: tokens; None if it does not say. unreadable: what it says instead of a number."""
+    """What an answer says. left: tokens; None if it does not say. unreadable: what it says instead of a number.
+
+    reset_s: seconds until the counter is set back, or full again: of providers some mean this, and some that. None if it does not say.
+    """
 
     left: int | None
     unreadable: str | None = None
+    reset_s: float | None = None
 
 
-def count_in(said: object, counter: str | None = None) -> Count:
+def count_in(said: object, now_s: float, counter: str | None = None) -> Count:
     """What is left of a counter, from a response, its headers, or an error that has a response. Never raises.
 
-    counter: which one, as "tokens"; without it the one that has no name, or else that of requests. Of several values the least counts.
+    now_s: the time since 1970, to which instants are compared. counter: which one, as "tokens"; without it the one that has no name, or else
+    that of requests. Of several values the least counts.
     """
-    return asked(lambda: _count(said, counter), lambda _: Count(None, "headers that cannot be read"))
+    return asked(lambda: _count(said, now_s, counter), lambda _: Count(None, "headers that cannot be read"))
 
 
-def _count(said: object, counter: str | None) -> Count:
+def _count(said: object, now_s: float, counter: str | None) -> Count:
     fields = fields_of(_headers_of(said))
-    texts = list(_told(fields, counter.lower() if counter else None))[:_MOST_FIELDS]
-    numbers = [number for number in map(_number, texts) if number is not None]
+    told = list(_told(fields, counter.lower() if counter else None))[:_MOST_FIELDS]
+    numbers = [(number, resets) for text, resets in told if (number := _number(text)) is not None]
     if numbers:
-        return Count(min(numbers))
-    return Count(None, texts[0][:80] if texts else None)
+        least, resets = min(numbers, key=lambda one: one[0])
+        return Count(least, reset_s=longest(seconds_of_text(text, now_s) for text in resets[:_MOST_FIELDS]))
+    return Count(None, told[0][0][:80] if told else None)
 
 
 def _headers_of(said: object) -> object:
@@ -56,13 +66,12 @@ def _headers_of(said: object) -> object:
     return items() if callable(items) else pairs
 
 
-def _told(fields: Fields, counter: str | None) -> Iterator[str]:
-    """Every text that says how much is left of the counter."""
-    named = [counter] if counter else []
+def _told(fields: Fields, counter: str | None) -> Iterator[Told]:
+    """All that is said of the counter."""
     if counter is None or _resource_is(fields, counter):
-        yield from (text for name in _UNNAMED for text in _texts(fields, name))
+        yield from (told for name in _UNNAMED for told in _of_field(fields, name))
     yield from _members(fields, counter)
-    found = [text for form in _FORMS for name in (named or [_REQUESTS]) for text in _texts(fields, form.format(name))]
+    found = [told for form in _FORMS for told in _of_field(fields, form.format(counter or _REQUESTS))]
     if counter is not None or not any(name in fields for name in (*_UNNAMED, "ratelimit")):
         yield from found
 
@@ -71,14 +80,23 @@ def _resource_is(fields: Fields, counter: str) -> bool:
     return any(text.lower() == counter for text in _texts(fields, _RESOURCE))
 
 
-def _members(fields: Fields, counter: str | None) -> Iterator[str]:
+def _of_field(fields: Fields, name: str) -> Iterator[Told]:
+    """The values of a field, each with those that tell when that changes: seconds from now (`-reset-after`) rather than an instant."""
+    reset = name.replace("remaining", "reset")
+    resets = [*_texts(fields, f"{reset}-after")] or [*_texts(fields, reset)]
+    return ((text, resets) for text in _texts(fields, name))
+
+
+def _members(fields: Fields, counter: str | None) -> Iterator[Told]:
     """Of a RateLimit field: `"name";r=50;t=30` (drafts from 07 on), or `limit=100, remaining=50, reset=30` (before)."""
     for text in _texts(fields, "ratelimit"):
-        for name, parameters in members_of(text):
+        members = list(members_of(text))
+        whole = [parameters["reset"] for _, parameters in members if "reset" in parameters]  # a member of its own
+        for name, parameters in members:
             if "r" in parameters and counter in (None, name):
-                yield parameters["r"]
+                yield parameters["r"], [parameters["t"]] if "t" in parameters else []
             elif "remaining" in parameters and counter is None:
-                yield parameters["remaining"]
+                yield parameters["remaining"], whole
 
 
 def _texts(fields: Fields, name: str) -> Iterator[str]:

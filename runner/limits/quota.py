@@ -97,6 +97,7 @@ class Quota(Limit):
         bucket = _Counter(self, [at_us for at_us, _ in stored.rows], stored.numbers.get("period", now_us))
         bucket.take(stored.numbers["used"], now_us, "")
         bucket.probe(bool(stored.numbers.get("probe", 0)), stored.numbers.get("resumes", 0))
+        bucket.lower(stored.numbers.get("lowered", 0), stored.numbers.get("back", 0))
         return bucket
 
     @override
@@ -153,6 +154,11 @@ class _Counter(Bucket):
         """When the next periods begin, as far as that was published."""
         self._begins_us, self._ends_us = (period_us, begins_us[0]) if begins_us else (0, 0)
         self._probing, self._resumes_us = False, 0
+        self._lowered, self._back_us = 0, 0
+
+    def lower(self, tokens: int, back_us: int) -> None:
+        """So many of what is used are no starts of ours, and come back at an instant: a provider has said so."""
+        self._lowered, self._back_us = tokens, back_us
 
     def probe(self, probing: bool, resumes_us: int) -> None:
         """After a freeze one job starts alone, and the others from an instant on."""
@@ -160,8 +166,10 @@ class _Counter(Bucket):
 
     def _refill(self, now_us: int) -> None:
         if self._begins_us <= now_us < self._ends_us:
+            if self._lowered and now_us >= self._back_us:
+                self._used, self._lowered = max(self._used - self._lowered, 0), 0
             return
-        self._used = 0
+        self._used = self._lowered = 0
         self._begins_us = now_us
         while self._following_us and self._following_us[0] <= now_us:
             self._begins_us = self._following_us.popleft()
@@ -179,6 +187,8 @@ class _Counter(Bucket):
             return self._ends_us - now_us
         if excess <= 0:
             return _PROBE_GAP_US if self._probing and reserved > 0 else max(self._resumes_us - now_us, 0)
+        if excess <= self._lowered:
+            return self._back_us - now_us
         ends_us = self._ends_us
         for _ in range(min(-(-excess // capacity), _MOST_PERIODS) - 1):
             _, ends_us = period_of(self._policy.per, self._policy.tz, ends_us)

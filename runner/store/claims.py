@@ -51,12 +51,13 @@ class ClaimRequest(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What a provider said to an attempt: so many tokens are left of the account behind a bucket."""
+    """What a provider said to an attempt: so many tokens are left of the account behind a bucket, until `resets_in_us` from now; -1: not said."""
 
     bucket: str
     job: str
     attempt: int
     left: int
+    resets_in_us: int = -1
 
 
 class Declined(NamedTuple):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runner.jobs import Attempt, Reported, TaskDefinition
+from runner.jobs import Attempt, ProviderSays, Reported, TaskDefinition
 from runner.telemetry import recorder_here
 from runner.worker.child_errors import RaisedInChild
 from runner.worker.child_pool import NoChildren
@@ -40,5 +40,5 @@ class ChildCall:
         progress = frame.head["progress"]
         if progress is not None:
             self._attempt.note_progress(Reported(*progress))
-        for bucket, left in frame.head.get("counts", {}).items():
-            self._attempt.note_count(bucket, left)
+        for bucket, said in frame.head.get("counts", {}).items():
+            self._attempt.note_count(bucket, ProviderSays(*said))

@@ -11,7 +11,7 @@ from runner.clock import MICROSECONDS
 from runner.deadlines import Deadlines
 from runner.errors import InvalidArguments
 from runner.foreign import kind_of, text_of
-from runner.jobs import Attempt, Ending, Outcome, ReadParents, StartedJob, TaskDefinition, enter
+from runner.jobs import Attempt, Ending, Outcome, ProviderSays, ReadParents, StartedJob, TaskDefinition, enter
 from runner.settings import Settings
 from runner.worker.child_call import ChildCall
 from runner.worker.child_pool import NoChildren
@@ -61,7 +61,7 @@ class Executor:
         """Notes how late attempts begin, if a limit of the app allows for a jitter."""
         self.report: Callable[[Attempt], None] | None = None
         """Called when a handler has said how far it is."""
-        self.counted: Callable[[Attempt, str, int], None] | None = None
+        self.counted: Callable[[Attempt, str, ProviderSays], None] | None = None
         """Called when a handler has said what its provider says is left."""
 
     @property

@@ -4,9 +4,9 @@ import logging
 
 from typing_extensions import override
 
-from runner.clock import monotonic_s
+from runner.clock import monotonic_s, wall_us
 from runner.errors import StoreUnavailable
-from runner.jobs import Attempt
+from runner.jobs import Attempt, ProviderSays
 from runner.store import Claims, Observation
 from runner.worker.relay import Relay
 
@@ -26,22 +26,24 @@ class ProviderCounts(Relay):
     def __init__(self, store: Claims) -> None:
         super().__init__(PERIOD_S)
         self._store = store
-        self._due: dict[str, Observation] = {}
+        self._due: dict[str, tuple[Observation, int | None]] = {}
         self._sent_s: dict[str, float] = {}
 
-    def note(self, attempt: Attempt, bucket: str, left: int) -> None:
+    def note(self, attempt: Attempt, bucket: str, said: ProviderSays) -> None:
         """Send this, soon, unless it can change nothing. Any thread may call it."""
+        left, resets_us = said
         now_s = monotonic_s()
         limits = attempt.task.limits if attempt.task is not None else ()
         most = max((limit.capacity for limit in limits if limit.name == bucket.partition("/")[0]), default=left)
         if left >= _PLENTY * most and now_s - self._sent_s.get(bucket, -_SHOWN_S) < _SHOWN_S:
             return
-        self._due[bucket] = Observation(bucket, attempt.job.id, attempt.job.attempt, left)
+        self._due[bucket] = Observation(bucket, attempt.job.id, attempt.job.attempt, left), resets_us
         self._wake()
 
     @override
     async def _send(self) -> None:
-        words = [self._due.pop(bucket) for bucket in list(self._due)]
+        due, now_us = [self._due.pop(bucket) for bucket in list(self._due)], wall_us()
+        words = [word if resets_us is None else word._replace(resets_in_us=max(resets_us - now_us, 0)) for word, resets_us in due]
         try:
             await self._store.observe(words)
         except StoreUnavailable:

@@ -121,9 +121,23 @@ GUARDS = (
     Guard(
         "a provider's count: what was lowered is no call of our own",
         "runner/store/lua/include/observed.lua",
-        "(b.kind.level(b) - it.total) * 1000",
+        "(b.kind.level(b) - it.total - (b.lowered or 0)) * 1000",
         "b.kind.level(b) * 1000",
         f"{_OBSERVED}test_what_was_lowered_is_not_taken_for_calls_of_our_own",
+    ),
+    Guard(
+        "a provider's count: no interval ends sooner for it",
+        "runner/store/lua/include/token_bucket.lua",
+        "began > now or began <= b.time then return end",
+        "began > now then return end",
+        f"{_OBSERVED}test_an_interval_ends_neither_sooner_nor_much_later_for_what_a_provider_says[sooner]",
+    ),
+    Guard(
+        "a provider's count: what comes back of a quota comes back once",
+        "runner/store/lua/include/quota.lua",
+        "b.used, b.lowered = math.max(b.used - b.lowered, 0), 0 end",
+        "b.used = math.max(b.used - b.lowered, 0) end",
+        f"{_OBSERVED}test_what_was_lowered_comes_back_once",
     ),
     Guard(
         "a provider's count: one capacity of debt at most",

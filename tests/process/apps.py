@@ -74,6 +74,8 @@ class App:
         async def counted(number: int, seconds: float = 0.0) -> int:
             self._note(number)
             current_job().progress(number)
+            current_job().observe("calls", {"x-ratelimit-remaining": "900000", "x-ratelimit-reset": "60"})
+            current_job().observe("metered", {"x-ratelimit-remaining": str(METERED.capacity)})
             await asyncio.sleep(seconds)
             return number
 

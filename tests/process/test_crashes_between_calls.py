@@ -22,7 +22,7 @@ RECOVERY_S = 6.0
 AT_ONCE = 6
 DIED = 70
 SIGNING_ON = ["publish", "time", "calendar", "serve", "heartbeat", "unhold"]
-WORKING = ["claim", "xreadgroup", "attempt", "progress", "finish", "reconcile", "blpop"]
+WORKING = ["claim", "xreadgroup", "attempt", "progress", "observe", "finish", "reconcile", "blpop"]
 LEADING = [
     "lead",
     "refill",
@@ -102,8 +102,8 @@ LOOKING = [
     "select",
 ]
 """Reads that change nothing."""
-NOT_ALWAYS = ["due", "drowse", "fire", "unpause", "take_ends", "observe"]
-"""What is sent if there are schedules, pauses, hooks or words of providers: tests/store/test_schedule_faults.py has a leader die there."""
+NOT_ALWAYS = ["due", "drowse", "fire", "unpause", "take_ends"]
+"""What is sent if there are schedules, pauses or hooks: tests/store/test_schedule_faults.py has a leader die there."""
 IN_TESTS = ["lpop"]
 """What the testing kit sends: its queue has no worker that could die."""
 HOLDING = ["heartbeat:after=exit@2", "lead:after=exit", "claim:after=exit", "reconcile:after=exit", "blpop:after=exit"]

@@ -10,12 +10,13 @@ from runner.limits import BucketStatus, Concurrency, Limit, Quota, SlidingWindow
 from runner.store.claims import Observation
 from runner.store.job_store import JobStore
 from tests.store.builders import Clock, claim, end, finish_all, interval, jobs, publish
-from tests.store.inside import field
+from tests.store.inside import field, states
 
 BUCKET = TokenBucket("x", rate="1/s", burst=9)
 WIDE = TokenBucket("x", rate="10/s", burst=100)
 QUOTA = Quota("x", 100, per="day")
-LIMITS: list[Limit] = [BUCKET, interval("x", capacity=9, refill=3, every=5), Quota("x", 9, per="day")]
+WINDOW = SlidingWindow("x", 9, per=60)
+LIMITS: list[Limit] = [BUCKET, interval("x", capacity=9, refill=3, every=5), Quota("x", 9, per="day"), WINDOW]
 
 
 async def shown(store: JobStore, bucket: str = "x") -> BucketStatus:
@@ -31,8 +32,9 @@ async def begun(store: JobStore, prefix: str, count: int = 1, bucket: str = "x")
     return started
 
 
-async def told(store: JobStore, one: StartedJob, left: int, bucket: str = "x") -> int:
-    (lowered,) = await store.observe([Observation(bucket, one.id, one.attempt, left)])
+async def told(store: JobStore, one: StartedJob, left: int, bucket: str = "x", *, resets_in: float | None = None) -> int:
+    resets_in_us = -1 if resets_in is None else round(resets_in * 1_000_000)
+    (lowered,) = await store.observe([Observation(bucket, one.id, one.attempt, left, resets_in_us)])
     return lowered
 
 
@@ -55,7 +57,7 @@ async def test_a_bucket_is_lowered_to_what_is_left_and_not_raised(store: JobStor
 
     status = await shown(store)
     assert status.provider is not None
-    assert (status.provider.left, status.tokens) == (100, 7 if limit.kind == "quota" else 4)
+    assert (status.provider.left, status.tokens) == (100, 7 if limit.kind in ("quota", "sliding_window") else 4)
 
 
 async def test_calls_in_flight_that_the_provider_may_not_have_counted_are_taken_off(store: JobStore, clock: Clock) -> None:
@@ -183,9 +185,8 @@ async def test_words_of_attempts_that_are_over_and_of_strangers_change_nothing(s
     assert (await shown(store)).tokens == 7
 
 
-@pytest.mark.parametrize("limit", [SlidingWindow("x", 9, per=60), Concurrency("x", 9)], ids=repr)
-async def test_kinds_of_which_no_provider_says_what_is_left_are_left_alone(store: JobStore, clock: Clock, limit: Limit) -> None:
-    await publish(store, limit)
+async def test_slots_are_left_alone(store: JobStore, clock: Clock) -> None:
+    await publish(store, Concurrency("x", 9))
     (one,) = await begun(store, "a")
 
     assert await told(store, one, 0) == -1
@@ -239,3 +240,99 @@ async def test_with_words_about_every_call_no_more_starts_than_is_declared_in_an
 
     assert max(sum(at <= other < at + 10_000_000 for other in starts) for at in starts) <= BUCKET.bound(10)
     assert len(starts) >= 20
+
+
+async def test_an_interval_ends_with_the_provider_s_and_not_before(store: JobStore, clock: Clock) -> None:
+    await publish(store, interval("x", capacity=9, refill=9, every=60))
+    await listened(store)
+    clock.advance(20)
+    (one,) = await begun(store, "a")
+
+    await told(store, one, 0, resets_in=50)  # ours would end in 40 s
+
+    clock.advance(49)
+    assert (await shown(store)).tokens == 0
+    clock.advance(1)
+    assert (await shown(store)).tokens == 9
+
+
+@pytest.mark.parametrize("resets_in", [10, 3600], ids=["sooner", "of another counter"])
+async def test_an_interval_ends_neither_sooner_nor_much_later_for_what_a_provider_says(
+    store: JobStore, clock: Clock, resets_in: float
+) -> None:
+    await publish(store, interval("x", capacity=9, refill=9, every=60))
+    await listened(store)
+    clock.advance(20)
+    (one,) = await begun(store, "a")
+
+    await told(store, one, 0, resets_in=resets_in)
+
+    clock.advance(39)
+    assert (await shown(store)).tokens == 0
+    clock.advance(1)
+    assert (await shown(store)).tokens == 9
+
+
+async def test_a_smooth_bucket_refills_whenever_the_provider_s_is_full_again(store: JobStore, clock: Clock) -> None:
+    await publish(store, BUCKET)
+    await listened(store)
+    (one,) = await begun(store, "a")
+
+    await told(store, one, 0, resets_in=360)
+
+    clock.advance(3)
+    assert (await shown(store)).tokens == 3
+
+
+@pytest.mark.parametrize("limit", [Quota("x", 9, per="day"), WINDOW], ids=repr)
+async def test_what_was_lowered_comes_back_when_the_provider_s_count_is_set_back(store: JobStore, clock: Clock, limit: Limit) -> None:
+    await publish(store, limit)
+    await listened(store)
+    (one,) = await begun(store, "a")
+    assert await told(store, one, 0, resets_in=30) == 7
+    await store.submit(jobs(1, "waits", needs=["x"]))
+    assert await claim(store) == []
+
+    clock.advance_us(30_000_001)
+
+    assert (await shown(store)).tokens == 7  # the two starts of our own stay counted
+    await store.refill()
+    assert [job.id for job in await claim(store)] == ["waits0"]
+
+
+async def test_what_was_lowered_comes_back_once(store: JobStore, clock: Clock) -> None:
+    await publish(store, QUOTA)
+    await listened(store)
+    (one,) = await begun(store, "a")
+    await told(store, one, 10, resets_in=30)
+    clock.advance(31)
+    (other,) = await begun(store, "b")
+
+    assert await told(store, other, 1_000) == 0
+    assert (await shown(store)).tokens == 97
+
+
+async def test_of_a_spent_quota_that_fails_its_jobs_those_wait_whose_tokens_come_back(store: JobStore, clock: Clock) -> None:
+    await publish(store, Quota("x", 9, per="day", on_exhausted="fail"))
+    await listened(store)
+    (one,) = await begun(store, "a")
+    await told(store, one, 0, resets_in=30)
+
+    await store.submit(jobs(1, "waits", needs=["x"]))
+
+    assert await claim(store) == []
+    assert await states(store, ["waits0"]) == ["waiting"]
+
+
+async def test_a_window_forgets_what_was_lowered_with_the_start_that_stood_for_it(store: JobStore, clock: Clock) -> None:
+    await publish(store, WINDOW)
+    await listened(store)
+    (one,) = await begun(store, "a")
+    assert await told(store, one, 3) == 4
+    clock.advance(1)
+    (other,) = await begun(store, "b")
+
+    assert await told(store, other, 3) == 3  # as if it were the first word: 9, less 3 starts, is 6
+    assert (await shown(store)).tokens == 3
+    clock.advance(61)
+    assert (await shown(store)).tokens == 9

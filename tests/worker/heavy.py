@@ -13,8 +13,9 @@ APP = """
 import os, re, signal, sys, time
 from pathlib import Path
 from typing import Annotated
-from runner import Children, Concurrency, Depends, GiveUp, RateLimited, Runner, current_job, injected
+from runner import Children, Concurrency, Depends, GiveUp, RateLimited, Runner, TokenBucket, current_job, injected
 SLOTS = Concurrency("slots", 10)
+CALLS = TokenBucket("calls", rate="1/min", burst=100)
 jobs = Runner({queue!r}, children=Children({children}))
 
 def note() -> None:
@@ -50,6 +51,10 @@ def work(how: str = "pid", seconds: float = 0.0) -> dict[str, int | str]:
     if how == "wrong":
         return 3
     return {{"pid": os.getpid(), "id": job.id, "attempt": job.attempt, "session": os.getsid(0)}}
+
+@jobs.task(executor="process", limits=[CALLS])
+def tell(left: str) -> int | None:
+    return current_job().observe("calls", {{"x-ratelimit-remaining": left, "x-ratelimit-reset": "60"}})
 
 def opened():
     yield os.getpid()

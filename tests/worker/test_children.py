@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+from functools import partial
 from typing import Any
 
 import pytest
@@ -60,6 +61,25 @@ async def test_a_provider_that_says_wait_in_a_child_freezes_its_limit(heavy: Ser
         status = await job.status()
         assert (status.state, status.reason, status.failures) == ("waiting", "frozen", 0)
         await job.cancel()
+
+
+async def test_what_a_provider_says_in_a_child_lowers_our_bucket(heavy: Serve) -> None:
+    async with heavy() as app:
+
+        async def tokens(left: int) -> int:
+            (limit,) = [limit for limit in await app.runner.client.limits() if limit.name == "calls"]
+            told = limit.buckets[0].provider
+            return limit.buckets[0].tokens if told is not None and told.left == left else -1
+
+        async def is_heard(left: int) -> bool:
+            return await tokens(left) >= 0
+
+        assert (await app.ended("tell", left="70")).result == 70
+        await eventually(partial(is_heard, 70))  # the first word sees to it that later ones count
+        assert (await app.ended("tell", left="30")).result == 30
+        await eventually(partial(is_heard, 30))
+
+        assert await tokens(30) == 20  # and a tenth is for others
 
 
 LIFESPAN = """

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runner import BucketStatus, ConfigurationError, Runner, TokenBucket, current_job, sync_limit
+from runner import BucketStatus, Concurrency, ConfigurationError, Runner, TokenBucket, current_job, sync_limit
 from tests.eventually import eventually
 from tests.worker.conftest import Crew
 
@@ -74,6 +74,16 @@ async def test_odd_answers_and_other_limits_raise_nothing_in_a_handler(app: Runn
     await (await other.submit()).result(timeout=20)
 
     assert caplog.text.count("is no number and counts as nothing") == 1
+
+
+async def test_slots_are_refused_with_the_reason(app: Runner, crew: Crew) -> None:
+    @app.task(limits=[Concurrency("slots", 3)])
+    async def held() -> None:
+        with pytest.raises(ConfigurationError, match="no provider's count lowers limit 'slots': a slot comes back when its job ends"):
+            current_job().observe("slots", {"x-ratelimit-remaining": "7"})
+
+    await crew.start(app)
+    await (await held.submit()).result(timeout=20)
 
 
 async def test_outside_of_a_job_the_hook_does_nothing() -> None:

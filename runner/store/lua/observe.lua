@@ -1,14 +1,15 @@
 -- observe: a provider has said to an attempt how many tokens are left of its account: the bucket is lowered to that, never raised.
 -- What our calls that began after that attempt can still take is taken off, as far as it has not refilled: the provider may not have counted
 -- them. Ignored is what was said to an attempt that is over (of which another one has begun), to one that began before the latest that was
--- heard, and to one that began in an earlier period of a quota. The proof is in docs/howto/limits.md. Repeatable.
+-- heard, and to one that began in an earlier period of a quota. When the provider's counter is set back: no interval of ours ends before that,
+-- and what was lowered of a quota or a window comes back then. The proof is in docs/howto/limits.md. Repeatable.
 -- KEYS: prefix
 -- ARGV: words...
---   words: for each bucket, job, attempt, left
+--   words: for each bucket, job, attempt, left, resets_in (µs; -1: the provider did not say)
 -- Returns: for each by how many tokens the bucket was lowered; -1: the word was ignored
 -- include: engine, catalog, observed
 
-check_count((#ARGV - words_at + 1) / 4)
+check_count((#ARGV - words_at + 1) / 5)
 local A_TENTH = 10
 
 -- A smooth bucket leaves so much to others in the time until their starts are heard of; twice that for a while after the provider said wait.
@@ -27,21 +28,23 @@ local function mark(b)
   b.policy.entry.observed = true
 end
 
-local function lower(b, it, target)
+local function lower(b, it, target, resets)
   local available = b.policy.capacity - b.kind.level(b)
   it.had = math.floor(available)
-  -- Of a quota the latest word alone counts; other buckets refill.
+  -- Of a quota or a window the latest word alone counts; other buckets refill.
   if b.kind.forget_lowered then
-    it.total, b.taken = b.kind.forget_lowered(b, it.total), true
+    b.kind.forget_lowered(b)
+    b.taken = true
   end
   local tokens = math.floor(b.policy.capacity - b.kind.level(b) - math.max(target, -b.policy.capacity))
   if tokens <= 0 then return 0 end
-  b.kind.lower(b, tokens)
-  b.taken, it.total = true, it.total + tokens
+  b.kind.lower(b, tokens, resets)
+  b.taken = true
+  if not b.kind.forget_lowered then it.total = it.total + tokens end
   return tokens
 end
 
-local function observe(bucket, id, attempt, left)
+local function observe(bucket, id, attempt, left, resets)
   local b = load_bucket(bucket)
   if not b.kind or not b.kind.level then return -1 end
   local latest, started, levels = read_job(id, 'attempt', 'started', 'levels')
@@ -58,14 +61,17 @@ local function observe(bucket, id, attempt, left)
   if not before or started < it.from then return -1 end
   local since = math.max(observed.own_level(b, it) - before, 0) / 1000
   it.from, it.left = started, left
-  local lowered = lower(b, it, left - since - margin_of(b))
+  local lowered = lower(b, it, left - since - margin_of(b), resets)
+  if resets and b.kind.defer then b.kind.defer(b, resets) end
   observed.write(b, it)
   return lowered
 end
 
 local answer = {}
-for at = words_at, #ARGV, 4 do
-  answer[#answer + 1] = observe(ARGV[at], ARGV[at + 1], ARGV[at + 2], number_in(ARGV[at + 3]) or 0)
+for at = words_at, #ARGV, 5 do
+  local resets_in = number_in(ARGV[at + 4]) or -1
+  local resets = resets_in >= 0 and now + resets_in or nil
+  answer[#answer + 1] = observe(ARGV[at], ARGV[at + 1], ARGV[at + 2], number_in(ARGV[at + 3]) or 0, resets)
 end
 flush()
 return answer

@@ -29,8 +29,10 @@
 --   burst_ends(b, cost)  a kind that gives many tokens at once: the instant at which what is set aside now ends, and that of the next
 --                        burst, if it comes all at once; nil if nothing can be set aside
 --   expected_wait(b, cost, claims, take)   a kind that gives back: its wait by the mean time that a job holds its tokens
---   level(b), lower(b, tokens), forget_lowered(b, tokens)   tokens that are used and not back; use some more without a start; take some of
---                        these back, and return how many stay (optional: only a kind of which a provider can say what is left has these)
+--   level(b), lower(b, tokens, until)   tokens that are used and not back; use some more without a start, until that instant if it is known
+--                        and not nil (optional: only a kind of which a provider can say what is left has these, and what follows)
+--   forget_lowered(b)    take back what was lowered: of this kind only the latest word counts, and `lowered` has how much that was (optional)
+--   defer(b, instant)    no refill before an instant at which the provider's own comes (optional)
 --   available(b), next_token(b)   whole tokens that can be taken one after the other now, and µs until the next one lands
 local buckets = {}
 local waiting_more = 0 -- jobs and tickets that joined a line in this call, less those that left one

@@ -1,5 +1,6 @@
 -- observed: what a provider says is left of the account behind a bucket, for limits of which somebody tells it: their entry is marked `observed`.
--- The hash `observed:<bucket>`: `epoch`, when it began; `total`, tokens by which the bucket was lowered since (of a quota those of this period);
+-- The hash `observed:<bucket>`: `epoch`, when it began; `total`, tokens by which the bucket was lowered since (of a quota and a window 0: their
+-- own `lowered` has what is lowered now);
 -- `from`, the start of the latest call that told it; `period` of a quota; what is shown: `left`, `had`, `at`.
 -- A start notes in its job's field `levels` what was used of the bucket just then by our own starts: `bucket=epoch:level;...`.
 -- include: bucket, lazily
@@ -28,7 +29,7 @@ local observed = lazily(function()
   end
 
   -- Thousandths of tokens that our own starts have used of the bucket and that are not back: what was lowered is none of them.
-  function observed.own_level(b, it) return math.floor((b.kind.level(b) - it.total) * 1000) end
+  function observed.own_level(b, it) return math.floor((b.kind.level(b) - it.total - (b.lowered or 0)) * 1000) end
 
   function observed.note_start(id, needs)
     local words = {}

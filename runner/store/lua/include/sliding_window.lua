@@ -1,8 +1,10 @@
 -- sliding_window: each start is kept until its own window has passed, in taken:<bucket> (score: instant, member: cost:holder).
 -- `used` is the sum of their costs, `last` the latest instant; they are always changed together.
+-- `lowered` of `used` are no starts of ours: so many tokens less are left, as a provider says, as if somebody had started at `lowered_at`.
 -- After a freeze, for one window, starts are `period_us` apart: `next_at` is the next one, until `paced_until`.
 kinds.sliding_window = lazily(function()
   local MOST_WALKED = 500
+  local OTHERS = '=others' -- who holds what is lowered
   local MOST_A_START = 4294967296 -- tokens: the sum of a million such starts is still exact
   -- Starts that this call forgets, or sets back to now, in all its buckets; the rest is left for the next.
   local left_to_forget, left_to_set_back = 12 * MOST_ENTRIES, 4 * MOST_ENTRIES
@@ -35,12 +37,13 @@ kinds.sliding_window = lazily(function()
 
   return {
     reason = 'tokens',
-    fields = { 'used', 'last', 'next_at', 'paced_until' },
+    fields = { 'used', 'last', 'next_at', 'paced_until', 'lowered', 'lowered_at' },
     second_key = taken_key,
 
     -- A token taken at t is free again from t + window + 1 µs on: no closed window of that length holds both starts.
     refill = function(b)
       if b.last > now then come_back_to_now(b) end
+      if b.lowered > 0 and now > b.lowered_at + b.policy.window_us then b.lowered = 0 end
       local expired = redis.call('ZRANGEBYSCORE', taken_key(b), '-inf', '(' .. int(now - b.policy.window_us), 'LIMIT', 0, left_to_forget)
       if #expired == 0 then return end
       left_to_forget = left_to_forget - #expired
@@ -100,7 +103,7 @@ kinds.sliding_window = lazily(function()
 
     reset = function(b)
       redis.call('UNLINK', taken_key(b)) -- freed beside the scripts: it can hold as many starts as the limit has
-      b.used = 0
+      b.used, b.lowered = 0, 0
       if b.stored then redis.call('HSET', bucket_key(b.name), 'used', 0) end
       b.was.used = 0
     end,
@@ -119,6 +122,21 @@ kinds.sliding_window = lazily(function()
       if b.policy.capacity - b.used - b.reserved - plans_of(b).aside < 2 * cost then return nil end
       local quarter = math.ceil(b.policy.window_us / 4)
       return (math.floor(now / quarter) + 1) * quarter
+    end,
+
+    level = function(b) return b.used end,
+
+    -- As a start that leaves the window when the provider's counter is set back, one window from now at the latest.
+    lower = function(b, tokens, until_us)
+      local at = math.min(math.max((until_us or LAST_US) - b.policy.window_us, now - b.policy.window_us), now)
+      b.lowered, b.lowered_at = math.min(tokens, MOST_A_START), at
+      forget(b, b.lowered, OTHERS) -- of which nobody knows any more
+      remember(b, b.lowered, OTHERS, at)
+    end,
+
+    forget_lowered = function(b)
+      forget(b, b.lowered, OTHERS)
+      b.lowered = 0
     end,
 
     -- While starts are paced, one.

@@ -220,6 +220,14 @@ kinds.token_bucket = lazily(function()
     level = function(b) return b.deficit / b.policy.credits_a_token end,
     lower = function(b, tokens) b.deficit = b.deficit + tokens * b.policy.credits_a_token end,
 
+    -- Where tokens come together, they come with the provider's: later than ours would, and by less than an interval. What is further away is
+    -- no interval of this length.
+    defer = function(b, instant)
+      local began = instant - b.policy.step_us
+      if b.policy.smooth or b.deficit <= 0 or began > now or began <= b.time then return end
+      b.time, b.taken = began, true
+    end,
+
     available = function(b) return math.floor((b.policy.capacity * b.policy.credits_a_token - b.deficit) / b.policy.credits_a_token) end,
 
     next_token = function(b)
