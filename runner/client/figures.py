@@ -38,13 +38,15 @@ def _jobs(overview: Overview) -> dict[tuple[str, str], int]:
 
 
 def _limit(one: LimitOverview) -> LimitFigures:
+    is_keyed = one.code.key is not None or one.policy.key is not None
     return LimitFigures(
         name=one.name,
         capacity=one.policy.capacity,
-        available=one.tokens if one.code.key is None and one.policy.key is None else None,
+        available=None if is_keyed else one.tokens,
         waiting=one.waiting,
         waiting_buckets=one.buckets.waiting,
         frozen_s=one.frozen_s,
         is_paused=one.state is LimitState.paused,
         is_overridden=one.override is not None,
+        provider=None if is_keyed else one.provider,
     )

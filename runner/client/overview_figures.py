@@ -121,6 +121,7 @@ def _limit(one: LimitReading, reading: OverviewReading, memory: Memory) -> Limit
         taken_s=taken_s,
         throttled_min=round(one.now.throttled + one.before.throttled * (1 - reading.into_minute)),
         buckets=BucketCounts(None if is_keyed else 1, None if is_keyed else 1, one.waiting_buckets),
+        provider=hottest.provider if hottest else None,
     )
 
 

@@ -105,6 +105,7 @@ class ProviderCount(BaseModel):
     left: Annotated[int, Field(description="tokens, as it said")]
     had: Annotated[int, Field(description="tokens that we had just then; fewer than none: a debt")]
     at: datetime
+    lowered: Annotated[int, Field(description="tokens by which such words have lowered the bucket so far: what others took of the account")]
 
 
 class Bucket(BaseModel):

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from runner import LimitState, Overview, Principal, Scope
 from runner.http.library_version import VERSION
-from runner.http.limit_schemas import Override, Pause, Policy
+from runner.http.limit_schemas import Override, Pause, Policy, ProviderCount
 
 _CHANGES = (Scope.jobs_cancel, Scope.jobs_manage, Scope.limits_write, Scope.tasks_write, Scope.schedules_write)
 
@@ -87,6 +87,7 @@ class LimitOfOverview(BaseModel):
     started_s: Annotated[float, Field(description="starts a second")]
     taken_s: Annotated[float, Field(description="tokens a second")]
     throttled_min: Annotated[int, Field(description="attempts whose provider said wait, in the last minute")]
+    provider: Annotated[ProviderCount | None, Field(description="what its provider said last of `bucket`; null: nobody tells it")]
     buckets: BucketsOfLimit
 
 

@@ -180,10 +180,14 @@ def limit_status_of(document: Document) -> LimitStatus:
 
 
 def _bucket_of(document: Document) -> BucketStatus:
-    told = document.get("provider")
-    provider = None if told is None else ProviderCount(told["left"], told["had"], instant_of(told["at"]))
     known = {field: document[field] for field in BucketStatus.__dataclass_fields__ if field in document}
-    return BucketStatus(**{**known, "provider": provider})
+    return BucketStatus(**{**known, "provider": provider_of(document)})
+
+
+def provider_of(document: Document) -> ProviderCount | None:
+    """What its provider has said of a bucket."""
+    told = document.get("provider")
+    return None if told is None else ProviderCount(told["left"], told["had"], instant_of(told["at"]), told.get("lowered", 0))
 
 
 def override_of(name: str, document: Document) -> Override:

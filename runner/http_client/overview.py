@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from runner.http_client.documents import instant_of, json_of, limit_pause_of, override_of
+from runner.http_client.documents import instant_of, json_of, limit_pause_of, override_of, provider_of
 from runner.http_client.problems import REFUSED_QUESTION
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
@@ -78,6 +78,7 @@ def limit_overview_of(document: Document) -> LimitOverview:
         paused=paused and limit_pause_of(paused),
         state=LimitState(document["state"]),
         state_since=since and instant_of(since),
+        provider=provider_of(document),
         buckets=BucketCounts(**_known(BucketCounts, document["buckets"])),
     )
 

@@ -10,15 +10,20 @@ from runner.limits.state_word import LimitFacts, LimitState, limit_state
 
 @dataclass(frozen=True, slots=True)
 class ProviderCount:
-    """What a provider said last is left of the account behind a bucket, and how many tokens we had there just then."""
+    """What a provider said last is left of the account behind a bucket, and how many tokens we had there just then.
+
+    lowered: by how many tokens such words have lowered the bucket so far: what others took of the account. It begins anew after a day
+    without a word.
+    """
 
     left: int
     had: int
     at: datetime
+    lowered: int = 0
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {"left": self.left, "had": self.had, "at": instant_document(self.at)}
+        return {"left": self.left, "had": self.had, "at": instant_document(self.at), "lowered": self.lowered}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.access import AuditLine
 from runner.clock import MICROSECONDS
-from runner.limits import Limit, Override, Pause, limit_of
+from runner.limits import Limit, Override, Pause, ProviderCount, limit_of
 from runner.store import statuses
 from runner.store.access import line_of
 from runner.store.queue import QueueStore
@@ -43,6 +43,7 @@ class BucketReading:
     clears_us: int | None
     released: int
     needed: int
+    provider: ProviderCount | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def _limit(row: Sequence[Any]) -> LimitReading | None:
 
 def bucket_reading(row: Sequence[Any]) -> BucketReading:
     """One row of bucket_rows.lua."""
-    name, tokens, waiting, is_estimate, next_us, frozen_us, frozen_by, first_us, clears_us, released, needed = row
+    name, tokens, waiting, is_estimate, next_us, frozen_us, frozen_by, first_us, clears_us, released, needed, *more = row
     return BucketReading(
         name,
         int(tokens),
@@ -161,6 +162,7 @@ def bucket_reading(row: Sequence[Any]) -> BucketReading:
         None if clears_us < 0 else int(clears_us),
         int(released),
         int(needed),
+        statuses.provider_count(more[0]) if more else None,  # of a process of before, while its answer is kept
     )
 
 

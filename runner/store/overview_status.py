@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from runner.access import AuditLine
-from runner.limits import Limit, LimitState, Override, Pause, instant_document
+from runner.limits import Limit, LimitState, Override, Pause, ProviderCount, instant_document
 
 SLOW_AFTER_S = 60.0
 """A wait from which on it is shown as slow."""
@@ -50,6 +50,8 @@ class LimitOverview:
     buckets: BucketCounts
     unit: str | None = None
     """What a cost counts, if the limit says it."""
+    provider: ProviderCount | None = None
+    """What its provider has said of `bucket`; None: nobody tells it."""
 
     @property
     def name(self) -> str:
@@ -68,6 +70,7 @@ class LimitOverview:
             "state": self.state.value,
             "state_since": self.state_since and instant_document(self.state_since),
             **told,
+            "provider": self.provider and self.provider.document(),
             "buckets": asdict(self.buckets),
         }
 

@@ -139,6 +139,11 @@ def state(answer: bytes) -> State | None:
         return None
 
 
+def provider_count(told: Sequence[Any]) -> ProviderCount | None:
+    """What a provider said, as observed.lua tells it; None if nobody tells."""
+    return ProviderCount(int(told[0]), int(told[1]), _instant(told[2]), int(told[3])) if told else None
+
+
 def limit_status(row: list[Any]) -> LimitStatus:
     """One row of limits.lua."""
     entry = json.loads(row[0])
@@ -152,7 +157,7 @@ def limit_status(row: list[Any]) -> LimitStatus:
             frozen_us / MICROSECONDS,
             decoded(reason) or None,
             bool(is_estimate),
-            ProviderCount(int(told[0]), int(told[1]), _instant(told[2])) if told else None,
+            provider_count(told),
             int(needed),
         )
         for name, tokens, waiting, is_estimate, next_us, frozen_us, reason, told, needed in row[8:]

@@ -122,6 +122,7 @@ def _of_limits(figures: Figures) -> list[tuple[Metric, Values]]:
         return {**each(value), **({(OTHER,): sum(map(value, others))} if others else {})}
 
     available = {(limit.name,): limit.available for limit in named if limit.available is not None}
+    counts = [(limit.name, limit.provider) for limit in named if limit.provider is not None]
     return [
         (table.CAPACITY, each(lambda limit: limit.capacity)),
         (table.AVAILABLE, available),
@@ -130,6 +131,9 @@ def _of_limits(figures: Figures) -> list[tuple[Metric, Values]]:
         (table.FROZEN, each(lambda limit: limit.frozen_s)),
         (table.PAUSED, each(lambda limit: limit.is_paused)),
         (table.OVERRIDDEN, each(lambda limit: limit.is_overridden)),
+        (table.PROVIDER_LEFT, {(name,): told.left for name, told in counts}),
+        (table.PROVIDER_HAD, {(name,): told.had for name, told in counts}),
+        (table.LOWERED, {(name,): told.lowered for name, told in counts}),
     ]
 
 

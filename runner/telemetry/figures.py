@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from runner.limits import ProviderCount
+
 
 @dataclass(frozen=True, slots=True)
 class LimitFigures:
-    """One limit. available: whole tokens that could be taken now, None of a limit with a key, which has a bucket for each value."""
+    """One limit. available: whole tokens that could be taken now, None of a limit with a key, which has a bucket for each value.
+
+    provider: what its provider says is left; None of a limit with a key, and where nobody tells.
+    """
 
     name: str
     capacity: int
@@ -16,6 +21,7 @@ class LimitFigures:
     frozen_s: float
     is_paused: bool
     is_overridden: bool
+    provider: ProviderCount | None = None
 
 
 @dataclass(frozen=True, slots=True)

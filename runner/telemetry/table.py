@@ -79,6 +79,11 @@ FROZEN = _gauge(
 )
 PAUSED = _gauge("runner_limit_paused", "1 if the limit is paused.", "limit")
 OVERRIDDEN = _gauge("runner_limit_overridden", "1 if other numbers than those of the code are in force.", "limit")
+PROVIDER_LEFT = _gauge("runner_limit_provider_left", "Tokens that its provider said last are left; of limits without a key.", "limit")
+PROVIDER_HAD = _gauge("runner_limit_provider_had", "Tokens that we had when its provider said so; of limits without a key.", "limit")
+LOWERED = _counter(
+    "runner_limit_lowered_total", "Tokens by which such words have lowered the limit: what others take of the account.", "limit"
+)
 MEMORY = _gauge("runner_redis_memory_bytes", "Memory that the server of the queue uses.")
 MEMORY_MAX = _gauge("runner_redis_memory_max_bytes", "maxmemory of that server; 0 for none.")
 
@@ -89,7 +94,7 @@ WORKER = (
 """What a worker tells of itself."""
 QUEUE = (
     *(QUEUE_READ, JOBS, OLDEST_WAIT, WORKERS, QUEUE_SLOTS, STUCK, LEADER, POOL_JOBS, POOL_READERS, CAPACITY, AVAILABLE, WAITING),
-    *(WAITING_BUCKETS, FROZEN, PAUSED, OVERRIDDEN, MEMORY, MEMORY_MAX),
+    *(WAITING_BUCKETS, FROZEN, PAUSED, OVERRIDDEN, PROVIDER_LEFT, PROVIDER_HAD, LOWERED, MEMORY, MEMORY_MAX),
 )
 """What the API tells of the queue, and the worker that leads it."""
 METRICS = (*WORKER, *QUEUE)

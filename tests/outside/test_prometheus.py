@@ -24,7 +24,9 @@ pytest.importorskip("prometheus_client")
 DEPLOY = ROOT / "deploy"
 BOARD = json.loads((DEPLOY / "grafana.json").read_text())
 QUERIES = {f"{panel['title']} {target['refId']}": target["expr"] for panel in BOARD["panels"] for target in panel.get("targets", ())}
-EMPTY = {"Frozen, paused, overridden A", "Frozen, paused, overridden B", "Frozen, paused, overridden C", "Memory B", "Errors A"}
+EMPTY = {"Frozen, paused, overridden A", "Frozen, paused, overridden B", "Frozen, paused, overridden C", "Memory B", "Errors A"} | {
+    f"The provider's own count {target}" for target in "ABC"
+}
 """Of what does not happen here."""
 CONFIGURATION = """
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}

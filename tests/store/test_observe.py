@@ -336,3 +336,22 @@ async def test_a_window_forgets_what_was_lowered_with_the_start_that_stood_for_i
     assert (await shown(store)).tokens == 3
     clock.advance(61)
     assert (await shown(store)).tokens == 9
+
+
+@pytest.mark.parametrize("limit", [WIDE, QUOTA, SlidingWindow("x", 100, per=60)], ids=repr)
+async def test_an_overview_tells_what_the_provider_says_and_how_much_others_took(store: JobStore, clock: Clock, limit: Limit) -> None:
+    await publish(store, limit)
+    await listened(store)
+    (one,) = await begun(store, "a")
+    first = await told(store, one, 50)
+    (other,) = await begun(store, "b")
+    second = await told(store, other, 40)
+
+    (found,) = (await store.overview(serves_ms=0)).limits
+    provider = found.buckets[0].provider
+
+    assert provider is not None
+    assert provider.left == 40
+    assert provider == (await shown(store)).provider
+    others = first + second if limit is WIDE else second  # of the others the second word counts all that is lowered
+    assert provider.lowered == others

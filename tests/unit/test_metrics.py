@@ -5,12 +5,14 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from runner.errors import ConfigurationError, MissingExtra
 from runner.jobs import Ending, Outcome, StartedJob
+from runner.limits import ProviderCount
 from runner.telemetry import (
     METRICS,
     MOST_LABELS,
@@ -42,10 +44,10 @@ prometheus = pytest.importorskip("prometheus_client")
 parser = pytest.importorskip("prometheus_client.parser")
 
 DOCUMENT = pages.page("metrics.md").read_text()
-LIMIT = LimitFigures("openai", 100, 7, 3, 1, 0.0, is_paused=False, is_overridden=True)
+LIMIT = LimitFigures("openai", 100, 7, 3, 1, 0.0, is_paused=False, is_overridden=True, provider=ProviderCount(5, 9, datetime.now(UTC), 40))
 FIGURES = Figures(
     jobs={("queued", ""): 2, ("waiting", "line"): 3},
-    limits=(LIMIT, replace(LIMIT, name="tenant", available=None)),
+    limits=(LIMIT, replace(LIMIT, name="tenant", available=None, provider=None)),
     pools=(PoolFigures("default", 2, 1, 0, 1),),
     workers=1,
     slots=100,

@@ -5,9 +5,9 @@
 --   frozen (0: they are not), how many of its buckets have jobs that wait, how many jobs these are, whether that is an estimate (0 or 1);
 --   who took tokens of it since the minute before this one began, jobs of it that no live worker serves (both 0 if nothing is counted);
 --   then for each bucket, where most jobs wait first: name, whole tokens available now, jobs waiting at it, whether that is an estimate
---   (0 or 1), µs until its next token lands (0: it is full; -1: unknown), frozen µs left, why it is frozen, what its provider said last is left,
---   what we had then, and when ('' if it was not told), what those in front take of it at most (0: nobody waits, or it is not told); without
---   names only the name of every limit
+--   (0 or 1), µs until its next token lands (0: it is full; -1: unknown), frozen µs left, why it is frozen, what its provider says: see
+--   told of include/observed, what those in front take of it at most (0: nobody waits, or it is not told); without names only the name of every
+--   limit
 -- include: engine, line_counts, bucket_rows, recent_counts, unserved_limits, observed
 
 check_count(#ARGV - names_at + 1)
@@ -24,9 +24,7 @@ local function describe(row, known)
   local frozen, reason = math.max(bucket.frozen_until - now, 0), redis.call('HGET', bucket_key(known.name), 'frozen_by')
   if row[3] > frozen then frozen, reason = row[3], bucket.policy.entry.frozen_by end
   local next_us, is_estimate = bucket.kind.next_token(bucket), known.is_estimate and 1 or 0
-  local it = bucket.policy.entry.observed and observed.read(bucket)
-  local told = it and it.at and { int(it.left), int(it.had), int(it.at) } or ''
-  row[#row + 1] = { known.name, available, known.waiting, is_estimate, next_us, frozen, frozen > 0 and reason or '', told,
+  row[#row + 1] = { known.name, available, known.waiting, is_estimate, next_us, frozen, frozen > 0 and reason or '', observed.told(bucket),
     known.waiting > 0 and bucket_rows.needed(bucket) or 0 }
 end
 

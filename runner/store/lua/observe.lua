@@ -32,6 +32,7 @@ local function lower(b, it, target, resets)
   local available = b.policy.capacity - b.kind.level(b)
   it.had = math.floor(available)
   -- Of a quota or a window the latest word alone counts; other buckets refill.
+  local before = b.lowered or 0
   if b.kind.forget_lowered then
     b.kind.forget_lowered(b)
     b.taken = true
@@ -39,8 +40,7 @@ local function lower(b, it, target, resets)
   local tokens = math.floor(b.policy.capacity - b.kind.level(b) - math.max(target, -b.policy.capacity))
   if tokens <= 0 then return 0 end
   b.kind.lower(b, tokens, resets)
-  b.taken = true
-  if not b.kind.forget_lowered then it.total = it.total + tokens end
+  b.taken, it.total = true, math.min(it.total + math.max(tokens - before, 0), MOST_COUNTED)
   return tokens
 end
 

@@ -10,7 +10,7 @@
 --   buckets that jobs wait for, jobs, whether that is an estimate (0 or 1), jobs that no live worker serves, what was counted in this minute
 --   and in the one before (starts, tokens beyond one a start, throttled), and buckets, where most jobs wait first: name, tokens available,
 --   jobs, whether that is an estimate, µs until the next token (-1: unknown), µs for which it is frozen, why, when its longest waiting job
---   of those in front was due ('': unknown), µs until the last of its line has started (-1: unknown), jobs released and not yet started
+--   of those in front was due ('': unknown), µs until the last of its line has started (-1: unknown), jobs released and not yet started, what its provider says
 -- include: base
 
 local KEPT = prefix .. 'overview'

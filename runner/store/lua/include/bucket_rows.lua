@@ -1,5 +1,5 @@
 -- bucket_rows: how a bucket stands for who looks at it: what it has, the first of those who wait there, and when its line is clear.
--- include: engine
+-- include: engine, observed
 local bucket_rows = { told = 0 }
 
 do
@@ -84,7 +84,7 @@ do
 
   -- Name, whole tokens available now, jobs, whether that is an estimate (0 or 1), µs until the next token lands (-1: unknown), µs for which
   -- it is frozen, why, since when the first of those who wait is due ('': unknown), µs until its line is clear (-1: unknown), jobs released,
-  -- what those in front take of it at most (0: nobody waits, or it is not told).
+  -- what those in front take of it at most (0: nobody waits, or it is not told), what its provider says: see told of include/observed.
   -- `found` has its name, how many wait, and whether that is an estimate; `frozen_whole`: µs for which all buckets of the limit are frozen. nil
   -- for a bucket of a limit that this version does not know.
   function bucket_rows.of(found, frozen_whole)
@@ -103,7 +103,7 @@ do
     end
     return {
       found.name, available, found.waiting, found.is_estimate and 1 or 0, bucket.kind.next_token(bucket), frozen, reason,
-      first and int(first) or '', clears, bucket.released, needed,
+      first and int(first) or '', clears, bucket.released, needed, observed.told(bucket),
     }
   end
 end

@@ -1,7 +1,6 @@
 -- observed: what a provider says is left of the account behind a bucket, for limits of which somebody tells it: their entry is marked `observed`.
--- The hash `observed:<bucket>`: `epoch`, when it began; `total`, tokens by which the bucket was lowered since (of a quota and a window 0: their
--- own `lowered` has what is lowered now);
--- `from`, the start of the latest call that told it; `period` of a quota; what is shown: `left`, `had`, `at`.
+-- The hash `observed:<bucket>`: `epoch`, when it began; `total`, tokens by which the bucket was lowered since (a quota and a window have in
+-- `lowered` what is lowered now); `from`, the start of the latest call that told it; what is shown: `left`, `had`, `at`.
 -- A start notes in its job's field `levels` what was used of the bucket just then by our own starts: `bucket=epoch:level;...`.
 -- include: bucket, lazily
 local observed = lazily(function()
@@ -12,24 +11,28 @@ local observed = lazily(function()
 
   -- nil if nothing was told for a day.
   function observed.read(b)
-    local f = redis.pcall('HMGET', key_of(b), 'epoch', 'total', 'from', 'period', 'left', 'had', 'at')
+    local f = redis.pcall('HMGET', key_of(b), 'epoch', 'total', 'from', 'left', 'had', 'at')
     if f.err or not number_in(f[1]) then return nil end
-    local it = { epoch = number_in(f[1]), total = number_in(f[2]) or 0, from = number_in(f[3]) or 0, period = number_in(f[4]) or 0 }
-    it.left, it.had, it.at = number_in(f[5]), number_in(f[6]), number_in(f[7])
-    if b.period and it.period ~= b.period then it.total, it.period = 0, b.period end
+    local it = { epoch = number_in(f[1]), total = number_in(f[2]) or 0, from = number_in(f[3]) or 0 }
+    it.left, it.had, it.at = number_in(f[4]), number_in(f[5]), number_in(f[6])
     return it
+  end
+
+  -- For who looks: what is left, what we had then, when, and by how many tokens the bucket was lowered so far; '' if nobody tells.
+  function observed.told(b)
+    local it = b.policy.entry.observed and observed.read(b)
+    return it and it.at and it.left and it.had and { int(it.left), int(it.had), int(it.at), int(it.total) } or ''
   end
 
   function observed.write(b, it)
     local key = key_of(b)
     if type(redis.pcall('HLEN', key)) == 'table' then redis.call('DEL', key) end -- damaged by hand
-    redis.call('HSET', key, 'epoch', int(it.epoch), 'total', int(it.total), 'from', int(it.from), 'period', int(b.period or 0),
-      'left', int(it.left), 'had', int(it.had), 'at', int(now))
+    redis.call('HSET', key, 'epoch', int(it.epoch), 'total', int(it.total), 'from', int(it.from), 'left', int(it.left), 'had', int(it.had), 'at', int(now))
     redis.call('PEXPIRE', key, KEPT_MS)
   end
 
   -- Thousandths of tokens that our own starts have used of the bucket and that are not back: what was lowered is none of them.
-  function observed.own_level(b, it) return math.floor((b.kind.level(b) - it.total - (b.lowered or 0)) * 1000) end
+  function observed.own_level(b, it) return math.floor((b.kind.level(b) - (b.lowered or it.total)) * 1000) end
 
   function observed.note_start(id, needs)
     local words = {}
