@@ -103,7 +103,8 @@ class Jobs(RunTimes):
         views = await self._surroundings(waits.values()) if waits else {}
         told = estimates(list(waits.values()), views, self.settings.least_share)
         found = dict(zip(waits, told, strict=True))
-        tasks = {at: statuses.task_of(answers[at]) for at, estimate in found.items() if estimate.eta_us is not None}
+        timed = [at for at, answer in enumerate(answers) if statuses.is_timed(answer)]
+        tasks = {at: statuses.task_of(answers[at]) for at in [*(at for at, one in found.items() if one.eta_us is not None), *timed]}
         runs_us = await self.run_times_us(tasks.values()) if tasks else {}
         return [
             _told(job_id, answer, found.get(at), runs_us.get(tasks.get(at, "")))

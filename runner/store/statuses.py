@@ -20,6 +20,7 @@ _FIELDS = (
     *("attempts", "metadata", "worker", "ready", "args", "error", "result"),
 )
 """The order in which get.lua answers."""
+_TIMED = 3
 _WAITS = 4
 """The parts of an answer about a job that waits."""
 _PAUSED = 4
@@ -60,6 +61,11 @@ def waits(answers: Sequence[list[Any] | int | None]) -> dict[int, Wait]:
     return found
 
 
+def is_timed(answer: list[Any] | int | None) -> bool:
+    """Whether the job waits for an instant: of a delay, or of its next attempt."""
+    return isinstance(answer, list) and len(answer) == _TIMED
+
+
 def task_of(answer: list[Any]) -> str:
     """The task of a job, from one answer of get.lua."""
     return decoded(answer[0][_FIELDS.index("task")] or b"")
@@ -92,7 +98,7 @@ def _job_status(job_id: str, outlook: Estimate | None, runs_us: int | None, valu
     elif len(place) == 1:
         reason = decoded(place[0])
         state = State.waiting if state is State.scheduled else state
-    elif place:
+    elif len(place) == _TIMED - 1:
         reason, eta_us = decoded(place[0]), place[1]
     elif state is State.running and ("cancel" in fields or fields.get("stopping", b"") == fields.get("attempt")):
         reason = "stopping"
@@ -126,7 +132,7 @@ def _job_status(job_id: str, outlook: Estimate | None, runs_us: int | None, valu
         ready_at=_seconds(fields.get("ready")),
         costs=_costs(fields.get("limits")),
         metadata=metadata_in(fields.get("metadata", b"")),
-        end_eta_s=None if outlook is None or eta_us is None or runs_us is None else (eta_us + runs_us) / MICROSECONDS,
+        end_eta_s=None if eta_us is None or runs_us is None else (eta_us + runs_us) / MICROSECONDS,
         error=None if state is State.succeeded or "error" not in fields else JobError.of(json.loads(fields["error"])),
     )
 

@@ -253,3 +253,18 @@ async def test_a_waiting_job_is_told_when_it_ends_by_the_runs_of_its_task(store:
     assert other is not None
     assert (second.eta_s, other.end_eta_s) == (39.0, None)
     assert second.end_eta_s == pytest.approx(39 + 61, rel=0.41)
+
+
+async def test_a_scheduled_job_is_told_when_it_ends_if_it_starts_when_it_is_due(store: JobStore, clock: Clock) -> None:
+    await store.submit([job("first"), job("later", delay=500), job("other", delay=500, task="other")])
+    started = await claim(store)
+    assert [status and status.end_eta_s for status in await store.get(["later"])] == [None], "nothing is known yet"
+    clock.advance(61)
+    await finish_all(store, started)
+
+    later, other = await store.get(["later", "other"])
+
+    assert later is not None
+    assert other is not None
+    assert (later.state, later.eta_s, other.eta_s, other.end_eta_s) == ("scheduled", 439.0, 439.0, None)
+    assert later.end_eta_s == pytest.approx(439 + 61, rel=0.41)
