@@ -3,9 +3,11 @@
 import sys
 
 from runner.errors import MissingExtra
+from runner.garbage import put_off
 
 try:
-    from runner.cli import main
+    with put_off():
+        from runner.cli import main
 except MissingExtra as error:
     sys.stderr.write(f"runner: {error}\n")
     sys.exit(2)

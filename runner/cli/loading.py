@@ -7,6 +7,7 @@ from typing import Any
 from runner.client import Runner, load_app, load_queue
 from runner.errors import ConfigurationError
 from runner.extras import needed_by
+from runner.garbage import put_off
 from runner.settings import load_settings
 
 DEFAULT_APP = "runner.cli.demo.tasks:jobs"
@@ -38,7 +39,7 @@ def deferred(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
 
     def call(*args: Any, **options: Any) -> Any:
-        with needed_by("this command"):
+        with needed_by("this command"), put_off():
             function = getattr(importlib.import_module(module), name)
         return function(*args, **options)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from runner import Runner
-from runner.garbage import LEAST_GROWTH, LONGEST_S, Garbage
+from runner.garbage import LEAST_GROWTH, LONGEST_S, Garbage, put_off
 from tests.http.conftest import serving
 
 
@@ -73,6 +73,17 @@ async def test_what_requests_hold_is_no_reason_to_look(app: Runner, looks: list[
         assert not looks
         del kept
     assert gc.get_threshold() == before
+
+
+def test_none_is_looked_for_while_it_is_put_off(looks: list[int]) -> None:
+    with put_off():
+        kept = [grow_old() for _ in range(3)]
+        with put_off():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+        assert not looks
+    assert gc.isenabled()
+    del kept
 
 
 def test_a_service_within_another_one_leaves_it_to_that() -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 OWN = "metered-runner"
 CORE = {
     *("annotated-types", "pydantic", "pydantic-core", "pydantic-settings", "python-dotenv", "typing-inspection"),
-    *("hiredis", "redis", "typing-extensions", "tzdata"),
+    *("cronsim", "hiredis", "redis", "typing-extensions", "tzdata"),
 }
 """All that a producer or a worker without extras has beside the package. Before Python 3.11.3 redis brings another one."""
 RUNS_A_JOB = f"""
