@@ -162,6 +162,13 @@ GUARDS = (
         f"{_TAGS}test_what_has_no_record_or_another_one_is_dropped_as_it_is_met",
     ),
     Guard(
+        "a filter by reason finds what statuses tell",
+        "runner/store/lua/include/selection.lua",
+        "if filter.reason and filter.reason ~= why_not_started(id, f.state, f.reason, f.task or '', f.line, f.limits) then return nil end",
+        "if filter.reason and filter.reason ~= (f.state == 'queued' and 'line' or f.reason) then return nil end",
+        "tests/store/test_listing.py::test_jobs_of_pools_and_of_paused_tasks_are_counted_and_listed_too",
+    ),
+    Guard(
         "a tag that is in use forgets the jobs that are gone",
         "runner/store/lua/include/tags.lua",
         "if not tags.has(member, tag) then redis.call('ZREM', key, member) end",
