@@ -246,3 +246,16 @@ async def test_no_more_batches_are_open_than_the_memory_is_to_hold(store: JobSto
         await store.open_batch("another", "run", 0)
     assert await store.open_batch("first", "run", 0) is Opened.open
     await command(store.redis, "DEL", store.keys.batches)
+
+
+async def test_what_follows_a_batch_that_is_gone_is_cancelled(store: JobStore) -> None:
+    await store.open_batch("b", "run", 0)
+    await store.submit([report(), member("b", "m0"), following("then", name="after")])
+    await command(store.redis, "DEL", store.keys.batch("b"))
+    for _ in range(4):  # the structures that point at jobs take turns
+        await store.repair()
+        await store.advance()
+    (then,) = await store.get(["then"])
+    assert then is not None
+    assert (then.state, await states(store, ["m0", "after"])) == ("cancelled", ["queued", "cancelled"])
+    assert await wrong_flows(store) == []

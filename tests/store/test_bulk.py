@@ -270,3 +270,17 @@ async def test_purged_jobs_leave_nothing_but_entries_that_a_claim_drops(store: J
     assert await claim(store) == []
 
     assert [key for key in await all_keys(store) if ":job:" in key or ":line:" in key] == []
+
+
+async def test_a_purge_stops_no_job_that_runs(store: JobStore) -> None:
+    """Its filter asks for none; one that is asked for all the same goes on."""
+    await store.submit(jobs(2))
+    await claim(store, free=1)
+    await confirm(store, await counted(store, BulkAction.purge, JobFilter(state=("running", "queued"))))
+    await work_off(store)
+
+    status = await read(store)
+    assert (status.done, status.skipped, status.why) == (1, 1, {"running": 1})
+    (runs,) = await store.get(["j0"])
+    assert runs is not None
+    assert (runs.state, runs.cancel_requested) == ("running", False)

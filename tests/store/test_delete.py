@@ -6,7 +6,7 @@ from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
-from tests.store.builders import Clock, claim, enlist, fail_all, ids, interval, job, jobs, publish, succeeded
+from tests.store.builders import Clock, claim, enlist, fail_all, ids, interval, job, jobs, publish, succeeded, unique
 from tests.store.inside import all_keys, bucket_state, states, stream_ids
 
 DELETABLE = ("succeeded", "failed", "cancelled", "expired")
@@ -89,3 +89,11 @@ async def test_a_late_outcome_of_a_deleted_job_is_stale(store: JobStore) -> None
     assert await store.finish("w", [succeeded(one)]) == ["stale"]
     assert await store.finish("w", [Outcome(one, Ending.retry, b"{}", 5)]) == ["stale"]
     assert await store.get(["j"]) == [None]
+
+
+async def test_a_deleted_job_gives_back_the_mark_that_it_had_for_a_period(store: JobStore) -> None:
+    await store.submit([unique("a", until_us=3_600_000_000)])
+    await fail_all(store, await claim(store))
+    await store.delete("a")
+    assert await command(store.redis, "EXISTS", store.keys.unique) == 0
+    assert await store.submit([unique("b", until_us=3_600_000_000)]) == ["queued"]
