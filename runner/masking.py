@@ -57,4 +57,4 @@ def _shown_option(word: str) -> str:
 
 def masked(name: str, value: Any) -> Any:
     """The value of a setting as an error may show it."""
-    return shown_url(value) if name == "redis_url" and isinstance(value, str) else value
+    return shown_url(value) if name in ("redis_url", "shared_url") and isinstance(value, str) else value

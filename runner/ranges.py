@@ -96,6 +96,7 @@ RANGES: Mapping[str, Range] = {
     "per": _seconds(_NOT_ZERO_S, 100 * _DAY_S),
     "jitter of a limit": _seconds(0, 3_600),
     "revision": _whole(0, 10**14 - 1),
+    "share": _whole(1, 1000),
     # the middleware
     "deadline": _seconds(0.001, 60),
     "instances": _whole(1, 100_000),

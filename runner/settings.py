@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     redis_url: Annotated[str, AfterValidator(SecretUrl)] | None = None
+    shared_url: Annotated[str, AfterValidator(SecretUrl)] | None = Field(
+        default=None, description="the server that has the limits which several queues share; that of the queue if not set"
+    )
     app: str | None = None
     queue: str | None = None
     api_url: str | None = Field(default=None, description="the HTTP service that `HttpClient` and commands with `--url` ask")

@@ -18,6 +18,8 @@ KEYS_WITHOUT_TTL = (
     "serving",
     "unserved",  # gone with the last job that waits for a worker
     "unserved:*",
+    "identity",  # one text
+    "leases",  # a bucket leaves it once its home has heard everything
     "pauses",  # a field goes with its pause
     "parked",  # gone with the last job that waits for the end of a pause
     "parked:*",

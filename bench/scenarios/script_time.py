@@ -18,6 +18,7 @@ from bench.script_time import (
     producing,
     releasing,
     scheduling,
+    sharing,
     working,
 )
 from bench.script_time.stopwatch import Stopwatch, Times
@@ -40,6 +41,7 @@ PREPARED_IN = (
     pausing,
     scheduling,
     listing,
+    sharing,
 )
 
 

@@ -10,7 +10,7 @@ from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.clock import MICROSECONDS, wall_us
 from runner.jobs import frozen, overridden, paused, span, was_reset
-from runner.limits import BucketStatus, LimitStatus
+from runner.limits import BucketStatus, LimitStatus, SharedStatus
 from runner.store import WaitingLine
 
 app = typer.Typer(help="See limits, and change them in a running queue.", no_args_is_help=True, rich_markup_mode=None)
@@ -163,6 +163,8 @@ def details(limit: LimitStatus, now_s: float) -> Iterator[str]:
     yield from (f"  {note}" for note in _notes(limit, now_s))
     if limit.waiting_buckets:
         yield f"  {_who_waits(limit)}"
+    if limit.shared is not None:
+        yield from _sharers(limit.shared)
     rows = [("BUCKET", *_STATE, "NOTE")]
     rows += [(bucket.bucket, *_state(limit, bucket), "; ".join(_freeze(bucket, now_s))) for bucket in limit.buckets]
     if len(rows) > 1:
@@ -172,6 +174,15 @@ def details(limit: LimitStatus, now_s: float) -> Iterator[str]:
             yield f"  and {limit.buckets_not_shown} more buckets that jobs wait for"
     else:
         yield "  no job waits at any of its buckets"
+
+
+def _sharers(shared: SharedStatus) -> Iterator[str]:
+    """Who has what of a limit that several queues share."""
+    yield f"  shared in scope {shared.scope}: {shared.tokens} tokens that no queue has, {shared.out} in their hands"
+    rows = [("QUEUE", "IN HAND", "USED A MINUTE", "WANTED", "LAST HEARD")]
+    rows += [(one.queue, str(one.in_hand), str(one.used_per_minute), str(one.wanted), f"{span(one.heard_s)} ago") for one in shared.queues]
+    if len(rows) > 1:
+        yield from (f"    {line}" for line in columns(rows))
 
 
 def head_of(line: WaitingLine) -> Iterator[str]:

@@ -31,7 +31,7 @@ from runner.jobs import (
     TaskOptions,
     check_queue_name,
 )
-from runner.limits import Limit, Need, need_of
+from runner.limits import Limit, Need, check_one_home, need_of
 from runner.ranges import checked_whole
 from runner.settings import Settings, chosen_settings
 
@@ -39,6 +39,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PUBLISH_EVERY_S = 60.0
+_SHARED_WAIT_S = 0.3
+"""Tokens of a shared limit are at its home until somebody in the queue waits for them: so long `take` does in any case."""
 
 
 class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
@@ -46,6 +48,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
 
     Without `redis_url` and RUNNER_REDIS_URL it uses the embedded server of the current folder. Of two versions of an app that declare a
     task or a limit differently, the one with the higher `revision` is published, a build number; without it RUNNER_REVISION counts.
+    share: where several queues want more of a shared limit than there is, this one gets so many times as much as one with 1.
     dependencies: `Depends(...)` that run for every job, without a parameter for their values. lifespan: an async context
     manager of the app, like FastAPI's; a worker enters it before its first job, and what it yields is `state`. children: the processes that a
     worker has for tasks with `executor="process"`.
@@ -58,6 +61,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         redis_url: str | None = None,
         settings: Settings | None = None,
         revision: int | None = None,
+        share: int = 1,
         dependencies: Sequence[object] = (),
         lifespan: Callable[["Runner[S_co]"], AbstractAsyncContextManager[S_co]] | None = None,
         children: Children | None = None,
@@ -66,6 +70,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         self._surroundings = Surroundings(self, dependencies, {JobContext: JOB, Runner: RUNNER, type(self): RUNNER})
         self._lifespan = checked_lifespan(lifespan)
         self._revision = None if revision is None else checked_whole("revision", revision, of=f"queue {queue!r}")
+        self._share = checked_whole("share", share, of=f"queue {queue!r}")
         self.settings = chosen_settings(settings, redis_url)
         self.children = children or Children()
         self.tasks: dict[str, Task[..., Any]] = {}
@@ -96,6 +101,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         if name in self.tasks:
             first = self.tasks[name].definition.function
             raise ConfigurationError(f"task {name!r} is registered twice on queue {self.queue!r}: {first} and {function}; name one")
+        check_one_home(f"task {name!r}", (limit.shared for limit in definition.limits))
         for limit in definition.limits:
             self._add_limit(limit)
         kind = AsyncTask[..., Any] if definition.is_async else PlainTask[..., Any]
@@ -114,6 +120,11 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
     def revision(self) -> int:
         """The build number of this app's declarations; 0 if none was given."""
         return self.settings.revision if self._revision is None else self._revision
+
+    @property
+    def share(self) -> int:
+        """The weight of this queue where it competes for a shared limit."""
+        return self._share
 
     @property
     def client(self) -> "at_use.Client":
@@ -207,7 +218,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         """Take tokens in any code: `await jobs.take("openai", cost=3, wait=10)`, `await jobs.take("tenant", {"tenant_id": "t7"})`.
 
         key: values for the template of a keyed limit. wait: seconds to stand in line for the tokens, None for as long as it takes; no
-        worker is needed for that. A caller that is cancelled leaves the line, one whose process dies within `lease_s`.
+        worker is needed for that, but for a limit that several queues share: for its tokens `take` waits 0.3 s in any case. A caller that is cancelled leaves the line, one whose process dies within `lease_s`.
         A wait goes on while Redis is away. Raises `TakeRefused` with the time to come back, `UnknownLimit`, `ExceedsCapacity`,
         `StoreUnavailable` (after a wait `StillUnavailable`, which is a TimeoutError too), `ClientClosed`.
         """
@@ -216,6 +227,8 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
             raise ConfigurationError(
                 f"limit {need.limit!r} is a concurrency: what is taken must come back; use `async with jobs.slot(...)`"
             )
+        if self.limits[need.limit].shared is not None and wait is not None:
+            wait = max(wait, _SHARED_WAIT_S)
         session, wait = await self._ready(wait)
         await session.limiter.take([need], wait=wait)
 

@@ -187,7 +187,7 @@ class Client(Scheduled, Asking, Batching, Listening, Managing, Remembering, Over
     @property
     def control(self) -> Control:
         """Change, pause and freeze limits while everything runs."""
-        return Control(lambda: self._session.store)
+        return Control(lambda: self._session.store, lambda: self._session.homes)
 
     @property
     def pauses(self) -> Pauses:

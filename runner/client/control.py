@@ -1,9 +1,11 @@
 """Control: other numbers for a limit, pauses and freezes, while everything runs. Impossible values are refused, never adjusted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from runner.client.blocking import Blocking, through
+from runner.client.homes import Homes
 from runner.client.reasons import LONGEST_REASON, checked_reason
 from runner.client.said_times import seconds_said
 from runner.clock import microseconds
@@ -11,7 +13,7 @@ from runner.errors import ConfigurationError, UnknownLimit
 from runner.limits import Limit, LimitStatus, key_text_of, limit_name
 from runner.plain_text import is_line
 from runner.ranges import checked
-from runner.store import Limits
+from runner.store import Home, Limits
 
 
 class Control:
@@ -23,13 +25,27 @@ class Control:
     LONGEST_TEXT = LONGEST_REASON
     """Most characters of a reason."""
 
-    def __init__(self, store_here: Callable[[], Limits]) -> None:
+    def __init__(self, store_here: Callable[[], Limits], homes_here: Callable[[], Homes] | None = None) -> None:
         self._store_here = store_here
+        self._homes_here = homes_here
 
     @property
     def _store(self) -> Limits:
         """The store of the running event loop."""
         return self._store_here()
+
+    async def _place(self, name: str) -> Limits:
+        """Where a limit is changed: the queue, or the home of one that several queues share. Raises `UnknownLimit`."""
+        limit = await _code_of(self._store, limit_name(name))
+        if limit.shared is None or self._homes_here is None:
+            return self._store
+        return await self._homes_here().of(limit)
+
+    async def _changed(self, place: Limits, bucket: str) -> LimitStatus:
+        """The limit as it stands after a change, which all queues hear of that share it."""
+        if isinstance(place, Home):
+            await place.recall(bucket)
+        return await self.show(limit_name(bucket))
 
     async def override(self, /, name: str, *, duration: float | None = None, reason: str = "", **numbers: Any) -> LimitStatus:
         """Put other numbers in force: rate and burst, or capacity, refill and every, or capacity alone; for `duration` seconds if given.
@@ -37,25 +53,29 @@ class Control:
         Numbers that are not given stay as the code says. Tokens that were spent stay spent, exactly.
         Raises `UnknownLimit`, and `ConfigurationError` for numbers that cannot work.
         """
-        limit = (await _code_of(self._store, name)).with_numbers(**numbers)
+        place = await self._place(name)
+        limit = (await _code_of(place, name)).with_numbers(**numbers)
         duration_us = 0 if duration is None else _span_us(f"override of {name!r}", duration)
-        await self._store.override(name, limit.to_json(), duration_us, checked_reason(reason))
-        return await self.show(name)
+        await place.override(name, limit.to_json(), duration_us, checked_reason(reason))
+        return await self._changed(place, name)
 
     async def restore(self, name: str) -> LimitStatus:
         """Put the numbers of the code in force again. Raises `UnknownLimit`."""
-        await self._store.override(name, "", 0, "")
-        return await self.show(name)
+        place = await self._place(name)
+        await place.override(name, "", 0, "")
+        return await self._changed(place, name)
 
     async def pause(self, name: str, reason: str = "") -> LimitStatus:
         """Let no more jobs start under a limit. Running jobs go on, and waiting jobs stay in line. Raises `UnknownLimit`."""
-        await self._store.pause(name, on=True, reason=checked_reason(reason))
-        return await self.show(name)
+        place = await self._place(name)
+        await place.pause(name, on=True, reason=checked_reason(reason))
+        return await self._changed(place, name)
 
     async def resume(self, name: str) -> LimitStatus:
         """End a pause. Raises `UnknownLimit`."""
-        await self._store.pause(name, on=False, reason="")
-        return await self.show(name)
+        place = await self._place(name)
+        await place.pause(name, on=False, reason="")
+        return await self._changed(place, name)
 
     async def freeze(self, bucket: str, duration: object, reason: str = "") -> LimitStatus:
         """Let no job start at a bucket ("stripe", or "tenant/t7") for `duration` seconds, then one probe, then the normal rate.
@@ -66,14 +86,16 @@ class Control:
         """
         duration_us = _span_us(f"freeze of {bucket!r}", seconds_said("the duration of a freeze", duration))
         bucket = await checked_bucket(self._store, bucket)
-        await self._store.freeze(bucket, duration_us, checked_reason(reason))
-        return await self.show(limit_name(bucket))
+        place = await self._place(bucket)
+        await place.freeze(bucket, duration_us, checked_reason(reason))
+        return await self._changed(place, bucket)
 
     async def release(self, bucket: str) -> LimitStatus:
         """End a freeze before its time. Raises as `freeze`."""
         bucket = await checked_bucket(self._store, bucket)
-        await self._store.freeze(bucket, 0, "")
-        return await self.show(limit_name(bucket))
+        place = await self._place(bucket)
+        await place.freeze(bucket, 0, "")
+        return await self._changed(place, bucket)
 
     async def reset(self, bucket: str, reason: str = "") -> LimitStatus:
         """Forgive what was spent of a bucket: it has no debt, its window is empty, its quota is whole. What running jobs hold stays held.
@@ -81,12 +103,19 @@ class Control:
         A freeze and a pause stay too; the name of a keyed limit alone resets all its buckets. Raises as `freeze`.
         """
         bucket = await checked_bucket(self._store, bucket)
-        await self._store.reset(bucket, checked_reason(reason))
-        return await self.show(limit_name(bucket))
+        place = await self._place(bucket)
+        await place.reset(bucket, checked_reason(reason))
+        return await self._changed(place, bucket)
 
     async def show(self, name: str) -> LimitStatus:
         """One limit as it stands. Raises `UnknownLimit` naming the known ones."""
-        return await _show(self._store, name)
+        here = await _show(self._store, name)
+        if here.code.shared is None or self._homes_here is None:
+            return here
+        home = await self._homes_here().of(here.code)
+        there = await _show(home, name)
+        shared = None if here.code.key is not None else await home.sharers(name)
+        return replace(here, override=there.override, paused=there.paused, reset=there.reset, shared=shared)
 
 
 async def _show(store: Limits, name: str) -> LimitStatus:

@@ -3,13 +3,16 @@
 from collections.abc import Awaitable, Callable
 
 from runner.client.call_findings import call_findings
+from runner.client.homes import Homes
 from runner.errors import DamagedQueue
+from runner.limits import Limit, TokenBucket
 from runner.store import (
     Finding,
     JobStore,
     Level,
     examine,
     examine_catalog,
+    examine_home,
     examine_memory,
     examine_pauses,
     examine_pools,
@@ -19,7 +22,7 @@ from runner.store import (
 )
 
 
-async def examine_queue(store: JobStore) -> list[Finding]:
+async def examine_queue(store: JobStore, homes: Homes | None = None) -> list[Finding]:
     """One finding at least for each check. Raises `StoreUnavailable`."""
     findings = await examine(store)
     if any(finding.level is Level.error for finding in findings):
@@ -29,6 +32,21 @@ async def examine_queue(store: JobStore) -> list[Finding]:
             findings += await look(store)
         except DamagedQueue:
             findings.append(Finding(check, Level.unknown, f"could not check {check}, as a key of the queue holds something else: see keys"))
+    if homes is not None:
+        findings += await _shared(store, homes)
+    return findings
+
+
+async def _shared(store: JobStore, homes: Homes) -> list[Finding]:
+    """Of the homes of all limits that the queue shares; nothing if it shares none."""
+    scopes: dict[str, list[Limit]] = {}
+    for limit in (await store.declared()).values():
+        if limit.shared is not None:
+            scopes.setdefault(limit.shared, []).append(limit)
+    findings = []
+    for limits in scopes.values():
+        buckets = [limit for limit in limits if isinstance(limit, TokenBucket)]
+        findings += await examine_home(homes.opened(limits[0]), buckets)
     return findings
 
 

@@ -32,4 +32,4 @@ class Managing(Listing):
 
         Raises `StoreUnavailable`.
         """
-        return await examine_queue(self._session.store)
+        return await examine_queue(self._session.store, self._session.homes)

@@ -12,6 +12,7 @@ from runner.client.figures import figures_of
 from runner.client.finish_listener import FinishListener
 from runner.client.flow_building import end_submission, end_submissions
 from runner.client.foreseeing import Deadlines, foresight_of
+from runner.client.homes import Homes
 from runner.client.keyring import Keyring
 from runner.client.limiter import Limiter
 from runner.client.lookups import Lookups
@@ -47,6 +48,7 @@ class Session:
         self.figures: SharedReading[Figures] = SharedReading(partial(figures_of, self.store, self.overlook))
         self.limiter = Limiter(self.store, self._listener)
         self.keyring = Keyring(self.store, settings)
+        self.homes = Homes(url, settings)
         self._deadlines = Deadlines(self.store)
         self._submissions: Batcher[Submission, Acceptance | OtherJob] = Batcher(self.store.submit_each, fitting=fitting_jobs)
 
@@ -63,10 +65,12 @@ class Session:
         await self.keyring.close()
         await self.figures.close()
         await self.catalog.close()
+        await self.homes.close()
         await self.store.close()
 
     def abandon(self) -> None:
         """Close the sockets, if there are any: the event loop was closed before the session, and runs nothing any more."""
+        self.homes.abandon()
         self.store.abandon()
 
     async def submit(self, job: Submission, on_conflict: str = "", most_backlog: int | None = None) -> Acceptance | OtherJob:

@@ -126,6 +126,26 @@ class Bucket(BaseModel):
     needed: Annotated[int, Field(description="tokens that those in front of its lines take, the one who takes most; 0: nobody waits")]
 
 
+class QueueShare(BaseModel):
+    """What one queue has of a limit that several queues share."""
+
+    queue: str
+    in_hand: Annotated[int, Field(description="tokens that it was given and has not used")]
+    used_per_minute: Annotated[int, Field(description="tokens of the last whole minute")]
+    wanted: Annotated[int, Field(description="tokens that the first of its jobs want that wait")]
+    weight: int
+    heard_s: Annotated[float, Field(description="seconds since it was last heard of")]
+
+
+class Shared(BaseModel):
+    """Who has what of a limit that several queues share."""
+
+    scope: str
+    tokens: Annotated[int, Field(description="whole tokens that no queue has")]
+    out: Annotated[int, Field(description="tokens that queues have in hand")]
+    queues: list[QueueShare]
+
+
 class Limit(BaseModel):
     """A limit: what it permits, and the state of its buckets; for a limit with a key, of those that jobs wait for."""
 
@@ -144,6 +164,9 @@ class Limit(BaseModel):
     started: Annotated[int, Field(description="who took tokens of it since the minute before this one began")]
     unserved: Annotated[int, Field(description="jobs of it that wait for a live worker")]
     buckets_not_shown: Annotated[int, Field(description="how many more buckets jobs wait for than `buckets` shows")]
+    shared: Annotated[
+        Shared | None, Field(description="of a limit without a key that several queues share, where one limit is asked for")
+    ] = None
     buckets: Annotated[list[Bucket], Field(description="for a limit with a key, those where most jobs wait first")]
 
     @classmethod

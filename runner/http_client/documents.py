@@ -30,7 +30,7 @@ from runner.jobs import (
     TaskSpec,
     TaskStatus,
 )
-from runner.limits import BucketStatus, LimitStatus, Override, Pause, ProviderCount, Reset, limit_of_document
+from runner.limits import BucketStatus, LimitStatus, Override, Pause, ProviderCount, Reset, limit_of_document, shared_status_of
 from runner.names import DEFAULT_POOL
 from runner.store import PoolStatus, ServerFacts, WorkerStatus
 
@@ -176,6 +176,7 @@ def limit_status_of(document: Document) -> LimitStatus:
         document["waiting_is_estimate"],
         document.get("started", 0),
         document.get("unserved", 0),
+        shared=shared_status_of(document["shared"]) if document.get("shared") else None,
     )
 
 

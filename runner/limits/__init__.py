@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.limits.rates import EXACT
     from runner.limits.retry_after import Word, read
     from runner.limits.scalars import decimal_text, float_of, instant_text, time_text
+    from runner.limits.shared_status import QueueShare, SharedStatus, shared_status_of
+    from runner.limits.sharing import check_one_home, home_of
     from runner.limits.sliding_window import SlidingWindow
     from runner.limits.state_word import LimitFacts, LimitState, limit_state
     from runner.limits.status import BucketStatus, LimitStatus, Override, Pause, ProviderCount, Reset, instant_document
@@ -59,6 +61,8 @@ else:
             "rate_limited": "rate_limited_in",
             "rates": "EXACT",
             "retry_after": "Word read",
+            "shared_status": "QueueShare SharedStatus shared_status_of",
+            "sharing": "check_one_home home_of",
             "scalars": "decimal_text float_of instant_text time_text",
             "sliding_window": "SlidingWindow",
             "status": "BucketStatus LimitStatus Override Pause ProviderCount Reset instant_document",
@@ -89,21 +93,25 @@ __all__ = [
     "Pause",
     "Promise",
     "ProviderCount",
+    "QueueShare",
     "Quota",
     "Reset",
     "Response",
+    "SharedStatus",
     "SlidingWindow",
     "StoredBucket",
     "Taken",
     "TokenBucket",
     "Word",
     "bucket_name",
+    "check_one_home",
     "checked_template",
     "count_in",
     "decimal_text",
     "decode_needs",
     "encode_needs",
     "float_of",
+    "home_of",
     "in_pool",
     "instant_document",
     "instant_text",
@@ -122,6 +130,7 @@ __all__ = [
     "raise_rate_limited",
     "rate_limited_in",
     "read",
+    "shared_status_of",
     "template_fields",
     "time_text",
 ]

@@ -10,6 +10,7 @@ from runner.errors import ConfigurationError
 from runner.limits.concurrency import Concurrency
 from runner.limits.policy import Limit
 from runner.limits.quota import Quota
+from runner.limits.sharing import LEASED
 from runner.limits.sliding_window import SlidingWindow
 from runner.limits.token_bucket import TokenBucket
 
@@ -23,7 +24,9 @@ _OF_THE_CATALOG = frozenset({"version", "at_us", "until_us", "reason", "by"})
 def limit_of(policy: Mapping[str, Any]) -> Limit:
     """The limit that was published as this policy; a `ForeignLimit` if this version of the library cannot make it."""
     try:
-        return KINDS[policy["kind"]].from_policy(policy)
+        if policy["kind"] == LEASED:
+            return limit_of(policy["of"]).in_scope(policy["scope"])
+        return KINDS[policy["kind"]].from_policy(policy).in_scope(policy.get("shared"))
     except (KeyError, TypeError, ValueError, ConfigurationError):
         return ForeignLimit(policy)
 

@@ -12,6 +12,7 @@ from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
 from runner.limits.bucket import Bucket, StoredBucket
 from runner.limits.limit_text import Form, LimitText
+from runner.limits.sharing import checked_scope, refuse_shared, shared_policy, words_of
 from runner.limits.usage import Taken, Usage, worst_window
 from runner.names import SHORT_NAME, first_unknown, fits, unknown_name
 from runner.ranges import checked, checked_whole
@@ -49,6 +50,9 @@ class Limit:
     fill_us: int | None = None
     """The time in which an empty bucket fills at its average rate. None: the limit bounds no rate."""
 
+    can_be_shared: ClassVar[bool] = False
+    shared: str | None = None
+    """The scope in which several queues share it. None: it is this queue's own."""
     jitter_us: int = 0
     """So much later than one another calls may reach the provider that start at the same time."""
     declared: "Limit | None" = None
@@ -61,6 +65,8 @@ class Limit:
         known = _options_of(cls)  # type: ignore[arg-type] # a class is hashable
         unknown = first_unknown(options, known) if known else None
         if unknown is not None:
+            if unknown == "shared":
+                refuse_shared(cls.__name__)
             raise ConfigurationError(unknown_name(cls.__name__, "option", unknown, known))
         return super().__new__(cls)
 
@@ -165,10 +171,20 @@ class Limit:
 
     def published(self) -> dict[str, Any]:
         """The limit as workers publish it and the scripts read it."""
+        return self._own_policy() if self.shared is None else shared_policy(self._own_policy(), self.period_us, self.shared)
+
+    def _own_policy(self) -> dict[str, Any]:
+        """As it is where its bucket is."""
         common = {"kind": self.kind, "name": self.name, "key": self.key, "capacity": self.capacity, "rate": self.rate}
         # A producer of an older version, which does not know the kind, submits what comes back at its end as such.
         gives_back = {"gives_back": True} if self.gives_back else {}
         return {**common, **self.fields(), **self._jitter_fields(), "period_us": self.period_us, **gives_back}
+
+    def in_scope(self, scope: str | None) -> Self:
+        """The same limit shared by the queues of a scope, or with None as it is at its home, where its bucket is."""
+        other = copy.copy(self)
+        other.shared = scope
+        return other
 
     def to_json(self) -> str:
         """The published text: two declarations are equal if their texts are."""
@@ -178,6 +194,8 @@ class Limit:
         """The limit for readers: times are in seconds, and what only the scripts need is left out."""
         own = {name: value for name, value in self.fields().items() if name not in self.script_fields}
         shown = {"kind": self.kind, "rate": self.rate, "capacity": self.capacity, "key": self.key, **own, **self._jitter_fields()}
+        if self.shared is not None:
+            shown["shared"] = self.shared
         return dict(_in_seconds(name, value) for name, value in shown.items())
 
     def _jitter_fields(self) -> dict[str, Any]:
@@ -185,6 +203,9 @@ class Limit:
 
     def _jitter_us(self, jitter: object) -> int:
         return microseconds(checked("jitter of a limit", jitter, of=f"limit {self.name!r}"))
+
+    def _scope(self, shared: object) -> str | None:
+        return checked_scope(f"limit {self.name!r}", shared)
 
     def _with_declared(self, words: str) -> str:
         """These words, and what they allow for."""
@@ -199,7 +220,8 @@ class Limit:
 
     def _options_in_words(self) -> str:
         """The options of all kinds that were given, as a declaration has them."""
-        return (f", key={self.key!r}" if self.key else "") + (f", jitter={self.jitter_s:g}" if self.jitter_us else "")
+        key, jitter = f", key={self.key!r}" if self.key else "", f", jitter={self.jitter_s:g}" if self.jitter_us else ""
+        return key + jitter + words_of(self.shared)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Limit) and self.to_json() == other.to_json()

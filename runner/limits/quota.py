@@ -27,9 +27,11 @@ class Quota(Limit):
 
     When it is spent jobs wait for the next period, or fail at once: `on_exhausted="park"` or `"fail"`.
     With `jitter` (seconds) nothing starts in so much time before the end of a period: a call that started in it could be counted in the next.
+    With `shared=True` all queues that declare a limit of this name share one quota; a name shares it in a scope of that name.
     """
 
     kind = "quota"
+    can_be_shared = True
     script_fields = frozenset({"calendar"})
     forms = (Form("quota", "quota:1000/month@Europe/Berlin", frozenset({"on_exhausted", "jitter"})),)
     resets = True
@@ -46,6 +48,7 @@ class Quota(Limit):
         on_exhausted: OnExhausted = "park",
         key: str | None = None,
         jitter: float = 0,
+        shared: bool | str = False,
     ) -> None:
         super().__init__(name, capacity, key)
         if per not in tuple(PERIODS):
@@ -63,6 +66,12 @@ class Quota(Limit):
         self.fails_when_spent = on_exhausted == "fail"
         self.window_words = f"in one {per}"
         self.fill_us = microseconds(_NOMINAL_DAYS[per] * 86_400)
+        self.shared = self._scope(shared)
+        if self.shared is not None and (self.jitter_us or self.fails_when_spent):
+            option = "jitter" if self.jitter_us else 'on_exhausted="fail"'
+            raise ConfigurationError(
+                f"limit {name!r}: a quota that several queues share cannot have {option}, as a queue knows neither what is left nor when it ends"
+            )
 
     @property
     @override

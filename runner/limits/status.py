@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from runner.limits.policy import Limit
+from runner.limits.shared_status import SharedStatus
 from runner.limits.state_word import LimitFacts, LimitState, limit_state
 
 
@@ -118,6 +119,8 @@ class LimitStatus:
     """Who took tokens of it since the minute before this one began."""
     unserved: int = 0
     """How many of its jobs wait for a live worker that runs them."""
+    shared: SharedStatus | None = None
+    """Who has what of a limit that several queues share; only where one limit is asked for."""
 
     @property
     def buckets_not_shown(self) -> int:
@@ -163,6 +166,7 @@ class LimitStatus:
             "started": self.started,
             "unserved": self.unserved,
             "buckets_not_shown": self.buckets_not_shown,
+            "shared": self.shared and self.shared.document(),
             "buckets": [bucket.document() for bucket in self.buckets],
         }
 

@@ -17,6 +17,7 @@ from runner.limits.credits import BucketState, Credits
 from runner.limits.limit_text import Form, LimitText, whole_number
 from runner.limits.policy import Limit
 from runner.limits.rates import EXACT, duration_in_words, parse_rate
+from runner.limits.sharing import warn_of_single_token
 
 Debt = Literal["capped", "kept"]
 
@@ -33,6 +34,7 @@ class TokenBucket(Limit):
     lowered by what that needs, and the rate too where the burst is too small for it.
     With `adapt` the rate in force is lowered while the provider says wait again and again, and raised slowly afterwards, up to the declared
     one: True, or the least and the most rate, `adapt=("5/s", "40/s")`. Only for a bucket without a key.
+    With `shared=True` all queues that declare a limit of this name share one bucket; a name shares it in a scope of that name.
 
     In any window of W seconds at most `bound(W)` tokens are taken. Raises `ConfigurationError` for a bucket that cannot work.
     """
@@ -45,6 +47,7 @@ class TokenBucket(Limit):
         Form("interval", "interval:10,+2/10s (capacity 10, 2 more every 10 s)", frozenset({"refill", "jitter"})),
     )
 
+    can_be_shared = True
     declared: "TokenBucket | None" = None
 
     def __init__(
@@ -60,6 +63,7 @@ class TokenBucket(Limit):
         debt: Debt = "capped",
         jitter: float = 0,
         adapt: Adapt = False,
+        shared: bool | str = False,
     ) -> None:
         if rate is not None and capacity is None and refill is None and every is None:
             tokens, every_us = parse_rate(rate)
@@ -80,6 +84,13 @@ class TokenBucket(Limit):
         if self.jitter_us:
             self._keep_at_the_door()
         self.adapting = self._adapting(adapt)
+        self.shared = self._scope(shared)
+        if self.shared is not None:
+            if self.adapting is not None:
+                raise ConfigurationError(
+                    f"limit {name!r}: a limit that several queues share cannot adapt; declare the rate that the provider permits"
+                )
+            warn_of_single_token(name, self.capacity, self.refill * MICROSECONDS / self.every_us)
 
     def _adapting(self, adapt: object) -> Adapting | None:
         """Between which rates it is kept; None if its rate stays."""

@@ -27,6 +27,7 @@ from runner.store.job_findings import throttled_often
 from runner.store.job_store import JobStore
 from runner.store.jobs import Jobs
 from runner.store.lease import LeaseStore
+from runner.store.leases import Deposit, Hand, Hands, Home, Leased, Leases, Told
 from runner.store.limits import Limits
 from runner.store.memory_findings import examine_memory
 from runner.store.overview import BucketReading, Counted, LimitReading, OverviewReading
@@ -54,6 +55,7 @@ from runner.store.schedule_rows import DueSchedule, KnownSchedule, ScheduleEntry
 from runner.store.schedules import Change, Fired, Firing, Schedules
 from runner.store.scripts import load_scripts
 from runner.store.server_facts import ServerFacts, server_facts
+from runner.store.shared_findings import examine_home
 from runner.store.stats import MemoryOfKind, MemoryStats, memory_stats
 from runner.store.statuses import Depth, Heavy, StoredResult
 from runner.store.submissions import Submissions, fitting_jobs
@@ -88,6 +90,7 @@ __all__ = [
     "Declarations",
     "Declined",
     "DeleteAnswer",
+    "Deposit",
     "Depth",
     "DirectStore",
     "DueSchedule",
@@ -102,8 +105,11 @@ __all__ = [
     "Forecast",
     "Foreseeing",
     "ForgetAnswer",
+    "Hand",
+    "Hands",
     "Heavy",
     "HeldEntry",
+    "Home",
     "JobStore",
     "Jobs",
     "KeyAnswer",
@@ -111,6 +117,8 @@ __all__ = [
     "KnownSchedule",
     "Leader",
     "LeaseStore",
+    "Leased",
+    "Leases",
     "Level",
     "LimitOverview",
     "LimitReading",
@@ -144,6 +152,7 @@ __all__ = [
     "TakeAnswer",
     "Tended",
     "Throttled",
+    "Told",
     "WaitingBucket",
     "WaitingBuckets",
     "WaitingJob",
@@ -154,6 +163,7 @@ __all__ = [
     "done",
     "examine",
     "examine_catalog",
+    "examine_home",
     "examine_memory",
     "examine_pauses",
     "examine_pools",

@@ -1,4 +1,4 @@
-"""The name of every Redis key, with flow_keys.py and history_keys.py; no other Python file writes one. All keys of a queue share its hash tag, hence one cluster slot."""
+"""The name of every Redis key, with flow_keys.py, history_keys.py and shared_keys.py; no other Python file writes one. All keys of a queue share its hash tag, hence one cluster slot."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,14 @@ from runner.jobs import Priority
 from runner.names import DEFAULT_POOL
 from runner.store.flow_keys import FlowKeys
 from runner.store.history_keys import HistoryKeys
+from runner.store.shared_keys import SharedKeys
 
 GROUP = "workers"
 """The consumer group of every stream."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keys(FlowKeys, HistoryKeys):
+class Keys(FlowKeys, HistoryKeys, SharedKeys):
     """The keys of one queue. Methods take the variable part; docs/reference/redis-data-model.md says what each key holds.
 
     The library itself sends commands to some of them only. The others belong to the scripts, which build them from the prefix: they have a

@@ -91,7 +91,8 @@ def _view(bucket: str, reason: str, policy: _Policy | None, now_us: int, state: 
     near = [_line(row) for row in lines]
     own = {decoded(row[0]): _line(row) for row in asked if len(row) > 1}
     own |= {line.name: line for line in near if [line.name.encode()] in asked}
-    timeless = reason == "paused" or policy is None or policy.limit.kind not in KINDS
+    # How much of a shared limit this queue gets depends on others, of which nothing is known here.
+    timeless = reason == "paused" or policy is None or policy.limit.kind not in KINDS or policy.limit.shared is not None
     return BucketView(
         bucket,
         reason,

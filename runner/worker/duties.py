@@ -92,14 +92,14 @@ class DutyTable:
         self._clock_checked_s = float("-inf")
         self.others_at_work = True
         """Whether due jobs are to be shared with other workers."""
-        self._nudged = [Duty("refill", self._refill), Duty("promote", self._promote), Duty("expire", self._expire)]
+        self.refills = Duty("refill", self._refill)
+        self._nudged = [self.refills, Duty("promote", self._promote), Duty("expire", self._expire)]
         """What a nudge concerns: a script has set an earlier wake than the leader knows of."""
         self._tick = Duty("tick", self._fire_schedules, math.inf)
         """Due when `promote` says so, which looks at the schedules too: a nudge costs no call more for them."""
         self._retimes, self._adapts = Duty("retime", self._retime), Duty("adapt", self._adapt)
         self._unpauses, self._advances = Duty("unpause", self._unpause), Duty("advance", self._advance)
-        self._reclaims = Duty("reclaim", self._reclaim)
-        self._orphans = Duty("orphans", self._look_for_orphans)
+        self._reclaims, self._orphans = Duty("reclaim", self._reclaim), Duty("orphans", self._look_for_orphans)
         self._orphans_from, self._expects_orphans = b"0", True
         self._failed = LogThrottle(_FAIL_AGAIN_S)
         self._roused = self._swept = 0

@@ -10,6 +10,7 @@ from runner.store import Duties, Nudge
 from runner.telemetry import WorkerCounts
 from runner.worker.duties import BLOCKED_S, DutyTable, StartDue
 from runner.worker.redis_pause import RETRY_S
+from runner.worker.shared_limits import SharedLimits
 from runner.worker.ticker import Ticker
 
 log = logging.getLogger("runner")
@@ -53,6 +54,8 @@ class RefillLoop:
         self._failures = LogThrottle(A_MINUTE_S)
         self.leader = ""
         self.elected = asyncio.Event()
+        self.shared_limits: SharedLimits | None = None
+        """What the leader does for limits that its queue shares; set before `run`."""
 
     async def run(self) -> None:
         """Stand for election and lead until cancelled, then resign. Survives whatever a duty raises."""
@@ -116,14 +119,24 @@ class RefillLoop:
         """Until another worker leads, or this one can no longer be sure to."""
         log.info("worker %s leads (term %d)", self._worker, self._term)
         self._duties.begin()
-        listener = asyncio.create_task(self._listen(), name="refill-listener")
+        beside = [asyncio.create_task(self._listen(), name="refill-listener")]
+        if self.shared_limits is not None:
+            beside.append(asyncio.create_task(self.shared_limits.run(self._tokens_came), name="shared limits"))
         try:
             while self._term and monotonic_s() < self._trusted_until_s:
                 await self._duties.perform_due()
+                if self.shared_limits is not None:
+                    self.shared_limits.wake()
                 await self._wait_until(self._duties.next_due_s)
         finally:
-            listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+    def _tokens_came(self) -> None:
+        """Tokens of a shared limit are in hand: start the jobs that waited for them."""
+        self._duties.refills.due_s = 0.0
+        self._woken.set()
 
     async def _wait_until(self, due_s: float) -> None:
         """Until that instant, or until a script has set an earlier wake."""

@@ -29,6 +29,7 @@ from runner.worker.executor import Executor
 from runner.worker.hook_calls import HookCalls
 from runner.worker.lateness import lateness_of
 from runner.worker.lifespan import Lifespan
+from runner.worker.shared_limits import SharedLimits
 from runner.worker.stall_watch import StallWatch
 from runner.worker.uncut import uncut
 from runner.worker.worker_state import WorkerState, state_of
@@ -246,6 +247,9 @@ class Worker:
         """Until the worker has stopped. Raises `LeaseLost`."""
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
         self._actors = actors = Actors(store, lease, self.id, executor, self._actors, self.counts, self._watch)
+        actors.refill_loop.shared_limits = SharedLimits(
+            store, self._settings.shared_url or self._url, self._runner.limits, weight=self._runner.share, revision=self._runner.revision
+        )
         electing = asyncio.create_task(self._note_election(actors))
         try:
             await actors.run(self._stopping, self._hurry)

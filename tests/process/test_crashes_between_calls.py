@@ -63,6 +63,7 @@ ASKING = [
     "pause",
     "freeze",
     "reset",
+    "recall",
     "refresh",
     "forget",
     "change_key",
@@ -90,6 +91,7 @@ LOOKING = [
     "day",
     "pools",
     "counts",
+    "sharers",
     "cursor_secret",
     "groups",
     "line",
@@ -102,8 +104,9 @@ LOOKING = [
     "select",
 ]
 """Reads that change nothing."""
-NOT_ALWAYS = ["due", "drowse", "fire", "unpause", "take_ends"]
-"""What is sent if there are schedules, pauses or hooks: tests/store/test_schedule_faults.py has a leader die there."""
+NOT_ALWAYS = ["due", "drowse", "fire", "unpause", "take_ends", "exchange", "lease"]
+"""What is sent if there are schedules, pauses, hooks or shared limits: tests/store/test_schedule_faults.py and
+tests/process/test_shared_limits.py have a leader die there."""
 IN_TESTS = ["lpop"]
 """What the testing kit sends: its queue has no worker that could die."""
 HOLDING = ["heartbeat:after=exit@2", "lead:after=exit", "claim:after=exit", "reconcile:after=exit", "blpop:after=exit"]

@@ -145,6 +145,10 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert not (await store.open_pools()).has_pools
     assert (await store.adapt()).next_us == -1
     assert await store.observe([Observation("x", "x0", 1, 0)]) != []
+    assert (await store.exchange("here", ["x"])).identity == "here"
+    assert len(await store._run("lease", ["x", *[0] * 11, "", "1x1"], partition="other:x", weight=1)) == 2
+    assert await store._run("recall", bucket="x") == 1
+    assert len(await store._run("sharers", bucket="x")) == 3
     assert await store.open_batch("b", "run", 0) == "new"
     assert not (await store.link(node_of_batch("b"), ["b"])).over
     assert await store.seal(node_of_batch("b")) == ("sealed", 1)

@@ -132,6 +132,7 @@ def test_only_scripts_write_keys() -> None:
         "counts",
         "batches",
         "members",
+        "sharers",
     }
 
 

@@ -33,7 +33,7 @@ async def _look(runner: Runner, spec: TaskSpec, limits: Sequence[Limit], planned
         if found is None:
             raise ConfigurationError(
                 f"what waits in queue {runner.queue!r} cannot be played: it is at more than {_MOST_BUCKETS} buckets, or in more than 300 lines,"
-                " or a limit is paused or not published; leave out --live"
+                " or a limit is paused, shared or not published; leave out --live"
             )
         known = await store.run_times_us([spec.name])
         slots = sum(pool.slots for pool in await client.pools() if pool.name == spec.pool)

@@ -1,0 +1,102 @@
+-- exchange: at a queue: take in what the home of shared limits has said, and tell how the hands stand of which there is something to tell.
+-- KEYS: prefix
+-- ARGV: identity (by which the home is to know this queue, if it has none yet), deposits (how many), rows...
+--   rows, for each deposit: the bucket, granted, used, back, more, less (-1: nothing is said of these), sent_us (the instant before the call
+--     by the clock here; 0: this came by itself), home_us (the instant of the answer, by the clock there), asked_us (for so long this queue is in
+--     line there), capacity (0: as before), stopped_us (so long it is frozen or paused there; -1: not said), why; then names of limits
+-- Returns: the identity, now, then for each bucket of these limits: name, used, back, more, less, told_used, told_back, told_more, told_less,
+--   µs since the last start, the first start of which tokens come back (by the clock there; 0: none), µs for which the bucket is frozen here
+--   and not yet there, why, tokens in hand, those of them that no job has, tokens that the first waiting job needs (0: none waits), what waiting jobs cost
+-- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, needs, flush, leased, demand
+
+local A_DEPOSIT, OFFSET, PART_US = 12, 4503599627370496, 1950000 -- a lease is trusted for a little less than the home does, as clocks drift
+local MOST_BUCKETS = 24
+
+local function most_of(b, field, told) if told > b[field] then b[field], b.taken = told, true end end
+
+-- Freezes and pauses of the home are its own. One that began here stays until the home has heard of it.
+local function stop(b, stopped, why)
+  if stopped < 0 then return end
+  local ends = stopped > 0 and now + stopped or 0
+  if b.frozen_until > now and b.frozen_until > b.frozen_told and ends < b.frozen_until then return end
+  if ends > 0 and b.hand(b) > 0 then b.kind.freeze(b) end
+  if ends == 0 and b.frozen_until <= now then return end
+  b.frozen_until, b.frozen_told, b.taken = ends, ends, true
+  if ends > 0 then redis.call('HSET', bucket_key(b.name), 'frozen_by', why) else redis.call('HDEL', bucket_key(b.name), 'frozen_by') end
+end
+
+local function deposit(at)
+  local b = load_bucket(ARGV[at])
+  if not b.hand then return end -- it is shared no more
+  local granted, used, back, more, less, sent, home_us, asked, capacity = unpack(ARGV, at + 1, at + 9)
+  granted, sent = tonumber(granted), tonumber(sent)
+  if tonumber(used) >= 0 then
+    -- What lapsed there, or this server forgot: a replica that was behind.
+    most_of(b, 'used', tonumber(used))
+    most_of(b, 'back', tonumber(back))
+    most_of(b, 'more', tonumber(more))
+    most_of(b, 'less', tonumber(less))
+    for field, text in pairs({ told_used = used, told_back = back, told_more = more, told_less = less }) do most_of(b, field, tonumber(text)) end
+  end
+  most_of(b, 'seen', math.max(granted, b.used + b.back))
+  if sent > 0 then
+    most_of(b, 'ends', sent + PART_US)
+    b.ahead, b.asked, b.most, b.taken = tonumber(home_us) - now + OFFSET, now + tonumber(asked), tonumber(capacity), true
+  end
+  stop(b, tonumber(ARGV[at + 10]), ARGV[at + 11])
+  if (b.hand(b) > 0 or b.asked <= now) and is_waited_for(b.name) then redis.call('ZADD', WAKES, 'LT', int(now), b.name) end
+end
+
+-- Tokens for which no job waits go back after a while, and those that do not suffice for the first one at once, as it asks for all it needs.
+local function tidy(b, first)
+  local free = b.hand(b) - b.reserved
+  local quiet = redis.call('EXISTS', RECORDS) == 1 and 1000000 or math.min(100000, b.policy.capacity * b.policy.period_us / 8)
+  if free <= 0 or first == 0 and now - math.max(b.last, b.ends - PART_US) < quiet or first > 0 and free >= first then return end
+  b.back = b.back + free
+  b.list(b)
+end
+
+local function state_of(name)
+  local b = load_bucket(name)
+  if not b.hand then return redis.call('SREM', prefix .. 'leases', name) and nil end
+  local first, costs = demand.of(b, math.max(b.hand(b) - b.reserved, 0))
+  tidy(b, first)
+  local own_freeze = b.frozen_until > now and b.frozen_until > b.frozen_told
+  local less_at = b.less > b.told_less and b.ahead > 0 and b.less_since + b.ahead - OFFSET or 0
+  if b.used == b.told_used and b.back == b.told_back and b.more == b.told_more and b.less == b.told_less and b.hand(b) == 0 then
+    redis.call('SREM', prefix .. 'leases', name)
+  end
+  return {
+    name, int(b.used), int(b.back), int(b.more), int(b.less), int(b.told_used), int(b.told_back), int(b.told_more), int(b.told_less),
+    int(math.max(now - b.last, 0)), int(less_at), int(own_freeze and b.frozen_until - now or 0),
+    own_freeze and redis.call('HGET', bucket_key(name), 'frozen_by') or '', int(b.hand(b)), int(math.max(b.hand(b) - b.reserved, 0)), int(first), costs,
+  }
+end
+
+local seen, names = {}, {}
+local function add(name)
+  if seen[name] or #names >= MOST_BUCKETS then return end
+  seen[name], names[#names + 1] = true, name
+end
+
+local limits_from = rows_at + tonumber(deposits) * A_DEPOSIT
+for at = rows_at, limits_from - 1, A_DEPOSIT do
+  deposit(at)
+  add(ARGV[at])
+end
+for at = limits_from, #ARGV do
+  local policy = policy_of(ARGV[at])
+  if policy and policy.kind == 'leased' then
+    if policy.key == cjson.null then add(ARGV[at]) end
+    for _, name in ipairs(redis.call('ZRANGE', buckets_waiting_key(ARGV[at]), 0, MOST_BUCKETS - 1)) do add(name) end
+  end
+end
+for _, name in ipairs(redis.call('SSCAN', prefix .. 'leases', 0, 'COUNT', MOST_BUCKETS)[2]) do add(name) end
+
+local known = redis.call('GET', prefix .. 'identity')
+if not known then redis.call('SET', prefix .. 'identity', identity) end
+local answer = { known or identity, int(now) }
+for _, name in ipairs(names) do answer[#answer + 1] = state_of(name) end
+write_buckets()
+write_counts()
+return answer

@@ -1,0 +1,32 @@
+"""The names of the keys of limits that several queues share: two of each queue, and those of a home."""
+
+
+class SharedKeys:
+    """A part of `Keys`."""
+
+    __slots__ = ()
+
+    @property
+    def prefix(self) -> str:
+        """What the names of all keys begin with."""
+        raise NotImplementedError
+
+    @property
+    def leases(self) -> str:
+        return f"{self.prefix}leases"
+
+    @property
+    def identity(self) -> str:
+        return f"{self.prefix}identity"
+
+    def lease(self, bucket: str) -> str:
+        return f"{self.prefix}lease:{bucket}"
+
+    def asking(self, bucket: str) -> str:
+        return f"{self.prefix}asking:{bucket}"
+
+    def alive(self, bucket: str) -> str:
+        return f"{self.prefix}alive:{bucket}"
+
+    def told(self, partition: str) -> str:
+        return f"{self.prefix}told:{partition}"

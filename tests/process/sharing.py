@@ -1,0 +1,145 @@
+"""Queues that share one limit on a real cluster, with workers in the test's loop, and the way to their home that loses calls."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, cast
+
+from typing_extensions import override
+
+from runner import Runner, Task, TokenBucket, Worker, load_settings
+from runner.clock import wall_us
+from runner.connection import command, translated_errors
+from runner.errors import StoreUnavailable
+from runner.limits import home_of
+from runner.store import Hand, Home, Leased, Told
+from tests.eventually import eventually
+from tests.starts import Starts
+from tests.topologies import MAIN_SLOTS, Cluster, slot_of
+
+_JOBS = 1_500
+
+
+def name_in(slots: range, prefix: str, of: str = "") -> str:
+    """A name whose key space is in one of these slots."""
+    return next(name for name in (f"{prefix}{number}" for number in count()) if slot_of(f"{of}{name}") in slots)
+
+
+FIRST, SECOND, THIRD = range(MAIN_SLOTS), range(MAIN_SLOTS, MAIN_SLOTS + 1), range(MAIN_SLOTS + 1, MAIN_SLOTS + 2)
+"""The slots of the three primaries of a `Cluster`."""
+
+
+class LossyHome(Home):
+    """Loses some calls, before or after they are done, and delays some; hears only a part of what it is told."""
+
+    loss = 0.0
+    late_s = 0.0
+    deaf = 0.0
+
+    @override
+    async def lease(self, partition: str, weight: int, hands: Sequence[Hand]) -> tuple[int, list[Leased | None]]:
+        if random.random() < self.late_s:
+            await asyncio.sleep(random.uniform(0, 2 * self.late_s))
+        if random.random() >= self.loss:
+            return await super().lease(partition, weight, hands)
+        if random.random() < 0.5:
+            await super().lease(partition, weight, hands)
+        raise StoreUnavailable("this call was lost by a test")
+
+    @override
+    async def wait_for_word(self, partition: str) -> Told | None:
+        told = await super().wait_for_word(partition)
+        return None if random.random() < self.deaf else told
+
+
+@dataclass
+class Sharing:
+    """The queues, each with its task and its workers."""
+
+    limit: TokenBucket
+    apps: list[Runner] = field(default_factory=list)
+    tasks: list[Task[..., Any]] = field(default_factory=list)
+    workers: list[tuple[Worker, "asyncio.Task[None]"]] = field(default_factory=list)
+
+    async def submit(self, at: int, jobs: int = _JOBS) -> None:
+        await self.apps[at].submit_many([self.tasks[at].prepare(number) for number in range(jobs)])
+
+    def start_worker(self, at: int) -> None:
+        worker = Worker(self.apps[at])
+        self.workers.append((worker, asyncio.create_task(worker.run())))
+
+    async def starts(self) -> list[tuple[int, int, int]]:
+        """Of all queues, in the order of their instants: instant, cost, number of the queue."""
+        found = []
+        for at, app in enumerate(self.apps):
+            store = app._session.store
+            try:
+                with translated_errors():
+                    rows = await command(store.redis, "XRANGE", store.keys.starts, "-", "+")
+            except StoreUnavailable:
+                continue  # its server was killed just now
+            for _, words in rows:
+                fields = dict(zip(words[::2], words[1::2], strict=True))
+                found.append((int(fields[b"now"]), int(fields[b"limits"].rpartition(b"=")[2]), at))
+        return sorted(found)
+
+    async def progress(self, by: int = 50, *, of: Sequence[int] | None = None) -> None:
+        """Until so many more have started, in these queues."""
+
+        async def count_of() -> int:
+            return sum(of is None or row[2] in of for row in await self.starts())
+
+        aim = await count_of() + by
+        await eventually(lambda: _reached(count_of(), aim), within_s=90)
+
+    async def checked(self) -> float:
+        """The part of the limit that was used. Fails if all starts together exceed it."""
+        found = await self.starts()
+        starts = Starts()
+        for at_us, cost, _ in found:
+            starts.add(at_us, cost)
+        assert starts.excess(self.limit.in_scope(None)) <= 0
+        span_us = found[-1][0] - found[0][0]
+        return sum(cost for _, cost, _ in found) / (self.limit.capacity + self.limit.refill * span_us / self.limit.every_us)
+
+
+async def _reached(counted: Any, aim: int) -> bool:
+    return cast("int", await counted) >= aim
+
+
+@asynccontextmanager
+async def sharing(cluster: Cluster, limit: TokenBucket, queues: int = 4, *, workers: int = 1) -> AsyncIterator[Sharing]:
+    """Queues on all three primaries of a cluster, and the home on the second; all have jobs. Afterwards their starts are held against the limit."""
+    scope = name_in(SECOND, f"scope{wall_us()}-", home_of(""))
+    limit = limit.in_scope(scope)
+    made = Sharing(limit)
+    for at in range(queues):
+        queue = name_in((FIRST, SECOND, THIRD)[at % 3], f"q{wall_us()}-{at}-")
+        settings = load_settings(redis_url=cluster.url, record_starts=True, lease_s=6.0, renew_s=1.0)
+        app = Runner(queue, settings=settings)
+
+        @app.task(limits=[limit])
+        async def work(number: int) -> int:
+            return number
+
+        made.apps.append(app)
+        made.tasks.append(work)
+        await made.submit(at)
+    for at in range(queues):
+        for _ in range(workers):
+            made.start_worker(at)
+    try:
+        for at in range(queues):
+            await made.progress(1, of=[at])
+        yield made
+        await made.checked()
+    finally:
+        for worker, _ in made.workers:
+            worker.stop()
+            worker.stop()
+        await asyncio.gather(*(task for _, task in made.workers), return_exceptions=True)
+        for app in made.apps:
+            await app.close()

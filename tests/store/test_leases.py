@@ -1,0 +1,189 @@
+"""Limits that several queues share: whatever becomes of the calls, all starts together are those of one bucket."""
+
+from collections.abc import Sequence
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from runner.limits import Limit, Quota, TokenBucket
+from tests.store.builders import Clock, interval
+from tests.store.leasing import Shared, shared
+
+LIMITS: list[Limit] = [
+    TokenBucket("api", rate="100/s", burst=10),
+    TokenBucket("api", rate="3/s", burst=2),
+    TokenBucket("api", rate="1000/s", burst=64),
+    interval("api", capacity=6, refill=4, every=1.5),
+    Quota("api", 40, per="hour"),
+]
+COSTS = ["1x1", "3x1", "20x1", "1x2 4x1", "2x2", ""]
+MOVES_US = [0, 300, 4_000, 10_000, 70_000, 400_000, 1_100_000, 1_960_000, 2_100_000, 5_000_000]
+STEPS = ["move", "move", "start", "start", "start", "want", "look", "call", "lose", "deposit", "hear", "deaf", "exchange", "exchange"]
+steps = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2), st.integers(0, 1), st.integers(0, 59)), min_size=20, max_size=120)
+
+
+async def play(world: Shared, redis: Redis, step: tuple[str, int, int, int]) -> None:
+    """One step of one queue, or of the time."""
+    what, at, leader, number = step
+    if what == "move":
+        world.clock.advance_us(MOVES_US[number % len(MOVES_US)])
+    elif what == "start":
+        await world.start(at, 2 if number % 4 == 0 else 1)
+    elif what == "want":
+        world.queues[at].costs = COSTS[number % len(COSTS)]
+    elif what == "look":
+        await world.look(at, leader)
+    elif what in ("call", "lose"):
+        await world.call(at, leader, is_lost=what == "lose")
+    elif what == "deposit":
+        await world.deposit(at, number)
+    elif what in ("hear", "deaf"):
+        await world.hear(at, redis, is_lost=what == "deaf")
+    else:
+        await world.exchange(at)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(limit=st.sampled_from(LIMITS), order=steps)
+async def test_starts_of_all_queues_keep_to_the_limit_whatever_becomes_of_the_calls(
+    redis: Redis, redis_url: str, limit: Limit, order: Sequence[tuple[str, int, int, int]]
+) -> None:
+    async with shared(redis, redis_url, Clock(), limit) as world:
+        for queue in world.queues:
+            queue.costs = "20x1"
+        for step in order:
+            await play(world, redis, step)
+            if isinstance(limit, TokenBucket):
+                assert await world.free_at_home(redis) >= 0
+            assert world.starts.excess(limit) <= 0
+
+
+async def test_a_queue_starts_what_it_was_given_and_no_more(redis: Redis, redis_url: str) -> None:
+    async with shared(redis, redis_url, Clock(), TokenBucket("api", rate="100/s", burst=8)) as world:
+        world.queues[0].costs = "20x1"
+        assert not await world.start(0)
+        answer = await world.exchange(0)
+        assert answer is not None
+        granted = answer.leased.granted
+        assert granted == 4  # half of the burst, in two rounds
+        assert [await world.start(0) for _ in range(5)] == [True] * 4 + [False]
+        assert not await world.start(1)
+
+
+async def test_tokens_in_a_hand_are_given_to_nobody_else(redis: Redis, redis_url: str) -> None:
+    async with shared(redis, redis_url, Clock(), TokenBucket("api", rate="1/s", burst=4)) as world:
+        world.queues[0].costs = "2x1"
+        await world.exchange(0)
+        assert [await world.start(0) for _ in range(2)] == [True, True]
+        for at in (0, 1, 2):
+            world.queues[at].costs = "4x1"
+            await world.exchange(at)
+        for at in (0, 1, 2):
+            await world.exchange(at)
+            while await world.hear(at, redis):
+                pass
+        assert sum([sum([await world.start(at) for _ in range(4)]) for at in (0, 1, 2)]) == 2
+
+
+async def test_a_hand_lapses_at_the_queue_before_the_home_counts_it_as_used(redis: Redis, redis_url: str) -> None:
+    async with shared(redis, redis_url, Clock(), TokenBucket("api", rate="1/s", burst=8)) as world:
+        world.queues[0].costs = "2x1"
+        await world.exchange(0)
+        world.clock.advance(1.96)
+        assert not await world.start(0)
+        world.clock.advance(0.05)
+        world.queues[1].costs = "1x1"
+        answer = await world.exchange(1)
+        assert answer is not None
+        assert answer.leased.queues == 1  # the other one is gone, and what it had counts as used
+        assert await world.free_at_home(redis) == (8 - 1 - 2) * 1_000_000
+
+
+async def test_what_no_job_waits_for_goes_back_whole(redis: Redis, redis_url: str) -> None:
+    async with shared(redis, redis_url, Clock(), TokenBucket("api", rate="1/s", burst=8)) as world:
+        world.queues[0].costs = "2x1"
+        await world.exchange(0)
+        world.clock.advance(0.2)
+        world.queues[0].costs = ""
+        await world.exchange(0)
+        assert await world.free_at_home(redis) == 8 * 1_000_000
+        assert not await world.start(0)
+
+
+async def test_a_freeze_in_one_queue_freezes_the_others_and_takes_back_what_they_have(redis: Redis, redis_url: str) -> None:
+    async with shared(redis, redis_url, Clock(), TokenBucket("api", rate="10/s", burst=40)) as world:
+        for at in (0, 1):
+            world.queues[at].costs = "20x1"
+            await world.exchange(at)
+        assert await world.start(0)
+        await world.queues[0].store.freeze("api", 3_000_000, "wait, said the provider")
+        await world.exchange(0)
+        told = await world.hear(1, redis)
+        assert told is not None
+        assert told.granted is None  # it is to come at once
+        await world.exchange(1)
+        assert not await world.start(0)
+        assert not await world.start(1)
+        (limit,) = await world.queues[1].store.limits("api")
+        assert limit.buckets[0].frozen_s > 2
+
+
+async def test_a_pause_at_the_home_stops_all_queues(redis: Redis, redis_url: str) -> None:
+    async with shared(redis, redis_url, Clock(), TokenBucket("api", rate="10/s", burst=40)) as world:
+        for at in (0, 1):
+            world.queues[at].costs = "20x1"
+            await world.exchange(at)
+        await world.home.pause("api", on=True, reason="night")
+        await world.home.recall("api")
+        for at in (0, 1):
+            assert await world.hear(at, redis) is not None
+            await world.exchange(at)
+            assert not await world.start(at)
+        await world.home.pause("api", on=False, reason="")
+        await world.exchange(0)
+        await world.exchange(0)
+        assert await world.start(0)
+
+
+async def test_a_server_that_has_forgotten_the_numbers_of_a_queue_learns_them_from_the_other(redis: Redis, redis_url: str) -> None:
+    async with shared(redis, redis_url, Clock(), TokenBucket("api", rate="10/s", burst=40)) as world:
+        world.queues[0].costs = "9x1"
+        await world.exchange(0)
+        assert await world.start(0)
+        await world.exchange(0)
+        queue = world.queues[0]
+        await redis.delete(queue.store.keys.bucket("api"))
+        await world.exchange(0)
+        hand = await world.look(0)
+        assert hand is not None
+        assert hand.spent.used >= 1
+        await redis.delete(f"{world.home.keys.prefix}lease:api:{queue.partition}", f"{world.home.keys.prefix}lease:api")
+        answer = await world.exchange(0)
+        assert answer is not None
+        assert answer.leased.spent.used == hand.spent.used
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(actual=st.integers(0, 4), waits_us=st.integers(0, 900_000))
+@example(actual=0, waits_us=0)
+async def test_what_a_job_did_not_use_comes_back_as_far_as_one_bucket_gives_it_back(
+    redis: Redis, redis_url: str, actual: int, waits_us: int
+) -> None:
+    clock = Clock()
+    async with shared(redis, redis_url, clock, TokenBucket("api", rate="2/s", burst=8)) as world:
+        world.queues[0].costs = "1x2"
+        await world.exchange(0)
+        assert await world.start(0, 2)
+        await world.exchange(0)
+        hand = await world.look(0)
+        assert hand is not None
+        began_us = world.home._now_us()
+        clock.advance_us(waits_us)
+        told = hand._replace(spent=hand.spent._replace(less=max(2 - actual, 0), more=max(actual - 2, 0)), less_at=began_us, costs="")
+        before = await world.free_at_home(redis)
+        await world.home.lease(world.queues[0].partition, 1, [told])
+        gained = await world.free_at_home(redis) - before - 2 * waits_us
+        assert gained <= max(2 - actual, 0) * world.limit.credits_a_token  # type: ignore[attr-defined]
+        await world.home.lease(world.queues[0].partition, 1, [told])  # a second time it changes nothing
+        assert await world.free_at_home(redis) <= 8 * world.limit.credits_a_token  # type: ignore[attr-defined]

@@ -1,0 +1,83 @@
+"""Limits that several queues share, as they are declared."""
+
+import logging
+
+import pytest
+
+from runner import Concurrency, Limit, Quota, Runner, SlidingWindow, TokenBucket
+from runner.asgi import Rule
+from runner.errors import ConfigurationError
+from runner.limits import limit_of, limit_of_document
+
+LIMITS: list[Limit] = [
+    TokenBucket("api", rate="10/s", burst=5, shared=True),
+    TokenBucket("api", capacity=6, refill=2, every=1.5, key="{tenant}", shared="acme"),
+    Quota("api", 100, per="day", tz="Europe/Berlin", shared=True),
+]
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_shared_limit_comes_back_from_what_was_published_and_from_its_document(limit: Limit) -> None:
+    assert limit_of(limit.published()) == limit
+    assert limit_of_document("api", limit.document()) == limit
+    assert limit.published()["kind"] == "leased"
+    assert repr(limit).endswith("shared=True)" if limit.shared == "shared" else "shared='acme')")
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_at_its_home_a_shared_limit_is_what_it_is(limit: Limit) -> None:
+    at_home = limit.in_scope(None)
+
+    assert at_home.published()["kind"] == limit.kind
+    assert limit_of(limit.published()["of"]) == at_home
+    assert at_home != limit
+
+
+@pytest.mark.parametrize("shared", ["", "a b", "x" * 58, 3, "limits/x"])
+def test_a_scope_that_names_no_key_space_is_refused(shared: object) -> None:
+    with pytest.raises(ConfigurationError, match="shared="):
+        TokenBucket("api", rate="10/s", shared=shared)  # type: ignore[arg-type] # that is the point
+
+
+def test_kinds_that_cannot_be_shared_say_why() -> None:
+    with pytest.raises(ConfigurationError, match="a SlidingWindow cannot be shared by several queues: "):
+        SlidingWindow("api", 3, per=1, shared=True)  # type: ignore[call-arg] # that is the point
+    with pytest.raises(ConfigurationError, match="a Concurrency cannot be shared by several queues: "):
+        Concurrency("api", 3, shared=True)  # type: ignore[call-arg] # that is the point
+
+
+def test_options_that_need_the_bucket_at_hand_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="cannot adapt"):
+        TokenBucket("api", rate="10/s", adapt=True, shared=True)
+    with pytest.raises(ConfigurationError, match='cannot have on_exhausted="fail"'):
+        Quota("api", 100, per="day", on_exhausted="fail", shared=True)
+    with pytest.raises(ConfigurationError, match="cannot have jitter"):
+        Quota("api", 100, per="day", jitter=1, shared=True)
+
+
+def test_shared_limits_of_one_task_have_one_scope() -> None:
+    jobs = Runner("shop")
+    with pytest.raises(ConfigurationError, match=r"task 'work' has limits that are shared in several scopes \(acme, shared\)"):
+
+        @jobs.task(limits=[TokenBucket("a", rate="1/s", shared=True), TokenBucket("b", rate="1/s", shared="acme")])
+        async def work() -> None: ...
+
+
+@pytest.mark.parametrize("share", [0, -1, 1.5, True])
+def test_a_share_that_is_no_number_of_turns_is_refused(share: object) -> None:
+    with pytest.raises(ConfigurationError, match="share"):
+        Runner("shop", share=share)  # type: ignore[arg-type] # that is the point
+
+
+def test_a_burst_of_one_token_is_warned_of_where_it_costs_a_part_of_the_rate(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        TokenBucket("slow", rate="20/s", burst=1, shared=True)
+        TokenBucket("own", rate="100/s", burst=1)
+        assert not caplog.records
+        TokenBucket("fast", rate="21/s", burst=1, shared=True)
+    assert "limit fast is shared and has a burst of 1" in caplog.text
+
+
+def test_requests_cannot_be_held_to_a_limit_whose_tokens_are_elsewhere() -> None:
+    with pytest.raises(ConfigurationError, match="several queues share it"):
+        Rule(limit=TokenBucket("api", rate="10/s", shared=True))
