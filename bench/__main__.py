@@ -28,6 +28,7 @@ from bench.scenarios import (
     recovery,
     scale,
     script_time,
+    shared,
     throttle,
 )
 from tests.servers import REDIS, VALKEY
@@ -51,6 +52,7 @@ SCENARIOS = {
         script_time,
         hostile,
         looking,
+        shared,
     )
 }
 
