@@ -255,6 +255,13 @@ GUARDS = (
         "tests/store/test_delete.py::test_a_deleted_job_gives_back_the_mark_that_it_had_for_a_period",
     ),
     Guard(
+        "what has ended meanwhile is not let go to a worker",
+        "runner/store/lua/unhold.lua",
+        "  if state ~= 'scheduled' or not why then return end\n",
+        "",
+        "tests/store/test_held.py::test_what_was_ended_or_deleted_without_a_word_while_it_waited_for_a_worker_does_not_run",
+    ),
+    Guard(
         "a purge stops no job that runs",
         "runner/store/lua/bulk.lua",
         "    if state == 'running' then return state end\n",

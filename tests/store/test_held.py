@@ -2,6 +2,7 @@
 
 import pytest
 
+from runner.connection.client import command
 from runner.jobs.job import Ending, Outcome, StartedJob, State
 from runner.limits import Concurrency, SlidingWindow, TokenBucket
 from runner.store.job_store import JobStore
@@ -106,6 +107,21 @@ async def test_a_job_that_nobody_serves_waits_for_a_worker_and_starts_when_one_c
     await store.unhold()
     assert ids(await claim(store, worker="v")) == ["k"]
     assert not [key for key in await all_keys(store) if "unserved" in key]
+
+
+async def test_what_was_ended_or_deleted_without_a_word_while_it_waited_for_a_worker_does_not_run(store: JobStore) -> None:
+    await store.submit(jobs(3, task="new"))
+    await disown(store, *await claim(store))
+    await command(store.redis, "HSET", store.keys.job("j0"), "state", "cancelled")  # by a hand, or code that knows of no such lists
+    await command(store.redis, "PEXPIRE", store.keys.job("j0"), 60_000)
+    await command(store.redis, "DEL", store.keys.job("j1"))
+
+    await serve(store, "v", "new")
+    await store.unhold()
+
+    assert ids(await claim(store, worker="v")) == ["j2"]
+    assert [key for key in await all_keys(store) if "unserved" in key or key.endswith(":j1")] == []
+    assert await command(store.redis, "HGET", store.keys.job("j0"), "state") == b"cancelled"
 
 
 async def test_a_worker_whose_lease_has_lapsed_serves_nothing(store: JobStore, clock: Clock) -> None:
