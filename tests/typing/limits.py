@@ -13,10 +13,12 @@ from runner import (
     Override,
     Pause,
     ProviderCount,
+    QueueShare,
     Quota,
     RateLimited,
     Reset,
     Runner,
+    SharedStatus,
     SlidingWindow,
     TakeRefused,
     TokenBucket,
@@ -25,18 +27,22 @@ from runner import (
     sync_limit,
 )
 
-jobs = Runner("typing-limits")
+jobs = Runner("typing-limits", share=2)
+assert_type(jobs.share, int)
 kinds: list[Limit] = [
     TokenBucket("stripe", rate="10/s", burst=20),
     TokenBucket("sms", capacity=10, refill=2, every=10),
     SlidingWindow("search", 60, per=60),
     Concurrency("reports", 3, key="{customer_id}"),
     TokenBucket("unknown", rate="40/s", adapt=True),
+    TokenBucket("account", rate="40/s", shared=True),
+    TokenBucket("account", rate="40/s", shared="acme"),
     TokenBucket("bounded", rate="40/s", adapt=("5/s", "40/s")),
     Quota("lookups", 10_000, per="month", tz="Europe/Berlin", on_exhausted="fail"),
 ]
 TokenBucket("unknown", rate="40/s", adapt=5)  # type: ignore[arg-type]
 Quota("lookups", 10, per="second")  # type: ignore[arg-type]
+SlidingWindow("search", 60, per=60, shared=True)  # type: ignore[call-arg]
 SlidingWindow("search", 60)  # type: ignore[call-arg]
 Concurrency("reports", "3")  # type: ignore[arg-type]
 
@@ -73,6 +79,9 @@ async def changed(client: Client | HttpClient) -> None:
     assert_type(status.paused, Pause | None)
     assert_type(status.reset, Reset | None)
     assert_type(status.buckets, list[BucketStatus])
+    assert_type(status.shared, SharedStatus | None)
+    if status.shared is not None:
+        assert_type(status.shared.queues[0], QueueShare)
     for told in (
         await control.show("stripe"),
         await control.restore("stripe"),
