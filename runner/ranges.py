@@ -89,6 +89,7 @@ RANGES: Mapping[str, Range] = {
     "jobs of a page": _whole(1, 500, "jobs"),
     # a limit
     "capacity": _whole(1, _EXACT),
+    "scale": _whole(0, 9),
     "burst": _whole(1, _EXACT),
     "refill": _whole(1, _EXACT),
     "rate": _whole(1, _EXACT),

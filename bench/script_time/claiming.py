@@ -2,6 +2,7 @@
 
 from bench.script_time.stopwatch import Act
 from bench.script_time.workshop import WINDOW_S, Workshop, window, worst_case
+from runner.limits import Quota
 from runner.store import Look
 from tests.store.builders import job
 
@@ -26,6 +27,19 @@ async def _(at: Workshop) -> Act:
 
     async def act() -> object:
         return len(await at.claim(at.size))
+
+    return act
+
+
+@worst_case("claim", "budgets")
+async def _(at: Workshop) -> Act:
+    """The same, each of a budget of its own, of which all is spent at once: that is noted by task and key, and somebody is to be told five times."""
+    await at.publish(Quota("plan", 10, per="day", key="{t}", unit="USD", warn_at=(0.2, 0.4, 0.6, 0.8, 1)))
+    await at.submit([job(f"b{n}", needs=[(f"plan/{n}", 10)]) for n in range(at.size // 10)])
+    await at.enlist()
+
+    async def act() -> object:
+        return len(await at.claim(at.size // 10))
 
     return act
 

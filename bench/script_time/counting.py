@@ -109,3 +109,16 @@ async def _(at: Workshop) -> Act:
         return await at.store.ended_in_a_day()
 
     return act
+
+
+@worst_case("spent", "keys")
+async def _(at: Workshop) -> Act:
+    """Two months of a budget of which a thousand keys have spent on each day."""
+    day = at.clock.now_us // (1_440 * _MINUTE_US)
+    for back in range(62):
+        await at.redis.hset(at.store.keys.spent("plan", day - back), mapping={f"k:{'t' * 30}-{n}": 123_456_789 for n in range(1_000)})
+
+    async def act() -> object:
+        return await at.store.spent("plan", day - 61, day, by_key=True)
+
+    return act

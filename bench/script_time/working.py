@@ -6,7 +6,7 @@ import json
 from bench.script_time.stopwatch import Act
 from bench.script_time.workshop import WORKER, Workshop, worst_case
 from runner.jobs import Ending, Outcome, Reported
-from runner.limits import Concurrency, TokenBucket
+from runner.limits import Concurrency, Quota, TokenBucket
 from runner.store import MOST_PER_CALL, fitting_outcomes
 from runner.store.claims import Observation
 from tests.store.builders import job, slot, succeeded
@@ -68,6 +68,21 @@ async def _(at: Workshop) -> Act:
 
     async def act() -> object:
         return len(await at.store.take_ends(["work"], announce=True))
+
+    return act
+
+
+@worst_case("warnings", "many")
+async def _(at: Workshop) -> Act:
+    """As many warnings as one call takes, and as many that were told."""
+    await at.publish(Quota("plan", 10, per="day", key="{t}", warn_at=(0.2, 0.4, 0.6, 0.8, 1)))
+    await at.enlist()
+
+    async def act() -> object:
+        await at.submit([job(f"w{at.number()}", needs=[(f"plan/{at.number()}", 10)]) for _ in range(2 * MOST_PER_CALL // 5)])
+        await at.claim(MOST_PER_CALL)
+        told = await at.store.warnings(has_hooks=True)
+        return len(await at.store.warnings(has_hooks=True, told=told))
 
     return act
 

@@ -1,6 +1,7 @@
 """The commands about limits: list, show, change, pause, resume, freeze, release and reset them in a running queue."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -8,8 +9,10 @@ import typer
 from runner.cli.live import show_live
 from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import AnyClient, Target, about_queue
+from runner.cli.spending_text import spending_lines
 from runner.clock import MICROSECONDS, wall_us
-from runner.jobs import frozen, overridden, paused, span, was_reset
+from runner.errors import Forbidden
+from runner.jobs import BudgetPace, SpentBy, frozen, overridden, paused, span, was_reset
 from runner.limits import BucketStatus, LimitStatus, SharedStatus
 from runner.store import WaitingLine
 
@@ -49,14 +52,36 @@ def show(
 ) -> None:
     """Show one limit and its buckets."""
     if not watch or target.json:
-        _act(target, lambda client: client.control.show(name))
+        limit, pace = target.ask(lambda client: _with_pace(client, name))
+        if target.json:
+            say_json(limit.document() | ({"budget": pace.document()} if pace else {}))
+            return
+        for line in details(limit, wall_us() / MICROSECONDS, pace):
+            say(line)
         return
 
     async def ask(client: AnyClient, most: int | None) -> Sequence[str]:
-        limit, line = await client.control.show(name), await client.waiting_line(name, most=_HEAD_OF_A_LINE)
-        return [*details(limit, wall_us() / MICROSECONDS), *head_of(line)][:most]
+        (limit, pace), line = await _with_pace(client, name), await client.waiting_line(name, most=_HEAD_OF_A_LINE)
+        return [*details(limit, wall_us() / MICROSECONDS, pace), *head_of(line)][:most]
 
     show_live(target, ask, once=False)
+
+
+@app.command()
+@about_queue
+def spent(
+    target: Target,
+    name: Name,
+    by: Annotated[SpentBy, typer.Option(help="What each line is about; a tenant is a key.")] = SpentBy.task,
+    since: Annotated[str, typer.Option(help="Only the last of it, like 7d: whole days of UTC, up to 62.")] = "30d",
+) -> None:
+    """Print what was spent of a budget, a quota with a unit, by task, by key or by day."""
+    found = target.ask(lambda client: client.spent(name, by=by, since=since))
+    if target.json:
+        say_json(found.document())
+        return
+    for line in spending_lines(found):
+        say(line)
 
 
 @app.command("set")
@@ -156,11 +181,22 @@ def rows_of(limit: LimitStatus, now_s: float) -> Iterator[tuple[str, ...]]:
         yield (f"  and {limit.buckets_not_shown} more", "", "", "", "", "", "")
 
 
-def details(limit: LimitStatus, now_s: float) -> Iterator[str]:
+async def _with_pace(client: AnyClient, name: str) -> tuple[LimitStatus, BudgetPace | None]:
+    """A limit, and of a budget when it ends, if the caller may read the history."""
+    limit = await client.control.show(name)
+    if limit.policy.unit is not None and limit.policy.key is None:
+        with suppress(Forbidden):
+            return limit, await client.budget(name)
+    return limit, None
+
+
+def details(limit: LimitStatus, now_s: float, pace: BudgetPace | None = None) -> Iterator[str]:
     """A limit by itself: what is in force and why, then its buckets."""
     key = "" if limit.code.key is None else f", a bucket for each {limit.code.key}"
     yield f"{limit.name}: {limit.policy.kind.replace('_', ' ')}, {limit.policy.words}{key}; {limit.state.words}"
     yield from (f"  {note}" for note in _notes(limit, now_s))
+    if pace is not None:
+        yield f"  {pace}"
     if limit.waiting_buckets:
         yield f"  {_who_waits(limit)}"
     if limit.shared is not None:
@@ -201,7 +237,7 @@ def head_of(line: WaitingLine) -> Iterator[str]:
 def _state(limit: LimitStatus, bucket: BucketStatus) -> tuple[str, str, str]:
     """The columns of `_STATE`."""
     coming = f"in {span(bucket.next_token_s)}" if bucket.next_token_s else "" if bucket.next_token_s == 0 else "unknown"
-    return f"{bucket.tokens} of {limit.policy.capacity}", _count(bucket), coming
+    return limit.policy.left_words(bucket.tokens), _count(bucket), coming
 
 
 def _count(of: LimitStatus | BucketStatus) -> str:

@@ -79,7 +79,8 @@ def pulse(overview: Overview) -> str:
 def row(limit: LimitOverview) -> tuple[str, ...]:
     """A limit in the columns of `HEAD`."""
     about = "about " if limit.waiting_is_estimate else ""
-    tokens = "" if limit.tokens is None else f"{limit.tokens:,} of {limit.policy.capacity:,}"
+    counted = limit.policy.left_words if limit.policy.unit else f"{{:,}} of {limit.policy.capacity:,}".format
+    tokens = "" if limit.tokens is None else counted(limit.tokens)
     return (
         limit.name,
         limit.policy.words,

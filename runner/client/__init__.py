@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.client.scheduling import schedules_of
     from runner.client.session import Session, duplicate_of
     from runner.client.sessions import InEachLoop
+    from runner.client.spending import budget_pace
     from runner.client.surrounded import hooks_of
     from runner.client.task import AsyncTask, BlockingTask, PlainTask, Task
 else:
@@ -73,6 +74,7 @@ else:
             "scheduling": "schedules_of",
             "session": "Session duplicate_of",
             "sessions": "InEachLoop",
+            "spending": "budget_pace",
             "surrounded": "hooks_of",
             "task": "AsyncTask BlockingTask PlainTask Task",
         },
@@ -123,6 +125,7 @@ __all__ = [
     "TasksAsRead",
     "app_of",
     "asked_batch",
+    "budget_pace",
     "cancel_jobs_of",
     "checked_reason",
     "configure",

@@ -25,6 +25,8 @@ from runner.jobs import (
     JobStatus,
     OtherJob,
     Series,
+    Spending,
+    SpentBy,
     Submission,
     TaskStatus,
     of_tenant,
@@ -158,6 +160,13 @@ class CallersClient(Client):
         for name in checked_names(series):
             self._check_series(name)
         return await super().history(*series, step=step, since=since, start=start, end=end)
+
+    async def spent(self, limit: str, *, by: SpentBy | str = SpentBy.task, since: object = "30d") -> Spending:
+        """What was spent of a budget, see `Client.spent`; by task of those that the caller may submit."""
+        found = await super().spent(limit, by=by, since=since)
+        if found.by is not SpentBy.task or not self._principal.tasks:
+            return found
+        return replace(found, rows=tuple(row for row in found.rows if row.name and self._principal.allows_task(row.name)))
 
     async def history_series(self) -> list[str]:
         """The names of the series that the caller may see."""

@@ -223,6 +223,8 @@ class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingBatching, Blockin
     waiting_line = through(Client.waiting_line)
     waiting_buckets = through(Client.waiting_buckets)
     history = through(Client.history)
+    spent = through(Client.spent)
+    budget = through(Client.budget)
     history_series = through(Client.history_series)
     metrics = through(Client.metrics)
     workers = through(Client.workers)

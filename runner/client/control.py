@@ -36,7 +36,7 @@ class Control:
 
     async def _place(self, name: str) -> Limits:
         """Where a limit is changed: the queue, or the home of one that several queues share. Raises `UnknownLimit`."""
-        limit = await _code_of(self._store, limit_name(name))
+        limit = await code_of(self._store, limit_name(name))
         if limit.shared is None or self._homes_here is None:
             return self._store
         return await self._homes_here().of(limit)
@@ -54,7 +54,7 @@ class Control:
         Raises `UnknownLimit`, and `ConfigurationError` for numbers that cannot work.
         """
         place = await self._place(name)
-        limit = (await _code_of(place, name)).with_numbers(**numbers)
+        limit = (await code_of(place, name)).with_numbers(**numbers)
         duration_us = 0 if duration is None else _span_us(f"override of {name!r}", duration)
         await place.override(name, limit.to_json(), duration_us, checked_reason(reason))
         return await self._changed(place, name)
@@ -109,16 +109,17 @@ class Control:
 
     async def show(self, name: str) -> LimitStatus:
         """One limit as it stands. Raises `UnknownLimit` naming the known ones."""
-        here = await _show(self._store, name)
+        here = await shown_limit(self._store, name)
         if here.code.shared is None or self._homes_here is None:
             return here
         home = await self._homes_here().of(here.code)
-        there = await _show(home, name)
+        there = await shown_limit(home, name)
         shared = None if here.code.key is not None else await home.sharers(name)
         return replace(here, override=there.override, paused=there.paused, reset=there.reset, shared=shared)
 
 
-async def _show(store: Limits, name: str) -> LimitStatus:
+async def shown_limit(store: Limits, name: str) -> LimitStatus:
+    """How one limit stands. Raises `UnknownLimit`."""
     found = await store.limits(name) if name else []
     if not found:
         known = ", ".join(await store.policies()) or "none; start a worker first"
@@ -126,9 +127,9 @@ async def _show(store: Limits, name: str) -> LimitStatus:
     return found[0]
 
 
-async def _code_of(store: Limits, name: str) -> Limit:
+async def code_of(store: Limits, name: str) -> Limit:
     """What the code says of a limit. Raises `UnknownLimit`."""
-    return await store.code_of(name) or (await _show(store, name)).code
+    return await store.code_of(name) or (await shown_limit(store, name)).code
 
 
 async def checked_bucket(store: Limits, bucket: str) -> str:
@@ -136,7 +137,7 @@ async def checked_bucket(store: Limits, bucket: str) -> str:
     name, slash, key = bucket.partition("/")
     if not is_line(bucket, len(bucket)):
         raise ConfigurationError(f"bucket {bucket!r:.80} has characters that end or turn a line: write its key as `limits show` does")
-    limit = await _code_of(store, name)
+    limit = await code_of(store, name)
     if not slash:
         return name
     if limit.key is None:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from runner.client.control import shown_limit
 from runner.client.said_times import seconds_back
 from runner.client.sessions import Sessions
+from runner.client.spending import budget_pace, spending
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.foreign import shown
-from runner.jobs import QUEUE_SERIES, HistoryStep, Series, instant_s, is_series, rows_of
+from runner.jobs import QUEUE_SERIES, BudgetPace, HistoryStep, Series, Spending, SpentBy, instant_s, is_series, rows_of
 from runner.names import unknown_name
 from runner.store import JobStore
 
@@ -99,3 +101,19 @@ class Remembering:
     async def history_series(self) -> list[str]:
         """The names of the series there are: of what happened in the last thirty days."""
         return await self._sessions.here.store.series()
+
+    async def spent(self, limit: str, *, by: SpentBy | str = SpentBy.task, since: object = "30d") -> Spending:
+        """What was spent of a budget, a `Quota` with a unit, on each day of UTC: by "task", by "key" (the first thousand that spend on a day, the others together), or by "day".
+
+        From the day on which the last `since` began (seconds, or like "30d", up to 62 days). What `settle` corrects counts on the day of the start.
+        Raises `ConfigurationError` for a limit without a unit or a key, `UnknownLimit`, `StoreUnavailable`.
+        """
+        return await spending(self._sessions.here.store, limit, by, since)
+
+    async def budget(self, limit: str) -> BudgetPace | None:
+        """When a budget, a `Quota` with a unit and without a key, ends at the present pace, as the history has it. None while it is paused or frozen.
+
+        Raises `ConfigurationError` for another limit, `UnknownLimit`, `StoreUnavailable`.
+        """
+        store = self._sessions.here.store
+        return await budget_pace(await shown_limit(store, limit), await store.history_now_us() / MICROSECONDS, self.history)

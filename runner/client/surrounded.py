@@ -14,12 +14,24 @@ from runner.client.overriding import overriding
 from runner.client.task import Task
 from runner.errors import ConfigurationError
 from runner.foreign import shown
-from runner.jobs import Hooks, JobContext, Next, Overrides, Submission, Surroundings, checked_middleware, state_of
+from runner.jobs import (
+    BudgetWarning,
+    Hooks,
+    JobContext,
+    Next,
+    Overrides,
+    Submission,
+    Surroundings,
+    checked_hook,
+    checked_middleware,
+    state_of,
+)
 from runner.settings import Settings
 
 R = TypeVar("R")
 S_co = TypeVar("S_co", covariant=True, default=None)
 """What the lifespan of an app gives."""
+B = TypeVar("B", bound=Callable[[BudgetWarning], object])
 M = TypeVar("M", bound=Callable[[JobContext, Next], Awaitable[Any]])
 
 
@@ -60,6 +72,15 @@ class Surrounded(Hooked, Generic[S_co]):
         """
         self._surroundings.middleware.append(checked_middleware(f"queue {self.queue!r}", function))
         return function
+
+    def on_budget(self, hook: B) -> B:
+        """Call a function, plain or async, with each `BudgetWarning` of a limit with `warn_at`, in one of the workers whose apps have such a hook.
+
+        Once for each share in a period, whichever worker notices it; again if it raises or its worker dies meanwhile, after half a minute and
+        then less and less often, for a day. So it may come twice: `warning.id` is the same then.
+        """
+        self._hooks.on_budget.append(checked_hook("on_budget", hook))
+        return hook
 
     def overrides(self, functions: Overrides) -> AbstractContextManager[None]:
         """Call other functions in the place of dependencies: `with jobs.overrides({get_http: lambda: fake}): ...`, for tests.

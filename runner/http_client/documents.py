@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from runner.access import AuditLine
@@ -26,11 +26,14 @@ from runner.jobs import (
     Progress,
     Series,
     Spans,
+    Spending,
+    SpentBy,
+    SpentRow,
     State,
     TaskSpec,
     TaskStatus,
 )
-from runner.limits import BucketStatus, LimitStatus, Override, Pause, ProviderCount, Reset, limit_of_document, shared_status_of
+from runner.limits import BucketStatus, LimitStatus, Override, Pause, ProviderCount, Reset, Unit, limit_of_document, shared_status_of
 from runner.names import DEFAULT_POOL
 from runner.store import PoolStatus, ServerFacts, WorkerStatus
 
@@ -223,6 +226,16 @@ def series_of(document: Document) -> Series:
     """A series of the history."""
     rows = [HistoryRow(**{**row, "waited": _spans(row["waited"]), "ran": _spans(row["ran"])}) for row in document["rows"]]
     return Series(document["series"], HistoryStep(document["step"]), tuple(rows), document["missing_minutes"])
+
+
+def spending_in(document: Document) -> Spending:
+    """What was spent of a budget."""
+    rows = tuple(
+        SpentRow(row["name"], row["tokens"], {date.fromisoformat(day): tokens for day, tokens in row["days"].items()})
+        for row in document["rows"]
+    )
+    first, last = date.fromisoformat(document["first"]), date.fromisoformat(document["last"])
+    return Spending(document["limit"], Unit(document["unit"], document["scale"]), SpentBy(document["by"]), first, last, rows)
 
 
 def _spans(document: Document) -> Spans:

@@ -1,13 +1,15 @@
 """HttpRemembering: the verbs of a client that tell what happened, over HTTP."""
 
 from datetime import datetime
+from urllib.parse import quote
 
-from runner.client import seconds_back
-from runner.http_client.documents import json_of, series_of
+from runner.client import budget_pace, seconds_back
+from runner.clock import MICROSECONDS, wall_us
+from runner.http_client.documents import json_of, limit_status_of, series_of, spending_in
 from runner.http_client.problems import REFUSED_QUESTION
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
-from runner.jobs import HistoryStep, Series, instant_text
+from runner.jobs import BudgetPace, HistoryStep, Series, Spending, SpentBy, instant_text
 
 
 class HttpRemembering:
@@ -37,3 +39,16 @@ class HttpRemembering:
         """The names of the series there are."""
         names: list[str] = json_of(await self._session.ask(Call("GET", "/v1/history/series")))["series"]
         return names
+
+    async def spent(self, limit: str, *, by: SpentBy | str = SpentBy.task, since: object = "30d") -> Spending:
+        """What was spent of a budget by task, key or day, see `Client.spent`."""
+        query: dict[str, str | int | float | list[str]] = {"by": str(by), "since": f"{seconds_back('spending', since)!r}"}
+        answer = await self._session.ask(Call("GET", f"/v1/limits/{quote(limit, safe='')}/spent", query), instead=REFUSED_QUESTION)
+        return spending_in(json_of(answer))
+
+    async def budget(self, limit: str) -> BudgetPace | None:
+        """When a budget ends at the present pace, see `Client.budget`; by the clock of this machine."""
+        status = limit_status_of(
+            json_of(await self._session.ask(Call("GET", f"/v1/limits/{quote(limit, safe='')}"), instead=REFUSED_QUESTION))
+        )
+        return await budget_pace(status, wall_us() / MICROSECONDS, self.history)

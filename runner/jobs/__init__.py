@@ -9,6 +9,8 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.jobs.arguments import Arguments
     from runner.jobs.attempt_record import AttemptRecord
     from runner.jobs.backoff import Backoff
+    from runner.jobs.budget import KEPT_DAYS, Spending, SpentBy, SpentRow, day_number, spending_of
+    from runner.jobs.budget_pace import LATELY, BudgetPace, pace_of
     from runner.jobs.bulk import BulkAction, BulkPhase, BulkStatus, CountChanged, TooManyBulks, UnknownBulk
     from runner.jobs.calls import Calls
     from runner.jobs.children import Children
@@ -47,7 +49,7 @@ if TYPE_CHECKING:  # see runner.faces
     )
     from runner.jobs.foresight import DeadlineOutOfReach, Foresight
     from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, is_series, row_of, rows_of
-    from runner.jobs.hooks import DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook
+    from runner.jobs.hooks import BudgetWarning, DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook
     from runner.jobs.in_process import call_in_process
     from runner.jobs.injection import Held, Injection, Plan, call_in_thread_with, call_with
     from runner.jobs.instants import instant_s, instant_text
@@ -100,6 +102,8 @@ else:
             "arguments": "Arguments",
             "attempt_record": "AttemptRecord",
             "backoff": "Backoff",
+            "budget": "KEPT_DAYS Spending SpentBy SpentRow day_number spending_of",
+            "budget_pace": "LATELY BudgetPace pace_of",
             "bulk": "BulkAction BulkPhase BulkStatus CountChanged TooManyBulks UnknownBulk",
             "calls": "Calls",
             "children": "Children",
@@ -113,7 +117,7 @@ else:
             "flow": "INDEXES MEMBER_STATES MOST_AT_ONCE ON_FAILURE BatchNotOpen BatchProgress MemberState OnFailure Parent checked_parents checked_policy flow_words no_result waits_for_jobs",
             "foresight": "DeadlineOutOfReach Foresight",
             "history": "QUEUE_SERIES HistoryRow HistoryStep Series Spans is_series row_of rows_of",
-            "hooks": "DeadLetter FailedAttempt Finished Hook Hooks NewJob checked_hook",
+            "hooks": "BudgetWarning DeadLetter FailedAttempt Finished Hook Hooks NewJob checked_hook",
             "in_process": "call_in_process",
             "injection": "Held Injection Plan call_in_thread_with call_with",
             "instants": "instant_s instant_text",
@@ -153,6 +157,8 @@ __all__ = [
     "INDEXES",
     "JOB",
     "JOBS",
+    "KEPT_DAYS",
+    "LATELY",
     "MEMBER_STATES",
     "MISSED",
     "MOST_AT_ONCE",
@@ -176,6 +182,8 @@ __all__ = [
     "BatchNotOpen",
     "BatchProgress",
     "BlockingJobContext",
+    "BudgetPace",
+    "BudgetWarning",
     "BulkAction",
     "BulkPhase",
     "BulkStatus",
@@ -239,6 +247,9 @@ __all__ = [
     "ScheduleStatus",
     "Series",
     "Spans",
+    "Spending",
+    "SpentBy",
+    "SpentRow",
     "StartedJob",
     "State",
     "Step",
@@ -274,6 +285,7 @@ __all__ = [
     "checked_tags",
     "current_attempt",
     "current_job",
+    "day_number",
     "encoded_metadata",
     "enter",
     "enter_state",
@@ -299,6 +311,7 @@ __all__ = [
     "of_tenant",
     "opaque_arguments",
     "overridden",
+    "pace_of",
     "paused",
     "paused_by",
     "plan",
@@ -310,6 +323,7 @@ __all__ = [
     "rows_of",
     "sent_by_name",
     "span",
+    "spending_of",
     "state_of",
     "summary",
     "sync_limit",

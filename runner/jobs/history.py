@@ -31,6 +31,8 @@ _LETTERS = {
 }
 _BEYOND = "k"
 """Tokens that starts have taken beyond one each: a limit whose starts take one each pays nothing for it."""
+_SETTLED = "e"
+"""By how many tokens what was settled differs from what was taken, and what undone starts had taken."""
 _WAITING, _SAMPLES = "n", "m"
 """Sums of what was seen in each minute, and how often somebody has looked."""
 
@@ -95,7 +97,8 @@ class HistoryRow:
     """What happened in one minute, hour or day from `at` on, seconds since 1970 by Redis's clock.
 
     Of tasks: jobs that were `submitted`, submissions of a job that was there (`repeated`), jobs that ended in each way, attempts that were
-    `retried`, and `throttled` because their provider said wait. Of limits: `started`, whoever took tokens of it, how many they took (`taken`), and `throttled`. `waited`
+    `retried`, and `throttled` because their provider said wait. Of limits: `started`, whoever took tokens of it, how many they took (`taken`), by how many fewer (below 0) or more
+    they have used according to `settle` (`settled`, in the minute of the start; tokens of a start that never began come back so too), and `throttled`. `waited`
     is the time from which a job was due to its start, `ran` that of its handler, of attempts that ended in this time. Once a minute it is looked
     how many jobs wait at each limit: `samples` of the queue is how often that was, and `waiting_sum` of a limit what was found, added up.
     """
@@ -111,6 +114,7 @@ class HistoryRow:
     throttled: int = 0
     started: int = 0
     taken: int = 0
+    settled: int = 0
     waiting_sum: int = 0
     samples: int = 0
     waited: Spans = Spans()
@@ -121,9 +125,14 @@ class HistoryRow:
         """Jobs that came to their end."""
         return self.succeeded + self.failed + self.cancelled + self.expired
 
+    @property
+    def spent(self) -> int:
+        """Tokens that were used in the end: `taken` and `settled`."""
+        return self.taken + self.settled
+
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
-        counts = {name: getattr(self, name) for name in (*_LETTERS, "taken", "waiting_sum", "samples")}
+        counts = {name: getattr(self, name) for name in (*_LETTERS, "taken", "settled", "waiting_sum", "samples")}
         return {"at": self.at, **counts, "waited": self.waited.document(), "ran": self.ran.document()}
 
 
@@ -155,7 +164,12 @@ def row_of(at: float, cells: Mapping[str, int]) -> HistoryRow:
             if len(cell) > 1:
                 ran[int(cell[1], _DIGITS)] += number
     counts = {name: cells.get(letter, 0) for name, letter in _LETTERS.items()}
-    counts |= {"taken": counts["started"] + cells.get(_BEYOND, 0), "waiting_sum": cells.get(_WAITING, 0), "samples": cells.get(_SAMPLES, 0)}
+    counts |= {
+        "taken": counts["started"] + cells.get(_BEYOND, 0),
+        "settled": cells.get(_SETTLED, 0),
+        "waiting_sum": cells.get(_WAITING, 0),
+        "samples": cells.get(_SAMPLES, 0),
+    }
     return HistoryRow(at, **counts, waited=Spans(dict(waited)), ran=Spans(dict(ran)))
 
 

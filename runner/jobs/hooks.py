@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from runner.clock import MICROSECONDS
@@ -12,7 +13,7 @@ from runner.foreign import shown
 from runner.jobs.job import JobError, Priority, State
 from runner.jobs.job_options import JobOptions
 from runner.jobs.submission import Submission
-from runner.limits import pool_of
+from runner.limits import Unit, limit_name, pool_of
 
 
 class NewJob:
@@ -88,19 +89,65 @@ class Finished:
     waited_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class BudgetWarning:
+    """So much of a budget is spent: a `share` of its `capacity`, in this period.
+
+    id: the same each time it is told. bucket: the limit's name, and of one with a key "name/key". spent, capacity: tokens, when it was noticed;
+    `unit` says what they are, None for a quota without one. begins_us, ends_us: the period, µs since 1970. at_us: when it was noticed.
+    """
+
+    id: str
+    bucket: str
+    share: float
+    spent: int
+    capacity: int
+    unit: Unit | None
+    begins_us: int
+    ends_us: int
+    at_us: int
+
+    @property
+    def limit(self) -> str:
+        """The name of the limit."""
+        return limit_name(self.bucket)
+
+    @property
+    def key(self) -> str | None:
+        """The key, as it is in the bucket's name; None for a limit without one."""
+        return self.bucket.partition("/")[2] or None
+
+    @property
+    def begins(self) -> datetime:
+        """When the period began."""
+        return datetime.fromtimestamp(self.begins_us / MICROSECONDS, UTC)
+
+    @property
+    def ends(self) -> datetime:
+        """When the next period begins."""
+        return datetime.fromtimestamp(self.ends_us / MICROSECONDS, UTC)
+
+    def __str__(self) -> str:
+        spent = f"{self.unit.figure(self.spent)} of {self.unit.words(self.capacity)}" if self.unit else f"{self.spent} of {self.capacity}"
+        return (
+            f"{self.bucket}: {spent} are spent, {self.spent / self.capacity:.0%}; the next period begins on {self.ends:%Y-%m-%d %H:%M} UTC"
+        )
+
+
 Hook = Callable[[Any], object]
 
 
 class Hooks:
     """Those of an app, or of one task."""
 
-    __slots__ = ("on_dead_letter", "on_failure", "on_finish", "on_submit")
+    __slots__ = ("on_budget", "on_dead_letter", "on_failure", "on_finish", "on_submit")
 
     def __init__(self) -> None:
         self.on_submit: list[Hook] = []
         self.on_failure: list[Hook] = []
         self.on_dead_letter: list[Hook] = []
         self.on_finish: list[Hook] = []
+        self.on_budget: list[Hook] = []
 
 
 def checked_hook(name: str, hook: Any) -> Hook:

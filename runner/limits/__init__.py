@@ -7,7 +7,7 @@ from runner.faces import at_first_use
 if TYPE_CHECKING:  # see runner.faces
     from runner.limits.adapting import WHOLE
     from runner.limits.bucket import FAR_US, Bucket, Burst, Promise, StoredBucket
-    from runner.limits.calendar import period_starts
+    from runner.limits.calendar import period_of, period_starts
     from runner.limits.concurrency import Concurrency
     from runner.limits.credits import BucketState
     from runner.limits.httpx_hook import PASSED, Response, raise_rate_limited
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # see runner.faces
         need_of,
         pool_of,
     )
-    from runner.limits.policy import Limit, checked_template, template_fields
+    from runner.limits.policy import Limit, Unit, checked_template, template_fields
     from runner.limits.provider_counts import Count, count_in
     from runner.limits.quota import Quota
     from runner.limits.rate_limited import rate_limited_in
@@ -47,7 +47,7 @@ else:
         {
             "adapting": "WHOLE",
             "bucket": "FAR_US Bucket Burst Promise StoredBucket",
-            "calendar": "period_starts",
+            "calendar": "period_of period_starts",
             "concurrency": "Concurrency",
             "credits": "BucketState",
             "httpx_hook": "PASSED Response raise_rate_limited",
@@ -55,7 +55,7 @@ else:
             "state_word": "LimitFacts LimitState limit_state",
             "limit_text": "LimitText",
             "naming": "Need bucket_name decode_needs encode_needs in_pool is_bucket_name key_of key_text_of key_values limit_name need_of pool_of",
-            "policy": "Limit checked_template template_fields",
+            "policy": "Limit Unit checked_template template_fields",
             "provider_counts": "Count count_in",
             "quota": "Quota",
             "rate_limited": "rate_limited_in",
@@ -102,6 +102,7 @@ __all__ = [
     "StoredBucket",
     "Taken",
     "TokenBucket",
+    "Unit",
     "Word",
     "bucket_name",
     "check_one_home",
@@ -125,6 +126,7 @@ __all__ = [
     "limit_state",
     "most_at_once",
     "need_of",
+    "period_of",
     "period_starts",
     "pool_of",
     "raise_rate_limited",

@@ -6,7 +6,7 @@ import json
 import string
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
@@ -16,6 +16,26 @@ from runner.limits.sharing import checked_scope, refuse_shared, shared_policy, w
 from runner.limits.usage import Taken, Usage, worst_window
 from runner.names import SHORT_NAME, first_unknown, fits, unknown_name
 from runner.ranges import checked, checked_whole
+
+
+class Unit(NamedTuple):
+    """What a token is: the 10^`scale`-th part of one `name`. With `Unit("USD", 2)` tokens are cents."""
+
+    name: str
+    scale: int = 0
+
+    def figure(self, tokens: int) -> str:
+        """The number alone: 500_000 tokens of scale 2 are "5,000.00"."""
+        whole, part = divmod(abs(tokens), 10**self.scale)
+        return ("-" if tokens < 0 else "") + f"{whole:,}" + (f".{part:0{self.scale}d}" if self.scale else "")
+
+    def words(self, tokens: int) -> str:
+        """The number with its unit: "5,000.00 USD"."""
+        return f"{self.figure(tokens)} {self.name}"
+
+    def fields(self) -> dict[str, Any]:
+        """As it is published."""
+        return {"unit": self.name, "scale": self.scale}
 
 
 class Limit:
@@ -55,6 +75,10 @@ class Limit:
     """The scope in which several queues share it. None: it is this queue's own."""
     jitter_us: int = 0
     """So much later than one another calls may reach the provider that start at the same time."""
+    unit: Unit | None = None
+    """Of a budget: what its tokens are. None: tokens are counted, and mean nothing else."""
+    warn_at: tuple[float, ...] = ()
+    """Shares of a budget of which hooks are told, the smallest first."""
     declared: "Limit | None" = None
     """With a jitter: the limit as the provider keeps it at its door. This one says when calls may start, so that they keep to that."""
     revision: int = 0
@@ -142,6 +166,10 @@ class Limit:
     def jitter_s(self) -> float:
         """Seconds, see `jitter_us`."""
         return self.jitter_us / MICROSECONDS
+
+    def left_words(self, tokens: int) -> str:
+        """So many tokens of all that a bucket holds: "12 of 500", of a budget "12.34 of 5,000.00 USD"."""
+        return f"{self.unit.figure(tokens)} of {self.unit.words(self.capacity)}" if self.unit else f"{tokens} of {self.capacity}"
 
     @property
     def most(self) -> int:

@@ -10,6 +10,7 @@ from typing_extensions import override
 from runner.clock import MICROSECONDS, microseconds
 from runner.errors import ConfigurationError
 from runner.limits.bucket import Bucket, Burst, StoredBucket, lead_us
+from runner.limits.budget import unit_of, warnings_of
 from runner.limits.calendar import CUT_S, PERIODS, SHORTEST_S, Period, calendar_name, period_of, periods_touched, zone_of
 from runner.limits.limit_text import Form, LimitText, whole_number
 from runner.limits.policy import Limit
@@ -28,12 +29,14 @@ class Quota(Limit):
     When it is spent jobs wait for the next period, or fail at once: `on_exhausted="park"` or `"fail"`.
     With `jitter` (seconds) nothing starts in so much time before the end of a period: a call that started in it could be counted in the next.
     With `shared=True` all queues that declare a limit of this name share one quota; a name shares it in a scope of that name.
+    With a `unit` it is a budget: a token is the 10^`scale`-th part of one (unit="USD", scale=2: cents), it is shown so, and what is spent
+    is counted by task and key; a shared one can be none yet. `warn_at`: shares of it (0.8, or several) of which `on_budget` hooks are told, once a period each.
     """
 
     kind = "quota"
     can_be_shared = True
     script_fields = frozenset({"calendar"})
-    forms = (Form("quota", "quota:1000/month@Europe/Berlin", frozenset({"on_exhausted", "jitter"})),)
+    forms = (Form("quota", "quota:1000/month@Europe/Berlin", frozenset({"on_exhausted", "jitter", "unit", "scale"})),)
     resets = True
 
     fill_us: int
@@ -49,6 +52,9 @@ class Quota(Limit):
         key: str | None = None,
         jitter: float = 0,
         shared: bool | str = False,
+        unit: str | None = None,
+        scale: int = 0,
+        warn_at: float | Sequence[float] = (),
     ) -> None:
         super().__init__(name, capacity, key)
         if per not in tuple(PERIODS):
@@ -56,6 +62,8 @@ class Quota(Limit):
         if on_exhausted not in ("park", "fail"):
             raise ConfigurationError(f"limit {name!r}: on_exhausted={on_exhausted!r} is unknown (known: park, fail)")
         zone_of(name, tz)
+        self.unit = unit_of(f"limit {name!r}", unit, scale)
+        self.warn_at = warnings_of(f"limit {name!r}", warn_at)
         self.jitter_us = self._jitter_us(jitter)
         if self.jitter_us >= microseconds(SHORTEST_S[per]):
             raise ConfigurationError(
@@ -67,8 +75,9 @@ class Quota(Limit):
         self.window_words = f"in one {per}"
         self.fill_us = microseconds(_NOMINAL_DAYS[per] * 86_400)
         self.shared = self._scope(shared)
-        if self.shared is not None and (self.jitter_us or self.fails_when_spent):
-            option = "jitter" if self.jitter_us else 'on_exhausted="fail"'
+        if self.shared is not None and (self.jitter_us or self.fails_when_spent or self.unit or self.warn_at):
+            budget = "unit" if self.unit else "warn_at"
+            option = "jitter" if self.jitter_us else 'on_exhausted="fail"' if self.fails_when_spent else budget
             raise ConfigurationError(
                 f"limit {name!r}: a quota that several queues share cannot have {option}, as a queue knows neither what is left nor when it ends"
             )
@@ -77,7 +86,7 @@ class Quota(Limit):
     @override
     def rate(self) -> str:
         """The limit in words."""
-        return f"{self.capacity}/{self.per} ({self.tz})"
+        return f"{self.unit.words(self.capacity) if self.unit else self.capacity}/{self.per} ({self.tz})"
 
     @property
     @override
@@ -121,14 +130,18 @@ class Quota(Limit):
     @override
     def fields(self) -> dict[str, Any]:
         """The period, and what becomes of a job when it is spent."""
-        return {"per": self.per, "tz": self.tz, "calendar": self.calendar, "on_exhausted": self.on_exhausted}
+        own = {"per": self.per, "tz": self.tz, "calendar": self.calendar, "on_exhausted": self.on_exhausted}
+        return own | (self.unit.fields() if self.unit else {}) | ({"warn_at": [*self.warn_at]} if self.warn_at else {})
 
     @classmethod
     @override
     def from_policy(cls, policy: Mapping[str, Any]) -> Self:
         """The limit that was published with these fields."""
         per, tz, on_exhausted, jitter_s = policy["per"], policy["tz"], policy["on_exhausted"], policy.get("jitter_us", 0) / MICROSECONDS
-        return cls(policy["name"], policy["capacity"], per=per, tz=tz, on_exhausted=on_exhausted, key=policy["key"], jitter=jitter_s)
+        budget = {name: policy[name] for name in ("unit", "scale", "warn_at") if name in policy}
+        return cls(
+            policy["name"], policy["capacity"], per=per, tz=tz, on_exhausted=on_exhausted, key=policy["key"], jitter=jitter_s, **budget
+        )
 
     @classmethod
     @override
@@ -142,15 +155,20 @@ class Quota(Limit):
         on_exhausted = cast("OnExhausted", text.options.get("on_exhausted", "park"))
         zone = tz or "UTC"
         period = cast("Period", per)
-        return cls(text.name, whole_number(amount), per=period, tz=zone, on_exhausted=on_exhausted, key=text.key, jitter=text.jitter)
+        unit, scale = text.options.get("unit"), whole_number(text.options.get("scale", "0"))
+        make = partial(cls, on_exhausted=on_exhausted, key=text.key, jitter=text.jitter, unit=unit, scale=scale)
+        return make(text.name, whole_number(amount), per=period, tz=zone)
 
     @override
     def _changed(self, given: Mapping[str, Any]) -> Self:
         make = partial(type(self), self.name, per=self.per, tz=self.tz, on_exhausted=self.on_exhausted, key=self.key, jitter=self.jitter_s)
-        return make(given["capacity"])
+        unit, scale = self.unit or (None, 0)
+        return make(given["capacity"], unit=unit, scale=scale, warn_at=self.warn_at)
 
     def __repr__(self) -> str:
-        return f"Quota({self.name!r}, {self.capacity}, per={self.per!r}, tz={self.tz!r}{self._options_in_words()})"
+        budget = f", unit={self.unit.name!r}, scale={self.unit.scale}" if self.unit else ""
+        budget += f", warn_at={self.warn_at}" if self.warn_at else ""
+        return f"Quota({self.name!r}, {self.capacity}, per={self.per!r}, tz={self.tz!r}{self._options_in_words()}{budget})"
 
 
 class _Counter(Bucket):

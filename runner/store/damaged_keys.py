@@ -45,6 +45,7 @@ _KEYS = {
     "history": ("stream", _STARTS_ANEW),
     "counts": ("sorted set", "what was counted since the leader last looked, a minute or two, is in no history"),
     "series": ("sorted set", _STARTS_ANEW),
+    "warnings": ("sorted set", "what was to be told of budgets, and was not yet, is lost"),
     "audit": ("stream", _STARTS_ANEW),
     "starts": ("stream", _STARTS_ANEW),
     "waiting": ("text", "the leader counts anew"),

@@ -117,7 +117,7 @@ def _read(rows: dict[int, Cells], hour: int, text: str, *, by_minute: bool) -> N
     found = _MINUTE.findall(text) if by_minute else [("0", text)]
     for minute, row in found:
         cells = Cells({what: int(number) for what, number in _CELL.findall(row)})
-        rows[at + int(minute)] = rows.get(at + int(minute), Cells()) + cells
+        rows.setdefault(at + int(minute), Cells()).update(cells)  # a sum of Counters would leave out what is below 0
 
 
 def _add_counted(cells: Cells, name: str, fields: Sequence[bytes]) -> None:

@@ -30,6 +30,14 @@ class HistoryKeys:
     def series(self, series: str) -> str:
         return f"{self.prefix}series:{series}"
 
+    def spent(self, limit: str, day: int) -> str:
+        """What was spent of a budget on a day since 1970."""
+        return f"{self.prefix}spent:{limit}:{day}"
+
+    @property
+    def warnings(self) -> str:
+        return f"{self.prefix}warnings"
+
     @property
     def overview(self) -> str:
         """The latest overview, for a moment."""

@@ -1,6 +1,7 @@
 """JobStore: the whole state of one queue, for whom one role is not enough."""
 
 from runner.store.access import Access
+from runner.store.budgets import Budgets
 from runner.store.bulks import Bulks
 from runner.store.claims import Claims
 from runner.store.duties import Duties
@@ -17,6 +18,6 @@ from runner.store.waiting_line import Waiting
 
 
 class JobStore(
-    Submissions, Foreseeing, Waiting, Claims, Duties, Limits, Listing, Bulks, Schedules, Pauses, Access, Flows, Overviews, Leases
+    Submissions, Foreseeing, Waiting, Claims, Duties, Limits, Listing, Budgets, Bulks, Schedules, Pauses, Access, Flows, Overviews, Leases
 ):
     """All roles over the same connections. Every method is one atomic transition, safe to repeat; `StoreUnavailable` means try again later."""

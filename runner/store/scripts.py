@@ -33,7 +33,7 @@ OF_WORKERS = (
     *("publish", "calendar", "serve", "heartbeat", "unhold"),
     *("claim", "progress", "finish", "reconcile"),
     *("lead", "refill", "promote", "expire", "retime", "reclaim", "orphans", "trim", "bulk", "rouse", "sweep", "limits", "sample", "roll"),
-    *("open_pools", "repair", "advance", "due", "drowse", "fire", "unpause", "take_ends", "adapt", "observe"),
+    *("open_pools", "repair", "advance", "due", "drowse", "fire", "unpause", "take_ends", "adapt", "observe", "warnings"),
     *("exchange", "lease"),
 )
 """The scripts that each worker calls, as it signs on, works and leads."""

@@ -44,6 +44,8 @@ _KINDS: Mapping[str, str] = {
     "history": "history",
     "counts": "history",
     "series": "history",
+    "spent": "history",
+    "warnings": "history",
     "starts": "history",
     "overview": "history",
     "failed": "ended",

@@ -75,6 +75,7 @@ def of_worker(page: WorkerPage) -> list[tuple[Metric, Values]]:
         (table.RELEASE_DELAY, _one(counts.release_delay)),
         (table.STARTS, _by_name(counts.starts)),
         (table.THROTTLED, _by_name(counts.throttled)),
+        (table.WARNINGS, _by_name(counts.warnings)),
         (table.CALLS, {(name,): number for name, (number, _) in calls.items()}),
         (table.CALL_SECONDS, {(name,): seconds for name, (_, seconds) in calls.items()}),
         (table.CALL_ERRORS, _by_name(counts.on_loop.errors + counts.beside.errors)),

@@ -53,6 +53,9 @@ TOKEN_TO_START = _histogram(
 RELEASE_DELAY = _histogram("runner_release_delay_seconds", "How late the leader looked at tokens after the instant at which they landed.")
 STARTS = _counter("runner_limit_starts_total", "Attempts that this worker has started under a limit.", "limit")
 THROTTLED = _counter("runner_limit_throttled_total", "Attempts of this worker whose provider said wait.", "limit")
+WARNINGS = _counter(
+    "runner_budget_warnings_total", "Warnings that so much of a budget is spent, which this worker has logged and told hooks of.", "limit"
+)
 CALLS = _counter("runner_redis_calls_total", "Calls of Redis by this worker, by script or command.", "call")
 CALL_SECONDS = _counter(
     "runner_redis_seconds_total", "Seconds from sending these calls to their replies; of blocking reads the wait too.", "call"
@@ -89,7 +92,7 @@ MEMORY_MAX = _gauge("runner_redis_memory_max_bytes", "maxmemory of that server; 
 
 WORKER = (
     *(READY, LEADS, SLOTS, SLOTS_IN_USE, SLOTS_STUCK, UNDELIVERED, STALLS, DEFECTS, RENEWALS, ATTEMPTS, ERRORS, WAIT, RUN, TOKEN_TO_START),
-    *(RELEASE_DELAY, STARTS, THROTTLED, CALLS, CALL_SECONDS, CALL_ERRORS),
+    *(RELEASE_DELAY, STARTS, THROTTLED, WARNINGS, CALLS, CALL_SECONDS, CALL_ERRORS),
 )
 """What a worker tells of itself."""
 QUEUE = (

@@ -58,6 +58,7 @@ class WorkerCounts:
         self.errors: Counter[str] = Counter()
         self.starts: Counter[str] = Counter(dict.fromkeys(self._limits.known - {NO_LIMIT}, 0))
         self.throttled: Counter[str] = Counter(dict.fromkeys(self._limits.known - {NO_LIMIT}, 0))
+        self.warnings: Counter[str] = Counter(dict.fromkeys(self._limits.known - {NO_LIMIT}, 0))
         self.waits: dict[str, Histogram] = defaultdict(partial(Histogram, WAITS_S))
         self.runs: dict[str, Histogram] = defaultdict(partial(Histogram, RUNS_S))
         self.token_to_start: dict[str, Histogram] = defaultdict(partial(Histogram, STARTS_S))
@@ -100,6 +101,10 @@ class WorkerCounts:
     def note_release_delay(self, seconds: float) -> None:
         """The leader looked so late at tokens that had landed."""
         self.release_delay.note(seconds)
+
+    def note_warning(self, limit: str) -> None:
+        """Somebody was told that much of a budget is spent."""
+        self.warnings[self._limits.of(limit)] += 1
 
     def note_renewal(self, result: str) -> None:
         """What a renewal of the lease came to."""

@@ -85,6 +85,12 @@ class Member:
         if tasks := self._hooks.tasks_with_ends:
             self.context.copy().run(self._hooks.ended_otherwise, done(self._store.take_ends(tasks, announce=announce)))
 
+    def hear_of_budgets(self) -> None:
+        """Tell hooks which budgets are nearly spent, once: what a hook raises is an error in the log."""
+        if self._hooks.hears_of_budgets and (taken := done(self._store.warnings(has_hooks=True))):
+            done(self._store.warnings(has_hooks=True, told=taken, most=0))
+            self.context.copy().run(self._hooks.budgets, taken)
+
     def claim(self) -> int:
         """Start what is ready, as far as there are slots; how many."""
         started = 0

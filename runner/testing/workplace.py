@@ -84,6 +84,7 @@ class Workplace:
         started = sum(member.claim() for member in self.members)
         for member in self.members:
             member.hear_ends()
+            member.hear_of_budgets()
         return started
 
     @property

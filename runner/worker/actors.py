@@ -10,6 +10,7 @@ from runner.store import FinishAnswer, JobStore, LeaseStore
 from runner.telemetry import WorkerCounts
 from runner.worker.active_jobs import ActiveJobs
 from runner.worker.attempts import Attempts
+from runner.worker.budget_warnings import BudgetWarnings
 from runner.worker.claimer import Claimer
 from runner.worker.completer import Completer
 from runner.worker.executor import Executor
@@ -64,6 +65,7 @@ class Actors:
         self._provider_counts = ProviderCounts(store)
         executor.counted = self._provider_counts.note
         self._told_ends = ToldEnds(store, executor.hooks)
+        self._budget_warnings = BudgetWarnings(store, executor.hooks, warns=executor.warns, counts=counts)
         executor.parents = Parents(store)
         self._attempts = Attempts(executor, self._active_jobs, self.completer, settings, counts)
         self._attempts.process_streams_from = store.process_streams_from
@@ -117,6 +119,7 @@ class Actors:
                     group.create_task(self._stuck_attempts.run(), name="stuck attempts"),
                     group.create_task(self._progress.run(), name="progress"),
                     group.create_task(self._told_ends.run(), name="told ends"),
+                    group.create_task(self._budget_warnings.run(), name="budget warnings"),
                     group.create_task(self._provider_counts.run(), name="provider counts"),
                 ]
                 self._heartbeat.start()

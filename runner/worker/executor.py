@@ -59,6 +59,8 @@ class Executor:
         """Reads what a handler asks of the jobs that came before its own."""
         self.lateness: Lateness | None = None
         """Notes how late attempts begin, if a limit of the app allows for a jitter."""
+        self.warns = False
+        """Whether a limit of the app warns when much of it is spent."""
         self.report: Callable[[Attempt], None] | None = None
         """Called when a handler has said how far it is."""
         self.counted: Callable[[Attempt, str, ProviderSays], None] | None = None

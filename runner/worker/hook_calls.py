@@ -11,7 +11,20 @@ from typing import Any, Literal
 from runner.client import Task
 from runner.clock import monotonic_s
 from runner.foreign import indented
-from runner.jobs import Attempt, DeadLetter, Ending, FailedAttempt, Finished, Hook, Hooks, JobContext, JobStatus, Outcome, State
+from runner.jobs import (
+    Attempt,
+    BudgetWarning,
+    DeadLetter,
+    Ending,
+    FailedAttempt,
+    Finished,
+    Hook,
+    Hooks,
+    JobContext,
+    JobStatus,
+    Outcome,
+    State,
+)
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.store import Depth
 from runner.traces import trace_of
@@ -28,7 +41,7 @@ _NO_FAILURE = frozenset({Ending.succeeded, Ending.cancelled})
 Statuses = Callable[[Sequence[str], Depth], Awaitable[Sequence[JobStatus | None]]]
 """How jobs stand now, by their ids; None for one that is not known."""
 
-Name = Literal["on_failure", "on_dead_letter", "on_finish"]
+Name = Literal["on_failure", "on_dead_letter", "on_finish", "on_budget"]
 
 
 class HookCalls:
@@ -38,7 +51,7 @@ class HookCalls:
         self._statuses = statuses
         self._tasks = tasks
         self._of_app = of_app
-        self._pending: set[asyncio.Task[None]] = set()
+        self._pending: set[asyncio.Task[bool]] = set()
         self._ended: list[Outcome] = []
         self._is_looking = False
         self._threads = DaemonThreads()
@@ -55,7 +68,7 @@ class HookCalls:
         """An attempt of a task that is known here has failed. Called in its context."""
         hooks = self._hooks("on_failure", attempt.job.task)
         if hooks:
-            self._tell(hooks, "on_failure", FailedAttempt(JobContext(attempt), error, retry_in_s), attempt.job.id)
+            self._tell(hooks, "on_failure", FailedAttempt(JobContext(attempt), error, retry_in_s), f"job {attempt.job.id}")
 
     def accepted(self, outcome: Outcome) -> None:
         """Redis has accepted an outcome. If anybody wants to know, Redis is asked how its job stands now."""
@@ -65,7 +78,7 @@ class HookCalls:
         if self._hooks("on_finish", task) or outcome.ending not in _NO_FAILURE:
             self._ended.append(outcome)
             if not self._is_looking:
-                self._is_looking = self._start(self._look(), "on_finish", outcome.job.id)
+                self._is_looking = self._start(self._look(), "on_finish", f"job {outcome.job.id}")
                 if not self._is_looking:
                     self._ended.clear()
 
@@ -82,7 +95,22 @@ class HookCalls:
     def ended_otherwise(self, ids: Sequence[str]) -> None:
         """Redis has ended these jobs, by no attempt."""
         if ids:
-            self._start(self._look_otherwise(ids), "on_finish", ids[0])
+            self._start(self._look_otherwise(ids), "on_finish", f"job {ids[0]}")
+
+    @property
+    def hears_of_budgets(self) -> bool:
+        """Whether the app wants to be told of budgets."""
+        return bool(self._of_app.on_budget)
+
+    async def budget(self, warning: BudgetWarning) -> bool:
+        """Tell the app that much of a budget is spent; whether none of its hooks has failed."""
+        ended = [await self._guarded(self._call(hook, warning), "on_budget", f"bucket {warning.bucket}") for hook in self._of_app.on_budget]
+        return all(ended)
+
+    def budgets(self, warnings: Sequence[BudgetWarning]) -> None:
+        """The same of several, beside what goes on."""
+        for warning in warnings:
+            self._tell(self._of_app.on_budget, "on_budget", warning, f"bucket {warning.bucket}")
 
     async def close(self, *, at_once: bool) -> None:
         """Wait a moment for what is under way; then, or at once, end it."""
@@ -128,19 +156,19 @@ class HookCalls:
     def _tell_end(self, status: JobStatus, *, by_attempt: bool = True) -> None:
         if status.state is State.failed and status.error is not None:
             letter = DeadLetter(status.id, status.task, status.error, status.attempt)
-            self._tell(self._hooks("on_dead_letter", status.task), "on_dead_letter", letter, status.id)
+            self._tell(self._hooks("on_dead_letter", status.task), "on_dead_letter", letter, f"job {status.id}")
         finished_at, started_at, submitted_at = (at or 0.0 for at in (status.finished_at, status.started_at, status.submitted_at))
         if not by_attempt:
             started_at = finished_at
         ran_s, waited_s = max(finished_at - started_at, 0.0), max(started_at - submitted_at, 0.0)
         value = Finished(status.id, status.task, status.state, status.attempt, ran_s, waited_s)
-        self._tell(self._hooks("on_finish", status.task), "on_finish", value, status.id)
+        self._tell(self._hooks("on_finish", status.task), "on_finish", value, f"job {status.id}")
 
-    def _tell(self, hooks: Sequence[Hook], name: Name, value: object, job_id: str) -> None:
+    def _tell(self, hooks: Sequence[Hook], name: Name, value: object, about: str) -> None:
         for hook in hooks:
-            self._start(self._call(hook, value), name, job_id)
+            self._start(self._call(hook, value), name, about)
 
-    def _start(self, call: Coroutine[Any, Any, None], name: Name, job_id: str) -> bool:
+    def _start(self, call: Coroutine[Any, Any, None], name: Name, about: str) -> bool:
         """Whether there was room for it."""
         if len(self._pending) >= _MOST_PENDING:
             call.close()
@@ -148,12 +176,13 @@ class HookCalls:
             if self._drops.is_due(monotonic_s()):
                 log.warning("%d calls of hooks were dropped, as %d are under way: make them faster", self._dropped, _MOST_PENDING)
             return False
-        task = asyncio.create_task(self._guarded(call, name, job_id), name=f"hook {name}")
+        task = asyncio.create_task(self._guarded(call, name, about), name=f"hook {name}")
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
         return True
 
-    async def _guarded(self, call: Coroutine[Any, Any, None], name: Name, job_id: str) -> None:
+    async def _guarded(self, call: Coroutine[Any, Any, None], name: Name, about: str) -> bool:
+        """Whether it has ended well."""
         try:
             async with asyncio.timeout(_LONGEST_S):
                 await call
@@ -161,7 +190,9 @@ class HookCalls:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            log.error("hook %s of job %s failed:\n%s", name, job_id, indented(trace_of(error)))
+            log.error("hook %s of %s failed:\n%s", name, about, indented(trace_of(error)))
+            return False
+        return True
 
     async def _call(self, hook: Hook, value: object) -> None:
         if iscoroutinefunction(hook):

@@ -120,6 +120,7 @@ class Worker:
                 hooks = HookCalls(store.get, self._runner.tasks, hooks_of(self._runner))
                 executor = Executor(self._runner.tasks, self._settings, self._runner.queue, hooks, children)
                 executor.lateness = lateness
+                executor.warns = any(limit.warn_at for limit in self._runner.limits.values())
                 try:
                     await self._work(store, executor)
                 finally:

@@ -38,6 +38,8 @@ _OBSERVE = "runner/store/lua/observe.lua"
 _LENGTHS = "tests/store/test_freeze_lengths.py::"
 _ADAPTING = "tests/store/test_adapting.py::"
 _OBSERVED = "tests/store/test_observe.py::"
+_QUOTA = "runner/store/lua/include/quota.lua"
+_BUDGETS = "tests/store/test_budgets.py::"
 
 GUARDS = (
     # A provider's word
@@ -808,6 +810,41 @@ GUARDS = (
         "untold_from = #counted_ends + 1 -- what ended by an attempt, its worker tells",
         "",
         "tests/worker/test_hooks_of_ends.py::test_of_followers_that_end_with_their_parent",
+    ),
+    Guard(
+        "a budget warns once of each share in a period",
+        _QUOTA,
+        "if b.used >= tokens and tokens > told then",
+        "if b.used >= tokens then",
+        f"{_BUDGETS}test_each_share_is_told_of_once_a_period",
+    ),
+    Guard(
+        "a warning that was taken and not told is told again",
+        "runner/store/lua/warnings.lua",
+        "redis.call('ZADD', WARNINGS, int(now + math.max(AGAIN_US, age)), text)",
+        "redis.call('ZREM', WARNINGS, text)",
+        f"{_BUDGETS}test_a_warning_that_its_worker_never_told_is_told_by_another",
+    ),
+    Guard(
+        "keys beyond the most are counted together",
+        _QUOTA,
+        "redis.pcall('HLEN', day) > MOST_SPENDERS then",
+        "redis.pcall('HLEN', day) < 0 then",
+        f"{_BUDGETS}test_keys_beyond_a_thousand_in_a_day_are_counted_together",
+    ),
+    Guard(
+        "what is settled counts in the minute of the start",
+        "runner/store/lua/include/refunds.lua",
+        "'|e', tokens, started)",
+        "'|e', tokens)",
+        f"{_BUDGETS}test_the_history_of_every_limit_tells_what_was_settled_in_the_minute_of_the_start",
+    ),
+    Guard(
+        "what is settled is spent by its task",
+        "runner/store/lua/include/refunds.lua",
+        "if b.kind.note_spent then b.kind.note_spent(b, tokens, holder, started) end",
+        "",
+        f"{_BUDGETS}test_what_is_spent_is_counted_by_task_and_corrected_by_what_was_settled",
     ),
     Guard(
         "ends are noted only where hooks want to know",

@@ -156,6 +156,7 @@ CALLS: dict[str, Call] = {
     "series": lambda store, started: store.series(),
     "serve": lambda store, started: store.enlist("v", "{}", ["t:work", "l:x"]),
     "set_pause": lambda store, started: store.set_pause(Pausable.task, "work", "repair", 0),
+    "spent": lambda store, started: store.spent("x", 0, 1, by_key=False),
     "submit": lambda store, started: store.submit(
         [
             job("limited", needs=["x"]),
@@ -174,6 +175,7 @@ CALLS: dict[str, Call] = {
     "trim": lambda store, started: store.trim(),
     "unhold": lambda store, started: store.unhold(),
     "unpause": lambda store, started: store.unpause(),
+    "warnings": lambda store, started: store.warnings(has_hooks=True),
     "workers": lambda store, started: store.workers(),
 }
 

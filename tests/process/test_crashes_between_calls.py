@@ -88,6 +88,7 @@ LOOKING = [
     "remaining",
     "history",
     "series",
+    "spent",
     "day",
     "pools",
     "counts",
@@ -104,8 +105,8 @@ LOOKING = [
     "select",
 ]
 """Reads that change nothing."""
-NOT_ALWAYS = ["due", "drowse", "fire", "unpause", "take_ends", "exchange", "lease"]
-"""What is sent if there are schedules, pauses, hooks or shared limits: tests/store/test_schedule_faults.py and
+NOT_ALWAYS = ["due", "drowse", "fire", "unpause", "take_ends", "warnings", "exchange", "lease"]
+"""What is sent if there are schedules, pauses, hooks, budgets or shared limits: tests/store/test_schedule_faults.py and
 tests/process/test_shared_limits.py have a leader die there."""
 IN_TESTS = ["lpop"]
 """What the testing kit sends: its queue has no worker that could die."""

@@ -18,6 +18,7 @@ import uvloop
 from runner import Worker
 from runner.worker import run_to_end
 from tests.process.apps import App
+from tests.process.budget_app import BudgetApp
 from tests.process.planned_app import PlannedApp
 from tests.process.wide_app import WideApp
 
@@ -25,7 +26,7 @@ from tests.process.wide_app import WideApp
 async def main() -> None:
     url, queue, folder, text = sys.argv[1:]
     settings = json.loads(text)
-    kind = {"App": App, "PlannedApp": PlannedApp, "WideApp": WideApp}[settings.pop("app", "App")]
+    kind = {"App": App, "BudgetApp": BudgetApp, "PlannedApp": PlannedApp, "WideApp": WideApp}[settings.pop("app", "App")]
     worker = Worker(kind(url, queue, Path(folder), **settings).runner)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     async with asyncio.TaskGroup() as group:

@@ -110,6 +110,8 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     await store.progress("w", [("a", by_id["a"].attempt, Reported(1, 2, "half").encoded(by_id["a"].attempt))])
     assert (await store.remaining(600)).soon > 0
     assert await store.take_ends(["work"], announce=True) == []
+    assert await store.warnings(has_hooks=True) == []
+    assert await store.spent("x", 0, 1, by_key=False) == [{}, {}]
     outcomes = [succeeded(by_id["a"]), Outcome(by_id["b"], Ending.retry, b'{"type":"E","message":""}', 500_000, 60_000)]
     assert (
         await store.finish("w", [*outcomes, succeeded(by_id["c1"]), Outcome(by_id["gone"], Ending.failed, b"{}", 0, 60_000)])

@@ -15,6 +15,7 @@ from runner import (
     BlockingPauses,
     BlockingRawResult,
     BlockingScheduleControl,
+    BudgetPace,
     Bulks,
     Client,
     Control,
@@ -44,6 +45,9 @@ from runner import (
     Series,
     ServerFacts,
     Spans,
+    Spending,
+    SpentBy,
+    SpentRow,
     State,
     TaskSpec,
     TaskStatus,
@@ -110,6 +114,9 @@ async def remembered(client: Client | HttpClient) -> None:
     assert_type(series[0].rows, tuple[HistoryRow, ...])
     assert_type(series[0].rows[0].waited, Spans)
     assert_type(await client.history_series(), list[str])
+    assert_type(await client.spent("usd", by="task", since="7d"), Spending)
+    assert_type((await client.spent("usd", by=SpentBy.day)).rows, tuple[SpentRow, ...])
+    assert_type(await client.budget("usd"), BudgetPace | None)
     assert_type(await client.metrics(), tuple[bytes, str])
 
 
@@ -163,6 +170,8 @@ def in_plain_code(direct: BlockingClient, over_http: BlockingHttpClient) -> None
     assert_type(over_http.tasks(), list[TaskStatus])
     assert_type(direct.pools(), list[PoolStatus])
     assert_type(direct.history("charge"), list[Series])
+    assert_type(direct.spent("usd"), Spending)
+    assert_type(over_http.budget("usd"), BudgetPace | None)
     assert_type(direct.metrics(), tuple[bytes, str])
     assert_type(direct.control, BlockingControl)
     assert_type(direct.pauses, BlockingPauses)

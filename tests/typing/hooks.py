@@ -1,8 +1,9 @@
 """What the type checkers of users see of hooks: never run, read by mypy and pyright in strict mode. An ignore is an error they must find."""
 
+from datetime import datetime
 from typing import Any, assert_type
 
-from runner import DeadLetter, FailedAttempt, Finished, JobError, JobOptions, NewJob, Runner, State, current_job
+from runner import BudgetWarning, DeadLetter, FailedAttempt, Finished, JobError, JobOptions, NewJob, Runner, State, Unit, current_job
 
 jobs = Runner("typing-hooks")
 
@@ -37,4 +38,13 @@ async def finished(job: Finished) -> None:
     assert_type(current_job().metadata, dict[str, Any])
 
 
+@jobs.on_budget
+async def warned(warning: BudgetWarning) -> None:
+    assert_type(warning.share, float)
+    assert_type(warning.unit, Unit | None)
+    assert_type(warning.ends, datetime)
+
+
+jobs.on_budget(finished)  # type: ignore[type-var]
+work.on_budget(warned)  # type: ignore[attr-defined]
 jobs.on_failure(finished)  # type: ignore[type-var]

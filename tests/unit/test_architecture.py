@@ -99,6 +99,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
                 "Pages",
                 "RawResult",
                 "asked_batch",
+                "budget_pace",
                 "cancel_jobs_of",
                 "checked_reason",
                 "duplicate_of",
@@ -206,7 +207,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "cli/simulate": {
         "simulation": ANYTHING,
         "client": frozenset({"Runner", "Task", "session_of"}),
-        "jobs": frozenset({"TaskSpec"}),
+        "jobs": frozenset({"BudgetPace", "TaskSpec"}),
         "limits": ANYTHING,
         "cli/loading": ANYTHING,
         "cli/output": ANYTHING,

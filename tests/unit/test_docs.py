@@ -67,7 +67,7 @@ def words(cell: str) -> set[str]:
 
 
 def keys_of_keys_py() -> set[str]:
-    """Every key as keys.py builds it, with `<parameter>` for the variable part, without the prefix."""
+    """Every key as keys.py builds it, with `<parameter>` for a variable part, without the prefix."""
     keys = Keys("q")
     found = {keys.stream(priority) for priority in Priority}
     for name, member in inspect.getmembers_static(Keys):
@@ -76,8 +76,7 @@ def keys_of_keys_py() -> set[str]:
         if isinstance(member, property):
             found.add(getattr(keys, name))
         else:
-            (parameter,) = list(inspect.signature(member).parameters)[1:]
-            found.add(getattr(keys, name)(f"<{parameter}>"))
+            found.add(getattr(keys, name)(*(f"<{parameter}>" for parameter in list(inspect.signature(member).parameters)[1:])))
     return {key.removeprefix(keys.prefix) for key in found}
 
 
@@ -120,6 +119,7 @@ def test_only_scripts_write_keys() -> None:
         "outlook",
         "foresee",
         "known",
+        "spent",
         "tasks",
         "workers",
         "remaining",

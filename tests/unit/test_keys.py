@@ -12,13 +12,14 @@ from runner.store.keys import Keys
 
 
 def every_key(queue: str, variable: str) -> list[str]:
-    """Each key Keys can name, with `variable` for every variable part."""
+    """Each key Keys can name, with `variable` for each variable part."""
     keys = Keys(queue)
     found = [keys.stream(priority) for priority in Priority]
     for name, member in inspect.getmembers_static(Keys):
         if name.startswith("_") or name in {"queue", "prefix", "stream"}:
             continue
-        found.append(getattr(keys, name) if isinstance(member, property) else getattr(keys, name)(variable))
+        parts = 0 if isinstance(member, property) else len(inspect.signature(member).parameters) - 1
+        found.append(getattr(keys, name)(*[variable] * parts) if parts else getattr(keys, name))
     return found
 
 

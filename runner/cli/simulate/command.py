@@ -1,6 +1,6 @@
 """The command simulate: takes limits and jobs from the command line, from code or from a file, and shows the course."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ from runner.cli.simulate.text import show
 from runner.client import Runner, Task
 from runner.clock import microseconds, wall_us
 from runner.errors import ConfigurationError, UnknownTask
-from runner.jobs import TaskSpec
+from runner.jobs import BudgetPace, TaskSpec
 from runner.limits import Limit
 from runner.settings import Settings
 from runner.simulation import Drain, JobGroup
@@ -103,14 +103,15 @@ def simulate(
     if fair is not None:
         spec = replace(spec, fair_by=(spec.fair_by or _FAIR_BY) if fair else None)
     spec = replace(spec, weights={**spec.weights, **parse_pairs(weights, "weight")})
-    found = None
+    live_now = None
+    budgets: Sequence[BudgetPace] = ()
     if live and runner is not None:
-        found, there = look(runner, spec, limits, groups, microseconds(duration))
-        groups = [group if group.duration_us else replace(group, duration_us=found.run_us) for group in groups]
+        live_now, there, budgets = look(runner, spec, limits, groups, microseconds(duration))
+        groups = [group if group.duration_us else replace(group, duration_us=live_now.run_us) for group in groups]
         slots = slots or there or None
     slots = settings.concurrency if slots is None else slots
-    drain = play(spec, limits, groups, slots=slots, window=settings.window, start_us=wall_us(), live=found)
-    _show(drain, svg, json=json)
+    drain = play(spec, limits, groups, slots=slots, window=settings.window, start_us=wall_us(), live=live_now)
+    _show(drain, svg, budgets, json=json)
 
 
 def _groups(jobs: str | None, file: Path | None, duration_us: int, cost: dict[str, int]) -> list[JobGroup]:
@@ -147,7 +148,7 @@ def _check_costs(spec: TaskSpec, groups: Iterable[JobGroup]) -> None:
             )
 
 
-def _show(drain: Drain, svg: Path | None, *, json: bool) -> None:
+def _show(drain: Drain, svg: Path | None, budgets: Sequence[BudgetPace], *, json: bool) -> None:
     if svg is not None:
         try:
             svg.write_text(draw(drain), encoding="utf-8")
@@ -156,8 +157,10 @@ def _show(drain: Drain, svg: Path | None, *, json: bool) -> None:
                 f"the picture cannot be written to {str(svg)!r}: {error.strerror}; name a file in a folder that exists"
             ) from error
     if json:
-        say_json(document(drain))
+        say_json(document(drain, budgets))
         return
     show(Console(), drain)
+    for pace in budgets:
+        say(f"\n{pace.limit}: {pace}.")
     if svg is not None:
         say(f"\nThe picture is in {svg}")

@@ -3,25 +3,34 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from runner.client import Runner, session_of
 from runner.errors import ConfigurationError
-from runner.jobs import TaskSpec
+from runner.jobs import BudgetPace, TaskSpec
 from runner.limits import Limit
 from runner.simulation import JobGroup, Live, buckets_of_plan
 
 _MOST_BUCKETS = 40
 
 
-def look(runner: Runner, spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], run_us: int) -> tuple[Live, int]:
-    """The queue as it is, and the slots of its workers. run_us: how long jobs run, where the history does not know it.
+class Found(NamedTuple):
+    """What waits, the slots of the workers of the task's pool, and when its budgets end at the present pace."""
+
+    live: Live
+    slots: int
+    budgets: tuple[BudgetPace, ...]
+
+
+def look(runner: Runner, spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup], run_us: int) -> Found:
+    """The queue as it is. run_us: how long jobs run, where the history does not know it.
 
     Raises `ConfigurationError` if there is more than can be played, `UnknownLimit`, `StoreUnavailable`.
     """
     return asyncio.run(_look(runner, spec, limits, buckets_of_plan(spec, limits, groups), run_us))
 
 
-async def _look(runner: Runner, spec: TaskSpec, limits: Sequence[Limit], planned: Sequence[str], run_us: int) -> tuple[Live, int]:
+async def _look(runner: Runner, spec: TaskSpec, limits: Sequence[Limit], planned: Sequence[str], run_us: int) -> Found:
     client = runner.client
     try:
         store = session_of(client).store
@@ -37,6 +46,8 @@ async def _look(runner: Runner, spec: TaskSpec, limits: Sequence[Limit], planned
             )
         known = await store.run_times_us([spec.name])
         slots = sum(pool.slots for pool in await client.pools() if pool.name == spec.pool)
-        return Live(replace(found, limits=tuple(limits)), run_us or known[spec.name] or 0), slots
+        budgets = [await client.budget(limit.name) for limit in limits if limit.unit is not None and limit.key is None]
+        paces = tuple(pace for pace in budgets if pace is not None)
+        return Found(Live(replace(found, limits=tuple(limits)), run_us or known[spec.name] or 0), slots, paces)
     finally:
         await runner.close()

@@ -6,6 +6,7 @@ from rich.text import Text
 
 from runner.cli.simulate.chart import Chart, chart_of, headline, in_words, limit_words, longest_waiting, tightest, within_words
 from runner.cli.simulate.shapes import printable
+from runner.limits import Limit
 from runner.simulation import Drain, TenantReport
 
 _ROWS = 8
@@ -120,10 +121,14 @@ def _limits(drain: Drain) -> Table:
         table.add_row(
             Text(report.limit.name),
             Text(limit_words(report.limit)),
-            f"{report.worst:,}",
-            f"{report.bound:,}",
+            _figure(report.limit, report.worst),
+            _figure(report.limit, report.bound),
             within_words(report),
             f"{report.utilisation:.0%}",
         )
     table.add_row("slots", "", f"{drain.most_running:,}", f"{drain.slots:,}", "at once", f"{drain.slot_utilisation:.0%}")
     return table
+
+
+def _figure(limit: Limit, tokens: int) -> str:
+    return limit.unit.figure(tokens) if limit.unit else f"{tokens:,}"

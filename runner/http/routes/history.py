@@ -47,6 +47,9 @@ class Row(BaseModel):
     throttled: Annotated[int, Field(description="attempts whose provider said wait")]
     started: Annotated[int, Field(description="of a limit: who took tokens of it")]
     taken: Annotated[int, Field(description="of a limit: tokens that they took")]
+    settled: Annotated[
+        int, Field(description="of a limit: tokens that these starts have used beyond what they took, by what was settled; below 0: fewer")
+    ] = 0
     waiting_sum: Annotated[int, Field(description="of a limit: jobs that waited there at each look of this time, added up")] = 0
     samples: Annotated[int, Field(description="of the queue: how often somebody has looked how many wait, once a minute")] = 0
     waited: Annotated[Times, Field(description="from when a job was due to its start")]

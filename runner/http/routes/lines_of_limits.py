@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Path, Query, Request
 from pydantic import Field
 
-from runner import Scope
+from runner import Scope, SpentBy
 from runner.http import routing
 from runner.http.authorization import needs, principal_of
 from runner.http.dependencies import TheClient
@@ -13,6 +13,7 @@ from runner.http.forms import BUCKET_SAID, NAME, OneLine, Unset
 from runner.http.limit_history import GRIDS, LimitHistory, Range, columns_of
 from runner.http.limit_in_path import of_named_limit
 from runner.http.problems import Problem, responses
+from runner.http.spending_schemas import Spending
 from runner.http.waiting_schemas import BucketPage, Line
 
 router = routing.group("lines", "/v1")
@@ -70,3 +71,19 @@ async def limit_history(
             lines += await client.audit(since=grid.span_s, target=target)
     now_s = (await client.overview()).at.timestamp()
     return columns_of(grid, now_s, status.policy, series.rows, queue.rows, sorted(lines, key=lambda line: line.at))
+
+
+@router.get(
+    "/limits/{name}/spent",
+    dependencies=[needs(Scope.stats_read)],
+    summary="What was spent of a budget, by task, key or day",
+    responses=_PROBLEMS,
+)
+async def spent(
+    name: Name,
+    client: TheClient,
+    by: Annotated[SpentBy, Query(description="what each row is about")] = SpentBy.task,
+    since: Annotated[Annotated[str, Field(max_length=40)], Query(description='seconds, or like "30d", up to 62 days; days of UTC')] = "30d",
+) -> Spending:
+    """Of a `Quota` with a unit. What was settled counts on the day of the start; keys beyond a thousand in a day are one row without a name."""
+    return Spending.of(await of_named_limit(client.spent(name, by=by, since=since)))

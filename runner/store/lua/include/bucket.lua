@@ -12,6 +12,7 @@
 --   refund_counted(b)    all refunds of this call have been counted (optional)
 --   settle(b, cost, actual, holder, since)   the start at `since` has used `actual` tokens instead; returns how many tokens of that are
 --                        not charged, if any
+--   note_spent(b, tokens, holder, since)   the start at `since` has used so many tokens more than it took, or fewer (optional)
 --   give_back(b, cost, holder)   the job has ended; returns whether it held something. Only kinds that give back, and also of a bucket
 --                        that is of another kind by now; held_until(b) says until when such a bucket counts what is held: 0 for nothing,
 --                        nil as long as a job holds it

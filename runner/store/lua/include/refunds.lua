@@ -12,8 +12,19 @@ do
     end
   end
 
+  -- A start has used more tokens than it took, or fewer: the history tells that of the minute of the start.
+  function refunds.note_difference(b, tokens, holder, started)
+    if tokens == 0 then return end
+    add_to_minute('l:' .. string.match(b.name, '^[^/]*') .. '|e', tokens, started)
+    if b.kind.note_spent then b.kind.note_spent(b, tokens, holder, started) end
+  end
+
   function refunds.undo_start(id, attempt, needs, started)
     refund_all(needs, holder_of(id, attempt), started)
+    for i = 1, #needs do
+      local b = load_bucket(needs[i].bucket)
+      if b.kind and not b.kind.gives_back then refunds.note_difference(b, -needs[i].cost, holder_of(id, attempt), started or now) end
+    end
     undone[#undone + 1] = needs
     strike_from_log(id, attempt)
   end
