@@ -267,7 +267,7 @@ async def _(at: Workshop) -> Act:
 
     async def act() -> object:
         await at.redis.hset(at.store.keys.adapting, mapping=dict.fromkeys(names, "1"))
-        return await at.store.adapt()
+        return len((await at.store.adapt()).changed)
 
     return act
 

@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from runner.errors import ConfigurationError
-from runner.limits import EXACT, TokenBucket
+from runner.limits import EXACT, Limit, SlidingWindow, TokenBucket
 from runner.limits.rates import parse_rate
 
 SECOND = 1_000_000
@@ -214,3 +215,21 @@ def test_a_policy_is_published_with_all_the_scripts_need() -> None:
         "debt": "capped",
         "period_us": 100_000,
     }
+
+
+@pytest.mark.parametrize(
+    ("declare", "reason"),
+    [
+        (
+            lambda: TokenBucket("x", rate="40/s", key="{id}", adapt=True),
+            "a limit with a key cannot adapt, as one account that is told to wait",
+        ),
+        (lambda: TokenBucket("x", rate="40/s", adapt=("5/s", "41/s")), "no more than the declared one, which is the ceiling"),
+        (lambda: TokenBucket("x", rate="40/s", adapt=("9/s", "5/s")), "must be a rate from a millionth of the declared one on"),
+        (lambda: TokenBucket("x", rate="40/s", adapt=7), "must be True, or the least and the most rate"),  # type: ignore[arg-type] # wrong on purpose
+        (lambda: SlidingWindow("x", 40, per=1, adapt=True), "has no option 'adapt'"),  # type: ignore[call-arg] # wrong on purpose
+    ],
+)
+def test_a_limit_that_cannot_adapt_is_refused_with_the_reason(declare: Callable[[], Limit], reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        declare()
