@@ -74,6 +74,10 @@ PLACES = {
 }
 
 
+ALL_FORGOTTEN = "bulk_confirm:after=exit@2"
+"""Jobs are deleted from here on, and one whose id is said again after that is another job, with an end of its own."""
+
+
 @pytest.mark.fault("F10", bound_s=2 * RECOVERY_S)
 @pytest.mark.parametrize("plan", PLACES)
 async def test_a_planner_that_dies_between_two_calls_and_says_it_all_again_has_planned_it_once(
@@ -115,7 +119,8 @@ async def die_and_say_it_again(
         except AssertionError as error:
             raise AssertionError(await wrong()) from error
         recovery.took(watch)
-        assert await invariants.settled_twice(redis, queue) == []
+        if death != ALL_FORGOTTEN:
+            assert await invariants.settled_twice(redis, queue) == []
         assert await redis.exists(f"runner:{{{queue}}}:held", f"runner:{{{queue}}}:flow:ended") == 0
         await nursery.kill(worker)
     finally:
