@@ -11,7 +11,7 @@ from runner.client import InEachLoop
 from runner.clock import monotonic_s
 from runner.errors import ConfigurationError, RunnerError
 from runner.foreign import shown
-from runner.http_client.documents import json_of
+from runner.http_client.documents import json_of, told
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
 from runner.jobs import BulkAction, BulkPhase, BulkStatus, CountChanged, JobFilter, UnknownBulk, check_job_id, new_job_id
@@ -87,7 +87,9 @@ class HttpBulks:
 def bulk_of(document: Mapping[str, Any]) -> BulkStatus:
     """One of an answer."""
     times = {name: _seconds(document[name]) for name in ("began_at", "counted_at", "confirmed_at", "ended_at")}
-    return BulkStatus(**{**document, **times, "action": BulkAction(document["action"]), "phase": BulkPhase(document["phase"])})
+    return BulkStatus(
+        **{**told(BulkStatus, document), **times, "action": BulkAction(document["action"]), "phase": BulkPhase(document["phase"])}
+    )
 
 
 def _filter(filter: JobFilter) -> dict[str, Any]:

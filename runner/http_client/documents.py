@@ -40,6 +40,12 @@ from runner.store import PoolStatus, ServerFacts, WorkerStatus
 Document = Mapping[str, Any]
 
 
+def told(kind: type[Any], document: Document) -> dict[str, Any]:
+    """Of a document, the fields that this version has in that class: a newer service may tell more."""
+    names = getattr(kind, "_fields", None) or kind.__dataclass_fields__
+    return {name: document[name] for name in names if name in document}
+
+
 def json_of(answer: Answer) -> Any:
     """The JSON of a success. Raises `ConfigurationError` for an answer that has none."""
     try:
@@ -64,9 +70,11 @@ def job_of(document: Document) -> JobStatus:
         started_at=_seconds(document.get("started_at")),
         finished_at=_seconds(document.get("finished_at")),
         error=None if error is None else JobError.of(error),
-        attempts=tuple(AttemptRecord(**{**one, "started_at": _seconds(one["started_at"])}) for one in document.get("attempts", ())),
+        attempts=tuple(
+            AttemptRecord(**{**told(AttemptRecord, one), "started_at": _seconds(one["started_at"])}) for one in document.get("attempts", ())
+        ),
         deadline_at=_seconds(document.get("deadline_at")),
-        progress=None if progress is None else Progress(**{**progress, "at": _seconds(progress["at"])}),
+        progress=None if progress is None else Progress(**{**told(Progress, progress), "at": _seconds(progress["at"])}),
         pause=None if document.get("pause") is None else pause_of(document["pause"]),
         tags=tuple(document.get("tags", ())),
         metadata=document.get("metadata", {}),
@@ -147,20 +155,20 @@ def task_of(document: Document) -> TaskStatus:
 
 def worker_of(document: Document) -> WorkerStatus:
     """A worker."""
-    known = {name: document[name] for name in WorkerStatus.__dataclass_fields__ if name in document}
     lists = {"tasks": tuple(document.get("tasks", ())), "pools": tuple(document.get("pools", (DEFAULT_POOL,)))}
-    return WorkerStatus(**{**known, **lists, **{name: _seconds(document.get(name)) for name in ("enlisted_at", "renewed_at")}})
+    return WorkerStatus(
+        **{**told(WorkerStatus, document), **lists, **{name: _seconds(document.get(name)) for name in ("enlisted_at", "renewed_at")}}
+    )
 
 
 def server_of(document: Document) -> ServerFacts:
     """The server of a queue."""
-    return ServerFacts(**{name: document[name] for name in ServerFacts.__dataclass_fields__ if name in document})
+    return ServerFacts(**told(ServerFacts, document))
 
 
 def pool_of(document: Document) -> PoolStatus:
     """A pool."""
-    known = {name: document[name] for name in PoolStatus.__dataclass_fields__ if name in document}
-    return PoolStatus(**{**known, "used_at": _seconds(document.get("used_at"))})
+    return PoolStatus(**{**told(PoolStatus, document), "used_at": _seconds(document.get("used_at"))})
 
 
 def limit_status_of(document: Document) -> LimitStatus:
@@ -184,8 +192,7 @@ def limit_status_of(document: Document) -> LimitStatus:
 
 
 def _bucket_of(document: Document) -> BucketStatus:
-    known = {field: document[field] for field in BucketStatus.__dataclass_fields__ if field in document}
-    return BucketStatus(**{**known, "provider": provider_of(document)})
+    return BucketStatus(**{**told(BucketStatus, document), "provider": provider_of(document)})
 
 
 def provider_of(document: Document) -> ProviderCount | None:
@@ -207,24 +214,24 @@ def limit_pause_of(document: Document) -> Pause:
 
 def job_counts_of(document: Document) -> JobCounts:
     """How many jobs there are."""
-    known = {name: document[name] for name in JobCounts.__dataclass_fields__ if name in document}
-    return JobCounts(**{**known, "succeeded_since": _seconds(document["succeeded_since"])})
+    return JobCounts(**{**told(JobCounts, document), "succeeded_since": _seconds(document["succeeded_since"])})
 
 
 def group_of(document: Document) -> DeadLetterGroup:
     """Dead letters of one task and error."""
-    known = {name: document[name] for name in DeadLetterGroup.__dataclass_fields__}
-    return DeadLetterGroup(**{**known, "first_at": _seconds(document["first_at"]), "last_at": _seconds(document["last_at"])})
+    return DeadLetterGroup(
+        **{**told(DeadLetterGroup, document), "first_at": _seconds(document["first_at"]), "last_at": _seconds(document["last_at"])}
+    )
 
 
 def audit_line_of(document: Document) -> AuditLine:
     """A line of the audit."""
-    return AuditLine(**{name: document[name] for name in AuditLine._fields if name in document})
+    return AuditLine(**told(AuditLine, document))
 
 
 def series_of(document: Document) -> Series:
     """A series of the history."""
-    rows = [HistoryRow(**{**row, "waited": _spans(row["waited"]), "ran": _spans(row["ran"])}) for row in document["rows"]]
+    rows = [HistoryRow(**{**told(HistoryRow, row), "waited": _spans(row["waited"]), "ran": _spans(row["ran"])}) for row in document["rows"]]
     return Series(document["series"], HistoryStep(document["step"]), tuple(rows), document["missing_minutes"])
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from runner.http_client.documents import instant_of, json_of, limit_pause_of, override_of, provider_of
+from runner.http_client.documents import instant_of, json_of, limit_pause_of, override_of, provider_of, told
 from runner.http_client.problems import REFUSED_QUESTION
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
@@ -40,8 +40,8 @@ class HttpOverlooking:
         document = json_of(
             await self._session.ask(Call("GET", f"/v1/limits/{quote(name, safe='')}/waiting", query), instead=REFUSED_QUESTION)
         )
-        jobs = tuple(WaitingJob(**_known(WaitingJob, job)) for job in document["jobs"])
-        return WaitingLine(**{**_known(WaitingLine, document), "at": instant_of(document["at"]).timestamp(), "jobs": jobs})
+        jobs = tuple(WaitingJob(**told(WaitingJob, job)) for job in document["jobs"])
+        return WaitingLine(**{**told(WaitingLine, document), "at": instant_of(document["at"]).timestamp(), "jobs": jobs})
 
     async def waiting_buckets(self, limit: str, *, find: str = "", cursor: str | None = None, most: int = 50) -> WaitingBuckets:
         """The buckets of a limit at which jobs wait, see `Client.waiting_buckets`."""
@@ -49,8 +49,8 @@ class HttpOverlooking:
         document = json_of(
             await self._session.ask(Call("GET", f"/v1/limits/{quote(limit, safe='')}/buckets", query), instead=REFUSED_QUESTION)
         )
-        buckets = tuple(WaitingBucket(**_known(WaitingBucket, bucket)) for bucket in document["buckets"])
-        return WaitingBuckets(**{**_known(WaitingBuckets, document), "at": instant_of(document["at"]).timestamp(), "buckets": buckets})
+        buckets = tuple(WaitingBucket(**told(WaitingBucket, bucket)) for bucket in document["buckets"])
+        return WaitingBuckets(**{**told(WaitingBuckets, document), "at": instant_of(document["at"]).timestamp(), "buckets": buckets})
 
 
 def overview_of(document: Document) -> Overview:
@@ -60,8 +60,8 @@ def overview_of(document: Document) -> Overview:
     return Overview(
         **same,
         at=instant_of(document["at"]),
-        slots=slots and Slots(**_known(Slots, slots)),
-        leader=leader and Leader(**_known(Leader, leader)),
+        slots=slots and Slots(**told(Slots, slots)),
+        leader=leader and Leader(**told(Leader, leader)),
         paused=paused and limit_pause_of(paused),
         limits=tuple(map(limit_overview_of, document["limits"])),
     )
@@ -79,7 +79,7 @@ def limit_overview_of(document: Document) -> LimitOverview:
         state=LimitState(document["state"]),
         state_since=since and instant_of(since),
         provider=provider_of(document),
-        buckets=BucketCounts(**_known(BucketCounts, document["buckets"])),
+        buckets=BucketCounts(**told(BucketCounts, document["buckets"])),
     )
 
 
@@ -99,8 +99,3 @@ _OF_LIMIT = (
     ),
     *("started_s", "taken_s", "throttled_min"),
 )
-
-
-def _known(kind: type[Any], document: Document) -> dict[str, Any]:
-    """Without what a newer service may add."""
-    return {name: document[name] for name in kind.__dataclass_fields__ if name in document}

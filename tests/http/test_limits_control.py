@@ -44,7 +44,7 @@ async def test_a_limit_shows_what_the_code_says(service: Service) -> None:
     assert (pay["frozen_s"], pay["frozen_reason"]) == (0, None)
     assert (pay["waiting_buckets"], pay["waiting"], pay["waiting_is_estimate"], pay["buckets_not_shown"]) == (0, 0, False, 0)
     bucket = {"bucket": "pay", "tokens": 1, "waiting": 0, "waiting_is_estimate": False}
-    assert pay["buckets"] == [bucket | {"next_token_s": 0, "frozen_s": 0, "frozen_reason": None, "provider": None}]
+    assert pay["buckets"] == [bucket | {"next_token_s": 0, "frozen_s": 0, "frozen_reason": None, "provider": None, "needed": 0}]
 
 
 async def test_each_kind_has_its_own_numbers(service: Service) -> None:
