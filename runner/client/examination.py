@@ -1,6 +1,7 @@
 """Examination: all that the doctor looks at, once the server itself can be used."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from runner.client.call_findings import call_findings
 from runner.client.homes import Homes
@@ -27,13 +28,12 @@ async def examine_queue(store: JobStore, homes: Homes | None = None) -> list[Fin
     findings = await examine(store)
     if any(finding.level is Level.error for finding in findings):
         return findings
-    for check, look in _CHECKS.items():
+    shared = {} if homes is None else {"shared limits": partial(_shared, homes=homes)}
+    for check, look in (_CHECKS | shared).items():
         try:
             findings += await look(store)
         except DamagedQueue:
             findings.append(Finding(check, Level.unknown, f"could not check {check}, as a key of the queue holds something else: see keys"))
-    if homes is not None:
-        findings += await _shared(store, homes)
     return findings
 
 

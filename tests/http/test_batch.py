@@ -40,7 +40,7 @@ async def test_a_batch_takes_one_call_for_each_hundred_jobs(service: Service, re
     assert await scripts_run(redis) - before == 10
     before = await scripts_run(redis)
     await submit(service, [add(number, delay=60) for number in range(400)])
-    assert await scripts_run(redis) - before <= 4 + 12
+    assert await scripts_run(redis) - before <= 4 + 12 + 1, "when they start and end: places by 35, and how long runs take, once"
 
 
 async def scripts_run(redis: Redis) -> int:

@@ -257,7 +257,9 @@ async def test_a_runner_that_no_child_can_import_is_refused_at_the_start(redis_u
 async def test_a_child_that_cannot_start_ends_the_worker_before_it_takes_a_job(heavy: Serve, capfd: pytest.CaptureFixture[str]) -> None:
     source = APP + "\nif os.getpid() != " + str(os.getpid()) + ": raise RuntimeError('not here')\n"
 
-    with pytest.raises(ConfigurationError, match="a child process for hold, hold_on, surrounded, work cannot import the app: exit code 1"):
+    with pytest.raises(
+        ConfigurationError, match="a child process for hold, hold_on, surrounded, tell, work cannot import the app: exit code 1"
+    ):
         await heavy(source=source).__aenter__()
     assert "RuntimeError: not here" in capfd.readouterr().err
 

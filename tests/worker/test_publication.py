@@ -48,7 +48,7 @@ def publication(app: Runner, **options: Any) -> Publication:
 def catalog(app: Runner) -> Any:
     """Its settings are those of the app's own store."""
     stand_in: Any = Catalog()
-    stand_in.settings, stand_in.keys = app.settings, Keys(app.queue)
+    stand_in.settings, stand_in.keys, stand_in.clock = app.settings, Keys(app.queue), None
     return stand_in
 
 
