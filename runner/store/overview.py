@@ -149,7 +149,8 @@ def _limit(row: Sequence[Any]) -> LimitReading | None:
 
 def bucket_reading(row: Sequence[Any]) -> BucketReading:
     """One row of bucket_rows.lua."""
-    name, tokens, waiting, is_estimate, next_us, frozen_us, frozen_by, first_us, clears_us, released, needed, *more = row
+    name, tokens, waiting, is_estimate, next_us, frozen_us, frozen_by, first_us, clears_us, released, *later = row
+    needed, told = later or (0, ())  # of a process of before, while its answer is kept
     return BucketReading(
         name,
         int(tokens),
@@ -162,7 +163,7 @@ def bucket_reading(row: Sequence[Any]) -> BucketReading:
         None if clears_us < 0 else int(clears_us),
         int(released),
         int(needed),
-        statuses.provider_count(more[0]) if more else None,  # of a process of before, while its answer is kept
+        statuses.provider_count(told),
     )
 
 

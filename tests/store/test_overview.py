@@ -312,3 +312,19 @@ async def test_what_was_damaged_by_hand_is_left_out(store: JobStore) -> None:
     assert [limit.name for limit in seen.limits] == ["good"]
     assert seen.leader is not None
     assert seen.leader.refill_age_s is None
+
+
+async def test_an_answer_that_a_process_of_before_has_made_is_read_while_it_is_kept(store: JobStore) -> None:
+    await publish(store, interval("x", every=10))
+    await store.submit(jobs(3, needs=["x"]))
+    await claim(store)
+    await store.overview()
+    key = f"{store.keys.prefix}overview"
+    kept = json.loads(await command(store.redis, "GET", key))
+    for limit in kept["limits"]:
+        limit[-1] = [bucket[:10] for bucket in limit[-1]]
+    await command(store.redis, "SET", key, json.dumps(kept), "PX", 60_000)
+
+    (x,) = (await store.overview()).limits
+
+    assert (x.waiting, x.buckets[0].needed, x.buckets[0].provider) == (2, 0, None)
