@@ -231,9 +231,10 @@ local function settle(needs, settled, id, attempt, started)
     for i = 1, #needs do
       if needs[i].bucket == bucket then cost = needs[i].cost end
     end
-    if b.kind then refunds.note_difference(b, math.min(tonumber(actual), MOST_ACTUAL) - cost, holder, started or now) end
+    local used = math.min(tonumber(actual), MOST_ACTUAL)
+    if b.kind then refunds.note_difference(b, used - cost, holder, started or now) end
     if b.kind and has_taken(b, started) then
-      local cut = b.kind.settle(b, cost, math.min(tonumber(actual), MOST_ACTUAL), holder, started)
+      local cut = b.kind.settle(b, cost, used, holder, started)
       if cut and cut > 0 then rows[#rows + 1] = { 'not charged', id, bucket, int(cut) } end
       b.taken = true
     end

@@ -20,11 +20,9 @@ counting_left = 8 * MOST_ENTRIES
 
 local function describe(row, known)
   local bucket = load_bucket(known.name)
-  local available = wait_of(bucket, 0, false) > 0 and 0 or math.max(bucket.kind.available(bucket), 0)
-  local frozen, reason = math.max(bucket.frozen_until - now, 0), redis.call('HGET', bucket_key(known.name), 'frozen_by')
-  if row[3] > frozen then frozen, reason = row[3], bucket.policy.entry.frozen_by end
+  local available, frozen, reason = bucket_rows.stand(bucket, row[3])
   local next_us, is_estimate = bucket.kind.next_token(bucket), known.is_estimate and 1 or 0
-  row[#row + 1] = { known.name, available, known.waiting, is_estimate, next_us, frozen, frozen > 0 and reason or '', observed.told(bucket),
+  row[#row + 1] = { known.name, available, known.waiting, is_estimate, next_us, frozen, reason, observed.told(bucket),
     known.waiting > 0 and bucket_rows.needed(bucket) or 0 }
 end
 

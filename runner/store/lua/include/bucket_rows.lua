@@ -82,19 +82,24 @@ do
     return math.floor(frozen + bucket.kind.each(bucket, math.max(waiting * cost - available, 0)) + 0.5)
   end
 
+  -- Whole tokens available now, µs for which it is frozen, and why. `frozen_whole`: µs for which all buckets of the limit are frozen.
+  function bucket_rows.stand(bucket, frozen_whole)
+    local available = wait_of(bucket, 0, false) > 0 and 0 or math.max(bucket.kind.available(bucket), 0)
+    local frozen, reason = math.max(bucket.frozen_until - now, 0), ''
+    if frozen > 0 then reason = redis.call('HGET', bucket_key(bucket.name), 'frozen_by') or '' end
+    if frozen_whole > frozen then frozen, reason = frozen_whole, bucket.policy.entry.frozen_by or '' end
+    return available, frozen, reason
+  end
+
   -- Name, whole tokens available now, jobs, whether that is an estimate (0 or 1), µs until the next token lands (-1: unknown), µs for which
   -- it is frozen, why, since when the first of those who wait is due ('': unknown), µs until its line is clear (-1: unknown), jobs released,
   -- what those in front take of it at most (0: nobody waits, or it is not told), what its provider says: see told of include/observed.
-  -- `found` has its name, how many wait, and whether that is an estimate; `frozen_whole`: µs for which all buckets of the limit are frozen. nil
-  -- for a bucket of a limit that this version does not know.
+  -- `found` has its name, how many wait, and whether that is an estimate. nil for a bucket of a limit that this version does not know.
   function bucket_rows.of(found, frozen_whole)
     local bucket = load_bucket(found.name)
     if not bucket.kind then return nil end
     bucket_rows.told = bucket_rows.told + 1
-    local available = wait_of(bucket, 0, false) > 0 and 0 or math.max(bucket.kind.available(bucket), 0)
-    local frozen, reason = math.max(bucket.frozen_until - now, 0), ''
-    if frozen > 0 then reason = redis.call('HGET', bucket_key(found.name), 'frozen_by') or '' end
-    if frozen_whole > frozen then frozen, reason = frozen_whole, bucket.policy.entry.frozen_by or '' end
+    local available, frozen, reason = bucket_rows.stand(bucket, frozen_whole)
     local first, clears, needed = nil, 0, 0
     if found.waiting > 0 then
       local cost
