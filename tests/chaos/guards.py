@@ -800,7 +800,7 @@ GUARDS = (
     Guard(
         "hooks are told of what the leader ends",
         "runner/worker/told_ends.py",
-        "hooks.ended_otherwise(ids)",
+        "self._hooks.ended_otherwise(answer)",
         "pass",
         "tests/worker/test_hooks_of_ends.py::test_of_a_job_that_has_waited_for_too_long",
     ),
