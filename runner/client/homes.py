@@ -7,10 +7,10 @@ from runner.store import Home, Role
 
 
 class Homes:
-    """Each is opened at its first use. `url`: of the queue's server, unless the settings name another one for shared limits."""
+    """Each is opened at its first use. `url`: of the queue's server."""
 
     def __init__(self, url: str, settings: Settings) -> None:
-        self._url = settings.shared_url or url
+        self._url = url
         self._settings = settings
         self._open: dict[str, Home] = {}
 

@@ -122,10 +122,13 @@ class Leases(QueueStore):
 
 
 class Home(Limits):
-    """At the home of the shared limits of one scope: a key space without jobs, in which limits are published and controlled as in a queue."""
+    """At the home of the shared limits of one scope: a key space without jobs, in which limits are published and controlled as in a queue.
+
+    `url`: of the queue's server, where the home is unless the settings name another one for shared limits.
+    """
 
     def __init__(self, url: str, scope: str, settings: Settings, *, now_us: Callable[[], int] = lambda: 0) -> None:
-        super().__init__(url, home_of(scope), settings, now_us=now_us)
+        super().__init__(settings.shared_url or url, home_of(scope), settings, now_us=now_us)
         self._scope = scope
 
     async def lease(self, partition: str, weight: int, hands: Sequence[Hand]) -> tuple[int, list[Leased | None]]:

@@ -35,9 +35,7 @@ class SharedLimits:
     async def run(self, served: Callable[[], None]) -> None:
         """Until cancelled. served: called when tokens have come."""
         self._note(self._declared)
-        exchanges: dict[str, Exchange] = {}
         homes: list[Home] = []
-        self._exchanges = exchanges
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
@@ -45,14 +43,15 @@ class SharedLimits:
                         self._note(await self._store.declared())
                     except RunnerError as error:
                         log.info("the catalog could not be read for shared limits, which is tried again: %s", error)
-                    for scope in self._limits.keys() - exchanges.keys():
+                    for scope in self._limits.keys() - self._exchanges.keys():
                         home = Home(self._url, scope, self._store.settings)
                         homes.append(home)
-                        exchanges[scope] = Exchange(self._store, home, self._limits[scope], self._weight, self._revision, served)
-                        group.create_task(exchanges[scope].run(), name=f"shared limits {scope}")
+                        exchange = Exchange(self._store, home, self._limits[scope], self._weight, self._revision, served)
+                        self._exchanges[scope] = exchange
+                        group.create_task(exchange.run(), name=f"shared limits {scope}")
                     await asyncio.sleep(_LOOK_S)
         finally:
-            exchanges.clear()
+            self._exchanges.clear()
             for home in homes:
                 await home.close()
 
