@@ -79,8 +79,8 @@ def pulse(overview: Overview) -> str:
 def row(limit: LimitOverview) -> tuple[str, ...]:
     """A limit in the columns of `HEAD`."""
     about = "about " if limit.waiting_is_estimate else ""
-    counted = limit.policy.left_words if limit.policy.unit else f"{{:,}} of {limit.policy.capacity:,}".format
-    tokens = "" if limit.tokens is None else counted(limit.tokens)
+    left, policy = limit.tokens, limit.policy
+    tokens = "" if left is None else policy.left_words(left) if policy.unit else f"{left:,} of {policy.capacity:,}"
     return (
         limit.name,
         limit.policy.words,

@@ -13,7 +13,7 @@ from runner.foreign import shown
 from runner.jobs.job import JobError, Priority, State
 from runner.jobs.job_options import JobOptions
 from runner.jobs.submission import Submission
-from runner.limits import Unit, limit_name, pool_of
+from runner.limits import Unit, limit_name, part_in_words, pool_of
 
 
 class NewJob:
@@ -128,7 +128,7 @@ class BudgetWarning:
         return datetime.fromtimestamp(self.ends_us / MICROSECONDS, UTC)
 
     def __str__(self) -> str:
-        spent = f"{self.unit.figure(self.spent)} of {self.unit.words(self.capacity)}" if self.unit else f"{self.spent} of {self.capacity}"
+        spent = part_in_words(self.spent, self.capacity, self.unit)
         return (
             f"{self.bucket}: {spent} are spent, {self.spent / self.capacity:.0%}; the next period begins on {self.ends:%Y-%m-%d %H:%M} UTC"
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # see runner.faces
         need_of,
         pool_of,
     )
-    from runner.limits.policy import Limit, Unit, checked_template, template_fields
+    from runner.limits.policy import Limit, Unit, checked_template, part_in_words, template_fields
     from runner.limits.provider_counts import Count, count_in
     from runner.limits.quota import Quota
     from runner.limits.rate_limited import rate_limited_in
@@ -55,7 +55,7 @@ else:
             "state_word": "LimitFacts LimitState limit_state",
             "limit_text": "LimitText",
             "naming": "Need bucket_name decode_needs encode_needs in_pool is_bucket_name key_of key_text_of key_values limit_name need_of pool_of",
-            "policy": "Limit Unit checked_template template_fields",
+            "policy": "Limit Unit checked_template part_in_words template_fields",
             "provider_counts": "Count count_in",
             "quota": "Quota",
             "rate_limited": "rate_limited_in",
@@ -126,6 +126,7 @@ __all__ = [
     "limit_state",
     "most_at_once",
     "need_of",
+    "part_in_words",
     "period_of",
     "period_starts",
     "pool_of",

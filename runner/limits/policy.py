@@ -18,6 +18,11 @@ from runner.names import SHORT_NAME, first_unknown, fits, unknown_name
 from runner.ranges import checked, checked_whole
 
 
+def part_in_words(tokens: int, whole: int, unit: "Unit | None") -> str:
+    """So many tokens of all: "12 of 500", of a budget "12.34 of 5,000.00 USD"."""
+    return f"{unit.figure(tokens)} of {unit.words(whole)}" if unit else f"{tokens} of {whole}"
+
+
 class Unit(NamedTuple):
     """What a token is: the 10^`scale`-th part of one `name`. With `Unit("USD", 2)` tokens are cents."""
 
@@ -169,7 +174,7 @@ class Limit:
 
     def left_words(self, tokens: int) -> str:
         """So many tokens of all that a bucket holds: "12 of 500", of a budget "12.34 of 5,000.00 USD"."""
-        return f"{self.unit.figure(tokens)} of {self.unit.words(self.capacity)}" if self.unit else f"{tokens} of {self.capacity}"
+        return part_in_words(tokens, self.capacity, self.unit)
 
     @property
     def most(self) -> int:
