@@ -1,15 +1,12 @@
 """The names of the keys of what comes after other jobs: followers and batches. A part of `Keys`."""
 
+from runner.store.prefixed import Prefixed
 
-class FlowKeys:
+
+class FlowKeys(Prefixed):
     """A part of `Keys`."""
 
     __slots__ = ()
-
-    @property
-    def prefix(self) -> str:
-        """See `Keys.prefix`."""
-        raise NotImplementedError
 
     @property
     def held_back(self) -> str:

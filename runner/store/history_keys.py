@@ -1,15 +1,12 @@
 """The names of the keys of what happened, and of how the queue stands. A part of `Keys`."""
 
+from runner.store.prefixed import Prefixed
 
-class HistoryKeys:
+
+class HistoryKeys(Prefixed):
     """A part of `Keys`."""
 
     __slots__ = ()
-
-    @property
-    def prefix(self) -> str:
-        """See `Keys.prefix`."""
-        raise NotImplementedError
 
     @property
     def history(self) -> str:

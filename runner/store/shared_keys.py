@@ -1,15 +1,12 @@
 """The names of the keys of limits that several queues share: two of each queue, and those of a home."""
 
+from runner.store.prefixed import Prefixed
 
-class SharedKeys:
+
+class SharedKeys(Prefixed):
     """A part of `Keys`."""
 
     __slots__ = ()
-
-    @property
-    def prefix(self) -> str:
-        """What the names of all keys begin with."""
-        raise NotImplementedError
 
     @property
     def leases(self) -> str:
