@@ -67,7 +67,7 @@ async def run(tenants: int, messages: int) -> int:
     print("queue    " + "".join(f"{number:>7}" for number in range(QUEUES)))
     print("tenants  " + "".join(f"{sum(queue_of(name) == number for name in names):>7}" for number in range(QUEUES)))
     print("jobs     " + "".join(f"{ran[number]:>7}" for number in range(QUEUES)))
-    print(f"{len(handles)} jobs in {took_s:.1f} s; 200/s, burst 50 permits that in {least_s:.1f} s")
+    print(f"{len(handles)} jobs in {took_s:.1f} s; {PROVIDER.words} permits that in {least_s:.1f} s")
     return 0
 
 

@@ -1,7 +1,7 @@
 """SharedStatus: how a limit stands that several queues share, as its home tells it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -19,7 +19,7 @@ class QueueShare:
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class SharedStatus:
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {"scope": self.scope, "tokens": self.tokens, "out": self.out, "queues": [queue.document() for queue in self.queues]}
+        return asdict(self)
 
 
 def shared_status_of(document: Mapping[str, Any]) -> SharedStatus:
