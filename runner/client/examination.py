@@ -6,7 +6,7 @@ from functools import partial
 from runner.client.call_findings import call_findings
 from runner.client.homes import Homes
 from runner.errors import DamagedQueue
-from runner.limits import Limit, TokenBucket
+from runner.limits import Limit
 from runner.store import (
     Finding,
     JobStore,
@@ -45,8 +45,7 @@ async def _shared(store: JobStore, homes: Homes) -> list[Finding]:
             scopes.setdefault(limit.shared, []).append(limit)
     findings = []
     for limits in scopes.values():
-        buckets = [limit for limit in limits if isinstance(limit, TokenBucket)]
-        findings += await examine_home(homes.opened(limits[0]), buckets)
+        findings += await examine_home(homes.opened(limits[0]), limits)
     return findings
 
 

@@ -75,7 +75,6 @@ class Limit:
     fill_us: int | None = None
     """The time in which an empty bucket fills at its average rate. None: the limit bounds no rate."""
 
-    can_be_shared: ClassVar[bool] = False
     shared: str | None = None
     """The scope in which several queues share it. None: it is this queue's own."""
     jitter_us: int = 0

@@ -34,7 +34,6 @@ class Quota(Limit):
     """
 
     kind = "quota"
-    can_be_shared = True
     script_fields = frozenset({"calendar"})
     forms = (Form("quota", "quota:1000/month@Europe/Berlin", frozenset({"on_exhausted", "jitter", "unit", "scale"})),)
     resets = True

@@ -47,8 +47,8 @@ def check_one_home(what: str, scopes: Iterable[str | None]) -> None:
 def refuse_shared(kind: str) -> Never:
     """For kinds that cannot be shared. Raises `ConfigurationError`."""
     raise ConfigurationError(
-        f"a {kind} cannot be shared by several queues: what a queue has used of it would have to be remembered start by start at the home of"
-        " the limit; share a TokenBucket or a Quota"
+        f"a {kind} cannot be shared by several queues: a slot is out as long as its job runs, and a queue that cannot reach the home of the"
+        " limit would have to end its jobs; share a TokenBucket, a SlidingWindow or a Quota"
     )
 
 

@@ -24,6 +24,7 @@ class SlidingWindow(Limit):
     Exact, and it costs memory for each start in the window; a smooth `TokenBucket` costs none.
     With `jitter` (seconds) the window is that of the provider's door, which one call may reach so much later than another: starts are kept
     to a window that is longer by it.
+    With `shared=True` all queues that declare a limit of this name share one window; a name shares it in a scope of that name.
     Raises `ConfigurationError` for a window that cannot work.
     """
 
@@ -34,7 +35,9 @@ class SlidingWindow(Limit):
     window_us: int
     declared: "SlidingWindow | None" = None
 
-    def __init__(self, name: str, capacity: int, *, per: float, key: str | None = None, jitter: float = 0) -> None:
+    def __init__(
+        self, name: str, capacity: int, *, per: float, key: str | None = None, jitter: float = 0, shared: bool | str = False
+    ) -> None:
         super().__init__(name, capacity, key)
         self.window_us = self.fill_us = self._span_us("per", per)
         self.jitter_us = self._jitter_us(jitter)
@@ -46,6 +49,7 @@ class SlidingWindow(Limit):
             raise ConfigurationError(
                 f"limit {name!r}: a sliding window remembers each start, at most {MOST_IN_WINDOW}; use TokenBucket for {capacity}"
             )
+        self.shared = self._scope(shared)
 
     @property
     @override

@@ -47,7 +47,6 @@ class TokenBucket(Limit):
         Form("interval", "interval:10,+2/10s (capacity 10, 2 more every 10 s)", frozenset({"refill", "jitter"})),
     )
 
-    can_be_shared = True
     declared: "TokenBucket | None" = None
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import NotPermitted, StoreUnavailable
-from runner.limits import TokenBucket
+from runner.limits import Limit, SlidingWindow, TokenBucket
 from runner.store.doctor import examine
 from runner.store.finding import Finding, Level
 from runner.store.leases import Home
@@ -11,9 +11,11 @@ _CHECK = "shared limits"
 _TRIPS = 5
 _SLACK_S = 0.02
 """What a token needs beside two round trips before the next one can take its place."""
+_MANY_TURNS = 20
+"""A window that is so many times as long loses 5 % at most."""
 
 
-async def examine_home(home: Home, limits: list[TokenBucket]) -> list[Finding]:
+async def examine_home(home: Home, limits: list[Limit]) -> list[Finding]:
     """Look at the home of these limits."""
     name = f"the home {home.keys.queue}"
     try:
@@ -33,16 +35,24 @@ async def examine_home(home: Home, limits: list[TokenBucket]) -> list[Finding]:
         Finding(_CHECK, finding.level, f"{name}: {finding.text}") for finding in findings if finding.level in (Level.warning, Level.error)
     ]
     trip_s = min(trips)
-    for limit in limits:
-        per_second = limit.refill * MICROSECONDS / limit.every_us
-        needed = per_second * (2 * trip_s + _SLACK_S)
-        if limit.capacity < min(needed, limit.refill):
-            wrong.append(
-                Finding(
-                    _CHECK,
-                    Level.warning,
-                    f"limit {limit.name} has a burst of {limit.capacity}, and {name} is {1_000 * trip_s:.1f} ms away: with less than {needed:.0f} a part of"
-                    " its rate is lost",
-                )
-            )
+    wrong += [Finding(_CHECK, Level.warning, text) for limit in limits if (text := _loss(limit, trip_s, name))]
     return wrong or [Finding(_CHECK, Level.ok, f"{name} answers within {1_000 * trip_s:.1f} ms")]
+
+
+def _loss(limit: Limit, trip_s: float, name: str) -> str:
+    """What the way to the home costs a limit of its rate; "" if that is little."""
+    turn_s = 2 * trip_s + _SLACK_S
+    if isinstance(limit, TokenBucket):
+        needed = limit.refill * MICROSECONDS / limit.every_us * turn_s
+        if limit.capacity < min(needed, limit.refill):
+            return (
+                f"limit {limit.name} has a burst of {limit.capacity}, and {name} is {1_000 * trip_s:.1f} ms away: with less than {needed:.0f} a part of"
+                " its rate is lost"
+            )
+    elif isinstance(limit, SlidingWindow) and limit.window_us < _MANY_TURNS * turn_s * MICROSECONDS:
+        window_s = limit.window_us / MICROSECONDS
+        return (
+            f"limit {limit.name} has a window of {window_s:g} s, and {name} is {1_000 * trip_s:.1f} ms away: about {100 * turn_s / (window_s + turn_s):.0f} %"
+            " of its rate is lost; a TokenBucket with a burst loses none"
+        )
+    return ""

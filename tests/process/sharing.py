@@ -10,11 +10,11 @@ from typing import Any, cast
 
 from typing_extensions import override
 
-from runner import Runner, Task, TokenBucket, Worker, load_settings
-from runner.clock import wall_us
+from runner import Runner, Task, Worker, load_settings
+from runner.clock import MICROSECONDS, wall_us
 from runner.connection import command, translated_errors
 from runner.errors import StoreUnavailable
-from runner.limits import home_of
+from runner.limits import Limit, home_of
 from runner.store import Hand, Home, Leased, Told
 from tests.eventually import eventually
 from tests.starts import Starts
@@ -59,7 +59,7 @@ class LossyHome(Home):
 class Sharing:
     """The queues, each with its task and its workers."""
 
-    limit: TokenBucket
+    limit: Limit
     apps: list[Runner] = field(default_factory=list)
     tasks: list[Task[..., Any]] = field(default_factory=list)
     workers: list[tuple[Worker, "asyncio.Task[None]"]] = field(default_factory=list)
@@ -102,8 +102,7 @@ class Sharing:
         for at_us, cost, _ in found:
             starts.add(at_us, cost)
         assert starts.excess(self.limit.in_scope(None)) <= 0
-        span_us = found[-1][0] - found[0][0]
-        return sum(cost for _, cost, _ in found) / (self.limit.capacity + self.limit.refill * span_us / self.limit.every_us)
+        return sum(cost for _, cost, _ in found) / self.limit.bound((found[-1][0] - found[0][0]) / MICROSECONDS)
 
 
 async def _reached(counted: Any, aim: int) -> bool:
@@ -111,7 +110,7 @@ async def _reached(counted: Any, aim: int) -> bool:
 
 
 @asynccontextmanager
-async def sharing(cluster: Cluster, limit: TokenBucket, queues: int = 4, *, workers: int = 1) -> AsyncIterator[Sharing]:
+async def sharing(cluster: Cluster, limit: Limit, queues: int = 4, *, workers: int = 1) -> AsyncIterator[Sharing]:
     """Queues on all three primaries of a cluster, and the home on the second; all have jobs. Afterwards their starts are held against the limit."""
     scope = name_in(SECOND, f"scope{wall_us()}-", home_of(""))
     limit = limit.in_scope(scope)

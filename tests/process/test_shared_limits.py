@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner import TokenBucket
-from runner.limits import home_of
+from runner import SlidingWindow, TokenBucket
+from runner.limits import Limit, home_of
 from runner.worker import shared_limits
 from tests.process.sharing import LossyHome, sharing
 from tests.servers import VALKEY
@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 SMALL = TokenBucket("api", rate="100/s", burst=10)
 MIDDLE = TokenBucket("api", rate="400/s", burst=60)
+WINDOW = SlidingWindow("api", 100, per=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,8 @@ def lossy(monkeypatch: pytest.MonkeyPatch) -> type[LossyHome]:
     return Way
 
 
-@pytest.mark.parametrize("limit", [SMALL, MIDDLE], ids=["small burst", "larger burst"])
-async def test_queues_on_several_servers_use_a_shared_limit_to_the_full(cluster: Cluster, limit: TokenBucket) -> None:
+@pytest.mark.parametrize("limit", [SMALL, MIDDLE, WINDOW], ids=["small burst", "larger burst", "window"])
+async def test_queues_on_several_servers_use_a_shared_limit_to_the_full(cluster: Cluster, limit: Limit) -> None:
     async with sharing(cluster, limit) as shared:
         await shared.progress(300)
         found = await shared.starts()
@@ -78,9 +79,10 @@ async def test_two_leaders_of_each_queue_exceed_no_shared_limit(cluster: Cluster
         await asyncio.gather(*others, return_exceptions=True)
 
 
-async def test_calls_that_are_lost_or_late_exceed_no_shared_limit(cluster: Cluster, lossy: type[LossyHome]) -> None:
+@pytest.mark.parametrize("limit", [MIDDLE, WINDOW], ids=["bucket", "window"])
+async def test_calls_that_are_lost_or_late_exceed_no_shared_limit(cluster: Cluster, lossy: type[LossyHome], limit: Limit) -> None:
     lossy.loss, lossy.late_s = 0.1, 0.05
-    async with sharing(cluster, MIDDLE) as shared:
+    async with sharing(cluster, limit) as shared:
         await shared.progress(600)
 
 

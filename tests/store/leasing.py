@@ -26,6 +26,8 @@ class Queue:
     read: dict[int, Hands] = field(default_factory=dict)
     answers: list[Deposit] = field(default_factory=list)
     costs: str = ""
+    started: list[int] = field(default_factory=list)
+    """Which of all starts were made here."""
 
     @property
     def partition(self) -> str:
@@ -94,8 +96,23 @@ class Shared:
         ticket = f"take:{len(self.starts.at_us)}"
         decision = await queue.store.take(ticket, f"{self.limit.name}={cost}", f"1|{self.limit.name}")
         if decision.state is TakeAnswer.taken:
+            queue.started.append(len(self.starts.at_us))
             self.starts.add(self.clock.now_us, cost)
         return decision.state is TakeAnswer.taken
+
+    async def settle(self, at: int, redis: Redis, number: int) -> None:
+        """One of the starts of a queue has used a token less than it took. The hand is written as the scripts of the queue write it."""
+        queue = self.queues[at]
+        used = [start for start in queue.started if self.starts.costs[start] > 0]
+        if not used:
+            return
+        start = used[number % len(used)]
+        self.starts.costs[start] -= 1
+        began_us = self.starts.at_us[start] + queue.store._now_us() - self.clock.now_us
+        key = queue.store.keys.bucket(self.limit.name)
+        less, told, since_us = (int(value or 0) for value in await redis.hmget(key, "less", "told_less", "less_since"))
+        await redis.hset(key, mapping={"less": less + 1, "less_since": began_us if less == told else min(since_us, began_us)})
+        await redis.sadd(queue.store.keys.leases, self.limit.name)
 
     async def free_at_home(self, redis: Redis) -> int:
         """Capacity less what is used and what is out, in credits of a bucket; negative if more was given than there is."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from runner.limits import Limit, Quota, TokenBucket
+from runner.connection import command
+from runner.limits import Limit, Quota, SlidingWindow, TokenBucket
 from tests.store.builders import Clock, interval
 from tests.store.leasing import Shared, shared
 
@@ -16,10 +18,28 @@ LIMITS: list[Limit] = [
     TokenBucket("api", rate="1000/s", burst=64),
     interval("api", capacity=6, refill=4, every=1.5),
     Quota("api", 40, per="hour"),
+    SlidingWindow("api", 8, per=1),
+    SlidingWindow("api", 30, per=3),
 ]
 COSTS = ["1x1", "3x1", "20x1", "1x2 4x1", "2x2", ""]
 MOVES_US = [0, 300, 4_000, 10_000, 70_000, 400_000, 1_100_000, 1_960_000, 2_100_000, 5_000_000]
-STEPS = ["move", "move", "start", "start", "start", "want", "look", "call", "lose", "deposit", "hear", "deaf", "exchange", "exchange"]
+STEPS = [
+    "move",
+    "move",
+    "start",
+    "start",
+    "start",
+    "want",
+    "look",
+    "call",
+    "lose",
+    "deposit",
+    "hear",
+    "deaf",
+    "exchange",
+    "exchange",
+    "settle",
+]
 steps = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2), st.integers(0, 1), st.integers(0, 59)), min_size=20, max_size=120)
 
 
@@ -36,6 +56,8 @@ async def play(world: Shared, redis: Redis, step: tuple[str, int, int, int]) -> 
         await world.look(at, leader)
     elif what in ("call", "lose"):
         await world.call(at, leader, is_lost=what == "lose")
+    elif what == "settle":
+        await world.settle(at, redis, number)
     elif what == "deposit":
         await world.deposit(at, number)
     elif what in ("hear", "deaf"):
@@ -187,3 +209,60 @@ async def test_what_a_job_did_not_use_comes_back_as_far_as_one_bucket_gives_it_b
         assert gained <= max(2 - actual, 0) * world.limit.credits_a_token  # type: ignore[attr-defined]
         await world.home.lease(world.queues[0].partition, 1, [told])  # a second time it changes nothing
         assert await world.free_at_home(redis) <= 8 * world.limit.credits_a_token  # type: ignore[attr-defined]
+
+
+WINDOW = SlidingWindow("api", 8, per=10)
+
+
+async def counted(world: Shared, redis: Redis) -> list[tuple[int, int]]:
+    """What the window at the home has: how long ago in µs, and how many tokens."""
+    rows = await command(redis, "ZRANGE", world.home.keys.taken("api"), 0, -1, "WITHSCORES")
+    found = [(world.clock.now_us - int(at), int(member.split(b":")[0])) for member, at in zip(rows[::2], rows[1::2], strict=True)]
+    assert sum(cost for _, cost in found) == int(await redis.hget(world.home.keys.bucket("api"), "used") or 0)
+    return found
+
+
+async def test_a_window_has_each_report_at_the_instant_of_its_last_start(redis: Redis, redis_url: str) -> None:
+    async with shared(redis, redis_url, Clock(), WINDOW) as world:
+        for at in (0, 1):
+            world.queues[at].costs = "2x1"
+            await world.exchange(at)
+            await world.exchange(at)
+            assert await world.start(at)
+            world.clock.advance(0.1)
+            assert await world.start(at)
+            world.clock.advance(0.05)
+            world.queues[at].costs = ""
+            await world.exchange(at)
+            await world.exchange(at)  # told twice it counts once
+        assert await counted(world, redis) == [(200_000, 2), (50_000, 2)]
+
+
+@pytest.mark.parametrize(
+    ("back", "left"),
+    [
+        (1, [(3_000_000, 2), (2_000_000, 1), (1_000_000, 2)]),
+        (2, [(3_000_000, 2), (1_000_000, 2)]),
+        (3, [(3_000_000, 1), (1_000_000, 2)]),
+        (6, [(1_000_000, 2)]),
+    ],
+)
+async def test_tokens_come_back_to_a_window_from_their_own_start_or_an_older_one(
+    redis: Redis, redis_url: str, back: int, left: list[tuple[int, int]]
+) -> None:
+    async with shared(redis, redis_url, Clock(), WINDOW, queues=1) as world:
+        began_us = []
+        for _ in range(3):
+            world.queues[0].costs = "1x2"
+            await world.exchange(0)
+            assert await world.start(0, 2)
+            began_us.append(world.clock.now_us)
+            world.queues[0].costs = ""
+            await world.exchange(0)
+            world.clock.advance(1)
+        hand = await world.look(0)
+        assert hand is not None
+        told = hand._replace(spent=hand.spent._replace(less=back), less_at=began_us[1], costs="")
+        for _ in range(2):  # a second time it changes nothing
+            await world.home.lease(world.queues[0].partition, 1, [told])
+            assert await counted(world, redis) == left

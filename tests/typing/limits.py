@@ -33,6 +33,7 @@ kinds: list[Limit] = [
     TokenBucket("stripe", rate="10/s", burst=20),
     TokenBucket("sms", capacity=10, refill=2, every=10),
     SlidingWindow("search", 60, per=60),
+    SlidingWindow("searches", 60, per=60, shared=True),
     Concurrency("reports", 3, key="{customer_id}"),
     TokenBucket("unknown", rate="40/s", adapt=True),
     TokenBucket("account", rate="40/s", shared=True),
@@ -42,7 +43,7 @@ kinds: list[Limit] = [
 ]
 TokenBucket("unknown", rate="40/s", adapt=5)  # type: ignore[arg-type]
 Quota("lookups", 10, per="second")  # type: ignore[arg-type]
-SlidingWindow("search", 60, per=60, shared=True)  # type: ignore[call-arg]
+Concurrency("reports", 3, shared=True)  # type: ignore[call-arg]
 SlidingWindow("search", 60)  # type: ignore[call-arg]
 Concurrency("reports", "3")  # type: ignore[arg-type]
 

@@ -8,7 +8,7 @@
 -- Returns: now, then for each bucket: granted, used, back, more, less as they are known here; place in line (-1: it is not in line),
 --   tokens of a round, µs until to come again (-1: no need), whether it is the one who comes for all (0 or 1), the capacity, µs for which
 --   it is frozen or paused, why, queues that have a lease. Nothing for a bucket of a limit that nobody has published here
--- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, flush, token_bucket, quota, leases, granting
+-- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, needs, flush, token_bucket, sliding_window, quota, leases, granting
 
 local A_ROW = 14
 check_count((#ARGV - rows_at + 1) / A_ROW)

@@ -3,7 +3,7 @@
 -- KEYS: prefix
 -- ARGV: bucket
 -- Returns: how many buckets that were
--- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, flush, token_bucket, quota, leases
+-- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, needs, flush, token_bucket, sliding_window, quota, leases
 
 local names, policy = { bucket }, policy_of(bucket)
 if not policy then return 0 end

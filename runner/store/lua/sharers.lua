@@ -3,7 +3,7 @@
 -- ARGV: bucket
 -- Returns: whole tokens that nobody has, tokens out, then for each queue: its name, tokens in hand, used in the last whole minute, wanted, its
 --   weight, µs since it was heard of; nothing for an unknown limit
--- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, flush, token_bucket, quota, leases
+-- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, needs, flush, token_bucket, sliding_window, quota, leases
 
 local MOST_SHOWN, MINUTE_US = 100, 60000000
 local b = load_bucket(bucket)

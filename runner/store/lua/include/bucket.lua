@@ -34,6 +34,9 @@
 --                        and not nil (optional: only a kind of which a provider can say what is left has these, and what follows)
 --   forget_lowered(b)    take back what was lowered: of this kind only the latest word counts, and `lowered` has how much that was (optional)
 --   defer(b, instant)    no refill before an instant at which the provider's own comes (optional)
+--   take_earlier(b, cost, partition, number, at), return_earlier(b, tokens, partition, since)   at the home of a shared limit: a queue has used
+--                        tokens at an instant that has passed, its last one by this number, and starts since an instant did not need so many
+--                        (optional: a kind that counts by instants has these)
 --   available(b), next_token(b)   whole tokens that can be taken one after the other now, and µs until the next one lands
 local buckets = {}
 local waiting_more = 0 -- jobs and tickets that joined a line in this call, less those that left one

@@ -42,18 +42,25 @@ do
     return r
   end
 
-  -- Tokens that were used so long ago.
-  local function charge(s, tokens, ago)
+  -- Tokens that a partition used so long ago.
+  local function charge(s, tokens, partition, r, ago)
     local b = s.b
     if tokens <= 0 then return end
+    b.taken = true
+    if b.kind.take_earlier then return b.kind.take_earlier(b, tokens, partition, int(r.used), math.max(now - ago, 0)) end
     local was_full = b.policy.kind == 'token_bucket' and b.deficit <= 0 and b.thaws == 0
     b.kind.take(b, tokens)
-    b.taken = true
     if not was_full then return end
     local began = math.min(math.max(s.full, now - ago), now)
     b.time = began
     s.full = began + math.ceil(b.deficit / b.policy.credits_a_step) * b.policy.step_us
     b.kind.refill(b)
+  end
+
+  -- Tokens that starts since an instant did not use.
+  local function give_back(b, tokens, partition, since)
+    if b.kind.return_earlier then return b.kind.return_earlier(b, tokens, partition, since) end
+    b.kind.settle(b, tokens, 0, partition, since)
   end
 
   -- Whoever has been silent for a lease has used what it had: at the latest now.
@@ -63,7 +70,7 @@ do
       local left = leases.held(r)
       if left > 0 then
         r.used, r.changed, s.out = r.used + left, true, math.max(s.out - left, 0)
-        charge(s, left, 0)
+        charge(s, left, partition, r, 0)
       end
       redis.call('ZREM', s.alive, partition)
       redis.call('ZREM', s.asking, partition)
@@ -92,10 +99,10 @@ do
     -- This server can have forgotten what it gave: a replica that was behind.
     r.granted = math.max(r.granted, r.used + r.back)
     s.out = math.max(s.out + leases.held(r) - before, 0)
-    charge(s, used, said.ago)
-    if said.more > r.more then b.kind.settle(b, 0, said.more - r.more, partition, now) end
+    charge(s, used, partition, r, said.ago)
+    if said.more > r.more then b.kind.settle(b, 0, said.more - r.more, partition .. '#m' .. int(said.more), now) end
     if said.less > r.less then
-      b.kind.settle(b, said.less - r.less, 0, partition, said.less_at)
+      give_back(b, said.less - r.less, partition, said.less_at)
       s.full = math.max(s.full, now)
     end
     if said.more > r.more or said.less > r.less then b.taken = true end

@@ -6,6 +6,7 @@ kinds.sliding_window = lazily(function()
   local MOST_WALKED = 500
   local OTHERS = '=others' -- who holds what is lowered
   local MOST_A_START = 4294967296 -- tokens: the sum of a million such starts is still exact
+  local MOST_LESSENED = 100 -- entries that are looked through for tokens that come back
   -- Starts that this call forgets, or sets back to now, in all its buckets; the rest is left for the next.
   local left_to_forget, left_to_set_back = 12 * MOST_ENTRIES, 4 * MOST_ENTRIES
 
@@ -33,6 +34,28 @@ kinds.sliding_window = lazily(function()
     redis.call('ZREM', taken_key(b), member)
     b.used = math.max(b.used - cost, 0)
     return tonumber(at)
+  end
+
+  local function pace(b, cost)
+    if now < b.paced_until then b.next_at = math.max(b.next_at, now) + cost * b.policy.period_us end
+  end
+
+  local function holder_in(member) return string.match(member, '^%d+:(.*)$') end
+
+  -- Take back up to so many tokens of an entry; returns those that it did not have.
+  local function lessen(b, tokens, member, at)
+    local cost, holder = cost_of(member), holder_in(member)
+    if holder == OTHERS then return tokens end
+    local less = math.min(tokens, cost)
+    redis.call('ZREM', taken_key(b), member)
+    if cost > less then redis.call('ZADD', taken_key(b), at, member_of(cost - less, holder)) end
+    b.used = math.max(b.used - less, 0)
+    return tokens - less
+  end
+
+  local function is_of(member, partition)
+    local own = holder_in(member)
+    return string.sub(own, 1, #partition + 1) == partition .. '#'
   end
 
   return {
@@ -82,7 +105,31 @@ kinds.sliding_window = lazily(function()
 
     take = function(b, cost, holder)
       remember(b, cost, holder, now)
-      if now < b.paced_until then b.next_at = math.max(b.next_at, now) + cost * b.policy.period_us end
+      pace(b, cost)
+    end,
+
+    -- Each report is one entry: the number of all tokens of the partition is its name.
+    take_earlier = function(b, cost, partition, number, at)
+      remember(b, cost, partition .. '#' .. number, at)
+      pace(b, cost)
+    end,
+
+    -- From the entry that has the first of these starts, and else from older ones. The place of an older entry comes free earlier than it could,
+    -- and from then on that of the start is counted in its stead: never too few.
+    return_earlier = function(b, tokens, partition, since)
+      local latest = since
+      local rows = redis.call('ZRANGEBYSCORE', taken_key(b), int(since), '+inf', 'WITHSCORES', 'LIMIT', 0, MOST_LESSENED)
+      for at = 1, #rows, 2 do
+        if is_of(rows[at], partition) then
+          tokens, latest = lessen(b, tokens, rows[at], rows[at + 1]), tonumber(rows[at + 1])
+          break
+        end
+      end
+      rows = tokens > 0 and redis.call('ZRANGEBYSCORE', taken_key(b), '-inf', int(latest), 'WITHSCORES', 'LIMIT', 0, MOST_LESSENED) or {}
+      for at = 1, #rows, 2 do
+        if tokens <= 0 then break end
+        tokens = lessen(b, tokens, rows[at], rows[at + 1])
+      end
     end,
 
     refund = function(b, cost, holder)
