@@ -25,8 +25,8 @@ from tests.topologies import TOPOLOGIES, queue_name
 MOST_PROCESSES = 8
 
 # Each run tries the same generated examples, so that a change is judged by what it changed; `make test-generated` looks for new ones.
-settings.register_profile("same", derandomize=True)
-settings.register_profile("new")
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("new", deadline=None)
 settings.load_profile("same")
 
 # RUNNER_TEST_SERVER: a comma-separated choice of `valkey`, `redis`, `redis62`, the names in TOPOLOGIES, and URLs of servers

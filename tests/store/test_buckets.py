@@ -33,7 +33,7 @@ def test_the_largest_policies_are_at_the_edge_of_exact_arithmetic() -> None:
     assert LARGEST_BURST.capacity > EXACT // 1024 * 0.9
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(policy=st.sampled_from(POLICIES), steps=steps)
 async def test_each_take_leaves_the_state_and_the_wait_that_bucket_state_says(
     redis: Redis, redis_url: str, policy: TokenBucket, steps: Sequence[tuple[int, int]]

@@ -77,7 +77,7 @@ CHANGES = [
 histories = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 6), st.integers(1, 6)), min_size=2, max_size=6)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["token_bucket", "sliding_window"]), history=histories)
 async def test_each_stretch_of_time_keeps_the_bound_of_the_numbers_in_force(
     redis: Redis, redis_url: str, kind: str, history: list[tuple[int, int, int]]

@@ -239,7 +239,7 @@ steps = st.lists(
 SUM = {b"concurrency": "used"}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=steps, key=st.sampled_from(["", "/k"]))
 async def test_through_any_changes_of_kind_the_holders_are_the_running_jobs_that_give_back(
     redis: Redis, redis_url: str, plan: list[tuple[str, int]], key: str

@@ -68,7 +68,7 @@ async def test_a_cost_of_several_waits_for_as_many_to_come_back(store: JobStore,
     assert ids(await claim(store)) == ["c"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     capacity=st.integers(1, 6),
     window_us=st.sampled_from([2, 1_000, 1_000_000]),

@@ -66,7 +66,7 @@ async def play(world: Shared, redis: Redis, step: tuple[str, int, int, int]) -> 
         await world.exchange(at)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(limit=st.sampled_from(LIMITS), order=steps)
 async def test_starts_of_all_queues_keep_to_the_limit_whatever_becomes_of_the_calls(
     redis: Redis, redis_url: str, limit: Limit, order: Sequence[tuple[str, int, int, int]]
@@ -186,7 +186,7 @@ async def test_a_server_that_has_forgotten_the_numbers_of_a_queue_learns_them_fr
         assert answer.leased.spent.used == hand.spent.used
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(actual=st.integers(0, 4), waits_us=st.integers(0, 900_000))
 @example(actual=0, waits_us=0)
 async def test_what_a_job_did_not_use_comes_back_as_far_as_one_bucket_gives_it_back(

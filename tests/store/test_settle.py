@@ -198,7 +198,7 @@ def most_over(limit: TokenBucket | SlidingWindow, uses: list[tuple[int, int]]) -
     return max(sum(used for at, used in uses if first <= at <= first + limit.window_us) - limit.capacity for first, _ in uses)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limit=st.sampled_from(LIMITS), plan=plans)
 async def test_what_is_really_used_stays_within_the_bound_of_every_window(
     redis: Redis, redis_url: str, limit: TokenBucket | SlidingWindow, plan: list[tuple[int, int, int, int]]
@@ -237,7 +237,7 @@ async def test_what_is_really_used_stays_within_the_bound_of_every_window(
         assert most_over(limit, uses) <= 0
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(costs=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 30)), min_size=1, max_size=12))
 async def test_a_debt_is_paid_by_the_rate_to_the_microsecond(redis: Redis, redis_url: str, costs: list[tuple[int, int]]) -> None:
     clock, rate, burst = Clock(), Fraction(7, 3_000_000), 6

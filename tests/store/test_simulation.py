@@ -133,7 +133,7 @@ windows = st.sampled_from([6, 64])
 """At least as many as there are slots, as in production: a claim of more slots would release more at once than the leader does."""
 
 
-COMPARED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+COMPARED = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @COMPARED

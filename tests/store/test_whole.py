@@ -175,7 +175,7 @@ actions = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=actions, seed=st.integers(0, 2**16))
 async def test_random_histories_exceed_no_limit_and_strand_no_job(
     redis: Redis, redis_url: str, steps: Sequence[tuple[str, int]], seed: int

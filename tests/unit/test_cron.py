@@ -119,7 +119,7 @@ def _field(draw: st.DrawFn, name: str) -> str:
     return {"one": f"{first}", "span": f"{first}-{last}", "list": f"{first},{last}", "from": f"{first}/{7 if name == 'hour' else 20}"}[kind]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     minute=_field("minute"),
     hour=_field("hour"),
@@ -148,7 +148,7 @@ def test_the_instants_around_a_change_of_the_clock_are_those_of_a_brute_force(
     assert found == [_us(instant) for instant in expected]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(zone=st.sampled_from(ZONES), day=st.integers(0, 5_000), expression=st.sampled_from(["0 12 * * *", "5 11-13 * * 1-5", "0 12 29 2 *"]))
 def test_far_from_a_change_the_instants_are_those_of_cronsim(zone: str, day: int, expression: str) -> None:
     after = datetime(2012, 1, 1, 18, tzinfo=UTC) + timedelta(days=day)

@@ -264,7 +264,7 @@ def seen(name: str, job: Submission) -> Any:
 
 
 @pytest.mark.parametrize("name", VALUES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_what_the_code_sends_is_sent_by_name_too(name: str, data: st.DataObject) -> None:
     by_code = stored(name, data.draw(VALUES[name]))
@@ -276,7 +276,7 @@ def test_what_the_code_sends_is_sent_by_name_too(name: str, data: st.DataObject)
 
 
 @pytest.mark.parametrize("name", VALUES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_two_calls_are_one_if_the_handler_gets_equal_values(name: str, data: st.DataObject) -> None:
     one, other = (stored(name, data.draw(VALUES[name])) for _ in range(2))
@@ -285,7 +285,7 @@ def test_two_calls_are_one_if_the_handler_gets_equal_values(name: str, data: st.
 
 
 @pytest.mark.parametrize("name", ["uuid", "datetime", "time", "decimal", "folded", "int", "float", "date", "enum", "bytes", "timedelta"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_two_jobs_share_a_bucket_if_the_handler_gets_equal_keys(name: str, data: st.DataObject) -> None:
     keyed = doors_of(KINDS[name].hint, KEYED)

@@ -47,7 +47,7 @@ def test_the_id_of_a_job_is_the_instant_without_jitter() -> None:
     assert spec.due_us(NOON_US) == spec.due_us(NOON_US)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     every=st.sampled_from([1, 7.5, 60, 3_600]),
     passed=st.integers(0, 30_000),

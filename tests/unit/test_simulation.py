@@ -200,7 +200,7 @@ choices = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(choices, plans, st.integers(1, 5), st.booleans(), st.integers(1, 3))
 def test_every_job_of_every_plan_starts_once_within_every_limit(
     limits: tuple[Limit, ...], groups: list[JobGroup], slots: int, fair: bool, weight: int
