@@ -100,6 +100,7 @@ RANGES: Mapping[str, Range] = {
     "share": _whole(1, 1000),
     # the middleware
     "deadline": _seconds(0.001, 60),
+    "wait of a request": _seconds(0, 5),
     "instances": _whole(1, 100_000),
     "max_keys": _whole(1, 10**7),
     # the settings

@@ -14,20 +14,22 @@ _LONGEST_US = EXACT // 1024 - 1
 class Allowance:
     """`capacity` tokens in `window_us`, which is the time in which an empty bucket fills at its average rate.
 
-    With `resets` all of them come back together at an instant of the calendar, and none before it.
+    With `resets` all of them come back together at an instant of the calendar, and none before it. `is_shared`: by several queues, so that nobody
+    here knows how many are left.
     """
 
     limit: str
     capacity: int
     window_us: int
     resets: bool = False
+    is_shared: bool = False
 
     @classmethod
     def of(cls, limit: Limit) -> "Allowance":
         """What a limit allows. Raises TypeError for one that bounds no rate."""
         if limit.fill_us is None:
             raise TypeError(f"limit {limit.name!r} bounds no rate: no caller can be told when to come back")
-        return cls(limit.name, limit.capacity, limit.fill_us, limit.resets)
+        return cls(limit.name, limit.capacity, limit.fill_us, limit.resets, limit.shared is not None)
 
     @property
     def window_s(self) -> int:

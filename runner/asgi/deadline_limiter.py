@@ -7,10 +7,12 @@ from typing import Any, Protocol, TypeVar
 
 from runner.asgi.allowance import Allowance
 from runner.asgi.circuit_breaker import CircuitBreaker
+from runner.asgi.short_waits import ShortWaits
 from runner.client import Client, Publication, Session, session_of
 from runner.clock import monotonic_s
 from runner.errors import DamagedQueue, RunnerError, StoreUnavailable
-from runner.limits import Limit, Need
+from runner.limits import Limit, Need, limit_name
+from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.settings import Settings
 from runner.store import Decision
 
@@ -23,6 +25,10 @@ _PUBLISH_EVERY_S = 3_600.0
 _LOOK_EVERY_S = 30.0
 _STARTUP_S = 1.0
 _MOST_WAITS = 3
+_UNFETCHED = {
+    "unled": "no worker leads its queue, and only a leader fetches tokens of limits that several queues share: start a worker",
+    "away": "its home does not answer the leader of the queue",
+}
 _HELD_UP = 1.2
 """If a wait took so many times its timeout, the event loop of this process was blocked meanwhile, and Redis is not to blame."""
 
@@ -43,13 +49,16 @@ class DeadlineLimiter:
 
     A call that misses the deadline is not cancelled: that would cost its connection, and a slow Redis would have to accept many
     new ones. So the call may still take tokens for a request that was decided without it: the limit lets fewer through, not more.
-    The limiter publishes its limits itself, since there may be no worker that does.
+    The limiter publishes its limits itself, since there may be no worker that does. wait_s: for so long a request stands in line for tokens of a
+    limit that several queues share.
     """
 
-    def __init__(self, queue: Queue, limits: Mapping[str, Limit], deadline_s: float) -> None:
+    def __init__(self, queue: Queue, limits: Mapping[str, Limit], deadline_s: float, wait_s: float = 0.0) -> None:
         self._queue = queue
         self._limits = limits
-        self._deadline_s = deadline_s
+        self._deadline_s, self._wait_s = deadline_s, wait_s
+        self._waits = ShortWaits()
+        self._unfetched = LogThrottle(A_MINUTE_S)
         self.allowances = {limit.name: Allowance.of(limit) for limit in limits.values()}
         self._breaker = CircuitBreaker()
         self._in_use: tuple[Client, Publication] | None = None
@@ -62,7 +71,7 @@ class DeadlineLimiter:
         return max(self._breaker.next_probe_s - monotonic_s(), 0.0) if self._breaker.is_open else 0.0
 
     async def decide(self, needs: Sequence[Need]) -> Decision | None:
-        """Take all or nothing, at once; None if Redis did not answer in time."""
+        """Take all or nothing, at once, or after a short wait at a shared limit; None if Redis did not answer in time."""
         asked = self._breaker.try_ask(monotonic_s())
         if asked is None:
             return None
@@ -71,17 +80,29 @@ class DeadlineLimiter:
         if fault is None:
             if self._breaker.succeeded():
                 log.warning("Redis answers again: limits are shared by all again")
-            return call.result()
+            return await self._with_wait(needs, call.result())
         if self._breaker.failed(asked, monotonic_s()):
             log.warning("limits are decided without Redis until it answers again: %s", fault)
         return None
 
-    async def _in_time(self, call: asyncio.Task[Any]) -> bool:
+    async def _with_wait(self, needs: Sequence[Need], decision: Decision) -> Decision:
+        """The same decision, or the one after a short wait. Redis that goes away meanwhile is for the next request to notice."""
+        if decision.reason in _UNFETCHED and self._unfetched.is_due(monotonic_s()):
+            log.warning("requests that need limit %s are refused: %s", limit_name(decision.bucket), _UNFETCHED[decision.reason])
+        if self._wait_s <= 0 or not self._waits.has_room(decision, self.allowances):
+            return decision
+        with self._waits.one(decision.bucket):
+            call = self._start(self._opened()[0].limiter.decide(needs, self._wait_s))
+            is_in_time = await self._in_time(call, self._wait_s)
+        return decision if not is_in_time or _fault(call) else call.result()
+
+    async def _in_time(self, call: asyncio.Task[Any], more_s: float = 0.0) -> bool:
         """Whether a call ends within the deadline; time for which this process was blocked does not count."""
+        deadline_s = self._deadline_s + more_s
         for _ in range(_MOST_WAITS):
             before_s = monotonic_s()
-            await asyncio.wait({call}, timeout=self._deadline_s)
-            if call.done() or monotonic_s() - before_s < _HELD_UP * self._deadline_s:
+            await asyncio.wait({call}, timeout=deadline_s)
+            if call.done() or monotonic_s() - before_s < _HELD_UP * deadline_s:
                 break
         return call.done()
 

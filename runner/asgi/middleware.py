@@ -48,11 +48,13 @@ def _check(runner: object, rules: object) -> None:
 class RateLimitMiddleware:
     """Holds the callers of an app to limits: `app.add_middleware(RateLimitMiddleware, runner=jobs, rules=[Rule(limit=...)])`.
 
-    A request takes tokens of all its limits at once; if one lacks them it takes none and is refused. No worker is needed.
+    A request takes tokens of all its limits at once; if one lacks them it takes none and is refused. No worker is needed, but for a limit
+    that several queues share.
 
     on_error: what decides while Redis is away or slower than `deadline` (seconds): "local": buckets of this process, each with
     capacity / `instances` and that part of the rate; "open": all requests pass; "closed": none does (503).
     trusted_proxies: addresses and networks whose X-Forwarded-For is believed, "unix" for a unix socket; none by default.
+    wait: seconds, 5 at most, for which a request stands in line for tokens of a limit that several queues share: they come from its home once somebody waits.
     max_keys: distinct keys of one limit in use at a time; further keys count for their addresses. See `Rule` for what makes a key known.
     A path with control characters is answered 400.
     A `RateLimited` that a request ends in before it is answered makes a 503 with the provider's time to come back.
@@ -69,16 +71,18 @@ class RateLimitMiddleware:
         instances: int = 1,
         trusted_proxies: Sequence[str] = (),
         deadline: float = 0.05,
+        wait: float = 0.3,
         max_keys: int = 100_000,
     ) -> None:
         _check(runner, rules)
         checked("deadline", deadline, of="RateLimitMiddleware")
+        checked("wait of a request", wait, of="RateLimitMiddleware")
         checked_whole("max_keys", max_keys, of="RateLimitMiddleware")
         self._app = app
         self._unsaid_s = runner.settings.freeze_s
         self._rules = tuple(rules)
         limits = {rule.limit.name: runner.limit(rule.limit) for rule in self._rules}
-        self._deadline_limiter = DeadlineLimiter(runner, limits, deadline)
+        self._deadline_limiter = DeadlineLimiter(runner, limits, deadline, wait)
         self._request_limiter = RequestLimiter(self._deadline_limiter, Fallback(on_error, instances), max_keys)
         self._addresses = ClientAddresses(trusted_proxies)
         self._live_keys = {

@@ -18,7 +18,10 @@ from runner.store import Decision, TakeAnswer
 OnError = Literal["local", "open", "closed"]
 
 _PAUSED_RETRY_S = 30.0
-_NOT_THE_CALLERS_FAULT = frozenset({"paused", "frozen", "unpublished"})
+_UNFETCHED = frozenset({"unled", "away"})
+_UNFETCHED_RETRY_S = 5.0
+"""About the time until another worker leads, or a home has failed over."""
+_NOT_THE_CALLERS_FAULT = frozenset({"paused", "frozen", "unpublished"}) | _UNFETCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +68,24 @@ def verdict_of(decision: Decision, needs: Sequence[Need], allowances: Mapping[st
     """What the caller is told of a decision about these (sorted) needs."""
     lacked = limit_name(decision.bucket)
     if decision.reason in _NOT_THE_CALLERS_FAULT:
-        return Verdict("reduced", violated=(lacked,), retry_after_s=_whole_seconds(decision.wait_s or _PAUSED_RETRY_S))
+        wait_s = _UNFETCHED_RETRY_S if decision.reason in _UNFETCHED else decision.wait_s or _PAUSED_RETRY_S
+        return Verdict("reduced", violated=(lacked,), retry_after_s=_whole_seconds(wait_s))
     names = [need.limit for need in needs]
     standings = tuple(
-        Standing(allowances[name], left, allowances[name].effective_s(left, next_s))
+        Standing(allowances[name], None if allowances[name].is_shared else left, allowances[name].effective_s(left, next_s))
         for name, (left, next_s) in zip(names, decision.left, strict=True)
     )
     if decision.state is TakeAnswer.taken:
         return Verdict("admitted", standings)
     retry_after_s = _whole_seconds(decision.wait_s or _PAUSED_RETRY_S)
     violated = tuple(
-        name for name, need, standing in zip(names, needs, standings, strict=True) if standing.left < need.cost or name == lacked
+        name
+        for name, need, standing in zip(names, needs, standings, strict=True)
+        if name == lacked or (standing.left is not None and standing.left < need.cost)
     )
     # Retry-After is the longest wait, so the fields of no violated limit may name a later time.
     told = tuple(
-        Standing(standing.allowance, standing.left, retry_after_s if name == lacked else min(standing.effective_s, retry_after_s))
+        Standing(standing.allowance, standing.left or 0, retry_after_s if name == lacked else min(standing.effective_s, retry_after_s))
         if name in violated
         else standing
         for name, standing in zip(names, standings, strict=True)

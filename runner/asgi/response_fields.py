@@ -28,8 +28,10 @@ def rate_limit_fields(verdict: Verdict) -> Headers:
     headers: Headers = []
     if verdict.standings:
         policies = [f'"{s.allowance.limit}";q={s.allowance.quota};w={s.allowance.window_s}' for s in verdict.standings]
-        limits = [f'"{s.allowance.limit}";r={s.left};t={s.effective_s}' for s in verdict.standings]
-        headers += [(b"ratelimit-policy", ", ".join(policies).encode()), (b"ratelimit", ", ".join(limits).encode())]
+        limits = [f'"{s.allowance.limit}";r={s.left};t={s.effective_s}' for s in verdict.standings if s.left is not None]
+        headers.append((b"ratelimit-policy", ", ".join(policies).encode()))
+        if limits:
+            headers.append((b"ratelimit", ", ".join(limits).encode()))
     if verdict.status is not None:
         headers.append((b"retry-after", str(verdict.retry_after_s).encode()))
     return headers

@@ -41,11 +41,6 @@ class Rule:
             raise ConfigurationError(
                 f"{about}: it bounds how many run at once, not how many come; hold a slot in the handler, with Runner.slot"
             )
-        if self.limit.shared is not None:
-            raise ConfigurationError(
-                f"{about}: several queues share it, and its tokens are at its home until a job waits for them: a request would always be refused;"
-                " take them in the handler, with Runner.take"
-            )
         if type(self.cost) is not int or not 0 <= self.cost <= self.limit.capacity:
             raise ConfigurationError(f"{about}: cost {self.cost!r} cannot be taken, its bucket holds {self.limit.capacity}")
         if not self.path.startswith("/"):

@@ -8,10 +8,10 @@ from runner.asgi.allowance import Allowance
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one limit stands for a caller after the decision."""
+    """How one limit stands for a caller after the decision. left: None if nobody here knows."""
 
     allowance: Allowance
-    left: int
+    left: int | None
     effective_s: int
 
 

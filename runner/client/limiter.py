@@ -44,10 +44,20 @@ class Limiter:
         while self._leaving:
             await asyncio.wait(self._leaving)
 
-    async def decide(self, needs: Sequence[Need]) -> Decision:
-        """Take now or not at all, and say what is left. Raises `StoreUnavailable`."""
+    async def decide(self, needs: Sequence[Need], wait_s: float = 0.0) -> Decision:
+        """Take now or not at all, and say what is left. Raises `StoreUnavailable`, `ClientClosed`.
+
+        wait_s: stands in line for so long, a few seconds at most, without signs of life, and without looks at the bucket while no worker leads.
+        """
         limits, line = encode_needs(needs)
-        return await self._store.take(new_ticket(), limits, line)
+        if wait_s <= 0:
+            return await self._store.take(new_ticket(), limits, line)
+        ticket, until_s = new_ticket(), monotonic_s() + wait_s
+        decision = await self._store.take(ticket, limits, line, wait_us=microseconds(wait_s))
+        if decision.state is not TakeAnswer.waiting:
+            return decision
+        end = await self._end_of(ticket, max(until_s - monotonic_s(), 0.0))
+        return decision._replace(state=TakeAnswer.taken if end is CancelAnswer.succeeded else TakeAnswer.refused)
 
     async def take(self, needs: Sequence[Need], *, wait: float | None = 0.0, lapse_s: float = 0.0) -> str:
         """Take tokens, waiting up to `wait` seconds (None: as long as it takes). The ticket they were taken with.
@@ -99,17 +109,20 @@ class Limiter:
         self._keeper.add(ticket, wait_s)
         try:
             left_s = None if ticket.until_s is None else max(ticket.until_s - monotonic_s(), 0.0)
-            status = await self._listener.wait(ticket.id, left_s)
-            if status is not None and status.state.is_final:
-                end = CancelAnswer(status.state.value)
-            else:
-                # It may be served between the last look and this call; then its tokens are taken.
-                end = await self._store.cancel(ticket.id)
+            end = await self._end_of(ticket.id, left_s)
             if end is CancelAnswer.succeeded and ticket.gives_back and not await self._hold(ticket.id, ticket.limits):
                 return CancelAnswer.expired  # this process was held up, and learns of its slot after that has lapsed
             return end
         finally:
             self._keeper.remove(ticket)
+
+    async def _end_of(self, ticket: str, left_s: float | None) -> CancelAnswer:
+        """What became of a ticket after so long; then it leaves the line."""
+        status = await self._listener.wait(ticket, left_s)
+        if status is not None and status.state.is_final:
+            return CancelAnswer(status.state.value)
+        # It may be served between the last look and this call; then its tokens are taken.
+        return await self._store.cancel(ticket)
 
     def _start_leaving(self, ticket: Ticket) -> asyncio.Task[None]:
         """In a task of its own: what has been cancelled may be cancelled again."""

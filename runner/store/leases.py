@@ -98,7 +98,18 @@ class Deposit(NamedTuple):
         """As exchange.lua takes it."""
         its = self.leased
         asked_us = 0 if its.place is None else round(LEASE_S * 500_000) if its.come_us is None else its.come_us + 200_000
-        return [its.bucket, its.granted, *its.spent, self.sent_us, self.home_us, asked_us, its.capacity, its.stopped_us, its.stopped_by]
+        return [
+            its.bucket,
+            its.granted,
+            *its.spent,
+            self.sent_us,
+            self.home_us,
+            asked_us,
+            its.capacity,
+            its.stopped_us,
+            its.stopped_by,
+            its.queues,
+        ]
 
 
 class Hands(NamedTuple):
@@ -116,7 +127,7 @@ class Leases(QueueStore):
         """Take in what the home has said, and read how the hands of these limits stand. `identity` counts if the queue has none yet."""
         words: list[scripts.Argument] = [word for deposit in deposits for word in deposit.words]
         for word in told:
-            words += [word.bucket, word.granted or 0, -1, -1, -1, -1, 0, 0, 0, 0, -1, ""]
+            words += [word.bucket, word.granted or 0, -1, -1, -1, -1, 0, 0, 0, 0, -1, "", 0]
         found, now_us, *rows = await self._run("exchange", [*words, *limits], identity=identity, deposits=len(deposits) + len(told))
         return Hands(decoded(found), int(now_us), [_hand(row) for row in rows])
 

@@ -5,9 +5,13 @@ import logging
 import pytest
 
 from runner import Concurrency, Limit, Quota, Runner, SlidingWindow, TokenBucket
-from runner.asgi import Rule
+from runner.asgi.allowance import Allowance
+from runner.asgi.request_limiter import verdict_of
+from runner.asgi.response_fields import rate_limit_fields
+from runner.asgi.short_waits import ShortWaits
 from runner.errors import ConfigurationError
-from runner.limits import limit_of, limit_of_document
+from runner.limits import limit_of, limit_of_document, need_of
+from runner.store import Decision, TakeAnswer
 
 LIMITS: list[Limit] = [
     TokenBucket("api", rate="10/s", burst=5, shared=True),
@@ -77,6 +81,29 @@ def test_a_burst_of_one_token_is_warned_of_where_it_costs_a_part_of_the_rate(cap
     assert "limit fast is shared and has a burst of 1" in caplog.text
 
 
-def test_requests_cannot_be_held_to_a_limit_whose_tokens_are_elsewhere() -> None:
-    with pytest.raises(ConfigurationError, match="several queues share it"):
-        Rule(limit=TokenBucket("api", rate="10/s", shared=True))
+SHARED = {"api": Allowance.of(TokenBucket("api", rate="10/s", burst=2, shared=True)), "own": Allowance.of(TokenBucket("own", rate="10/s"))}
+
+
+def refused(bucket: str = "api", reason: str = "tokens") -> Decision:
+    return Decision(TakeAnswer.refused, 0.4, bucket, reason, [(0, 0.0), (3, 0.0)])
+
+
+def test_only_requests_that_lack_tokens_of_a_shared_limit_stand_in_line_and_no_more_than_it_can_hold_tokens() -> None:
+    waits = ShortWaits()
+    assert not waits.has_room(refused("own"), SHARED)
+    assert not waits.has_room(refused(reason="unled"), SHARED)
+    assert not waits.has_room(refused()._replace(state=TakeAnswer.taken), SHARED)
+    with waits.one("api"), waits.one("api"):
+        assert not waits.has_room(refused(), SHARED)
+    assert waits.has_room(refused(), SHARED)
+
+
+def test_of_a_shared_limit_nobody_tells_how_much_is_left() -> None:
+    needs = [need_of(TokenBucket("api", rate="10/s"), 1, {}), need_of(TokenBucket("own", rate="10/s"), 1, {})]
+    taken = verdict_of(refused()._replace(state=TakeAnswer.taken), needs, SHARED)
+    assert [standing.left for standing in taken.standings] == [None, 3]
+    assert dict(rate_limit_fields(taken))[b"ratelimit"] == b'"own";r=3;t=1'
+    lacking = verdict_of(refused("own"), needs, SHARED)
+    assert lacking.violated == ("own",)
+    unfetched = verdict_of(refused(reason="unled"), needs, SHARED)
+    assert (unfetched.status, unfetched.retry_after_s) == (503, 5)

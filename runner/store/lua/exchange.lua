@@ -3,13 +3,14 @@
 -- ARGV: identity (by which the home is to know this queue, if it has none yet), deposits (how many), rows...
 --   rows, for each deposit: the bucket, granted, used, back, more, less (-1: nothing is said of these), sent_us (the instant before the call
 --     by the clock here; 0: this came by itself), home_us (the instant of the answer, by the clock there), asked_us (for so long this queue is in
---     line there), capacity (0: as before), stopped_us (so long it is frozen or paused there; -1: not said), why; then names of limits
+--     line there), capacity (0: as before), stopped_us (so long it is frozen or paused there; -1: not said), why, queues (that share it there); then names
+--     of limits
 -- Returns: the identity, now, then for each bucket of these limits: name, used, back, more, less, told_used, told_back, told_more, told_less,
 --   µs since the last start, the first start of which tokens come back (by the clock there; 0: none), µs for which the bucket is frozen here
 --   and not yet there, why, tokens in hand, those of them that no job has, tokens that the first waiting job needs (0: none waits), what waiting jobs cost
--- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, needs, flush, leased, demand
+-- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, needs, flush, leased, pace, demand
 
-local A_DEPOSIT, OFFSET, PART_US = 12, 4503599627370496, 1950000 -- a lease is trusted for a little less than the home does, as clocks drift
+local A_DEPOSIT, OFFSET = 13, 4503599627370496
 local MOST_BUCKETS = 24
 
 local function most_of(b, field, told) if told > b[field] then b[field], b.taken = told, true end end
@@ -40,8 +41,9 @@ local function deposit(at)
   end
   most_of(b, 'seen', math.max(granted, b.used + b.back))
   if sent > 0 then
-    most_of(b, 'ends', sent + PART_US)
+    most_of(b, 'ends', sent + LEASED_US)
     b.ahead, b.asked, b.most, b.taken = tonumber(home_us) - now + OFFSET, now + tonumber(asked), tonumber(capacity), true
+    b.queues = tonumber(ARGV[at + 12])
   end
   stop(b, tonumber(ARGV[at + 10]), ARGV[at + 11])
   if (b.hand(b) > 0 or b.asked <= now) and is_waited_for(b.name) then redis.call('ZADD', WAKES, 'LT', int(now), b.name) end
@@ -51,7 +53,7 @@ end
 local function tidy(b, first)
   local free = b.hand(b) - b.reserved
   local quiet = redis.call('EXISTS', RECORDS) == 1 and 1000000 or math.min(100000, b.policy.capacity * b.policy.period_us / 8)
-  if free <= 0 or first == 0 and now - math.max(b.last, b.ends - PART_US) < quiet or first > 0 and free >= first then return end
+  if free <= 0 or first == 0 and now - math.max(b.last, b.ends - LEASED_US) < quiet or first > 0 and free >= first then return end
   b.back = b.back + free
   b.list(b)
 end
@@ -60,6 +62,7 @@ local function state_of(name)
   local b = load_bucket(name)
   if not b.hand then return redis.call('SREM', prefix .. 'leases', name) and nil end
   local first, costs = demand.of(b, math.max(b.hand(b) - b.reserved, 0))
+  pace.note(b, first > 0)
   tidy(b, first)
   local own_freeze = b.frozen_until > now and b.frozen_until > b.frozen_told
   local less_at = b.less > b.told_less and b.ahead > 0 and b.less_since + b.ahead - OFFSET or 0

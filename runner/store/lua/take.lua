@@ -6,7 +6,7 @@
 --   tended_us: 0 takes now or not at all; else the ticket stands in line, and leaves it after so long unless `tend` prolongs that
 -- Returns: 'taken', 'waiting' or 'refused', µs until it could be taken (-1: unknown), the bucket that lacks tokens, why,
 --   then for each bucket: tokens left, µs until the next one lands
--- include: engine
+-- include: engine, pace
 
 local needs = needs_of(limits)
 
@@ -40,8 +40,22 @@ local function take_now()
   return reply('taken', 0, '', '')
 end
 
+local SILENT_US = 3000000 -- a home that is there answers within a second
+
+-- Of a shared limit: how long it takes at the present pace until this one and those in its line have their tokens, and who does not fetch them.
+local function shared_wait(b, more)
+  local wait = -1
+  for i = 1, #needs do
+    if needs[i].bucket == b.name then wait = math.ceil(pace.thousand_us(b) * needs[i].cost / 1000 * (redis.call('ZCARD', line_key(line)) + more)) end
+  end
+  if wait == 0 then wait = -1 end
+  if redis.call('EXISTS', prefix .. 'leader') == 0 then return wait, 'unled' end
+  return wait, pace.silent_us(b) > SILENT_US and 'away' or b.kind.reason
+end
+
 local function reply_lacking(state, b, wait)
   local reason = reason_of(b)
+  if b.hand and reason == b.kind.reason then wait, reason = shared_wait(b, state == 'refused' and 1 or 0) end
   if wait >= NEVER or reason == 'concurrency' then wait = -1 end
   return reply(state, wait, b.name, reason)
 end

@@ -10,7 +10,10 @@
 --   asked       until when the home is known to have this queue in its line
 --   most        the capacity in force at the home (0: what is declared here)
 --   frozen_told until when the home is known to have heard that the bucket is frozen
+--   and those of pace
 -- The set `leases` has the buckets of which there is something to tell.
+local LEASED_US = 1950000 -- a lease is trusted for a little less than the home does, as clocks drift
+
 kinds.leased = lazily(function()
   local UNASKED_US, KEPT_US = 50000, 691200000000
 
@@ -35,7 +38,7 @@ kinds.leased = lazily(function()
     reason = 'tokens',
     fields = {
       'seen', 'used', 'back', 'more', 'less', 'less_since', 'told_used', 'told_back', 'told_more', 'told_less', 'last', 'ends', 'ahead', 'asked',
-      'most', 'frozen_told',
+      'most', 'frozen_told', 'queues', 'waits_since', 'paced_since', 'paced_from', 'paced_us', 'paced',
     },
 
     -- A hand that has lapsed here has not lapsed at the home yet: there it counts as used.
