@@ -61,6 +61,7 @@ def job_document(status: JobStatus) -> dict[str, Any]:
         "position": status.position,
         "eta_s": status.eta_s,
         "end_eta_s": status.end_eta_s,
+        "shared": status.shared and status.shared.document(),
         "priority": status.priority,
         "pool": status.pool,
         "worker": status.worker,

@@ -39,6 +39,14 @@ class Place(BaseModel):
     ] = None
 
 
+class QueuePace(BaseModel):
+    """At what pace this queue gets tokens of a limit that several queues share: an estimate, by which `eta_s` is one too."""
+
+    queues: Annotated[int, Field(description="how many share it just now")]
+    per_second: Annotated[float | None, Field(description="tokens, by what came lately or as an equal part; null: that cannot be told")]
+    silent_s: Annotated[float, Field(description="for so long jobs have waited and the limit's home has not answered")]
+
+
 class AcceptedJob(Place):
     """A job that is stored. Of a unique one it may be another job, that is there."""
 
@@ -156,6 +164,7 @@ class Job(Place):
     id: str
     task: str
     state: State
+    shared: Annotated[QueuePace | None, Field(description="of a job that waits for a limit that several queues share")] = None
     priority: str
     pool: Annotated[str, Field(description="whose workers run it")]
     worker: Annotated[str | None, Field(description="that runs it, or ran its latest attempt")] = None

@@ -33,7 +33,18 @@ from runner.jobs import (
     TaskSpec,
     TaskStatus,
 )
-from runner.limits import BucketStatus, LimitStatus, Override, Pause, ProviderCount, Reset, Unit, limit_of_document, shared_status_of
+from runner.limits import (
+    BucketStatus,
+    LimitStatus,
+    Override,
+    Pause,
+    ProviderCount,
+    QueuePace,
+    Reset,
+    Unit,
+    limit_of_document,
+    shared_status_of,
+)
 from runner.names import DEFAULT_POOL
 from runner.store import PoolStatus, ServerFacts, WorkerStatus
 
@@ -76,6 +87,7 @@ def job_of(document: Document) -> JobStatus:
         deadline_at=_seconds(document.get("deadline_at")),
         progress=None if progress is None else Progress(**{**told(Progress, progress), "at": _seconds(progress["at"])}),
         pause=None if document.get("pause") is None else pause_of(document["pause"]),
+        shared=None if document.get("shared") is None else QueuePace(**told(QueuePace, document["shared"])),
         tags=tuple(document.get("tags", ())),
         metadata=document.get("metadata", {}),
     )

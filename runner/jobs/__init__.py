@@ -58,7 +58,6 @@ if TYPE_CHECKING:  # see runner.faces
         TICKET,
         Acceptance,
         Ending,
-        JobError,
         JobStatus,
         OtherJob,
         Outcome,
@@ -70,6 +69,7 @@ if TYPE_CHECKING:  # see runner.faces
         check_queue_name,
         new_job_id,
     )
+    from runner.jobs.job_error import JobError
     from runner.jobs.job_options import JobOptions, check_options
     from runner.jobs.known_id import check_known_id
     from runner.jobs.log_context import JobLogFilter
@@ -121,7 +121,8 @@ else:
             "in_process": "call_in_process",
             "injection": "Held Injection Plan call_in_thread_with call_with",
             "instants": "instant_s instant_text",
-            "job": "FINAL TICKET Acceptance Ending JobError JobStatus OtherJob Outcome Priority PriorityName StartedJob State check_job_id check_queue_name new_job_id",
+            "job_error": "JobError",
+            "job": "FINAL TICKET Acceptance Ending JobStatus OtherJob Outcome Priority PriorityName StartedJob State check_job_id check_queue_name new_job_id",
             "job_options": "JobOptions check_options",
             "known_id": "check_known_id",
             "log_context": "JobLogFilter",

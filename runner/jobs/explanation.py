@@ -17,10 +17,12 @@ from runner.jobs.words import (
     is_placed,
     last_error,
     overridden,
+    paced,
     paused,
     paused_by,
     progress,
     scheduled,
+    shared_by,
     span,
     starts_in,
     stopping,
@@ -99,13 +101,13 @@ def _waiting(status: JobStatus, limits: Sequence[LimitStatus], now_s: float, com
     numbers = f"{limit.policy.rate}, {overridden(limit, limit.override, now_s)}" if limit.override else limit.policy.rate
     ahead = (status.position or 1) - 1
     place = "it is next in line" if ahead == 0 else f"{ahead} {'job is' if ahead == 1 else 'jobs are'} ahead of it"
-    when = starts_in(status.eta_s)
+    when = starts_in(status.eta_s) + paced(status)
     if status.eta_s is not None:
         when += f", at {clock_text(now_s + status.eta_s, now_s)}, if the jobs ahead of it start on time"
     if status.end_eta_s is not None:
         when += f"; it ends in about {span(status.end_eta_s)}, if it runs as long as half of the runs of its task do"
     return [
-        f"It waits {waits_for(status, held)} ({numbers}): {_why(status, limit, bucket, now_s)}.",
+        f"It waits {waits_for(status, held)}{shared_by(status)} ({numbers}): {_why(status, limit, bucket, now_s)}.",
         f"Its place is {ahead + 1}: {place}; it starts {when}.",
         _remedy(status, held, commands),
     ]
@@ -154,6 +156,8 @@ def _why(status: JobStatus, limit: LimitStatus, bucket: BucketStatus | None, now
         return f"{'its slot is' if capacity == 1 else f'all {capacity} slots are'} taken; one comes back when its job ends"
     if status.reason == "quota":
         return "it is spent" + (f"; the next period begins in {span(next_s)}" if next_s else "")
+    if status.shared is not None:
+        return "no token for it is in the hand of this queue"
     tokens = "no token is" if bucket is None or bucket.tokens == 0 else f"{bucket.tokens} of {capacity} tokens are"
     return f"{tokens} there" + (f"; the next lands in {span(next_s)}" if next_s else "")
 

@@ -10,7 +10,8 @@ from typing import Any
 from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.foreign import shown
-from runner.jobs.job import JobError, Priority, State
+from runner.jobs.job import Priority, State
+from runner.jobs.job_error import JobError
 from runner.jobs.job_options import JobOptions
 from runner.jobs.submission import Submission
 from runner.limits import Unit, limit_name, part_in_words, pool_of

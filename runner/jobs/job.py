@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 from runner.errors import ConfigurationError, InvalidJobId
 from runner.jobs.attempt_record import AttemptRecord
+from runner.jobs.job_error import JobError
 from runner.jobs.metadata import trace_id_in
 from runner.jobs.pause_status import PauseStatus
 from runner.jobs.progress import Progress
-from runner.limits import limit_name
+from runner.limits import QueuePace, limit_name
 from runner.names import DEFAULT_POOL, SHORT_NAME, fits
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -204,42 +205,19 @@ class Outcome(NamedTuple):
 
 
 @dataclass(slots=True, frozen=True)
-class JobError:
-    """Why a job failed, or its latest attempt.
-
-    `type` is the name of the handler's exception, or of a reason of the runner's own, such as "poison"; `traceback` is the
-    handler's part of it, empty if the handler did not raise.
-    """
-
-    type: str
-    message: str
-    traceback: str = ""
-
-    @classmethod
-    def of(cls, fields: Any) -> "JobError":
-        """From what a worker or a script wrote, as far as it can be read: the record may have been damaged."""
-        known = fields if isinstance(fields, dict) else {}
-        return cls(str(known.get("type", "unknown")), str(known.get("message", "")), str(known.get("traceback", "")))
-
-    def document(self) -> dict[str, str]:
-        """As the HTTP API and the command line show it."""
-        document = {"type": self.type, "message": self.message}
-        return document if not self.traceback else {**document, "traceback": self.traceback}
-
-
-@dataclass(slots=True, frozen=True)
 class JobStatus:
     """A job as a caller sees it. Times are seconds since 1970 by Redis's clock.
 
-    `reason` is "no worker" as long as no live worker serves the task: such a job is `queued`, or `waiting` once a worker has met it that
-    could not run it. "jobs": it comes after others that have not ended. For another job in `waiting`: `reason` says for what, `bucket` names the bucket ("tenant/t7") and `limit` its limit ("tenant"),
-    `position` is its place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it
-    starts on time, `end_eta_s` those until it ends, by half of the runs of its task in the last 24 hours. `pause`: the queue, its task, its pool or a bucket that it needs is paused, and it starts once that is over (`reason` is
-    "paused", and `position` and `eta_s` are unknown). `attempts` are those that failed: the first and the last nine. `progress` is what the
-    handler of its latest attempt has said last. `pool`: whose workers run it. `worker`: the id of the one that runs it, or ran its latest attempt.
-    `costs`: the tokens that it takes of each bucket at its start. `ready_at`: since when it waits, or waited before its latest attempt, if that is
-    not its submission: its delay, the pause before a retry, or what it came after was over then. `worker` and `ready_at` are told where its
-    error is. `tags` and `metadata`: what its submission, and for metadata the hooks of its producer, gave it. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes less.
+    `reason` is "no worker" as long as no live worker serves the task: such a job is `queued`, or `waiting` once a worker has met it that could not run it. "jobs": it comes after
+    others that have not ended. For another job in `waiting`: `reason` says for what, `bucket` names the bucket ("tenant/t7") and `limit` its limit ("tenant"), `position` is its
+    place in line (1 is next) and `eta_s` the seconds until its tokens have landed, if everything ahead of it starts on time, `end_eta_s` those until it ends, by half of the runs
+    of its task in the last 24 hours. `shared`: several queues share that limit, and `eta_s` is an estimate by what this one gets. `pause`: the queue, its task, its pool or a
+    bucket that it needs is paused, and it starts once that is over (`reason` is "paused", and `position` and `eta_s` are unknown). `attempts` are those that failed: the first
+    and the last nine. `progress` is what the handler of its latest attempt has said last. `pool`: whose workers run it. `worker`: the id of the one that runs it, or ran its
+    latest attempt. `costs`: the tokens that it takes of each bucket at its start. `ready_at`: since when it waits, or waited before its latest attempt, if that is not its
+    submission: its delay, the pause before a retry, or what it came after was over then. `worker` and `ready_at` are told where its error is. `tags` and `metadata`: what its
+    submission, and for metadata the hooks of its producer, gave it. `result_bytes` is the size of its result as JSON, also of one that was left out because the caller takes
+    less.
     """
 
     id: str
@@ -273,10 +251,11 @@ class JobStatus:
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
     end_eta_s: float | None = None
+    shared: QueuePace | None = None
 
     @property
     def version(self) -> str:
-        """A text that is another one whenever the job has changed; `eta_s` and `end_eta_s`, which count down by themselves, are no part of it.
+        """A text that is another one whenever the job has changed; `eta_s`, `end_eta_s` and `shared`, which change by themselves, are no part of it.
 
         Arguments, result and error are none either: they do not change without the attempt or the end, and may be megabytes long.
         """

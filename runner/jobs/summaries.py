@@ -12,8 +12,10 @@ from runner.jobs.words import (
     failed_attempts,
     is_placed,
     last_error,
+    paced,
     progress,
     scheduled,
+    shared_by,
     starts_in,
     stopping,
     waits_for,
@@ -28,7 +30,8 @@ def summary(status: JobStatus) -> str:
     elif status.reason == JOBS or (status.state is State.waiting and not is_placed(status)):
         lines.append(f"  waits     {waits_for(status)}")
     elif status.state is State.waiting:
-        lines.append(f"  waits     {waits_for(status)}, place {status.position}, {starts_in(status.eta_s)}{ends_in(status)}")
+        when = f"{starts_in(status.eta_s)}{paced(status)}{ends_in(status)}"
+        lines.append(f"  waits     {waits_for(status)}{shared_by(status)}, place {status.position}, {when}")
     elif status.state is State.scheduled:
         lines.append(f"  starts    {scheduled(status)}")
     if note := stopping(status):

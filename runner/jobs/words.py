@@ -62,6 +62,28 @@ def waits_for(status: JobStatus, held_by: str | None = None) -> str:
     return f"{_WAITS.get(status.reason or '', status.reason)} {_safe(held_by or status.bucket or '')}"
 
 
+def shared_by(status: JobStatus) -> str:
+    """After the limit that a job waits for: how many queues share it; nothing if it is the queue's own."""
+    if status.shared is None:
+        return ""
+    return f", shared by {status.shared.queues} queues" if status.shared.queues > 1 else ", shared, and used by this queue alone just now"
+
+
+def paced(status: JobStatus) -> str:
+    """After the time of its start: by what that was estimated at a shared limit, or why it was not."""
+    if status.shared is None:
+        return ""
+    if status.shared.is_away:
+        return f": the home of the limit has not answered for {span(status.shared.silent_s)}"
+    each_s = status.shared.per_second
+    return "" if each_s is None else f" (this queue gets {_rate(each_s)})"
+
+
+def _rate(per_second: float) -> str:
+    unit, seconds = next((one for one in (("a second", 1), ("a minute", 60)) if per_second * one[1] >= 1), ("an hour", 3_600))
+    return f"{per_second * seconds:.3g} {unit}"
+
+
 _WAITS = {
     "tokens": "for tokens of",
     "concurrency": "for a slot of",

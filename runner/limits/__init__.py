@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # see runner.faces
     )
     from runner.limits.policy import Limit, Unit, checked_template, part_in_words, template_fields
     from runner.limits.provider_counts import Count, count_in
+    from runner.limits.queue_pace import QueuePace, at_present, stored_pace
     from runner.limits.quota import Quota
     from runner.limits.rate_limited import rate_limited_in
     from runner.limits.rates import EXACT
@@ -57,6 +58,7 @@ else:
             "naming": "Need bucket_name decode_needs encode_needs in_pool is_bucket_name key_of key_text_of key_values limit_name need_of pool_of",
             "policy": "Limit Unit checked_template part_in_words template_fields",
             "provider_counts": "Count count_in",
+            "queue_pace": "QueuePace at_present stored_pace",
             "quota": "Quota",
             "rate_limited": "rate_limited_in",
             "rates": "EXACT",
@@ -93,6 +95,7 @@ __all__ = [
     "Pause",
     "Promise",
     "ProviderCount",
+    "QueuePace",
     "QueueShare",
     "Quota",
     "Reset",
@@ -104,6 +107,7 @@ __all__ = [
     "TokenBucket",
     "Unit",
     "Word",
+    "at_present",
     "bucket_name",
     "check_one_home",
     "checked_template",
@@ -134,6 +138,7 @@ __all__ = [
     "rate_limited_in",
     "read",
     "shared_status_of",
+    "stored_pace",
     "template_fields",
     "time_text",
 ]

@@ -24,7 +24,7 @@ def earliest(needs: Sequence[Need], views: Mapping[str, BucketView], ahead: Sequ
     found = Earliest(0)
     for need in needs:
         view = views.get(need.bucket)
-        if view is None or view.limit is None:
+        if view is None or view.limit is None or view.pace is not None:  # a pace is an estimate, and no bound
             continue
         wait_us = max(view.from_us - view.now_us, 0)
         if need.cost == 1 and not view.limit.gives_back:

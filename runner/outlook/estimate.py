@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from runner.limits import Need
+from runner.limits import Need, QueuePace
 from runner.outlook import pace
 from runner.outlook.several import has_several, snapshot
 from runner.outlook.turns import Ahead, ahead_of
@@ -25,12 +25,13 @@ class Wait(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """Why the job waits and at which bucket, its place there (1 is next), and µs until it starts; None: unknown."""
+    """Why the job waits and at which bucket, its place there (1 is next), and µs until it starts; None: unknown. pace: of a limit of several queues."""
 
     reason: str
     bucket: str
     position: int
     eta_us: int | None
+    pace: QueuePace | None = None
 
 
 class _Answer(NamedTuple):
@@ -55,7 +56,7 @@ def estimates(waits: Sequence[Wait], views: Mapping[str, BucketView], least_shar
         for one, (jobs, _, eta_us) in zip(asked, _answers(view, asked, least_share), strict=True):
             weight = (eta_us is None, eta_us or 0)
             if one.at not in worst or weight > worst[one.at][0]:
-                worst[one.at] = weight, Estimate(view.reason, view.name, round(jobs) + 1, eta_us)
+                worst[one.at] = weight, Estimate(view.reason, view.name, round(jobs) + 1, eta_us, view.pace)
     return _played(waits, [worst[at][1] for at in range(len(waits))], views, least_share)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from typing import NamedTuple
 
-from runner.limits import Limit, Need, StoredBucket
+from runner.limits import Limit, Need, QueuePace, StoredBucket
 from runner.simulation import LineName, class_and_tag
 
 CLASSES = (1, 2, 3)
@@ -90,6 +90,8 @@ class BucketView:
     override_ends_us: int | None = None
     following: Limit | None = None
     """The limit that is in force after the end of an override."""
+    pace: QueuePace | None = None
+    """Of a limit that several queues share; `limit` is what this queue has of it at that pace."""
 
 
 def sampled(lines: Sequence[LineView], counts: Sequence[int], nearest: int) -> list[LineView]:

@@ -85,7 +85,7 @@ def _job_status(job_id: str, outlook: Estimate | None, runs_us: int | None, valu
     result = fields.get("result")
     is_left_out = isinstance(result, int)
     state = State(decoded(fields["state"]))
-    reason = bucket = position = eta_us = pause = None
+    reason = bucket = position = eta_us = pause = shared = None
     if len(place) == _PAUSED:
         state, reason, pause = State.waiting, decoded(place[0]), pause_of(list(place[1:]))
         bucket = pause.name if pause is not None and pause.what is Pausable.key else None
@@ -94,7 +94,7 @@ def _job_status(job_id: str, outlook: Estimate | None, runs_us: int | None, valu
     elif len(place) == _WAITS - 1:
         state = State.waiting
         if outlook is not None:
-            reason, bucket, position, eta_us = outlook
+            reason, bucket, position, eta_us, shared = outlook
     elif len(place) == 1:
         reason = decoded(place[0])
         state = State.waiting if state is State.scheduled else state
@@ -110,6 +110,7 @@ def _job_status(job_id: str, outlook: Estimate | None, runs_us: int | None, valu
         bucket=bucket,
         position=position,
         eta_s=seconds_or_none(eta_us),
+        shared=shared,
         priority=Priority(int(fields.get("priority", 1))).name,
         attempt=int(fields.get("attempt", 0)),
         failures=int(fields.get("failures", 0)),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from runner.limits import KINDS, Limit, StoredBucket, decode_needs, limit_of
+from runner.limits import KINDS, Limit, StoredBucket, at_present, decode_needs, limit_of, stored_pace
 from runner.outlook import BucketView, LineView, SeveralView, Wait, cost_of_code, sampled, sampled_classes, with_lengths
 from runner.store.text import decoded
 
@@ -91,12 +91,15 @@ def _view(bucket: str, reason: str, policy: _Policy | None, now_us: int, state: 
     near = [_line(row) for row in lines]
     own = {decoded(row[0]): _line(row) for row in asked if len(row) > 1}
     own |= {line.name: line for line in near if [line.name.encode()] in asked}
-    # How much of a shared limit this queue gets depends on others, of which nothing is known here.
-    timeless = reason == "paused" or policy is None or policy.limit.kind not in KINDS or policy.limit.shared is not None
+    limit = policy.limit if policy else None
+    pace = stored_pace(stored.numbers) if "thousand_us" in stored.numbers else None
+    if limit is not None and pace is not None:
+        limit, stored = at_present(limit, stored.numbers, now_us) or (None, stored)
+    timeless = reason == "paused" or limit is None or limit.kind not in KINDS
     return BucketView(
         bucket,
         reason,
-        None if timeless or policy is None else policy.limit,
+        None if timeless else limit,
         stored,
         now_us,
         int(from_us),
@@ -112,6 +115,7 @@ def _view(bucket: str, reason: str, policy: _Policy | None, now_us: int, state: 
         several=[_several(row) for row in several],
         override_ends_us=policy.until_us if policy else None,
         following=policy.following if policy else None,
+        pace=pace,
     )
 
 

@@ -28,6 +28,7 @@ async def test_the_status_of_a_finished_job_is_complete(service: Service, worker
         "position": None,
         "eta_s": None,
         "end_eta_s": None,
+        "shared": None,
         "priority": "low",
         "attempt": 1,
         "failures": 0,

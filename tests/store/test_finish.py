@@ -6,7 +6,8 @@ import pytest
 from redis.exceptions import ResponseError
 
 from runner.connection.client import command
-from runner.jobs.job import Ending, JobError, Outcome, Priority, StartedJob
+from runner.jobs.job import Ending, Outcome, Priority, StartedJob
+from runner.jobs.job_error import JobError
 from runner.limits import Concurrency, Need
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore

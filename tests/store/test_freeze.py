@@ -2,7 +2,8 @@
 
 import pytest
 
-from runner.jobs.job import Ending, JobError, Outcome, StartedJob
+from runner.jobs.job import Ending, Outcome, StartedJob
+from runner.jobs.job_error import JobError
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 from runner.store.finding import Level
 from runner.store.job_findings import throttled_often

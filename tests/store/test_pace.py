@@ -3,7 +3,7 @@
 from redis.asyncio import Redis
 
 from runner.limits import Quota, TokenBucket
-from tests.store.builders import Clock, claim, finish_all, jobs
+from tests.store.builders import Clock, claim, finish_all, job, jobs
 from tests.store.leasing import Shared, shared
 
 STEP_S = 0.1
@@ -37,6 +37,14 @@ async def test_a_queue_tells_the_pace_that_it_has_counted(redis: Redis, redis_ur
             each_s = await seconds_each(world, at)
             assert each_s is not None
             assert 0.17 < each_s < 0.24  # of 10/s each has a half, and the burst of before is not counted
+        waiting = next(one for one in await world.queues[0].store.get(["j399"]) if one is not None)
+        assert waiting.position is not None
+        assert waiting.eta_s is not None
+        assert abs(waiting.eta_s - waiting.position / 5) < waiting.position / 5 / 5
+        assert waiting.shared is not None
+        assert waiting.shared.queues == 2
+        assert waiting.shared.per_second is not None
+        assert 4.2 < waiting.shared.per_second < 6
 
 
 async def test_a_queue_that_has_counted_nothing_tells_its_equal_part(redis: Redis, redis_url: str) -> None:
@@ -65,12 +73,43 @@ async def test_a_refusal_tells_who_is_missed(redis: Redis, redis_url: str) -> No
         assert await reason() == "unled"
         await redis.set(queue.store.keys.leader, "w:1", px=60_000)
         assert await reason() == "tokens"
-        await queue.store.submit(jobs(9, needs=["api"]))
+        await queue.store.submit(jobs(90, needs=["api"]))
         await work_off(world, redis, 40)
         assert await reason() == "tokens"
         for _ in range(5):  # the leader looks, and the home says nothing
             world.clock.advance(1)
             await world.look(0)
         assert await reason() == "away"
+        (waiting,) = await queue.store.get(["j60"])
+        assert waiting is not None
+        assert (waiting.reason, waiting.eta_s) == ("tokens", None)
+        assert waiting.shared is not None
+        assert waiting.shared.is_away
         await world.exchange(0)
         assert await reason() == "tokens"
+
+
+async def test_a_job_that_would_come_while_nobody_waits_is_told_what_this_queue_has_not_used(redis: Redis, redis_url: str) -> None:
+    async with shared(redis, redis_url, Clock(), TokenBucket("api", rate="1/s", burst=3), queues=1) as world:
+        (queue,) = world.queues
+        queue.costs = "20x1"
+        found = await queue.store.foresee(job("new", needs=["api"]))
+        assert found.estimate is not None
+        assert found.estimate.eta_us == 0
+        await queue.store.submit(jobs(3, needs=["api"]))
+        await work_off(world, redis, 30)
+        queue.costs = ""
+        await work_off(world, redis, 1)
+        found = await queue.store.foresee(job("new", needs=[("api", 3)]))
+        assert found.estimate is not None
+        assert found.estimate.eta_us is not None
+        assert 0 <= found.estimate.eta_us <= 3_000_000
+        assert found.earliest.wait_us == 0  # an estimate is no bound
+
+
+async def test_a_deadline_is_not_held_against_an_estimate(redis: Redis, redis_url: str) -> None:
+    async with shared(redis, redis_url, Clock(), TokenBucket("api", rate="1/min", burst=1), queues=1) as world:
+        (queue,) = world.queues
+        await queue.store.submit(jobs(5, needs=["api"]))
+        late = job("late", needs=["api"])._replace(deadline_us=1_000_000)
+        assert await queue.store.out_of_reach([late]) == {}

@@ -6,7 +6,8 @@ import pytest
 
 from runner.connection.client import command
 from runner.errors import LeaseLost
-from runner.jobs.job import JobError, Priority, StartedJob
+from runner.jobs.job import Priority, StartedJob
+from runner.jobs.job_error import JobError
 from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Override, Pause, Quota, State, TokenBucket
+from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Override, Pause, QueuePace, Quota, State, TokenBucket
 from runner.jobs import AttemptRecord, JobError, explain, summary
 from runner.jobs.words import clock_text, span
 
@@ -87,6 +87,35 @@ def test_a_job_without_a_token_is_told_limit_rate_tokens_place_time_and_what_to_
 def test_each_reason_has_its_sentence(status: JobStatus, limit: LimitStatus, said: list[str]) -> None:
     text = told(status, limit)
     assert [part for part in said if part not in text] == [], text
+
+
+SHARED = TokenBucket("pay", rate="10000/min", burst=500, shared=True)
+
+
+def test_a_job_at_a_shared_limit_is_told_what_its_queue_gets() -> None:
+    status = waiting("pay", "tokens", position=40, eta_s=4.0, shared=QueuePace(5, 31.04))
+    _, waits, place, _ = told(status, stands(SHARED)).splitlines()
+    assert waits == "It waits for tokens of pay, shared by 5 queues (10000/min): no token for it is in the hand of this queue."
+    assert place.startswith(
+        "Its place is 40: 39 jobs are ahead of it; it starts in about 4.0 s (this queue gets 31 a second), at 08:00:04 UTC"
+    )
+    assert summary(status).splitlines()[1] == (
+        "  waits     for tokens of pay, shared by 5 queues, place 40, in about 4.0 s (this queue gets 31 a second)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pace", "said"),
+    [
+        (QueuePace(1, 0.05), "pay, shared, and used by this queue alone just now, place 3, in about 0.3 s (this queue gets 3 a minute)"),
+        (QueuePace(2, 0.001), "(this queue gets 3.6 an hour)"),
+        (QueuePace(2, None, 12.4), "place 3, at an unknown time: the home of the limit has not answered for 12 s"),
+        (QueuePace(2, None), "place 3, at an unknown time"),
+    ],
+)
+def test_a_pace_has_its_words(pace: QueuePace, said: str) -> None:
+    eta_s = None if pace.per_second is None else 0.3
+    assert said in summary(waiting("pay", "tokens", eta_s=eta_s, shared=pace))
 
 
 TENANT = TokenBucket("tenant", rate="10/s", key="{tenant}")

@@ -4,12 +4,14 @@ import logging
 
 import pytest
 
-from runner import Concurrency, Limit, Quota, Runner, SlidingWindow, TokenBucket
+from runner import Concurrency, JobStatus, Limit, QueuePace, Quota, Runner, SlidingWindow, State, TokenBucket
 from runner.asgi.allowance import Allowance
 from runner.asgi.request_limiter import verdict_of
 from runner.asgi.response_fields import rate_limit_fields
 from runner.asgi.short_waits import ShortWaits
 from runner.errors import ConfigurationError
+from runner.http.job_documents import job_document
+from runner.http_client.documents import job_of
 from runner.limits import limit_of, limit_of_document, need_of
 from runner.store import Decision, TakeAnswer
 
@@ -107,3 +109,11 @@ def test_of_a_shared_limit_nobody_tells_how_much_is_left() -> None:
     assert lacking.violated == ("own",)
     unfetched = verdict_of(refused(reason="unled"), needs, SHARED)
     assert (unfetched.status, unfetched.retry_after_s) == (503, 5)
+
+
+def test_a_job_that_waits_for_a_shared_limit_comes_over_http_with_the_pace_of_its_queue() -> None:
+    status = JobStatus("j1", "charge", State.waiting, reason="tokens", bucket="api", position=3, eta_s=0.4, shared=QueuePace(5, 31.0))
+    document = job_document(status)
+    assert document["shared"] == {"queues": 5, "per_second": 31.0, "silent_s": 0.0}
+    document["shared"]["of a newer service"] = 1
+    assert job_of(document).shared == status.shared

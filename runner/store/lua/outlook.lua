@@ -10,7 +10,7 @@
 --   {next wake (-1: by an event), clocks, tokens set aside, until when}, and {name, jobs, record, limits of its first job, next look (-1)} of
 --   each line of several limits that waits or has a claim there. Where lengths were asked: name, and of each line {name, score,
 --   jobs, code of its first cost}
--- include: engine, surroundings
+-- include: engine, pace, surroundings
 
 local limits, rows, listed = {}, {}, {}
 local at = asked_at

@@ -69,6 +69,12 @@ do
       numbers[#numbers + 1] = field
       numbers[#numbers + 1] = int(b[field])
     end
+    if b.hand then
+      for name, number in pairs({ thousand_us = pace.thousand_us(b), silent_us = pace.silent_us(b) }) do
+        numbers[#numbers + 1] = name
+        numbers[#numbers + 1] = int(number)
+      end
+    end
     return numbers
   end
 
