@@ -87,6 +87,7 @@ def new_job(job: Submission, forecast: Forecast) -> Foresight:
         earliest_s=forecast.earliest.wait_us / MICROSECONDS,
         run_s=seconds_or_none(forecast.runs_us),
         pause=forecast.pause,
+        shared=forecast.estimate and forecast.estimate.pace,
     )
     features: Mapping[str, Any] = json.loads(job.features or "{}")
     if "follow" in features or "ends_batch" in features:
@@ -133,7 +134,7 @@ async def _there(store: JobStore, job: Submission, state: Acceptance, job_id: st
 
 def _of_status(status: JobStatus, state: Acceptance, job_id: str, run_s: float | None) -> Foresight:
     place = (status.reason, status.bucket, status.position, status.eta_s, status.end_eta_s)
-    return Foresight(status.task, state, job_id, *place, run_s=run_s, pause=status.pause)
+    return Foresight(status.task, state, job_id, *place, run_s=run_s, pause=status.pause, shared=status.shared)
 
 
 async def _check_parents(store: JobStore, job: Submission) -> None:

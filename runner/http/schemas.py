@@ -156,6 +156,7 @@ class ForeseenJob(Place):
     earliest_s: Annotated[float, Field(description="seconds before which it does not start, as long as the limits stay as they are")]
     run_s: Annotated[float | None, Field(description="seconds that half of the runs of its task took at most, in the last 24 hours")]
     pause: Annotated[PauseNow | None, Field(description="what is paused and would keep it from starting")] = None
+    shared: Annotated[QueuePace | None, Field(description="of a job of a limit that several queues share")] = None
 
 
 class Job(Place):

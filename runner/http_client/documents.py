@@ -87,7 +87,7 @@ def job_of(document: Document) -> JobStatus:
         deadline_at=_seconds(document.get("deadline_at")),
         progress=None if progress is None else Progress(**{**told(Progress, progress), "at": _seconds(progress["at"])}),
         pause=None if document.get("pause") is None else pause_of(document["pause"]),
-        shared=None if document.get("shared") is None else QueuePace(**told(QueuePace, document["shared"])),
+        shared=_pace_of(document),
         tags=tuple(document.get("tags", ())),
         metadata=document.get("metadata", {}),
     )
@@ -97,7 +97,14 @@ def foresight_of(document: Document) -> Foresight:
     """What would become of a job, from `ForeseenJob`."""
     known = {name: document[name] for name in _FORESEEN if name in document}
     pause = None if document.get("pause") is None else pause_of(document["pause"])
-    return Foresight(**{**known, "id": document["id"] or None, "state": Acceptance(document["state"]), "pause": pause})
+    return Foresight(
+        **{**known, "id": document["id"] or None, "state": Acceptance(document["state"]), "pause": pause, "shared": _pace_of(document)}
+    )
+
+
+def _pace_of(document: Document) -> QueuePace | None:
+    shared = document.get("shared")
+    return None if shared is None else QueuePace(**told(QueuePace, shared))
 
 
 _FORESEEN = ("task", "reason", "bucket", "position", "eta_s", "end_eta_s", "earliest_s", "run_s")

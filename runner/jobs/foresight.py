@@ -6,7 +6,7 @@ from typing import Any
 from runner.errors import SubmissionRefused
 from runner.jobs.job import Acceptance
 from runner.jobs.pause_status import PauseStatus
-from runner.limits import limit_name
+from runner.limits import QueuePace, limit_name
 
 
 class DeadlineOutOfReach(SubmissionRefused):
@@ -23,7 +23,7 @@ class Foresight:
     `bucket`, `position` and `pause` are as in `JobStatus`.
     eta_s: seconds until it starts, if everything ahead of it starts on time and no job comes that has its turn before it; `end_eta_s`: until it
     ends, if it then runs for `run_s`, within which half of the runs of its task ended in the last 24 hours. earliest_s: before it does not
-    start as long as the limits stay as they are. What is None is unknown.
+    start as long as the limits stay as they are. shared: several queues share its limit, and `eta_s` is an estimate by what this one gets. What is None is unknown.
     """
 
     task: str
@@ -37,6 +37,7 @@ class Foresight:
     earliest_s: float = 0.0
     run_s: float | None = None
     pause: PauseStatus | None = None
+    shared: QueuePace | None = None
 
     @property
     def limit(self) -> str | None:
@@ -52,4 +53,5 @@ class Foresight:
         """As JSON has it, without the pause."""
         places = {"reason": self.reason, "limit": self.limit, "bucket": self.bucket, "position": self.position}
         times = {"eta_s": self.eta_s, "end_eta_s": self.end_eta_s, "earliest_s": self.earliest_s, "run_s": self.run_s}
-        return {"task": self.task, "state": self.state.value, "id": self.id, "created": self.created, **places, **times}
+        shared = self.shared and self.shared.document()
+        return {"task": self.task, "state": self.state.value, "id": self.id, "created": self.created, **places, **times, "shared": shared}

@@ -69,19 +69,13 @@ def shared_by(status: JobStatus) -> str:
     return f", shared by {status.shared.queues} queues" if status.shared.queues > 1 else ", shared, and used by this queue alone just now"
 
 
-def paced(status: JobStatus) -> str:
+def paced(status: JobStatus | Foresight) -> str:
     """After the time of its start: by what that was estimated at a shared limit, or why it was not."""
     if status.shared is None:
         return ""
     if status.shared.is_away:
         return f": the home of the limit has not answered for {span(status.shared.silent_s)}"
-    each_s = status.shared.per_second
-    return "" if each_s is None else f" (this queue gets {_rate(each_s)})"
-
-
-def _rate(per_second: float) -> str:
-    unit, seconds = next((one for one in (("a second", 1), ("a minute", 60)) if per_second * one[1] >= 1), ("an hour", 3_600))
-    return f"{per_second * seconds:.3g} {unit}"
+    return f" (this queue gets {status.shared.words})" if status.shared.words and status.eta_s is not None else ""
 
 
 _WAITS = {
@@ -113,7 +107,7 @@ def foretold(told: Foresight) -> list[str]:
     elif told.reason is not None:
         lines.append(f"  waits     {_FORETOLD.get(told.reason, told.reason)}")
     if told.state is not Acceptance.failed:
-        lines.append(f"  starts    {starts_in(told.eta_s)}{ends_in(told)}")
+        lines.append(f"  starts    {starts_in(told.eta_s)}{paced(told)}{ends_in(told)}")
     if told.earliest_s > 0:
         lines.append(f"  earliest  in {span(told.earliest_s)}, as the limits are")
     return lines

@@ -32,6 +32,15 @@ class QueuePace:
         """Whether the home does not answer."""
         return self.silent_s > _SILENT_S
 
+    @property
+    def words(self) -> str:
+        """Tokens in the smallest unit of time in which there is one; nothing if that cannot be told."""
+        if self.per_second is None:
+            return ""
+        units = (("a second", 1), ("a minute", 60))
+        unit, seconds = next((one for one in units if self.per_second * one[1] >= 1), ("an hour", 3_600))
+        return f"{self.per_second * seconds:.3g} {unit}"
+
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
         return asdict(self)

@@ -69,6 +69,7 @@ def _bucket(view: BucketView) -> BucketSnapshot | None:
         insertions=insertions,
         aside=view.aside,
         until_us=view.aside_until_us,
+        pace=view.pace,
     )
 
 

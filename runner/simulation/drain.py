@@ -67,7 +67,13 @@ def simulate(
         run = _Run(resumed(live.snapshot, live.run_us, MOST_JOBS), slots)
         run.hold(live)
     run.play(_jobs(spec, limits, groups, start_us))
-    return drain_of(limits, run.starts, [job.work for job in run.lines.failed], slots=slots, start_us=start_us)
+    return drain_of(_in_force(limits, live), run.starts, [job.work for job in run.lines.failed], slots=slots, start_us=start_us)
+
+
+def _in_force(limits: Sequence[Limit], live: Live | None) -> list[Limit]:
+    """What the starts are held against: of limits that several queues share what this queue gets."""
+    present = {row.limit.name: row.limit for row in live.snapshot.buckets if row.pace is not None} if live else {}
+    return [present.get(limit.name, limit) for limit in limits]
 
 
 def buckets_of_plan(spec: TaskSpec, limits: Sequence[Limit], groups: Iterable[JobGroup]) -> list[str]:

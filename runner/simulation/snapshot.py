@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from runner.limits import Limit, Need, StoredBucket
+from runner.limits import Limit, Need, QueuePace, StoredBucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +11,7 @@ class BucketSnapshot:
 
     limit: in force now. stored: None for a full bucket. wake_us: when it is served next, None if only an event can tell.
     closed_until_us: the end of a freeze, `FAR_US` while it is paused.
+    pace: at which this queue gets tokens of a limit that several queues share; `limit` is of that rate then.
     waiting: (line, score), in order. turns, clocks, insertions: of order.lua. aside: tokens that lines have set aside, until `until_us`.
     """
 
@@ -26,6 +27,7 @@ class BucketSnapshot:
     insertions: int = 0
     aside: int = 0
     until_us: int = 0
+    pace: QueuePace | None = None
 
 
 @dataclass(frozen=True, slots=True)

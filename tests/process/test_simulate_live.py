@@ -19,14 +19,23 @@ jobs = Runner({queue!r})
 async def call(number: int) -> int:
     return number
 """
+SHARED = """
+from runner import Runner, TokenBucket
+
+jobs = Runner({queue!r})
+
+@jobs.task(limits=[TokenBucket("slow", rate="1/min", burst=1, shared={queue!r})])
+async def call(number: int) -> int:
+    return number
+"""
 PLAN = ("simulate", "--task", "call", "--jobs", "a:2", "--duration", "1", "--json")
 
 
-async def line_up(redis_url: str, queue: str) -> None:
-    """Four jobs, of which the first has its token."""
+async def line_up(redis_url: str, queue: str, *, shared: str | bool = False) -> None:
+    """Four jobs, of which the first has its token, unless that is elsewhere."""
     app = Runner(queue, settings=load_settings(redis_url=redis_url))
 
-    @app.task(limits=[TokenBucket("slow", rate="1/min", burst=1)])
+    @app.task(limits=[TokenBucket("slow", rate="1/min", burst=1, shared=shared)])
     async def call(number: int) -> int:
         return number
 
@@ -56,3 +65,21 @@ async def test_a_plan_comes_after_what_waits_and_changes_nothing(redis: Redis, r
         assert (refused.code, refused.out) == (2, "")
         assert "--live plays the limits that are in force" in refused.err
     await redis.delete(*before)
+
+
+async def test_a_plan_under_a_shared_limit_says_by_what_it_was_played(redis: Redis, redis_url: str, queue: str, tmp_path: Path) -> None:
+    (tmp_path / "planned.py").write_text(SHARED.format(queue=queue))
+    async with session(tmp_path, RUNNER_REDIS_URL=redis_url, RUNNER_APP="planned:jobs") as cli:
+        await line_up(redis_url, queue, shared=queue)
+
+        alone = (await cli.done(*PLAN)).json
+        on_top = (await cli.done(*PLAN, "--live")).json
+        said = (await cli.done(*PLAN[:-1], "--live")).out
+
+        assert (alone["drain_s"], alone["shared"]) == (61, {"slow": None})
+        assert on_top["shared"] == {"slow": {"queues": 1, "per_second": pytest.approx(1 / 60), "silent_s": 0.0}}
+        assert on_top["tenants"][1]["last_start_s"] == pytest.approx(6 * 60, abs=61)
+        assert "slow is shared by several queues: this is played as if the queue of these jobs got 1 a minute of it" in " ".join(
+            said.split()
+        )
+    await redis.delete(*await keys_of(redis, queue))

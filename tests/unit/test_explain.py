@@ -1,13 +1,28 @@
 """What a person is told of a job, told from values alone."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from runner import BucketStatus, Concurrency, JobStatus, Limit, LimitStatus, Override, Pause, QueuePace, Quota, State, TokenBucket
+from runner import (
+    Acceptance,
+    BucketStatus,
+    Concurrency,
+    Foresight,
+    JobStatus,
+    Limit,
+    LimitStatus,
+    Override,
+    Pause,
+    QueuePace,
+    Quota,
+    State,
+    TokenBucket,
+)
 from runner.jobs import AttemptRecord, JobError, explain, summary
-from runner.jobs.words import clock_text, span
+from runner.jobs.words import clock_text, foretold, span
 
 NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)
 NOW_S = NOW.timestamp()
@@ -116,6 +131,12 @@ def test_a_job_at_a_shared_limit_is_told_what_its_queue_gets() -> None:
 def test_a_pace_has_its_words(pace: QueuePace, said: str) -> None:
     eta_s = None if pace.per_second is None else 0.3
     assert said in summary(waiting("pay", "tokens", eta_s=eta_s, shared=pace))
+
+
+def test_a_job_that_would_come_is_told_what_its_queue_gets() -> None:
+    told = Foresight("charge", Acceptance.waiting, reason="tokens", bucket="pay", position=5, eta_s=300.0, shared=QueuePace(2, 1 / 60))
+    assert foretold(told)[2] == "  starts    in about 5 min (this queue gets 1 a minute)"
+    assert foretold(replace(told, eta_s=None))[2] == "  starts    at an unknown time"
 
 
 TENANT = TokenBucket("tenant", rate="10/s", key="{tenant}")

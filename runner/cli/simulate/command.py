@@ -1,6 +1,6 @@
 """The command simulate: takes limits and jobs from the command line, from code or from a file, and shows the course."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,12 +14,12 @@ from runner.cli.simulate.document import document
 from runner.cli.simulate.grammar import limit_forms, parse_jobs, parse_limit, parse_pairs, read_jobs
 from runner.cli.simulate.live import look
 from runner.cli.simulate.svg import draw
-from runner.cli.simulate.text import show
+from runner.cli.simulate.text import share_words, show
 from runner.client import Runner, Task
 from runner.clock import microseconds, wall_us
 from runner.errors import ConfigurationError, UnknownTask
 from runner.jobs import BudgetPace, TaskSpec
-from runner.limits import Limit
+from runner.limits import Limit, QueuePace
 from runner.settings import Settings
 from runner.simulation import Drain, JobGroup
 from runner.simulation import simulate as play
@@ -105,13 +105,15 @@ def simulate(
     spec = replace(spec, weights={**spec.weights, **parse_pairs(weights, "weight")})
     live_now = None
     budgets: Sequence[BudgetPace] = ()
+    shares: dict[str, QueuePace | None] = {one.name: None for one in limits if one.shared is not None}
     if live and runner is not None:
-        live_now, there, budgets = look(runner, spec, limits, groups, microseconds(duration))
+        live_now, there, budgets, known = look(runner, spec, limits, groups, microseconds(duration))
+        shares |= known
         groups = [group if group.duration_us else replace(group, duration_us=live_now.run_us) for group in groups]
         slots = slots or there or None
     slots = settings.concurrency if slots is None else slots
     drain = play(spec, limits, groups, slots=slots, window=settings.window, start_us=wall_us(), live=live_now)
-    _show(drain, svg, budgets, json=json)
+    _show(drain, svg, budgets, shares, json=json)
 
 
 def _groups(jobs: str | None, file: Path | None, duration_us: int, cost: dict[str, int]) -> list[JobGroup]:
@@ -148,7 +150,7 @@ def _check_costs(spec: TaskSpec, groups: Iterable[JobGroup]) -> None:
             )
 
 
-def _show(drain: Drain, svg: Path | None, budgets: Sequence[BudgetPace], *, json: bool) -> None:
+def _show(drain: Drain, svg: Path | None, budgets: Sequence[BudgetPace], shares: Mapping[str, QueuePace | None], *, json: bool) -> None:
     if svg is not None:
         try:
             svg.write_text(draw(drain), encoding="utf-8")
@@ -157,9 +159,11 @@ def _show(drain: Drain, svg: Path | None, budgets: Sequence[BudgetPace], *, json
                 f"the picture cannot be written to {str(svg)!r}: {error.strerror}; name a file in a folder that exists"
             ) from error
     if json:
-        say_json(document(drain, budgets))
+        say_json(document(drain, budgets, shares))
         return
     show(Console(), drain)
+    for name, share in shares.items():
+        say(f"\n{name} is shared by several queues: {share_words(share)}.")
     for pace in budgets:
         say(f"\n{pace.limit}: {pace}.")
     if svg is not None:

@@ -1,17 +1,18 @@
 """A course as one JSON object, in seconds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.cli.simulate.chart import chart_of
 from runner.clock import seconds_or_none
 from runner.jobs import BudgetPace
+from runner.limits import QueuePace
 from runner.simulation import Drain, LimitReport, TenantReport
 
 _MOST_BARS = 60
 
 
-def document(drain: Drain, budgets: Sequence[BudgetPace] = ()) -> dict[str, Any]:
+def document(drain: Drain, budgets: Sequence[BudgetPace] = (), shares: Mapping[str, QueuePace | None] | None = None) -> dict[str, Any]:
     chart = chart_of(drain, _MOST_BARS)
     return {
         "jobs": drain.jobs,
@@ -21,6 +22,7 @@ def document(drain: Drain, budgets: Sequence[BudgetPace] = ()) -> dict[str, Any]
         "tenants": [_tenant(report) for report in drain.tenants],
         "limits": [_limit(report) for report in drain.limits],
         **({"budgets": [pace.document() for pace in budgets]} if budgets else {}),
+        **({"shared": {name: share and share.document() for name, share in shares.items()}} if shares else {}),
         "starts": {"every_s": seconds_or_none(chart.width_us), "counts": [sum(bar.values()) for bar in chart.bars], "bound": chart.bound},
     }
 

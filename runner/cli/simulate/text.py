@@ -6,7 +6,7 @@ from rich.text import Text
 
 from runner.cli.simulate.chart import Chart, chart_of, headline, in_words, limit_words, longest_waiting, tightest, within_words
 from runner.cli.simulate.shapes import printable
-from runner.limits import Limit
+from runner.limits import Limit, QueuePace
 from runner.simulation import Drain, TenantReport
 
 _ROWS = 8
@@ -128,6 +128,14 @@ def _limits(drain: Drain) -> Table:
         )
     table.add_row("slots", "", f"{drain.most_running:,}", f"{drain.slots:,}", "at once", f"{drain.slot_utilisation:.0%}")
     return table
+
+
+def share_words(share: QueuePace | None) -> str:
+    """What this queue was taken to get of a shared limit."""
+    if share is None:
+        return "this is played as if the queue of these jobs had all of it"
+    beside = f"beside {share.queues - 1} others" if share.queues > 1 else "alone"
+    return f"this is played as if the queue of these jobs got {share.words} of it throughout, as it does now, {beside}"
 
 
 def _figure(limit: Limit, tokens: int) -> str:
