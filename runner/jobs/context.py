@@ -34,28 +34,43 @@ class ProviderSays(NamedTuple):
     resets_us: int | None = None
 
 
+class Ties(NamedTuple):
+    """What ties attempts to their worker. Each is None where that is not at hand.
+
+    report: called when there is something to be sent, from the handler's thread; `Attempt.take_progress` gives what. counted: called with a
+    bucket and what its provider says is left of the account, from the handler's thread. parents: reads what the jobs have returned that
+    one comes after.
+    """
+
+    report: "Callable[[Attempt], None] | None" = None
+    counted: "Callable[[Attempt, str, ProviderSays], None] | None" = None
+    parents: ReadParents | None = None
+
+
+_UNTIED = Ties()
+
+
 class Attempt:
-    """One run of a job, as its worker and its handler share it."""
+    """One run of a job, as its worker and its handler share it.
 
-    __slots__ = ("_began_s", "_counts", "_is_due", "_settled", "counted", "job", "parents", "progress", "queue", "report", "task")
+    What few attempts need is set when they need it: its value until then is that of the class.
+    """
 
-    def __init__(self, job: StartedJob, queue: str = "") -> None:
+    task: TaskDefinition | None = None
+    """Set once the task is known."""
+    progress: Reported | None = None
+    """What the handler has said last of its progress."""
+    _settled: dict[str, int] | None = None
+    _counts: dict[str, ProviderSays] | None = None
+    _began_s = 0.0
+    _is_due = False
+
+    def __init__(self, job: StartedJob, queue: str = "", ties: Ties = _UNTIED) -> None:
         self.job = job
         self.queue = queue
-        self.task: TaskDefinition | None = None
-        """Set once the task is known."""
-        self._settled: dict[str, int] | None = None
-        self._began_s = monotonic_s() if job.deadline_us else 0.0
-        self.progress: Reported | None = None
-        """What the handler has said last of its progress."""
-        self.parents: ReadParents | None = None
-        """Reads what the jobs have returned that this one comes after; None where that is not at hand."""
-        self.report: Callable[[Attempt], None] | None = None
-        """Called when there is something to be sent, from the handler's thread; `take_progress` gives what."""
-        self._is_due = False
-        self.counted: Callable[[Attempt, str, ProviderSays], None] | None = None
-        """Called with a bucket and what its provider says is left of the account, from the handler's thread."""
-        self._counts: dict[str, ProviderSays] | None = None
+        self.ties = ties
+        if job.deadline_us:
+            self._began_s = monotonic_s()
 
     def settle(self, limit: str, actual: int) -> None:
         """Note the tokens really used of a limit. Raises as `JobContext.settle`."""
@@ -89,8 +104,8 @@ class Attempt:
         if self._counts is None:
             self._counts = {}
         self._counts[bucket] = said
-        if self.counted is not None:
-            self.counted(self, bucket, said)
+        if self.ties.counted is not None:
+            self.ties.counted(self, bucket, said)
 
     @property
     def counts(self) -> dict[str, ProviderSays]:
@@ -127,9 +142,9 @@ class Attempt:
     def note_progress(self, progress: Reported) -> None:
         """Note how far the handler is."""
         self.progress = progress
-        if not self._is_due and self.report is not None:
+        if not self._is_due and self.ties.report is not None:
             self._is_due = True
-            self.report(self)
+            self.ties.report(self)
 
     def take_progress(self) -> bytes:
         """What was said last, as the store takes it; empty if nothing was."""
@@ -171,7 +186,7 @@ class JobContext(HasParents):
     @property
     @override
     def _parents(self) -> ReadParents | None:
-        return self._attempt.parents
+        return self._attempt.ties.parents
 
     @property
     def attempt(self) -> int:
@@ -276,8 +291,8 @@ def state_of(app: object) -> Any:
     return value
 
 
-def enter(job: StartedJob, queue: str = "") -> Attempt:
+def enter(job: StartedJob, queue: str = "", ties: Ties = _UNTIED) -> Attempt:
     """Make this the current attempt of the asyncio task that calls, and of the threads it starts."""
-    attempt = Attempt(job, queue)
+    attempt = Attempt(job, queue, ties)
     _current.set(attempt)
     return attempt

@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from runner.client import Task, app_of, with_metadata
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import ConfigurationError, JobFailed
-from runner.jobs import Ending, JobError, JobStatus, Outcome, Progress, StartedJob, State, Submission
+from runner.jobs import Ending, JobError, JobStatus, Outcome, Progress, StartedJob, State, Submission, Ties
 from runner.settings import load_settings
 from runner.testing.heard import Heard
 from runner.testing.lifespans import entered
@@ -87,7 +87,7 @@ async def _in_worker(task: Task[..., R], queue: str, submission: Submission[Any]
     hooks = HookCalls(statuses, tasks, task.definition.surroundings.hooks)
     executor = Executor(tasks, load_settings(), queue, hooks)
     heard = Heard(submission.id)
-    executor.report = heard.note
+    executor.ties = Ties(heard.note)
     try:
         submitted_at = wall_us() / MICROSECONDS
         with heard:

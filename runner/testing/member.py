@@ -9,7 +9,7 @@ from contextvars import Context
 from typing import Any, NamedTuple
 
 from runner.client import Runner, hooks_of
-from runner.jobs import Attempt, Outcome, Priority, StartedJob
+from runner.jobs import Attempt, Outcome, Priority, StartedJob, Ties
 from runner.store import MOST_PER_CALL, ClaimRequest, Claims, Declined, DirectStore, Look, done
 from runner.worker import ActiveJobs, Attempts, Completer, Executor, HookCalls, Parents, PriorityShares, details_of, served_by
 
@@ -50,7 +50,7 @@ class Member:
         # Within the context: what is per worker is made there, and so has the state of the app.
         self._executor = context.copy().run(Executor, runner.tasks, store.settings, runner.queue, self._hooks)
         self._reports: deque[Attempt] = deque()
-        self._executor.report = self._reports.append
+        self._executor.ties = Ties(self._reports.append)
         self._active_jobs = ActiveJobs(runner.settings.concurrency)
         self._completer = _Completer(store, self.id, self._active_jobs, self._executor, self._is_lost)
         self._attempts = Attempts(self._executor, self._active_jobs, self._completer, store.settings)
@@ -59,7 +59,7 @@ class Member:
 
     def open(self) -> None:
         """Enlist, inside the event loop that runs the handlers."""
-        self._executor.parents = Parents(self._store)
+        self._executor.ties = self._executor.ties._replace(parents=Parents(self._store))
         done(
             self._store.enlist(
                 self.id, json.dumps(details_of(self.runner, self._store.pools_read)), served_by(self.runner, self._store.pools_read)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.errors import LeaseLost, StoreUnavailable
+from runner.jobs import Ties
 from runner.store import FinishAnswer, JobStore, LeaseStore
 from runner.telemetry import WorkerCounts
 from runner.worker.active_jobs import ActiveJobs
@@ -61,12 +62,10 @@ class Actors:
         self._active_jobs = ActiveJobs(settings.concurrency, leftovers, defects)
         self.completer = Completer(store, worker, self._active_jobs, executor.accepted, counts, executor.lateness)
         self._progress = ProgressReports(store, worker)
-        executor.report = self._progress.note
         self._provider_counts = ProviderCounts(store)
-        executor.counted = self._provider_counts.note
+        executor.ties = Ties(self._progress.note, self._provider_counts.note, Parents(store))
         self._told_ends = ToldEnds(store, executor.hooks)
         self._budget_warnings = BudgetWarnings(store, executor.hooks, warns=executor.warns, counts=counts)
-        executor.parents = Parents(store)
         self._attempts = Attempts(executor, self._active_jobs, self.completer, settings, counts)
         self._attempts.process_streams_from = store.process_streams_from
         self._claimer = Claimer(store, worker, self._active_jobs, self._attempts, self.completer)

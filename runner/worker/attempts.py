@@ -53,10 +53,11 @@ class Attempts:
 
     def start(self, job: StartedJob) -> None:
         """Run the job in a slot of this worker, or in a child."""
-        is_for_child = job.stream >= self.process_streams_from
-        if is_for_child:
+        if job.stream < self.process_streams_from:
+            self._active_jobs.begin(job, self._run)
+        else:
             self.children.begin()
-        self._active_jobs.begin(job, self._run, takes_slot=not is_for_child)
+            self._active_jobs.begin(job, self._run, takes_slot=False)
 
     def give_back(self) -> None:
         """Give back the jobs of attempts that go on although they were stopped. What they come to later does not count."""

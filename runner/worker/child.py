@@ -20,7 +20,19 @@ from runner.client import Runner, configure, load_app
 from runner.clock import MICROSECONDS, monotonic_s, wall_us
 from runner.errors import InvalidResult, StartFailed
 from runner.foreign import kind_of, text_of
-from runner.jobs import Attempt, Ending, JobLogFilter, JsonFormatter, PlainFormatter, StartedJob, Verdict, call_in_process, enter, verdict
+from runner.jobs import (
+    Attempt,
+    Ending,
+    JobLogFilter,
+    JsonFormatter,
+    PlainFormatter,
+    StartedJob,
+    Ties,
+    Verdict,
+    call_in_process,
+    enter,
+    verdict,
+)
 from runner.plain_text import escape_logs
 from runner.resident import resident_bytes
 from runner.telemetry import recorder_here
@@ -129,9 +141,8 @@ def _answer(app: Runner, report: Callable[[Attempt], None], frame: Frame) -> Fra
     """Run one job: its result, or what its error comes to."""
     told = frame.head["job"]
     job = StartedJob(**{**told, "entry": b"", "args": frame.body, "metadata": told["metadata"].encode()})
-    attempt = enter(job, app.queue)
+    attempt = enter(job, app.queue, Ties(report))
     task = attempt.task = app.tasks[job.task].definition
-    attempt.report = report
     try:
         value = call_in_process(attempt, task, task.arguments.decode(job.args))
         if isawaitable(value):

@@ -167,11 +167,12 @@ class Completer:
         self._active_jobs.confirm(outcome.job)
         self.counts[answer] += 1
         self.counts[outcome.ending] += 1
-        if answer is FinishAnswer.accepted and self._accepted is not None:
-            self._accepted(outcome)
-        if answer is FinishAnswer.accepted and self._counts is not None:
-            self._counts.note_accepted(outcome)
-        if answer is FinishAnswer.stale:
+        if answer is FinishAnswer.accepted:
+            if self._accepted is not None:
+                self._accepted(outcome)
+            if self._counts is not None:
+                self._counts.note_accepted(outcome)
+        elif answer is FinishAnswer.stale:
             log.warning("outcome of job %s attempt %d came too late and was refused", outcome.job.id, outcome.job.attempt)
         self._undelivered -= 1
         if not self._undelivered:

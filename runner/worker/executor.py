@@ -11,14 +11,14 @@ from runner.clock import MICROSECONDS
 from runner.deadlines import Deadlines
 from runner.errors import InvalidArguments
 from runner.foreign import kind_of, text_of
-from runner.jobs import Attempt, Ending, Outcome, ProviderSays, ReadParents, StartedJob, TaskDefinition, enter
+from runner.jobs import Attempt, Outcome, StartedJob, TaskDefinition, Ties, enter
 from runner.settings import Settings
 from runner.worker.child_call import ChildCall
 from runner.worker.child_pool import NoChildren
 from runner.worker.hook_calls import HookCalls
 from runner.worker.lateness import Lateness
 from runner.worker.needs_check import checked_needs
-from runner.worker.outcomes import Outcomes, error_of
+from runner.worker.outcomes import Outcomes
 from runner.worker.ran import PastDeadline, Raised, Ran, Refused, Returned, TimedOut, Unreadable
 from runner.worker.surrounded import Surrounded
 from runner.worker.threads import DaemonThreads, NoThread, ThreadCall
@@ -28,8 +28,6 @@ log = logging.getLogger("runner")
 
 _MOST_UNSERVED = 100
 """Tasks of other versions that claims are told of: enough for a deploy, and few to compare with."""
-
-_FAILED = frozenset({Ending.failed, Ending.retry})
 
 
 class Executor:
@@ -46,7 +44,7 @@ class Executor:
         self._tasks = tasks
         self.queue = queue
         self.children = children or NoChildren()
-        self._outcomes = Outcomes(settings)
+        self._outcomes = Outcomes(settings, None if hooks is None else hooks.attempt_failed)
         self.hooks = hooks
         self._threads = DaemonThreads()
         self._deadlines = Deadlines()
@@ -55,16 +53,12 @@ class Executor:
         self._known: dict[str, Surrounded] = {}
         self.values = WorkerValues()
         """The dependencies that are per worker."""
-        self.parents: ReadParents | None = None
-        """Reads what a handler asks of the jobs that came before its own."""
+        self.ties = Ties()
+        """What ties attempts to this worker, in its present life."""
         self.lateness: Lateness | None = None
         """Notes how late attempts begin, if a limit of the app allows for a jitter."""
         self.warns = False
         """Whether a limit of the app warns when much of it is spent."""
-        self.report: Callable[[Attempt], None] | None = None
-        """Called when a handler has said how far it is."""
-        self.counted: Callable[[Attempt, str, ProviderSays], None] | None = None
-        """Called when a handler has said what its provider says is left."""
 
     @property
     def overdue(self) -> set[asyncio.Task[object]]:
@@ -73,8 +67,8 @@ class Executor:
 
     @property
     def accepted(self) -> Callable[[Outcome], None] | None:
-        """Who is to be told of outcomes that Redis has accepted."""
-        return None if self.hooks is None else self.hooks.accepted
+        """Who is to be told of outcomes that Redis has accepted; None if nobody wants to know how jobs end, as in most apps."""
+        return self.hooks.accepted if self.hooks is not None and self.hooks.tasks_with_ends else None
 
     @property
     def unserved(self) -> str:
@@ -94,7 +88,7 @@ class Executor:
         was_stopped: whether a cancellation is the worker's. That is raised again, and nothing is recorded unless the task's time-out was
         over before. own: the attempt's task, which is the one that calls. Raises `NoThread`, having recorded nothing.
         """
-        attempt = enter(job, self.queue)
+        attempt = enter(job, self.queue, self.ties)
         registered = self._tasks.get(job.task)
         if registered is None:
             if len(self._unserved) < _MOST_UNSERVED and "\n" not in job.task:
@@ -102,33 +96,22 @@ class Executor:
             record(self._outcomes.unknown(attempt))
             return
         task = attempt.task = registered.definition
-        attempt.report = self.report
-        attempt.counted = self.counted
-        attempt.parents = self.parents
         own = own or asyncio.current_task()
         try:
             if task.is_async:
                 function = task.function if task.is_bare else partial(self._surrounded(job.task, task).on_loop, attempt)
-                record(self._decided(attempt, task, await self._run(attempt, task, function, was_stopped, own)))
+                record(self._outcomes.of(attempt, task, await self._run(attempt, task, function, was_stopped, own)))
             elif job.task in self.children.tasks:
                 call = ChildCall(self.children, attempt, task)
                 function = call if task.is_bare else self._surrounded(job.task, task).in_middleware(attempt, call)
-                record(self._decided(attempt, task, await self._run(attempt, task, function, was_stopped, own)))
+                record(self._outcomes.of(attempt, task, await self._run(attempt, task, function, was_stopped, own)))
             else:
                 await self._execute_in_thread(attempt, task, record, was_stopped, own)
         except GeneratorExit as error:
             # A future that the handler awaits can carry one: asyncio throws it, and that closes each coroutine down to the handler's.
             if own is not current_task():
                 raise
-            record(self._decided(attempt, task, Raised(error)))
-
-    def _decided(self, attempt: Attempt, task: TaskDefinition, ran: Ran) -> Outcome:
-        """What the attempt comes to; hooks are told if it has failed."""
-        outcome = self._outcomes.of(attempt, task, ran)
-        if self.hooks is not None and outcome.ending in _FAILED:
-            retry_in_s = outcome.delay_us / MICROSECONDS if outcome.ending is Ending.retry else None
-            self.hooks.attempt_failed(attempt, error_of(ran, outcome), retry_in_s)
-        return outcome
+            record(self._outcomes.of(attempt, task, Raised(error)))
 
     def close(self) -> None:
         """Let the threads go; a busy one ends when its function returns."""
@@ -145,7 +128,7 @@ class Executor:
         """The same for a plain function, whose thread cannot be stopped and uses the slot as long as it runs."""
         call, function = self._thread_call(attempt, task)
         try:
-            outcome = self._decided(attempt, task, await self._run(attempt, task, function, was_stopped, own))
+            outcome = self._outcomes.of(attempt, task, await self._run(attempt, task, function, was_stopped, own))
             try:
                 # Recorded while the thread goes on after a time-out, the job would run again alongside it and exceed its limits.
                 await self._until_returned(call)

@@ -5,7 +5,7 @@ Nothing that is asked of a handler's objects here can raise: whatever happens, a
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from runner.clock import MICROSECONDS, microseconds, milliseconds, wall_us
 from runner.errors import AttemptDefeated, ConfigurationError, DeadlineExceeded, InternalError, InvalidResult, OutcomeError, ResultTooLarge
@@ -25,10 +25,17 @@ _LONGEST_US = microseconds(YEAR_S)
 """Longer times come from a mistake, and Redis refuses the longest ones."""
 
 
+_FAILED = frozenset({Ending.failed, Ending.retry})
+
+AttemptFailed = Callable[[Attempt, BaseException, float | None], None]
+"""Told of an attempt that has failed: its error, and the seconds until the next one; None: there is none."""
+
+
 class Outcomes:
     """One method for each way in which an attempt can end. What the handler settled goes along with every outcome."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, attempt_failed: AttemptFailed | None = None) -> None:
+        self._attempt_failed = attempt_failed
         self._freeze_s = settings.freeze_s
         self._longest_freeze_s = settings.longest_freeze_s
         self._result_ttl_ms = settings.result_ttl_ms
@@ -37,12 +44,17 @@ class Outcomes:
         self._unknown: set[str] = set()
 
     def of(self, attempt: Attempt, task: TaskDefinition, ran: Ran) -> Outcome:
-        """What a run comes to. Raises nothing."""
+        """What a run comes to; hooks are told if it has failed. Raises nothing."""
         try:
             outcome = self._checked(attempt, self._decided(attempt, task, ran))
-            return outcome if attempt.progress is None else outcome._replace(progress=attempt.take_progress())
+            if attempt.progress is not None:
+                outcome = outcome._replace(progress=attempt.take_progress())
         except BaseException as error:  # noqa: BLE001 - an attempt without an outcome would stay `running` for ever
-            return self.defeated(attempt, OutcomeError(f"its outcome could not be worked out: {kind_of(error)}"))
+            outcome = self.defeated(attempt, OutcomeError(f"its outcome could not be worked out: {kind_of(error)}"))
+        if outcome.ending is not Ending.succeeded and self._attempt_failed is not None and outcome.ending in _FAILED:
+            retry_in_s = outcome.delay_us / MICROSECONDS if outcome.ending is Ending.retry else None
+            self._attempt_failed(attempt, error_of(ran, outcome), retry_in_s)
+        return outcome
 
     def unknown(self, attempt: Attempt) -> Outcome:
         """This worker's version has no such task: the attempt never began, and the job waits for a worker that has it."""
