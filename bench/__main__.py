@@ -18,6 +18,7 @@ from bench.scenarios import (
     enqueue,
     fairness,
     floor,
+    foretold,
     hostile,
     http,
     imports,
@@ -53,6 +54,7 @@ SCENARIOS = {
         hostile,
         looking,
         shared,
+        foretold,
     )
 }
 

@@ -11,8 +11,9 @@ from runner.cli.job_options import Alike, Cost, Deadline, MaxWait, Metadata, Poo
 from runner.cli.output import columns, say, say_json, status_fields
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.cli.reading import costs, instant, json_object, metadata_in
-from runner.errors import InvalidArguments
-from runner.jobs import JobOptions, JobStatus, OnFailure, PriorityName, State, foretold, summary
+from runner.client import JobRequest
+from runner.errors import InvalidArguments, InvalidOption
+from runner.jobs import JobOptions, JobStatus, OnFailure, PriorityName, State, foretold, foretold_batch, summary
 from runner.store import WorkerStatus
 
 JobId = Annotated[str, typer.Argument(help="The job's id; of a tenant's job with the tenant, like t7/o-17.")]
@@ -48,6 +49,9 @@ def submit(
     batch: Annotated[str | None, typer.Option(help="The batch that it joins, see `batch begin`.", show_default=False)] = None,
     wait: Wait = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing, and say when it would start and end.")] = False,
+    count: Annotated[
+        int, typer.Option("--count", min=1, max=1000, help="With --dry-run: so many such jobs at once, and when the last of them ends.")
+    ] = 1,
 ) -> None:
     """Submit one job by name and print its id and state; of a unique one it is the job that is there. Exit code 1 if it failed meanwhile."""
     options = JobOptions(
@@ -68,6 +72,15 @@ def submit(
     )
     arguments = json_object("arguments", args, '{"order_id": "o-17"}', InvalidArguments)
 
+    if count > 1 and not (dry_run and job_id is None):
+        raise InvalidOption("--count is for --dry-run, of jobs without an id: leave it out")
+    if count > 1:
+        all_told = target.ask(lambda client: client.foresee_many([JobRequest(task, arguments, options)] * count))
+        if target.json:
+            say_json({**all_told.document(), "jobs": [told.document() for told in all_told.jobs]})
+        else:
+            say("\n".join(foretold_batch(all_told)))
+        return
     if dry_run:
         told = target.ask(lambda client: client.foresee(task, arguments, options))
         if target.json:

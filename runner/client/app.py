@@ -9,20 +9,18 @@ from typing_extensions import override
 from runner.client import at_use
 from runner.client.blocking import door, through
 from runner.client.declared_schedules import DeclaredSchedules
-from runner.client.flows import Flowing
+from runner.client.flows import Flowing, checked_jobs
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.patience import Patience
 from runner.client.scheduling import Scheduling
 from runner.client.surrounded import S_co, Surrounded, checked_lifespan
 from runner.client.task import AsyncTask, PlainTask, Task
 from runner.client.together import BlockingTogether, Together
-from runner.errors import ConfigurationError, InvalidOption, UnknownLimit
-from runner.foreign import shown
+from runner.errors import ConfigurationError, UnknownLimit
 from runner.jobs import (
     JOB,
     RUNNER,
     Children,
-    Foresight,
     JobContext,
     Result,
     Submission,
@@ -163,6 +161,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         return client
 
     @property
+    @override
     def _publication(self) -> "at_use.Publication":
         """That of the client, by which the queue knows what this app declares."""
         publication = self._published
@@ -180,11 +179,6 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         job = self._hooked(job)
         return handle_of(calls, job.id, await session.submit(job), self._kind_of(job))
 
-    async def _foresee(self, job: Submission[Any]) -> Foresight:
-        session = self._jobs.sessions.again
-        await self._publication.keep(session.store)
-        return await session.foresee(job)
-
     @override
     async def submit_many(self, jobs: Iterable[Submission[R]]) -> list[JobHandle[R]]:
         """Submit jobs made by `Task.prepare`, hundreds in one step.
@@ -192,12 +186,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         Raises `JobIdConflict` for an id that another job has, `DuplicateJob` for one that is refused, `BacklogFull` or `StoreFull` if there is no room. The same jobs can be
         submitted again, whatever was stored of them.
         """
-        jobs = list(jobs)
-        for job in jobs:
-            if not isinstance(job, Submission):
-                raise InvalidOption(
-                    f"a job is {shown(job, 80)}: give jobs made by prepare, like [charge.prepare(order) for order in orders]"
-                )
+        jobs = checked_jobs(jobs)
         calls = self._jobs
         session = calls.sessions.again
         await self._publication.keep(session.store)
@@ -274,6 +263,7 @@ class BlockingRunner(BlockingTogether):
     _of: Runner
 
     take = through(Runner.take)
+    foresee_many = through(Runner.foresee_many)
     close = through(Runner.close)
 
     def submit_many(self, jobs: Iterable[Submission[R]]) -> list[BlockingHandle[R]]:

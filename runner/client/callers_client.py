@@ -18,6 +18,7 @@ from runner.client.view import View
 from runner.errors import Forbidden, InvalidArguments, UnknownJob, UnknownParent
 from runner.jobs import (
     Acceptance,
+    BatchForesight,
     Foresight,
     HistoryStep,
     JobEvent,
@@ -41,7 +42,7 @@ class CallersClient(Client):
     """The verbs of another client, on its connections. Of limits a tenant sees its own buckets only; changes of limits are no verb of its.
 
     argument: a task that has one of this name gets the tenant by it. before_more: called with their number before more than one job is
-    submitted at once, with that of those after the first; what it raises is raised.
+    submitted or foretold at once, with that of those after the first; what it raises is raised.
     """
 
     def __init__(
@@ -89,16 +90,27 @@ class CallersClient(Client):
         """What would become of a job, see `Client.foresee`. It comes after jobs alone that the caller sees."""
         if self._view.is_by_task and options is not None and options.after:
             await self._check_parents([JobRequest(task, args, options)])
-        found = await super().foresee(task, args, options)
-        return found if self._principal.tenant is None or found.pause is None else replace(found, pause=replace(found.pause, by=""))
+        return await super().foresee(task, args, options)
+
+    async def foresee_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> BatchForesight:
+        """What would become of many jobs, see `Client.foresee_many`."""
+        await self._check_many(requests)
+        return await super().foresee_many(requests, return_conflicts=return_conflicts)
+
+    def _told(self, found: Foresight) -> Foresight:
+        told = super()._told(found)
+        return told if self._principal.tenant is None or told.pause is None else replace(told, pause=replace(told.pause, by=""))
 
     async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
         """Submit many jobs by name, see `Client.submit_many`."""
+        await self._check_many(requests)
+        return await super().submit_many(requests, return_conflicts=return_conflicts)
+
+    async def _check_many(self, requests: Sequence[JobRequest]) -> None:
         if self._before_more is not None and len(requests) > 1:
             await self._before_more(len(requests) - 1)
         if self._view.is_by_task and any(request.options.after for request in requests):
             await self._check_parents(requests)
-        return await super().submit_many(requests, return_conflicts=return_conflicts)
 
     async def _check_parents(self, requests: Sequence[JobRequest]) -> None:
         """Raises `UnknownParent` for a job that is to come after one which the caller does not see: a job of others is as one that never was."""

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Self, TypeVar, overload
 
 from runner.client.asking import Asking, BlockingAsking
@@ -11,6 +10,7 @@ from runner.client.blocking import door, each, through
 from runner.client.bulk import BlockingBulks
 from runner.client.catalog import PublishedTask
 from runner.client.control import BlockingControl, Control
+from runner.client.foretelling import Foretelling
 from runner.client.handle import BlockingHandle, JobHandle, handle_of
 from runner.client.history import Remembering
 from runner.client.job_request import JobRequest
@@ -27,7 +27,7 @@ from runner.client.stored_jobs import StoredJobs
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import InvalidOption, StoreUnavailable, SubmissionRefused, TaskServed, UnknownTask
 from runner.foreign import shown
-from runner.jobs import JOBS, Acceptance, Foresight, JobEvent, JobOptions, JobStatus, OtherJob, Submission, TaskStatus, explain
+from runner.jobs import JOBS, Acceptance, JobEvent, JobOptions, JobStatus, OtherJob, Submission, TaskStatus, explain
 from runner.limits import LimitStatus
 from runner.settings import Settings, chosen_settings
 from runner.store import Depth, ForgetAnswer, Overview, refuse_unfit_server
@@ -40,7 +40,7 @@ log = logging.getLogger("runner")
 DEFAULT_QUEUE = "default"
 
 
-class Client(Scheduled, Asking, Batching, Listening, Managing, Remembering, Overlooking):
+class Client(Scheduled, Asking, Batching, Foretelling, Listening, Managing, Remembering, Overlooking):
     """A producer's connections to one queue, for any number of event loops: one after the other, at once in threads, after a fork.
 
     Each loop has connections of its own, which end with it, or before by `close` or `async with`.
@@ -99,16 +99,6 @@ class Client(Scheduled, Asking, Batching, Listening, Managing, Remembering, Over
         published = await self._session.catalog.get(task)
         job = self._prepare(published, args, options or JobOptions())
         return self._handle(job.id, await self._session.submit(job, published.on_conflict, self._most_backlog))
-
-    async def foresee(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> Foresight:
-        """What would become of a job that is submitted now, and when it would start and end. Nothing is stored.
-
-        Raises what `submit` would, but for what only shows as a job is stored: that the server has no memory left.
-        """
-        published = await self._session.catalog.get(task)
-        job = self._prepare(published, args, options or JobOptions())
-        found = await self._session.foresee(job, published.on_conflict, self._most_backlog)
-        return found if found.id is None else replace(found, id=self._handle(found.id, Acceptance.existing).id)
 
     async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
         """Submit many jobs by name, hundreds in one step. All are checked before the first is stored; a refusal names its index as `index`.
@@ -214,6 +204,7 @@ class BlockingVerbs(BlockingScheduled, BlockingAsking, BlockingBatching, Blockin
     statuses = through(Client.statuses)
     explain = through(Client.explain)
     foresee = through(Client.foresee)
+    foresee_many = through(Client.foresee_many)
     latest_event = through(Client.latest_event)
     tasks = through(Client.tasks)
     remove_task = through(Client.remove_task)

@@ -1,4 +1,4 @@
-"""Flowing: chains and batches of an app. A part of `Runner`."""
+"""Flowing: chains and batches of an app, and what would become of jobs together. A part of `Runner`."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ from runner.client import at_use
 from runner.client.handle import JobHandle
 from runner.errors import InvalidOption
 from runner.foreign import shown
-from runner.jobs import OnFailure, Result, Submission, checked_policy
+from runner.jobs import BatchForesight, Foresight, OnFailure, Result, Submission, checked_policy
 
 R = TypeVar("R")
 
@@ -17,6 +17,10 @@ class Flowing:
 
     @property
     def _jobs(self) -> "at_use.StoredJobs":
+        raise NotImplementedError
+
+    @property
+    def _publication(self) -> "at_use.Publication":
         raise NotImplementedError
 
     async def submit_many(self, jobs: Iterable[Submission[R]]) -> list[JobHandle[R]]:
@@ -52,3 +56,28 @@ class Flowing:
             raise InvalidOption(f"what follows the batch is {shown(then, 80)}: give a job that prepare has made, like report.prepare(day)")
         batch_id, policy, whole = at_use.asked_batch(id, size, on_failure)
         return at_use.Batch(self._jobs, at_use.FillingByApp(self), batch_id, on_failure=policy, size=whole, then=then)
+
+    async def _foresee(self, job: Submission[Any]) -> Foresight:
+        return await (await self._published_session()).foresee(job)
+
+    async def foresee_many(self, jobs: Iterable[Submission[Any]]) -> BatchForesight:
+        """What would become of jobs made by `Task.prepare` that are submitted now, together: when each would start, and when all have ended.
+
+        Each comes behind those before it. Nothing is stored, and no hook is called. Raises what `submit_many` would.
+        """
+        checked = checked_jobs(jobs)
+        return await (await self._published_session()).foresee_many(checked)
+
+    async def _published_session(self) -> "at_use.Session":
+        session = self._jobs.sessions.again
+        await self._publication.keep(session.store)
+        return session
+
+
+def checked_jobs(jobs: Iterable[Submission[Any]]) -> list[Submission[Any]]:
+    """Jobs that `prepare` has made. Raises `InvalidOption`."""
+    found = list(jobs)
+    for job in found:
+        if not isinstance(job, Submission):
+            raise InvalidOption(f"a job is {shown(job, 80)}: give jobs made by prepare, like [charge.prepare(order) for order in orders]")
+    return found

@@ -1,4 +1,4 @@
-"""Foreseeing: what would become of a job that is submitted now, and the refusal of one that cannot make its deadline."""
+"""Foreseeing: what would become of jobs that are submitted now, and the refusal of those that cannot make their deadlines."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from runner.client.batcher import Batcher
-from runner.client.flow_building import refusal_of, unknown_parent
 from runner.clock import MICROSECONDS, seconds_or_none
 from runner.jobs import JOBS, MOST_AT_ONCE, NO_WORKER, Acceptance, DeadlineOutOfReach, Foresight, JobStatus, OtherJob, Submission
 from runner.store import Depth, Earliest, Forecast, JobStore, fitting_jobs
 
 _DELAY, _PAUSED = "delay", "paused"
-_REFUSED = (Acceptance.no_parent, Acceptance.no_batch, Acceptance.sealed)
 
 
 class Deadlines:
@@ -56,27 +54,73 @@ def out_of_reach(job: Submission, earliest: Earliest) -> DeadlineOutOfReach:
     return error
 
 
-async def foresight_of(store: JobStore, job: Submission, most_backlog: int | None) -> Foresight | Acceptance | OtherJob:
-    """What becomes of a job that is submitted now; an answer that its submission raises is given back.
+async def foresights_of(store: JobStore, jobs: Sequence[Submission], most_backlog: int | None) -> list[Foresight | Acceptance | OtherJob]:
+    """What becomes of jobs that are submitted together, in this order; an answer that the submission of one raises is given back.
 
-    Raises `BacklogFull`, `StoreFull`, `DeadlineOutOfReach`, `UnknownParent`, `BatchNotOpen`, `StoreUnavailable`.
+    Raises `BacklogFull`, `StoreFull`, `StoreUnavailable`.
     """
-    forecast = await store.foresee(job, most_backlog)
-    answer = forecast.answer
-    if isinstance(answer, Acceptance):
-        if answer is not Acceptance.existing:
-            refusal = refusal_of(job, answer) if answer in _REFUSED else None
-            if refusal is not None:
-                raise refusal
-            return answer
-        return await _there(store, job, answer, job.id, forecast)
-    if isinstance(answer, OtherJob):
-        return answer if answer.state is Acceptance.duplicate else await _there(store, job, answer.state, answer.id, forecast)
-    if len(job.after) > MOST_AT_ONCE:
-        await _check_parents(store, job)
-    if job.deadline_us and forecast.earliest.wait_us >= job.deadline_us:
-        raise out_of_reach(job, forecast.earliest)
-    return new_job(job, forecast)
+    repeated = _among_themselves(jobs)
+    first = [at for at in range(len(jobs)) if at not in repeated]
+    forecasts = dict(zip(first, await store.foresee_many([jobs[at] for at in first], most_backlog), strict=True))
+    parentless = await _parentless(store, jobs, forecasts)
+    found: dict[int, Foresight | Acceptance | OtherJob] = {}
+    there: dict[int, tuple[Acceptance, str]] = {}
+    for at, forecast in forecasts.items():
+        answer = Acceptance.no_parent if at in parentless else forecast.answer
+        if answer is None or (answer is Acceptance.no_parent and at not in parentless):
+            found[at] = new_job(jobs[at], forecast)
+        elif isinstance(answer, OtherJob) and answer.state is not Acceptance.duplicate:
+            there[at] = answer.state, answer.id
+        elif answer is Acceptance.existing:
+            there[at] = answer, jobs[at].id
+        else:
+            found[at] = answer
+    statuses = await store.get([job_id for _, job_id in there.values()], Depth.state) if there else []
+    for (at, (state, job_id)), status in zip(there.items(), statuses, strict=True):
+        run_s = seconds_or_none(forecasts[at].runs_us)
+        found[at] = _of_status(status, state, job_id, run_s) if status else Foresight(jobs[at].task, state, job_id, run_s=run_s)
+    for at, (before, answer) in repeated.items():
+        found[at] = _repeated(jobs[before], found[before], answer)
+    return [found[at] for at in range(len(jobs))]
+
+
+def refused_foresight(job: Submission, answer: Acceptance | OtherJob) -> Foresight:
+    """Of one that would be refused, as its handle is told it."""
+    state = answer.state if isinstance(answer, OtherJob) else answer
+    state = Acceptance.sealed if state is Acceptance.no_batch else state
+    return Foresight(job.task, state, answer.id if isinstance(answer, OtherJob) else job.id)
+
+
+def _among_themselves(jobs: Sequence[Submission]) -> dict[int, tuple[int, Acceptance]]:
+    """Which of them are there already once those before them are in: the place of the other, and what they are answered."""
+    ids, marks, found = dict[str, int](), dict[str, int](), dict[int, tuple[int, Acceptance]]()
+    for at, job in enumerate(jobs):
+        before = ids.setdefault(job.id, at)
+        if before != at:
+            found[at] = before, Acceptance.existing if _is_same(jobs[before], job) else Acceptance.conflict
+            continue
+        unique = json.loads(job.features).get("unique", {}) if job.features else {}
+        before = marks.setdefault(unique["mark"], at) if unique else at
+        if before != at:
+            found[at] = before, _OF_UNIQUE[unique["duplicate"]]
+    return found
+
+
+_OF_UNIQUE = {"return": Acceptance.existing, "refuse": Acceptance.duplicate, "replace": Acceptance.replaced}
+
+
+def _is_same(one: Submission, other: Submission) -> bool:
+    if one.task != other.task:
+        return False
+    return one.call == other.call if one.call and other.call else one.args == other.args
+
+
+def _repeated(job: Submission, told: Foresight | Acceptance | OtherJob, answer: Acceptance) -> Foresight | Acceptance | OtherJob:
+    """What the second of two alike is told, if that is told of the first. Of a first that is refused they are alike in that."""
+    if not isinstance(told, Foresight) or answer is Acceptance.conflict:
+        return told if isinstance(told, Acceptance) else answer
+    job_id = told.id or job.id
+    return OtherJob(answer, job_id) if answer is Acceptance.duplicate else replace(told, state=answer, id=job_id)
 
 
 def new_job(job: Submission, forecast: Forecast) -> Foresight:
@@ -123,23 +167,20 @@ def _waits(
     return replace(told, state=state, reason=reason, bucket=bucket, position=position, eta_s=eta_s, end_eta_s=end_s)
 
 
-async def _there(store: JobStore, job: Submission, state: Acceptance, job_id: str, forecast: Forecast) -> Foresight:
-    """Of a job that is there already: as it is now."""
-    run_s = seconds_or_none(forecast.runs_us)
-    (status,) = await store.get([job_id], Depth.state)
-    if status is None:
-        return Foresight(job.task, state, job_id, run_s=run_s)
-    return _of_status(status, state, job_id, run_s)
-
-
 def _of_status(status: JobStatus, state: Acceptance, job_id: str, run_s: float | None) -> Foresight:
     place = (status.reason, status.bucket, status.position, status.eta_s, status.end_eta_s)
     return Foresight(status.task, state, job_id, *place, run_s=run_s, pause=status.pause, shared=status.shared)
 
 
-async def _check_parents(store: JobStore, job: Submission) -> None:
-    """Of one that comes after so many that they do not go along with it. Raises `UnknownParent`."""
-    found = await store.get(job.after, Depth.state)
-    unknown = next((parent for parent, status in zip(job.after, found, strict=True) if status is None), None)
-    if unknown is not None:
-        raise unknown_parent(job, unknown)
+async def _parentless(store: JobStore, jobs: Sequence[Submission], forecasts: Mapping[int, Forecast]) -> set[int]:
+    """Which of them come after a job that is neither there nor submitted before them. Of many parents none goes along with its job."""
+    wanted: dict[int, list[str]] = {}
+    before: set[str] = set()
+    for at, job in enumerate(jobs):
+        answer = forecasts[at].answer if at in forecasts else Acceptance.existing
+        if answer is Acceptance.no_parent or (answer is None and len(job.after) > MOST_AT_ONCE):
+            wanted[at] = [parent for parent in job.after if parent not in before]
+        before.add(job.id)
+    ids = list({parent: None for parents in wanted.values() for parent in parents})
+    known = dict(zip(ids, await store.get(ids, Depth.state) if ids else [], strict=True))
+    return {at for at, parents in wanted.items() if any(known[parent] is None for parent in parents)}

@@ -10,8 +10,8 @@ from runner.client.ends import Ends
 from runner.client.events import Events
 from runner.client.figures import figures_of
 from runner.client.finish_listener import FinishListener
-from runner.client.flow_building import end_submission, end_submissions
-from runner.client.foreseeing import Deadlines, foresight_of
+from runner.client.flow_building import end_submission, end_submissions, refusal_of
+from runner.client.foreseeing import Deadlines, foresights_of, refused_foresight
 from runner.client.homes import Homes
 from runner.client.keyring import Keyring
 from runner.client.limiter import Limiter
@@ -19,8 +19,9 @@ from runner.client.lookups import Lookups
 from runner.client.overlook import Overlook
 from runner.client.raw_result import RawResult
 from runner.client.results_in_hand import ResultsInHand
+from runner.clock import MICROSECONDS
 from runner.errors import ArgumentsTooLarge, DuplicateJob, InvalidOption, JobIdConflict, NoResult, SubmissionRefused, UnknownJob
-from runner.jobs import Acceptance, Foresight, JobStatus, OtherJob, State, Submission
+from runner.jobs import Acceptance, BatchForesight, Foresight, JobStatus, OtherJob, State, Submission
 from runner.ranges import checked
 from runner.settings import Settings
 from runner.store import MOST_SMALL, JobStore, fitting_jobs
@@ -146,12 +147,29 @@ class Session:
     async def foresee(self, job: Submission, on_conflict: str = "", most_backlog: int | None = None) -> Foresight:
         """What would become of a job that is submitted now. Raises what its submission would; nothing is stored."""
         self._check_size(job)
-        found = await foresight_of(self.store, job, most_backlog)
-        if isinstance(found, OtherJob):
-            raise duplicate_of(job.task, found.id)
-        if isinstance(found, Acceptance):
-            raise _conflict(job.id, on_conflict)
-        return found
+        (found,) = await foresights_of(self.store, [job], most_backlog)
+        if isinstance(found, Foresight):
+            if found.created and job.deadline_us and found.earliest_s * MICROSECONDS >= job.deadline_us:
+                await self._deadlines.check_all([job])
+            return found
+        raise _refused(job, found, on_conflict)
+
+    async def foresee_many(
+        self, jobs: Sequence[Submission], *, return_conflicts: bool = False, most_backlog: int | None = None
+    ) -> BatchForesight:
+        """What would become of jobs that are submitted now, together. Raises what `submit_many` would; nothing is stored."""
+        for index, job in enumerate(jobs):
+            self._check_size(job, index)
+        if any(job.deadline_us for job in jobs):
+            await self._deadlines.check_all(jobs)
+        told: list[Foresight] = []
+        for index, (job, found) in enumerate(zip(jobs, await foresights_of(self.store, jobs, most_backlog), strict=True)):
+            if not isinstance(found, Foresight) and not return_conflicts:
+                error = _refused(job, found)
+                error.index = index
+                raise error
+            told.append(found if isinstance(found, Foresight) else refused_foresight(job, found))
+        return BatchForesight(tuple(told))
 
     async def status(self, job_id: str, most_result: int | None = None) -> JobStatus:
         """The job as it is now; statuses that are asked for at the same time share a call. Raises `UnknownJob`."""
@@ -190,6 +208,12 @@ class Session:
     def unknown(self, job_id: str) -> UnknownJob:
         """That there is no such job."""
         return UnknownJob(f"no job {_shown(job_id)!r} on queue {self.queue!r}: never submitted, or its result has expired")
+
+
+def _refused(job: Submission, answer: Acceptance | OtherJob, on_conflict: str = "") -> SubmissionRefused:
+    """Why this job would not be stored."""
+    error = refusal_of(job, answer) if isinstance(answer, Acceptance) else duplicate_of(job.task, answer.id)
+    return error or _conflict(job.id, on_conflict)
 
 
 def _refusal_of(job: Submission, answer: Acceptance | OtherJob) -> SubmissionRefused | None:

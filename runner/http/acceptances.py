@@ -35,14 +35,9 @@ def _item(task: str, handle: JobHandle[Any], status: JobStatus | None, base: str
     item = {**_NO_PLACE, "id": handle.id, "task": task, "created": state.is_new}
     if state is Acceptance.replaced:
         item["replaced"] = True
-    if state is Acceptance.conflict:
-        item["problem"] = _conflict(handle.id).document(base)
-    elif state is Acceptance.duplicate:
-        item["problem"] = _duplicate(task, handle.id).document(base)
-    elif state is Acceptance.no_parent:
-        item["problem"] = _no_parent(handle.id).document(base)
-    elif state is Acceptance.sealed:
-        item["problem"] = _no_batch(handle.id).document(base)
+    problem = problem_of_refused(state, task, handle.id)
+    if problem is not None:
+        item["problem"] = problem.document(base)
     elif status is None:
         item["state"] = state if state.is_new else None
     else:
@@ -50,17 +45,14 @@ def _item(task: str, handle: JobHandle[Any], status: JobStatus | None, base: str
     return item
 
 
-def _duplicate(task: str, job_id: str) -> Problem:
-    return Problem("duplicate-job", f"task {task!r} is unique, and job {job_id!r} is there", more={"job": job_id})
-
-
-def _no_parent(job_id: str) -> Problem:
-    return Problem("unknown-parent", f"job {job_id!r} is to come after one that there is not; it was not stored")
-
-
-def _no_batch(job_id: str) -> Problem:
-    return Problem("batch-not-open", f"job {job_id!r} is to join a batch that was never begun, or takes no more")
-
-
-def _conflict(job_id: str) -> Problem:
-    return Problem("id-conflict", f"job {job_id!r} exists with another task or other arguments; choose another id")
+def problem_of_refused(state: Acceptance, task: str, job_id: str) -> Problem | None:
+    """Why a job of many is not stored; None if it is, or one that will do."""
+    if state is Acceptance.conflict:
+        return Problem("id-conflict", f"job {job_id!r} exists with another task or other arguments; choose another id")
+    if state is Acceptance.duplicate:
+        return Problem("duplicate-job", f"task {task!r} is unique, and job {job_id!r} is there", more={"job": job_id})
+    if state is Acceptance.no_parent:
+        return Problem("unknown-parent", f"job {job_id!r} is to come after one that there is not; it was not stored")
+    if state is Acceptance.sealed:
+        return Problem("batch-not-open", f"job {job_id!r} is to join a batch that was never begun, or takes no more")
+    return None

@@ -6,7 +6,9 @@ from typing import Any
 from fastapi.responses import Response
 from pydantic_core import to_json
 
-from runner import Foresight, JobStatus
+from runner import BatchForesight, Foresight, JobStatus
+from runner.http.acceptances import problem_of_refused
+from runner.http.problems import Problem
 from runner.http.schemas import pause_document, utc
 
 
@@ -30,9 +32,25 @@ def job_answer(
 
 
 def foresight_answer(foreseen: Foresight) -> Response:
-    """As `ForeseenJob` describes it. Its id is text in any case: so who submits reads the id of each answer without asking which one it is."""
+    """As `ForeseenJob` describes it."""
+    return Response(as_json(_foreseen_document(foreseen)), media_type="application/json")
+
+
+def batch_foresight_answer(foreseen: BatchForesight, base: str) -> Response:
+    """As `ForeseenBatch` describes it. Of a job that would be refused there is no more than why."""
+    items = [_item_of(job, problem_of_refused(job.state, job.task, job.id or ""), base) for job in foreseen.jobs]
+    return Response(as_json(foreseen.document() | {"jobs": items}), media_type="application/json")
+
+
+def _item_of(job: Foresight, problem: Problem | None, base: str) -> dict[str, Any]:
+    document = _foreseen_document(job)
+    return document if problem is None else document | {"state": None, "problem": problem.document(base)}
+
+
+def _foreseen_document(foreseen: Foresight) -> dict[str, Any]:
+    """Its id is text in any case: so who submits reads the id of each answer without asking which one it is."""
     pause = None if foreseen.pause is None else pause_document(foreseen.pause)
-    return Response(as_json(foreseen.document() | {"id": foreseen.id or "", "pause": pause}), media_type="application/json")
+    return foreseen.document() | {"id": foreseen.id or "", "pause": pause}
 
 
 def as_json(document: object) -> bytes:

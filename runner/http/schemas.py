@@ -159,6 +159,22 @@ class ForeseenJob(Place):
     shared: Annotated[QueuePace | None, Field(description="of a job of a limit that several queues share")] = None
 
 
+class ForeseenItem(ForeseenJob):
+    """What would become of one job of a batch, or the problem that its submission would have."""
+
+    state: Annotated[str | None, Field(description="as of ForeseenJob; null: it would be refused")]  # type: ignore[assignment]
+    problem: ProblemDocument | None = None
+
+
+class ForeseenBatch(BaseModel):
+    """What would become of jobs that are submitted now, together: each comes behind those before it. Nothing is stored."""
+
+    created: Annotated[int, Field(description="how many jobs would be stored")]
+    eta_s: Annotated[float | None, Field(description="seconds until the last of those starts; null: unknown of one of them")]
+    end_eta_s: Annotated[float | None, Field(description="seconds until the last of those has ended; null: unknown of one of them")]
+    jobs: list[ForeseenItem]
+
+
 class Job(Place):
     """A job as it is now. Times are UTC by Redis's clock; null: not yet."""
 

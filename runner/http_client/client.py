@@ -15,7 +15,6 @@ from runner.http_client.batching import HttpBatching
 from runner.http_client.control import HttpControl
 from runner.http_client.documents import (
     event_of,
-    foresight_of,
     jobs_found,
     json_of,
     limit_status_of,
@@ -25,6 +24,7 @@ from runner.http_client.documents import (
     worker_of,
 )
 from runner.http_client.events import frames
+from runner.http_client.foretelling import HttpForetelling
 from runner.http_client.history import HttpRemembering
 from runner.http_client.job_calls import HttpJobs
 from runner.http_client.managing import HttpManaging
@@ -32,10 +32,17 @@ from runner.http_client.overview import HttpOverlooking
 from runner.http_client.pauses import HttpPauses
 from runner.http_client.schedules import HttpScheduled
 from runner.http_client.session import HttpSession, portions
-from runner.http_client.submissions import Prepared, all_prepared, answer_of, batch_body, batches, prepared, refusal_of
+from runner.http_client.submissions import (
+    Prepared,
+    all_prepared,
+    answer_of,
+    batch_body,
+    batches,
+    prepared,
+    refusal_of,
+)
 from runner.http_client.transport import Call, opener
 from runner.jobs import (
-    Foresight,
     JobEvent,
     JobOptions,
     JobStatus,
@@ -53,7 +60,7 @@ _AT_ONCE = 8
 """Requests of one call that asks for many jobs with all they carry."""
 
 
-class HttpClient(HttpScheduled, Asking, HttpBatching, HttpManaging, HttpRemembering, HttpOverlooking):
+class HttpClient(HttpScheduled, Asking, HttpBatching, HttpForetelling, HttpManaging, HttpRemembering, HttpOverlooking):
     """A client of the service at `url`, like `https://jobs.example.com` or with a prefix. The verbs, types and errors are those of `Client`.
 
     key: what the service knows the caller by. Without them RUNNER_API_URL and RUNNER_API_KEY count. timeout: seconds for which a request is
@@ -111,11 +118,6 @@ class HttpClient(HttpScheduled, Asking, HttpBatching, HttpManaging, HttpRemember
         document = json_of(await self._session.ask(Call("POST", "/v1/jobs", body=job.body)))
         return handle_of(self._jobs, job.id, answer_of(document, job))
 
-    async def foresee(self, task: str, args: Mapping[str, Any], options: JobOptions | None = None) -> Foresight:
-        """What would become of a job that is submitted now, see `Client.foresee`. Raises what `submit` would; nothing is stored."""
-        job = prepared(task, args, options or JobOptions())
-        return foresight_of(json_of(await self._session.ask(Call("POST", "/v1/jobs", {"dry_run": 1}, body=job.body))))
-
     async def submit_many(self, requests: Sequence[JobRequest], *, return_conflicts: bool = False) -> list[JobHandle[Any]]:
         """Submit many jobs by name, a thousand in one request. Each has an id, as those of `submit`.
 
@@ -127,7 +129,7 @@ class HttpClient(HttpScheduled, Asking, HttpBatching, HttpManaging, HttpRemember
             handles += await self._submit_part(part, len(handles))
         if not return_conflicts:
             for at, handle in enumerate(handles):
-                error = refusal_of(requests[at].task, handle)
+                error = refusal_of(requests[at].task, handle.first_state, handle.id)
                 if error is not None:
                     error.index = at
                     raise error

@@ -5,12 +5,15 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
-from runner.client import JobHandle, JobRequest, duplicate_of
+from runner.client import JobRequest, duplicate_of
 from runner.errors import InvalidOption, JobIdConflict, SubmissionRefused, UnknownParent, UnknownTask
 from runner.foreign import shown
+from runner.http_client.documents import foresight_of
 from runner.jobs import (
     Acceptance,
+    BatchForesight,
     BatchNotOpen,
+    Foresight,
     JobOptions,
     OtherJob,
     asked_uniqueness,
@@ -110,6 +113,34 @@ def batches(jobs: Sequence[Prepared]) -> Iterator[list[Prepared]]:
         yield part
 
 
+def one_batch(jobs: Sequence[Prepared]) -> Sequence[Prepared]:
+    """These jobs, if the service takes them as one batch. Raises `InvalidOption`."""
+    if len(list(batches(jobs))) > 1:
+        raise InvalidOption(
+            f"{len(jobs)} jobs are more than one request asks about: give up to {MOST_JOBS} with different ids, of {MOST_BYTES} bytes together"
+        )
+    return jobs
+
+
+def batch_foresight_of(
+    documents: Sequence[dict[str, Any]], jobs: Sequence[Prepared], requests: Sequence[JobRequest], *, return_conflicts: bool
+) -> BatchForesight:
+    """What would become of a batch. Raises the first refusal, unless `return_conflicts`."""
+    told: list[Foresight] = []
+    for at, (document, job, request) in enumerate(zip(documents, jobs, requests, strict=True)):
+        if document.get("problem") is None:
+            told.append(foresight_of(document))
+            continue
+        answer = answer_of({**document, "id": job.id}, job)
+        state, job_id = answer if isinstance(answer, OtherJob) else (answer, job.id)
+        error = refusal_of(request.task, state, job_id)
+        if error is not None and not return_conflicts:
+            error.index = at
+            raise error
+        told.append(Foresight(request.task, state, job_id))
+    return BatchForesight(tuple(told))
+
+
 def batch_body(part: Sequence[Prepared]) -> bytes:
     """The body of a batch."""
     return b'{"jobs":[' + b",".join(job.body for job in part) + b"]}"
@@ -145,15 +176,15 @@ def _acceptance_of(document: dict[str, Any], *, is_own: bool) -> Acceptance:
     return Acceptance(state) if state in _FIRST else Acceptance.queued
 
 
-def refusal_of(task: str, handle: JobHandle[Any]) -> SubmissionRefused | None:
+def refusal_of(task: str, state: Acceptance, job_id: str) -> SubmissionRefused | None:
     """Why a job of several was not stored; None if it was."""
-    if handle.first_state is Acceptance.conflict:
-        return JobIdConflict(f"job {handle.id!r} exists with another task or other arguments; choose another id")
-    if handle.first_state is Acceptance.no_parent:
-        return UnknownParent(f"job {handle.id!r} is to come after one that there is not; it was not stored")
-    if handle.first_state is Acceptance.sealed:
-        return BatchNotOpen(f"job {handle.id!r} is to join a batch that was never begun, or takes no more; it was not stored")
-    return duplicate_of(task, handle.id) if handle.first_state is Acceptance.duplicate else None
+    if state is Acceptance.conflict:
+        return JobIdConflict(f"job {job_id!r} exists with another task or other arguments; choose another id")
+    if state is Acceptance.no_parent:
+        return UnknownParent(f"job {job_id!r} is to come after one that there is not; it was not stored")
+    if state is Acceptance.sealed:
+        return BatchNotOpen(f"job {job_id!r} is to join a batch that was never begun, or takes no more; it was not stored")
+    return duplicate_of(task, job_id) if state is Acceptance.duplicate else None
 
 
 _NOT_STORED = {"unknown-parent": Acceptance.no_parent, "batch-not-open": Acceptance.sealed}

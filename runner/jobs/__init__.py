@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # see runner.faces
         no_result,
         waits_for_jobs,
     )
-    from runner.jobs.foresight import DeadlineOutOfReach, Foresight
+    from runner.jobs.foresight import BatchForesight, DeadlineOutOfReach, Foresight
     from runner.jobs.history import QUEUE_SERIES, HistoryRow, HistoryStep, Series, Spans, is_series, row_of, rows_of
     from runner.jobs.hooks import BudgetWarning, DeadLetter, FailedAttempt, Finished, Hook, Hooks, NewJob, checked_hook
     from runner.jobs.in_process import call_in_process
@@ -94,7 +94,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.jobs.task_spec import TaskSpec, TaskStatus
     from runner.jobs.unique import Debounce, Unique, UniqueOption, asked_uniqueness, fields_of_unique
     from runner.jobs.used_arguments import kind_of_argument, opaque_arguments
-    from runner.jobs.words import JOBS, NO_WORKER, foretold, frozen, overridden, paused, paused_by, span, was_reset
+    from runner.jobs.words import JOBS, NO_WORKER, foretold, foretold_batch, frozen, overridden, paused, paused_by, span, was_reset
 else:
     __getattr__, __dir__ = at_first_use(
         __name__,
@@ -116,7 +116,7 @@ else:
             "features": "of_tenant",
             "filter": "EVERY_JOB REASONS DeadLetterGroup JobCounts JobFilter JobPage Within question_of",
             "flow": "INDEXES MEMBER_STATES MOST_AT_ONCE ON_FAILURE BatchNotOpen BatchProgress MemberState OnFailure Parent checked_parents checked_policy flow_words no_result waits_for_jobs",
-            "foresight": "DeadlineOutOfReach Foresight",
+            "foresight": "BatchForesight DeadlineOutOfReach Foresight",
             "history": "QUEUE_SERIES HistoryRow HistoryStep Series Spans is_series row_of rows_of",
             "hooks": "BudgetWarning DeadLetter FailedAttempt Finished Hook Hooks NewJob checked_hook",
             "in_process": "call_in_process",
@@ -147,7 +147,7 @@ else:
             "task_spec": "TaskSpec TaskStatus",
             "unique": "Debounce Unique UniqueOption asked_uniqueness fields_of_unique",
             "used_arguments": "kind_of_argument opaque_arguments",
-            "words": "JOBS NO_WORKER foretold frozen overridden paused paused_by span was_reset",
+            "words": "JOBS NO_WORKER foretold foretold_batch frozen overridden paused paused_by span was_reset",
         },
     )
 
@@ -181,6 +181,7 @@ __all__ = [
     "AttemptPolicy",
     "AttemptRecord",
     "Backoff",
+    "BatchForesight",
     "BatchNotOpen",
     "BatchProgress",
     "BlockingJobContext",
@@ -296,6 +297,7 @@ __all__ = [
     "fields_of_unique",
     "flow_words",
     "foretold",
+    "foretold_batch",
     "frozen",
     "injected",
     "instant_s",

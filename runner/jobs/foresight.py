@@ -55,3 +55,37 @@ class Foresight:
         times = {"eta_s": self.eta_s, "end_eta_s": self.end_eta_s, "earliest_s": self.earliest_s, "run_s": self.run_s}
         shared = self.shared and self.shared.document()
         return {"task": self.task, "state": self.state.value, "id": self.id, "created": self.created, **places, **times, "shared": shared}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchForesight:
+    """What would become of jobs that are submitted now, together: each comes behind those before it.
+
+    jobs: of each, in their order; of one that would be refused `state` says why, as the `first_state` of its handle does.
+    """
+
+    jobs: tuple[Foresight, ...]
+
+    @property
+    def created(self) -> int:
+        """How many jobs would be stored."""
+        return sum(job.created for job in self.jobs)
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds until the last of the new ones starts; None: unknown of one of them, or there is none."""
+        return _latest([job.eta_s for job in self.jobs if job.created and job.state is not Acceptance.failed])
+
+    @property
+    def end_eta_s(self) -> float | None:
+        """Seconds until the last of the new ones has ended; None: unknown of one of them, or there is none."""
+        return _latest([job.end_eta_s for job in self.jobs if job.created and job.state is not Acceptance.failed])
+
+    def document(self) -> dict[str, Any]:
+        """What is told of all of them together, as JSON has it."""
+        return {"created": self.created, "eta_s": self.eta_s, "end_eta_s": self.end_eta_s}
+
+
+def _latest(instants: list[float | None]) -> float | None:
+    known = [at for at in instants if at is not None]
+    return max(known, default=None) if len(known) == len(instants) else None

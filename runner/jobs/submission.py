@@ -56,6 +56,12 @@ class Submission(NamedTuple, Generic[R_co]):
     after: tuple[str, ...] = ()
     """The jobs that it comes after."""
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits until other jobs have ended."""
+        features = json.loads(self.features) if self.features else {}
+        return "follow" in features or "ends_batch" in features
+
     def with_features(self, **more: Any) -> Self:
         """The same job with these features besides those it has."""
         known = json.loads(self.features) if self.features else {}

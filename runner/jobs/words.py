@@ -1,10 +1,11 @@
 """A job's place and history, times, and what holds a limit, in words: the same for `explain` and for the command line."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 
 from runner.jobs.attempt_record import AttemptRecord
-from runner.jobs.foresight import Foresight
+from runner.jobs.foresight import BatchForesight, Foresight
 from runner.jobs.job import Acceptance, JobStatus
 from runner.jobs.pause_status import PauseStatus
 from runner.limits import LimitStatus, Override, Pause, Reset
@@ -110,6 +111,16 @@ def foretold(told: Foresight) -> list[str]:
         lines.append(f"  starts    {starts_in(told.eta_s)}{paced(told)}{ends_in(told)}")
     if told.earliest_s > 0:
         lines.append(f"  earliest  in {span(told.earliest_s)}, as the limits are")
+    return lines
+
+
+def foretold_batch(told: BatchForesight) -> list[str]:
+    """What would become of jobs that are submitted together, in lines for a person."""
+    states = Counter(job.state.value for job in told.jobs)
+    lines = [f"{len(told.jobs)} jobs  would be {', '.join(f'{count} {state}' for state, count in states.items())}"]
+    if told.created:
+        ends = "" if told.end_eta_s is None else f", and has ended in about {span(told.end_eta_s)}"
+        lines.append(f"  the last  starts {starts_in(told.eta_s)}{ends}")
     return lines
 
 

@@ -21,27 +21,34 @@ def earliest(needs: Sequence[Need], views: Mapping[str, BucketView], ahead: Sequ
     of another share or priority may come before or after. So are tokens that released jobs hold, and the tokens of a job that takes more
     than one, for it and those ahead can give some back.
     """
-    found = Earliest(0)
+    return earliest_of_each(needs, views, [*ahead, 0], 1)[0]
+
+
+def earliest_of_each(needs: Sequence[Need], views: Mapping[str, BucketView], ends: Sequence[int], count: int) -> list[Earliest]:
+    """The same of the last `count` jobs of a line, which all have these needs. ends: as `ahead`, of them too."""
+    found = [Earliest(0)] * count
     for need in needs:
         view = views.get(need.bucket)
         if view is None or view.limit is None or view.pace is not None:  # a pace is an estimate, and no bound
             continue
-        wait_us = max(view.from_us - view.now_us, 0)
+        from_us = max(view.from_us - view.now_us, 0)
+        waits_us = [from_us] * count
         if need.cost == 1 and not view.limit.gives_back:
-            wait_us = max(_tokens_us(view, ahead) - view.now_us, wait_us)
-        if wait_us > found.wait_us:
-            found = Earliest(wait_us, view.name)
+            waits_us = [max(at_us - view.now_us, from_us) for at_us in _tokens_us(view, ends)[-count:]]
+        found = [Earliest(wait_us, view.name) if wait_us > known.wait_us else known for wait_us, known in zip(waits_us, found, strict=True)]
     return found
 
 
-def _tokens_us(view: BucketView, ahead: Sequence[int]) -> int:
-    """When one token is there, after each of those ahead has taken one that has not ended by itself before its turn."""
+def _tokens_us(view: BucketView, ends: Sequence[int]) -> list[int]:
+    """When one token is there for each of a line, after each of those ahead has taken one that has not ended by itself before its turn."""
     turns = _turns(view)
     turn_us = next(turns, view.from_us)
-    for ends_us in ahead:
+    found: list[int] = []
+    for ends_us in ends:
+        found.append(turn_us)
         if not ends_us or ends_us > turn_us:
             turn_us = next(turns, turn_us)
-    return turn_us
+    return found
 
 
 def _turns(view: BucketView) -> Iterator[int]:

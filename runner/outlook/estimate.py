@@ -42,8 +42,11 @@ class _Answer(NamedTuple):
     eta_us: int | None
 
 
-def estimates(waits: Sequence[Wait], views: Mapping[str, BucketView], least_share: float) -> list[Estimate]:
-    """Of each job: by the one of its buckets that lets it wait longest. One of which nothing can be known comes before all others."""
+def estimates(waits: Sequence[Wait], views: Mapping[str, BucketView], least_share: float, most_played: int = MOST_PLAYED) -> list[Estimate]:
+    """Of each job: by the one of its buckets that lets it wait longest. One of which nothing can be known comes before all others.
+
+    most_played: of how many of those that need several limits, the first ones, the time is played, which takes up to 0.1 s.
+    """
     groups: dict[tuple[str, int], list[_Asked]] = {}
     for at, wait in enumerate(waits):
         for need in wait.needs:
@@ -57,16 +60,16 @@ def estimates(waits: Sequence[Wait], views: Mapping[str, BucketView], least_shar
             weight = (eta_us is None, eta_us or 0)
             if one.at not in worst or weight > worst[one.at][0]:
                 worst[one.at] = weight, Estimate(view.reason, view.name, round(jobs) + 1, eta_us, view.pace)
-    return _played(waits, [worst[at][1] for at in range(len(waits))], views, least_share)
+    return _played(waits, [worst[at][1] for at in range(len(waits))], views, least_share, most_played)
 
 
-def _played(waits: Sequence[Wait], found: list[Estimate], views: Mapping[str, BucketView], least_share: float) -> list[Estimate]:
+def _played(waits: Sequence[Wait], found: list[Estimate], views: Mapping[str, BucketView], least_share: float, most: int) -> list[Estimate]:
     """The times of jobs that need several limits, or wait with such, by playing what is near them forward."""
     among = [at for at, wait in enumerate(waits) if any(has_several(views[need.bucket]) for need in wait.needs)]
     near = snapshot(views, least_share) if among else None
     if near is None:
         return found
-    for at in [at for at in among if found[at].eta_us is not None][:MOST_PLAYED]:
+    for at in [at for at in among if found[at].eta_us is not None][:most]:
         foreseen = foresee(near, waits[at].line, waits[at].place, MOST_COSTS)
         if foreseen is not None:
             found[at] = found[at]._replace(eta_us=max(foreseen.at_us - near.now_us, 0))

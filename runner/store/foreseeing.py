@@ -1,17 +1,30 @@
 """Foreseeing: what would become of jobs that are submitted now, and which of them cannot make their deadline. Reads only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runner.errors import BacklogFull
 from runner.jobs import Acceptance, OtherJob, PauseStatus, Submission
 from runner.limits import Need, decode_needs, pool_of
-from runner.outlook import BucketView, Earliest, Estimate, Wait, earliest, estimates, slot_wait_us, snapshot, with_newcomer
+from runner.outlook import (
+    Arrival,
+    BucketView,
+    Earliest,
+    Estimate,
+    Newcomer,
+    Wait,
+    earliest,
+    earliest_of_each,
+    estimates,
+    slot_starts_us,
+    snapshot,
+    with_newcomers,
+)
 from runner.simulation import Snapshot
 from runner.store import replies
 from runner.store.jobs import Jobs
 from runner.store.pauses import pause_of
-from runner.store.portions import MOST_EXAMINED
+from runner.store.portions import MOST_EXAMINED, MOST_PER_CALL
 from runner.store.queue import run_length_encoded
 from runner.store.submissions import fitting_jobs, too_many_pools
 from runner.store.text import decoded
@@ -22,8 +35,8 @@ _NO_CAP = -1
 class Forecast(NamedTuple):
     """What becomes of a job that is submitted now. answer: None for one that would be stored. `is_served`: by a live worker.
 
-    earliest: before it does not start. estimate: None for one without limits. slot_us: µs until a slot is free for it, None if unknown. runs_us: µs
-    that half of the runs of its task took at most.
+    earliest: before it does not start. estimate: None for one without limits. slot_us: µs until a slot is free for it, once its tokens are there and
+    its delay is over; None if unknown. runs_us: µs that half of the runs of its task took at most.
     """
 
     answer: Acceptance | OtherJob | None
@@ -52,20 +65,35 @@ class Foreseeing(Jobs):
 
     async def foresee(self, job: Submission, most_backlog: int | None = None) -> Forecast:
         """What becomes of it. Raises `BacklogFull`, `StoreFull`, `IncompatibleVersion`, as its submission does."""
-        now_us, (row,) = await self._foreseen([job], self._cap(most_backlog), 0)
-        needs = decode_needs(job.limits)
-        views = await self._surroundings([Wait(job.line, 0, needs)]) if needs else {}
-        found = await self._earliest(job, needs, views, row.length, now_us)
-        runs_us = await self.run_times_us((job.task,))
-        forecast = Forecast(row.answer, row.is_served, row.pause, found, runs_us=runs_us[job.task])
-        if row.answer is not None:
-            return forecast
-        forecast = forecast._replace(slot_us=await self._slot_us(job, forecast.runs_us))
-        if not needs:
-            return forecast
-        wait, near = with_newcomer(job.line, row.length, needs, views)
-        (estimate,) = estimates([wait], near, self.settings.least_share)
-        return forecast._replace(estimate=estimate, fails=any(_is_spent(views.get(need.bucket), need) for need in needs))
+        (forecast,) = await self.foresee_many([job], most_backlog)
+        return forecast
+
+    async def foresee_many(self, jobs: Sequence[Submission], most_backlog: int | None = None) -> list[Forecast]:
+        """What becomes of jobs of different ids that are submitted together: each comes behind those before it. Raises as `foresee`."""
+        now_us, rows = await self._in_parts(jobs, self._cap(most_backlog), 0)
+        needs = [decode_needs(job.limits) for job in jobs]
+        views = await self._surroundings(Wait(job.line, 0, own) for job, own in zip(jobs, needs, strict=True) if own)
+        firsts = await self._earliest(jobs, needs, views, rows, now_us)
+        runs_us = await self.run_times_us({job.task for job in jobs})
+        told = [
+            Forecast(row.answer, row.is_served, row.pause, first, runs_us=runs_us[job.task])
+            for job, row, first in zip(jobs, rows, firsts, strict=True)
+        ]
+        for at in _spent(jobs, needs, rows, views):
+            told[at] = told[at]._replace(fails=True)
+        joining = _joining(jobs, rows, told)
+        limited = [at for at in joining if needs[at]]
+        waits, near = with_newcomers([Newcomer(jobs[at].line, rows[at].length, needs[at]) for at in limited], views)
+        # The last first: of jobs of several limits one is played, and the last one says when all have started.
+        estimated = reversed(estimates(waits[::-1], near, self.settings.least_share, most_played=1))
+        at_once: dict[str, int] = {}
+        for at, estimate in zip(limited, estimated, strict=True):
+            told[at] = told[at]._replace(estimate=_after(told[at].earliest, estimate, at_once.get(estimate.bucket, 0)))
+            if estimate.eta_us == 0:
+                at_once |= {need.bucket: at_once.get(need.bucket, 0) + 1 for need in needs[at]}
+        for at, slot_us in (await self._slots_us(jobs, joining, told, views)).items():
+            told[at] = told[at]._replace(slot_us=slot_us)
+        return told
 
     async def out_of_reach(self, jobs: Sequence[Submission]) -> dict[int, Earliest]:
         """The jobs, by their places, that are new and surely cannot start before their deadlines. Only jobs with a deadline and limits cost a call."""
@@ -107,43 +135,141 @@ class Foreseeing(Jobs):
         return late
 
     async def _earliest(
-        self, job: Submission, needs: Sequence[Need], views: Mapping[str, BucketView], length: int, now_us: int
-    ) -> Earliest:
-        """Before when it does not start. Those ahead of it are read where they matter."""
-        ahead: Sequence[int] = ()
-        if length and earliest(needs, views, [0] * min(length, MOST_EXAMINED)).wait_us:
-            _, (row,) = await self._foreseen([job], _NO_CAP, MOST_EXAMINED)
-            ahead = row.ahead
-        return _of(job, earliest(needs, views, ahead), now_us)
+        self,
+        jobs: Sequence[Submission],
+        needs: Sequence[Sequence[Need]],
+        views: Mapping[str, BucketView],
+        rows: Sequence[_Row],
+        now_us: int,
+    ) -> list[Earliest]:
+        """Before when each does not start. Those that are ahead of the first of a line are read where they matter."""
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for at, job in enumerate(jobs):
+            groups.setdefault((job.task, job.spec, job.limits, job.line) if needs[at] else (), []).append(at)
+        firsts = [places[0] for key, places in groups.items() if key and _is_kept(needs[places[0]], views, rows[places[0]].length)]
+        ahead: dict[int, Sequence[int]] = dict.fromkeys(range(len(jobs)), ())
+        if firsts:
+            _, examined = await self._in_parts([jobs[at] for at in firsts], _NO_CAP, MOST_EXAMINED)
+            ahead |= {at: row.ahead for at, row in zip(firsts, examined, strict=True)}
+        found = [Earliest(0)] * len(jobs)
+        for places in groups.values():
+            ends = [*ahead[places[0]], *(_end_us(jobs[at], now_us) for at in places)]
+            told = earliest_of_each(needs[places[0]], views, ends, len(places))
+            for at, one in zip(places, told, strict=True):
+                found[at] = _of(jobs[at], one, now_us)
+        return found
 
-    async def _foreseen(self, jobs: Sequence[Submission], most: int, most_ahead: int) -> tuple[int, list[_Row]]:
+    async def _in_parts(self, jobs: Sequence[Submission], most: int, most_ahead: int) -> tuple[int, list[_Row]]:
+        """The rows of any number of jobs, and the instant at which the first part was read."""
+        first_us, rows = 0, list[_Row]()
+        while len(rows) < len(jobs):
+            rest = jobs[len(rows) : len(rows) + MOST_PER_CALL]
+            new = sum(row.answer is None for row in rows)
+            now_us, more = await self._foreseen(rest[: fitting_jobs(rest)], most, most_ahead, new)
+            first_us, rows = first_us or now_us, rows + more
+        return first_us, rows
+
+    async def _foreseen(self, jobs: Sequence[Submission], most: int, most_ahead: int, new: int = 0) -> tuple[int, list[_Row]]:
+        """new: of a batch, how many before these would be stored."""
         rest = run_length_encoded(jobs, Submission.shared, Submission.own)
-        reply = await self._run("foresee", rest, count=len(jobs), most_backlog=most, most_ahead=most_ahead)
+        room = most if most == _NO_CAP else max(most - new, 0)
+        reply = await self._run("foresee", rest, count=len(jobs), most_backlog=room, most_ahead=most_ahead)
         replies.check_versions(self.keys.queue, reply)
         now, unended, *rows = reply
         found = [_row(row) for row in rows]
         if any(row.answer is Acceptance.pools for row in found):
             raise too_many_pools(self.keys.queue)
         if int(unended) >= 0:
-            raise BacklogFull(self.keys.queue, int(unended), most, sum(row.answer is None for row in found))
+            raise BacklogFull(self.keys.queue, int(unended), most, new + sum(row.answer is None for row in found))
         return int(now), found
 
-    async def _slot_us(self, job: Submission, runs_us: int | None) -> int | None:
-        """µs until a slot of its pool is free for it."""
-        name = pool_of(job.line)
-        pool = next((pool for pool in await self.pools() if pool.name == name), None)
-        if pool is None:
-            return None
-        return slot_wait_us(pool.ready + pool.waiting, pool.running, pool.slots, runs_us)
+    async def _slots_us(
+        self, jobs: Sequence[Submission], joining: Sequence[int], told: Sequence[Forecast], views: Mapping[str, BucketView]
+    ) -> dict[int, int | None]:
+        """µs until a slot of its pool is free for each of these jobs. They take them in the order in which they are ready."""
+        of_pools: dict[str | None, dict[int, Arrival]] = {}
+        for at in joining:
+            ready_us = _ready_us(jobs[at], told[at])
+            if ready_us is not None:
+                arrival = Arrival(jobs[at].line, ready_us, told[at].runs_us, _most_kept(jobs[at], views))
+                of_pools.setdefault(pool_of(jobs[at].line), {})[at] = arrival
+        found: dict[int, int | None] = {}
+        for pool in await self.pools() if of_pools else ():
+            arrivals = of_pools.get(pool.name, {})
+            places = sorted(arrivals, key=lambda at: arrivals[at].ready_us)
+            starts_us = slot_starts_us([arrivals[at] for at in places], pool.ready + pool.waiting, pool.running, pool.slots)
+            found |= zip(places, starts_us, strict=True)
+        return found
 
     def _cap(self, most_backlog: int | None) -> int:
         caps = [cap for cap in (self.settings.max_backlog or None, most_backlog) if cap is not None]
         return min(caps, default=_NO_CAP)
 
 
+def _joining(jobs: Sequence[Submission], rows: Sequence[_Row], told: Sequence[Forecast]) -> list[int]:
+    """Which of them join the lines, in the order in which they are due. What is paused, or has no worker, steps aside; unless none has one."""
+    new = [at for at, row in enumerate(rows) if row.answer is None and row.pause is None and not told[at].fails and not jobs[at].is_held]
+    served = [at for at in new if rows[at].is_served] or new
+    return sorted(served, key=lambda at: jobs[at].delay_us and told[at].earliest.wait_us)
+
+
+def _spent(
+    jobs: Sequence[Submission], needs: Sequence[Sequence[Need]], rows: Sequence[_Row], views: Mapping[str, BucketView]
+) -> Iterator[int]:
+    """Which of them fail, as a quota of theirs is spent, by those before them too."""
+    taken: dict[str, int] = {}
+    for at, own in enumerate(needs):
+        if rows[at].answer is not None or jobs[at].is_held:
+            continue
+        if any(_is_spent(views.get(need.bucket), need, taken.get(need.bucket, 0)) for need in own):
+            yield at
+            continue
+        taken |= {need.bucket: taken.get(need.bucket, 0) + need.cost for need in own}
+
+
+def _after(earliest: Earliest, estimate: Estimate, at_once: int) -> Estimate:
+    """Not before the instant that is sure, and behind those alone that are not released at once."""
+    position = max(estimate.position - at_once, 1)
+    if estimate.eta_us is None or estimate.eta_us >= earliest.wait_us:
+        return estimate._replace(position=position)
+    return estimate._replace(position=position, eta_us=earliest.wait_us)
+
+
+def _is_kept(needs: Sequence[Need], views: Mapping[str, BucketView], length: int) -> bool:
+    """Whether those ahead of a job in its line may keep it."""
+    return length > 0 and earliest(needs, views, [0] * min(length, MOST_EXAMINED)).wait_us > 0
+
+
+def _end_us(job: Submission, now_us: int) -> int:
+    """When a job that is submitted now ends by itself, if it has not started; 0: it does not."""
+    wait_us = job.max_wait_us and job.max_wait_us + max(_delay_us(job, now_us), 0)
+    ends = [us for us in (wait_us, job.deadline_us) if us]
+    return now_us + min(ends) if ends else 0
+
+
+def _ready_us(job: Submission, told: Forecast) -> int | None:
+    """µs until its tokens are there and its delay is over; None: unknown."""
+    tokens_us = 0 if told.estimate is None else told.estimate.eta_us
+    if tokens_us is None:
+        return None
+    return max(tokens_us, told.earliest.wait_us) if job.delay_us else tokens_us
+
+
+def _most_kept(job: Submission, views: Mapping[str, BucketView]) -> int:
+    """Of how many such jobs its buckets keep the tokens at once; 0: it needs none, or has a delay."""
+    if job.delay_us:
+        return 0
+    limits = [(view.limit, need.cost) for need in decode_needs(job.limits) if (view := views.get(need.bucket)) is not None]
+    return min((max(limit.capacity // max(cost, 1), 1) for limit, cost in limits if limit is not None), default=0)
+
+
+def _delay_us(job: Submission, now_us: int) -> int:
+    return job.delay_us if job.delay_us >= 0 else -job.delay_us - now_us
+
+
 def _of(job: Submission, found: Earliest, now_us: int) -> Earliest:
     """Not before its delay, or its instant."""
-    delay_us = job.delay_us if job.delay_us >= 0 else -job.delay_us - now_us
+    delay_us = _delay_us(job, now_us)
     return Earliest(delay_us) if delay_us > found.wait_us else found
 
 
@@ -167,7 +293,7 @@ def _length_of(line: str, views: Mapping[str, BucketView]) -> int:
     return min(max(lengths, default=0), MOST_EXAMINED)
 
 
-def _is_spent(view: BucketView | None, need: Need) -> bool:
+def _is_spent(view: BucketView | None, need: Need, taken: int) -> bool:
     if view is None or view.limit is None or not view.limit.fails_when_spent:
         return False
-    return bool(view.limit.bucket_of(view.stored, view.now_us).wait_us(need.cost, view.now_us, view.reserved))
+    return bool(view.limit.bucket_of(view.stored, view.now_us).wait_us(need.cost, view.now_us, view.reserved + taken))

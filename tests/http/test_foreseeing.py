@@ -8,6 +8,7 @@ from runner import (
     Client,
     DeadlineOutOfReach,
     HttpClient,
+    JobFilter,
     JobOptions,
     JobRequest,
     Principal,
@@ -16,7 +17,7 @@ from runner import (
     TokenBucket,
     Worker,
 )
-from runner.errors import BacklogFull, Forbidden, InvalidArguments, JobIdConflict, UnknownParent, UnknownTask
+from runner.errors import BacklogFull, Forbidden, InvalidArguments, InvalidOption, JobIdConflict, UnknownParent, UnknownTask
 from tests.app_internals import publish
 from tests.http.conftest import Service, both_clients
 
@@ -99,6 +100,86 @@ async def test_a_deadline_out_of_reach_is_refused_and_a_job_that_is_there_is_not
     assert urgent.first_state is Acceptance.waiting, "before others, perhaps"
 
 
+async def test_the_jobs_of_a_batch_are_foretold_behind_each_other(client: AnyClient, app: Runner, worker: Worker) -> None:
+    await client.submit("rare", {"number": 0}, JobOptions(id="there"))
+    batch = [JobRequest("rare", {"number": n}) for n in range(3)]
+    batch += [
+        JobRequest("add", {"left": 1}),
+        JobRequest("rare", {"number": 0}, JobOptions(id="there")),
+        JobRequest("rare", {}, JobOptions(delay=900)),
+    ]
+
+    told = await client.foresee_many(batch)
+
+    assert [one.state for one in told.jobs] == ["waiting", "waiting", "waiting", "queued", "existing", "scheduled"]
+    assert [one.position for one in told.jobs[:4]] == [1, 2, 3, None]
+    assert [one.eta_s for one in told.jobs[:4]] == [pytest.approx(60 * n, abs=3) for n in (1, 2, 3)] + [0.0]
+    assert [one.earliest_s for one in told.jobs[:3]] == [pytest.approx(60 * n, abs=3) for n in (1, 2, 3)]
+    assert (told.jobs[4].id, told.created, told.eta_s, told.end_eta_s) == ("there", 5, 900.0, None)
+    assert [status.id for status in (await client.jobs(JobFilter(task="rare"))).jobs] == ["there"], "nothing is stored"
+    assert (await client.foresee_many([])).document() == {"created": 0, "eta_s": None, "end_eta_s": None}
+
+
+async def test_what_a_batch_is_refused_for_is_refused_before_too(client: AnyClient, app: Runner, worker: Worker) -> None:
+    await client.submit("add", {"left": 1}, JobOptions(id="taken"))
+    await client.submit_many([JobRequest("rare", {})] * 3)
+    good = JobRequest("add", {"left": 1}, JobOptions(id="first"))
+    for bad, error in (
+        (JobRequest("nothing", {}), UnknownTask),
+        (JobRequest("add", {"left": "two"}), InvalidArguments),
+        (JobRequest("add", {"left": 2}, JobOptions(id="taken")), JobIdConflict),
+        (JobRequest("add", {"left": 2}, JobOptions(after=["nobody"])), UnknownParent),
+        (JobRequest("rare", {}, JobOptions(deadline=30)), DeadlineOutOfReach),
+    ):
+        with pytest.raises(error) as refused:
+            await client.foresee_many([good, bad])
+        assert refused.value.index == 1, bad
+    told = await client.foresee_many(
+        [
+            good,
+            JobRequest("add", {"left": 2}, JobOptions(id="taken")),
+            JobRequest("add", {"left": 3}, JobOptions(after=["nobody"])),
+            JobRequest("add", {"left": 4}, JobOptions(after=["first"])),
+        ],
+        return_conflicts=True,
+    )
+    assert [one.state for one in told.jobs] == ["queued", "conflict", "no parent", "waiting"]
+    assert (told.created, told.jobs[3].reason, told.eta_s) == (2, "jobs", None), "one of the batch comes after another of it"
+
+
+async def test_alike_jobs_of_a_batch_are_foretold_as_one(app: Runner, worker: Worker) -> None:
+    options = [JobOptions(id="one"), JobOptions(id="one"), JobOptions(unique=True), JobOptions(unique=True)]
+    client = app.client
+
+    told = await client.foresee_many([JobRequest("add", {"left": 1}, option) for option in options])
+    handles = await client.submit_many([JobRequest("add", {"left": 1}, option) for option in options])
+
+    assert [one.state for one in told.jobs] == [handle.first_state for handle in handles] == ["queued", "existing"] * 2
+    assert told.jobs[1].id == "one"
+    with pytest.raises(JobIdConflict) as refused:
+        await client.foresee_many([JobRequest("add", {"left": n}, JobOptions(id="other")) for n in range(2)])
+    assert refused.value.index == 1
+
+
+async def test_over_http_a_batch_is_one_parameter_too(service: Service, app: Runner) -> None:
+    jobs = [{"task": "rare", "args": {"number": n}} for n in range(2)]
+
+    answer = await service.http.post(
+        "/v1/jobs/batch?dry_run=1", json={"jobs": [*jobs, {"task": "add", "args": {"left": 1}, "after": ["none"]}]}
+    )
+
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["created"], [job["id"] for job in told["jobs"][:2]], told["jobs"][2]["problem"]["status"]) == (2, ["", ""], 422)
+    lines = await service.http.post(
+        "/v1/jobs/batch?dry_run=1", content=b'{"task":"rare"}\n', headers={"Content-Type": "application/x-ndjson"}
+    )
+    assert (lines.status_code, lines.json()["type"]) == (422, "/problems/validation")
+    assert (await service.http.get("/v1/jobs?task=rare")).json()["jobs"] == [], "nothing is stored"
+    bad = await service.http.post("/v1/jobs/batch?dry_run=1", json={"jobs": [*jobs, {"task": "rare", "args": {"number": "x"}}]})
+    assert bad.json()["type"].endswith("batch-invalid")
+
+
 async def test_over_http_it_is_one_parameter(service: Service, app: Runner) -> None:
     asked = {"task": "rare", "args": {"number": 1}}
     for value in ("1", "true"):
@@ -125,6 +206,11 @@ async def test_it_costs_a_key_its_rate_and_needs_the_right_to_submit(service: Se
         return (await service.http.post("/v1/jobs?dry_run=1", json={"task": "rare"}, headers=headers)).status_code
 
     assert [await asked(secret) for _ in range(3)] == [200, 200, 429]
+    other = (await app.client.keys.create("batches", preset="producer", rate="4/h")).secret
+    jobs = {"jobs": [{"task": "rare"}] * 3}
+    headers = {"Authorization": f"Bearer {other}"}
+    many = [(await service.http.post("/v1/jobs/batch?dry_run=1", json=jobs, headers=headers)).status_code for _ in range(2)]
+    assert many == [200, 429], "as many as its submission"
     assert await asked(reader) == 403
 
 
@@ -151,3 +237,9 @@ async def test_a_task_foretells_its_call(app: Runner, worker: Worker) -> None:
 
     assert (told.task, told.state, told.limit, told.position) == ("rare", "waiting", "minute", 2)
     assert told.document()["eta_s"] == told.eta_s
+
+    batch = await app.foresee_many([rare.prepare(n) for n in range(4, 7)])
+    assert [one.position for one in batch.jobs] == [2, 3, 4]
+    assert batch.eta_s == batch.jobs[-1].eta_s
+    with pytest.raises(InvalidOption, match="give jobs made by prepare"):
+        await app.foresee_many(["rare"])  # type: ignore[list-item]

@@ -51,6 +51,7 @@ def undocumented(figures: Iterable[str]) -> list[str]:
         ("throttle", "leader-killed", {"starts_of_permitted_percent", "order_inversions", "token_to_handler_p99_ms"}),
         ("shared", "slow-4", {"used_of_permitted_percent", "home_calls_per_start", "token_to_start_p50_ms", "fairness_percent"}),
         ("shared", "costs-4", {"worst_window_beyond_bound_tokens", "round_trip_ms"}),
+        ("foretold", "behind-others", {"foretold_end_s", "real_end_s", "end_off_percent", "foretell_ms"}),
         ("fairness", "quiet", {"jain_index", "quiet_wait_max_s", "busy_wait_max_s"}),
         ("fairness", "two-limits", {"part_p50_percent", "lines_without_a_start", "use_mean_percent"}),
         ("http", "batch", {"jobs_per_s", "request_p99_ms", "service_cpu_us_per_job", "redis_commands_per_job"}),

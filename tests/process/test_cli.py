@@ -242,6 +242,12 @@ async def test_a_job_is_foretold_and_not_stored(cli: Cli) -> None:
     assert re.fullmatch(r"  starts    in about .*, ends in about .*", said[2]), said
     assert said[3].startswith("  earliest  in ")
     assert (told["state"], told["id"], told["position"], told["bucket"]) == ("waiting", None, 2, "pay")
+    many = (await cli.done("submit", "charge", CHARGE, "--dry-run", "--count", "3")).out.splitlines()
+    assert many[0] == "3 jobs  would be 3 waiting"
+    assert re.fullmatch(r"  the last  starts in about .*, and has ended in about .*", many[1]), many
+    counted = (await cli.done("submit", "charge", CHARGE, "--dry-run", "--count", "3", "--json")).json
+    assert (counted["created"], [one["position"] for one in counted["jobs"]]) == (3, [2, 3, 4])
+    assert (await cli("submit", "charge", CHARGE, "--count", "3")).code == 2
     late = await cli("submit", "charge", CHARGE, "--deadline", "60")
     assert (late.code, "give a later deadline" in late.err) == (2, True), late
     assert (await cli.done("top", "--json")).json["jobs"]["waiting"] == 1

@@ -115,6 +115,76 @@ async def test_a_job_is_foretold_what_its_status_says_once_it_is_there(
 
 
 @pytest.mark.parametrize("limits", KINDS, ids=lambda limits: "+".join(type(limit).__name__ for limit in limits))
+@pytest.mark.parametrize("seed", range(4))
+async def test_the_jobs_of_a_batch_start_when_they_are_foretold_to(
+    store: JobStore, clock: Clock, limits: Sequence[Limit], seed: int
+) -> None:
+    r, kind = random.Random(seed), type(limits[0])
+    await publish(store, *limits)
+    await store.extend_calendar("hour:UTC")
+    shares = [""] if seed == 0 else [f"t{n}" for n in range(4)]
+    needs = [limit.name for limit in limits]
+
+    def another(name: str) -> Submission:
+        share, priority = r.choice(shares), r.choice([*Priority, Priority.normal])
+        chosen = needs if seed == 1 else r.sample(needs, r.randint(1, len(needs)))
+        return job(name, needs=chosen, share=share, weight=1 + (share == "t1"), priority=priority)
+
+    await store.submit([another(f"before{n}") for n in range(r.choice([0, 2, 15]))])
+    await finish_all(store, await claim(store, 2))
+    asked = [another(f"asked{n}") for n in range(r.choice([1, 12, 70]))]
+    before, began_us = await contents(store), clock.now_us
+    told = await store.foresee_many(asked)
+    assert await contents(store) == before
+    await store.submit(asked)
+
+    starts: dict[str, float] = {}
+    for _ in range(4_000):
+        await store.refill()
+        running = await claim(store)
+        starts |= {one.id: (clock.now_us - began_us) / S for one in running}
+        await finish_all(store, running)
+        if len(starts) >= len(asked) and all(one.id in starts for one in asked):
+            break
+        clock.advance(0.02 if len(running) or kind is not Quota else 60)
+    etas = {one.id: (each.estimate.eta_us or 0) / S for one, each in zip(asked, told, strict=True) if each.estimate}
+    own = {job_id: at for job_id, at in starts.items() if job_id in etas}
+    assert max(etas.values()) == pytest.approx(max(own.values()), rel=0.03, abs=0.3 if len(limits) == 1 else 0.7)
+    assert sum(etas.values()) == pytest.approx(sum(own.values()), rel=0.1, abs=0.4 * len(etas))
+    for one, each in zip(asked, told, strict=True):
+        assert each.earliest.wait_us / S <= min(etas[one.id], own[one.id]) + 0.001, one.id
+
+
+async def test_jobs_of_a_batch_wait_behind_those_before_them_and_for_a_slot(store: JobStore) -> None:
+    await publish(store, TokenBucket("x", rate="2/s", burst=4))
+
+    told = await store.foresee_many([*jobs(10, "j", needs=["x"]), job("free")._replace(delay_us=60 * S)])
+
+    estimates = [one.estimate for one in told if one.estimate]
+    assert [estimate.eta_us for estimate in estimates] == [0, 0, 0, 0, *(n * S // 2 for n in range(1, 7))]
+    assert [estimate.position for estimate in estimates[4:]] == [1, 2, 3, 4, 5, 6]
+    assert [one.earliest.wait_us for one in told] == [0, 0, 0, 0, *(n * S // 2 for n in range(1, 7)), 60 * S]
+    with pytest.raises(BacklogFull) as full:
+        await store.foresee_many(jobs(230, "j", needs=["x"]), 220)
+    assert (full.value.backlog, full.value.refused) == (0, 230)
+
+
+async def test_of_a_spent_quota_the_last_jobs_of_a_batch_fail(store: JobStore) -> None:
+    await publish(store, Quota("q", 3, per="hour", on_exhausted="fail"))
+    await store.extend_calendar("hour:UTC")
+    asked = jobs(5, "j", needs=["q"])
+
+    told = await store.foresee_many(asked)
+    await store.submit(asked)
+    await finish_all(store, await claim(store))
+    await store.refill()
+
+    assert [one.fails for one in told] == [False, False, False, True, True]
+    statuses = await store.get([one.id for one in asked])
+    assert [status and status.state for status in statuses] == ["succeeded"] * 3 + ["failed"] * 2
+
+
+@pytest.mark.parametrize("limits", KINDS, ids=lambda limits: "+".join(type(limit).__name__ for limit in limits))
 @pytest.mark.parametrize("seed", range(3))
 async def test_no_job_starts_before_the_instant_it_is_told_surely(
     store: JobStore, clock: Clock, limits: Sequence[Limit], seed: int

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, assert_type
 
 from runner import (
+    BatchForesight,
     BatchHandle,
     BatchNotOpen,
     BatchProgress,
@@ -59,6 +60,8 @@ async def submitted(client: Client | HttpClient) -> None:
     assert_type(await client.submit("charge", {"order": "o-17"}, JobOptions(deadline=60, tags=["import"])), JobHandle[Any])
     assert_type(await client.foresee("charge", {"order": "o-17"}, JobOptions(deadline=60)), Foresight)
     assert_type(client.blocking.foresee("charge", {}).eta_s, float | None)
+    assert_type(await client.foresee_many([JobRequest("charge", {})]), BatchForesight)
+    assert_type(client.blocking.foresee_many([JobRequest("charge", {})]).end_eta_s, float | None)
     try:
         await client.submit("charge", {}, JobOptions(deadline=60))
     except DeadlineOutOfReach as late:

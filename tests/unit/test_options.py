@@ -23,7 +23,7 @@ from tests.unit.test_docs import table
 
 ROWS = table(page("options.md").read_text(), "option")
 TASK, SUBMISSION, OVER_HTTP, SUBMIT, SCHEDULE, ADD = range(2, 8)
-NOT_OF_A_JOB = {"--wait", "--dry-run", "--app", "--queue", "--redis-url", "--json", "--url", "--api-key", "--help"}
+NOT_OF_A_JOB = {"--wait", "--dry-run", "--count", "--app", "--queue", "--redis-url", "--json", "--url", "--api-key", "--help"}
 OF_A_SCHEDULE = {"--cron", "--every", "--tz", "--start", "--end", "--missed", "--grace", "--overlap", "--jitter"}
 GIVEN = (
     JobOptions("o-17", "low", 5.0, None, {"pay": 2}, 5.0, 60.0, "gpu", False, ["invoice"], {"by": "import"}, ["o-16"], "run"),

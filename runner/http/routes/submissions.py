@@ -19,7 +19,7 @@ from runner.http.bodies import MAX_BATCH_BYTES, body_of, json_body, parsed_body
 from runner.http.dependencies import Service, service_of
 from runner.http.idempotency import IDEMPOTENCY_KEY, REPLAYED, job_id_of, refuse_key
 from runner.http.job_body import JOB_PROBLEMS, MAX_BATCH, BatchBody, JobBody
-from runner.http.job_documents import as_json, foresight_answer, job_document
+from runner.http.job_documents import as_json, batch_foresight_answer, foresight_answer, job_document
 from runner.http.large_results import left_out, most_result
 from runner.http.ndjson import MEDIA_TYPE as NDJSON
 from runner.http.ndjson import is_ndjson
@@ -27,7 +27,7 @@ from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import Problem, base_of, problem_of, responses, type_of
 from runner.http.routes.lines import lines_answer
 from runner.http.routing import DirectRoute
-from runner.http.schemas import AcceptedBatch, AcceptedJob, EndedJob, ForeseenJob
+from runner.http.schemas import AcceptedBatch, AcceptedJob, EndedJob, ForeseenBatch, ForeseenJob
 from runner.http.validation_errors import Fault, faults_of, pointer, shortened, summary
 from runner.http.waiting import APPLIED, PREFER, applied, awaited, preferred_s
 
@@ -137,7 +137,11 @@ async def _ended(service: Service, request: Request, handle: JobHandle[Any], wai
     responses=_BATCH_RESPONSES
     | {
         202: {"description": "All are stored, those with created=false before"},
-        200: {"description": "A line for each line of NDJSON", "content": {NDJSON: {"schema": {"type": "string"}}}},
+        200: {
+            "model": ForeseenBatch,
+            "description": "With dry_run, what would become of them; or a line for each line of NDJSON",
+            "content": {NDJSON: {"schema": {"type": "string"}}},
+        },
         207: {
             "model": AcceptedBatch,
             "description": "Some ids are taken by other jobs, or unique jobs refused: those carry a problem, all others are stored",
@@ -145,7 +149,12 @@ async def _ended(service: Service, request: Request, handle: JobHandle[Any], wai
     },
     openapi_extra=body_of(BatchBody, lines_of=JobBody),
 )
-async def submit_batch(request: Request) -> Response:
+async def submit_batch(
+    request: Request,
+    dry_run: Annotated[
+        bool, Query(description="store nothing, and tell when each job would start, and all have ended: ForeseenBatch")
+    ] = False,
+) -> Response:
     """Store up to 1,000 jobs. If one is refused, or there is no room for all, nothing new is stored.
 
     An id that another job has is found only while storing: the answer is then 207, and names those jobs.
@@ -153,12 +162,18 @@ async def submit_batch(request: Request) -> Response:
     As `application/x-ndjson` each line is a job, however many there are: lines are stored as they come, and each has a line of the answer,
     with its number as `line`; what would be null there is left out. A line that is refused has a `problem`, and costs no other line. When the
     service cannot go on, a last line has a `problem` and the number `unread_from`.
+
+    With `dry_run=1` nothing is stored: the checks and problems are the same, and each job is foretold behind those before it. It takes no lines.
     """
     refuse_key(request)
     if is_ndjson(request):
+        if dry_run:
+            raise Problem("validation", "dry_run tells of a whole batch, and lines have no end: send them as application/json")
         return lines_answer(request)
     client, body, base = service_of(request).client, await _batch_body(request), base_of(request)
     try:
+        if dry_run:
+            return batch_foresight_answer(await client.foresee_many([job.request() for job in body.jobs], return_conflicts=True), base)
         handles = await client.submit_many([job.request() for job in body.jobs], return_conflicts=True)
     except IncompleteCatalog:
         raise
