@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
-from runner.client import Overlook, Runner, figures_of
+from runner.client import Homes, Overlook, Runner, figures_of
 from runner.connection import redis_url
 from runner.errors import ConfigurationError, RunnerError
 from runner.settings import Settings
@@ -61,6 +61,7 @@ class MetricsSource:
         self._counts = worker.counts = WorkerCounts(runner.tasks, runner.limits)
         self._store: JobStore | None = None
         self._overlook: Overlook | None = None
+        self._homes: Homes | None = None
         self._figures: SharedReading[Figures] = SharedReading(self._read)
 
     async def page(self) -> Answer:
@@ -78,6 +79,8 @@ class MetricsSource:
         if self._store is not None and self._overlook is not None:
             await self._overlook.close()
             await self._store.close()
+        if self._homes is not None:
+            await self._homes.close()
 
     async def _figures_or_none(self) -> Figures | None:
         try:
@@ -88,9 +91,10 @@ class MetricsSource:
 
     async def _read(self) -> Figures:
         if self._store is None or self._overlook is None:
-            self._store = JobStore(redis_url(self._runner.settings), self._runner.queue, self._runner.settings)
-            self._overlook = Overlook(self._store)
-        return await figures_of(self._store, self._overlook)
+            url, settings = redis_url(self._runner.settings), self._runner.settings
+            self._store = JobStore(url, self._runner.queue, settings)
+            self._overlook, self._homes = Overlook(self._store), Homes(url, settings)
+        return await figures_of(self._store, self._overlook, self._homes)
 
 
 @asynccontextmanager

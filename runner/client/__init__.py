@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.client.control import BlockingControl, Control
     from runner.client.figures import figures_of
     from runner.client.handle import BlockingHandle, JobHandle, handle_of
+    from runner.client.homes import Homes
     from runner.client.hooked import with_metadata
     from runner.client.job_calls import JobCalls
     from runner.client.job_request import JobRequest
@@ -58,6 +59,7 @@ else:
             "control": "BlockingControl Control",
             "figures": "figures_of",
             "handle": "BlockingHandle JobHandle handle_of",
+            "homes": "Homes",
             "hooked": "with_metadata",
             "job_calls": "JobCalls",
             "job_request": "JobRequest",
@@ -106,6 +108,7 @@ __all__ = [
     "Completed",
     "Control",
     "Done",
+    "Homes",
     "InEachLoop",
     "JobCalls",
     "JobHandle",

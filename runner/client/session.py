@@ -46,10 +46,10 @@ class Session:
         self._listener = FinishListener(self.store, self._lookups)
         self.events = Events(self.store, self._lookups)
         self.overlook = Overlook(self.store)
-        self.figures: SharedReading[Figures] = SharedReading(partial(figures_of, self.store, self.overlook))
         self.limiter = Limiter(self.store, self._listener)
         self.keyring = Keyring(self.store, settings)
         self.homes = Homes(url, settings)
+        self.figures: SharedReading[Figures] = SharedReading(partial(figures_of, self.store, self.overlook, self.homes))
         self._deadlines = Deadlines(self.store)
         self._submissions: Batcher[Submission, Acceptance | OtherJob] = Batcher(self.store.submit_each, fitting=fitting_jobs)
 

@@ -53,6 +53,11 @@ class Hand(NamedTuple):
         return self.spent.used - self.told.used
 
     @property
+    def wanted(self) -> int:
+        """Tokens that the first jobs need that wait."""
+        return sum(int(count) * int(cost) for count, _, cost in (run.partition("x") for run in self.costs.split()))
+
+    @property
     def is_told(self) -> bool:
         """Whether the home has heard everything."""
         return self.spent == self.told and not self.frozen_us

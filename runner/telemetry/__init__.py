@@ -4,10 +4,11 @@ It counts and shows, and never decides: nothing here speaks to Redis, and what n
 is an extra, which is imported when the first page is made.
 """
 
-from runner.telemetry.figures import Figures, LimitFigures, PoolFigures
+from runner.telemetry.figures import Figures, HomeFigures, LimitFigures, PoolFigures
 from runner.telemetry.labels import MOST_LABELS, OTHER, Labels
 from runner.telemetry.page import QueuePage, WorkerPage, Written, require_writer, written
 from runner.telemetry.probes import Answer, ProbeServer, Status, status_of
+from runner.telemetry.shared_counts import HomeCounts, SharedCounts
 from runner.telemetry.shared_reading import SharedReading
 from runner.telemetry.table import METRICS, QUEUE, WORKER, Kind, Metric
 from runner.telemetry.tracing import carrier_of, recorder_here
@@ -21,6 +22,8 @@ __all__ = [
     "WORKER",
     "Answer",
     "Figures",
+    "HomeCounts",
+    "HomeFigures",
     "Kind",
     "Labels",
     "LimitFigures",
@@ -28,6 +31,7 @@ __all__ = [
     "PoolFigures",
     "ProbeServer",
     "QueuePage",
+    "SharedCounts",
     "SharedReading",
     "Status",
     "WorkerCounts",

@@ -1,15 +1,18 @@
 """The text of pages, by the library of Prometheus. Imported when the first page is made."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from runner.clock import monotonic_s
 from runner.telemetry import table
 from runner.telemetry.figures import Figures, LimitFigures
 from runner.telemetry.labels import MOST_LABELS, OTHER, Labels
 from runner.telemetry.page import Page, QueuePage, WorkerPage
+from runner.telemetry.shared_counts import SharedCounts
 from runner.telemetry.spans_of_time import Histogram
 from runner.telemetry.table import Kind, Metric
 from runner.telemetry.worker_counts import WorkerCounts
@@ -76,6 +79,7 @@ def of_worker(page: WorkerPage) -> list[tuple[Metric, Values]]:
         (table.STARTS, _by_name(counts.starts)),
         (table.THROTTLED, _by_name(counts.throttled)),
         (table.WARNINGS, _by_name(counts.warnings)),
+        *_of_shared(counts.shared),
         (table.CALLS, {(name,): number for name, (number, _) in calls.items()}),
         (table.CALL_SECONDS, {(name,): seconds for name, (_, seconds) in calls.items()}),
         (table.CALL_ERRORS, _by_name(counts.on_loop.errors + counts.beside.errors)),
@@ -106,6 +110,7 @@ def of_queue(page: QueuePage) -> list[tuple[Metric, Values]]:
         ),
         (table.POOL_READERS, {(pools.of(pool.name),): pool.readers for pool in figures.pools}),
         *_of_limits(figures),
+        *_of_homes(figures),
         (table.MEMORY, _known(figures.memory_bytes)),
         (table.MEMORY_MAX, _known(figures.memory_max_bytes)),
     ]
@@ -135,6 +140,31 @@ def _of_limits(figures: Figures) -> list[tuple[Metric, Values]]:
         (table.PROVIDER_LEFT, {(name,): told.left for name, told in counts}),
         (table.PROVIDER_HAD, {(name,): told.had for name, told in counts}),
         (table.LOWERED, {(name,): told.lowered for name, told in counts}),
+    ]
+
+
+def _of_shared(counts: SharedCounts) -> list[tuple[Metric, Values]]:
+    """Of limits that several queues share, by a worker that leads."""
+    homes, now_s = dict(counts.homes), monotonic_s()
+    hands = {name: hand for home in homes.values() for name, hand in home.hands.items()}
+    used = sum((home.used for home in homes.values()), Counter[str]())
+    return [
+        (table.IN_HAND, {(name,): hand.held for name, hand in hands.items()}),
+        (table.WANTED, {(name,): hand.wanted for name, hand in hands.items()}),
+        (table.USED, _by_name({name: used[name] for home in homes.values() for name in home.used})),
+        (table.HEARD, {(name,): now_s - at_s for home in homes.values() for name, at_s in home.heard_s.items()}),
+        (table.HOME_CALLS, {(scope,): home.calls for scope, home in homes.items()}),
+        (table.HOME_ERRORS, {(scope,): home.errors for scope, home in homes.items()}),
+        (table.HOME_AWAY, {(scope,): home.away_s() for scope, home in homes.items()}),
+    ]
+
+
+def _of_homes(figures: Figures) -> list[tuple[Metric, Values]]:
+    """The same limits, as their homes tell of all queues."""
+    return [
+        (table.OUT, {(one.limit,): one.out for one in figures.homes}),
+        (table.FREE, {(one.limit,): one.free for one in figures.homes}),
+        (table.SHARERS, {(one.limit,): one.queues for one in figures.homes}),
     ]
 
 

@@ -25,6 +25,16 @@ class LimitFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class HomeFigures:
+    """One limit without a key that several queues share, as its home tells: tokens in their hands, whole ones that nobody has, and who has a lease."""
+
+    limit: str
+    out: int
+    free: int
+    queues: int
+
+
+@dataclass(frozen=True, slots=True)
 class PoolFigures:
     """One pool: jobs that no worker has read, that run, and that wait for a slot of it; and the live workers that read it."""
 
@@ -40,7 +50,7 @@ class Figures:
     """What one look at a queue found.
 
     jobs: by state and, of those that wait, by reason ("" otherwise). oldest_wait_s: of the first jobs of the lines; None if that is not known.
-    memory_max_bytes: `maxmemory` of the server, 0 for none; both are None if this user may not ask.
+    memory_max_bytes: `maxmemory` of the server, 0 for none; both are None if this user may not ask. homes: of those that answered.
     """
 
     jobs: Mapping[tuple[str, str], int]
@@ -53,3 +63,4 @@ class Figures:
     oldest_wait_s: float | None = None
     memory_bytes: int | None = None
     memory_max_bytes: int | None = None
+    homes: tuple[HomeFigures, ...] = ()

@@ -56,6 +56,17 @@ THROTTLED = _counter("runner_limit_throttled_total", "Attempts of this worker wh
 WARNINGS = _counter(
     "runner_budget_warnings_total", "Warnings that so much of a budget is spent, which this worker has logged and told hooks of.", "limit"
 )
+IN_HAND = _gauge(
+    "runner_shared_in_hand", "Tokens of a shared limit in the hand of this queue; of the worker that leads, as all with `shared`.", "limit"
+)
+WANTED = _gauge("runner_shared_wanted", "Tokens of a shared limit that the first waiting jobs of this queue need.", "limit")
+USED = _counter("runner_shared_used_total", "Tokens of a shared limit that starts of this queue have used while this worker led.", "limit")
+HEARD = _gauge(
+    "runner_shared_heard_seconds", "Since when the home of a shared limit has said nothing of it: long where nobody needs it.", "limit"
+)
+HOME_CALLS = _histogram("runner_shared_home_seconds", "How long calls of the home of shared limits took.", "scope")
+HOME_ERRORS = _counter("runner_shared_home_errors_total", "Calls of the home of shared limits that it did not answer.", "scope")
+HOME_AWAY = _gauge("runner_shared_home_away_seconds", "For how long the home of shared limits has not answered; 0 while it does.", "scope")
 CALLS = _counter("runner_redis_calls_total", "Calls of Redis by this worker, by script or command.", "call")
 CALL_SECONDS = _counter(
     "runner_redis_seconds_total", "Seconds from sending these calls to their replies; of blocking reads the wait too.", "call"
@@ -87,17 +98,21 @@ PROVIDER_HAD = _gauge("runner_limit_provider_had", "Tokens that we had when its 
 LOWERED = _counter(
     "runner_limit_lowered_total", "Tokens by which such words have lowered the limit: what others take of the account.", "limit"
 )
+OUT = _gauge("runner_shared_out", "Tokens of a shared limit in the hands of all queues; of limits without a key, as the next two.", "limit")
+FREE = _gauge("runner_shared_free", "Whole tokens of a shared limit that no queue has.", "limit")
+SHARERS = _gauge("runner_shared_queues", "Queues that use a shared limit just now.", "limit")
 MEMORY = _gauge("runner_redis_memory_bytes", "Memory that the server of the queue uses.")
 MEMORY_MAX = _gauge("runner_redis_memory_max_bytes", "maxmemory of that server; 0 for none.")
 
 WORKER = (
     *(READY, LEADS, SLOTS, SLOTS_IN_USE, SLOTS_STUCK, UNDELIVERED, STALLS, DEFECTS, RENEWALS, ATTEMPTS, ERRORS, WAIT, RUN, TOKEN_TO_START),
-    *(RELEASE_DELAY, STARTS, THROTTLED, WARNINGS, CALLS, CALL_SECONDS, CALL_ERRORS),
+    *(RELEASE_DELAY, STARTS, THROTTLED, WARNINGS, IN_HAND, WANTED, USED, HEARD, HOME_CALLS, HOME_ERRORS, HOME_AWAY),
+    *(CALLS, CALL_SECONDS, CALL_ERRORS),
 )
 """What a worker tells of itself."""
 QUEUE = (
     *(QUEUE_READ, JOBS, OLDEST_WAIT, WORKERS, QUEUE_SLOTS, STUCK, LEADER, POOL_JOBS, POOL_READERS, CAPACITY, AVAILABLE, WAITING),
-    *(WAITING_BUCKETS, FROZEN, PAUSED, OVERRIDDEN, PROVIDER_LEFT, PROVIDER_HAD, LOWERED, MEMORY, MEMORY_MAX),
+    *(WAITING_BUCKETS, FROZEN, PAUSED, OVERRIDDEN, PROVIDER_LEFT, PROVIDER_HAD, LOWERED, OUT, FREE, SHARERS, MEMORY, MEMORY_MAX),
 )
 """What the API tells of the queue, and the worker that leads it."""
 METRICS = (*WORKER, *QUEUE)

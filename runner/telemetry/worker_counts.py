@@ -11,6 +11,7 @@ from runner.clock import MICROSECONDS, monotonic_s
 from runner.jobs import Ending, Outcome, StartedJob
 from runner.limits import limit_name
 from runner.telemetry.labels import OTHER, Labels
+from runner.telemetry.shared_counts import SharedCounts
 from runner.telemetry.spans_of_time import RUNS_S, STARTS_S, WAITS_S, Histogram
 
 P = ParamSpec("P")
@@ -65,6 +66,7 @@ class WorkerCounts:
         self.release_delay = Histogram(STARTS_S)
         self.renewals: Counter[str] = Counter({"renewed": 0, "unavailable": 0, "lost": 0})
         self.on_loop, self.beside = CallCounts(), CallCounts()
+        self.shared = SharedCounts()
 
     def around_attempt(self, execute: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
         """The call that runs an attempt, whose first argument is its job; counted and timed."""

@@ -11,6 +11,7 @@ from runner.errors import RunnerError, StoreUnavailable
 from runner.limits import Limit, limit_name
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.store import Deposit, Hand, Hands, Home, Leased, Leases, Role, Told
+from runner.telemetry import HomeCounts
 
 log = logging.getLogger("runner")
 
@@ -43,7 +44,14 @@ class Exchange:
     """
 
     def __init__(
-        self, store: Leases, home: Home, limits: Mapping[str, Limit], weight: int, revision: int, served: Callable[[], None]
+        self,
+        store: Leases,
+        home: Home,
+        limits: Mapping[str, Limit],
+        weight: int,
+        revision: int,
+        served: Callable[[], None],
+        counts: HomeCounts | None = None,
     ) -> None:
         self._store = store
         self._home = home
@@ -51,6 +59,7 @@ class Exchange:
         self._weight = weight
         self._revision = revision
         self._served = served
+        self._counts = counts or HomeCounts()
         self._identity = secrets.token_hex(6)
         self._partition: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._buckets: dict[str, _Bucket] = {}
@@ -111,9 +120,12 @@ class Exchange:
         partition = await self._partition
         while True:
             try:
-                if told := await self._home.wait_for_word(partition):
+                told = await self._home.wait_for_word(partition)
+                self._counts.note_answer()
+                if told:
                     self._note(told)
             except RunnerError:
+                self._counts.note_failure()
                 await asyncio.sleep(_RETRY_S)
                 self.wake()
 
@@ -155,6 +167,9 @@ class Exchange:
         if not self._partition.done():
             self._partition.set_result(f"{self._store.keys.queue}:{found.identity}")
         self._hands = found._replace(hands=[hand for hand in found.hands if limit_name(hand.bucket) in self._limits])
+        self._counts.note_hands(
+            (hand.bucket, limit_name(hand.bucket), hand.held, hand.wanted, hand.spent.used) for hand in self._hands.hands
+        )
         return self._hands
 
     def _is_due(self, hand: Hand, now_s: float) -> bool:
@@ -183,8 +198,13 @@ class Exchange:
     async def _call(self, hands: Hands, due: Sequence[Hand]) -> None:
         """Tell and ask. What is answered is taken in with the next look."""
         sent_s = monotonic_s()
-        home_us, answers = await self._home.lease(f"{self._store.keys.queue}:{hands.identity}", self._weight, due)
+        try:
+            home_us, answers = await self._home.lease(f"{self._store.keys.queue}:{hands.identity}", self._weight, due)
+        except RunnerError:
+            self._counts.note_failure()
+            raise
         answered_s = monotonic_s()
+        self._counts.note_call(answered_s - sent_s, {limit_name(hand.bucket) for hand in due})
         trip_s = answered_s - sent_s
         self._round_trip_s = min(self._round_trip_s * 1.01, trip_s) if self._round_trip_s else trip_s
         if None in answers:

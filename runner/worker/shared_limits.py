@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from runner.errors import RunnerError
 from runner.limits import Limit
 from runner.store import Home, JobStore
+from runner.telemetry import SharedCounts
 from runner.worker.exchange import Exchange
 
 log = logging.getLogger("runner")
@@ -18,7 +19,9 @@ _LOOK_S = 15.0
 class SharedLimits:
     """Of one worker. `declared` are the limits of its app, which need no look at the catalog."""
 
-    def __init__(self, store: JobStore, url: str, declared: Mapping[str, Limit], *, weight: int, revision: int) -> None:
+    def __init__(
+        self, store: JobStore, url: str, declared: Mapping[str, Limit], *, weight: int, revision: int, counts: SharedCounts | None = None
+    ) -> None:
         self._store = store
         self._url = url
         self._declared = declared
@@ -26,6 +29,7 @@ class SharedLimits:
         self._revision = revision
         self._limits: dict[str, dict[str, Limit]] = {}
         self._exchanges: dict[str, Exchange] = {}
+        self._counts = counts if counts is not None else SharedCounts()
 
     def wake(self) -> None:
         """Jobs may have started, or wait."""
@@ -46,12 +50,15 @@ class SharedLimits:
                     for scope in self._limits.keys() - self._exchanges.keys():
                         home = Home(self._url, scope, self._store.settings)
                         homes.append(home)
-                        exchange = Exchange(self._store, home, self._limits[scope], self._weight, self._revision, served)
+                        exchange = Exchange(
+                            self._store, home, self._limits[scope], self._weight, self._revision, served, self._counts.of(scope)
+                        )
                         self._exchanges[scope] = exchange
                         group.create_task(exchange.run(), name=f"shared limits {scope}")
                     await asyncio.sleep(_LOOK_S)
         finally:
             self._exchanges.clear()
+            self._counts.rest()
             for home in homes:
                 await home.close()
 

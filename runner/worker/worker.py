@@ -249,7 +249,12 @@ class Worker:
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
         self._actors = actors = Actors(store, lease, self.id, executor, self._actors, self.counts, self._watch)
         actors.refill_loop.shared_limits = SharedLimits(
-            store, self._url, self._runner.limits, weight=self._runner.share, revision=self._runner.revision
+            store,
+            self._url,
+            self._runner.limits,
+            weight=self._runner.share,
+            revision=self._runner.revision,
+            counts=None if self.counts is None else self.counts.shared,
         )
         electing = asyncio.create_task(self._note_election(actors))
         try:

@@ -25,7 +25,9 @@ DEPLOY = ROOT / "deploy"
 BOARD = json.loads((DEPLOY / "grafana.json").read_text())
 QUERIES = {f"{panel['title']} {target['refId']}": target["expr"] for panel in BOARD["panels"] for target in panel.get("targets", ())}
 EMPTY = {"Frozen, paused, overridden A", "Frozen, paused, overridden B", "Frozen, paused, overridden C", "Memory B", "Errors A"} | {
-    f"The provider's own count {target}" for target in "ABC"
+    *(f"The provider's own count {target}" for target in "ABC"),
+    *(f"Shared limits {target}" for target in "ABCDEF"),
+    *(f"Homes of shared limits {target}" for target in "ABCD"),
 }
 """Of what does not happen here."""
 CONFIGURATION = """

@@ -21,18 +21,21 @@ from runner.telemetry import (
     WORKER,
     Answer,
     Figures,
+    HomeFigures,
     Labels,
     LimitFigures,
     Metric,
     PoolFigures,
     ProbeServer,
     QueuePage,
+    SharedCounts,
     SharedReading,
     Status,
     WorkerCounts,
     WorkerGauges,
     WorkerPage,
     page,
+    shared_counts,
     status_of,
     written,
 )
@@ -56,6 +59,7 @@ FIGURES = Figures(
     oldest_wait_s=1.5,
     memory_bytes=1,
     memory_max_bytes=0,
+    homes=(HomeFigures("openai", 30, 60, 4),),
 )
 GAUGES = WorkerGauges(is_ready=True, leads=True, slots=100, in_use=3, stuck=1, undelivered=0, stalls=2, defects=0)
 
@@ -79,6 +83,11 @@ async def filled() -> WorkerCounts:
     counts.on_loop.note("claim", 0.001, None)
     counts.on_loop.note("claim", 0.001, TimeoutError())
     counts.beside.note("heartbeat", 0.001, None)
+    home = counts.shared.of("acme")
+    for used in (100, 107):
+        home.note_hands([("openai", "openai", 3, 20, used), ("tenant/t7", "tenant", 1, 0, 5)])
+    home.note_failure()
+    home.note_call(0.002, ["openai"])
     return counts
 
 
@@ -120,6 +129,7 @@ async def test_no_label_can_hold_a_key_or_a_job() -> None:
         "state",
         "reason",
         "pool",
+        "scope",
     }
     text = written(WorkerPage("shop", GAUGES, await filled())).body.decode()
 
@@ -133,6 +143,12 @@ async def test_what_is_counted_has_the_values_that_were_counted() -> None:
     for line in (
         'runner_attempts_total{outcome="failed",queue="shop",task="charge"} 1.0',
         'runner_attempt_errors_total{kind="ValueError",queue="shop"} 1.0',
+        'runner_shared_in_hand{limit="openai",queue="shop"} 3.0',
+        'runner_shared_wanted{limit="openai",queue="shop"} 20.0',
+        'runner_shared_used_total{limit="openai",queue="shop"} 7.0',
+        'runner_shared_home_seconds_bucket{le="0.0025",queue="shop",scope="acme"} 1.0',
+        'runner_shared_home_errors_total{queue="shop",scope="acme"} 1.0',
+        'runner_shared_home_away_seconds{queue="shop",scope="acme"} 0.0',
         'runner_limit_throttled_total{limit="openai",queue="shop"} 1.0',
         'runner_limit_starts_total{limit="tenant",queue="shop"} 1.0',
         'runner_wait_seconds_sum{queue="shop",task="charge"} 0.102',
@@ -174,6 +190,29 @@ def test_limits_beyond_those_that_are_named_are_added_up() -> None:
     assert waiting[OTHER] == sum(range(100))
     assert waiting["l299"] == 299
     assert OTHER not in {sample.labels["limit"] for sample in found["runner_limit_capacity"].samples}
+
+
+async def test_a_worker_that_leads_no_more_tells_of_no_hands_and_keeps_its_totals() -> None:
+    counts = await filled()
+    counts.shared.of("acme").note_failure()
+    counts.shared.rest()
+    found = families(WorkerPage("shop", GAUGES, counts))
+
+    assert found["runner_shared_in_hand"].samples == found["runner_shared_heard_seconds"].samples == []
+    assert [sample.value for sample in found["runner_shared_used_total"].samples] == [7, 0]
+    assert [sample.value for sample in found["runner_shared_home_away_seconds"].samples] == [0]
+
+
+def test_a_home_is_away_from_its_first_failure_to_its_next_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(shared_counts, "monotonic_s", lambda: now_s)
+    home = SharedCounts().of("acme")
+    home.note_failure()
+    now_s = 131.0
+    home.note_failure()
+    assert (home.away_s(), home.errors) == (31.0, 2)
+    home.note_answer()
+    assert home.away_s() == 0
 
 
 def test_figures_that_cannot_be_read_are_left_out() -> None:

@@ -1,6 +1,7 @@
 """What a real worker counts, and that it counts nothing where nobody asks."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from runner.client import figures_of
 from runner.connection.client import RedisClient
 from runner.store import JobStore
 from runner.store.claims import Claims
-from runner.telemetry import WorkerCounts
+from runner.telemetry import HomeFigures, WorkerCounts
+from runner.telemetry.shared_counts import InHand
 from runner.worker import gauges_of, readiness_of
 from tests.eventually import eventually
+from tests.servers import Server
 from tests.worker.conftest import Crew, MakeApp, state_of
 
 
@@ -178,3 +181,38 @@ async def test_the_figures_of_a_queue_are_those_of_its_jobs_limits_and_workers(a
         return any(limit.is_paused for limit in (await figures_of(store, overlook)).limits)
 
     await eventually(is_paused)
+
+
+async def test_the_leader_tells_of_the_hands_of_a_shared_limit_and_of_its_home(
+    make_app: MakeApp, crew: Crew, private_server: Server
+) -> None:
+    app = make_app(shared_url=private_server.url)
+    limit = TokenBucket("account", rate="20/s", burst=4, shared=True)
+
+    @app.task(limits=[limit])
+    async def call() -> None: ...
+
+    _, counts = await counting(crew, app)
+    jobs = [await call.submit() for _ in range(30)]
+    home = counts.shared.of("shared")
+    await eventually(lambda: home.hands.get("account", InHand(0, 0)).wanted > 0)
+    session = app.client._sessions.here
+
+    async def figures() -> Sequence[HomeFigures]:
+        return (await figures_of(session.store, session.overlook, session.homes)).homes
+
+    async def is_told() -> bool:
+        return [(one.limit, one.queues) for one in await figures()] == [("account", 1)]
+
+    await eventually(is_told)
+    for job in jobs:
+        await job.result()
+    await eventually(lambda: home.used["account"] >= 29)
+    assert home.calls.buckets[-1][1] > 1
+    assert home.away_s() == 0
+    private_server.kill()
+    await eventually(lambda: home.away_s() > 0.5)
+    assert home.errors > 0
+    assert await figures() == ()
+    private_server.start()
+    await eventually(lambda: home.away_s() == 0, within_s=30)
