@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from runner import BulkAction, BulkStatus, Control, JobFilter, State
 from runner.http.bodies import WHOLE, Body
 from runner.http.forms import BUCKET, ERROR, ID_PREFIX, JOB_ID, REASON, SHORT_NAME, TAG, TASKS, OneLine
-from runner.http.instants import Instant
-from runner.http.schemas import utc
+from runner.http.instants import Instant, utc
 
 StateName = Literal["queued", "waiting", "scheduled", "running", "succeeded", "failed", "cancelled", "expired"]
 

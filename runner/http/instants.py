@@ -1,7 +1,7 @@
-"""Instants as callers say them, in a body or in the query: one type, which reads them and tells OpenAPI what they are."""
+"""Instants as callers say them, in a body or in the query: one type, which reads them and tells OpenAPI what they are. And as answers tell them."""
 
-from datetime import datetime
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, overload
 
 from pydantic import BeforeValidator
 
@@ -24,3 +24,12 @@ def _with_zone(value: object) -> datetime:
 AnyInstant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=datetime)]
 """For where the client says what one without a time zone is refused for."""
 Instant = Annotated[datetime, BeforeValidator(_with_zone, json_schema_input_type=datetime)]
+
+
+@overload
+def utc(seconds: float) -> datetime: ...
+@overload
+def utc(seconds: float | None) -> datetime | None: ...
+def utc(seconds: float | None) -> datetime | None:
+    """An instant in seconds since 1970, as every answer has it."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

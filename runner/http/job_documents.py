@@ -8,8 +8,9 @@ from pydantic_core import to_json
 
 from runner import BatchForesight, Foresight, JobStatus
 from runner.http.acceptances import problem_of_refused
+from runner.http.instants import utc
 from runner.http.problems import Problem
-from runner.http.schemas import pause_document, utc
+from runner.http.schemas import pause_document
 
 
 def job_answer(

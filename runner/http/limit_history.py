@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, Field
 
 from runner import AuditLine, HistoryRow, HistoryStep, Limit
+from runner.http.instants import utc
 
 
 class Range(StrEnum):
@@ -84,7 +85,7 @@ def columns_of(
     spans_s = [every_s] * (grid.steps - 1) + [max(now_s - last_s, 1.0)]
     return LimitHistory.model_validate(
         {
-            "from": datetime.fromtimestamp(first_s, UTC),
+            "from": utc(first_s),
             "every_s": every_s,
             "started": [round((row.started if row else 0) / span_s, 3) for row, span_s in zip(found, spans_s, strict=True)],
             "taken": [round((row.taken if row else 0) / span_s, 3) for row, span_s in zip(found, spans_s, strict=True)],
@@ -114,13 +115,13 @@ def marks_of(lines: Iterable[AuditLine]) -> list[Mark]:
     """Pauses, freezes and overrides among lines of the audit, the earliest first."""
     marks: list[Mark] = []
     for line in lines:
-        at = datetime.fromtimestamp(line.at, UTC)
+        at = utc(line.at)
         if (ended := _ENDS.get(line.action)) is not None:
             for mark in marks:
                 if mark.what == ended and (mark.to is None or mark.to > at):
                     mark.to = at
         elif (what := _MARKS.get(line.action)) is not None:
             frozen = _FROZEN_S.match(line.after) if what == "frozen" else None
-            to = datetime.fromtimestamp(line.at + int(frozen[1]), UTC) if frozen else None
+            to = utc(line.at + int(frozen[1])) if frozen else None
             marks.append(Mark.model_validate({"from": at, "to": to, "what": what, "by": line.by}))
     return marks

@@ -1,5 +1,6 @@
 """What requests say of schedules, and what the answers tell."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -22,7 +23,7 @@ from runner.http.forms import (
     TAG,
     OneLine,
 )
-from runner.http.instants import Instant
+from runner.http.instants import Instant, utc
 from runner.http.unique_body import UniqueBody, asked_of
 
 
@@ -92,15 +93,15 @@ class Counts(BaseModel):
 
 
 class SchedulePaused(BaseModel):
-    """A pause: since when in seconds since 1970, by whom and why."""
+    """A pause: since when, by whom and why."""
 
-    at: float
+    at: datetime
     by: str
     reason: str
 
 
 class Schedule(BaseModel):
-    """A schedule as it stands. Instants with _at are in seconds since 1970."""
+    """A schedule as it stands."""
 
     name: str
     task: str | None
@@ -117,13 +118,13 @@ class Schedule(BaseModel):
     options: Annotated[dict[str, Any] | None, Field(description="of its jobs; without metadata for a key that sees no arguments")]
     in_code: Annotated[bool, Field(description="the code declares it: it is changed there")]
     state: Annotated[Literal["active", "paused", "dormant", "ended"], Field(description="dormant: no live worker declares it")]
-    next_at: float | None
-    coming: Annotated[list[float] | None, Field(description="the next instants, where they are asked for and told")] = None
-    last_at: Annotated[float | None, Field(description="the latest instant that is settled")]
+    next_at: datetime | None
+    coming: Annotated[list[datetime] | None, Field(description="the next instants, where they are asked for and told")] = None
+    last_at: Annotated[datetime | None, Field(description="the latest instant that is settled")]
     last_job: str | None
     last_state: Annotated[str | None, Field(description="how the latest run that has ended ended")]
-    last_ended_at: float | None
-    queued_at: Annotated[float | None, Field(description="the instant whose run waits for the one before it")]
+    last_ended_at: datetime | None
+    queued_at: Annotated[datetime | None, Field(description="the instant whose run waits for the one before it")]
     counts: Counts
     why: Annotated[str, Field(description="of the latest instants that were not made")]
     paused: SchedulePaused | None
@@ -132,6 +133,8 @@ class Schedule(BaseModel):
     @classmethod
     def of(cls, status: ScheduleStatus, *, shows_args: bool) -> "Schedule":
         document = status.document()
+        document |= {name: utc(document[name]) for name in ("next_at", "last_at", "last_ended_at", "queued_at")}
+        document["paused"] = document["paused"] and document["paused"] | {"at": utc(document["paused"]["at"])}
         return cls(**document if shows_args else _without_args(document))
 
 

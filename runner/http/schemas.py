@@ -1,11 +1,12 @@
 """Jobs and tasks over HTTP as pydantic models, from which OpenAPI is made: every answer."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
 from runner import Pausable, PauseStatus, State, TaskSpec, TaskStatus
+from runner.http.instants import utc
 from runner.http.validation_errors import Fault
 
 
@@ -290,7 +291,3 @@ class Health(BaseModel):
     """All is well. Anything else is a problem document."""
 
     status: Literal["ok"] = "ok"
-
-
-def utc(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from runner import AttemptRecord, JobStatus, State
-from runner.http.schemas import utc
+from runner.http.instants import utc
 
 _SHORTEST_S = 0.001
 """What is kept of attempts is rounded to milliseconds: a shorter piece may be none."""

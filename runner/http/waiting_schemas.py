@@ -1,12 +1,13 @@
 """Lines and their buckets over HTTP: pydantic models, from which OpenAPI is made."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
 from runner import WaitingBuckets, WaitingLine
+from runner.http.instants import utc
 
 
 class JobInLine(BaseModel):
@@ -39,7 +40,7 @@ class Line(BaseModel):
 
 def line_document(line: WaitingLine) -> dict[str, Any]:
     """A line as JSON."""
-    return {**asdict(line), "at": datetime.fromtimestamp(line.at, UTC)}
+    return {**asdict(line), "at": utc(line.at)}
 
 
 class BucketInUse(BaseModel):
@@ -68,4 +69,4 @@ class BucketPage(BaseModel):
 
     @classmethod
     def of(cls, page: WaitingBuckets) -> Self:
-        return cls.model_validate({**asdict(page), "at": datetime.fromtimestamp(page.at, UTC)})
+        return cls.model_validate({**asdict(page), "at": utc(page.at)})

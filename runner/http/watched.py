@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from runner import AuditLine, Overview, Principal, Scope, StoreUnavailable
 from runner.http.authorization import lacking
 from runner.http.dependencies import Service
 from runner.http.event_frames import frame
+from runner.http.instants import utc
 from runner.http.job_documents import document_without_payloads
 from runner.http.limit_in_path import of_named_limit
 from runner.http.problem_kinds import STORE_UNAVAILABLE
@@ -97,6 +98,6 @@ def _place(line_id: str) -> tuple[int, ...]:
 
 def change_document(line: AuditLine) -> dict[str, Any]:
     """A change as streams tell it."""
-    at = datetime.fromtimestamp(line.at, UTC)
+    at = utc(line.at)
     told = {"id": line.id, "at": at, "who": line.by, "door": line.door, "act": line.action, "target": line.target}
     return {**told, "text": line.outcome or line.after, "why": line.reason}

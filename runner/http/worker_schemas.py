@@ -1,12 +1,13 @@
 """Workers, pools and the server over HTTP as pydantic models, from which OpenAPI is made."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import BaseModel, Field
 
 from runner import PoolStatus, WorkerStatus
+from runner.http.instants import utc
 
 
 class WorkerProcess(BaseModel):
@@ -33,7 +34,7 @@ class WorkerProcess(BaseModel):
 
     @classmethod
     def of(cls, worker: WorkerStatus) -> Self:
-        return cls(**{**asdict(worker), "enlisted_at": _instant(worker.enlisted_at), "renewed_at": _instant(worker.renewed_at)})
+        return cls(**{**asdict(worker), "enlisted_at": utc(worker.enlisted_at), "renewed_at": utc(worker.renewed_at)})
 
 
 class Workers(BaseModel):
@@ -58,7 +59,7 @@ class Pool(BaseModel):
 
     @classmethod
     def of(cls, pool: PoolStatus) -> Self:
-        return cls(**{**asdict(pool), "used_at": _instant(pool.used_at)})
+        return cls(**{**asdict(pool), "used_at": utc(pool.used_at)})
 
 
 class Pools(BaseModel):
@@ -79,7 +80,3 @@ class Server(BaseModel):
     memory_policy: Annotated[
         str | None, Field(description="what it does once that is full; only noeviction keeps every job and every limit")
     ]
-
-
-def _instant(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

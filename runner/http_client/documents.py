@@ -24,6 +24,7 @@ from runner.jobs import (
     Pausable,
     PauseStatus,
     Progress,
+    ScheduleStatus,
     Series,
     Spans,
     Spending,
@@ -245,12 +246,22 @@ def group_of(document: Document) -> DeadLetterGroup:
 
 def audit_line_of(document: Document) -> AuditLine:
     """A line of the audit."""
-    return AuditLine(**told(AuditLine, document))
+    return AuditLine(**told(AuditLine, document) | {"at": _seconds(document["at"])})
+
+
+def schedule_of(document: Document) -> ScheduleStatus:
+    """A schedule as it stands."""
+    paused = document["paused"] and document["paused"] | {"at": _seconds(document["paused"]["at"])}
+    instants = {name: _seconds(document[name]) for name in ("next_at", "last_at", "last_ended_at", "queued_at")}
+    return ScheduleStatus.from_document({**document, **instants, "paused": paused})
 
 
 def series_of(document: Document) -> Series:
     """A series of the history."""
-    rows = [HistoryRow(**{**told(HistoryRow, row), "waited": _spans(row["waited"]), "ran": _spans(row["ran"])}) for row in document["rows"]]
+    rows = [
+        HistoryRow(**{**told(HistoryRow, row), "at": _seconds(row["at"]), "waited": _spans(row["waited"]), "ran": _spans(row["ran"])})
+        for row in document["rows"]
+    ]
     return Series(document["series"], HistoryStep(document["step"]), tuple(rows), document["missing_minutes"])
 
 

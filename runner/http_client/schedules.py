@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from runner.client import InEachLoop, JobCalls, JobHandle, Pages, cancel_jobs_of
 from runner.errors import InvalidArguments
-from runner.http_client.documents import json_of
+from runner.http_client.documents import json_of, schedule_of
 from runner.http_client.listing import HttpListing
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
@@ -51,7 +51,7 @@ class HttpScheduleControl:
 
     async def list(self) -> list[ScheduleStatus]:
         """Every schedule, by name."""
-        return [ScheduleStatus.from_document(one) for one in (await self._ask(Call("GET", "/v1/schedules")))["schedules"]]
+        return [schedule_of(one) for one in (await self._ask(Call("GET", "/v1/schedules")))["schedules"]]
 
     async def show(self, name: str) -> ScheduleStatus:
         """One schedule as it stands. Raises `UnknownSchedule`."""
@@ -79,7 +79,7 @@ class HttpScheduleControl:
 
     async def _change(self, method: str, name: str, verb: str, fields: dict[str, Any] | None) -> ScheduleStatus:
         body = None if fields is None else _encoded(fields)
-        return ScheduleStatus.from_document(await self._ask(Call(method, f"{_place(name)}{verb}", body=body)))
+        return schedule_of(await self._ask(Call(method, f"{_place(name)}{verb}", body=body)))
 
     async def _ask(self, call: Call) -> Any:
         return json_of(await self._sessions.here.ask(call))

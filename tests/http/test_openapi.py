@@ -111,6 +111,17 @@ def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
     assert {name for name in found if name.removeprefix("#/components/schemas/") not in description["components"]["schemas"]} == set()
 
 
+def test_every_instant_of_an_answer_is_text(description: dict[str, Any]) -> None:
+    found = {}
+    for name, schema in description["components"]["schemas"].items():
+        for field, said in schema.get("properties", {}).items():
+            if field in ("at", "from", "to", "since", "until", "coming") or field.endswith("_at"):
+                forms = [form for form in said.get("anyOf", [said]) if form.get("type") != "null"]
+                found[f"{name}.{field}"] = [form.get("items", form).get("format") for form in forms]
+    assert len(found) > 40
+    assert {where: form for where, form in found.items() if form != ["date-time"]} == {}
+
+
 def test_bodies_and_answers_are_described(description: dict[str, Any]) -> None:
     for method, path, operation in operations(description):
         takes_a_body = method in ("post", "put") and not path.endswith(("/retry", "/resume", "/trigger", "/seal"))

@@ -1,5 +1,6 @@
 """The audit: who changed what, and who was refused."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
@@ -10,6 +11,7 @@ from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.dependencies import TheClient
 from runner.http.forms import LINE_ID, Unset
+from runner.http.instants import utc
 from runner.http.problems import Problem, responses
 
 MOST_LINES = 1000
@@ -22,7 +24,7 @@ class Line(BaseModel):
     """One line of the audit."""
 
     id: Annotated[str, Field(description="orders the lines; give the last as `after` to read on")]
-    at: Annotated[float, Field(description="seconds since 1970, by Redis's clock")]
+    at: Annotated[datetime, Field(description="by Redis's clock")]
     by: Annotated[str, Field(description="a key with its id and name, or a user and the machine")]
     address: Annotated[str, Field(description="of an act over HTTP")]
     request: Annotated[str, Field(description="its X-Request-Id")]
@@ -59,4 +61,4 @@ async def audit(
         lines = await client.audit(since=since, after=after, most=most, target=target)
     except ConfigurationError as error:
         raise Problem("validation", str(error)) from None
-    return Lines(lines=[Line(**line._asdict()) for line in lines])
+    return Lines(lines=[Line(**line._asdict() | {"at": utc(line.at)}) for line in lines])

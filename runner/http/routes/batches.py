@@ -1,6 +1,6 @@
 """Batches: to begin one that jobs join, to seal it, how far it is, and to cancel what has not ended of it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import Path, Query, Request
@@ -13,6 +13,7 @@ from runner.http.authorization import needs
 from runner.http.bodies import body_of, no_body, parsed_body
 from runner.http.dependencies import TheClient
 from runner.http.forms import JOB_ID
+from runner.http.instants import utc
 from runner.http.job_body import JOB_PROBLEMS, NewBatchBody
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import base_of, responses
@@ -43,7 +44,7 @@ class Batch(BaseModel):
 
     @classmethod
     def of(cls, progress: BatchProgress) -> Self:
-        times = {name: at and datetime.fromtimestamp(at, UTC) for name, at in progress.document().items() if name.endswith("_at")}
+        times = {name: utc(at) for name, at in progress.document().items() if name.endswith("_at")}
         return cls(**progress.document() | times)
 
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Header, Path, Query, Request
@@ -18,6 +17,7 @@ from runner.http.dependencies import service_of
 from runner.http.event_frames import frame
 from runner.http.event_stream import MEDIA_TYPE, EventStream
 from runner.http.forms import EVENT_ID, KNOWN_ID, WATCH, Unset
+from runner.http.instants import utc
 from runner.http.job_documents import document_without_payloads, progress_document
 from runner.http.problem_kinds import STORE_UNAVAILABLE
 from runner.http.problems import Problem, responses
@@ -157,6 +157,6 @@ def _end_document(end: JobEvent) -> dict[str, Any]:
         "task": end.task,
         "state": end.state,
         "attempt": end.attempt,
-        "at": datetime.fromtimestamp(end.at, UTC),
+        "at": utc(end.at),
         "missed": end.missed,
     }

@@ -1,5 +1,6 @@
 """The history: what happened by minute, hour and day, of the queue, of tasks and of limits."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
@@ -11,7 +12,7 @@ from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.dependencies import TheClient
 from runner.http.forms import SERIES, Unset
-from runner.http.instants import Instant
+from runner.http.instants import Instant, utc
 from runner.http.problems import Problem, responses
 
 MOST_SERIES = 100
@@ -36,7 +37,7 @@ class Times(BaseModel):
 class Row(BaseModel):
     """What happened in one minute, hour or day."""
 
-    at: Annotated[float, Field(description="its beginning: seconds since 1970, by Redis's clock")]
+    at: Annotated[datetime, Field(description="its beginning, by Redis's clock")]
     submitted: int
     repeated: Annotated[int, Field(description="submissions of a job that was there")]
     succeeded: int
@@ -57,7 +58,7 @@ class Row(BaseModel):
 
     @classmethod
     def of(cls, row: HistoryRow) -> "Row":
-        return cls(**{**row.document(), "waited": Times.of(row.waited), "ran": Times.of(row.ran)})
+        return cls(**{**row.document(), "at": utc(row.at), "waited": Times.of(row.waited), "ran": Times.of(row.ran)})
 
 
 class Series(BaseModel):

@@ -12,11 +12,11 @@ from runner.http import routing
 from runner.http.authorization import needs
 from runner.http.dependencies import service_of
 from runner.http.forms import BUCKET, ERROR, ID_PREFIX, JOB_ID, KNOWN_ID, REASON, SHORT_NAME, TAG, TASKS, Unset
-from runner.http.instants import Instant
+from runner.http.instants import Instant, utc
 from runner.http.job_documents import as_json, job_document
 from runner.http.problems import Problem, responses
 from runner.http.routing import DirectRoute
-from runner.http.schemas import Job, utc
+from runner.http.schemas import Job
 from runner.http.validation_errors import Fault
 
 router = routing.group("lists", "/v1", route_class=DirectRoute)

@@ -12,6 +12,7 @@ from runner.http.authorization import needs, principal_of
 from runner.http.bodies import body_of, no_body, optional_body, parsed_body
 from runner.http.dependencies import TheClient
 from runner.http.forms import SHORT_NAME
+from runner.http.instants import utc
 from runner.http.problem_kinds import BODY_PROBLEMS
 from runner.http.problems import responses
 from runner.http.schedule_schemas import NamedScheduleBody, Schedule, ScheduleBody, SchedulePauseBody, Schedules, Triggered
@@ -39,7 +40,7 @@ async def schedules(
         status for status in await client.schedules.list() if status.spec is None or principal_of(request).allows_task(status.spec.task)
     ]
     soonest = sorted((status for status in found if status.next_at is not None), key=lambda status: status.next_at or 0)[:_MOST_FORETOLD]
-    foretold = {status.name: [run.at for run in status.coming(coming)] for status in soonest} if coming else {}
+    foretold = {status.name: [utc(run.at) for run in status.coming(coming)] for status in soonest} if coming else {}
     return Schedules(schedules=[_seen(request, status).model_copy(update={"coming": foretold.get(status.name)}) for status in found])
 
 

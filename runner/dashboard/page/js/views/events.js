@@ -21,7 +21,7 @@ function words(told) {
 const text = (e) => html`${e.action} <b>${e.target}</b>${e.after ? html` <span class="muted">${e.before ? `${words(e.before)} → ` : ""}${words(e.after)}</span>` : ""}${e.outcome ? html` <span class="muted">${e.outcome}</span>` : ""}`;
 
 /** A change as the stream tells it, in the words of the audit. */
-const asLine = (e) => ({ id: e.id, at: ms(e.at) / 1000, by: e.who, door: e.door, action: e.act, target: e.target, before: "", after: e.text, outcome: "", reason: e.why });
+const asLine = (e) => ({ id: e.id, at: e.at, by: e.who, door: e.door, action: e.act, target: e.target, before: "", after: e.text, outcome: "", reason: e.why });
 
 export function Events() {
   const [find, setFind] = useState(""), [show, setShow] = useState("all"), got = useFetched("v1/audit", { most: MOST }, 10), at = now();
@@ -31,7 +31,7 @@ export function Events() {
     let last = "";
     return html`<div class="page events"><${Title} text="Events" />
       <div class="tools"><${Search} label="Who, what or why" value=${find} set=${setFind} /><${Segments} label="Show" choices=${[["all", "All"], ["people", "People"], ["queue", "The queue itself"]]} chosen=${show} choose=${setShow} /></div>
-      <ol class="feed">${list.map((e) => { const when = e.at * 1000, d = day(when), head = d !== last && html`<li class="feed-day"><h2>${d === day(at) ? "Today" : d}</h2></li>`; last = d; return html`${head}<li class="is-${iconOf(e)}"><span class="dot"><${Icon} name=${iconOf(e)} size=${13} /></span><time title="${short((at - when) / 1000)} ago">${clock(when)}</time><div><p><b>${e.by}</b> ${text(e)}</p><small>${e.reason && e.after.includes(e.reason) ? "" : e.reason || "no reason given"}</small></div><span class="door">${e.door}${e.address ? `, ${e.address}` : ""}</span></li>`; })}</ol>
+      <ol class="feed">${list.map((e) => { const when = ms(e.at), d = day(when), head = d !== last && html`<li class="feed-day"><h2>${d === day(at) ? "Today" : d}</h2></li>`; last = d; return html`${head}<li class="is-${iconOf(e)}"><span class="dot"><${Icon} name=${iconOf(e)} size=${13} /></span><time title="${short((at - when) / 1000)} ago">${clock(when)}</time><div><p><b>${e.by}</b> ${text(e)}</p><small>${e.reason && e.after.includes(e.reason) ? "" : e.reason || "no reason given"}</small></div><span class="door">${e.door}${e.address ? `, ${e.address}` : ""}</span></li>`; })}</ol>
       ${!list.length && html`<p class="none">${feed.length ? html`Nothing matches. <button class="link" onClick=${() => { setFind(""); setShow("all"); }}>Show all ${feed.length}</button>` : "Nobody has changed anything yet."}</p>`}
       <p class="muted after">The newest ${MOST}. All that are kept: <code>python -m runner audit</code>.</p></div>`;
   }}</${Answer}>`;

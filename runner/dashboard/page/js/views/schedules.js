@@ -12,14 +12,14 @@ import { ENDED } from "./jobs.js";
 
 const HOUR_S = 3600, RUNS = 24, DENSE = 61, MOST_PAGES = 4, AGAIN_S = 30;
 const when = (s) => s.cron ?? (s.every >= 1 ? `every ${span(s.every)}` : "–");
-const seconds = (s, at) => (s.next_at == null ? null : s.next_at - at / 1000);
+const seconds = (s, at) => (s.next_at == null ? null : (ms(s.next_at) - at) / 1000);
 const due = (s) => (s < 1 ? "now" : `in ${short(s)}`);
 /** The runs due in the next hour; of a cron expression the service says which. */
 function dueIn(s, at) {
   const first = seconds(s, at);
   if (first == null || first >= HOUR_S) return [];
   if (s.every) return Array.from({ length: Math.floor((HOUR_S - first) / s.every) + 1 }, (_, i) => first + i * s.every);
-  return (s.coming ?? [s.next_at]).map((t) => t - at / 1000).filter((t) => t < HOUR_S);
+  return (s.coming ?? [s.next_at]).map((t) => (ms(t) - at) / 1000).filter((t) => t < HOUR_S);
 }
 
 /** The last runs, the newest last; a page of them can be empty though there are more. */
@@ -47,14 +47,14 @@ function Runs({ name }) {
 
 function Last({ s, at }) {
   if (s.last_at == null) return html`<small>never yet</small>`;
-  const job = s.last_job && html`<a href="#/jobs/${part(s.last_job)}">${short(at / 1000 - s.last_at)} ago</a>`;
-  return html`<span class="state is-${s.last_state ?? "queued"}"><${Icon} name=${s.last_state ?? "queued"} /> <b>${s.last_state ?? "made"}</b></span><small>${job}${s.last_ended_at && s.last_ended_at > s.last_at ? `, took ${short(s.last_ended_at - s.last_at)}` : ""}</small>`;
+  const job = s.last_job && html`<a href="#/jobs/${part(s.last_job)}">${short((at - ms(s.last_at)) / 1000)} ago</a>`;
+  return html`<span class="state is-${s.last_state ?? "queued"}"><${Icon} name=${s.last_state ?? "queued"} /> <b>${s.last_state ?? "made"}</b></span><small>${job}${ms(s.last_ended_at) > ms(s.last_at) ? `, took ${short((ms(s.last_ended_at) - ms(s.last_at)) / 1000)}` : ""}</small>`;
 }
 
 function Next({ s, at }) {
   if (s.state === "paused") return html`<span class="state is-paused"><${Icon} name="paused" /> <b>paused</b></span><small>${byWhom(s.paused)}</small>`;
   if (s.state !== "active" || s.next_at == null) return html`<span class="state is-paused"><b>${s.state}</b></span><small>${s.why}</small>`;
-  return html`<b>${due(seconds(s, at))}</b><small>${instant(s.next_at * 1000, at)}</small>`;
+  return html`<b>${due(seconds(s, at))}</b><small>${instant(ms(s.next_at), at)}</small>`;
 }
 
 const COUNTS = ["missed", "skipped", "refused"];
@@ -62,7 +62,7 @@ export function Schedules() {
   const got = useFetched("v1/schedules", { coming: 61 }, 5), [pausing, setPausing] = useState(null), at = now();
   return html`<${Answer} got=${got}>${({ schedules: list }) => {
     if (!list.length) return html`<div class="empty"><h1>Nothing starts by the clock yet</h1><p>Declare it beside the task, and start a worker:</p><pre>@jobs.cron("0 6 * * 1-5", tz="Europe/Berlin")</pre></div>`;
-    const soon = list.filter((s) => s.state === "active" && s.next_at != null).sort((a, b) => a.next_at - b.next_at), hour = soon.filter((s) => dueIn(s, at).length);
+    const soon = list.filter((s) => s.state === "active" && s.next_at != null).sort((a, b) => ms(a.next_at) - ms(b.next_at)), hour = soon.filter((s) => dueIn(s, at).length);
     const paused = list.filter((s) => s.state === "paused").length;
     return html`<div class="page schedules">
       <${Title} text="Schedules" />
