@@ -41,6 +41,9 @@ _OBSERVED = "tests/store/test_observe.py::"
 _QUOTA = "runner/store/lua/include/quota.lua"
 _BUDGETS = "tests/store/test_budgets.py::"
 
+_DEMAND = "runner/store/lua/include/demand.lua"
+_LEASES = "tests/store/test_leases.py::"
+
 GUARDS = (
     # A provider's word
     Guard(
@@ -2497,5 +2500,13 @@ GUARDS = (
         "    if right not in _NO_ACTS:\n        actor_of(request, principal).act()\n",
         "",
         "tests/http/test_schedules.py::test_each_change_over_http_is_the_act_of_its_caller",
+    ),
+    # Limits that several queues share
+    Guard(
+        "shared: the job whose turn it is asks first",
+        _DEMAND,
+        "if not turn or turn == lines[1] then return lines end",
+        "if true then return lines end",
+        f"{_LEASES}test_a_queue_asks_first_for_the_job_whose_turn_it_is",
     ),
 )

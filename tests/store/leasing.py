@@ -25,7 +25,8 @@ class Queue:
     identity: str
     read: dict[int, Hands] = field(default_factory=dict)
     answers: list[Deposit] = field(default_factory=list)
-    costs: str = ""
+    costs: str | None = ""
+    """What it asks for; None: what its waiting jobs cost."""
     started: list[int] = field(default_factory=list)
     """Which of all starts were made here."""
 
@@ -57,7 +58,7 @@ class Shared:
         found = queue.read.get(leader)
         if found is None:
             return None
-        hands = [hand._replace(costs=queue.costs) for hand in found.hands]
+        hands = [hand if queue.costs is None else hand._replace(costs=queue.costs) for hand in found.hands]
         home_us, answers = await self.home.lease(queue.partition, 1, hands)
         deposits = [Deposit(answer, found.now_us, home_us) for answer in answers if answer is not None]
         if not is_lost:

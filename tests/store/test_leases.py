@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from runner.connection import command
-from runner.limits import Limit, Quota, SlidingWindow, TokenBucket
-from tests.store.builders import Clock, interval
+from runner.jobs import Priority
+from runner.limits import Limit, Need, Quota, SlidingWindow, TokenBucket
+from tests.store.builders import Clock, claim, finish_all, ids, interval, job, jobs
 from tests.store.leasing import Shared, shared
 
 LIMITS: list[Limit] = [
@@ -266,3 +267,26 @@ async def test_tokens_come_back_to_a_window_from_their_own_start_or_an_older_one
         for _ in range(2):  # a second time it changes nothing
             await world.home.lease(world.queues[0].partition, 1, [told])
             assert await counted(world, redis) == left
+
+
+async def test_a_queue_asks_first_for_the_job_whose_turn_it_is(redis: Redis, redis_url: str) -> None:
+    """Of a lower priority, whose turns are few: with tokens for others in hand it would get none, as a queue may hold a part of the bucket only."""
+    async with shared(redis, redis_url, Clock(), TokenBucket("api", rate="4/s", burst=8), queues=2) as world:
+        first, second = world.queues
+        first.costs, second.costs = None, "20x1"
+        high = [job(f"high{number}", needs=[Need("api", 1 + number % 2)], priority=Priority.high) for number in range(36)]
+        await first.store.submit(high)
+        await first.store.submit(jobs(4, "normal", needs=[Need("api", 2)]))
+        started: set[str] = set()
+        for _ in range(400):
+            world.clock.advance(0.1)
+            for at, queue in enumerate(world.queues):
+                await world.exchange(at)
+                while await world.hear(at, redis):
+                    pass
+                await queue.store.refill()
+            claimed = await claim(first.store)
+            started |= {*ids(claimed)}
+            await finish_all(first.store, claimed)
+            await world.start(1)
+        assert len(started) == 40, sorted(started)

@@ -1,5 +1,6 @@
 -- demand: what the jobs cost that wait at a bucket, the first ones of its lines in their order.
--- include: bucket, needs, ranks
+-- ARGV: least_share
+-- include: bucket, needs, ranks, order
 local demand = {}
 
 do
@@ -39,9 +40,21 @@ do
     return table.concat(runs, ' ')
   end
 
+  -- The first lines that wait at a bucket. The one whose turn it is comes first, whatever its class, as release waits for its tokens.
+  local function first_lines(b)
+    local lines = redis.call('ZRANGE', lines_waiting_key(b.name), 0, MOST_LINES - 1)
+    local turn = lines[2] and order.next_line(b, tonumber(least_share) / 1000000)
+    if not turn or turn == lines[1] then return lines end
+    local found = { turn }
+    for _, line in ipairs(lines) do
+      if line ~= turn then found[#found + 1] = line end
+    end
+    return found
+  end
+
   -- The cost of the first job that waits here (0: none does), and as "3x1 1x20" what the first ones cost that the hand does not suffice for.
   function demand.of(b, free)
-    local lines = redis.call('ZRANGE', lines_waiting_key(b.name), 0, MOST_LINES - 1)
+    local lines = first_lines(b)
     if #lines == 0 and plans_of(b).claims > 0 then lines = redis.call('ZRANGE', claims_key(b.name), 0, MOST_LINES - 1) end
     local costs, rest, left = {}, 0, MOST_READ
     for _, line in ipairs(lines) do
