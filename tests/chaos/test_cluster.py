@@ -10,6 +10,7 @@ import pytest
 from runner.store.keys import Keys
 from tests.conftest import OWN_KINDS
 from tests.eventually import eventually
+from tests.migration import move_at_once, move_by_keys
 from tests.process.load import LEASE, QUEUE, goes_on, kept_their_leases, producing, settled, two_workers
 from tests.recovery import Recovery
 from tests.servers import VALKEY, Server
@@ -53,30 +54,13 @@ async def test_an_owner_replaced_in_good_order_loses_nothing(cluster: Cluster, t
         assert kept_their_leases(crew)
 
 
-async def move_by_keys(cluster: Cluster, source: Server, target: Server) -> None:
-    """As `redis-cli --cluster reshard` does it, but slowly: a part of the keys is here and a part there for a good while."""
-    target.ask("CLUSTER", "SETSLOT", str(SLOT), "IMPORTING", cluster.id_of(source))
-    source.ask("CLUSTER", "SETSLOT", str(SLOT), "MIGRATING", cluster.id_of(target))
-    while keys := source.ask("CLUSTER", "GETKEYSINSLOT", str(SLOT), "20"):
-        source.ask("MIGRATE", "127.0.0.1", str(target.port), "", "0", "5000", "KEYS", *keys)
-        await asyncio.sleep(0.02)
-    # Whatever a script had done meanwhile on a part of the keys would have made keys at one of the two.
-    for node in (target, source):
-        node.ask("CLUSTER", "SETSLOT", str(SLOT), "NODE", cluster.id_of(target))
-
-
-async def move_at_once(cluster: Cluster, source: Server, target: Server) -> None:
-    """As Valkey 9 does it by itself."""
-    source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", str(SLOT), str(SLOT), "NODE", cluster.id_of(target))
-
-
 @pytest.mark.fault("F40", bound_s=10)
 @pytest.mark.parametrize("move", [move_by_keys, move_at_once])
 async def test_a_slot_that_moves_takes_its_queue_along(
     cluster: Cluster,
     tmp_path: Path,
     recovery: Recovery,
-    move: Callable[[Cluster, Server, Server], Coroutine[Any, Any, None]],
+    move: Callable[[Cluster, int, Server, Server], Coroutine[Any, Any, None]],
 ) -> None:
     if move is move_at_once and not cluster.kind.startswith(VALKEY):
         pytest.skip("a command of Valkey 9")
@@ -84,7 +68,7 @@ async def test_a_slot_that_moves_takes_its_queue_along(
         async with producing(app) as producer:
             source = cluster.owner_of(SLOT)
             target = next(server for server in cluster.nodes[:3] if server is not source)
-            await move(cluster, source, target)
+            await move(cluster, SLOT, source, target)
             await eventually(lambda: cluster.owner_of(SLOT) is target)
             recovery.begins()
             await goes_on(producer)
@@ -115,7 +99,7 @@ async def test_no_script_runs_on_a_part_of_a_queues_keys(cluster: Cluster, tmp_p
             assert all(word not in stats for word in ("cmdstat_hset:", "cmdstat_hgetall:", "cmdstat_xadd:", "cmdstat_zadd:"))
             refused = next((line for line in stats.splitlines() if line.startswith("cmdstat_evalsha:")), "calls=0")
             assert "calls=0" in refused, refused
-        await move_by_keys(cluster, source, target)
+        await move_by_keys(cluster, SLOT, source, target)
         ids += await submitted
         await settled(OwnedBy(cluster, target), app, ids, most_runs=1)
 

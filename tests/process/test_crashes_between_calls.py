@@ -107,7 +107,7 @@ LOOKING = [
 """Reads that change nothing."""
 NOT_ALWAYS = ["due", "drowse", "fire", "unpause", "take_ends", "warnings", "exchange", "lease"]
 """What is sent if there are schedules, pauses, hooks, budgets or shared limits: tests/store/test_schedule_faults.py and
-tests/process/test_shared_limits.py have a leader die there."""
+tests/process/test_leaders_of_shared_limits.py have a leader die there."""
 IN_TESTS = ["lpop"]
 """What the testing kit sends: its queue has no worker that could die."""
 HOLDING = ["heartbeat:after=exit@2", "lead:after=exit", "claim:after=exit", "reconcile:after=exit", "blpop:after=exit"]

@@ -4,15 +4,21 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 
 from runner import SlidingWindow, TokenBucket
 from runner.limits import Limit, home_of
 from runner.worker import shared_limits
+from tests.conftest import OWN_KINDS
+from tests.eventually import eventually
+from tests.migration import move_at_once, move_by_keys
 from tests.process.sharing import LossyHome, sharing
-from tests.servers import VALKEY
+from tests.recovery import Recovery
+from tests.servers import VALKEY, Server
 from tests.topologies import Cluster, slot_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -31,6 +37,13 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def own_cluster() -> Iterator[Cluster]:
     with Cluster(VALKEY) as started:
+        yield started
+
+
+@pytest.fixture(params=OWN_KINDS)
+def moving_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """One for each kind of server. An owner of no slot stays what it is, and does not copy another one."""
+    with Cluster(request.param, options={"cluster-allow-replica-migration": "no"}) as started:
         yield started
 
 
@@ -128,3 +141,29 @@ async def test_a_queue_whose_server_is_killed_holds_up_no_other(own_cluster: Clu
         await shared.progress(60)
         own_cluster.owner_of(slot_of(shared.apps[2].queue)).kill()
         await shared.progress(100, of=[0, 1])
+
+
+@pytest.mark.fault("F43", bound_s=10)
+@pytest.mark.parametrize("move", [move_by_keys, move_at_once])
+async def test_slots_that_move_take_the_home_and_the_queues_of_a_shared_limit_along(
+    moving_cluster: Cluster, move: Callable[[Cluster, int, Server, Server], Coroutine[Any, Any, None]], recovery: Recovery
+) -> None:
+    """First that of the home and of a queue, then that of another queue, while all three are at work."""
+    if move is move_at_once and not moving_cluster.kind.startswith(VALKEY):
+        pytest.skip("a command of Valkey 9")
+    async with sharing(moving_cluster, SMALL, queues=3) as shared:
+        await shared.progress(60)
+        assert shared.limit.shared is not None
+        target = moving_cluster.nodes[0]
+        for slot in (slot_of(home_of(shared.limit.shared)), slot_of(shared.apps[2].queue)):
+            await move(moving_cluster, slot, moving_cluster.owner_of(slot), target)
+            await eventually(partial(_owns, moving_cluster, slot, target))
+            recovery.begins()
+            for at in range(3):
+                await shared.progress(20, of=[at])
+            recovery.ends()
+        assert {at for *_, at in await shared.starts()} == {0, 1, 2}
+
+
+def _owns(cluster: Cluster, slot: int, server: Server) -> bool:
+    return cluster.owner_of(slot) is server

@@ -20,13 +20,15 @@ from runner.worker import run_to_end
 from tests.process.apps import App
 from tests.process.budget_app import BudgetApp
 from tests.process.planned_app import PlannedApp
+from tests.process.sharing_app import SharingApp
 from tests.process.wide_app import WideApp
 
 
 async def main() -> None:
     url, queue, folder, text = sys.argv[1:]
     settings = json.loads(text)
-    kind = {"App": App, "BudgetApp": BudgetApp, "PlannedApp": PlannedApp, "WideApp": WideApp}[settings.pop("app", "App")]
+    kinds = {"App": App, "BudgetApp": BudgetApp, "PlannedApp": PlannedApp, "SharingApp": SharingApp, "WideApp": WideApp}
+    kind = kinds[settings.pop("app", "App")]
     worker = Worker(kind(url, queue, Path(folder), **settings).runner)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     async with asyncio.TaskGroup() as group:

@@ -1,0 +1,106 @@
+"""One limit of queues on different servers, its home on a server of its own, under faults: all starts together keep to it, and go on."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+
+import pytest
+
+from runner import TokenBucket
+from runner.clock import wall_us
+from tests.conftest import OWN_KINDS
+from tests.process.sharing import Sharing, sharing_apart
+from tests.recovery import Recovery
+from tests.servers import Server
+
+pytestmark = [pytest.mark.every_server, pytest.mark.timeout(120)]
+
+LIMIT = TokenBucket("api", rate="100/s", burst=10)
+LEASE_US = 2_000_000
+AWAY_S = 2.8
+
+
+@pytest.fixture(params=OWN_KINDS)
+def servers(request: pytest.FixtureRequest) -> Iterator[list[Server]]:
+    """The home's, and those of two queues. Each still knows after a kill what it has answered."""
+    with ExitStack() as stack:
+        options = {"appendfsync": "always"}
+        yield [stack.enter_context(Server(request.param, tcp=True, appendonly=True, options=options)) for _ in range(3)]
+
+
+@asynccontextmanager
+async def stopped(server: Server) -> AsyncIterator[None]:
+    """It stands still meanwhile: nobody is told that it is away."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def down(server: Server) -> AsyncIterator[None]:
+    """It is killed, and started again."""
+    server.kill()
+    yield
+    await asyncio.to_thread(server.start)
+
+
+@pytest.mark.fault("F43", bound_s=5)
+@pytest.mark.parametrize("away", [stopped, down])
+async def test_without_their_home_queues_start_what_they_have_in_hand_and_no_more(
+    servers: list[Server], away: Callable[[Server], AbstractAsyncContextManager[None]], recovery: Recovery
+) -> None:
+    home, *own = servers
+    async with sharing_apart(home, own, LIMIT) as shared:
+        await shared.progress(50)
+        async with away(home):
+            from_us = wall_us()
+            await asyncio.sleep(AWAY_S)
+            until_us = wall_us()
+        recovery.begins()
+        await both_go_on(shared)
+        recovery.ends()
+        during = [cost for at_us, cost, _ in await shared.starts() if from_us < at_us < until_us]
+        late = [at_us for at_us, _, _ in await shared.starts() if from_us + LEASE_US < at_us < until_us]
+        assert sum(during) <= LIMIT.capacity // 2
+        assert late == []
+
+
+@pytest.mark.fault("F43", bound_s=5)
+@pytest.mark.parametrize("away", [stopped, down])
+async def test_a_queue_whose_server_is_away_holds_up_no_other_and_goes_on_later(
+    servers: list[Server], away: Callable[[Server], AbstractAsyncContextManager[None]], recovery: Recovery
+) -> None:
+    home, *own = servers
+    async with sharing_apart(home, own, LIMIT) as shared:
+        await shared.progress(50)
+        async with away(own[1]):
+            from_us = wall_us()
+            await asyncio.sleep(AWAY_S)
+            until_us = wall_us()
+        recovery.begins()
+        await both_go_on(shared)
+        recovery.ends()
+        others = [at_us for at_us, _, _ in await shared.starts([0]) if from_us < at_us < until_us]
+        assert len(others) > 0.5 * AWAY_S * 100
+
+
+@pytest.mark.fault("F43", bound_s=5)
+async def test_a_home_that_is_flushed_has_full_buckets_and_no_more(servers: list[Server], recovery: Recovery) -> None:
+    home, *own = servers
+    async with sharing_apart(home, own, LIMIT) as shared:
+        shared.most_excess = 2 * LIMIT.capacity  # each time once more
+        for _ in range(2):
+            await shared.progress(50)
+            home.ask("FLUSHALL")
+            recovery.begins()
+            await both_go_on(shared)
+            recovery.ends()
+
+
+async def both_go_on(shared: Sharing) -> None:
+    for at in range(2):
+        await shared.progress(10, of=[at])
