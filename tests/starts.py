@@ -1,7 +1,7 @@
 """Starts as they happened, held against what a limit of any kind promises for every window, period or instant."""
 
 from collections import Counter
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -86,6 +86,14 @@ class Starts:
         changes = [(end_us, -cost) for end_us, cost in zip(self.ends_us, self.costs, strict=True)]
         changes += list(zip(self.at_us, self.costs, strict=True))
         return max(accumulate(cost for _, cost in sorted(changes)), default=0)
+
+
+def merged(several: Iterable[Starts]) -> Starts:
+    """Those of several queues as those of one, in the order of their instants."""
+    together = Starts()
+    for at_us, cost, end_us in sorted(row for starts in several for row in zip(starts.at_us, starts.costs, starts.ends_us, strict=True)):
+        together.add(at_us, cost, end_us)
+    return together
 
 
 def bound(policy: TokenBucket, window_us: int) -> int:

@@ -11,6 +11,8 @@ import pytest
 from runner import Runner
 from runner.client.catalog import PublishedTask
 from runner.jobs import JobOptions, TaskSpec
+from tests.chaos.campaign.branch.app import BranchWork, branch_call
+from tests.chaos.campaign.branch.contract import CONTRACT
 from tests.chaos.campaign.calls import A_LAUNCH, CHANGED, FIRST_BY_NAME, FIRST_PLAIN, NEW, OLD, WATCHED, call
 from tests.chaos.campaign.faults import FAULTS
 from tests.chaos.campaign.in_plain_code import result_of
@@ -29,6 +31,7 @@ WEIGHTS = {name: fault.weight for name, fault in FAULTS.items()}
 FAMILIES = {name: fault.family for name, fault in FAULTS.items()}
 SHORT = {"lease_s": 2.0, "renew_s": 0.5, "reclaim_s": 0.3, "block_s": 0.5, "result_ttl_s": 5.0, "failed_ttl_s": 5.0}
 HARD = frozenset({"kill_leader", "kill_server", "cut_all", "lose_replies", "stop_worker_past_its_lease", "kill_all_takers"})
+OF_BRANCH = frozenset({"kill_branch_leader", "part_branch_from_home"})
 DEPLOYS = frozenset({"deploy_to_some", "deploy_old_version", "kill_producer"})
 EVERYWHERE = [*range(5_000), *range(FIRST_BY_NAME, FIRST_BY_NAME + 500)]
 EVERYWHERE += [number for launch in range(2) for number in range(FIRST_PLAIN + launch * A_LAUNCH, FIRST_PLAIN + launch * A_LAUNCH + 500)]
@@ -39,7 +42,18 @@ EVERYWHERE += [number for launch in range(2) for number in range(FIRST_PLAIN + l
 @pytest.mark.parametrize("own_server", OWN_KINDS)
 async def test_random_faults_under_load_lose_nothing_break_no_limit_and_leave_no_memory_behind(own_server: str, tmp_path: Path) -> None:
     told: list[str] = []
-    plan = Plan(7, 20.0, tmp_path, kind=own_server, workers=3, rate=80.0, pause_s=1.5, patience=4.0, kinds=HARD | DEPLOYS, settings=SHORT)
+    plan = Plan(
+        7,
+        20.0,
+        tmp_path,
+        kind=own_server,
+        workers=3,
+        rate=80.0,
+        pause_s=1.5,
+        patience=4.0,
+        kinds=HARD | DEPLOYS | OF_BRANCH,
+        settings=SHORT,
+    )
 
     async with prepared(plan, told.append) as campaign:
         report = await campaign.run()
@@ -48,6 +62,8 @@ async def test_random_faults_under_load_lose_nothing_break_no_limit_and_leave_no
     assert {recovery.fault for recovery in report.recoveries if " and " not in recovery.fault} & HARD
     assert report.jobs >= plan.seconds * plan.rate
     assert report.takes > plan.seconds
+    assert report.branch_jobs > plan.seconds
+    assert min(report.starts_under_shared.values()) > plan.seconds
     assert report.jobs_of_several_limits > plan.seconds
     assert min(report.runs_by_old, report.runs_by_new, report.runs_by_name, report.results_told, report.amended) > plan.seconds / 4
     assert set(report.players) == set(cast.PLAYERS)
@@ -61,6 +77,7 @@ def test_a_seed_tells_every_job_every_fault_and_every_deed() -> None:
         assert [call(1, first + n) for n in range(100)] != [call(2, first + n) for n in range(100)]
     assert list(steps(1, 600, WEIGHTS, FAMILIES, 5)) == list(steps(1, 600, WEIGHTS, FAMILIES, 5))
     assert list(steps(1, 600, WEIGHTS, FAMILIES, 5)) != list(steps(2, 600, WEIGHTS, FAMILIES, 5))
+    assert [branch_call(1, n) for n in range(100)] == [branch_call(1, n) for n in range(100)] != [branch_call(2, n) for n in range(100)]
     assert list(deeds(1, 60)) == list(deeds(1, 60)) != list(deeds(2, 60))
 
 
@@ -93,6 +110,14 @@ def test_every_job_of_the_schedule_can_be_submitted_by_the_code_of_its_version(w
     of_players = {version: tasks_of_players(version) for version in works}
     assert tasks == {version: set(work.runner.tasks) - of_players[version] for version, work in works.items()}
     assert tasks[NEW] - tasks[OLD] == {"refund"}
+
+
+def test_every_job_of_the_branch_can_be_submitted_and_both_queues_declare_one_limit(works: dict[int, Workload]) -> None:
+    branch = BranchWork("redis://127.0.0.1:1/0", None)
+    tasks = {prepared_by_code(branch, number, branch_call(4, number)).task for number in range(500)}
+
+    assert tasks == set(branch.runner.tasks)
+    assert {app.limits["contract"].to_json() for app in (branch.runner, *(work.runner for work in works.values()))} == {CONTRACT.to_json()}
 
 
 def test_by_name_every_job_has_the_buckets_and_costs_that_are_expected_of_it_however_it_is_spelled(works: dict[int, Workload]) -> None:

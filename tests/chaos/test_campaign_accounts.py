@@ -1,5 +1,6 @@
 """The guards of a campaign's accounts of jobs, tokens and takers: each must be able to fail."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from runner.connection.client import command
 from tests.chaos.campaign import ledger
 from tests.chaos.campaign.books import Books
+from tests.chaos.campaign.branch.app import BRANCH
+from tests.chaos.campaign.branch.contract import CONTRACT, LEASE_US, over_contract, spells_of, used
 from tests.chaos.campaign.ledger import KEYS, Submitted
 from tests.chaos.campaign.tokens import Spell
+from tests.starts import Starts
 
 
 async def test_the_accounts_of_jobs_that_ended_well_are_empty(books: Books) -> None:
@@ -134,3 +138,47 @@ async def test_starts_beyond_what_was_permitted_for_a_while_are_found(books: Boo
     books.ledger.tokens.spells.append(Spell("metered", 10_000_000, 10_150_000, most=1))
 
     assert list(await books.findings()) == ["over a limit"]
+
+
+def starts_at(first_us: int, count: int) -> Starts:
+    """So many of one token, a microsecond after one another."""
+    starts = Starts()
+    starts.at_us += range(first_us, first_us + count)
+    starts.costs, starts.ends_us = [1] * count, list(starts.at_us)
+    return starts
+
+
+def test_what_two_queues_take_together_is_held_against_the_limit_that_they_share() -> None:
+    half, more = CONTRACT.capacity // 2, CONTRACT.capacity // 2 + 1
+
+    assert over_contract([starts_at(10_000_000, half), starts_at(10_000_002, half)], []) == []
+    assert over_contract([starts_at(10_000_000, half), starts_at(10_000_002, more)], []) == [
+        "1 tokens of contract of all queues together too many in some window"
+    ]
+    assert used([starts_at(10_000_000, half), starts_at(10_000_002, half)]) == 1.0
+    assert used([Starts(), Starts()]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("at_us", "count", "is_found"), [(10, 8, False), (10, 9, True), (LEASE_US + 10, 1, True), (LEASE_US - 10, 1, False)]
+)
+def test_while_a_shared_limit_is_paused_what_was_in_hand_may_start_for_a_lease(at_us: int, count: int, *, is_found: bool) -> None:
+    spells = spells_of(0, LEASE_US + 1_000_000, 0)
+
+    assert bool(over_contract([starts_at(at_us, count // 2), starts_at(at_us, count - count // 2)], spells)) is is_found
+
+
+async def test_the_accounts_of_the_branch_are_those_of_its_own_queue(books: Books, redis: Redis, tmp_path: Path) -> None:
+    branch = Books(redis, tmp_path / BRANCH, BRANCH)
+    branch.folder.mkdir()
+    for own in (books, branch):
+        own.ledger.accepted.update({1, 2})
+        await own.starts(1, "contract=2", 10_000_000)
+        await own.ends(1)
+    await books.starts(2, "contract=1", 10_000_001)
+    await books.ends(2)
+
+    assert await books.findings() == {}
+    assert await branch.findings() == {"lost": ["job c2 was accepted and has not ended"]}
+    assert (books.ledger.starts_under("contract").costs, branch.ledger.starts_under("contract").costs) == ([2, 1], [2])
+    await redis.delete(branch.ledger.keys.starts, branch.ledger.keys.history)

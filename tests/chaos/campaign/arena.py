@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from redis.asyncio import Redis
@@ -13,8 +14,9 @@ from redis.exceptions import RedisError
 
 from runner import Settings
 from runner.connection.client import command
+from runner.store.keys import Keys
 from tests.chaos.campaign.calls import QUEUE
-from tests.chaos.campaign.posts import KEYS, Api, Post, Touched, held_by
+from tests.chaos.campaign.posts import Api, Post, Touched, held_by
 from tests.process.crew import worker_ids
 from tests.proxy import Proxy
 from tests.servers import Server
@@ -23,6 +25,19 @@ RECONNECT_S = 5.0
 T = TypeVar("T")
 _TRIES = 30
 _AGAIN_S = 0.1
+
+
+@dataclass
+class Branch:
+    """The second queue: its server, `redis` past all proxies, its workers, and the ways of all its processes to the home of the shared limit."""
+
+    queue: str
+    server: Server
+    redis: Redis
+    posts: Sequence[Post]
+    home_lines: Sequence[Proxy]
+    producer: Proxy
+    folder: Path
 
 
 @dataclass
@@ -38,21 +53,26 @@ class Arena:
     """That of the producer in the campaign's own process."""
     api: Api | None
     settings: Settings
+    branch: Branch
 
     @property
     def proxies(self) -> list[Proxy]:
-        return [*(post.proxy for post in self.everybody), self.producer]
+        return [*(post.proxy for post in self.everybody), self.producer, self.branch.producer, *self.branch.home_lines]
 
     @property
     def everybody(self) -> list[Post]:
-        return [*self.posts, *self.takers, *self.producers]
+        return [*self.posts, *self.takers, *self.producers, *self.branch.posts]
 
     async def leader(self, draw: random.Random) -> Post:
         """The post that leads, or any while nobody does."""
-        value = await self._answered(lambda: command(self.redis, "GET", KEYS.leader)) or b""
-        ids = await self._answered(lambda: worker_ids(self.redis, QUEUE))
-        leading = [post for post in self.posts if ids.get(post.pid, "") == value.decode().rpartition(":")[0]]
-        return leading[0] if leading else draw.choice(self.posts)
+        return await self.leader_of(self.redis, self.posts, draw, QUEUE)
+
+    async def leader_of(self, redis: Redis, posts: Sequence[Post], draw: random.Random, queue: str) -> Post:
+        """The one of these that leads a queue, or any while nobody does."""
+        value = await self._answered(lambda: command(redis, "GET", Keys(queue).leader)) or b""
+        ids = await self._answered(lambda: worker_ids(redis, queue))
+        leading = [post for post in posts if ids.get(post.pid, "") == value.decode().rpartition(":")[0]]
+        return leading[0] if leading else draw.choice(posts)
 
     async def jobs_of(self, *posts: Post) -> list[Touched]:
         ids = await self._answered(lambda: worker_ids(self.redis, QUEUE))

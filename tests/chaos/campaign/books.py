@@ -5,21 +5,21 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from tests.chaos.campaign.calls import OLD, Call
-from tests.chaos.campaign.ledger import KEYS, Ledger
+from tests.chaos.campaign.calls import OLD, QUEUE, Call
+from tests.chaos.campaign.ledger import Ledger
 from tests.chaos.campaign.workload import LIMITS
 
 
 class Books:
     """A ledger, and what scripts and workers would write for it."""
 
-    def __init__(self, redis: Redis, folder: Path) -> None:
+    def __init__(self, redis: Redis, folder: Path, queue: str = QUEUE) -> None:
         self._redis = redis
         self._notes = folder / "notes-worker-0"
         self.folder = folder
         self.looked_s = 0.0
         self.calls: dict[int, Call] = {}
-        self.ledger = Ledger(folder, 4.0, self.call_of)
+        self.ledger = Ledger(folder, 4.0, self.call_of, queue)
 
     def call_of(self, number: int) -> Call:
         """What the test says that it is."""
@@ -29,11 +29,11 @@ class Books:
         self.told(what, number, attempt, version)
 
     async def starts(self, number: int, limits: str, now_us: int, attempt: int = 1, version: int = OLD) -> None:
-        await self._redis.xadd(KEYS.starts, {"job": f"c{number}", "limits": limits, "attempt": attempt, "now": now_us})
+        await self._redis.xadd(self.ledger.keys.starts, {"job": f"c{number}", "limits": limits, "attempt": attempt, "now": now_us})
         self.runs(number, attempt, version=version)
 
     async def takes(self, ticket: str, limits: str, now_us: int) -> None:
-        await self._redis.xadd(KEYS.starts, {"job": ticket, "limits": limits, "attempt": 0, "now": now_us})
+        await self._redis.xadd(self.ledger.keys.starts, {"job": ticket, "limits": limits, "attempt": 0, "now": now_us})
 
     def told(self, *words: object) -> None:
         with self._notes.open("a") as notes:
@@ -43,9 +43,9 @@ class Books:
         """An outcome; `error` is the type and the message of a dead letter."""
         if error is not None:
             record = json.dumps({"type": error[0], "message": error[1]})
-            await self._redis.hset(KEYS.job(f"c{number}"), "error", record)
-            await self._redis.expire(KEYS.job(f"c{number}"), 60)
-        await self._redis.xadd(KEYS.history, {"job": f"c{number}", "task": "plain", "state": state, "attempt": attempt})
+            await self._redis.hset(self.ledger.keys.job(f"c{number}"), "error", record)
+            await self._redis.expire(self.ledger.keys.job(f"c{number}"), 60)
+        await self._redis.xadd(self.ledger.keys.history, {"job": f"c{number}", "task": "plain", "state": state, "attempt": attempt})
 
     async def findings(self) -> dict[str, list[str]]:
         await self.ledger.read(self._redis)

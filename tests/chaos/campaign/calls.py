@@ -36,7 +36,7 @@ class Call:
 
 # Of a thousand jobs so many are of each task.
 _SHARES = {
-    "plain": 289,
+    "plain": 249,
     "threaded": 30,
     "slow": 80,
     "flaky": 60,
@@ -54,6 +54,8 @@ _SHARES = {
     "bursting": 18,
     "asking": 15,
     "alongside": 6,
+    "spending": 30,
+    "spending_metered": 10,
     "hasty": 8,
     "rationed": 3,
     "entitled": 3,
@@ -70,9 +72,9 @@ _SHARES = {
 }
 _BY_NAME = {"plain": 30, "per_account": 30, "per_branch": 30, "charge": 10, "ship": 8, "print_out": 8, "greet": 8, "refund": 4}
 _PLAIN = {"plain": 40, "threaded": 10, "per_account": 15, "per_branch": 15, "charge": 8, "ship": 6, "print_out": 6, "greet": 8}
-SEVERAL = frozenset({"mixed", "crawling", "paired", "tripled", "bursting", "asking", "alongside", "entitled"})
+SEVERAL = frozenset({"mixed", "crawling", "paired", "tripled", "bursting", "asking", "alongside", "entitled", "spending_metered"})
 """The tasks of several limits."""
-LIMITED = SEVERAL | {"metered", "stepped", "windowed", "keyed", "slotted", "rationed", "told_to_wait"}
+LIMITED = SEVERAL | {"metered", "stepped", "windowed", "keyed", "slotted", "rationed", "told_to_wait", "spending"}
 CHANGED = frozenset({"charge", "ship", "print_out", "greet", "refund"})
 """The tasks that the versions declare differently; the last one is new."""
 ODD = frozenset({"oddly_told", "oddly_refused"})
@@ -141,6 +143,8 @@ def _arguments(draw: random.Random, task: str) -> dict[str, Any]:
             return {"tenant": tenant(draw), "tokens": draw.randint(1, 3)}
         case "paired":
             return {"pages": draw.randint(1, 3), "calls": draw.randint(1, 2)}
+        case "spending":
+            return {"tokens": draw.choice([1, 1, 2, 3])}
         case "crawling" | "asking":
             return {"seconds": draw.uniform(0.05, 0.4)}
         case "ship":

@@ -13,6 +13,8 @@ from redis.exceptions import RedisError
 from runner.connection.client import command
 from tests import invariants
 from tests.chaos.campaign.arena import Arena
+from tests.chaos.campaign.branch.app import BranchWork
+from tests.chaos.campaign.branch.office import Office
 from tests.chaos.campaign.calls import NEW, QUEUE, call
 from tests.chaos.campaign.closing import Closing
 from tests.chaos.campaign.faults import FAULTS
@@ -39,16 +41,20 @@ _GIVEN_UP = 4.0
 class Campaign:
     """One campaign, from its plan to its report."""
 
-    def __init__(self, plan: Plan, arena: Arena, works: Mapping[int, Workload], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, plan: Plan, arena: Arena, works: Mapping[int, Workload], branch_work: BranchWork, say: Callable[[str], None]
+    ) -> None:
         self._plan = plan
         self._arena = arena
         self._redis = arena.redis
         self._say = say
         self.ledger = Ledger(plan.folder, arena.settings.lease_s, partial(call, plan.seed))
-        self._producer = Producer(works, arena.api, self.ledger, plan.seed, plan.rate)
+        self._producer = Producer(works, arena.api, self.ledger, partial(call, plan.seed), plan.rate)
         self._people = People(works[NEW], self._producer, self.ledger, self._redis, plan.seed)
         self._watcher = Workload(arena.server.url, None, NEW, **plan.all_settings)
         self._probes = Probes(self._watcher, self.ledger, self._redis)
+        own_watcher = BranchWork(arena.branch.server.url, None, **plan.all_settings, shared_url=arena.server.url)
+        self._office = Office(plan, arena, self.ledger, branch_work, own_watcher)
         self._is_over = asyncio.Event()
         apps = {version: work.runner for version, work in works.items()}
         stage = Stage(apps, self._watcher.runner.client, self._redis, self.ledger.diary, self.ledger.states, plan.seed, plan.seconds)
@@ -64,7 +70,7 @@ class Campaign:
         if self._arena.api is not None:
             await self._arena.api.start()
         before_bytes = await invariants.bytes_unaccounted(self._redis, QUEUE)
-        closing = Closing(self._plan, self._arena, self.ledger, self._cast, self.report)
+        closing = Closing(self._plan, self._arena, self.ledger, self._office, self._cast, self.report)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read())
             group.create_task(self._sample())
@@ -72,6 +78,7 @@ class Campaign:
                 async with asyncio.TaskGroup() as load:
                     load.create_task(self._producer.run(self._plan.seconds))
                     load.create_task(self._people.run(self._plan.seconds))
+                    load.create_task(self._office.run())
                     load.create_task(self._cast.run())
                     await self._inject_all()
                 self._say("the time is up; the deploy is finished, and the last callers and jobs come to their ends")
@@ -106,7 +113,7 @@ class Campaign:
         touched = [job for jobs in await asyncio.gather(*(self._one(name, seed) for name, seed in step.faults)) for job in jobs]
         ended_s = time.monotonic()
         until_s = ended_s + bound_s * _GIVEN_UP
-        is_well = await self._probes.succeed(until_s, new_task=self._has_new_worker)
+        is_well = all(await asyncio.gather(self._probes.succeed(until_s, new_task=self._has_new_worker), self._office.is_served(until_s)))
         look_until_s = max(until_s, time.monotonic() + _LOOK_S)
         held = [job.job for job in touched if not await self._probes.until(partial(job.is_elsewhere, self._redis), look_until_s)]
         if held or not is_well:
@@ -147,6 +154,7 @@ class Campaign:
             with suppress(RedisError, OSError):  # the server is away; everything waits there
                 await self.ledger.read(self._redis)
                 await self._look_at_leases()
+            await self._office.read()
             await asyncio.sleep(_READ_S)
 
     async def _look_at_leases(self) -> None:

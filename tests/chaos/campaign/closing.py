@@ -13,6 +13,7 @@ from runner.connection.client import command
 from runner.errors import CannotRetry, UnknownJob
 from tests import invariants
 from tests.chaos.campaign.arena import Arena
+from tests.chaos.campaign.branch.office import Office
 from tests.chaos.campaign.calls import QUEUE
 from tests.chaos.campaign.ledger import STARVED_S, Ledger
 from tests.chaos.campaign.plan import Plan
@@ -35,11 +36,12 @@ _SLACK_BYTES = 1024 * 1024
 class Closing:
     """The end of one campaign. What is wrong goes into its report."""
 
-    def __init__(self, plan: Plan, arena: Arena, ledger: Ledger, cast: Cast, report: Report) -> None:
+    def __init__(self, plan: Plan, arena: Arena, ledger: Ledger, office: Office, cast: Cast, report: Report) -> None:
         self._plan = plan
         self._arena = arena
         self._redis: Redis = arena.redis
         self._ledger = ledger
+        self._office = office
         self._cast = cast
         self._report = report
         self._again: list[int] = []
@@ -74,7 +76,7 @@ class Closing:
             await asyncio.sleep(_READ_S)
             if not self._ledger.unfinished:
                 live = set((await worker_ids(self._redis, QUEUE)).values())
-                left = await invariants.left_behind(self._redis, QUEUE, live)
+                left = await invariants.left_behind(self._redis, QUEUE, live) + await self._office.left_behind()
         self._report.wrong("left behind", left)
         states = {number: await command(self._redis, "HGET", KEYS.job(f"c{number}"), "state") for number in self._again}
         self._report.wrong("run again", [f"job c{number} is {state!r}" for number, state in states.items() if state != b"succeeded"])
@@ -83,7 +85,9 @@ class Closing:
     async def close(self, before_bytes: int) -> None:
         """Take the workers down in order, and close the accounts. `before_bytes` is what the server held at the start."""
         report, arena = self._report, self._arena
-        ends = await asyncio.gather(*(_drained(post) for post in arena.posts))
+        await self._ledger.read(self._redis)
+        await self._office.close(report)
+        ends = await asyncio.gather(*(_drained(post) for post in [*arena.posts, *arena.branch.posts]))
         report.wrong("exit status", [f"worker left with {status}" for status in ends if status != 0])
         await self._ledger.read(self._redis)
         self._ledger.words.read_logs(self._plan.folder)

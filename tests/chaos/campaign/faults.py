@@ -5,6 +5,7 @@ from collections.abc import Callable
 from runner import Settings
 from tests.chaos.campaign import network_faults, process_faults, server_faults
 from tests.chaos.campaign.arena import Fault, Inject, crash, reconnect, succession
+from tests.chaos.campaign.branch import faults as branch_faults
 
 _Row = tuple[Inject, int, Callable[[Settings], float]]
 _FAMILIES: dict[str, list[_Row]] = {
@@ -48,6 +49,15 @@ _FAMILIES: dict[str, list[_Row]] = {
         (process_faults.stop_taker_past_its_lease, 3, reconnect),
     ],
     "producer": [(process_faults.kill_producer, 2, reconnect)],
+    "branch": [
+        (branch_faults.kill_branch_worker, 2, crash),
+        (branch_faults.kill_branch_leader, 4, succession),
+        (branch_faults.stop_branch_leader_past_its_lease, 3, reconnect),
+        (branch_faults.kill_branch_server, 3, reconnect),
+        (branch_faults.hang_branch_server, 2, reconnect),
+        (branch_faults.part_branch_from_home, 4, reconnect),
+        (branch_faults.lose_answers_of_home, 3, reconnect),
+    ],
     "api": [(process_faults.kill_api, 1, reconnect)],
 }
 

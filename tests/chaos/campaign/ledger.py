@@ -21,6 +21,7 @@ from tests.chaos.campaign.takes import Takes
 from tests.chaos.campaign.tokens import Taker, Tokens, costs_of
 from tests.chaos.campaign.versions import Versions
 from tests.chaos.campaign.words import Words
+from tests.starts import Starts
 
 PAGE = 2_000
 RECENT = 300
@@ -55,10 +56,11 @@ class Wait(NamedTuple):
 class Ledger:
     """Everything that is known of the jobs, by number. Nothing is asked of memory in Redis, which forgets ended jobs meanwhile.
 
-    `call_of` tells what the job of a number is.
+    `call_of` tells what the job of a number is. `queue`: that of the jobs.
     """
 
-    def __init__(self, notes: Path, lease_s: float, call_of: Callable[[int], Call]) -> None:
+    def __init__(self, notes: Path, lease_s: float, call_of: Callable[[int], Call], queue: str = QUEUE) -> None:
+        self.keys = Keys(queue)
         self._notes = notes
         self._read_bytes: dict[Path, int] = {}
         self._history_at = self._starts_at = "-"
@@ -131,6 +133,10 @@ class Ledger:
         }
         return found | {what: found.get(what, []) + more for what, more in self.diary.findings().items()}
 
+    def starts_under(self, bucket: str) -> Starts:
+        """What was taken of a bucket by runs that began, and by takers."""
+        return self.tokens.starts_under(bucket, self._held_until_us)
+
     def _held_until_us(self, taker: Taker, at_us: int) -> int | None:
         """Until when what was taken was used at least; None if its run never began."""
         if isinstance(taker, str):
@@ -163,7 +169,7 @@ class Ledger:
             self._stopped[run[0]] += 1
 
     async def _read_history(self, redis: Redis) -> bool:
-        rows = await command(redis, "XRANGE", KEYS.history, self._history_at, "+", "COUNT", PAGE)
+        rows = await command(redis, "XRANGE", self.keys.history, self._history_at, "+", "COUNT", PAGE)
         for entry, fields in rows:
             said = _named(fields)
             job, attempt, state = said["job"], int(said["attempt"]), said["state"]
@@ -181,12 +187,12 @@ class Ledger:
             if attempt > 1:
                 self._again.add(number)
         if rows:
-            await command(redis, "XTRIM", KEYS.history, "MINID", "~", rows[-1][0])
+            await command(redis, "XTRIM", self.keys.history, "MINID", "~", rows[-1][0])
         for number, at_us in list(self._failed.items()):  # apart from the above, which must not be read twice if Redis goes away
-            self.dead_letters.note(number, await command(redis, "HGET", KEYS.job(f"c{number}"), "error"), at_us)
+            self.dead_letters.note(number, await command(redis, "HGET", self.keys.job(f"c{number}"), "error"), at_us)
             del self._failed[number]
         for number in list(self._again):  # at once: the hash lives a short time only
-            known, *counts = await command(redis, "HMGET", KEYS.job(f"c{number}"), "state", "failures", "crashes", "throttled")
+            known, *counts = await command(redis, "HMGET", self.keys.job(f"c{number}"), "state", "failures", "crashes", "throttled")
             failures, crashes, throttled = (int(count or 0) for count in counts)
             most = 1 + failures + crashes + throttled if known is not None else _UNKNOWN
             self._allowed[number] = max(self._allowed.get(number, 1), most)
@@ -198,7 +204,7 @@ class Ledger:
         return len(rows) == PAGE
 
     async def _read_starts(self, redis: Redis) -> bool:
-        rows = await command(redis, "XRANGE", KEYS.starts, self._starts_at, "+", "COUNT", PAGE)
+        rows = await command(redis, "XRANGE", self.keys.starts, self._starts_at, "+", "COUNT", PAGE)
         for entry, fields in rows:
             said = _named(fields)
             self._starts_at = f"({entry.decode()}"
@@ -211,7 +217,7 @@ class Ledger:
             if not isinstance(taker, str):
                 self.versions.note_start(taker, int(said["now"]), costs)
         if rows:
-            await command(redis, "XTRIM", KEYS.starts, "MINID", "~", rows[-1][0])
+            await command(redis, "XTRIM", self.keys.starts, "MINID", "~", rows[-1][0])
         return len(rows) == PAGE
 
     def _taker(self, name: str, attempt: int, at_us: int) -> Taker:

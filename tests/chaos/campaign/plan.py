@@ -21,6 +21,7 @@ class Plan:
     rate: float = 130.0
     pause_s: float = 5.0
     takers: int = 2
+    branch_workers: int = 2
     with_api: bool = False
     patience: float = 1.0
     kinds: frozenset[str] = frozenset(FAULTS)

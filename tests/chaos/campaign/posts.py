@@ -30,6 +30,7 @@ WORKER = "tests.chaos.campaign.worker"
 TAKER = "tests.chaos.campaign.taker"
 BY_NAME = "tests.chaos.campaign.by_name"
 IN_PLAIN_CODE = "tests.chaos.campaign.in_plain_code"
+BRANCH_WORKER = "tests.chaos.campaign.branch.worker"
 _LOG_TAIL = 3_000
 _START_S = 90.0
 """A process that starts or ends may take so long on a machine that is busy with other things."""

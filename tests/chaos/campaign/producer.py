@@ -5,15 +5,16 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from redis.asyncio import Redis
 
-from runner import Concurrency, Limit, RunnerError, SlidingWindow, StoreUnavailable, Submission, TokenBucket
+from runner import Concurrency, Limit, Runner, RunnerError, SlidingWindow, StoreUnavailable, Submission, Task, TokenBucket
 from tests.app_internals import store_of
 from tests.chaos.campaign.asking import AGAIN_S, now_us, until_answered
-from tests.chaos.campaign.calls import LIMITED, Call, call
+from tests.chaos.campaign.branch import contract
+from tests.chaos.campaign.calls import LIMITED, Call
 from tests.chaos.campaign.ledger import Ledger, Submitted
 from tests.chaos.campaign.posts import Api
 from tests.chaos.campaign.schedule import deeds
@@ -28,11 +29,21 @@ _LOWERED: tuple[tuple[Limit, dict[str, Any], Limit], ...] = (
     (STEPPED, {"capacity": 5, "refill": 5, "every": 1}, TokenBucket("stepped", capacity=5, refill=5, every=1)),
     (WINDOWED, {"capacity": 15}, SlidingWindow("windowed", 15, per=2)),
     (SLOTS, {"capacity": 3}, Concurrency("slots", 3)),
+    (contract.CONTRACT, {"rate": "10/s", "burst": 4}, contract.LOWERED),
 )
 """Limits that are lowered for a while: which, by which numbers, and what is in force then."""
 
 
-def prepared(work: Workload, number: int, job: Call) -> Submission:
+class Work(Protocol):
+    """An application with its tasks."""
+
+    @property
+    def runner(self) -> Runner[Any]: ...
+
+    def task(self, name: str) -> Task[..., Any]: ...
+
+
+def prepared(work: Work, number: int, job: Call) -> Submission:
     """The submission of a job by the code of a version."""
     return work.task(job.task).with_options(id=f"c{number}", **job.options).prepare(**job.args)
 
@@ -40,11 +51,11 @@ def prepared(work: Workload, number: int, job: Call) -> Submission:
 class Producer:
     """Submits the jobs of the schedule in order, by the code of both versions and over HTTP, each again under its id until it is answered."""
 
-    def __init__(self, works: Mapping[int, Workload], api: Api | None, ledger: Ledger, seed: int, rate: float) -> None:
+    def __init__(self, works: Mapping[int, Work], api: Api | None, ledger: Ledger, call_of: Callable[[int], Call], rate: float) -> None:
         self._works = works
         self._api = api
         self._ledger = ledger
-        self._seed = seed
+        self._call_of = call_of
         self._rate = rate
         self._next = 0
 
@@ -60,7 +71,7 @@ class Producer:
             if due <= 0:
                 await asyncio.sleep(_TICK_S)
                 continue
-            jobs = {number: call(self._seed, number) for number in range(self._next, self._next + due)}
+            jobs = {number: self._call_of(number) for number in range(self._next, self._next + due)}
             self._note_submitted(jobs)
             await self._submit(jobs)
             self._ledger.accepted.update(jobs)
@@ -156,7 +167,9 @@ class People:
             await self._asked(lambda: self._client.control.release(limit.name))
         if not isinstance(limit, Concurrency) or how != "lower":
             most = lowered.bound((until_us - from_us) / 1_000_000) if how == "lower" else 0
-            self._ledger.tokens.spells.append(Spell(limit.name, from_us, until_us, most))
+            is_shared = limit.shared is not None
+            spells = contract.spells_of(from_us, until_us, most) if is_shared else [Spell(limit.name, from_us, until_us, most)]
+            self._ledger.tokens.spells += spells
 
     async def _asked(self, ask: Callable[[], Awaitable[object]]) -> None:
         try:

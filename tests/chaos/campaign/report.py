@@ -71,6 +71,10 @@ class Report:
     players: dict[str, dict[str, int]] = field(default_factory=dict)
     worker_bytes: list[int] = field(default_factory=list)
     server_bytes: list[int] = field(default_factory=list)
+    branch_jobs: int = 0
+    starts_under_shared: dict[str, int] = field(default_factory=dict)
+    shared_used: float = 0.0
+    """The part that two queues together used of the limit they share."""
     findings: dict[str, list[str]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -126,6 +130,10 @@ class Report:
         told.append(
             f"of the tasks that are watched {self.runs_by_old} runs by the old version, {self.runs_by_new} by the new one, {self.runs_by_name} of jobs"
             f" by name; {self.amended} jobs got other buckets; plain code got {self.results_told} results, {self.results_late} not in time"
+        )
+        starts = " and ".join(f"{number} times in the {where}" for where, number in self.starts_under_shared.items())
+        told.append(
+            f"the branch had {self.branch_jobs} jobs; tokens of the limit that both queues share were taken {starts}: {self.shared_used:.0%} of it"
         )
         ends_of = {
             "jobs ended": self.ended,

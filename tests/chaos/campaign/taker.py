@@ -15,8 +15,9 @@ from contextvars import ContextVar
 
 import uvloop
 
-from runner import Runner, StoreUnavailable, TakeRefused
+from runner import Limit, Runner, StoreUnavailable, TakeRefused
 from runner.client import limiter
+from tests.chaos.campaign.branch.contract import CONTRACT
 from tests.chaos.campaign.calls import tenant
 from tests.chaos.campaign.notes import Notes
 from tests.chaos.campaign.orders import Orders
@@ -27,7 +28,7 @@ from tests.process.worker_main import end_with_parent
 AT_ONCE = 4
 PAUSE_S = 2.0
 IN_LINE = 2
-"""So many stand in line for `SHARED` all the time."""
+"""So many stand in line all the time for `SHARED`, and for the `CONTRACT` of two queues."""
 _AWAY_S = 0.3
 _CANCELLED = 0.15
 _LATEST: ContextVar[str] = ContextVar("ticket")
@@ -54,16 +55,17 @@ class Taker:
             for _ in range(AT_ONCE):
                 group.create_task(self._take_now_and_then())
             for _ in range(IN_LINE):
-                group.create_task(self._take_without_end())
+                group.create_task(self._take_without_end(SHARED))
+                group.create_task(self._take_without_end(CONTRACT))
 
     async def _take_now_and_then(self) -> None:
         while not await self._ends_within(self._draw.uniform(0, PAUSE_S)):
             wait = self._draw.choice([0.0, 3.0, None, None])
             await self._one(wait, self._take(wait))
 
-    async def _take_without_end(self) -> None:
+    async def _take_without_end(self, limit: Limit) -> None:
         while not self.is_over.is_set():
-            await self._one(None, self._take_shared())
+            await self._one(None, self._take_of(limit))
 
     async def _ends_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
@@ -89,7 +91,7 @@ class Taker:
 
     async def _take(self, wait: float | None) -> None:
         draw, began_s = self._draw, time.monotonic()
-        match draw.choice(["metered", "stepped", "windowed", "tenant", "slots", "slots"]):
+        match draw.choice(["metered", "stepped", "windowed", "tenant", "contract", "slots", "slots"]):
             case "metered":
                 await self._runner.take(METERED, cost=draw.randint(1, 3), wait=wait)
             case "stepped":
@@ -98,6 +100,8 @@ class Taker:
                 await self._runner.take(WINDOWED, cost=draw.randint(1, 2), wait=wait)
             case "tenant":
                 await self._runner.take(TENANT, {"tenant": tenant(draw)}, wait=wait)
+            case "contract":
+                await self._runner.take(CONTRACT, cost=draw.randint(1, 2), wait=wait)
             case _:
                 async with self._runner.slot(SLOTS, wait=wait):
                     self._note(TAKEN, _LATEST.get(), time.monotonic() - began_s)
@@ -106,9 +110,9 @@ class Taker:
                 return
         self._note(TAKEN, _LATEST.get(), time.monotonic() - began_s)
 
-    async def _take_shared(self) -> None:
+    async def _take_of(self, limit: Limit) -> None:
         began_s = time.monotonic()
-        await self._runner.take(SHARED, wait=None)
+        await self._runner.take(limit, wait=None)
         self._note(TAKEN, _LATEST.get(), time.monotonic() - began_s)
 
 

@@ -1,7 +1,7 @@
 """The ledger's side of tokens: what was taken of every bucket, by whom, against the bounds of its limit."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from runner.limits import Limit
@@ -58,18 +58,28 @@ class Tokens:
     def over_limit(self, policies: Mapping[str, Limit], held_until_us: Callable[[Taker, int], int | None]) -> list[str]:
         """Buckets of which too much was taken in some window, or in a spell. `held_until_us` is None for a run that never began."""
         wrong = []
-        for bucket, taken in self._taken.items():
-            starts, limit = Starts(), bucket.partition("/")[0]
-            for at_us, cost, taker in zip(taken.at_us, taken.costs, taken.takers, strict=True):
-                if (end_us := held_until_us(taker, at_us)) is not None:
-                    starts.add(at_us, cost, end_us)
-            if (excess := starts.excess(policies[limit])) > 0:
-                wrong.append(f"{excess} tokens of {bucket} too many in some window")
-            for spell in self.spells:
-                if spell.limit == limit:
-                    inside = [
-                        cost for at_us, cost in zip(starts.at_us, starts.costs, strict=True) if spell.from_us <= at_us <= spell.until_us
-                    ]
-                    if sum(inside) > spell.most:
-                        wrong.append(f"{sum(inside)} tokens of {bucket} taken where {spell.most} were permitted: {spell}")
+        for bucket in self._taken:
+            limit = bucket.partition("/")[0]
+            spells = [spell for spell in self.spells if spell.limit == limit]
+            wrong += exceeded(bucket, self.starts_under(bucket, held_until_us), policies[limit], spells)
         return wrong
+
+    def starts_under(self, bucket: str, held_until_us: Callable[[Taker, int], int | None]) -> Starts:
+        """What was taken of a bucket by those who began."""
+        starts, taken = Starts(), self._taken[bucket]
+        for at_us, cost, taker in zip(taken.at_us, taken.costs, taken.takers, strict=True):
+            if (end_us := held_until_us(taker, at_us)) is not None:
+                starts.add(at_us, cost, end_us)
+        return starts
+
+
+def exceeded(bucket: str, starts: Starts, limit: Limit, spells: Iterable[Spell]) -> list[str]:
+    """Whether too much was taken of a bucket, in some window or in one of these spells."""
+    wrong = []
+    if (excess := starts.excess(limit)) > 0:
+        wrong.append(f"{excess} tokens of {bucket} too many in some window")
+    for spell in spells:
+        inside = sum(cost for at_us, cost in zip(starts.at_us, starts.costs, strict=True) if spell.from_us <= at_us <= spell.until_us)
+        if inside > spell.most:
+            wrong.append(f"{inside} tokens of {bucket} taken where {spell.most} were permitted: {spell}")
+    return wrong

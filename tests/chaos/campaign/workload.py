@@ -21,6 +21,7 @@ from runner import (
     current_job,
 )
 from tests.chaos.campaign import new_version, odd_provider, old_version
+from tests.chaos.campaign.branch.contract import CONTRACT
 from tests.chaos.campaign.calls import NEW, QUEUE
 from tests.chaos.campaign.notes import Notes
 from tests.chaos.campaign.players import cast
@@ -39,7 +40,23 @@ BURSTS = TokenBucket("bursts", capacity=40, refill=40, every=12)
 HOURLY = Quota("hourly", 400, per="hour", on_exhausted="fail")
 ACCOUNTS = TokenBucket("accounts", rate="4/s", burst=4, key="{account}")
 BRANCHES = TokenBucket("branches", rate="4/s", burst=4, key="{branch}")
-_COMMON = (METERED, STEPPED, TENANT, PROVIDER, SCARCE, WINDOWED, SLOTS, CRAWL, SHARED, BURSTS, HOURLY, ACCOUNTS, BRANCHES, odd_provider.ODD)
+_COMMON = (
+    CONTRACT,
+    METERED,
+    STEPPED,
+    TENANT,
+    PROVIDER,
+    SCARCE,
+    WINDOWED,
+    SLOTS,
+    CRAWL,
+    SHARED,
+    BURSTS,
+    HOURLY,
+    ACCOUNTS,
+    BRANCHES,
+    odd_provider.ODD,
+)
 LIMITS: tuple[Limit, ...] = (*_COMMON, *new_version.LIMITS, *cast.LIMITS)
 """As they are in force: those of the new version, whatever an old worker or producer declares after it."""
 
@@ -136,6 +153,11 @@ class Workload:
             with run(number):
                 pass
 
+        @task(limits=[CONTRACT], cost={"contract": "tokens"})
+        async def spending(number: int, tokens: int) -> None:
+            with run(number):
+                pass
+
         @task(limits=[PROVIDER])
         async def told_to_wait(number: int) -> None:
             with run(number):
@@ -177,6 +199,11 @@ class Workload:
 
         @task(limits=[SHARED, STEPPED])
         async def alongside(number: int) -> None:
+            with run(number):
+                pass
+
+        @task(limits=[CONTRACT, METERED])
+        async def spending_metered(number: int) -> None:
             with run(number):
                 pass
 
