@@ -11,6 +11,7 @@ from runner.asgi.short_waits import ShortWaits
 from runner.client import Client, Publication, Session, session_of
 from runner.clock import monotonic_s
 from runner.errors import DamagedQueue, RunnerError, StoreUnavailable
+from runner.jobs import Taken
 from runner.limits import Limit, Need, limit_name
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.settings import Settings
@@ -84,6 +85,10 @@ class DeadlineLimiter:
         if self._breaker.failed(asked, monotonic_s()):
             log.warning("limits are decided without Redis until it answers again: %s", fault)
         return None
+
+    def taken(self, needs: Sequence[Need], decision: Decision) -> Taken:
+        """What a request has that was decided so. Its limits are those of our callers: only a hook that names one tells of it."""
+        return self._opened()[0].counting.taken(needs, self._limits, decision, is_named=True)
 
     async def _with_wait(self, needs: Sequence[Need], decision: Decision) -> Decision:
         """The same decision, or the one after a short wait. Redis that goes away meanwhile is for the next request to notice."""

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -103,7 +104,8 @@ class RateLimitMiddleware:
         verdict = await self._request_limiter.decide(needs) if needs else None
         if verdict is None or verdict.status is None:
             shown = send if verdict is None else self._watched(send, verdict, unproven)
-            verdict = await run_until_told_to_wait(partial(self._app, scope, receive), shown, self._unsaid_s)
+            with nullcontext() if verdict is None or verdict.taken is None else verdict.taken:
+                verdict = await run_until_told_to_wait(partial(self._app, scope, receive), shown, self._unsaid_s)
         if verdict is not None:
             await _refuse(scope, send, verdict)
 

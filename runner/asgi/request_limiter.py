@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from runner.asgi.allowance import Allowance
@@ -53,7 +53,8 @@ class RequestLimiter:
         needs = sorted(needs)  # a decision lists what is left in this order
         decision = await self._limiter.decide(needs)
         if decision is not None:
-            return verdict_of(decision, needs, self._limiter.allowances)
+            verdict = verdict_of(decision, needs, self._limiter.allowances)
+            return verdict if verdict.status else replace(verdict, taken=self._limiter.taken(needs, decision))
         if self._fallback.on_error == "open":
             return Verdict("admitted")
         if self._fallback.on_error == "closed":

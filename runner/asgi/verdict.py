@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runner.asgi.allowance import Allowance
+from runner.jobs import Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Verdict:
     violated: tuple[str, ...] = ()
     retry_after_s: int = 0
     reason: str = ""
+    taken: Taken | None = None
+    """The tokens, where Redis has given them."""
 
     @property
     def status(self) -> int | None:

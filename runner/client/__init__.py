@@ -27,10 +27,12 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.client.keys import ApiKeys, BlockingApiKeys, NewKey
     from runner.client.overlook import Overlook
     from runner.client.pauses import BlockingPauses, Pauses, end_of, pausable
+    from runner.client.provider_counts import ProviderCounts
     from runner.client.publication import Publication
     from runner.client.raw_result import BlockingRawResult, RawResult
     from runner.client.reasons import checked_reason
     from runner.client.redirect import app_of, redirected
+    from runner.client.relay import Relay
     from runner.client.said_times import seconds_back, seconds_said
     from runner.client.schedule_jobs import Pages, cancel_jobs_of
     from runner.client.schedules import BlockingScheduleControl, ScheduleControl
@@ -66,10 +68,12 @@ else:
             "keys": "ApiKeys BlockingApiKeys NewKey",
             "overlook": "Overlook",
             "pauses": "BlockingPauses Pauses end_of pausable",
+            "provider_counts": "ProviderCounts",
             "publication": "Publication",
             "raw_result": "BlockingRawResult RawResult",
             "reasons": "checked_reason",
             "redirect": "app_of redirected",
+            "relay": "Relay",
             "said_times": "seconds_back seconds_said",
             "schedule_jobs": "Pages cancel_jobs_of",
             "schedules": "BlockingScheduleControl ScheduleControl",
@@ -118,9 +122,11 @@ __all__ = [
     "Pages",
     "Pauses",
     "PlainTask",
+    "ProviderCounts",
     "Publication",
     "PublishedTask",
     "RawResult",
+    "Relay",
     "Runner",
     "ScheduleControl",
     "Session",

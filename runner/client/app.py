@@ -203,13 +203,16 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         self._add_limit(limit)
         return limit
 
-    async def take(self, limit: str | Limit, key: Mapping[str, object] | None = None, *, cost: int = 1, wait: float | None = 0.0) -> None:
+    async def take(
+        self, limit: str | Limit, key: Mapping[str, object] | None = None, *, cost: int = 1, wait: float | None = 0.0
+    ) -> "at_use.Taken":
         """Take tokens in any code: `await jobs.take("openai", cost=3, wait=10)`, `await jobs.take("tenant", {"tenant_id": "t7"})`.
 
         key: values for the template of a keyed limit. wait: seconds to stand in line for the tokens, None for as long as it takes; no
         worker is needed for that, but for a limit that several queues share: for its tokens `take` waits 0.3 s in any case. A caller that is cancelled leaves the line, one whose process dies within `lease_s`.
         A wait goes on while Redis is away. Raises `TakeRefused` with the time to come back, `UnknownLimit`, `ExceedsCapacity`,
-        `StoreUnavailable` (after a wait `StillUnavailable`, which is a TimeoutError too), `ClientClosed`.
+        `StoreUnavailable` (after a wait `StillUnavailable`, which is a TimeoutError too), `ClientClosed`. What it returns
+        can be told what the provider says is left of the account, see `Taken`.
         """
         need = self._need(limit, cost, key)
         if need.given_back:
@@ -219,7 +222,8 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         if self.limits[need.limit].shared is not None and wait is not None:
             wait = max(wait, _SHARED_WAIT_S)
         session, wait = await self._ready(wait)
-        await session.limiter.take([need], wait=wait)
+        _, decision = await session.limiter.take([need], wait=wait)
+        return session.counting.taken([need], self.limits, decision)
 
     @asynccontextmanager
     async def slot(self, limit: str | Limit, key: Mapping[str, object] | None = None, *, wait: float | None = None) -> AsyncIterator[None]:

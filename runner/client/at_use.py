@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.client.sessions import Sessions
     from runner.client.stored_jobs import StoredJobs
     from runner.connection import embedded_server
+    from runner.jobs import Taken
     from runner.store import QueueClock
 else:
     __getattr__, __dir__ = at_first_use(
@@ -31,6 +32,7 @@ else:
             "client.sessions": "Sessions",
             "client.stored_jobs": "StoredJobs",
             "connection": "embedded_server",
+            "jobs": "Taken",
             "store": "QueueClock",
         },
         within="runner",
@@ -46,6 +48,7 @@ __all__ = [
     "Session",
     "Sessions",
     "StoredJobs",
+    "Taken",
     "asked_batch",
     "embedded_server",
     "jobs_of",

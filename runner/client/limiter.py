@@ -59,8 +59,8 @@ class Limiter:
         end = await self._end_of(ticket, max(until_s - monotonic_s(), 0.0))
         return decision._replace(state=TakeAnswer.taken if end is CancelAnswer.succeeded else TakeAnswer.refused)
 
-    async def take(self, needs: Sequence[Need], *, wait: float | None = 0.0, lapse_s: float = 0.0) -> str:
-        """Take tokens, waiting up to `wait` seconds (None: as long as it takes). The ticket they were taken with.
+    async def take(self, needs: Sequence[Need], *, wait: float | None = 0.0, lapse_s: float = 0.0) -> tuple[str, Decision]:
+        """Take tokens, waiting up to `wait` seconds (None: as long as it takes). The ticket they were taken with, and the first answer to it.
 
         A wait goes on while Redis is away. Raises `TakeRefused` with the time to come back, `StoreUnavailable` (`StillUnavailable` after a
         wait), `ClientClosed`. A caller that is cancelled leaves the line.
@@ -84,7 +84,7 @@ class Limiter:
                 await patience.after(error, f"the wait for {limits}")
                 continue
             if decision.state is TakeAnswer.taken or end is CancelAnswer.succeeded:
-                return ticket.id
+                return ticket.id, decision
             # A ticket expires if this process was held up for longer than a lease: it stands in line anew, if it still has time.
             if end not in (CancelAnswer.expired, CancelAnswer.unknown) or (until_s is not None and monotonic_s() >= until_s):
                 left_s = None if decision.wait_s is None else max(decision.wait_s - (monotonic_s() - asked_s), 0.0)
@@ -95,7 +95,7 @@ class Limiter:
         """Hold concurrency slots for a block of code. They come back at its end, or when this process has been silent for the time of a lease."""
         limits, _ = encode_needs(needs)
         lease_s = self._store.settings.lease_s
-        ticket = await self.take(needs, wait=wait, lapse_s=lease_s)
+        ticket, _ = await self.take(needs, wait=wait, lapse_s=lease_s)
         renewal = asyncio.create_task(self._renew(ticket, limits, lease_s), name=f"hold {limits}", context=Context())
         try:
             yield

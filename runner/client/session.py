@@ -6,6 +6,7 @@ from functools import partial
 
 from runner.client.batcher import Batcher
 from runner.client.catalog import Catalog
+from runner.client.counting import Counting
 from runner.client.ends import Ends
 from runner.client.events import Events
 from runner.client.figures import figures_of
@@ -46,6 +47,7 @@ class Session:
         self._listener = FinishListener(self.store, self._lookups)
         self.events = Events(self.store, self._lookups)
         self.overlook = Overlook(self.store)
+        self.counting = Counting(self.store)
         self.limiter = Limiter(self.store, self._listener)
         self.keyring = Keyring(self.store, settings)
         self.homes = Homes(url, settings)
@@ -63,6 +65,7 @@ class Session:
         await self.overlook.close()
         await self._lookups.close()
         await self.limiter.close()
+        await self.counting.close()
         await self.keyring.close()
         await self.figures.close()
         await self.catalog.close()

@@ -17,7 +17,6 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.jobs.context import (
         Attempt,
         JobContext,
-        ProviderSays,
         Ties,
         current_attempt,
         current_job,
@@ -82,6 +81,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.jobs.pause_status import Pausable, PausableName, PauseStatus
     from runner.jobs.progress import Progress, Reported, progress_of
     from runner.jobs.provider_hook import sync_limit
+    from runner.jobs.provider_says import ProviderSays, said_of
     from runner.jobs.results import Result, result_of
     from runner.jobs.retry_policy import RetryPolicy, Throttle, Verdict, verdict
     from runner.jobs.schedule import MISSED, OVERLAP, Missed, Overlap, ScheduleSpec, check_schedule_name, make_schedule, plan
@@ -90,6 +90,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.jobs.summaries import note, summary, watched
     from runner.jobs.surroundings import NONE, Surroundings
     from runner.jobs.tags import checked_tags
+    from runner.jobs.taken import Taken
     from runner.jobs.task_definition import AttemptPolicy, TaskDefinition, TaskOptions
     from runner.jobs.task_spec import TaskSpec, TaskStatus
     from runner.jobs.unique import Debounce, Unique, UniqueOption, asked_uniqueness, fields_of_unique
@@ -108,7 +109,7 @@ else:
             "bulk": "BulkAction BulkPhase BulkStatus CountChanged TooManyBulks UnknownBulk",
             "calls": "Calls",
             "children": "Children",
-            "context": "Attempt JobContext ProviderSays Ties current_attempt current_job enter enter_state leave_state state_of",
+            "context": "Attempt JobContext Ties current_attempt current_job enter enter_state leave_state state_of",
             "dependencies": "Depends Per injected name_of_function",
             "dependency_graph": "FIRST_STEP JOB RUNNER Overrides Step",
             "event": "BEGINNING JobEvent check_event_id",
@@ -133,6 +134,7 @@ else:
             "named_arguments": "NamedArguments sent_by_name",
             "parents": "BlockingJobContext ReadParents",
             "provider_hook": "sync_limit",
+            "provider_says": "ProviderSays said_of",
             "pause_status": "Pausable PausableName PauseStatus",
             "progress": "Progress Reported progress_of",
             "results": "Result result_of",
@@ -143,6 +145,7 @@ else:
             "summaries": "note summary watched",
             "surroundings": "NONE Surroundings",
             "tags": "checked_tags",
+            "taken": "Taken",
             "task_definition": "AttemptPolicy TaskDefinition TaskOptions",
             "task_spec": "TaskSpec TaskStatus",
             "unique": "Debounce Unique UniqueOption asked_uniqueness fields_of_unique",
@@ -258,6 +261,7 @@ __all__ = [
     "Step",
     "Submission",
     "Surroundings",
+    "Taken",
     "TaskDefinition",
     "TaskOptions",
     "TaskSpec",
@@ -326,6 +330,7 @@ __all__ = [
     "result_of",
     "row_of",
     "rows_of",
+    "said_of",
     "sent_by_name",
     "span",
     "spending_of",

@@ -1,37 +1,23 @@
 """JobContext: what a handler may know and say about its own attempt; `current_job()` gives it, in threads too."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 
 from typing_extensions import override
 
-from runner.clock import MICROSECONDS, microseconds, monotonic_s, wall_us
+from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import ConfigurationError
 from runner.jobs.job import StartedJob
 from runner.jobs.metadata import metadata_in
 from runner.jobs.parents import HasParents, ReadParents
 from runner.jobs.progress import NOTED, Reported, reported
+from runner.jobs.provider_says import ProviderSays, said_of
 from runner.jobs.task_definition import TaskDefinition
-from runner.limits import EXACT, count_in, decode_needs
-from runner.log_throttle import A_MINUTE_S, LogThrottle
-
-log = logging.getLogger("runner")
+from runner.limits import EXACT, decode_needs
 
 _MOST_TOKENS = EXACT // 2
 """More than that counts as that: the scripts compute with it exactly."""
-_odd_counts = LogThrottle(A_MINUTE_S)
-
-
-class ProviderSays(NamedTuple):
-    """Of a bucket: tokens that are left of its account, and the instant (µs, by the clock of this machine) at which the count is set back.
-
-    resets_us: None if the provider does not say.
-    """
-
-    left: int
-    resets_us: int | None = None
 
 
 class Ties(NamedTuple):
@@ -82,18 +68,14 @@ class Attempt:
 
     def observe(self, limit: str | None, said: object, counter: str | None) -> int | None:
         """Note what a provider says is left. Raises as `JobContext.observe`."""
-        bucket, now_us = self.bucket(limit), wall_us()
+        bucket = self.bucket(limit)
         if (why := self._why_not_lowered(bucket)) is not None:
             raise ConfigurationError(f"job {self.job.id}: no provider's count lowers limit {bucket.partition('/')[0]!r}: {why}")
-        left, unreadable, reset_s = count_in(said, now_us / MICROSECONDS, counter)
-        if unreadable is not None and _odd_counts.is_due(monotonic_s()):
-            log.warning(
-                "job %s (%s): its provider says that %r is left behind %s, which is no number and counts as nothing",
-                *(self.job.id, self.job.task, unreadable, bucket),
-            )
-        if left is not None:
-            self.note_count(bucket, ProviderSays(left, None if reset_s is None else now_us + microseconds(reset_s)))
-        return left
+        found = said_of(bucket, said, counter, f"job {self.job.id} ({self.job.task})")
+        if found is None:
+            return None
+        self.note_count(bucket, found)
+        return found.left
 
     def _why_not_lowered(self, bucket: str) -> str | None:
         name, limits = bucket.partition("/")[0], self.task.limits if self.task is not None else ()

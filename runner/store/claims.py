@@ -51,13 +51,18 @@ class ClaimRequest(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What a provider said to an attempt: so many tokens are left of the account behind a bucket, until `resets_in_us` from now; -1: not said."""
+    """What a provider said to an attempt: so many tokens are left of the account behind a bucket, until `resets_in_us` from now; -1: not said.
+
+    started_us, levels: of a call that is no attempt, see `Decision`.
+    """
 
     bucket: str
     job: str
     attempt: int
     left: int
     resets_in_us: int = -1
+    started_us: int = 0
+    levels: str = ""
 
 
 class Declined(NamedTuple):

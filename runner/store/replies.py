@@ -271,17 +271,24 @@ def events(rows: list[Any], after: str, *, missed: bool) -> list[JobEvent]:
 
 
 class Decision(NamedTuple):
-    """The answer to a request for tokens. `left` has for each bucket its tokens left and the seconds until its next one lands."""
+    """The answer to a request for tokens. `left` has for each bucket its tokens left and the seconds until its next one lands.
+
+    at_us: this instant, µs by Redis's clock. levels: what our own starts had used by then of the buckets of which somebody tells what their
+    providers say, as `Observation` brings it back.
+    """
 
     state: TakeAnswer
     wait_s: float | None
     bucket: str
     reason: str
     left: list[tuple[int, float]]
+    at_us: int = 0
+    levels: str = ""
 
 
 def decision(reply: list[Any]) -> Decision:
     """The reply of take.lua."""
-    state, wait_us, bucket, reason, *left = reply
+    state, wait_us, bucket, reason, at_us, levels, *left = reply
     pairs = [(tokens, max(next_us, 0) / MICROSECONDS) for tokens, next_us in zip(left[::2], left[1::2], strict=True)]
-    return Decision(TakeAnswer(decoded(state)), None if wait_us < 0 else wait_us / MICROSECONDS, decoded(bucket), decoded(reason), pairs)
+    wait_s = None if wait_us < 0 else wait_us / MICROSECONDS
+    return Decision(TakeAnswer(decoded(state)), wait_s, decoded(bucket), decoded(reason), pairs, int(at_us), decoded(levels))

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from runner.client import ProviderCounts
 from runner.errors import LeaseLost, StoreUnavailable
 from runner.jobs import Ties
 from runner.store import FinishAnswer, JobStore, LeaseStore
@@ -19,7 +20,6 @@ from runner.worker.heartbeat import Heartbeat
 from runner.worker.parents import Parents
 from runner.worker.process_claimer import ProcessClaimer
 from runner.worker.progress import ProgressReports
-from runner.worker.provider_counts import ProviderCounts
 from runner.worker.redis_pause import EXPECTED
 from runner.worker.refill_loop import RefillLoop
 from runner.worker.stall_watch import StallWatch

@@ -4,10 +4,10 @@ import logging
 
 from typing_extensions import override
 
+from runner.client import Relay
 from runner.errors import StoreUnavailable
 from runner.jobs import Attempt
 from runner.store import Claims
-from runner.worker.relay import Relay
 
 log = logging.getLogger("runner")
 

@@ -119,9 +119,16 @@ GUARDS = (
     Guard(
         "a provider's count: words of attempts that are over",
         _OBSERVE,
-        "if latest ~= attempt or not started or",
-        "if not started or",
+        "  if latest == attempt then return",
+        "  if latest then return",
         f"{_OBSERVED}test_words_of_attempts_that_are_over_and_of_strangers_change_nothing",
+    ),
+    Guard(
+        "a provider's count: a request's limit is not that of a hook without a name",
+        "runner/jobs/taken.py",
+        "and not self._is_named if",
+        "if",
+        "tests/http/test_middleware_provider.py::test_a_hook_tells_of_the_limit_of_the_request_that_it_names",
     ),
     Guard(
         "a provider's count: what was lowered is no call of our own",
@@ -675,7 +682,7 @@ GUARDS = (
     ),
     Guard(
         "reports of progress are bounded in time",
-        "runner/worker/relay.py",
+        "runner/client/relay.py",
         "            await asyncio.sleep(self._period_s)",
         "            await asyncio.sleep(0)",
         "tests/worker/test_progress.py::test_many_words_of_many_jobs_are_a_few_calls",

@@ -1,6 +1,7 @@
 """A handler behind the middleware whose provider says wait: its caller is told to come back, and is not shown an error of the app."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -8,8 +9,11 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from runner import RateLimited, Runner, TokenBucket, raise_rate_limited
+from runner import RateLimited, Runner, TokenBucket, raise_rate_limited, sync_limit
 from runner.asgi import RateLimitMiddleware, Rule
+from tests.eventually import eventually
+from tests.http.metered import PATIENT_S
+from tests.http.uvicorn_server import serving
 
 PROVIDER = httpx.MockTransport(lambda _: httpx.Response(429, headers={"x-ratelimit-reset-tokens": "6m0s"}))
 
@@ -64,3 +68,42 @@ async def test_any_other_error_and_an_answer_that_has_begun_stay_what_they_are()
     assert (await asked(app_that(broken))).status_code == 500
     with pytest.raises(RateLimited):
         await asked(app_that(begun), shows_errors=True)
+
+
+async def test_a_hook_tells_of_the_limit_of_the_request_that_it_names(redis_url: str, queue: str) -> None:
+    jobs = Runner(queue, redis_url=redis_url)
+    limit = TokenBucket("provider", rate="1/h", burst=100)
+    left = httpx.MockTransport(lambda request: httpx.Response(200, headers={"x-ratelimit-remaining": request.url.path[1:]}))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await jobs.close()
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/{named}")
+    async def ask(*, named: bool) -> None:
+        async with httpx.AsyncClient(transport=left, event_hooks={"response": [sync_limit("provider" if named else None)]}) as client:
+            await client.get(f"http://provider/{40 if named else 7}")
+
+    app.add_middleware(RateLimitMiddleware, runner=jobs, rules=[Rule(limit=limit)], deadline=PATIENT_S)
+
+    async def shown() -> tuple[int, int | None]:
+        (bucket,) = (await jobs.client.control.show("provider")).buckets
+        return bucket.tokens, None if bucket.provider is None else bucket.provider.left
+
+    async def is_told() -> bool:
+        return (await shown())[1] == 40
+
+    async def is_lowered() -> bool:
+        return await shown() == (30, 40)
+
+    async with serving(app) as http:
+        assert (await http.get("/false")).status_code == 200
+        await http.get("/true")
+        await eventually(is_told)
+        assert (await shown())[0] == 98, "the first word only sees to that calls note what they need"
+        await http.get("/false")
+        await http.get("/true")
+        await eventually(is_lowered)

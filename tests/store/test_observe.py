@@ -7,6 +7,7 @@ import pytest
 
 from runner.jobs.job import StartedJob
 from runner.limits import BucketStatus, Concurrency, Limit, Quota, SlidingWindow, TokenBucket
+from runner.store import Decision, TakeAnswer
 from runner.store.claims import Observation
 from runner.store.job_store import JobStore
 from tests.store.builders import Clock, claim, end, finish_all, interval, jobs, publish
@@ -355,3 +356,59 @@ async def test_an_overview_tells_what_the_provider_says_and_how_much_others_took
     assert provider == (await shown(store)).provider
     others = first + second if limit is WIDE else second  # of the others the second word counts all that is lowered
     assert provider.lowered == others
+
+
+async def taken(store: JobStore, ticket: str, *, wait: float = 0.0) -> Decision:
+    return await store.take(f"take:{ticket}", "x=1", "1|x", wait_us=round(wait * 1_000_000))
+
+
+async def told_of(store: JobStore, call: Decision, left: int) -> int:
+    (lowered,) = await store.observe([Observation("x", "", 0, left, started_us=call.at_us, levels=call.levels)])
+    return lowered
+
+
+async def test_a_call_without_a_job_tells_as_a_job_does(store: JobStore, clock: Clock) -> None:
+    await publish(store, BUCKET)
+    first = await taken(store, "first")
+    assert (first.state, first.at_us, first.levels) == (TakeAnswer.taken, clock.now_us, ""), "nobody tells: nothing is noted"
+    assert await told_of(store, first, 0) == 0, "the first word only sees to that"
+
+    early = await taken(store, "early")
+    assert early.levels
+    clock.advance_us(1)
+    late = await taken(store, "late")
+    await taken(store, "in flight")
+    clock.advance_us(1)
+    (job,) = await begun(store, "j")
+
+    assert (await shown(store)).tokens == 4
+    assert await told_of(store, late, 5) == 1, "5 are left, and two calls that began later can still take one each"
+    assert await told_of(store, early, 0) == -1, "an earlier call"
+    assert await told(store, job, 3) == 0
+    assert (await shown(store)).tokens == 3
+    assert await told_of(store, late, 0) == -1, "before the job that told"
+
+
+async def test_a_call_that_stood_in_line_tells_by_the_instant_at_which_it_came(store: JobStore, clock: Clock) -> None:
+    await publish(store, BUCKET)
+    await listened(store)
+    await begun(store, "j", 8)
+
+    waits = await taken(store, "waits", wait=60)
+    assert (waits.state, waits.at_us) == (TakeAnswer.waiting, clock.now_us)
+    clock.advance(1)
+    await store.refill()
+    clock.advance(4)
+    assert (await shown(store)).tokens == 4
+
+    assert await told_of(store, waits, 2) == 2
+
+
+@pytest.mark.parametrize("start", ["", "x=17:3", "x=1", "y=1:1;=;;", "x=nan:nan", "\x00"])
+async def test_a_call_that_noted_nothing_of_use_changes_nothing(store: JobStore, clock: Clock, start: str) -> None:
+    await publish(store, BUCKET)
+    await listened(store)
+    call = await taken(store, "a")
+    for at_us in (call.at_us, -1, 1):
+        assert await told_of(store, call._replace(at_us=at_us, levels=start), 0) == -1
+    assert (await shown(store)).tokens == 7

@@ -20,6 +20,7 @@ from runner import (
     Runner,
     SharedStatus,
     SlidingWindow,
+    Taken,
     TakeRefused,
     TokenBucket,
     current_job,
@@ -59,7 +60,9 @@ async def pay(amount: int) -> None:
 async def taken() -> None:
     declared = jobs.limit(kinds[0])
     assert_type(declared, Limit)
-    assert_type(await jobs.take("stripe", cost=2, wait=5), None)
+    with await jobs.take("stripe", cost=2, wait=5) as paid:
+        assert_type(paid, Taken)
+        assert_type(paid.observe("stripe", {"x-ratelimit-remaining": "7"}, counter="requests"), int | None)
     async with jobs.slot("reports", {"customer_id": "c-7"}, wait=None) as slot:
         assert_type(slot, None)
     jobs.blocking.take(kinds[0], {"tenant_id": "t7"})

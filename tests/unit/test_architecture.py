@@ -65,8 +65,10 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "access": frozenset({"Actor", "acting"}),
         "client": frozenset(
             {
+                "ProviderCounts",
                 "Publication",
                 "PublishedTask",
+                "Relay",
                 "Runner",
                 "Task",
                 "TasksAsRead",
@@ -82,7 +84,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "connection": frozenset({"redis_url"}),
         "telemetry": ANYTHING,
     },
-    "asgi": {"client": ANYTHING, "limits": ANYTHING, "store": frozenset({"Decision", "TakeAnswer"})},
+    "asgi": {"client": ANYTHING, "jobs": frozenset({"Taken"}), "limits": ANYTHING, "store": frozenset({"Decision", "TakeAnswer"})},
     # What users may have of the client of Redis, and what both clients are made of; of the store the types of its answers.
     "http_client": {
         "access": frozenset({"AuditLine"}),

@@ -4,7 +4,7 @@ from typing import assert_type
 
 import pytest
 
-from runner import BlockingHandle, Client, JobHandle, JobStatus, LimitStatus, Runner, Submission, Task
+from runner import BlockingHandle, Client, JobHandle, JobStatus, LimitStatus, Runner, Submission, Taken, Task
 from runner.errors import InvalidArguments
 
 jobs = Runner("types")
@@ -39,7 +39,7 @@ def blocking_handles(client: Client) -> None:
     assert_type(client.blocking.wait("id", timeout=1), JobStatus)
     assert_type(client.blocking.control.pause("stripe", reason="x"), LimitStatus)
     assert_type(jobs.blocking.submit_many([greet.prepare("a")]), list[BlockingHandle[str]])
-    assert_type(jobs.blocking.take("stripe", cost=2, wait=None), None)
+    assert_type(jobs.blocking.take("stripe", cost=2, wait=None), Taken)
     with jobs.blocking.slot("gpu", wait=1):
         pass
     greet.blocking.submit(1)  # type: ignore[arg-type]

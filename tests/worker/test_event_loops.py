@@ -13,7 +13,7 @@ import pytest
 import uvloop
 from redis.asyncio import Redis
 
-from runner import Client, JobHandle, Runner, Task, TokenBucket
+from runner import Client, JobHandle, Runner, Taken, Task, TokenBucket
 from runner.client import Session, sessions
 from runner.client.blocking import door
 from runner.errors import ClientClosed
@@ -130,7 +130,7 @@ async def test_loops_at_once_in_threads_publish_once_and_share_one_count_of_toke
         handles = await asyncio.gather(*(greet.submit(str(number)) for number in range(20)))
         assert len({handle.id for handle in handles}) == 20
         taken = await asyncio.gather(*(app.take(limit) for _ in range(3)), return_exceptions=True)
-        return taken.count(None)
+        return sum(isinstance(one, Taken) for one in taken)
 
     with ThreadPoolExecutor(8) as threads:
         taken = await asyncio.gather(*(asyncio.wrap_future(threads.submit(run, main, new_loop)) for _ in range(8)))

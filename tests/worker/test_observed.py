@@ -1,5 +1,6 @@
 """Handlers tell what their providers say is left: by a hook of httpx or by hand, from tasks, threads and child processes."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -103,3 +104,71 @@ async def test_a_plain_function_tells_too(app: Runner, crew: Crew) -> None:
         return told is not None and told.left == 7
 
     await eventually(is_noted)
+
+
+async def shown(app: Runner) -> tuple[int, int | None]:
+    bucket = await bucket_of(app)
+    return bucket.tokens, None if bucket.provider is None else bucket.provider.left
+
+
+async def taken_and_told(app: Runner, tell: Callable[[str], Any], left: str) -> None:
+    with await app.take("pay") as taken:
+        if tell is by_hand:
+            assert taken.observe(None, {"x-ratelimit-remaining": left}) == int(left)
+        else:
+            await tell(left)
+
+
+@pytest.mark.parametrize("tell", [with_an_async_client, with_a_plain_client, by_hand])
+async def test_code_without_a_job_lowers_the_bucket_too(app: Runner, tell: Callable[[str], Any]) -> None:
+    app.limit(PAY)
+    await taken_and_told(app, tell, "70")
+
+    async def is_noted() -> bool:
+        return await shown(app) == (99, 70)
+
+    await eventually(is_noted)
+    await taken_and_told(app, tell, "30")
+
+    async def is_lowered() -> bool:
+        return await shown(app) == (20, 30)
+
+    await eventually(is_lowered)
+    await with_an_async_client("1")  # outside of the block
+    await taken_and_told(app, tell, "nothing") if tell is not by_hand else None
+    assert await shown(app) in {(19, 30), (20, 30)}
+
+
+async def test_what_was_taken_is_told_by_its_limit_and_in_a_job_the_inner_block_counts(app: Runner, crew: Crew) -> None:
+    app.limit(PAY)
+
+    @app.task(limits=[OTHER])
+    async def other() -> None:
+        with await app.take("pay", cost=5):
+            await with_an_async_client("50")
+        with pytest.raises(ConfigurationError, match=r"no tokens of limit 'other' were taken here \(taken were those of: pay\)"):
+            (await app.take("pay")).observe("other", {})
+
+    await crew.start(app)
+    await (await other.submit()).result(timeout=20)
+
+    async def is_noted() -> bool:
+        return await shown(app) == (94, 50)
+
+    await eventually(is_noted)
+
+
+async def test_a_process_without_a_loop_tells_too(app: Runner) -> None:
+    app.limit(PAY)
+
+    def plain(left: str) -> None:
+        with app.blocking.take("pay"), httpx.Client(transport=answer(left), event_hooks={"response": [sync_limit("pay")]}) as http:
+            http.get("http://provider/")
+
+    await asyncio.to_thread(plain, "70")
+
+    async def is_noted() -> bool:
+        return await shown(app) == (99, 70)
+
+    await eventually(is_noted)
+    await asyncio.to_thread(app.blocking.close)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from redis.asyncio import Redis
 
-from runner import Concurrency, Runner, TakeRefused, TokenBucket
+from runner import Concurrency, Runner, Taken, TakeRefused, TokenBucket
 from runner.errors import ClientClosed, StoreUnavailable
 from runner.jobs import JobStatus
 from runner.store import Tended
@@ -208,7 +208,7 @@ async def test_a_taker_of_a_slot_that_is_cancelled_as_it_is_served_keeps_nothing
         pass
 
 
-async def taker_behind(proxy: Proxy, make_app: MakeApp, redis: Redis, queue: str) -> tuple[Runner, asyncio.Task[None]]:
+async def taker_behind(proxy: Proxy, make_app: MakeApp, redis: Redis, queue: str) -> tuple[Runner, asyncio.Task[Taken]]:
     """An app that reaches Redis through this proxy, and a taker of it that stands in line."""
     app = make_app(redis_url=proxy.url, lease_s=1.5, renew_s=0.3)
     limit = app.limit(TokenBucket("slow", rate="1/h", burst=1))

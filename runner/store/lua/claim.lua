@@ -171,12 +171,7 @@ local function take_tokens(id, attempt, limits)
   if started >= slots or lacking(needs, false) then return nil end
   make_room(needs)
   take_all(needs, holder_of(id, attempt))
-  for i = 1, #needs do
-    if load_bucket(needs[i].bucket).policy.entry.observed then
-      observed.note_start(id, needs)
-      break
-    end
-  end
+  if are_observed(needs) then observed.note_start(id, needs) end
   if exhausted(needs) then wake_waiters(needs) end -- these jobs fail now and do not wait for the next period
   local now_marked = marked(limits, needs)
   if now_marked ~= limits then redis.call('HSET', job_key(id), 'limits', now_marked) end

@@ -5,12 +5,13 @@
 -- and what was lowered of a quota or a window comes back then. The proof is in docs/howto/limits.md. Repeatable.
 -- KEYS: prefix
 -- ARGV: words...
---   words: for each bucket, job, attempt, left, resets_in (µs; -1: the provider did not say)
+--   words: for each bucket, job, attempt, left, resets_in (µs; -1: the provider did not say), started (0: as the record of the job says) and
+--     levels, which `take` has told a call without a job
 -- Returns: for each by how many tokens the bucket was lowered; -1: the word was ignored
 -- include: engine, catalog, observed
 
-check_count((#ARGV - words_at + 1) / 5)
-local A_TENTH = 10
+local WORDS, A_TENTH = 7, 10
+check_count((#ARGV - words_at + 1) / WORDS)
 
 -- A smooth bucket leaves so much to others in the time until their starts are heard of; twice that for a while after the provider said wait.
 local function margin_of(b)
@@ -44,12 +45,16 @@ local function lower(b, it, target, resets)
   return tokens
 end
 
-local function observe(bucket, id, attempt, left, resets)
+-- When a call began, and what was used then; nothing of an attempt that is over.
+local function start_of(id, attempt)
+  local latest, started, levels = read_job(id, 'attempt', 'started', 'levels')
+  if latest == attempt then return number_in(started), levels end
+end
+
+local function observe(bucket, left, resets, started, levels)
   local b = load_bucket(bucket)
   if not b.kind or not b.kind.level then return -1 end
-  local latest, started, levels = read_job(id, 'attempt', 'started', 'levels')
-  started = number_in(started)
-  if latest ~= attempt or not started or started < (b.period or 0) then return -1 end
+  if not started or started < (b.period or 0) then return -1 end
   local it = observed.read(b)
   if not it then -- calls that begin from now on note what was used
     if not b.policy.entry.observed then mark(b) end
@@ -68,10 +73,12 @@ local function observe(bucket, id, attempt, left, resets)
 end
 
 local answer = {}
-for at = words_at, #ARGV, 5 do
+for at = words_at, #ARGV, WORDS do
   local resets_in = number_in(ARGV[at + 4]) or -1
   local resets = resets_in >= 0 and now + resets_in or nil
-  answer[#answer + 1] = observe(ARGV[at], ARGV[at + 1], ARGV[at + 2], number_in(ARGV[at + 3]) or 0, resets)
+  local started, levels = number_in(ARGV[at + 5]), ARGV[at + 6]
+  if started == 0 then started, levels = start_of(ARGV[at + 1], ARGV[at + 2]) end
+  answer[#answer + 1] = observe(ARGV[at], number_in(ARGV[at + 3]) or 0, resets, started, levels)
 end
 flush()
 return answer

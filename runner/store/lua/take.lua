@@ -4,14 +4,15 @@
 -- ARGV: id ("take:..."), limits ("bucket=cost;..."), line, lapse_us, tended_us
 --   lapse_us: a slot lapses so long after it was last held; 0: none is taken
 --   tended_us: 0 takes now or not at all; else the ticket stands in line, and leaves it after so long unless `tend` prolongs that
--- Returns: 'taken', 'waiting' or 'refused', µs until it could be taken (-1: unknown), the bucket that lacks tokens, why,
---   then for each bucket: tokens left, µs until the next one lands
--- include: engine, pace
+-- Returns: 'taken', 'waiting' or 'refused', µs until it could be taken (-1: unknown), the bucket that lacks tokens, why, this instant, what our own
+--   starts have used of the buckets of which somebody tells what their providers say (see include/observed), then for each bucket: tokens left,
+--   µs until the next one lands
+-- include: engine, pace, observed
 
 local needs = needs_of(limits)
 
 local function reply(state, wait, lacked, reason)
-  local answer = { state, wait, lacked, reason }
+  local answer = { state, wait, lacked, reason, int(now), are_observed(needs) and observed.levels(needs) or '' }
   for i = 1, #needs do
     local b = load_bucket(needs[i].bucket)
     answer[#answer + 1] = b.kind and math.max(b.kind.available(b) - b.reserved, 0) or 0

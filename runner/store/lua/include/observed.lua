@@ -1,7 +1,7 @@
 -- observed: what a provider says is left of the account behind a bucket, for limits of which somebody tells it: their entry is marked `observed`.
 -- The hash `observed:<bucket>`: `epoch`, when it began; `total`, tokens by which the bucket was lowered since (a quota and a window have in
 -- `lowered` what is lowered now); `from`, the start of the latest call that told it; what is shown: `left`, `had`, `at`.
--- A start notes in its job's field `levels` what was used of the bucket just then by our own starts: `bucket=epoch:level;...`.
+-- A call without a job is told them when it takes its tokens, or gets its place in line. A start notes in its job's field `levels` what was used of the bucket just then by our own starts: `bucket=epoch:level;...`.
 -- include: bucket, lazily
 local observed = lazily(function()
   local KEPT_MS = 86400000
@@ -34,14 +34,20 @@ local observed = lazily(function()
   -- Thousandths of tokens that our own starts have used of the bucket and that are not back: what was lowered is none of them.
   function observed.own_level(b, it) return math.floor((b.kind.level(b) - (b.lowered or it.total)) * 1000) end
 
-  function observed.note_start(id, needs)
+  -- What our own starts have used by now of these buckets, of those of which somebody tells: text.
+  function observed.levels(needs)
     local words = {}
     for i = 1, #needs do
       local b = load_bucket(needs[i].bucket)
       local it = b.policy.entry.observed and b.kind.level and observed.read(b)
       if it then words[#words + 1] = b.name .. '=' .. int(it.epoch) .. ':' .. int(observed.own_level(b, it)) end
     end
-    if #words > 0 then redis.call('HSET', job_key(id), 'levels', table.concat(words, ';')) end
+    return table.concat(words, ';')
+  end
+
+  function observed.note_start(id, needs)
+    local levels = observed.levels(needs)
+    if levels ~= '' then redis.call('HSET', job_key(id), 'levels', levels) end
   end
 
   -- What was used at the start of an attempt; nil if that was not noted.
@@ -53,3 +59,11 @@ local observed = lazily(function()
 
   return observed
 end)
+
+-- Whether somebody tells of one of these buckets.
+local function are_observed(needs)
+  for i = 1, #needs do
+    if load_bucket(needs[i].bucket).policy.entry.observed then return true end
+  end
+  return false
+end

@@ -1,14 +1,14 @@
-"""ProviderCounts: brings what providers say is left of their accounts to Redis, for all jobs of a worker in one call."""
+"""ProviderCounts: brings what providers say is left of their accounts to Redis, for all jobs of a worker, or all callers, in one call."""
 
 import logging
 
 from typing_extensions import override
 
+from runner.client.relay import Relay
 from runner.clock import monotonic_s, wall_us
 from runner.errors import StoreUnavailable
 from runner.jobs import Attempt, ProviderSays
 from runner.store import Claims, Observation
-from runner.worker.relay import Relay
 
 log = logging.getLogger("runner")
 
@@ -21,7 +21,7 @@ _SHOWN_S = 10.0
 
 
 class ProviderCounts(Relay):
-    """What one worker was told and has not sent yet: of each bucket the last word. Words are lost with their worker."""
+    """What was told here and is not sent yet: of each bucket the last word. Words are lost with their process."""
 
     def __init__(self, store: Claims) -> None:
         super().__init__(PERIOD_S)
@@ -31,14 +31,17 @@ class ProviderCounts(Relay):
 
     def note(self, attempt: Attempt, bucket: str, said: ProviderSays) -> None:
         """Send this, soon, unless it can change nothing. Any thread may call it."""
-        left, resets_us = said
-        now_s = monotonic_s()
         limits = attempt.task.limits if attempt.task is not None else ()
-        most = max((limit.capacity for limit in limits if limit.name == bucket.partition("/")[0]), default=left)
-        if left >= _PLENTY * most and now_s - self._sent_s.get(bucket, -_SHOWN_S) < _SHOWN_S:
-            return
-        self._due[bucket] = Observation(bucket, attempt.job.id, attempt.job.attempt, left), resets_us
+        most = max((limit.capacity for limit in limits if limit.name == bucket.partition("/")[0]), default=said.left)
+        self.note_word(Observation(bucket, attempt.job.id, attempt.job.attempt, said.left), said.resets_us, most)
+
+    def note_word(self, word: Observation, resets_us: int | None, most: int) -> bool:
+        """The same of any call. most: of its bucket. Whether it will be sent."""
+        if word.left >= _PLENTY * most and monotonic_s() - self._sent_s.get(word.bucket, -_SHOWN_S) < _SHOWN_S:
+            return False
+        self._due[word.bucket] = word, resets_us
         self._wake()
+        return True
 
     @override
     async def _send(self) -> None:

@@ -1,4 +1,4 @@
-"""Relay: brings what handlers say to Redis, for all jobs of a worker in few calls. What cannot be told ends no worker."""
+"""Relay: brings what handlers say to Redis, for all of an event loop in few calls. What cannot be told ends no worker."""
 
 import asyncio
 from abc import ABC, abstractmethod
