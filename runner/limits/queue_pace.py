@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from typing_extensions import override
+
 from runner.clock import MICROSECONDS
 from runner.limits.bucket import StoredBucket
 from runner.limits.policy import Limit
@@ -46,6 +48,17 @@ class QueuePace:
         return asdict(self)
 
 
+class _AtPace(TokenBucket):
+    """A limit as one queue has it; the time of a token is no round number."""
+
+    pace: QueuePace
+
+    @property
+    @override
+    def words(self) -> str:
+        return f"{self.pace.words}, {self.capacity} at once"
+
+
 def stored_pace(numbers: Mapping[str, int]) -> QueuePace:
     """From the numbers of the bucket at the queue."""
     thousand_us, silent_s = numbers["thousand_us"], numbers["silent_us"] / MICROSECONDS
@@ -66,5 +79,6 @@ def at_present(limit: Limit, numbers: Mapping[str, int], now_us: int) -> tuple[T
     hand = max(numbers["seen"] - numbers["used"] - numbers["back"], 0)
     capacity = max(numbers["most"] or limit.capacity, hand)
     saved = 0 if numbers["waits_since"] else int((now_us - numbers["last"]) / each_us)
-    bucket = TokenBucket(limit.name, capacity=capacity, refill=refill, every=every_us / MICROSECONDS, key=limit.key)
+    bucket = _AtPace(limit.name, capacity=capacity, refill=refill, every=every_us / MICROSECONDS, key=limit.key)
+    bucket.pace = pace
     return bucket, StoredBucket({"deficit": capacity - min(hand + max(saved, 0), capacity), "time": now_us})

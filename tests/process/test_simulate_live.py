@@ -79,7 +79,7 @@ async def test_a_plan_under_a_shared_limit_says_by_what_it_was_played(redis: Red
         assert (alone["drain_s"], alone["shared"]) == (61, {"slow": None})
         assert on_top["shared"] == {"slow": {"queues": 1, "per_second": pytest.approx(1 / 60), "silent_s": 0.0}}
         assert on_top["tenants"][1]["last_start_s"] == pytest.approx(6 * 60, abs=61)
-        assert "slow is shared by several queues: this is played as if the queue of these jobs got 1 a minute of it" in " ".join(
-            said.split()
-        )
+        words = " ".join(said.split())
+        assert "slow is shared by several queues: this is played as if the queue of these jobs got 1 a minute of it" in words
+        assert "slow 1 a minute, " in words
     await redis.delete(*await keys_of(redis, queue))

@@ -9,6 +9,7 @@ from runner.asgi.allowance import Allowance
 from runner.asgi.request_limiter import verdict_of
 from runner.asgi.response_fields import rate_limit_fields
 from runner.asgi.short_waits import ShortWaits
+from runner.cli.simulate.text import share_words
 from runner.errors import ConfigurationError
 from runner.http.job_documents import job_document
 from runner.http_client.documents import job_of
@@ -117,3 +118,8 @@ def test_a_job_that_waits_for_a_shared_limit_comes_over_http_with_the_pace_of_it
     assert document["shared"] == {"queues": 5, "per_second": 31.0, "silent_s": 0.0}
     document["shared"]["of a newer service"] = 1
     assert job_of(document).shared == status.shared
+
+
+@pytest.mark.parametrize(("queues", "beside"), [(1, "alone"), (2, "beside 1 other"), (5, "beside 4 others")])
+def test_a_plan_says_by_what_share_of_a_limit_it_was_played(queues: int, beside: str) -> None:
+    assert share_words(QueuePace(queues, 6.538)).endswith(f"got 6.54 a second of it throughout, as it does now, {beside}")

@@ -134,7 +134,8 @@ def share_words(share: QueuePace | None) -> str:
     """What this queue was taken to get of a shared limit."""
     if share is None:
         return "this is played as if the queue of these jobs had all of it"
-    beside = f"beside {share.queues - 1} others" if share.queues > 1 else "alone"
+    others = share.queues - 1
+    beside = f"beside {others} {'other' if others == 1 else 'others'}" if others > 0 else "alone"
     return f"this is played as if the queue of these jobs got {share.words} of it throughout, as it does now, {beside}"
 
 
