@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 
-from runner.access import leading
 from runner.clock import microseconds, milliseconds
 from runner.connection import command, translated_errors
 from runner.store import published, replies, statuses
@@ -143,7 +142,7 @@ class Duties(BulkPages, History, Calendars, Pauses):
     async def sweep(self, cursor: int = 0) -> replies.Swept:
         """Remove from one page of the catalog what nobody has declared for `catalog_ttl_s`; `cursor` is what the page before returned."""
         ttl_us = microseconds(self.settings.catalog_ttl_s)
-        return replies.swept(await self._run("sweep", cursor=cursor, budget=MOST_SWEPT, ttl_us=ttl_us, actor=leading().to_json()))
+        return replies.swept(await self._run("sweep", cursor=cursor, budget=MOST_SWEPT, ttl_us=ttl_us))
 
     async def trim(self) -> tuple[int, bool]:
         """Forget dead letters older than their time to live: how many, and whether there are more."""

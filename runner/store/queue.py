@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import ResponseError
 
-from runner.access import actor_here
+from runner.access import actor_here, leading
 from runner.clock import MICROSECONDS, microseconds
 from runner.connection import command, connect, located, pair, translated_errors
 from runner.jobs import Priority, check_queue_name
@@ -150,7 +150,7 @@ class QueueStore:
         if "now_us" in completed and (now_us := self._now_us()):
             completed["now_us"] = now_us
         if "actor" in completed and "actor" not in arguments:
-            completed["actor"] = actor_here().to_json()
+            completed["actor"] = (leading() if name in scripts.OF_LEADERS else actor_here()).to_json()
         return completed
 
     async def _announcements(self, channel: str) -> AsyncGenerator[str | None, None]:

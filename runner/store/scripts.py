@@ -38,6 +38,9 @@ OF_WORKERS = (
 )
 """The scripts that each worker calls, as it signs on, works and leads."""
 
+OF_LEADERS = frozenset({"adapt", "drowse", "fire", "sweep", "unpause"})
+"""Those whose changes nobody has asked for just now: in the audit they are acts of the leader, by policy."""
+
 Argument = str | bytes | int
 
 

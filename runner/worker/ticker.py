@@ -7,7 +7,6 @@ from functools import partial
 from itertools import accumulate
 from typing import TypeVar
 
-from runner.access import Actor, acting
 from runner.client import PublishedTask, TasksAsRead
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import RunnerError, StoreFull
@@ -23,7 +22,6 @@ log = logging.getLogger("runner")
 T = TypeVar("T")
 _NO_ROOM_S = 1.0
 _AGAIN_S = 60.0
-_LEADER = Actor("leader")
 _MOST_NAMED = 5
 _MOST_BYTES = 4_000_000
 
@@ -59,8 +57,7 @@ class Ticker:
         tasks = await self._tasks.all_of(spec.task for spec in specs if spec is not None)
         firings = await self._compute(partial(_firings, due, tasks, now_us))
         try:
-            with acting(_LEADER):
-                fired = await self._fire(firings)
+            fired = await self._fire(firings)
         except StoreFull as error:
             self._tell_full(error)
             return _NO_ROOM_S
@@ -79,8 +76,7 @@ class Ticker:
 
     async def drowse(self) -> float:
         """Look after dormant schedules. Seconds until the next look."""
-        with acting(_LEADER):
-            self._passed, removed = await self._store.drowse(self._passed)
+        self._passed, removed = await self._store.drowse(self._passed)
         if removed:
             log.warning("removed %d schedules that no worker has declared for 7 days: %s", len(removed), first_of(removed, _MOST_NAMED))
         return 0.0 if self._passed else _AGAIN_S

@@ -71,6 +71,8 @@ async def test_a_rate_is_lowered_when_calls_are_told_to_wait_again_and_not_at_on
     assert (found.limit.rate, found.limit.capacity, found.by) == ("40/1250ms", 32, "adapting")
     assert found.reason == "its provider said wait again and again: 80 % of the declared rate"
     assert (await shown(store)).code == PAY
+    (line,) = await store.audit("-", 100)
+    assert (line.action, line.target, line.reason, line.door) == ("override", "limit x", "adapting", "leader")
 
 
 async def test_what_belongs_together_lowers_it_once(store: JobStore, clock: Clock) -> None:

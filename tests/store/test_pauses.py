@@ -94,6 +94,8 @@ async def test_a_pause_is_over_at_its_end_by_itself(store: JobStore, clock: Cloc
     assert await store.unpause() == -1
     assert await store.list_pauses() == []
     assert await store.redis.exists(store.keys.pauses) == 0
+    (over,) = [line for line in await store.audit("-", 100) if line.action == "resume" and line.target == "key tenant/a"]
+    assert (over.before, over.after, over.outcome, over.door) == ("paused: repair", "open", "its time is over", "leader")
 
 
 async def test_jobs_of_a_paused_task_step_aside_once_and_come_back_to_their_places(store: JobStore, clock: Clock) -> None:

@@ -89,7 +89,7 @@ async def test_of_instants_that_passed_the_policy_says_which_run(
     assert len(await made(store)) == expected[0]
     assert (await made(store))[-1] == "20961002T070820Z"
     lines = [line for line in await store.audit("-", 100) if line.action == "missed"]
-    assert [line.by for line in lines] == ["leader"] * bool(expected[1])
+    assert [line.door for line in lines] == ["leader"] * bool(expected[1])
 
 
 async def test_after_a_year_without_a_leader_every_instant_is_counted(store: JobStore, clock: Clock) -> None:

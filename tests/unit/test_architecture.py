@@ -61,8 +61,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "store": ANYTHING,
         "telemetry": ANYTHING,
     },
-    "worker": {
-        "access": frozenset({"Actor", "acting"}),
+    "worker": {}),
         "client": frozenset(
             {
                 "ProviderCounts",

@@ -4,17 +4,22 @@
 -- KEYS: prefix
 -- ARGV: budget (jobs)
 -- Returns: jobs returned, µs until the next look (-1: at no known instant; 0: there is more)
--- include: engine, pauses, unpark, bucket_pause
+-- include: engine, pauses, unpark, bucket_pause, audit_line
 
 local MOST_TASKS = math.floor(MOST_ENTRIES / 5)
 local MOST_ENDED = MOST_ENTRIES / 2 -- pauses that one call ends
 local returned, next_end, more, ended = 0, -1, false, 0
 
-local function end_one(field, bucket_name)
+-- What is no record was put there by hand: it has paused nothing.
+local function end_one(field, what, name)
+  local is_read, record = pcall(cjson.decode, redis.call('HGET', PAUSES, field))
+  local reason = is_read and type(record) == 'table' and type(record.reason) == 'string' and record.reason
   ended = ended + 1
   redis.call('HDEL', PAUSES, field)
   note_pause('over', field)
-  if not bucket_name then return end
+  if reason then audit('resume', name ~= '' and what .. ' ' .. name or what, paused_as(reason), 'open', '', 'its time is over') end
+  if what ~= 'key' then return end
+  local bucket_name = name
   unmark_paused(bucket_name)
   wake_waiting(bucket_name)
 end
@@ -28,7 +33,7 @@ end
 local function look_at(field)
   local what, name = string.match(field, '^([^:]+):?(.*)$')
   local record = paused(what, name ~= '' and name or nil)
-  if not record then return end_one(field, what == 'key' and name or nil) end
+  if not record then return end_one(field, what, name) end
   if what == 'key' then keep_marked(name, record) end
   local left = pause_left(record)
   if left >= 0 and (next_end < 0 or left < next_end) then next_end = left end
