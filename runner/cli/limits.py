@@ -186,7 +186,7 @@ async def _with_pace(client: AnyClient, name: str) -> tuple[LimitStatus, BudgetP
     limit = await client.control.show(name)
     if limit.policy.unit is not None and limit.policy.key is None:
         with suppress(Forbidden):
-            return limit, await client.budget(name)
+            return limit, await client.budget(limit)
     return limit, None
 
 

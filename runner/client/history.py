@@ -11,6 +11,7 @@ from runner.clock import MICROSECONDS
 from runner.errors import ConfigurationError
 from runner.foreign import shown
 from runner.jobs import QUEUE_SERIES, BudgetPace, HistoryStep, Series, Spending, SpentBy, instant_s, is_series, rows_of
+from runner.limits import LimitStatus
 from runner.names import unknown_name
 from runner.store import JobStore
 
@@ -110,10 +111,11 @@ class Remembering:
         """
         return await spending(self._sessions.here.store, limit, by, since)
 
-    async def budget(self, limit: str) -> BudgetPace | None:
+    async def budget(self, limit: str | LimitStatus) -> BudgetPace | None:
         """When a budget, a `Quota` with a unit and without a key, ends at the present pace, as the history has it. None while it is paused or frozen.
 
-        Raises `ConfigurationError` for another limit, `UnknownLimit`, `StoreUnavailable`.
+        limit: its name, or the limit as it was read. Raises `ConfigurationError` for another limit, `UnknownLimit`, `StoreUnavailable`.
         """
         store = self._sessions.here.store
-        return await budget_pace(await shown_limit(store, limit), await store.history_now_us() / MICROSECONDS, self.history)
+        status = limit if isinstance(limit, LimitStatus) else await shown_limit(store, limit)
+        return await budget_pace(status, await store.history_now_us() / MICROSECONDS, self.history)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner.dashboard.bundle import bundled, lean_style
+from runner.dashboard.lean_script import lean_script
 
 _FOLDER = Path(__file__).with_name("page")
 _MEDIA_TYPES = {
@@ -39,7 +40,7 @@ def page_files() -> Mapping[str, PageFile]:
 
 def _read(path: Path) -> PageFile:
     if path == _FOLDER / "js" / "main.js":
-        content = bundled(path).encode()
+        content = lean_script(bundled(path)).encode()
     else:
         content = lean_style(path.read_text()).encode() if path.suffix == ".css" else path.read_bytes()
     media_type = _MEDIA_TYPES.get(path.suffix, _MEDIA_TYPES[""])

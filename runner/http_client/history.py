@@ -10,6 +10,7 @@ from runner.http_client.problems import REFUSED_QUESTION
 from runner.http_client.session import HttpSession
 from runner.http_client.transport import Call
 from runner.jobs import BudgetPace, HistoryStep, Series, Spending, SpentBy, instant_text
+from runner.limits import LimitStatus
 
 
 class HttpRemembering:
@@ -46,9 +47,12 @@ class HttpRemembering:
         answer = await self._session.ask(Call("GET", f"/v1/limits/{quote(limit, safe='')}/spent", query), instead=REFUSED_QUESTION)
         return spending_in(json_of(answer))
 
-    async def budget(self, limit: str) -> BudgetPace | None:
+    async def budget(self, limit: str | LimitStatus) -> BudgetPace | None:
         """When a budget ends at the present pace, see `Client.budget`; by the clock of this machine."""
-        status = limit_status_of(
-            json_of(await self._session.ask(Call("GET", f"/v1/limits/{quote(limit, safe='')}"), instead=REFUSED_QUESTION))
-        )
+        if isinstance(limit, LimitStatus):
+            status = limit
+        else:
+            status = limit_status_of(
+                json_of(await self._session.ask(Call("GET", f"/v1/limits/{quote(limit, safe='')}"), instead=REFUSED_QUESTION))
+            )
         return await budget_pace(status, wall_us() / MICROSECONDS, self.history)

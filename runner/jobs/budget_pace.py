@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from runner.clock import MICROSECONDS
 from runner.jobs.history import HistoryRow, HistoryStep
 from runner.jobs.words import span
-from runner.limits import LimitStatus, Quota, Unit, instant_document, period_of
+from runner.limits import LimitStatus, Quota, Unit, instant_document, part_in_words, period_of
 
 _HOUR_S, _DAY_S = 3_600, 86_400
 
@@ -67,6 +67,11 @@ class BudgetPace:
             "period_ends": instant_document(self.period_ends),
             "share_at_end": round(self.share_at_end, 4),
         }
+
+    @property
+    def spent_words(self) -> str:
+        """How much of it is spent."""
+        return f"{part_in_words(self.capacity - self.left, self.capacity, self.unit)} spent"
 
     def __str__(self) -> str:
         if self.left == 0:

@@ -1,5 +1,6 @@
 """What was spent of budgets and when one ends: by both clients, over HTTP and on the command line's lines."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -122,3 +123,23 @@ async def test_the_answer_has_tokens_and_their_unit(budgets: Runner, service: Se
     }
     policy = (await service.http.get("/v1/limits/usd")).json()["policy"]
     assert (policy["rate"], policy["unit"], policy["scale"]) == ("100.00 USD/year (UTC)", "USD", 2)
+
+
+async def test_when_a_budget_ends_is_told_in_numbers_and_words(budgets: Runner, service: Service, spending_worker: Worker) -> None:
+    await spend(budgets, "t1", 5_00, 5_00)
+
+    answer = (await service.http.get("/v1/limits/usd/budget")).json()
+
+    assert (answer["limit"], answer["unit"], answer["scale"], answer["left"], answer["capacity"]) == ("usd", "USD", 2, 95_00, 100_00)
+    assert answer["says"].startswith("5.00 of 100.00 USD spent: at the present pace (")
+    await budgets.client.control.pause("usd", "test")
+    assert (await service.http.get("/v1/limits/usd/budget")).json() is None
+    for name, status in (("slow", 422), ("none", 404)):
+        assert (await service.http.get(f"/v1/limits/{name}/budget")).status_code == status
+
+
+async def test_a_limit_that_was_read_is_not_read_again(client: AnyClient, budgets: Runner, spending_worker: Worker) -> None:
+    status = await client.control.show("usd")
+    pace = await client.budget(replace(status, buckets=[replace(status.buckets[0], tokens=1)]))
+    assert pace is not None
+    assert pace.left == 1

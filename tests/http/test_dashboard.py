@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from runner import Principal, Runner, Worker
 from runner.dashboard import page_files
 from runner.dashboard.bundle import bundled
+from runner.dashboard.lean_script import lean_script
 from runner.errors import Unauthenticated
 from runner.http import create_app, router
 from runner.http.browser_session import COOKIE, cookie
@@ -94,6 +95,30 @@ def test_a_browser_can_read_the_scripts_of_the_page(path: str, tmp_path: Path) -
     read = subprocess.run(["node", "--check", script], capture_output=True, text=True, check=False)
 
     assert read.returncode == 0, read.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "lean"),
+    [
+        ("const a = { b : 1, c : [ 2, 3 ] };\nlet d = (e) => e ? 1 : -1;", "const a={b:1,c:[2,3]};let d=(e)=>e?1:-1;"),
+        ('say("x = { y }", \'a : b\', "it\\" , s");', 'say("x = { y }",\'a : b\',"it\\" , s");'),
+        (
+            "html`a = ${ b ? html`c : ${ { d : `e , f` } . d } ` : 1 } g , h` / 2",
+            "html`a = ${ b?html`c : ${{d:`e , f`}. d } `:1 } g , h` / 2",
+        ),
+        ("if (/[/ ] = , \\/ /.test( x )) return a / b / c;", "if(/[/ ] = , \\/ /.test(x))return a / b / c;"),
+        ("a = b + +c;\nd = e - -f;\nreturn g in h;", "a=b + +c;d=e - -f;return g in h;"),
+        ("f(\n1,\n2\n)\n.then(g);\n}\nlet h = 1;", "f(1,2).then(g);}\nlet h=1;"),
+    ],
+)
+def test_a_script_loses_the_spaces_that_say_nothing_and_no_others(text: str, lean: str) -> None:
+    assert lean_script(text) == lean
+
+
+@pytest.mark.parametrize("text", ["a = 'b", "html`c ${ d", "e = `f", "g = /h"])
+def test_a_script_whose_quotes_do_not_end_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="has no end"):
+        lean_script(text)
 
 
 def test_the_modules_of_the_page_become_one_script_in_which_equal_names_do_not_meet(tmp_path: Path) -> None:

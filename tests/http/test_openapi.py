@@ -58,6 +58,7 @@ ROUTES = {
     ("get", "/v1/limits/{name}/waiting"),
     ("get", "/v1/limits/{name}/history"),
     ("get", "/v1/limits/{name}/spent"),
+    ("get", "/v1/limits/{name}/budget"),
     ("get", "/v1/limits/{name}/buckets"),
     ("get", "/v1/history/series"),
     ("get", "/v1/pools"),

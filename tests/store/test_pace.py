@@ -43,6 +43,9 @@ async def test_a_queue_tells_the_pace_that_it_has_counted(redis: Redis, redis_ur
         assert abs(waiting.eta_s - waiting.position / 5) < waiting.position / 5 / 5
         assert waiting.shared is not None
         assert waiting.shared.queues == 2
+        (row,) = (await world.queues[0].store.overview()).limits
+        assert row.buckets[0].clears_us is not None
+        assert abs(row.buckets[0].clears_us / 1e6 - waiting.eta_s) < waiting.eta_s / 10
         assert waiting.shared.per_second is not None
         assert 4.2 < waiting.shared.per_second < 6
 

@@ -13,7 +13,7 @@ from runner.http.forms import BUCKET_SAID, NAME, OneLine, Unset
 from runner.http.limit_history import GRIDS, LimitHistory, Range, columns_of
 from runner.http.limit_in_path import of_named_limit
 from runner.http.problems import Problem, responses
-from runner.http.spending_schemas import Spending
+from runner.http.spending_schemas import Budget, Spending
 from runner.http.waiting_schemas import BucketPage, Line
 
 router = routing.group("lines", "/v1")
@@ -87,3 +87,12 @@ async def spent(
 ) -> Spending:
     """Of a `Quota` with a unit. What was settled counts on the day of the start; keys beyond a thousand in a day are one row without a name."""
     return Spending.of(await of_named_limit(client.spent(name, by=by, since=since)))
+
+
+@router.get(
+    "/limits/{name}/budget", dependencies=[needs(Scope.stats_read)], summary="When a budget ends at the present pace", responses=_PROBLEMS
+)
+async def budget(name: Name, client: TheClient) -> Budget | None:
+    """Of a `Quota` with a unit and without a key; null while it is paused or frozen."""
+    pace = await of_named_limit(client.budget(name))
+    return None if pace is None else Budget.of(pace)

@@ -4,7 +4,7 @@
 --   without a beginning and an `after` those with most jobs come, in the order of their number
 -- Returns: now, buckets at which jobs wait, those among them whose key begins so, the name after which to go on ('': there are no more); then
 --   of each bucket what bucket_rows.of says
--- include: engine, line_counts, bucket_rows
+-- include: engine, line_counts, pace, bucket_rows
 
 local MOST_BUCKETS = 50
 counting_left = 8 * MOST_ENTRIES

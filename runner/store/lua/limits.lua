@@ -8,7 +8,7 @@
 --   (0 or 1), µs until its next token lands (0: it is full; -1: unknown), frozen µs left, why it is frozen, what its provider says: see
 --   told of include/observed, what those in front take of it at most (0: nobody waits, or it is not told); without names only the name of every
 --   limit
--- include: engine, line_counts, bucket_rows, recent_counts, unserved_limits, observed
+-- include: engine, line_counts, pace, bucket_rows, recent_counts, unserved_limits, observed
 
 check_count(#ARGV - names_at + 1)
 if #ARGV < names_at then return redis.call('HKEYS', prefix .. 'limits') end

@@ -4,7 +4,7 @@
 --   after + most: 1,000 at most
 -- Returns: now, jobs that wait there, whether that is an estimate (0 or 1), whether more follow that are told (0 or 1); then of each job its line,
 --   its place in that (0 is the head), id, task, limits, since when it is due, its priority
--- include: engine, line_counts, bucket_rows
+-- include: engine, line_counts, pace, bucket_rows
 
 local MOST_LINES, MOST_CANDIDATES, LEAST_OF_A_LINE = 100, 2000, 4
 counting_left = 4 * MOST_ENTRIES

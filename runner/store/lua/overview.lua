@@ -17,7 +17,7 @@ local KEPT = prefix .. 'overview'
 local kept = serves_ms ~= '0' and redis.pcall('GET', KEPT)
 if type(kept) == 'string' then return kept end
 
--- include from here on: engine, line_counts, bucket_rows, recent_counts, sources, unserved_limits, day_counts, pauses
+-- include from here on: engine, line_counts, pace, bucket_rows, recent_counts, sources, unserved_limits, day_counts, pauses
 
 local MOST_BUCKETS, LOADED_BUCKETS, MOST_LOADED, HOT_MS = 50, 5, 250, 60000
 local HOT, MINUTE = prefix .. 'overview:hot', prefix .. 'overview:minute'

@@ -41,8 +41,6 @@ local function take_now()
   return reply('taken', 0, '', '')
 end
 
-local SILENT_US = 3000000 -- a home that is there answers within a second
-
 -- Of a shared limit: how long it takes at the present pace until this one and those in its line have their tokens, and who does not fetch them.
 local function shared_wait(b, more)
   local wait = -1
@@ -51,7 +49,7 @@ local function shared_wait(b, more)
   end
   if wait == 0 then wait = -1 end
   if redis.call('EXISTS', prefix .. 'leader') == 0 then return wait, 'unled' end
-  return wait, pace.silent_us(b) > SILENT_US and 'away' or b.kind.reason
+  return wait, pace.is_away(b) and 'away' or b.kind.reason
 end
 
 local function reply_lacking(state, b, wait)

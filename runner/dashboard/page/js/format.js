@@ -59,6 +59,8 @@ export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
 export const perSecond = (v) => (v >= 1000 ? brief(v) : v >= 100 ? v.toFixed(0) : v >= 9.95 ? v.toFixed(1) : v.toFixed(v < 1 && v > 0 ? 2 : 1));
 export const plural = (n, one, many = `${one}s`) => `${whole(n)}${NB}${n === 1 ? one : many}`;
 
+/** Tokens of a limit in its unit: 412.50 of a budget in money. */
+export const amount = (p, n) => (n / 10 ** (p.scale ?? 0)).toLocaleString("en-US", { minimumFractionDigits: p.scale ?? 0 }) + (p.unit ? ` ${p.unit}` : "");
 const keyOf = (p) => (p.key ? `, by ${p.key.replace(/[{}]/g, "")}` : "");
 /** A policy in few words, for a row: "100/min, burst 100, by tenant_id". */
 export const policyBrief = (p) => (p.kind === "token_bucket" && p.smooth ? `${p.rate}, burst ${brief(p.capacity)}` : policyWords(p)) + keyOf(p);
@@ -68,6 +70,6 @@ export function policyWords(p) {
   if (p.kind === "token_bucket") return p.smooth ? `${p.rate}, bursts of ${brief(p.capacity)}` : `${whole(p.refill)} every ${span(p.every_s)}, at most ${brief(p.capacity)}`;
   if (p.kind === "sliding_window") return `${whole(p.capacity)} in any ${span(p.window_s)}`;
   if (p.kind === "concurrency") return `${whole(p.capacity)} at once`;
-  return `${whole(p.capacity)} a ${p.per}`;
+  return `${amount(p, p.capacity)} a ${p.per}`;
 }
 export const KINDS = { token_bucket: "Token bucket", sliding_window: "Sliding window", concurrency: "Concurrency", quota: "Quota" };

@@ -1,7 +1,7 @@
 // One bucket and its line to one scale: a job is as wide as its cost, so the axis under the line is tokens and time at once.
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { Stock } from "./balance.js";
-import { plural, short, span, whole } from "./format.js";
+import { amount, plural, short, span, whole } from "./format.js";
 import { Icon } from "./icons.js";
 import { tone } from "./ui.js";
 
@@ -20,7 +20,8 @@ export function Lane({ row: given, line }) {
   }, []);
   const p = row.policy, stockWide = Math.round(width * (width < 500 ? 0.3 : 0.32)), gate = stockWide, room = Math.max(0, width - gate - 14);
   const pxToken = row.capacity ? stockWide / row.capacity : 0;
-  const rate = p.tokens_s, ahead = rate ? Math.min(room, rate * pxToken * 1.4) : 0; // drawn beyond the edge, so that what comes in slides in
+  const last = p.shared && line.jobs.at(-1); // of a shared limit this queue gets a part, by which its jobs are told when they start
+  const rate = last?.eta_s ? line.jobs.reduce((s, j) => s + j.cost, 0) / last.eta_s : p.tokens_s, ahead = rate ? Math.min(room, rate * pxToken * 1.4) : 0; // drawn beyond the edge, so that what comes in slides in
   // Each job keeps its offset while it is in sight and only the belt under all of them moves: one transition, however many jobs.
   const past = belt.current, anchor = past.px === pxToken ? line.jobs.slice(0, 200).findIndex((j) => past.at.has(idOf(j))) : -1, same = anchor >= 0, at = new Map(), chips = [];
   let start = same ? past.at.get(idOf(line.jobs[anchor])) : 0, x = 0;
@@ -42,10 +43,10 @@ export function Lane({ row: given, line }) {
     for (let s = step; s * pxSecond < Math.min(x, room - (rest > 0 ? 90 : 30)) && ticks.length < 12; s += step) ticks.push([s * pxSecond, short(s + (row.frozen_s || 0))]);
   }
   const unit = p.kind === "concurrency" ? "slots free" : p.kind === "quota" ? `left this ${p.per}` : "tokens";
-  const next = row.state === "paused" ? "nothing starts" : row.state === "frozen" ? `the first after ${span(row.frozen_s)}` : p.kind === "concurrency" ? "a slot comes back when its job ends" : p.kind === "quota" ? (row.next_token_s == null ? "" : `the next period begins in ${span(row.next_token_s)}`) : row.tokens >= row.capacity ? "full" : rate >= 1000 ? `${whole(rate)} land each second` : `the next lands in ${span(row.next_token_s)}`;
+  const next = row.state === "paused" ? "nothing starts" : row.state === "frozen" ? `the first after ${span(row.frozen_s)}` : p.kind === "concurrency" ? "a slot comes back when its job ends" : p.kind === "quota" ? (row.next_token_s == null ? "" : `the next period begins in ${span(row.next_token_s)}`) : p.shared ? "in the hand of this queue" : row.tokens >= row.capacity ? "full" : rate >= 1000 ? `${whole(rate)} land each second` : `the next lands in ${span(row.next_token_s)}`;
   return html`<div class="lane is-${tone(row)}">
     <div class="lane-top" style=${{ gridTemplateColumns: `${gate}px 1fr` }}>
-      <p class="lane-stock"><b>${whole(row.tokens)}</b> of ${whole(row.capacity)} ${unit}<small>${next}</small></p>
+      <p class="lane-stock"><b>${amount(p, row.tokens)}</b> of ${amount(p, row.capacity)} ${unit}<small>${next}</small></p>
       <p class="lane-line"><b>${whole(line.total)}</b> in line<small>${first ? (first.eta_s == null ? `first: ${idOf(first)}` : `next: ${idOf(first)} in ${span(first.eta_s)}`) : "nobody waits"}</small></p>
     </div>
     <div class="track" ref=${box} role="img" aria-label="${whole(row.tokens)} of ${whole(row.capacity)} ${unit}, ${plural(line.total, "job")} in line">

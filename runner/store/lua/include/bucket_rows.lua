@@ -75,11 +75,15 @@ do
     return first, costs > 0 and cost / costs or 1, most
   end
 
-  -- µs until the last of the line has started, at the pace of the limit; -1: that is known of no quota, nor of a limit that other queues share, nor of slots before a job gave one back.
+  -- µs until the last of the line has started, at the pace of the limit, or of this queue where several share it; -1: that is known of no quota, nor of slots before a job
+  -- gave one back.
   local function clears_in(bucket, available, waiting, cost, frozen)
-    if bucket.policy.entry.paused or paused_for(bucket) > 0 or bucket.policy.kind == 'quota' or bucket.policy.kind == 'leased' then return -1 end
+    if bucket.policy.entry.paused or paused_for(bucket) > 0 or bucket.policy.kind == 'quota' then return -1 end
     if bucket.held_us == 0 then return -1 end
-    return math.floor(frozen + bucket.kind.each(bucket, math.max(waiting * cost - available, 0)) + 0.5)
+    local tokens = math.max(waiting * cost - available, 0)
+    local each = bucket.hand and pace.known_us(bucket)
+    if each == 0 then return -1 end
+    return math.floor(frozen + (each and each * tokens / 1000 or bucket.kind.each(bucket, tokens)) + 0.5)
   end
 
   -- Whole tokens available now, µs for which it is frozen, and why. `frozen_whole`: µs for which all buckets of the limit are frozen.

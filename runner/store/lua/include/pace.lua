@@ -7,6 +7,7 @@ local pace = {}
 
 do
   -- What the bucket at the home had saved up comes first, in a moment.
+  local SILENT_US = 3000000 -- a home that is there answers within a second
   local BURST_US, LEAST_US, WINDOW_US, LONGEST_US, ENOUGH = 2000000, 1000000, 10000000, 600000000, 5
 
   function pace.note(b, waits)
@@ -37,4 +38,9 @@ do
   function pace.silent_us(b)
     return b.waits_since > 0 and math.max(now - math.max(b.waits_since, b.ends - LEASED_US), 0) or 0
   end
+
+  function pace.is_away(b) return pace.silent_us(b) > SILENT_US end
+
+  -- The same as thousand_us, and 0 while the home is away.
+  function pace.known_us(b) return pace.is_away(b) and 0 or pace.thousand_us(b) end
 end

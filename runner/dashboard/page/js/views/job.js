@@ -3,7 +3,7 @@ import { html, useEffect, useState } from "../../vendor/htm-preact.js";
 import { cancelJob, retryJob } from "../acts.js";
 import { Act } from "../dialogs.js";
 import { useFetched } from "../fetched.js";
-import { clock, fine, instant, precise, whole } from "../format.js";
+import { clock, fine, instant, precise, span, whole } from "../format.js";
 import { Icon } from "../icons.js";
 import { can, live, ms, now, watching } from "../live.js";
 import { part } from "../service.js";
@@ -36,7 +36,7 @@ function Failure({ job }) {
 const Story = ({ events }) => html`<section class="card"><header><h2>What happened</h2></header><ol class="story">${events.map((e, i) => html`<li class="is-${e.what}"><span class="dot"><${Icon} name=${e.what} size=${13} /></span><time>${precise(ms(e.at))}</time><div><b>${e.text}</b>${e.detail && html`<small>${e.detail}</small>`}</div><span class="n gap">${i ? `+${fine((ms(e.at) - ms(events[i - 1].at)) / 1000)}` : ""}</span></li>`)}</ol></section>`;
 function factsOf(j) {
   const limits = Object.entries(j.costs).map(([bucket, cost]) => html`<a href="#/limits/${part(bucket.split("/")[0])}">${bucket}</a> <span class="muted">cost ${whole(cost)}</span><br />`);
-  return [["Task", j.task], ["Priority", j.priority], ["Pool", j.pool], limits.length > 0 && ["Limits", limits], ["Attempts", `${j.attempt}${j.crashes ? `, ${j.crashes} lost` : ""}${j.throttled ? `, ${j.throttled} throttled` : ""}`], j.worker && ["Worker", j.worker], ["Submitted", `${instant(ms(j.submitted_at), 0)}:${clock(ms(j.submitted_at)).slice(-2)}`], j.progress && ["Progress", progress(j.progress)], j.deadline_at && ["Deadline", instant(ms(j.deadline_at), 0)], j.tags.length && ["Tags", j.tags.map((t) => html`<a href="#/jobs?state=all&tag=${part(t)}">${t}</a> `)], j.trace_id && ["Trace", html`<code class="cut">${j.trace_id}</code>`]].filter(Boolean);
+  return [["Task", j.task], ["Priority", j.priority], ["Pool", j.pool], limits.length > 0 && ["Limits", limits], ["Attempts", `${j.attempt}${j.crashes ? `, ${j.crashes} lost` : ""}${j.throttled ? `, ${j.throttled} throttled` : ""}`], j.worker && ["Worker", j.worker], ["Submitted", `${instant(ms(j.submitted_at), 0)}:${clock(ms(j.submitted_at)).slice(-2)}`], j.progress && ["Progress", progress(j.progress)], j.end_eta_s != null && ["Ends", `in about ${span(j.end_eta_s)}`], j.deadline_at && ["Deadline", instant(ms(j.deadline_at), 0)], j.tags.length && ["Tags", j.tags.map((t) => html`<a href="#/jobs?state=all&tag=${part(t)}">${t}</a> `)], j.trace_id && ["Trace", html`<code class="cut">${j.trace_id}</code>`]].filter(Boolean);
 }
 
 export function Job({ name }) {

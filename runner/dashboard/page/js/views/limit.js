@@ -4,14 +4,14 @@ import { changeLimit, freezeLimit, pauseLimit, releaseLimit, restoreLimit, resum
 import { Charts } from "../chart.js";
 import { Act, Ask, Dialog, Many, useAct, Wrong } from "../dialogs.js";
 import { useFetched } from "../fetched.js";
-import { instant, KINDS, plural, policyWords, short, span, whole } from "../format.js";
+import { amount, instant, KINDS, plural, policyWords, short, span, whole } from "../format.js";
 import { useHistory } from "../history.js";
 import { Icon } from "../icons.js";
 import { Lane } from "../lane.js";
 import { can, live, ms, now, watching } from "../live.js";
 import { Rows } from "../rows.js";
 import { part } from "../service.js";
-import { LimitState, Search } from "../ui.js";
+import { LimitState, Search, Table } from "../ui.js";
 
 const UNITS = { s: 1, min: 60, h: 3600, day: 86400 };
 const smoothKind = (p) => p.kind === "token_bucket" && p.smooth;
@@ -60,6 +60,9 @@ function Line({ row, line }) {
       ${mixed && html`<span role="cell" class="n l-cost">${whole(j.cost)}</span>`}<span role="cell" class="n">${short(j.waited_s)}</span><span role="cell" class="n">${j.eta_s == null ? "–" : short(j.eta_s)}</span></div>`} />`;
 }
 
+const HANDS = [["Queue"], ["In hand", "n"], ["Used/min", "n"], ["Wanted", "n"], ["Share", "n"], ["Heard", "n"]];
+const Hands = ({ s }) => html`<section class="card pools"><header><h2>Shared by ${plural(s.queues.length, "queue")}</h2><span class="muted">scope ${s.scope}: ${whole(s.out)} in their hands, ${whole(s.tokens)} that no queue has</span></header><${Table} label="Queues that share it" cls="pool-row" head=${HANDS}>${s.queues.map((q) => html`<div role="row" class="pool-row" key=${q.queue}><span role="cell"><b>${q.queue}</b></span>${[q.in_hand, q.used_per_minute, q.wanted, q.weight].map((n) => html`<span role="cell" class="n">${whole(n)}</span>`)}<span role="cell" class="n">${short(q.heard_s)}</span></div>`)}</${Table}></section>`;
+
 /** The line of a bucket: as the stream tells it each second; of a bucket that is not watched yet nothing. */
 const EMPTY = { total: 0, jobs: [] };
 
@@ -67,6 +70,7 @@ export function Limit({ name, o }) {
   const [ask, setAsk] = useState(null), [range, setRange] = useState("1h"), [bucket, setBucket] = useState(null), [find, setFind] = useState("");
   const row = o.limits.find((r) => r.name === name), keyed = Boolean(row?.policy.key), chosen = keyed ? bucket ?? row.bucket : null;
   const found = useFetched(keyed ? `v1/limits/${part(name)}/buckets` : null, { find }, 2), history = useHistory(row?.name, range);
+  const of = row?.policy ?? {}, own = `v1/limits/${part(name)}`, { shared } = useFetched(of.shared && !keyed ? own : null).data ?? {}, budget = useFetched(of.unit && !keyed && can("stats:read") ? `${own}/budget` : null, {}, 30).data;
   useEffect(() => { watching(row ? `limit:${chosen ?? name}` : undefined); return () => watching(); }, [name, chosen, Boolean(row)]);
   if (!row) return html`<div class="empty"><h1>No limit is called “${name}”</h1><p>${o.limits.map((r) => html`<a href="#/limits/${part(r.name)}">${r.name}</a> `)}</p></div>`;
   const at = ms(o.at), one = chosen && found.data?.buckets.find((b) => b.bucket === chosen);
@@ -77,8 +81,9 @@ export function Limit({ name, o }) {
   return html`<div class="page limit">
     <div class="title"><a class="up" href="#/limits" aria-label="All limits"><${Icon} name="back" size=${16} /></a><div class="title-text"><h1>${row.name}</h1><${LimitState} row=${row} at=${at} long=${true} /></div>
       ${can("limits:write") && html`<div class="acts"><button class="primary" onClick=${() => setAsk("edit")}>Change</button>${row.state === "paused" ? html`<${Act} act=${() => resumeLimit(name)}>Resume</${Act}>` : html`<button onClick=${() => setAsk("pause")}>Pause</button>`}${row.state === "frozen" ? html`<${Act} act=${() => releaseLimit(name)}>Release</${Act}>` : html`<button onClick=${() => setAsk("freeze")}>Freeze</button>`}${can("jobs:manage") && row.waiting > 0 && html`<button class="danger-quiet" onClick=${() => setAsk("cancel")}>Cancel ${whole(row.waiting)} waiting…</button>`}</div>`}</div>
-    <p class="lead"><b>${ends}</b> <span>${KINDS[p.kind]}: ${policyWords(p)}${p.key ? ` for each ${p.key.replace(/[{}]/g, "")}` : ""}${p.tz ? `, ${p.tz}` : ""}. ${set}</span></p>
+    <p class="lead"><b>${ends}</b> <span>${KINDS[p.kind]}: ${policyWords(p)}${p.key ? ` for each ${p.key.replace(/[{}]/g, "")}` : ""}${p.tz ? `, ${p.tz}` : ""}. ${set}${budget ? ` ${budget.says}.` : ""}${row.provider ? ` Its provider says ${amount(p, row.provider.left)} left, we had ${amount(p, row.provider.had)}, ${short((at - ms(row.provider.at)) / 1000)} ago.` : ""}</span></p>
     <section class="lane-card">${chosen && html`<p class="of">bucket <b>${chosen}</b></p>`}<${Lane} row=${shown} line=${line} key=${chosen} /></section>
+    ${shared && html`<${Hands} s=${shared} />`}
     <div class="split">
       <${Charts} h=${history} range=${range} setRange=${setRange} />
       <div class="side">${p.key && html`<${Buckets} row=${row} found=${found} find=${find} setFind=${setFind} chosen=${chosen} choose=${setBucket} />`}
