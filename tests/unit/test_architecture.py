@@ -61,7 +61,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
         "store": ANYTHING,
         "telemetry": ANYTHING,
     },
-    "worker": {}),
+    "worker": {
         "client": frozenset(
             {
                 "ProviderCounts",
