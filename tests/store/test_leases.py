@@ -150,6 +150,9 @@ async def test_a_freeze_in_one_queue_freezes_the_others_and_takes_back_what_they
         assert not await world.start(1)
         (limit,) = await world.queues[1].store.limits("api")
         assert limit.buckets[0].frozen_s > 2
+        for at in (0, 1):
+            hand = await world.look(at)
+            assert hand is None or hand.held == 0
 
 
 async def test_a_pause_at_the_home_stops_all_queues(redis: Redis, redis_url: str) -> None:
