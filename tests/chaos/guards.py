@@ -48,6 +48,7 @@ _HOME = "runner/store/lua/include/leases.lua"
 _LEASED = "runner/store/lua/include/leased.lua"
 _LEASES = "tests/store/test_leases.py::"
 _REPORTS = "tests/store/test_lease_reports.py::"
+_PACE = "tests/store/test_pace.py::"
 
 GUARDS = (
     # A provider's word
@@ -2639,5 +2640,40 @@ GUARDS = (
         "    most_of(b, 'used', tonumber(used))\n",
         "",
         f"{_LEASES}test_a_server_that_has_forgotten_the_numbers_of_a_queue_learns_them_from_the_other",
+    ),
+    Guard(
+        "shared: an estimate refuses no deadline",
+        "runner/outlook/earliest.py",
+        "view.limit is None or view.pace is not None:",
+        "view.limit is None:",
+        f"{_PACE}test_a_deadline_is_not_held_against_an_estimate",
+    ),
+    Guard(
+        "shared: the burst is not counted as pace",
+        "runner/store/lua/include/pace.lua",
+        "if now - b.waits_since >= BURST_US then",
+        "if true then",
+        f"{_PACE}test_a_queue_tells_the_pace_that_it_has_counted",
+    ),
+    Guard(
+        "shared: a home that is silent is told as away",
+        "runner/store/lua/include/pace.lua",
+        "function pace.is_away(b) return pace.silent_us(b) > SILENT_US end",
+        "function pace.is_away(b) return false end",
+        f"{_PACE}test_a_refusal_tells_who_is_missed",
+    ),
+    Guard(
+        "shared: without a leader a request is refused at once",
+        "runner/store/lua/take.lua",
+        "if redis.call('EXISTS', prefix .. 'leader') == 0 then return wait, 'unled' end",
+        "",
+        "tests/http/test_middleware_shared.py::test_without_a_worker_a_request_is_refused_at_once_and_the_log_says_why",
+    ),
+    Guard(
+        "shared: requests in line are no more than the bucket can hold tokens",
+        "runner/asgi/short_waits.py",
+        " and self._in_line[refused.bucket] < allowance.capacity",
+        "",
+        "tests/http/test_middleware_shared.py::test_requests_beyond_what_the_bucket_can_hold_do_not_stand_in_line",
     ),
 )

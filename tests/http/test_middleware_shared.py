@@ -10,13 +10,14 @@ import httpx
 import pytest
 
 from runner import Runner, TokenBucket, Worker, load_settings
-from runner.asgi import Rule
+from runner.asgi import Rule, by_header
 from runner.clock import monotonic_s
 from runner.connection import command
 from tests.app_internals import store_of
 from tests.eventually import eventually
 from tests.http.metered import PATIENT_S, metered
 from tests.http.uvicorn_server import serving
+from tests.pace import Pace
 from tests.servers import Server
 from tests.starts import Starts
 
@@ -40,12 +41,13 @@ class Door:
 
 @asynccontextmanager
 async def door(
-    url: str, queue: str, limit: TokenBucket, *, has_worker: bool = True, shared_url: str = "", wait: float = 1.0
+    url: str, queue: str, *limits: TokenBucket, has_worker: bool = True, shared_url: str = "", wait: float = 1.0
 ) -> AsyncIterator[Door]:
     settings = load_settings(redis_url=url, shared_url=shared_url or None, record_starts=True, command_timeout_s=PATIENT_S)
     jobs = Runner(queue, settings=settings)
     worker = Worker(jobs) if has_worker else None
-    async with serving(metered(jobs, [Rule(limit=limit)], wait=wait)) as http:
+    rules = [Rule(limit=limit, key=by_header("x-tenant") if limit.key else None) for limit in limits]
+    async with serving(metered(jobs, rules, wait=wait)) as http:
         running = asyncio.create_task(worker.run()) if worker else None
         try:
             if worker:
@@ -57,12 +59,13 @@ async def door(
                 await running
 
 
-async def test_two_apps_that_share_a_limit_keep_it_together_and_use_most_of_it(private_server: Server) -> None:
+async def test_two_apps_that_share_a_limit_keep_it_together_and_use_most_of_it(private_server: Server, pace: Pace) -> None:
     url = private_server.url
     async with door(url, "first", MANY) as first, door(url, "second", MANY) as second:
         assert [(await one.http.get("/")).status_code for one in (first, second)] == [200, 200]
-        until_s = monotonic_s() + 3
+        until_s, began_s = monotonic_s() + 3, pace.now_s
         await asyncio.gather(*(one.call(until_s) for one in (first, second) for _ in range(25)))
+        took_s = pace.now_s - began_s
         found = [await store_of(one.jobs).starts() for one in (first, second)]
 
     starts = Starts()
@@ -71,7 +74,7 @@ async def test_two_apps_that_share_a_limit_keep_it_together_and_use_most_of_it(p
     assert set(first.answers) | set(second.answers) <= {200, 429}
     assert first.answers[200] + second.answers[200] + 2 <= len(starts.at_us)  # a token may come for a request that was answered
     assert starts.excess(MANY) <= 0
-    assert first.answers[200] + second.answers[200] > 0.6 * (20 + 100 * 3)
+    assert first.answers[200] + second.answers[200] > 0.6 * 100 * took_s
     assert min(first.answers[200], second.answers[200]) > 0.25 * len(starts.at_us)
 
 
@@ -96,6 +99,19 @@ async def test_requests_beyond_what_the_bucket_can_hold_do_not_stand_in_line(pri
         store = store_of(shop.jobs)
         assert await command(store.redis, "ZCARD", store.keys.line("1|api")) == 2
         assert {answer.status_code for answer in await asyncio.gather(*answers)} == {429}
+
+
+async def test_a_shared_limit_with_a_key_goes_with_one_of_the_queue(private_server: Server) -> None:
+    of_tenant = TokenBucket("tenant", capacity=2, refill=1, every=3600, key="{tenant}", shared=True)
+    own = TokenBucket("own", capacity=3, refill=1, every=3600)
+    async with door(private_server.url, "shop", of_tenant, own) as shop:
+
+        async def status(tenant: str) -> tuple[int, list[str]]:
+            answer = await shop.http.get("/", headers={"x-tenant": tenant})
+            return answer.status_code, [] if answer.status_code == 200 else answer.json()["violated-policies"]
+
+        assert [await status("t1") for _ in range(3)] == [(200, []), (200, []), (429, ["tenant"])]
+        assert [await status("t2") for _ in range(2)] == [(200, []), (429, ["own"])]
 
 
 async def test_without_a_worker_a_request_is_refused_at_once_and_the_log_says_why(
