@@ -7,8 +7,7 @@ from bench.script_time.stopwatch import Act
 from bench.script_time.workshop import WORKER, Workshop, worst_case
 from runner.jobs import Ending, Outcome, Reported
 from runner.limits import Concurrency, Quota, TokenBucket
-from runner.store import MOST_PER_CALL, fitting_outcomes
-from runner.store.claims import Observation
+from runner.store import MOST_PER_CALL, Observation, fitting_outcomes
 from tests.store.builders import job, slot, succeeded
 
 

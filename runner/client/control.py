@@ -115,7 +115,9 @@ class Control:
         home = await self._homes_here().of(here.code)
         there = await shown_limit(home, name)
         shared = None if here.code.key is not None else await home.sharers(name)
-        return replace(here, override=there.override, paused=there.paused, reset=there.reset, shared=shared)
+        said = {bucket.bucket: bucket.provider for bucket in there.buckets}
+        buckets = [replace(bucket, provider=said.get(bucket.bucket)) for bucket in here.buckets]
+        return replace(here, override=there.override, paused=there.paused, reset=there.reset, shared=shared, buckets=buckets)
 
 
 async def shown_limit(store: Limits, name: str) -> LimitStatus:

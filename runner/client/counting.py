@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
+from runner.client.homes import Homes
 from runner.client.provider_counts import ProviderCounts
 from runner.errors import ConfigurationError, RunnerError
 from runner.jobs import Taken, said_of
 from runner.limits import Limit, Need
-from runner.store import Claims, Decision, Observation
+from runner.store import Decision, Limits, Observation
 
 log = logging.getLogger("runner")
 
@@ -18,9 +19,10 @@ _AGAIN_S = 1.0
 class Counting:
     """Sends nothing, and runs nothing, until the first word. Words that are not sent yet are lost when the session is closed."""
 
-    def __init__(self, store: Claims) -> None:
+    def __init__(self, store: Limits, homes: Homes) -> None:
         self._loop = asyncio.get_running_loop()
         self._counts = ProviderCounts(store)
+        self._counts.homes = homes
         self._sending: asyncio.Task[None] | None = None
 
     def taken(self, needs: Sequence[Need], limits: Mapping[str, Limit], decision: Decision, *, is_named: bool = False) -> Taken:
@@ -34,7 +36,7 @@ class Counting:
             if found is None:
                 return None
             word = Observation(buckets[name], "", 0, found.left, started_us=decision.at_us, levels=decision.levels)
-            self._note(word, found.resets_us, limits[name].capacity)
+            self._note(word, found.resets_us, limits[name])
             return found.left
 
         return Taken(buckets, tell, is_named=is_named)
@@ -45,8 +47,8 @@ class Counting:
             self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
 
-    def _note(self, word: Observation, resets_us: int | None, most: int) -> None:
-        if not self._loop.is_closed() and self._counts.note_word(word, resets_us, most):
+    def _note(self, word: Observation, resets_us: int | None, limit: Limit) -> None:
+        if not self._loop.is_closed() and self._counts.note_word(word, resets_us, limit):
             self._loop.call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:

@@ -10,7 +10,7 @@ from runner.store.access import Access, KeyAnswer
 from runner.store.answers import BulkAnswer, CancelAnswer, DeleteAnswer, FinishAnswer, ForgetAnswer, RetryRefusal, TakeAnswer
 from runner.store.catalog_check import examine_catalog
 from runner.store.claimed import Claimed, HeldEntry
-from runner.store.claims import ClaimRequest, Claims, Declined, Look, Observation, fitting_outcomes
+from runner.store.claims import ClaimRequest, Claims, Declined, Look, fitting_outcomes
 from runner.store.clocks import QueueClock, is_sending
 from runner.store.clocks import put as put_clock
 from runner.store.clocks import remove as remove_clock
@@ -30,6 +30,7 @@ from runner.store.lease import LeaseStore
 from runner.store.leases import Deposit, Hand, Hands, Home, Leased, Leases, Told
 from runner.store.limits import Limits
 from runner.store.memory_findings import examine_memory
+from runner.store.observation import Heard, Observation
 from runner.store.overview import BucketReading, Counted, LimitReading, OverviewReading
 from runner.store.overview_status import BucketCounts, Leader, LimitOverview, Overview, Slots
 from runner.store.pause_findings import examine_pauses
@@ -107,6 +108,7 @@ __all__ = [
     "ForgetAnswer",
     "Hand",
     "Hands",
+    "Heard",
     "Heavy",
     "HeldEntry",
     "Home",

@@ -50,21 +50,6 @@ class ClaimRequest(NamedTuple):
     for_children: bool = False
 
 
-class Observation(NamedTuple):
-    """What a provider said to an attempt: so many tokens are left of the account behind a bucket, until `resets_in_us` from now; -1: not said.
-
-    started_us, levels: of a call that is no attempt, see `Decision`.
-    """
-
-    bucket: str
-    job: str
-    attempt: int
-    left: int
-    resets_in_us: int = -1
-    started_us: int = 0
-    levels: str = ""
-
-
 class Declined(NamedTuple):
     """An entry that a worker holds and does not start.
 
@@ -181,13 +166,6 @@ class Claims(Pauses):
         """Write down what handlers say of their progress: job, attempt and `Reported.encoded` of each. Of attempts that have ended it is dropped."""
         for part in portions(reports):
             await self._run("progress", [word for report in part for word in report], worker=worker)
-
-    async def observe(self, words: Sequence[Observation]) -> list[int]:
-        """Lower buckets to what their providers say is left; by how many tokens each was. Words of attempts that are over, or older ones, change nothing."""
-        lowered: list[int] = []
-        for part in portions(words, MOST_PER_CALL // 8):
-            lowered += await self._run("observe", [word for observation in part for word in observation])
-        return lowered
 
     async def take_ends(self, tasks: Sequence[str], *, announce: bool) -> list[str]:
         """Take the ids of jobs of these tasks that ended otherwise than by an attempt: some of them, and each once, whoever asks.

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from runner.limits import Limit, LimitStatus
 from runner.store import published, replies, scripts, statuses
 from runner.store.declarations import Declarations
-from runner.store.portions import MOST_LIMITS, portions
+from runner.store.observation import Heard, Observation
+from runner.store.portions import MOST_LIMITS, MOST_PER_CALL, portions
+from runner.store.text import decoded
 
 
 class Limits(Declarations):
@@ -32,6 +34,14 @@ class Limits(Declarations):
         return sorted(map(statuses.limit_status, readable), key=lambda status: status.name)
 
     # Tokens without a job
+
+    async def observe(self, words: Sequence[Observation]) -> list[Heard]:
+        """Lower buckets to what their providers say is left. Words of attempts that are over, or older ones, change nothing."""
+        heard: list[Heard] = []
+        for part in portions(words, MOST_PER_CALL // 8):
+            now_us, *rows = await self._run("observe", [word for observation in part for word in observation])
+            heard += [Heard(lowered, None if int(ago) < 0 else int(ago), int(now_us), decoded(levels)) for lowered, ago, levels in rows]
+        return heard
 
     async def take(self, ticket: str, limits: str, line: str, *, lapse_us: int = 0, wait_us: int = 0) -> replies.Decision:
         """Take tokens now, or with `wait_us` stand in line for them for so long, and longer if `tend` is called meanwhile.

@@ -62,8 +62,8 @@ class Actors:
         self._active_jobs = ActiveJobs(settings.concurrency, leftovers, defects)
         self.completer = Completer(store, worker, self._active_jobs, executor.accepted, counts, executor.lateness)
         self._progress = ProgressReports(store, worker)
-        self._provider_counts = ProviderCounts(store)
-        executor.ties = Ties(self._progress.note, self._provider_counts.note, Parents(store))
+        self.provider_counts = ProviderCounts(store)
+        executor.ties = Ties(self._progress.note, self.provider_counts.note, Parents(store))
         self._told_ends = ToldEnds(store, executor.hooks)
         self._budget_warnings = BudgetWarnings(store, executor.hooks, warns=executor.warns, counts=counts)
         self._attempts = Attempts(executor, self._active_jobs, self.completer, settings, counts)
@@ -119,7 +119,7 @@ class Actors:
                     group.create_task(self._progress.run(), name="progress"),
                     group.create_task(self._told_ends.run(), name="told ends"),
                     group.create_task(self._budget_warnings.run(), name="budget warnings"),
-                    group.create_task(self._provider_counts.run(), name="provider counts"),
+                    group.create_task(self.provider_counts.run(), name="provider counts"),
                 ]
                 self._heartbeat.start()
                 await self._claim_until(stopping)

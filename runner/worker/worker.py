@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from runner.client import Publication, Runner, hooks_of, schedules_of
+from runner.client import Homes, Publication, Runner, hooks_of, schedules_of
 from runner.clock import monotonic_s
 from runner.connection import redis_url
 from runner.errors import ConfigurationError, DamagedQueue, LeaseLost, NotPermitted, RunnerError, StoreUnavailable
@@ -248,6 +248,7 @@ class Worker:
         """Until the worker has stopped. Raises `LeaseLost`."""
         lease = LeaseStore(self._url, self._runner.queue, self._settings)
         self._actors = actors = Actors(store, lease, self.id, executor, self._actors, self.counts, self._watch)
+        actors.provider_counts.homes = homes = Homes(self._url, self._settings)
         actors.refill_loop.shared_limits = SharedLimits(
             store,
             self._url,
@@ -262,6 +263,7 @@ class Worker:
         finally:
             electing.cancel()
             self._is_enlisted = not actors.has_signed_off
+            await homes.close()
 
     async def _note_election(self, actors: Actors) -> None:
         await actors.refill_loop.elected.wait()

@@ -14,8 +14,8 @@ from runner.jobs import BulkAction, JobFilter, Pausable, question_of
 from runner.jobs.job import Priority, StartedJob
 from runner.jobs.progress import Reported
 from runner.jobs.submission import made_by_schedule
-from runner.store import scripts
-from runner.store.claims import ClaimRequest, Observation
+from runner.store import Observation, scripts
+from runner.store.claims import ClaimRequest
 from runner.store.job_store import JobStore
 from runner.store.keys import GROUP
 from runner.store.schedules import Change, Firing

@@ -15,7 +15,8 @@ from runner.jobs.job import Ending, Outcome
 from runner.jobs.progress import Reported
 from runner.limits import Concurrency, Quota
 from runner.settings import Settings
-from runner.store.claims import ClaimRequest, Observation
+from runner.store import Observation
+from runner.store.claims import ClaimRequest
 from runner.store.flows import node_of_batch
 from runner.store.job_store import JobStore
 from runner.store.lease import LeaseStore

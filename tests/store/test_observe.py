@@ -7,8 +7,7 @@ import pytest
 
 from runner.jobs.job import StartedJob
 from runner.limits import BucketStatus, Concurrency, Limit, Quota, SlidingWindow, TokenBucket
-from runner.store import Decision, TakeAnswer
-from runner.store.claims import Observation
+from runner.store import Decision, Observation, TakeAnswer
 from runner.store.job_store import JobStore
 from tests.store.builders import Clock, claim, end, finish_all, interval, jobs, publish
 from tests.store.inside import field, states
@@ -35,8 +34,8 @@ async def begun(store: JobStore, prefix: str, count: int = 1, bucket: str = "x")
 
 async def told(store: JobStore, one: StartedJob, left: int, bucket: str = "x", *, resets_in: float | None = None) -> int:
     resets_in_us = -1 if resets_in is None else round(resets_in * 1_000_000)
-    (lowered,) = await store.observe([Observation(bucket, one.id, one.attempt, left, resets_in_us)])
-    return lowered
+    (heard,) = await store.observe([Observation(bucket, one.id, one.attempt, left, resets_in_us)])
+    return heard.lowered
 
 
 async def listened(store: JobStore, bucket: str = "x") -> None:
@@ -182,7 +181,7 @@ async def test_words_of_attempts_that_are_over_and_of_strangers_change_nothing(s
         Observation("unknown", one.id, one.attempt, 0),
     ]
 
-    assert await store.observe(words) == [-1, -1, -1]
+    assert [heard.lowered for heard in await store.observe(words)] == [-1, -1, -1]
     assert (await shown(store)).tokens == 7
 
 
@@ -363,8 +362,8 @@ async def taken(store: JobStore, ticket: str, *, wait: float = 0.0) -> Decision:
 
 
 async def told_of(store: JobStore, call: Decision, left: int) -> int:
-    (lowered,) = await store.observe([Observation("x", "", 0, left, started_us=call.at_us, levels=call.levels)])
-    return lowered
+    (heard,) = await store.observe([Observation("x", "", 0, left, started_us=call.at_us, levels=call.levels)])
+    return heard.lowered
 
 
 async def test_a_call_without_a_job_tells_as_a_job_does(store: JobStore, clock: Clock) -> None:

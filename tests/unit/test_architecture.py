@@ -64,6 +64,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = GROUND | {
     "worker": {
         "client": frozenset(
             {
+                "Homes",
                 "ProviderCounts",
                 "Publication",
                 "PublishedTask",
