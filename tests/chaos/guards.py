@@ -42,6 +42,10 @@ _QUOTA = "runner/store/lua/include/quota.lua"
 _BUDGETS = "tests/store/test_budgets.py::"
 
 _DEMAND = "runner/store/lua/include/demand.lua"
+_FORESEE = "runner/store/lua/foresee.lua"
+_FORESEEING = "runner/store/foreseeing.py"
+_EARLIEST = "runner/outlook/earliest.py"
+_FORESEEN = "tests/store/test_foreseeing.py::"
 _EXCHANGE = "runner/store/lua/exchange.lua"
 _GRANTING = "runner/store/lua/include/granting.lua"
 _HOME = "runner/store/lua/include/leases.lua"
@@ -2682,5 +2686,76 @@ GUARDS = (
         " and self._in_line[refused.bucket] < allowance.capacity",
         "",
         "tests/http/test_middleware_shared.py::test_requests_beyond_what_the_bucket_can_hold_do_not_stand_in_line",
+    ),
+    # What is foreseen of a job
+    Guard(
+        "foresee: those ahead of other tasks may step aside",
+        _FORESEE,
+        "if its_task == task and its_spec == spec then",
+        "if true then",
+        f"{_FORESEEN}test_a_deadline_is_out_of_reach_where_its_own_line_is_too_long",
+    ),
+    Guard(
+        "foresee: while something is paused nobody is surely ahead",
+        _FORESEE,
+        "if left <= 0 or any_paused() then",
+        "if left <= 0 then",
+        f"{_FORESEEN}test_while_anything_is_paused_nobody_is_surely_ahead",
+    ),
+    Guard(
+        "foresee: those ahead may end before their turn",
+        _FORESEE,
+        "int(number_in(expires) or 0)",
+        "0",
+        f"{_FORESEEN}test_those_ahead_that_end_before_their_turn_are_not_waited_for",
+    ),
+    Guard(
+        "foresee: what ends before its turn takes no token",
+        _EARLIEST,
+        "if not ends_us or ends_us > turn_us:",
+        "if True:",
+        f"{_FORESEEN}test_those_ahead_that_end_before_their_turn_are_not_waited_for",
+    ),
+    Guard(
+        "foresee: the room of the backlog",
+        _FORESEE,
+        "local has_room = most_backlog == '-1' or",
+        "local has_room = true or",
+        f"{_FORESEEN}test_what_there_is_no_room_for_is_refused_as_it_would_be",
+    ),
+    Guard(
+        "foresee: tokens that may come back are not waited for",
+        _EARLIEST,
+        "if need.cost == 1 and not view.limit.gives_back:",
+        "if True:",
+        f"{_FORESEEN}test_what_nobody_can_know_is_accepted",
+    ),
+    Guard(
+        "foresee: other numbers of a limit end",
+        _EARLIEST,
+        "if ends_us is not None and view.following is not None and",
+        "if False and",
+        f"{_FORESEEN}test_numbers_that_end_count_until_then",
+    ),
+    Guard(
+        "foresee: a job that is there is late for nothing",
+        _FORESEEING,
+        "for (at, _), row in zip(part, rows, strict=True) if row.answer is None})",
+        "for (at, _), row in zip(part, rows, strict=True)})",
+        f"{_FORESEEN}test_of_many_jobs_alike_one_is_looked_at",
+    ),
+    Guard(
+        "foresee: a deadline is compared with those who are really ahead",
+        _FORESEEING,
+        "            if found.wait_us < part[0][1].deadline_us:\n                break\n",
+        "",
+        f"{_FORESEEN}test_a_deadline_is_out_of_reach_where_its_own_line_is_too_long",
+    ),
+    Guard(
+        "foresee: nothing starts before its delay",
+        _FORESEEING,
+        "return Earliest(delay_us) if delay_us > found.wait_us else found",
+        "return found",
+        f"{_FORESEEN}test_a_deadline_is_out_of_reach_where_its_own_line_is_too_long",
     ),
 )

@@ -8,7 +8,7 @@ import pytest
 
 from runner.connection.client import command
 from runner.errors import BacklogFull, StoreFull
-from runner.jobs import Acceptance, Priority, Submission
+from runner.jobs import Acceptance, Pausable, Priority, Submission
 from runner.limits import Concurrency, Limit, Quota, SlidingWindow, TokenBucket
 from runner.store.job_store import JobStore
 from tests.store.builders import START_US, Clock, claim, finish_all, interval, job, jobs, make_store, publish, replacing, slot, unique
@@ -266,7 +266,7 @@ async def test_numbers_that_end_count_until_then(
 
 async def test_what_nobody_can_know_is_accepted(store: JobStore) -> None:
     await publish(store, interval("x", capacity=9, every=1000), Concurrency("gpu", 1), interval("y", every=1000), interval("z", every=1000))
-    await store.submit(jobs(3, "c", needs=[("x", 5)]))
+    await store.submit(jobs(8, "c", needs=[("x", 5)]))
     await store.submit(jobs(3, "s", needs=[slot("gpu")]))
     await store.submit(jobs(3, "p", needs=["y"]))
     await claim(store)
@@ -279,6 +279,17 @@ async def test_what_nobody_can_know_is_accepted(store: JobStore) -> None:
     assert await late(store, job("a", needs=["y"], deadline=1)) == {}
     await store.freeze("z", 60 * S, "")
     assert await late(store, job("a", needs=["z"], deadline=59), job("b", needs=["z"], deadline=61)) == {"a": 60.0}
+
+
+async def test_while_anything_is_paused_nobody_is_surely_ahead(store: JobStore) -> None:
+    await publish(store, interval("x", capacity=1, every=10))
+    await store.submit(jobs(6, needs=["x"]))
+    await claim(store)
+    assert await late(store, job("a", needs=["x"], deadline=55)) == {"a": 60.0}
+
+    await store.set_pause(Pausable.task, "other", "", 0)
+
+    assert await late(store, job("a", needs=["x"], deadline=55)) == {}, "of jobs ahead some may step aside"
 
 
 async def test_of_many_jobs_alike_one_is_looked_at(store: JobStore) -> None:
