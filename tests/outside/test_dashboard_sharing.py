@@ -63,6 +63,13 @@ def test_a_budget_is_told_in_its_unit_with_its_end(browser: Any, shop: Served) -
         ).wait_for()
 
 
+def test_a_warning_of_a_budget_is_among_the_events(browser: Any, shop: Served) -> None:
+    with looking(browser, shop.url, "events") as page:
+        line = page.locator(".feed li", has_text="budget warning")
+        line.get_by_text("limit usd").wait_for()
+        line.get_by_text(re.compile(r"412\.50 USD of 5,000\.00 USD are spent")).wait_for()
+
+
 def test_what_the_provider_says_is_told_beside_what_we_had(browser: Any, shop: Served) -> None:
     with looking(browser, shop.url, "limits/lookups") as page:
         page.locator(".lead").get_by_text(re.compile("Its provider says 112 left, we had 139, .* ago")).wait_for()

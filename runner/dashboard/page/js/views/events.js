@@ -1,7 +1,7 @@
 // Events: every act of an operator and every change of the queue itself: who, by which door, what, when, why.
 import { html, useState } from "../../vendor/htm-preact.js";
 import { useFetched } from "../fetched.js";
-import { clock, day, policyWords, short } from "../format.js";
+import { amount, clock, day, policyWords, short } from "../format.js";
 import { Icon } from "../icons.js";
 import { live, ms, now } from "../live.js";
 import { Answer, Search, Segments, Title } from "../ui.js";
@@ -10,15 +10,16 @@ const MOST = 500;
 const ICON = { pause: "paused", resume: "resumed", freeze: "frozen", release: "released", override: "changed", restore: "changed", cancel: "cancelled", retry: "retried", delete: "cancelled", purge: "cancelled", lead: "leader" };
 const iconOf = (e) => ICON[e.action] ?? (e.action.startsWith("key") ? "key" : e.action.includes("schedule") ? "schedule" : e.action.startsWith("refuse") || /^40/.test(e.outcome) ? "throttled" : "changed");
 const isQueue = (e) => e.door === "leader";
-/** A policy is kept as the scripts have it, and told in words. */
-function words(told) {
+/** A policy is kept as the scripts have it, and what is spent of a budget: both are told in words. */
+function words(told, target) {
   if (!told.startsWith("{")) return told;
   try {
-    const p = JSON.parse(told);
+    const p = JSON.parse(told), of = live.overview?.limits.find((r) => r.name === target.split(/[ /]/)[1])?.policy ?? {};
+    if (p.share) return `${amount(of, p.spent)} of ${amount(of, p.capacity)} are spent`;
     return p.kind ? policyWords({ ...p, every_s: p.every_us / 1e6, window_s: p.window_us / 1e6 }) : told;
   } catch { return told; }
 }
-const text = (e) => html`${e.action} <b>${e.target}</b>${e.after ? html` <span class="muted">${e.before ? `${words(e.before)} → ` : ""}${words(e.after)}</span>` : ""}${e.outcome ? html` <span class="muted">${e.outcome}</span>` : ""}`;
+const text = (e) => html`${e.action} <b>${e.target}</b>${e.after ? html` <span class="muted">${e.before ? `${words(e.before, e.target)} → ` : ""}${words(e.after, e.target)}</span>` : ""}${e.outcome ? html` <span class="muted">${e.outcome}</span>` : ""}`;
 
 /** A change as the stream tells it, in the words of the audit. */
 const asLine = (e) => ({ id: e.id, at: e.at, by: e.who, door: e.door, action: e.act, target: e.target, before: "", after: e.text, outcome: "", reason: e.why });
