@@ -75,7 +75,7 @@ def paced(status: JobStatus | Foresight) -> str:
     if status.shared is None:
         return ""
     if status.shared.is_away:
-        return f": the home of the limit has not answered for {span(status.shared.silent_s)}"
+        return f": no word has come from the home of the limit for {span(status.shared.silent_s)}"
     return f" (this queue gets {status.shared.words})" if status.shared.words and status.eta_s is not None else ""
 
 

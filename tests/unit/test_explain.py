@@ -124,7 +124,7 @@ def test_a_job_at_a_shared_limit_is_told_what_its_queue_gets() -> None:
     [
         (QueuePace(1, 0.05), "pay, shared, and used by this queue alone just now, place 3, in about 0.3 s (this queue gets 3 a minute)"),
         (QueuePace(2, 0.001), "(this queue gets 3.6 an hour)"),
-        (QueuePace(2, None, 12.4), "place 3, at an unknown time: the home of the limit has not answered for 12 s"),
+        (QueuePace(2, None, 12.4), "place 3, at an unknown time: no word has come from the home of the limit for 12 s"),
         (QueuePace(2, None), "place 3, at an unknown time"),
     ],
 )
