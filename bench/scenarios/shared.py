@@ -1,10 +1,11 @@
-"""shared: one limit of several queues. Is it used to the full, exceeded never, divided fairly, and what does a start cost and wait for?"""
+"""shared: limits of several queues. Are they used to the full, exceeded never, divided fairly, and what does a start cost and wait for?"""
 
 import asyncio
 import math
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -14,12 +15,12 @@ from bench.scenario import Repetition, Scenario, percentiles
 from runner import TokenBucket
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.jobs import Submission
-from runner.limits import Need, encode_needs
+from runner.limits import Need, decode_needs, encode_needs
 from runner.settings import Settings
 from runner.store import ClaimRequest, Home, JobStore, Look
 from runner.worker.exchange import Exchange
 
-_NAME = "metered"
+_METERED, _REQUESTS = "metered", "requests"
 _WORKER = "bench"
 _PER_CLAIM = 100
 _LONGEST_WAIT_S = 0.5
@@ -28,35 +29,73 @@ _WARM_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`queues` with jobs enough share `rate` a minute for `seconds`. most_cost: jobs cost 1 to so many tokens, evenly by their logarithm."""
+    """`queues` with jobs enough share `rate` a minute for `seconds`. A job costs least_cost to most_cost tokens, evenly by their logarithm.
+
+    requests: of a second limit, of which each job takes 1 to requests_most_cost tokens: so many a minute; 0 for none.
+    """
 
     queues: int = 4
     rate: int = 6_000
     burst: int = 10
+    least_cost: int = 1
     most_cost: int = 1
+    requests: int = 0
+    requests_burst: int = 1
+    requests_most_cost: int = 1
     seconds: int = 8
+
+    @property
+    def limits(self) -> list[TokenBucket]:
+        metered = TokenBucket(_METERED, rate=f"{self.rate}/min", burst=self.burst, shared=True)
+        requests = TokenBucket(_REQUESTS, rate=f"{max(self.requests, 1)}/min", burst=self.requests_burst, shared=True)
+        return [metered, requests] if self.requests else [metered]
+
+    def costs_of(self, limit: TokenBucket) -> tuple[int, int]:
+        """The least and the most that a job takes of it."""
+        return (self.least_cost, self.most_cost) if limit.name == _METERED else (1, self.requests_most_cost)
+
+    @property
+    def jobs(self) -> int:
+        """For each queue, more than can start."""
+        most = min(limit.bound(self.seconds + 2) / _mean(*self.costs_of(limit)) for limit in self.limits)
+        return int(1.5 * most / self.queues) + 4 * _PER_CLAIM
+
+
+def _mean(least: int, most: int) -> float:
+    return (most - least) / math.log(most / least) if most > least else most
+
+
+def _drawn(least: int, most: int, rng: random.Random) -> int:
+    """Evenly by the logarithm."""
+    return int(math.exp(rng.uniform(math.log(least), math.log(most))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    at_us: int
+    tokens: Mapping[str, int]
+    queue: int
 
 
 class _Queue:
-    """What the leader of one queue does for a shared limit: its exchange, and a claim when tokens have come. Its jobs end where they start."""
+    """What the leader of one queue does for shared limits: its exchange, and a claim when tokens have come. Its jobs end where they start."""
 
-    def __init__(self, url: str, name: str, limit: TokenBucket) -> None:
+    def __init__(self, url: str, name: str, limits: Sequence[TokenBucket]) -> None:
         settings = Settings(record_starts=True, record_history=False)
         self.store = JobStore(url, name, settings)
-        self.home = _CountedHome(url, limit.shared or "", settings)
+        self.home = _CountedHome(url, limits[0].shared or "", settings)
         self._come = asyncio.Event()
-        self._exchange = Exchange(self.store, self.home, {_NAME: limit}, 1, 0, self._come.set)
-        self._limit = limit
+        self._exchange = Exchange(self.store, self.home, {limit.name: limit for limit in limits}, 1, 0, self._come.set)
+        self._limits = limits
 
-    async def fill(self, jobs: int, most_cost: int, rng: random.Random) -> None:
-        """Jobs, more than can start."""
-        await self.store.publish({}, [self._limit])
+    async def fill(self, options: Options, rng: random.Random) -> None:
+        await self.store.publish({}, self._limits)
         await self.store.enlist(_WORKER, "{}")
-        for first in range(0, jobs, _PER_CLAIM):
+        for first in range(0, options.jobs, _PER_CLAIM):
             batch = []
-            for number in range(first, min(first + _PER_CLAIM, jobs)):
-                cost = int(math.exp(rng.uniform(0, math.log(most_cost)))) if most_cost > 1 else 1
-                limits, line = encode_needs([Need(_NAME, cost, given_back=False)])
+            for number in range(first, min(first + _PER_CLAIM, options.jobs)):
+                needs = [Need(limit.name, _drawn(*options.costs_of(limit), rng)) for limit in self._limits]
+                limits, line = encode_needs(needs)
                 batch.append(Submission(f"j{number}", b"{}", "bench", limits, line))
             await self.store.submit(batch)
 
@@ -93,15 +132,12 @@ class _CountedHome(Home):
 
 
 async def measure(url: str, options: Options) -> Repetition:
-    limit = TokenBucket(_NAME, rate=f"{options.rate}/min", burst=options.burst, shared=True)
     rng = random.Random(7)
-    queues = [_Queue(url, f"shared-{number}", limit) for number in range(options.queues)]
+    queues = [_Queue(url, f"shared-{number}", options.limits) for number in range(options.queues)]
     redis = Redis.from_url(url, protocol=2)
-    mean_cost = 1 if options.most_cost == 1 else options.most_cost / math.log(options.most_cost)
-    jobs = int(1.5 * (limit.bound(options.seconds + 2) / mean_cost) / options.queues) + 4 * _PER_CLAIM
     try:
         for queue in queues:
-            await queue.fill(jobs, options.most_cost, rng)
+            await queue.fill(options, rng)
         trip_s = await _round_trip_s(redis)
         before = await RedisLoad.now(redis)
         running = [asyncio.create_task(queue.run()) for queue in queues]
@@ -118,7 +154,7 @@ async def measure(url: str, options: Options) -> Repetition:
     calls = sum(queue.home.calls for queue in queues) / len(log)
     load_us = load.cpu_s * MICROSECONDS / len(log)
     more = {"home_calls_per_start": calls, "redis_cpu_us_per_start": load_us, "redis_commands_per_start": load.calls / len(log) - 1}
-    return Repetition(_figures(limit, options.queues, log) | more | {"round_trip_ms": 1_000 * trip_s}, load.per(len(log)))
+    return Repetition(_figures(options, log) | more | {"round_trip_ms": 1_000 * trip_s}, load.per(len(log)))
 
 
 async def _round_trip_s(redis: Redis) -> float:
@@ -130,50 +166,75 @@ async def _round_trip_s(redis: Redis) -> float:
     return sorted(trips)[len(trips) // 2]
 
 
-async def _log(redis: Redis, queues: Sequence[_Queue]) -> list[tuple[int, int, int]]:
-    """Of all queues: instant, tokens, number of the queue."""
-    found: list[tuple[int, int, int]] = []
+async def _log(redis: Redis, queues: Sequence[_Queue]) -> list[_Start]:
+    """Of all queues, in the order of their instants."""
+    found: list[_Start] = []
     for number, queue in enumerate(queues):
         rows: list[dict[bytes, bytes]] = [row for _, row in cast("Any", await redis.xrange(queue.store.keys.starts))]
-        found += [(int(row[b"now"]), int(row[b"limits"].rpartition(b"=")[2]), number) for row in rows]
-    return sorted(found)
+        for row in rows:
+            tokens = {need.bucket: need.cost for need in decode_needs(row[b"limits"].decode())}
+            found.append(_Start(int(row[b"now"]), tokens, number))
+    return sorted(found, key=lambda start: start.at_us)
 
 
-def _figures(limit: TokenBucket, queues: int, log: Sequence[tuple[int, int, int]]) -> dict[str, float]:
-    """As one bucket that all starts together would have used: how full it was beyond what a start took is for how long its tokens had been there."""
-    deficit, worst, last_us, first_us, waits = 0.0, float("-inf"), log[0][0], log[0][0], []
-    a_token_us = limit.every_us / limit.refill
-    of_each = [0] * queues
-    for at_us, cost, number in log:
-        deficit = max(0.0, deficit - (at_us - last_us) / a_token_us)
-        if at_us - first_us > _WARM_S * MICROSECONDS:
-            waits.append(max(limit.capacity - deficit - cost, 0.0) * a_token_us / 1_000)
-        deficit += cost
-        worst, last_us = max(worst, deficit - limit.capacity), at_us
-        of_each[number] += cost
-    used, span_us = sum(of_each), log[-1][0] - first_us
+def _figures(options: Options, log: Sequence[_Start]) -> dict[str, float]:
+    """What was used of the limit that was used most, and by whom; and how long the tokens of a start had been there, of the limit it waited for."""
+    held = [_Held(limit, log) for limit in options.limits]
+    shares = [max(limit.share_of(number) for limit in held) for number in range(options.queues)]
+    since_us = log[0].at_us + _WARM_S * MICROSECONDS
+    waits = [min(waits) for start, *waits in zip(log, *(limit.waits_ms for limit in held), strict=True) if start.at_us > since_us]
+    used = [limit.used_percent for limit in held]
     return {
-        "used_of_permitted_percent": 100 * used / (limit.capacity + span_us / a_token_us),
-        "worst_window_beyond_bound_tokens": worst,
+        "used_of_permitted_percent": max(used),
+        **({"used_of_other_limit_percent": min(used)} if len(used) > 1 else {}),
+        "worst_window_beyond_bound_tokens": max(limit.worst for limit in held),
         "starts": len(log),
-        "fairness_percent": 100 * used**2 / (queues * sum(each**2 for each in of_each)),
+        "fairness_percent": 100 * sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares)),
         **percentiles(waits or [0.0], "ms", "token_to_start_"),
     }
+
+
+class _Held:
+    """The starts of all queues against one limit: as one bucket that all of them together would have used."""
+
+    def __init__(self, limit: TokenBucket, log: Sequence[_Start]) -> None:
+        self._limit = limit
+        self._of_queue: Counter[int] = Counter()
+        a_token_us = limit.every_us / limit.refill
+        deficit, last_us, self.worst = 0.0, log[0].at_us, float("-inf")
+        self.waits_ms: list[float] = []
+        """For how long the tokens of each start had been there."""
+        for start in log:
+            tokens = start.tokens[limit.name]
+            deficit = max(0.0, deficit - (start.at_us - last_us) / a_token_us)
+            self.waits_ms.append(max(limit.capacity - deficit - tokens, 0.0) * a_token_us / 1_000)
+            deficit += tokens
+            self.worst, last_us = max(self.worst, deficit - limit.capacity), start.at_us
+            self._of_queue[start.queue] += tokens
+        permitted = limit.capacity + (log[-1].at_us - log[0].at_us) / a_token_us
+        self.used_percent = 100 * self._of_queue.total() / permitted
+
+    def share_of(self, queue: int) -> float:
+        return self._of_queue[queue] * self._limit.every_us / self._limit.refill
 
 
 def _cases() -> dict[str, Options]:
     cases = {f"slow-{queues}": Options(queues=queues) for queues in (1, 4, 16)}
     cases |= {f"fast-{queues}": Options(queues=queues, rate=600_000, burst=1_000) for queues in (1, 4, 16)}
-    return cases | {
-        f"costs-{queues}": Options(queues=queues, rate=2_000_000, burst=200_000, most_cost=100_000, seconds=20) for queues in (1, 4, 16)
-    }
+    tokens = Options(rate=2_000_000, burst=200_000, most_cost=100_000, seconds=20)
+    cases |= {f"costs-{queues}": replace(tokens, queues=queues) for queues in (1, 4, 16)}
+    two = replace(tokens, requests=10_000, requests_burst=500)
+    for name, least, most in (("small", 1, 300), ("near", 1, 1_500), ("large", 100, 100_000)):
+        cases |= {f"two-{name}-{queues}": replace(two, queues=queues, least_cost=least, most_cost=most) for queues in (1, 4, 16)}
+    scarce = Options(most_cost=10, requests=6_000, requests_burst=10, requests_most_cost=10)
+    return cases | {f"two-both-{queues}": replace(scarce, queues=queues) for queues in (1, 4, 16)}
 
 
 SCENARIO = Scenario(
     name="shared",
     unit="start",
-    description="one limit of 1, 4 and 16 queues on one server: 100 a second, 10,000 a second, 2 million tokens a minute",
+    description="limits of 1, 4 and 16 queues on one server: 100 a second, 10,000 a second, 2 million tokens a minute, and 10,000 requests besides",
     cases=_cases(),
-    quick={"seconds": 1, "queues": 2, "rate": 6_000, "burst": 20, "most_cost": 3},
+    quick={"seconds": 1, "queues": 2, "rate": 6_000, "burst": 20, "least_cost": 1, "most_cost": 3},
     measure=measure,
 )

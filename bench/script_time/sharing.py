@@ -17,7 +17,7 @@ def _asked(bucket: str, costs: str) -> list[str | int]:
 
 async def _lease(at: Workshop, bucket: str, queue: int, costs: str) -> list[object]:
     """What one of the queues calls that want tokens of a bucket; a store of any queue can be a home."""
-    answer: list[object] = await at.store._run("lease", _asked(bucket, costs), partition=f"q{queue}:x", weight=1)  # noqa: SLF001 - see above
+    answer: list[object] = await at.store._run("lease", _asked(bucket, costs), partition=f"q{queue}:x", weight=1, asks=0)  # noqa: SLF001 - see above
     return answer
 
 
@@ -48,10 +48,46 @@ async def _(at: Workshop) -> Act:
     return act
 
 
+@worst_case("exchange", "sets")
+async def _(at: Workshop) -> Act:
+    """The same, and each job needs another shared limit too."""
+    await at.publish(
+        TokenBucket("k", rate="1/s", burst=1, key="{k}", shared=True), TokenBucket("s", rate="1/s", burst=1, key="{k}", shared=True)
+    )
+    await at.submit(at.keyed(at.size, ("k", "s")))
+
+    async def act() -> object:
+        return await at.store.exchange("x", ["k", "s"])
+
+    return act
+
+
 @worst_case("lease", "queues")
 async def _(at: Workshop) -> Act:
     """Many queues wait at a bucket, and tokens for all of them land."""
     return await _at_own_buckets(at, burst=10_000, queues=64, costs="9000x1", later_s=1)
+
+
+@worst_case("lease", "joint")
+async def _(at: Workshop) -> Act:
+    """Many queues wait for jobs that need three limits, and tokens for all of them land. A set of buckets of its own in each run."""
+    await at.publish(*(TokenBucket(name, rate="1000/s", burst=10_000, key="{run}") for name in "abc"))
+
+    async def ask(run: int, queue: int) -> object:
+        names = [f"{name}/{run}" for name in "abc"]
+        rows = [";".join(names), "9000x1+1+1", *(word for name in names for word in _asked(name, ""))]
+        return await at.store._run("lease", rows, partition=f"q{queue}:x", weight=1, asks=1)  # noqa: SLF001 - the same
+
+    for run in range(_RUNS):
+        for queue in range(64):
+            await ask(run, queue)
+    at.clock.advance(1)
+    runs = count()
+
+    async def act() -> object:
+        return await ask(next(runs), 0)
+
+    return act
 
 
 @worst_case("lease", "lapsed")

@@ -23,11 +23,12 @@ from runner.store.failpoints import around_attempt
 from runner.store.finding import Finding, Level
 from runner.store.flows import Member, Members, Opened, Sealing, node_of_batch
 from runner.store.foreseeing import Forecast, Foreseeing
+from runner.store.hands import Ask, Deposit, Hand, Hands, LeaseAnswer, Leased, Told
 from runner.store.job_findings import throttled_often
 from runner.store.job_store import JobStore
 from runner.store.jobs import Jobs
 from runner.store.lease import LeaseStore
-from runner.store.leases import Deposit, Hand, Hands, Home, Leased, Leases, Told
+from runner.store.leases import Home, Leases
 from runner.store.limits import Limits
 from runner.store.memory_findings import examine_memory
 from runner.store.observation import Heard, Observation
@@ -78,6 +79,7 @@ __all__ = [
     "MOST_TICKETS",
     "MOST_WATCHED",
     "Access",
+    "Ask",
     "BucketCounts",
     "BucketReading",
     "BulkAnswer",
@@ -118,6 +120,7 @@ __all__ = [
     "Known",
     "KnownSchedule",
     "Leader",
+    "LeaseAnswer",
     "LeaseStore",
     "Leased",
     "Leases",

@@ -22,6 +22,9 @@ class SharedKeys(Prefixed):
     def asking(self, bucket: str) -> str:
         return f"{self.prefix}asking:{bucket}"
 
+    def asks(self, partition: str) -> str:
+        return f"{self.prefix}asks:{partition}"
+
     def alive(self, bucket: str) -> str:
         return f"{self.prefix}alive:{bucket}"
 

@@ -10,7 +10,7 @@ from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import RunnerError, StoreUnavailable
 from runner.limits import Limit, limit_name
 from runner.log_throttle import A_MINUTE_S, LogThrottle
-from runner.store import Deposit, Hand, Hands, Home, Leased, Leases, Role, Told
+from runner.store import Ask, Deposit, Hand, Hands, Home, LeaseAnswer, Leased, Leases, Role, Told
 from runner.telemetry import HomeCounts
 
 log = logging.getLogger("runner")
@@ -63,6 +63,8 @@ class Exchange:
         self._identity = secrets.token_hex(6)
         self._partition: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._buckets: dict[str, _Bucket] = {}
+        self._asks_in_line: dict[str, Ask] = {}
+        """By name: for jobs that need several buckets."""
         self._told: dict[str, Told] = {}
         self._deposits: list[Deposit] = []
         self._granted: dict[str, int] = {}
@@ -103,6 +105,7 @@ class Exchange:
     async def _rest(self) -> None:
         for bucket in self._buckets.values():
             bucket.is_in_line = False
+        self._asks_in_line.clear()
         await asyncio.sleep(_RETRY_S)
 
     async def _publish(self) -> None:
@@ -132,9 +135,13 @@ class Exchange:
     def _note(self, told: Told) -> None:
         if told.granted is None:
             self._buckets.setdefault(told.bucket, _Bucket()).come_s = 0.0
-        else:
+        elif told.ask is None:
             self._told[told.bucket] = told
             self._buckets.setdefault(told.bucket, _Bucket()).is_in_line = told.is_in_line
+        else:
+            self._told[told.ask] = told
+            if not told.is_in_line:
+                self._asks_in_line.pop(told.ask, None)
         self.wake()
 
     async def _step(self) -> float:
@@ -145,12 +152,12 @@ class Exchange:
         if hands is None or is_woken or monotonic_s() - self._looked_s >= _LOOK_S:
             hands = await self._look()
         # Else what was read last will do: all its numbers only grow, so an older state is told at worst.
-        due = [hand for hand in hands.hands if self._is_due(hand, monotonic_s())]
-        if due:
-            await self._call(hands, due)
+        due, asks = self._due(hands, monotonic_s())
+        if due or asks:
+            await self._call(hands, due, asks)
             if any(deposit.leased.granted > self._granted.get(deposit.leased.bucket, 0) for deposit in self._deposits):
                 hands = await self._look()
-        return self._next_look_s(hands.hands)
+        return self._next_look_s(hands)
 
     async def _look(self) -> Hands:
         """Take in what the home has said, and read how the hands stand."""
@@ -158,7 +165,7 @@ class Exchange:
         deposits, self._deposits = self._deposits, []
         self._looked_s = monotonic_s()
         found = await self._store.exchange(self._identity, self._limits, deposits, told)
-        brings = [(word.bucket, word.granted or 0) for word in told] + [(one.leased.bucket, one.leased.granted) for one in deposits]
+        brings = [grant for word in told for grant in word.grants] + [(one.leased.bucket, one.leased.granted) for one in deposits]
         news = any(granted > self._granted.get(bucket, 0) for bucket, granted in brings)
         for bucket, granted in brings:
             self._granted[bucket] = max(self._granted.get(bucket, 0), granted)
@@ -166,14 +173,36 @@ class Exchange:
             self._served()
         if not self._partition.done():
             self._partition.set_result(f"{self._store.keys.queue}:{found.identity}")
-        self._hands = found._replace(hands=[hand for hand in found.hands if limit_name(hand.bucket) in self._limits])
+        own = [hand for hand in found.hands if limit_name(hand.bucket) in self._limits]
+        names = {hand.bucket for hand in own}
+        self._hands = found._replace(hands=own, asks=[ask for ask in found.asks if names.issuperset(ask.buckets)])
         self._counts.note_hands(
-            (hand.bucket, limit_name(hand.bucket), hand.held, hand.wanted, hand.spent.used) for hand in self._hands.hands
+            (hand.bucket, limit_name(hand.bucket), hand.held, self._hands.wanted(hand), hand.spent.used) for hand in own
         )
         return self._hands
 
-    def _is_due(self, hand: Hand, now_s: float) -> bool:
-        """Whether the home is to be called about a bucket."""
+    def _due(self, hands: Hands, now_s: float) -> tuple[list[Hand], list[Ask]]:
+        """About which buckets the home is to be called, and with which asks for jobs that need several of them."""
+        wanted = {bucket for ask in hands.asks for bucket in ask.buckets}
+        due = {hand.bucket for hand in hands.hands if self._is_due(hand, hand.bucket in wanted, now_s)}
+        if not hands.asks and not self._asks_in_line:
+            return [hand for hand in hands.hands if hand.bucket in due], []
+        free = {hand.bucket: hand.free for hand in hands.hands}
+        names = {ask.name for ask in hands.asks}
+        asks = [ask._replace(costs="") for name, ask in self._asks_in_line.items() if name not in names]
+        for ask in hands.asks:
+            is_due = (
+                ask.costs
+                and ask.name not in self._asks_in_line
+                and (not ask.is_covered or any(free[name] < self._buckets[name].share / 2 for name in ask.buckets))
+            )
+            if is_due or not due.isdisjoint(ask.buckets):
+                due.update(ask.buckets)
+                asks.append(ask)
+        return [hand for hand in hands.hands if hand.bucket in due], asks
+
+    def _is_due(self, hand: Hand, is_wanted: bool, now_s: float) -> bool:
+        """Whether the home is to be called about a bucket. is_wanted: by jobs that need others too."""
         bucket = self._buckets.setdefault(hand.bucket, _Bucket())
         half = max(bucket.share / 2, 1.0)
         if hand.is_told:
@@ -183,7 +212,7 @@ class Exchange:
         return bool(
             (hand.costs and not bucket.is_in_line and (hand.first > hand.free or hand.free < bucket.share / 2))
             or (bucket.is_in_line and not hand.first)
-            or (hand.fresh >= half and (hand.first or bucket.is_in_line))
+            or (hand.fresh >= half and (hand.first or bucket.is_in_line or is_wanted))
             or hand.frozen_us
             or hand.spent.back > hand.told.back
             or now_s >= bucket.come_s
@@ -195,11 +224,11 @@ class Exchange:
         limit = self._limits[limit_name(hand.bucket)]
         return min(_QUIET_S, limit.capacity * limit.period_us / 8 / MICROSECONDS)
 
-    async def _call(self, hands: Hands, due: Sequence[Hand]) -> None:
+    async def _call(self, hands: Hands, due: Sequence[Hand], asks: Sequence[Ask]) -> None:
         """Tell and ask. What is answered is taken in with the next look."""
         sent_s = monotonic_s()
         try:
-            home_us, answers = await self._home.lease(f"{self._store.keys.queue}:{hands.identity}", self._weight, due)
+            answer = await self._home.lease(f"{self._store.keys.queue}:{hands.identity}", self._weight, due, asks)
         except RunnerError:
             self._counts.note_failure()
             raise
@@ -207,12 +236,26 @@ class Exchange:
         self._counts.note_call(answered_s - sent_s, {limit_name(hand.bucket) for hand in due})
         trip_s = answered_s - sent_s
         self._round_trip_s = min(self._round_trip_s * 1.01, trip_s) if self._round_trip_s else trip_s
-        if None in answers:
+        if None in answer.hands:
             self._published_s = float("-inf")
-        for answer in answers:
-            if answer is not None:
-                self._note_answer(answer, answered_s)
-                self._deposits.append(Deposit(answer, hands.now_us, home_us))
+        waits = self._note_asks(answer, asks)
+        for leased in answer.hands:
+            if leased is not None:
+                self._note_answer(leased, answered_s)
+                self._deposits.append(Deposit(leased, hands.now_us, answer.home_us, waits.get(leased.bucket, 0)))
+
+    def _note_asks(self, answer: LeaseAnswer, asks: Sequence[Ask]) -> dict[str, int]:
+        """Which asks for several buckets are in line. Returns for how long, by bucket."""
+        waits: dict[str, int] = {}
+        leased = {one.bucket: one for one in answer.hands if one is not None}
+        for ask in asks:
+            at = answer.in_line.get(ask.name)
+            if at is None:
+                self._asks_in_line.pop(ask.name, None)
+            else:
+                self._asks_in_line[ask.name] = ask
+                waits |= {bucket: max(waits.get(bucket, 0), leased[at].waits_us) for bucket in ask.buckets}
+        return waits
 
     def _note_answer(self, answer: Leased, now_s: float) -> None:
         bucket = self._buckets[answer.bucket]
@@ -220,9 +263,9 @@ class Exchange:
         early_s = self._round_trip_s if answer.drives else 0.0
         bucket.come_s = float("inf") if answer.come_us is None else now_s + answer.come_us / MICROSECONDS - early_s
 
-    def _next_look_s(self, hands: Sequence[Hand]) -> float:
-        now_s, next_s = monotonic_s(), _IDLE_S
-        for hand in hands:
+    def _next_look_s(self, hands: Hands) -> float:
+        now_s, next_s = monotonic_s(), _LOOK_S if hands.asks else _IDLE_S
+        for hand in hands.hands:
             bucket = self._buckets.setdefault(hand.bucket, _Bucket())
             next_s = min(next_s, bucket.come_s - now_s)
             if bucket.untold_since_s is not None:

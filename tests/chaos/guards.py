@@ -53,6 +53,8 @@ _LEASED = "runner/store/lua/include/leased.lua"
 _LEASES = "tests/store/test_leases.py::"
 _REPORTS = "tests/store/test_lease_reports.py::"
 _PACE = "tests/store/test_pace.py::"
+_JOINT = "runner/store/lua/include/joint.lua"
+_JOINTLY = "tests/store/test_joint_leases.py::"
 
 GUARDS = (
     # A provider's word
@@ -2536,8 +2538,8 @@ GUARDS = (
     Guard(
         "shared: what is out counts as being in the bucket",
         _GRANTING,
-        "local wait = wait_of(b, need, false, s.out)",
-        "local wait = wait_of(b, need, false, 0)",
+        "local wait = wait_of(s.b, need, false, s.out + kept)",
+        "local wait = wait_of(s.b, need, false, kept)",
         f"{_LEASES}test_tokens_in_a_hand_are_given_to_nobody_else",
     ),
     Guard(
@@ -2599,8 +2601,8 @@ GUARDS = (
     Guard(
         "shared: all queues hold half of the bucket at most",
         _GRANTING,
-        "p.capacity / 2 / active",
-        "p.capacity / active",
+        "p.capacity / 2 / s.active",
+        "p.capacity / s.active",
         f"{_LEASES}test_a_queue_starts_what_it_was_given_and_no_more",
     ),
     Guard(
@@ -2757,5 +2759,40 @@ GUARDS = (
         "return Earliest(delay_us) if delay_us > found.wait_us else found",
         "return found",
         f"{_FORESEEN}test_a_deadline_is_out_of_reach_where_its_own_line_is_too_long",
+    ),
+    Guard(
+        "shared: a job gets the tokens of several limits together, or none",
+        _JOINT,
+        "if to then move(a, s, here, to, longest, caller) else give(a, s, needs, pass, caller) end",
+        "give(a, s, needs, pass, caller)",
+        f"{_JOINTLY}test_a_job_whose_other_tokens_are_gone_when_its_turn_comes_gets_none",
+    ),
+    Guard(
+        "shared: tokens are kept for a job that waits for those of another limit",
+        _JOINT,
+        "if not s.aside and kept_for_others(to.s, a) == 0 then",
+        "if false then",
+        f"{_JOINTLY}test_an_ask_for_both_is_not_overtaken_for_ever_by_those_for_one",
+    ),
+    Guard(
+        "shared: tokens of one limit go back if those of another lack",
+        _EXCHANGE,
+        "if free <= 0 or covered or first > 0 and free >= first then return end",
+        "if free <= 0 or covered ~= nil or first > 0 and free >= first then return end",
+        f"{_JOINTLY}test_a_freeze_of_one_limit_gives_the_tokens_of_the_other_back",
+    ),
+    Guard(
+        "shared: nobody asks for more than there can be",
+        _DEMAND,
+        "if cost and cost > most then cost = most end",
+        "",
+        f"{_JOINTLY}test_a_lowered_limit_still_serves_jobs_that_need_it_alone_and_cost_more_than_it_holds",
+    ),
+    Guard(
+        "shared: who is not to come again at once is not waited for",
+        _GRANTING,
+        "    if s.driver == partition then s.driver = nil end\n",
+        "",
+        f"{_LEASES}test_who_makes_room_by_its_report_comes_for_the_next_token_if_the_one_before_was_given_away",
     ),
 )

@@ -97,7 +97,7 @@ CALLS: dict[str, Call] = {
     "day": lambda store, started: store.ended_in_a_day(),
     "delete": lambda store, started: store.delete("dead"),
     "exchange": lambda store, started: store.exchange("x", ["x"]),
-    "lease": lambda store, started: store._run("lease", ["x", *[0] * 11, "", ""], partition="other:x", weight=1),
+    "lease": lambda store, started: store._run("lease", ["x", *[0] * 11, "", ""], partition="other:x", weight=1, asks=0),
     "recall": lambda store, started: store._run("recall", bucket="x"),
     "sharers": lambda store, started: store._run("sharers", bucket="x"),
     "drowse": lambda store, started: store.drowse(),

@@ -14,14 +14,15 @@ from runner import Runner, Task, Worker, load_settings
 from runner.clock import MICROSECONDS, wall_us
 from runner.connection import command, translated_errors
 from runner.errors import StoreUnavailable
-from runner.limits import Limit, home_of
-from runner.store import Hand, Home, Leased, Told
+from runner.limits import Limit, decode_needs, home_of
+from runner.store import Ask, Hand, Home, LeaseAnswer, Told
 from tests.eventually import eventually
 from tests.servers import Server
 from tests.starts import Starts
 from tests.topologies import MAIN_SLOTS, Cluster, slot_of
 
 _JOBS = 1_500
+OTHER_COST = 60
 
 
 def name_in(slots: range, prefix: str, of: str = "") -> str:
@@ -41,13 +42,13 @@ class LossyHome(Home):
     deaf = 0.0
 
     @override
-    async def lease(self, partition: str, weight: int, hands: Sequence[Hand]) -> tuple[int, list[Leased | None]]:
+    async def lease(self, partition: str, weight: int, hands: Sequence[Hand], asks: Sequence[Ask] = ()) -> LeaseAnswer:
         if random.random() < self.late_s:
             await asyncio.sleep(random.uniform(0, 2 * self.late_s))
         if random.random() >= self.loss:
-            return await super().lease(partition, weight, hands)
+            return await super().lease(partition, weight, hands, asks)
         if random.random() < 0.5:
-            await super().lease(partition, weight, hands)
+            await super().lease(partition, weight, hands, asks)
         raise StoreUnavailable("this call was lost by a test")
 
     @override
@@ -61,6 +62,8 @@ class Sharing:
     """The queues, each with its task and its workers."""
 
     limit: Limit
+    other: Limit | None = None
+    """Of which each job takes OTHER_COST tokens besides."""
     apps: list[Runner] = field(default_factory=list)
     tasks: list[Task[..., Any]] = field(default_factory=list)
     workers: list[tuple[Worker, "asyncio.Task[None]"]] = field(default_factory=list)
@@ -72,7 +75,9 @@ class Sharing:
         settings = load_settings(redis_url=url, shared_url=shared_url, record_starts=True, lease_s=6.0, renew_s=1.0)
         app = Runner(queue, settings=settings)
 
-        @app.task(limits=[self.limit])
+        limits = [self.limit] if self.other is None else [self.limit, self.other]
+
+        @app.task(limits=limits, cost={} if self.other is None else {self.other.name: OTHER_COST})
         async def work(number: int) -> int:
             return number
 
@@ -99,7 +104,8 @@ class Sharing:
                 continue  # its server was killed just now
             for _, words in rows:
                 fields = dict(zip(words[::2], words[1::2], strict=True))
-                found.append((int(fields[b"now"]), int(fields[b"limits"].rpartition(b"=")[2]), at))
+                costs = {need.bucket: need.cost for need in decode_needs(fields[b"limits"].decode())}
+                found.append((int(fields[b"now"]), costs[self.limit.name], at))
         return sorted(found)
 
     async def progress(self, by: int = 50, *, of: Sequence[int] | None = None) -> None:
@@ -112,12 +118,14 @@ class Sharing:
         await eventually(lambda: _reached(count_of(), aim), within_s=90)
 
     async def checked(self) -> float:
-        """The part of the limit that was used. Fails if all starts together exceed it."""
+        """The part of the limit that was used. Fails if all starts together exceed it, or the other one."""
         found = await self.starts()
-        starts = Starts()
+        starts, others = Starts(), Starts()
         for at_us, cost, _ in found:
             starts.add(at_us, cost)
+            others.add(at_us, OTHER_COST)
         assert starts.excess(self.limit.in_scope(None)) <= self.most_excess
+        assert self.other is None or others.excess(self.other.in_scope(None)) <= self.most_excess
         return sum(cost for _, cost, _ in found) / self.limit.bound((found[-1][0] - found[0][0]) / MICROSECONDS)
 
 
@@ -126,10 +134,12 @@ async def _reached(counted: Any, aim: int) -> bool:
 
 
 @asynccontextmanager
-async def sharing(cluster: Cluster, limit: Limit, queues: int = 4, *, workers: int = 1) -> AsyncIterator[Sharing]:
+async def sharing(
+    cluster: Cluster, limit: Limit, queues: int = 4, *, workers: int = 1, other: Limit | None = None
+) -> AsyncIterator[Sharing]:
     """Queues on all three primaries of a cluster, and the home on the second; all have jobs. Afterwards their starts are held against the limit."""
     scope = name_in(SECOND, f"scope{wall_us()}-", home_of(""))
-    made = Sharing(limit.in_scope(scope))
+    made = Sharing(limit.in_scope(scope), None if other is None else other.in_scope(scope))
     places = [(name_in((FIRST, SECOND, THIRD)[at % 3], f"q{wall_us()}-{at}-"), cluster.url) for at in range(queues)]
     async with _at_work(made, places, workers):
         yield made

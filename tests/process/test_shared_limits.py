@@ -66,6 +66,28 @@ async def test_queues_on_several_servers_use_a_shared_limit_to_the_full(cluster:
         assert {at for *_, at in found} == {0, 1, 2, 3}
 
 
+@pytest.mark.parametrize(
+    "other", [TokenBucket("tokens", rate="5500/s", burst=1_000), TokenBucket("tokens", rate="600/s", burst=100)], ids=["near", "less"]
+)
+async def test_queues_on_several_servers_use_two_limits_of_one_account_without_locking_up(cluster: Cluster, other: TokenBucket) -> None:
+    """Of the second one a job takes more than half of the bucket, or the tokens of a hand that is as large as those of the others together."""
+    async with sharing(cluster, SMALL, other=other) as shared:
+        await shared.progress(100)
+        found = await shared.starts()
+        assert {at for *_, at in found} == {0, 1, 2, 3}
+
+
+async def test_calls_that_are_lost_exceed_neither_of_two_limits(cluster: Cluster, lossy: type[LossyHome]) -> None:
+    lossy.loss, lossy.late_s, lossy.deaf = 0.1, 0.05, 0.3
+    async with sharing(cluster, SMALL, queues=3, workers=2, other=TokenBucket("tokens", rate="5500/s", burst=1_000)) as shared:
+        await shared.progress(100)
+        for worker, _ in shared.workers:
+            actors = worker._actors
+            if actors is not None and actors.refill_loop.leads:
+                await actors.refill_loop._resign()
+        await shared.progress(100)
+
+
 async def test_leaders_that_stop_between_any_two_calls_exceed_no_shared_limit(cluster: Cluster) -> None:
     async with sharing(cluster, SMALL, queues=3, workers=2) as shared:
         for _ in range(8):

@@ -293,3 +293,26 @@ async def test_a_queue_asks_first_for_the_job_whose_turn_it_is(redis: Redis, red
             await finish_all(first.store, claimed)
             await world.start(1)
         assert len(started) == 40, sorted(started)
+
+
+async def test_who_makes_room_by_its_report_comes_for_the_next_token_if_the_one_before_was_given_away(redis: Redis, redis_url: str) -> None:
+    """With jobs of more than half of the bucket the one who came for a token finds no room for the next job until that one is told of."""
+    async with shared(redis, redis_url, Clock(), TokenBucket("api", rate="10/s", burst=10)) as world:
+        for queue in world.queues:
+            queue.costs = "9x6"
+        await world.exchange(0)
+        assert await world.start(0, 6)
+        first = await world.exchange(0)
+        await world.exchange(1)
+        assert first is not None
+        assert first.leased.drives
+        world.clock.advance_us(190_000)
+        await world.exchange(1)
+        world.clock.advance_us(10_000)
+        await world.exchange(0)  # serves the second queue, and leaves no room
+        told = await world.hear(1, redis)
+        assert told is not None
+        assert await world.start(1, 6)
+        second = await world.exchange(1)
+        assert second is not None
+        assert second.leased.drives

@@ -149,7 +149,7 @@ async def test_what_is_there_goes_on(store: JobStore, clock: Clock, private_serv
     assert (await store.adapt()).next_us == -1
     assert await store.observe([Observation("x", "x0", 1, 0)]) != []
     assert (await store.exchange("here", ["x"])).identity == "here"
-    assert len(await store._run("lease", ["x", *[0] * 11, "", "1x1"], partition="other:x", weight=1)) == 2
+    assert len(await store._run("lease", ["x", *[0] * 11, "", "1x1"], partition="other:x", weight=1, asks=0)) == 2
     assert await store._run("recall", bucket="x") == 1
     assert len(await store._run("sharers", bucket="x")) == 3
     assert await store.open_batch("b", "run", 0) == "new"

@@ -5,10 +5,12 @@
 --     by the clock here; 0: this came by itself), home_us (the instant of the answer, by the clock there), asked_us (for so long this queue is in
 --     line there), capacity (0: as before), stopped_us (so long it is frozen or paused there; -1: not said), why, queues (that share it there); then names
 --     of limits
--- Returns: the identity, now, then for each bucket of these limits: name, used, back, more, less, told_used, told_back, told_more, told_less,
---   µs since the last start, the first start of which tokens come back (by the clock there; 0: none), µs for which the bucket is frozen here
---   and not yet there, why, tokens in hand, those of them that no job has, tokens that the first waiting job needs (0: none waits), what waiting jobs cost
--- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, needs, flush, leased, pace, demand
+-- Returns: the identity, now, a list with three words for each set of buckets that jobs wait for which need several of them: their names
+--   ("a;b"), 1 if the hands suffice for the first job, what waiting jobs cost ("3x1+20"). Then for each bucket of these limits: name, used, back,
+--   more, less, told_used, told_back, told_more, told_less, µs since the last start, the first start of which tokens come back (by the clock
+--   there; 0: none), µs for which the bucket is frozen here and not yet there, why, tokens in hand, those of them that no job has, tokens that the
+--   first waiting job needs that needs no other bucket (0: none waits), what such jobs cost
+-- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, needs, flush, leased, pace, sets, demand
 
 local A_DEPOSIT, OFFSET = 13, 4503599627370496
 local MOST_BUCKETS = 24
@@ -49,21 +51,28 @@ local function deposit(at)
   if (b.hand(b) > 0 or b.asked <= now) and is_waited_for(b.name) then redis.call('ZADD', WAKES, 'LT', int(now), b.name) end
 end
 
--- Tokens for which no job waits go back after a while, and those that do not suffice for the first one at once, as it asks for all it needs.
-local function tidy(b, first)
+local function free_in(b) return math.max(b.hand(b) - b.reserved, 0) end
+
+-- Tokens for which no job waits go back after a while, and those that suffice for no first one at once, as it asks for all it needs. `covered`:
+-- whether the hands suffice for the first job of a set of which this bucket is one; nil if none waits.
+local function tidy(b, first, covered)
   local free = b.hand(b) - b.reserved
   local quiet = redis.call('EXISTS', RECORDS) == 1 and 1000000 or math.min(100000, b.policy.capacity * b.policy.period_us / 8)
-  if free <= 0 or first == 0 and now - math.max(b.last, b.ends - LEASED_US) < quiet or first > 0 and free >= first then return end
+  if free <= 0 or covered or first > 0 and free >= first then return end
+  if first == 0 and covered == nil and now - math.max(b.last, b.ends - LEASED_US) < quiet then return end
   b.back = b.back + free
   b.list(b)
 end
 
+local covered_at = {} -- by bucket, see tidy
+
 local function state_of(name)
   local b = load_bucket(name)
   if not b.hand then return redis.call('SREM', prefix .. 'leases', name) and nil end
-  local first, costs = demand.of(b, math.max(b.hand(b) - b.reserved, 0))
-  pace.note(b, first > 0)
-  tidy(b, first)
+  if not b.demand then demand.look_at(b) end
+  local first, costs = demand.of(b, free_in(b))
+  pace.note(b, first > 0 or covered_at[name] ~= nil)
+  tidy(b, first, covered_at[name])
   local own_freeze = b.frozen_until > now and b.frozen_until > b.frozen_told
   local less_at = b.less > b.told_less and b.ahead > 0 and b.less_since + b.ahead - OFFSET or 0
   if b.used == b.told_used and b.back == b.told_back and b.more == b.told_more and b.less == b.told_less and b.hand(b) == 0 then
@@ -72,13 +81,13 @@ local function state_of(name)
   return {
     name, int(b.used), int(b.back), int(b.more), int(b.less), int(b.told_used), int(b.told_back), int(b.told_more), int(b.told_less),
     int(math.max(now - b.last, 0)), int(less_at), int(own_freeze and b.frozen_until - now or 0),
-    own_freeze and redis.call('HGET', bucket_key(name), 'frozen_by') or '', int(b.hand(b)), int(math.max(b.hand(b) - b.reserved, 0)), int(first), costs,
+    own_freeze and redis.call('HGET', bucket_key(name), 'frozen_by') or '', int(b.hand(b)), int(free_in(b)), int(first), costs,
   }
 end
 
 local seen, names = {}, {}
-local function add(name)
-  if seen[name] or #names >= MOST_BUCKETS then return end
+local function add(name, needs_it)
+  if seen[name] or #names >= MOST_BUCKETS and not needs_it then return end
   seen[name], names[#names + 1] = true, name
 end
 
@@ -98,7 +107,25 @@ for _, name in ipairs(redis.call('SSCAN', prefix .. 'leases', 0, 'COUNT', MOST_B
 
 local known = redis.call('GET', prefix .. 'identity')
 if not known then redis.call('SET', prefix .. 'identity', identity) end
-local answer = { known or identity, int(now) }
+for _, name in ipairs(names) do
+  local b = load_bucket(name)
+  if b.hand then demand.look_at(b) end
+end
+local asks, answer = {}, { known or identity, int(now), 0 }
+for _, set in ipairs(sets.all) do
+  local hands = {}
+  for i, name in ipairs(set.buckets) do hands[i] = free_in(load_bucket(name)) end
+  local is_covered, costs = sets.ask_of(set, hands)
+  if is_covered ~= nil then
+    local n = #asks
+    asks[n + 1], asks[n + 2], asks[n + 3] = set.name, is_covered and 1 or 0, costs
+    for _, name in ipairs(set.buckets) do
+      covered_at[name] = covered_at[name] or is_covered
+      add(name, true)
+    end
+  end
+end
+answer[3] = asks
 for _, name in ipairs(names) do answer[#answer + 1] = state_of(name) end
 write_buckets()
 write_counts()

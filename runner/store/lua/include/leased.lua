@@ -14,6 +14,10 @@
 -- The set `leases` has the buckets of which there is something to tell.
 local LEASED_US = 1950000 -- a lease is trusted for a little less than the home does, as clocks drift
 
+
+-- The most that the home can give of it.
+local function most_there(b) return b.most > 0 and b.most or b.policy.capacity end
+
 kinds.leased = lazily(function()
   local UNASKED_US, KEPT_US = 50000, 691200000000
 
@@ -50,8 +54,7 @@ kinds.leased = lazily(function()
     end,
 
     wait = function(b, cost, reserved)
-      local most = b.most > 0 and b.most or b.policy.capacity
-      if hand(b) - reserved >= math.min(cost, most) then return 0 end
+      if hand(b) - reserved >= math.min(cost, most_there(b)) then return 0 end
       return b.asked > now and math.min(b.asked - now, UNKNOWN_US) or UNASKED_US
     end,
 

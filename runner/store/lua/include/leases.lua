@@ -1,13 +1,13 @@
 -- leases: the home of a limit that several queues share. What it gives a queue (a partition) stays in the bucket until the queue says that it
 -- has used it: `out` counts those tokens, and whoever asks finds them gone. So the limit holds over all queues as if they were one.
 --   lease:<bucket>              out, v (the virtual time of turns), driver and due (who calls next, and when), full and version (since when the
---                               bucket has been full, under which policy)
+--                               bucket has been full, under which policy), aside (tokens that are kept for an ask of several buckets, see joint)
 --   lease:<bucket>:<partition>  granted, used, back, more, less: numbers that only grow; costs of the jobs asked for; pass, weight; heard;
 --                               minute, from, before: what was used in this minute and in the one before
---   asking:<bucket>             partitions in line, by their pass; alive:<bucket>: by the instant at which their leases lapse
+--   asking:<bucket>             partitions and asks of several buckets in line, by their pass; alive:<bucket>: by the instant at which their leases lapse
 --   told:<partition>            what a partition is to hear before it calls again
 -- include: bucket
-local leases = { LAPSE_US = 2000000 }
+local leases = { LAPSE_US = 2000000, opened = {} } -- opened: those of the buckets of which this call has to do
 
 do
   local KEPT_US, LOOK_US, MOST_LAPSED, MOST_TOLD, MINUTE_US = 86400000000, 600000000, 8, 16, 60000000
@@ -18,14 +18,19 @@ do
   function leases.held(r) return r.granted - r.used - r.back end
 
   function leases.open(b)
-    local f = redis.call('HMGET', lease_key(b), 'out', 'v', 'driver', 'due', 'full', 'version', 'kept')
-    local s = { b = b, out = number_in(f[1]) or 0, v = tonumber(f[2] or 0), driver = f[3] ~= '' and f[3] or nil, due = number_in(f[4]) or 0 }
-    s.kept = number_in(f[7]) or 0
-    s.asking, s.alive, s.records = prefix .. 'asking:' .. b.name, prefix .. 'alive:' .. b.name, {}
+    local f = redis.call('HMGET', lease_key(b), 'out', 'v', 'driver', 'due', 'full', 'version', 'kept', 'aside')
+    local aside = f[8] and f[8] ~= '' and f[8] or nil
+    -- All that is ever noted of it, since a table that grows takes longer.
+    local s = {
+      b = b, records = {}, asking = prefix .. 'asking:' .. b.name, alive = prefix .. 'alive:' .. b.name,
+      out = number_in(f[1]) or 0, v = tonumber(f[2] or 0), driver = f[3] ~= '' and f[3] or nil, due = number_in(f[4]) or 0,
+      kept = number_in(f[7]) or 0, aside = aside, was_aside = aside, share = 0, most = 0, active = 0, wake = 0, is_due = false,
+    }
     -- A start that a full bucket hears of later filled it up from its own instant on.
     s.full = tonumber(f[6] or b.policy.version) == b.policy.version and number_in(f[5]) or now
     if not f[6] then s.full = 0 end
     if (b.was.thaws or 0) > 0 then s.full = now end
+    b.lease, leases.opened[#leases.opened + 1] = s, s
     return s
   end
 
@@ -33,10 +38,15 @@ do
     local r = s.records[partition]
     if r then return r end
     local f = redis.call('HMGET', lease_key(s.b, partition), 'costs', unpack(NUMBERS))
-    r = { costs = f[1] or '', is_new = not f[2], was = {} }
+    -- With a place for each number from the beginning, since a table that grows takes longer.
+    local was = { granted = 0, used = 0, back = 0, more = 0, less = 0, pass = 0, weight = 0, heard = 0, kept = 0, minute = 0, from = 0, before = 0 }
+    r = {
+      costs = f[1] or '', is_new = not f[2], changed = false, was = was,
+      granted = 0, used = 0, back = 0, more = 0, less = 0, pass = 0, weight = 0, heard = 0, kept = 0, minute = 0, from = 0, before = 0,
+    }
     for i, name in ipairs(NUMBERS) do
-      r[name] = tonumber(f[i + 1] or 0)
-      r.was[name] = f[i + 1] and r[name] or nil
+      local number = tonumber(f[i + 1] or nil)
+      r[name], was[name] = number or 0, number or false
     end
     s.records[partition] = r
     return r
@@ -74,6 +84,7 @@ do
       end
       redis.call('ZREM', s.alive, partition)
       redis.call('ZREM', s.asking, partition)
+      s.changed = true
       if s.driver == partition then s.driver = nil end
     end
   end
@@ -107,15 +118,15 @@ do
     end
     if said.more > r.more or said.less > r.less then b.taken = true end
     r.more, r.less = math.max(r.more, said.more), math.max(r.less, said.less)
-    r.weight, r.heard, r.changed = said.weight, now, true
+    r.weight, r.heard, r.changed, s.changed = said.weight, now, true, true
     if now - r.kept > LOOK_US then r.kept = now end
     if redis.call('ZADD', s.alive, int(now + leases.LAPSE_US), partition) == 1 then s.kept = 0 end
     return r
   end
 
-  function leases.tell(s, partition, words)
+  function leases.tell(partition, words)
     local key = prefix .. 'told:' .. partition
-    redis.call('RPUSH', key, s.b.name .. ' ' .. words)
+    redis.call('RPUSH', key, words)
     redis.call('LTRIM', key, -MOST_TOLD, -1)
     redis.call('PEXPIRE', key, int(leases.LAPSE_US / 1000))
   end
@@ -123,7 +134,7 @@ do
   -- Have all who may hold tokens come at once: something has changed.
   function leases.recall(s, but)
     for _, partition in ipairs(redis.call('ZRANGE', s.alive, 0, -1)) do
-      if partition ~= but then leases.tell(s, partition, 'recall') end
+      if partition ~= but then leases.tell(partition, s.b.name .. ' recall') end
     end
   end
 
@@ -159,6 +170,7 @@ do
     local full = full_at(s)
     redis.call('HSET', lease_key(b), 'out', int(s.out), 'v', string.format('%.17g', s.v), 'driver', s.driver or '', 'due', int(s.due),
       'full', int(full), 'version', int(b.policy.version), 'kept', int(s.kept))
+    if s.aside ~= s.was_aside then redis.call('HSET', lease_key(b), 'aside', s.aside or '') end
     for _, key in ipairs(is_old and { lease_key(b), s.asking, s.alive } or {}) do redis.call('PEXPIRE', key, kept_ms(b)) end
   end
 end
