@@ -4,14 +4,19 @@ from typing import Annotated
 
 import typer
 
+from runner.cli.times import TIME
 from runner.jobs import UniqueOption
 
 Priority = Annotated[str | None, typer.Option(help="high, normal or low.", show_default=False)]
 MaxWait = Annotated[
-    float | None, typer.Option("--max-wait", help="Seconds after which it expires if it has not started.", show_default=False)
+    float | None,
+    typer.Option("--max-wait", **TIME, help='Time after which it expires if it has not started: seconds, or "1h".', show_default=False),
 ]
 Deadline = Annotated[
-    float | None, typer.Option(help="Seconds from its submission on within which it has ended, retries and all.", show_default=False)
+    float | None,
+    typer.Option(
+        **TIME, help='Time from its submission on within which it has ended, retries and all: seconds, or "1h".', show_default=False
+    ),
 ]
 Cost = Annotated[
     list[str] | None,

@@ -11,6 +11,7 @@ from runner.cli.job_options import Alike, Cost, Deadline, MaxWait, Metadata, Poo
 from runner.cli.output import columns, say, say_json, status_fields
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.cli.reading import costs, instant, json_object, metadata_in
+from runner.cli.times import TIME
 from runner.client import JobRequest
 from runner.errors import InvalidArguments, InvalidOption
 from runner.jobs import JobOptions, JobStatus, OnFailure, PriorityName, State, foretold, foretold_batch, summary
@@ -18,7 +19,9 @@ from runner.store import WorkerStatus
 
 JobId = Annotated[str, typer.Argument(help="The job's id; of a tenant's job with the tenant, like t7/o-17.")]
 Reason = Annotated[str, typer.Option(help="Why; written into the audit.")]
-Wait = Annotated[float | None, typer.Option("--wait", help="Wait up to this many seconds for the job to end.", show_default=False)]
+Wait = Annotated[
+    float | None, typer.Option("--wait", **TIME, help='Wait up to this time for the job to end: seconds, or "5m".', show_default=False)
+]
 
 
 @about_queue
@@ -28,7 +31,7 @@ def submit(
     args: Annotated[str, typer.Argument(help='Its arguments as a JSON object, like \'{"order_id": "o-17"}\'.')] = "{}",
     job_id: Annotated[str | None, typer.Option("--id", help="An id of your own; submitting it again is safe.", show_default=False)] = None,
     priority: Priority = None,
-    delay: Annotated[float | None, typer.Option(help="Seconds before it may start.", show_default=False)] = None,
+    delay: Annotated[float | None, typer.Option(**TIME, help='Time before it may start: seconds, or "1h".', show_default=False)] = None,
     run_at: Annotated[
         str | None, typer.Option("--run-at", help="The instant before which it does not start: 2026-11-30T06:00:00Z.", show_default=False)
     ] = None,

@@ -10,6 +10,7 @@ from runner.cli.live import show_live
 from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import AnyClient, Target, about_queue
 from runner.cli.spending_text import spending_lines
+from runner.cli.times import TIME
 from runner.clock import MICROSECONDS, wall_us
 from runner.errors import Forbidden
 from runner.jobs import BudgetPace, SpentBy, frozen, overridden, paused, span, was_reset
@@ -93,9 +94,12 @@ def set_limit(
     burst: Annotated[int | None, typer.Option(help="Most tokens of a smooth bucket.")] = None,
     capacity: Annotated[int | None, typer.Option(help="Most tokens, slots or starts.")] = None,
     refill: Annotated[int | None, typer.Option(help="Tokens of each interval.")] = None,
-    every: Annotated[float | None, typer.Option(help="Seconds of an interval.")] = None,
-    per: Annotated[float | None, typer.Option(help="Seconds of a sliding window.")] = None,
-    duration: Annotated[float | None, typer.Option(help="Seconds after which the code's numbers are back; else until restored.")] = None,
+    every: Annotated[float | None, typer.Option(**TIME, help='Time of an interval: seconds, or "1m".')] = None,
+    per: Annotated[float | None, typer.Option(**TIME, help='Length of a sliding window: seconds, or "1m".')] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(**TIME, help='Time after which the numbers of the code are back: seconds, or "1h". Else until restored.'),
+    ] = None,
     reason: Reason = "",
 ) -> None:
     """Replace the numbers of a limit at once, for every worker. Jobs that wait get a new time."""

@@ -11,6 +11,7 @@ from runner.cli.job_options import Alike, Cost, Deadline, MaxWait, Metadata, Poo
 from runner.cli.output import columns, say, say_json
 from runner.cli.queue_client import Target, about_queue
 from runner.cli.reading import costs, instant, json_object, metadata_in
+from runner.cli.times import TIME
 from runner.jobs import JobOptions, PriorityName, ScheduleStatus
 from runner.plain_text import escaped
 
@@ -60,14 +61,16 @@ def add(
     task: Annotated[str, typer.Argument(help="The task that runs.")],
     args: Annotated[str, typer.Argument(help="Its arguments as a JSON object.")] = "{}",
     cron: Annotated[str | None, typer.Option(help='Five fields, like "0 6 * * 1-5", or @daily.', show_default=False)] = None,
-    every: Annotated[float | None, typer.Option(help="Seconds, 1 at least.", show_default=False)] = None,
+    every: Annotated[
+        float | None, typer.Option(**TIME, help='Time between two runs: seconds, 1 at least, or "1h".', show_default=False)
+    ] = None,
     tz: Annotated[str, typer.Option(help="Time zone of --cron.")] = "UTC",
     start: Annotated[str | None, typer.Option(help="The first instant: 2026-11-30T06:00:00Z.", show_default=False)] = None,
     end: Annotated[str | None, typer.Option(help="The last instant.", show_default=False)] = None,
     missed: Annotated[str, typer.Option(help="Of instants that nobody fired in time: latest, all or skip.")] = "latest",
-    grace: Annotated[float, typer.Option(help="Seconds by which a run may be late with --missed skip.")] = 60.0,
+    grace: Annotated[float, typer.Option(**TIME, help='Time by which a run may be late with --missed skip: seconds, or "5m".')] = 60.0,
     overlap: Annotated[str, typer.Option(help="While the run before has not ended: skip, queue or allow.")] = "skip",
-    jitter: Annotated[float, typer.Option(help="Seconds by which each run is later at most.")] = 0.0,
+    jitter: Annotated[float, typer.Option(**TIME, help='Time by which each run is later at most: seconds, or "5m".')] = 0.0,
     priority: Priority = None,
     max_wait: MaxWait = None,
     deadline: Deadline = None,

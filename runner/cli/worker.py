@@ -21,6 +21,7 @@ from runner.cli.recycling import Recycling, parse_size
 from runner.cli.signals import Signals, stoppable
 from runner.cli.supervised import Supervised
 from runner.cli.supervisor import INTERRUPTED, Supervisor
+from runner.cli.times import TIME
 from runner.cli.until_idle import in_words, until_idle
 from runner.client import Runner
 from runner.connection import redis_url
@@ -33,9 +34,13 @@ from runner.worker import Worker
 _code_changes = deferred("runner.cli.reload:changes")
 
 Lease = Annotated[
-    float | None, typer.Option("--lease", help="Seconds after which a silent worker has lost its jobs (10).", show_default=False)
+    float | None,
+    typer.Option("--lease", **TIME, help='Time after which a silent worker has lost its jobs: seconds, or "1m" (10).', show_default=False),
 ]
-Drain = Annotated[float | None, typer.Option("--drain", help="Seconds running jobs get to finish after SIGTERM (30).", show_default=False)]
+Drain = Annotated[
+    float | None,
+    typer.Option("--drain", **TIME, help='Time in which running jobs may finish after SIGTERM: seconds, or "5m" (30).', show_default=False),
+]
 RecordStarts = Annotated[bool, typer.Option("--record-starts", help="Log every start in Redis, to measure the rate.")]
 Processes = Annotated[
     int | None,

@@ -47,7 +47,7 @@ WRONG = [
     ("limits set pay --burst many", 2, "'--burst'"),
     ("limits set gpu --rate 1/s", 2, "has no number 'rate'"),
     ("limits set search --per nan", 2, "per is nan"),
-    ("limits set pay --rate 1/s --duration -1", 2, "duration is -1"),
+    ("limits set pay --rate 1/s --duration -1", 2, "'--duration': '-1' is negative: give a time from 0"),
     ("limits set pay --speed 1", 2, "--speed"),
     ("limits freeze pay inf", 2, "duration is inf"),
     ("limits freeze pay soon", 2, "'soon'"),

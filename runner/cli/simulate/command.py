@@ -15,6 +15,7 @@ from runner.cli.simulate.grammar import limit_forms, parse_jobs, parse_limit, pa
 from runner.cli.simulate.live import look
 from runner.cli.simulate.svg import draw
 from runner.cli.simulate.text import share_words, show
+from runner.cli.times import TIME
 from runner.client import Runner, Task
 from runner.clock import microseconds, wall_us
 from runner.errors import ConfigurationError, UnknownTask
@@ -50,7 +51,9 @@ File = Annotated[
         show_default=False,
     ),
 ]
-Duration = Annotated[float, typer.Option("--duration", help="Seconds that each job runs, unless the file says otherwise.", min=0)]
+Duration = Annotated[
+    float, typer.Option("--duration", **TIME, help='Time that each job runs, unless the file says otherwise: seconds, or "1m".')
+]
 Slots = Annotated[int | None, typer.Option("--slots", help="Slots of all workers together (100).", show_default=False)]
 Cost = Annotated[str | None, typer.Option("--cost", help="Tokens a job takes, if not 1: openai=800,stripe=2.", show_default=False)]
 Weights = Annotated[str | None, typer.Option("--weights", help="Fair shares that are not equal: a=3,b=1.", show_default=False)]
