@@ -38,6 +38,7 @@ EVERYWHERE += [number for launch in range(2) for number in range(FIRST_PLAIN + l
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.fault("F32")
 @pytest.mark.parametrize("own_server", OWN_KINDS)
 async def test_random_faults_under_load_lose_nothing_break_no_limit_and_leave_no_memory_behind(own_server: str, tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from typing import NamedTuple, Self
 
 import pytest
+from redis import Redis
 
 from runner import TokenBucket
 from runner.clock import wall_us
+from runner.limits import home_of
+from runner.store.keys import Keys
 from tests.conftest import OWN_KINDS
 from tests.process.sharing import Sharing, sharing_apart
 from tests.recovery import Recovery
@@ -99,6 +103,60 @@ async def test_a_home_that_is_flushed_has_full_buckets_and_no_more(servers: list
             recovery.begins()
             await both_go_on(shared)
             recovery.ends()
+
+
+@pytest.mark.fault("F43", bound_s=5)
+async def test_a_home_that_loses_its_last_writes_gives_the_tokens_of_that_time_again_and_no_more(
+    servers: list[Server], recovery: Recovery
+) -> None:
+    """As a replica that was behind, and now serves."""
+    home, *own = servers
+    async with sharing_apart(home, own, LIMIT) as shared:
+        assert shared.limit.shared is not None
+        keys = Keys(home_of(shared.limit.shared))
+        with Redis(unix_socket_path=str(home.socket)) as client:
+            for _ in range(3):
+                await shared.progress(50)
+                before = State.of(client, keys)
+                await asyncio.sleep(0.2)
+                shared.most_excess += before.put_back(client, keys)
+                recovery.begins()
+                await both_go_on(shared)
+                recovery.ends()
+        assert shared.most_excess > 0
+
+
+class State(NamedTuple):
+    """All keys of a home at an instant, each with its time to live, and what it had given to each queue."""
+
+    keys: dict[bytes, tuple[int, bytes]]
+    given: dict[bytes, int]
+
+    @classmethod
+    def of(cls, client: Redis, keys: Keys) -> Self:
+        names: list[bytes] = list(client.scan_iter(f"{keys.prefix}*", count=1000))
+        records = [name for name in names if name.startswith(f"{keys.prefix}lease:api:".encode())]
+        with client.pipeline(transaction=True) as pipeline:
+            for name in records:
+                pipeline.hget(name, "granted")
+            for name in names:
+                pipeline.pttl(name)
+                pipeline.dump(name)
+            replies = pipeline.execute()
+        given = {name: int(number) for name, number in zip(records, replies, strict=False)}
+        rows = zip(names, replies[len(records) :: 2], replies[len(records) + 1 :: 2], strict=True)
+        return cls({name: (max(ttl_ms, 0), dump) for name, ttl_ms, dump in rows if dump is not None}, given)
+
+    def put_back(self, client: Redis, keys: Keys) -> int:
+        """All is as it was at that instant: how many tokens had been given since."""
+        with client.pipeline(transaction=True) as pipeline:
+            for name in self.given:
+                pipeline.hget(name, "granted")
+            pipeline.delete(*client.scan_iter(f"{keys.prefix}*", count=1000))
+            for name, (ttl_ms, dump) in self.keys.items():
+                pipeline.restore(name, ttl_ms, dump)
+            now = pipeline.execute()[: len(self.given)]
+        return sum(map(int, now)) - sum(self.given.values())
 
 
 async def both_go_on(shared: Sharing) -> None:
