@@ -2,6 +2,7 @@
 
 python -m tests.outside.shared_door --seconds 120            # with `sync_limit`
 python -m tests.outside.shared_door --seconds 120 --deaf     # without
+python -m tests.outside.shared_door --form github            # as another provider says it, see account_forms
 """
 
 import argparse
@@ -19,6 +20,7 @@ import httpx
 
 from runner import Runner, TokenBucket, raise_rate_limited, sync_limit
 from tests.eventually import PATIENCE_S
+from tests.outside.account_forms import FORMS, Form
 from tests.outside.metered_door import Work, backlog
 from tests.topologies import until
 
@@ -26,20 +28,27 @@ RATE, BURST = 20.0, 60
 OTHERS = (2.0, 14.0)
 """What other clients start a second, by turns of 20 s, each call at a time of its own."""
 TURN_S = 20.0
+WINDOW_S = 10.0
+"""Of a provider whose tokens come back together."""
 APP = "tests.outside.shared_door:jobs"
+_FORM = FORMS[os.environ.get("DOOR_FORM", "none")]
 
 
 @asynccontextmanager
 async def connected(_: Runner[httpx.AsyncClient]) -> AsyncIterator[httpx.AsyncClient]:
     """A client that is told, and with DOOR_DEAF one that is not."""
-    told = [] if os.environ.get("DOOR_DEAF") else [sync_limit(provider.name, counter="requests")]
+    told = [] if os.environ.get("DOOR_DEAF") else [sync_limit(provider.name, counter=_FORM.counter)]
     hooks = {"response": [*told, raise_rate_limited(provider.name)]}
     async with httpx.AsyncClient(base_url=os.environ["DOOR_URL"], timeout=60, event_hooks=hooks) as http:
         yield http
 
 
 jobs = Runner("shared-door", lifespan=connected)
-provider = TokenBucket("provider", rate=f"{RATE:.0f}/s", burst=BURST)
+provider = (
+    TokenBucket("provider", capacity=int(RATE * WINDOW_S), refill=int(RATE * WINDOW_S), every=WINDOW_S)
+    if _FORM.has_windows and not os.environ.get("DOOR_SMOOTH")
+    else TokenBucket("provider", rate=f"{RATE:.0f}/s", burst=int(RATE) if _FORM.has_windows else BURST)
+)
 
 
 @jobs.task(limits=[provider], retries=0)
@@ -49,11 +58,13 @@ async def call(number: int) -> None:
 
 
 class Door:
-    """The provider: a bucket, from which others take, too. It runs in a thread of its own."""
+    """The provider: a bucket, or windows, from which others take, too. It runs in a thread of its own."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, form: Form) -> None:
         self._draw = random.Random(seed)
-        self._tokens, self._at_s = float(BURST), time.monotonic()
+        self._form = form
+        self._most = RATE * WINDOW_S if form.has_windows else float(BURST)
+        self._tokens, self._at_s = self._most, time.monotonic()
         self.taken: list[float] = []
         self.refused: list[float] = []
         self.others: list[float] = []
@@ -88,10 +99,14 @@ class Door:
 
     def _take(self, book: list[float]) -> bool:
         now_s = time.monotonic()
-        self._tokens, self._at_s = self._tokens + (now_s - self._at_s) * RATE, now_s
-        if self._tokens > BURST:
-            self.overflow.append((now_s, self._tokens - BURST))
-            self._tokens = float(BURST)
+        if not self._form.has_windows:
+            self._tokens, self._at_s = self._tokens + (now_s - self._at_s) * RATE, now_s
+        elif now_s >= self._at_s + WINDOW_S:
+            windows = int((now_s - self._at_s) / WINDOW_S)
+            self._tokens, self._at_s = self._tokens + windows * self._most, self._at_s + windows * WINDOW_S
+        if self._tokens > self._most:
+            self.overflow.append((now_s, self._tokens - self._most))
+            self._tokens = self._most
         if self._tokens < 1:
             return False
         self._tokens -= 1
@@ -115,10 +130,10 @@ class Door:
                     self.refused.append(time.monotonic())
                 status = "200 OK" if is_taken else "429 Too Many Requests"
                 await asyncio.sleep(0.01)
-                head = (
-                    f"HTTP/1.1 {status}\r\nx-ratelimit-limit-requests: {BURST}\r\nx-ratelimit-remaining-requests: {int(self._tokens)}\r\n"
-                )
-                writer.write(f"{head}content-length: 2\r\n\r\nok".encode())
+                full_s = self._at_s + WINDOW_S - time.monotonic() if self._form.has_windows else (self._most - self._tokens) / RATE
+                fields = {**self._form.write(int(self._tokens), max(full_s, 0.0)), "content-length": "2"}
+                head = "".join(f"{name}: {text}\r\n" for name, text in fields.items())
+                writer.write(f"HTTP/1.1 {status}\r\n{head}\r\nok".encode())
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -137,8 +152,8 @@ class Books(NamedTuple):
 
 
 @contextmanager
-def _opened(seed: int) -> Iterator[Door]:
-    door = Door(seed)
+def _opened(seed: int, form: Form) -> Iterator[Door]:
+    door = Door(seed, form)
     door.start()
     try:
         yield door
@@ -146,10 +161,24 @@ def _opened(seed: int) -> Iterator[Door]:
         door.stop()
 
 
-def books(seconds: float, *, deaf: bool = False, workers: int = 2, seed: int = 1, settling_s: float = 10.0) -> Books:
+def books(
+    seconds: float,
+    *,
+    form: str = "none",
+    deaf: bool = False,
+    smooth: bool = False,
+    workers: int = 2,
+    seed: int = 1,
+    settling_s: float = 10.0,
+) -> Books:
     """The books of so many seconds, after a while in which the first burst passes, with a backlog that never ends."""
-    with _opened(seed) as door:
-        given = {"DOOR_URL": f"http://127.0.0.1:{door.port}", "DOOR_DEAF": "1" if deaf else ""}
+    with _opened(seed, FORMS[form]) as door:
+        given = {
+            "DOOR_URL": f"http://127.0.0.1:{door.port}",
+            "DOOR_DEAF": "1" if deaf else "",
+            "DOOR_FORM": form,
+            "DOOR_SMOOTH": "1" if smooth else "",
+        }
         with backlog(Work(APP, jobs.queue, "call", int((seconds + settling_s) * RATE * 1.5)), given, workers=workers):
             until(lambda: bool(door.taken), within_s=PATIENCE_S)
             from_s = door.taken[0] + settling_s
@@ -165,10 +194,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--form", choices=FORMS, default="none", help="how the provider says what is left")
+    parser.add_argument("--smooth", action="store_true", help="declare a provider with windows as a smooth bucket with a small burst")
     parser.add_argument("--deaf", action="store_true", help="without sync_limit")
     options = parser.parse_args()
-    found = books(options.seconds, deaf=options.deaf, workers=options.workers, seed=options.seed)
-    print(json.dumps({"deaf": options.deaf, **found._asdict()}))
+    found = books(options.seconds, form=options.form, smooth=options.smooth, deaf=options.deaf, workers=options.workers, seed=options.seed)
+    print(json.dumps({"form": options.form, "smooth": options.smooth, "deaf": options.deaf, **found._asdict()}))
 
 
 if __name__ == "__main__":
