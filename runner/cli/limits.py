@@ -241,7 +241,8 @@ def head_of(line: WaitingLine) -> Iterator[str]:
 def _state(limit: LimitStatus, bucket: BucketStatus) -> tuple[str, str, str]:
     """The columns of `_STATE`."""
     coming = f"in {span(bucket.next_token_s)}" if bucket.next_token_s else "" if bucket.next_token_s == 0 else "unknown"
-    return limit.policy.left_words(bucket.tokens), _count(bucket), coming
+    tokens = limit.policy.left_words(bucket.tokens) if limit.code.shared is None else f"{bucket.tokens} in hand"
+    return tokens, _count(bucket), coming
 
 
 def _count(of: LimitStatus | BucketStatus) -> str:

@@ -10,7 +10,7 @@ from runner.client.reasons import LONGEST_REASON, checked_reason
 from runner.client.said_times import seconds_said
 from runner.clock import microseconds
 from runner.errors import ConfigurationError, UnknownLimit
-from runner.limits import Limit, LimitStatus, key_text_of, limit_name
+from runner.limits import BucketStatus, Limit, LimitStatus, key_text_of, limit_name
 from runner.plain_text import is_line
 from runner.ranges import checked
 from runner.store import Home, Limits
@@ -115,9 +115,17 @@ class Control:
         home = await self._homes_here().of(here.code)
         there = await shown_limit(home, name)
         shared = None if here.code.key is not None else await home.sharers(name)
-        said = {bucket.bucket: bucket.provider for bucket in there.buckets}
-        buckets = [replace(bucket, provider=said.get(bucket.bucket)) for bucket in here.buckets]
-        return replace(here, override=there.override, paused=there.paused, reset=there.reset, shared=shared, buckets=buckets)
+        said = {bucket.bucket: bucket for bucket in there.buckets}
+        buckets = [_as_said(bucket, said.get(bucket.bucket)) for bucket in here.buckets]
+        here = replace(here, frozen_s=there.frozen_s, frozen_reason=there.frozen_reason, shared=shared, buckets=buckets)
+        return replace(here, override=there.override, paused=there.paused, reset=there.reset)
+
+
+def _as_said(here: BucketStatus, there: BucketStatus | None) -> BucketStatus:
+    """A bucket of a queue, with the last word of its home: what a queue knows of a freeze, or of its end, can be a round trip old."""
+    if there is None:
+        return replace(here, provider=None)
+    return replace(here, provider=there.provider, frozen_s=there.frozen_s, frozen_reason=there.frozen_reason)
 
 
 async def shown_limit(store: Limits, name: str) -> LimitStatus:

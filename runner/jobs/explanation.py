@@ -150,6 +150,8 @@ def _why(status: JobStatus, limit: LimitStatus, bucket: BucketStatus | None, now
     capacity, next_s = limit.policy.capacity, bucket.next_token_s if bucket else None
     if status.reason == "paused" and limit.paused:
         return f"it was {paused(limit.paused, now_s)}"
+    if status.reason == "paused" and status.shared is not None:
+        return "it is paused at its home, for all queues that share it"
     if status.reason == "frozen" and bucket is not None:
         return f"it is {frozen(bucket.frozen_s, bucket.frozen_reason, now_s)}"
     if status.reason == "concurrency":

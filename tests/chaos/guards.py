@@ -2627,6 +2627,13 @@ GUARDS = (
         f"{_LEASES}test_a_pause_at_the_home_stops_all_queues",
     ),
     Guard(
+        "shared: a pause at the home is told as one",
+        _BUCKET,
+        "is_paused_at_home(b) and 'paused' or 'frozen'",
+        "'frozen'",
+        f"{_LEASES}test_a_pause_at_the_home_stops_all_queues",
+    ),
+    Guard(
         "shared: what no job waits for goes back",
         _EXCHANGE,
         "  b.back = b.back + free\n",

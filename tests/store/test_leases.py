@@ -166,6 +166,10 @@ async def test_a_pause_at_the_home_stops_all_queues(redis: Redis, redis_url: str
             assert await world.hear(at, redis) is not None
             await world.exchange(at)
             assert not await world.start(at)
+        await world.queues[0].store.submit(jobs(1, needs=["api"]))
+        (waiting,) = await world.queues[0].store.get(["j0"])
+        assert waiting is not None
+        assert (waiting.reason, waiting.eta_s) == ("paused", None)  # and not frozen, which would end
         await world.home.pause("api", on=False, reason="")
         await world.exchange(0)
         await world.exchange(0)

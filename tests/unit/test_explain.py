@@ -119,6 +119,14 @@ def test_a_job_at_a_shared_limit_is_told_what_its_queue_gets() -> None:
     )
 
 
+def test_a_job_at_a_shared_limit_that_is_paused_is_told_that_and_how_to_let_it_go_on() -> None:
+    status = waiting("pay", "paused", eta_s=None, shared=QueuePace(5, 31.04))
+    _, waits, place, remedy = told(status, stands(SHARED)).splitlines()
+    assert waits.endswith("(10000/min): it is paused at its home, for all queues that share it.")
+    assert place.endswith("it starts at an unknown time.")
+    assert remedy.endswith("limits resume pay")
+
+
 @pytest.mark.parametrize(
     ("pace", "said"),
     [

@@ -227,11 +227,14 @@ local function wait_of(b, cost, with_reserved, ahead)
   return wait
 end
 
+-- The home of a limit that several queues share tells a pause there as a freeze for as long as its word counts, with this as the reason.
+local function is_paused_at_home(b) return b.policy.kind == 'leased' and redis.pcall('HGET', bucket_key(b.name), 'frozen_by') == 'paused' end
+
 local function reason_of(b)
   if not b.kind then return 'unpublished' end
   local entry = b.policy.entry
   if entry.paused or paused_for(b) > 0 then return 'paused' end
-  if frozen_until(b) > now then return 'frozen' end
+  if frozen_until(b) > now then return is_paused_at_home(b) and 'paused' or 'frozen' end
   return b.kind.reason
 end
 
