@@ -29,7 +29,7 @@ from runner.jobs import (
     TaskOptions,
     check_queue_name,
 )
-from runner.limits import Limit, Need, check_one_home, need_of
+from runner.limits import Limit, Need, check_no_home, check_one_home, need_of
 from runner.ranges import checked_whole
 from runner.settings import Settings, chosen_settings
 
@@ -65,6 +65,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         children: Children | None = None,
     ) -> None:
         self.queue = check_queue_name(queue)
+        check_no_home(queue)
         self._surroundings = Surroundings(self, dependencies, {JobContext: JOB, Runner: RUNNER, type(self): RUNNER})
         self._lifespan = checked_lifespan(lifespan)
         self._revision = None if revision is None else checked_whole("revision", revision, of=f"queue {queue!r}")
@@ -111,7 +112,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         known = self.limits.setdefault(limit.name, limit)
         if known.to_json() != limit.to_json():
             raise ConfigurationError(
-                f"limit {limit.name!r} is declared twice with different numbers: {known} and {limit}; share one object or rename one"
+                f"limit {limit.name!r} is declared twice, and differently: {known} and {limit}; use one object for both, or rename one"
             )
 
     @property

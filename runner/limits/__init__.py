@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # see runner.faces
     from runner.limits.retry_after import Word, read
     from runner.limits.scalars import decimal_text, float_of, instant_text, time_text
     from runner.limits.shared_status import QueueShare, SharedStatus, shared_status_of
-    from runner.limits.sharing import check_one_home, home_of
+    from runner.limits.sharing import check_no_home, check_one_home, home_of
     from runner.limits.sliding_window import SlidingWindow
     from runner.limits.state_word import LimitFacts, LimitState, limit_state
     from runner.limits.status import BucketStatus, LimitStatus, Override, Pause, ProviderCount, Reset, instant_document
@@ -64,7 +64,7 @@ else:
             "rates": "EXACT",
             "retry_after": "Word read",
             "shared_status": "QueueShare SharedStatus shared_status_of",
-            "sharing": "check_one_home home_of",
+            "sharing": "check_no_home check_one_home home_of",
             "scalars": "decimal_text float_of instant_text time_text",
             "sliding_window": "SlidingWindow",
             "status": "BucketStatus LimitStatus Override Pause ProviderCount Reset instant_document",
@@ -109,6 +109,7 @@ __all__ = [
     "Word",
     "at_present",
     "bucket_name",
+    "check_no_home",
     "check_one_home",
     "checked_template",
     "count_in",

@@ -24,6 +24,15 @@ def home_of(scope: str) -> str:
     return f"{_HOME}{scope}"
 
 
+def check_no_home(queue: str) -> None:
+    """That no app has its queue in the key space of a home, where its limits would take the place of those that are shared there. Raises `ConfigurationError`."""
+    if queue.startswith(_HOME):
+        raise ConfigurationError(
+            f"queue name {queue!r} cannot be used: {queue!r} is the home of the limits that are shared in scope {queue.removeprefix(_HOME)!r};"
+            f" choose a name that does not begin with {_HOME!r}"
+        )
+
+
 def checked_scope(what: str, shared: object) -> str | None:
     """The scope that `shared` means; None if the limit is not shared. Raises `ConfigurationError`."""
     if shared is False or shared is None:

@@ -69,6 +69,12 @@ def test_shared_limits_of_one_task_have_one_scope() -> None:
         async def work() -> None: ...
 
 
+@pytest.mark.parametrize("queue", ["limits.shared", "limits.acme", "limits."])
+def test_an_app_has_no_queue_in_the_key_space_of_a_home(queue: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"'{queue}' is the home of the limits that are shared in scope"):
+        Runner(queue)
+
+
 @pytest.mark.parametrize("share", [0, -1, 1.5, True])
 def test_a_share_that_is_no_number_of_turns_is_refused(share: object) -> None:
     with pytest.raises(ConfigurationError, match="share"):
