@@ -167,13 +167,14 @@ class Deposit(NamedTuple):
 class Hands(NamedTuple):
     """How all hands stand that concern the home, and what jobs wait for that need several of them.
 
-    `identity`: by which it knows this queue, `now_us`: the clock of the queue's server.
+    `identity`: by which it knows this queue, `now_us`: the clock of the queue's server. `is_partial`: another look sees other buckets.
     """
 
     identity: str
     now_us: int
     hands: Sequence[Hand]
     asks: Sequence[Ask] = ()
+    is_partial: bool = False
 
     def wanted(self, hand: Hand) -> int:
         """Tokens of its bucket that the first waiting jobs cost."""

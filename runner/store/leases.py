@@ -19,19 +19,25 @@ _TOLD_S = 1.0
 class Leases(QueueStore):
     """At the queue."""
 
-    async def exchange(self, identity: str, limits: Iterable[str], deposits: Sequence[Deposit] = (), told: Sequence[Told] = ()) -> Hands:
-        """Take in what the home has said, and read how the hands of these limits stand. `identity` counts if the queue has none yet."""
+    async def exchange(
+        self, identity: str, names: Iterable[str], deposits: Sequence[Deposit] = (), told: Sequence[Told] = (), *, look: int = 0
+    ) -> Hands:
+        """Take in what the home has said, and read how hands stand: those of these limits and buckets. `identity` counts if the queue has none yet.
+
+        Of limits with a key it is a part, and another one for another `look`.
+        """
         words: list[scripts.Argument] = [word for deposit in deposits for word in deposit.words]
         grants = [grant for word in told for grant in word.grants]
         for bucket, granted in grants:
             words += [bucket, granted, -1, -1, -1, -1, 0, 0, 0, 0, -1, "", 0]
-        found, now_us, asks, *rows = await self._run("exchange", [*words, *limits], identity=identity, deposits=len(deposits) + len(grants))
-        names, covered, costs = asks[::3], asks[1::3], asks[2::3]
+        count = len(deposits) + len(grants)
+        found, now_us, asks, is_partial, *rows = await self._run("exchange", [*words, *names], identity=identity, look=look, deposits=count)
+        sets, covered, costs = asks[::3], asks[1::3], asks[2::3]
         waiting = [
             Ask(tuple(decoded(name).split(BETWEEN)), bool(is_covered), decoded(cost))
-            for name, is_covered, cost in zip(names, covered, costs, strict=True)
+            for name, is_covered, cost in zip(sets, covered, costs, strict=True)
         ]
-        return Hands(decoded(found), int(now_us), [hand_of(row) for row in rows], waiting)
+        return Hands(decoded(found), int(now_us), [hand_of(row) for row in rows], waiting, bool(is_partial))
 
 
 class Home(Limits):

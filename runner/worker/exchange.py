@@ -4,7 +4,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from runner.clock import MICROSECONDS, monotonic_s
 from runner.errors import RunnerError, StoreUnavailable
@@ -12,6 +11,7 @@ from runner.limits import Limit, limit_name
 from runner.log_throttle import A_MINUTE_S, LogThrottle
 from runner.store import Ask, Deposit, Hand, Hands, Home, LeaseAnswer, Leased, Leases, Role, Told
 from runner.telemetry import HomeCounts
+from runner.worker.known_buckets import KnownBuckets
 
 log = logging.getLogger("runner")
 
@@ -24,17 +24,9 @@ _RENEW_S = 1.0
 """A hand lapses after two seconds without a call."""
 _QUIET_S = 0.1
 """The longest that a start is not told of, while the queue asks for nothing."""
-
-
-@dataclass(slots=True)
-class _Bucket:
-    """How one bucket stands with the home."""
-
-    is_in_line: bool = False
-    share: int = 1
-    come_s: float = float("inf")
-    called_s: float = float("-inf")
-    untold_since_s: float | None = None
+_PART_S = 0.01
+"""Between two looks of which each sees a part of many buckets."""
+_LAST_LOOK = 2**31
 
 
 class Exchange:
@@ -62,7 +54,7 @@ class Exchange:
         self._counts = counts or HomeCounts()
         self._identity = secrets.token_hex(6)
         self._partition: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets = KnownBuckets()
         self._asks_in_line: dict[str, Ask] = {}
         """By name: for jobs that need several buckets."""
         self._told: dict[str, Told] = {}
@@ -70,6 +62,7 @@ class Exchange:
         self._granted: dict[str, int] = {}
         self._hands: Hands | None = None
         self._looked_s = float("-inf")
+        self._looks = 0
         self._woken = asyncio.Event()
         self._since_us = 0
         self._published_s = float("-inf")
@@ -103,7 +96,7 @@ class Exchange:
             await asyncio.gather(listener, return_exceptions=True)
 
     async def _rest(self) -> None:
-        for bucket in self._buckets.values():
+        for bucket in self._buckets.all():
             bucket.is_in_line = False
         self._asks_in_line.clear()
         await asyncio.sleep(_RETRY_S)
@@ -134,10 +127,10 @@ class Exchange:
 
     def _note(self, told: Told) -> None:
         if told.granted is None:
-            self._buckets.setdefault(told.bucket, _Bucket()).come_s = 0.0
+            self._buckets.of(told.bucket).come_s = 0.0
         elif told.ask is None:
             self._told[told.bucket] = told
-            self._buckets.setdefault(told.bucket, _Bucket()).is_in_line = told.is_in_line
+            self._buckets.of(told.bucket).is_in_line = told.is_in_line
         else:
             self._told[told.ask] = told
             if not told.is_in_line:
@@ -149,7 +142,7 @@ class Exchange:
         is_woken = self._woken.is_set() or self._told
         self._woken.clear()
         hands = self._hands
-        if hands is None or is_woken or monotonic_s() - self._looked_s >= _LOOK_S:
+        if hands is None or is_woken or monotonic_s() - self._looked_s >= (_PART_S if hands.is_partial else _LOOK_S):
             hands = await self._look()
         # Else what was read last will do: all its numbers only grow, so an older state is told at worst.
         due, asks = self._due(hands, monotonic_s())
@@ -164,7 +157,9 @@ class Exchange:
         told, self._told = list(self._told.values()), {}
         deposits, self._deposits = self._deposits, []
         self._looked_s = monotonic_s()
-        found = await self._store.exchange(self._identity, self._limits, deposits, told)
+        named = self._buckets.due(self._looked_s) if self._hands is not None and self._hands.is_partial else []
+        found = await self._store.exchange(self._identity, [*self._limits, *named], deposits, told, look=self._looks)
+        self._looks = (self._looks + 1) % _LAST_LOOK
         brings = [grant for word in told for grant in word.grants] + [(one.leased.bucket, one.leased.granted) for one in deposits]
         news = any(granted > self._granted.get(bucket, 0) for bucket, granted in brings)
         for bucket, granted in brings:
@@ -175,6 +170,7 @@ class Exchange:
             self._partition.set_result(f"{self._store.keys.queue}:{found.identity}")
         own = [hand for hand in found.hands if limit_name(hand.bucket) in self._limits]
         names = {hand.bucket for hand in own}
+        self._buckets.forget(set(named) - names)
         self._hands = found._replace(hands=own, asks=[ask for ask in found.asks if names.issuperset(ask.buckets)])
         self._counts.note_hands(
             (hand.bucket, limit_name(hand.bucket), hand.held, self._hands.wanted(hand), hand.spent.used) for hand in own
@@ -189,12 +185,13 @@ class Exchange:
             return [hand for hand in hands.hands if hand.bucket in due], []
         free = {hand.bucket: hand.free for hand in hands.hands}
         names = {ask.name for ask in hands.asks}
-        asks = [ask._replace(costs="") for name, ask in self._asks_in_line.items() if name not in names]
+        gone = [ask for name, ask in self._asks_in_line.items() if name not in names]
+        asks = [ask._replace(costs="") for ask in gone if not hands.is_partial or free.keys() >= set(ask.buckets)]
         for ask in hands.asks:
             is_due = (
                 ask.costs
                 and ask.name not in self._asks_in_line
-                and (not ask.is_covered or any(free[name] < self._buckets[name].share / 2 for name in ask.buckets))
+                and (not ask.is_covered or any(free[name] < self._buckets.of(name).share / 2 for name in ask.buckets))
             )
             if is_due or not due.isdisjoint(ask.buckets):
                 due.update(ask.buckets)
@@ -203,7 +200,7 @@ class Exchange:
 
     def _is_due(self, hand: Hand, is_wanted: bool, now_s: float) -> bool:
         """Whether the home is to be called about a bucket. is_wanted: by jobs that need others too."""
-        bucket = self._buckets.setdefault(hand.bucket, _Bucket())
+        bucket = self._buckets.of(hand.bucket)
         half = max(bucket.share / 2, 1.0)
         if hand.is_told:
             bucket.untold_since_s = None
@@ -258,15 +255,17 @@ class Exchange:
         return waits
 
     def _note_answer(self, answer: Leased, now_s: float) -> None:
-        bucket = self._buckets[answer.bucket]
+        bucket = self._buckets.of(answer.bucket)
         bucket.is_in_line, bucket.share, bucket.called_s, bucket.untold_since_s = answer.place is not None, answer.share, now_s, None
         early_s = self._round_trip_s if answer.drives else 0.0
         bucket.come_s = float("inf") if answer.come_us is None else now_s + answer.come_us / MICROSECONDS - early_s
 
     def _next_look_s(self, hands: Hands) -> float:
         now_s, next_s = monotonic_s(), _LOOK_S if hands.asks else _IDLE_S
+        if hands.is_partial:
+            next_s = min(_PART_S, self._buckets.come_s - now_s)
         for hand in hands.hands:
-            bucket = self._buckets.setdefault(hand.bucket, _Bucket())
+            bucket = self._buckets.of(hand.bucket)
             next_s = min(next_s, bucket.come_s - now_s)
             if bucket.untold_since_s is not None:
                 next_s = min(next_s, bucket.untold_since_s + self._quiet_s(hand) - now_s)

@@ -1,19 +1,19 @@
 -- exchange: at a queue: take in what the home of shared limits has said, and tell how the hands stand of which there is something to tell.
 -- KEYS: prefix
--- ARGV: identity (by which the home is to know this queue, if it has none yet), deposits (how many), rows...
+-- ARGV: identity (by which the home is to know this queue, if it has none yet), look (its number), deposits (how many), rows...
 --   rows, for each deposit: the bucket, granted, used, back, more, less (-1: nothing is said of these), sent_us (the instant before the call
 --     by the clock here; 0: this came by itself), home_us (the instant of the answer, by the clock there), asked_us (for so long this queue is in
 --     line there), capacity (0: as before), stopped_us (so long it is frozen or paused there; -1: not said), why, queues (that share it there); then names
---     of limits
+--     of limits, and of buckets that are to be looked at in any case
 -- Returns: the identity, now, a list with three words for each set of buckets that jobs wait for which need several of them: their names
---   ("a;b"), 1 if the hands suffice for the first job, what waiting jobs cost ("3x1+20"). Then for each bucket of these limits: name, used, back,
+--   ("a;b"), 1 if the hands suffice for the first job, what waiting jobs cost ("3x1+20"); 1 if another look sees other buckets. Then for each bucket of these limits: name, used, back,
 --   more, less, told_used, told_back, told_more, told_less, µs since the last start, the first start of which tokens come back (by the clock
 --   there; 0: none), µs for which the bucket is frozen here and not yet there, why, tokens in hand, those of them that no job has, tokens that the
 --   first waiting job needs that needs no other bucket (0: none waits), what such jobs cost
 -- include: base, bucket_keys, lazily, effort, pooled, policies, kind_change, bucket, needs, flush, leased, pace, sets, demand
 
 local A_DEPOSIT, OFFSET = 13, 4503599627370496
-local MOST_BUCKETS = 24
+local MOST_BUCKETS, MOST_WAITING = 24, 16
 
 local function most_of(b, field, told) if told > b[field] then b[field], b.taken = told, true end end
 
@@ -96,14 +96,26 @@ for at = rows_at, limits_from - 1, A_DEPOSIT do
   deposit(at)
   add(ARGV[at])
 end
+local keyed = {}
 for at = limits_from, #ARGV do
   local policy = policy_of(ARGV[at])
-  if policy and policy.kind == 'leased' then
-    if policy.key == cjson.null then add(ARGV[at]) end
-    for _, name in ipairs(redis.call('ZRANGE', buckets_waiting_key(ARGV[at]), 0, MOST_BUCKETS - 1)) do add(name) end
+  if string.find(ARGV[at], '/', 1, true) or policy and policy.kind == 'leased' and policy.key == cjson.null then
+    add(ARGV[at])
+  elseif policy and policy.kind == 'leased' then
+    keyed[#keyed + 1] = ARGV[at]
   end
 end
-for _, name in ipairs(redis.call('SSCAN', prefix .. 'leases', 0, 'COUNT', MOST_BUCKETS)[2]) do add(name) end
+
+-- Of keys at which jobs wait, and of buckets of which there is something to tell, a part in each look: another one in the next.
+local is_partial, part = redis.call('SCARD', prefix .. 'leases') > MOST_BUCKETS - MOST_WAITING, math.max(math.floor(MOST_WAITING / math.max(#keyed, 1)), 2)
+for _, limit in ipairs(keyed) do
+  local waiting = buckets_waiting_key(limit)
+  local parts = math.max(math.ceil(redis.call('ZCARD', waiting) / part), 1)
+  local first = tonumber(look) % parts * part
+  for _, name in ipairs(redis.call('ZRANGE', waiting, first, first + part - 1)) do add(name) end
+  is_partial = is_partial or parts > 1
+end
+for _, name in ipairs(redis.call('SRANDMEMBER', prefix .. 'leases', MOST_BUCKETS)) do add(name) end
 
 local known = redis.call('GET', prefix .. 'identity')
 if not known then redis.call('SET', prefix .. 'identity', identity) end
@@ -111,7 +123,7 @@ for _, name in ipairs(names) do
   local b = load_bucket(name)
   if b.hand then demand.look_at(b) end
 end
-local asks, answer = {}, { known or identity, int(now), 0 }
+local asks, answer = {}, { known or identity, int(now), 0, is_partial and 1 or 0 }
 for _, set in ipairs(sets.all) do
   local hands = {}
   for i, name in ipairs(set.buckets) do hands[i] = free_in(load_bucket(name)) end
