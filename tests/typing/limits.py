@@ -13,6 +13,7 @@ from runner import (
     Override,
     Pause,
     ProviderCount,
+    QueuePace,
     QueueShare,
     Quota,
     RateLimited,
@@ -86,6 +87,8 @@ async def changed(client: Client | HttpClient) -> None:
     assert_type(status.shared, SharedStatus | None)
     if status.shared is not None:
         assert_type(status.shared.queues[0], QueueShare)
+    waiting = await client.status("o-17")
+    assert_type(waiting.shared, QueuePace | None)
     for told in (
         await control.show("stripe"),
         await control.restore("stripe"),

@@ -10,7 +10,7 @@ from tests.chaos import report
 from tests.unit.test_docs import Row, table
 
 TEXT = report.DOCUMENT.read_text()
-CASES = [f"F{number:02}" for number in range(1, 43)]
+CASES = [f"F{number:02}" for number in range(1, 44)]
 
 
 def fault_rows() -> dict[str, Row]:

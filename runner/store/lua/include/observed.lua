@@ -39,7 +39,7 @@ local observed = lazily(function()
     local words = {}
     for i = 1, #needs do
       local b = load_bucket(needs[i].bucket)
-      local it = b.policy.entry.observed and b.kind.level and observed.read(b)
+      local it = b.kind and b.kind.level and b.policy.entry.observed and observed.read(b)
       if it then words[#words + 1] = b.name .. '=' .. int(it.epoch) .. ':' .. int(observed.own_level(b, it)) end
     end
     return table.concat(words, ';')
@@ -63,7 +63,8 @@ end)
 -- Whether somebody tells of one of these buckets.
 local function are_observed(needs)
   for i = 1, #needs do
-    if load_bucket(needs[i].bucket).policy.entry.observed then return true end
+    local policy = load_bucket(needs[i].bucket).policy
+    if policy and policy.entry.observed then return true end
   end
   return false
 end
