@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from runner import Concurrency, JobStatus, Limit, QueuePace, Quota, Runner, SlidingWindow, State, TokenBucket
+from runner import Concurrency, JobStatus, Limit, QueuePace, Quota, Runner, SlidingWindow, State, TakeRefused, TokenBucket
 from runner.asgi.allowance import Allowance
 from runner.asgi.request_limiter import verdict_of
 from runner.asgi.response_fields import rate_limit_fields
@@ -67,6 +67,18 @@ def test_shared_limits_of_one_task_have_one_scope() -> None:
 
         @jobs.task(limits=[TokenBucket("a", rate="1/s", shared=True), TokenBucket("b", rate="1/s", shared="acme")])
         async def work() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("unled", "now (no worker leads the queue, which would fetch its tokens from their home); try again once one does: start a worker"),
+        ("away", "now (its home does not answer); try again once it does"),
+        ("tokens", "now (tokens); try again in about 0.5 s"),
+    ],
+)
+def test_who_is_refused_at_a_shared_limit_is_told_whom_to_wait_for(reason: str, said: str) -> None:
+    assert said in str(TakeRefused("pay", reason, 0.5))
 
 
 @pytest.mark.parametrize("queue", ["limits.shared", "limits.acme", "limits."])
