@@ -264,20 +264,14 @@ class ChildCrashed(RunnerError):
     """The child process that ran an attempt has ended instead of answering: the message has its exit code or its signal. A failed attempt."""
 
 
-_UNFETCHED = {
-    "unled": ("no worker leads the queue, which would fetch its tokens from their home", "once one does: start a worker"),
-    "away": ("its home does not answer", "once it does: python -m runner doctor tells why"),
-}
-"""What is told of a shared limit whose tokens nobody fetches, and when to come back."""
-
-
 class TakeRefused(RunnerError):
     """The tokens are not there, nor will be in the time given. `retry_after_s` is None for a slot, which comes back at an unknown time."""
 
     def __init__(self, bucket: str, reason: str, retry_after_s: float | None) -> None:
         after = "when one is given back" if retry_after_s is None else f"in about {retry_after_s:.3g} s"
-        why, after = _UNFETCHED.get(reason, (reason, after))
-        super().__init__(f"limit {bucket!r} lets nothing through now ({why}); try again {after}")
+        missed = {"unled": "no worker leads its queue: start one", "away": "its home does not answer: see runner doctor"}
+        why = f"({missed[reason]})" if reason in missed else f"({reason}); try again {after}"
+        super().__init__(f"limit {bucket!r} lets nothing through now {why}")
         self.bucket = bucket
         self.reason = reason
         self.retry_after_s = retry_after_s

@@ -72,8 +72,8 @@ def test_shared_limits_of_one_task_have_one_scope() -> None:
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("unled", "now (no worker leads the queue, which would fetch its tokens from their home); try again once one does: start a worker"),
-        ("away", "now (its home does not answer); try again once it does"),
+        ("unled", "now (no worker leads its queue: start one)"),
+        ("away", "now (its home does not answer: see runner doctor)"),
         ("tokens", "now (tokens); try again in about 0.5 s"),
     ],
 )
