@@ -269,9 +269,8 @@ class TakeRefused(RunnerError):
 
     def __init__(self, bucket: str, reason: str, retry_after_s: float | None) -> None:
         after = "when one is given back" if retry_after_s is None else f"in about {retry_after_s:.3g} s"
-        missed = {"unled": "no worker leads its queue: start one", "away": "its home does not answer: see runner doctor"}
-        why = f"({missed[reason]})" if reason in missed else f"({reason}); try again {after}"
-        super().__init__(f"limit {bucket!r} lets nothing through now {why}")
+        missed = {"unled": "(no worker leads its queue: start one)", "away": "(its home does not answer: see runner doctor)"}
+        super().__init__(f"limit {bucket!r} lets nothing through now {missed.get(reason) or f'({reason}); try again {after}'}")
         self.bucket = bucket
         self.reason = reason
         self.retry_after_s = retry_after_s
