@@ -117,6 +117,8 @@ class Control:
         shared = None if here.code.key is not None else await home.sharers(name)
         said = {bucket.bucket: bucket for bucket in there.buckets}
         buckets = [_as_said(bucket, said.get(bucket.bucket)) for bucket in here.buckets]
+        if there.code.key == here.code.key and there.code.kind == here.code.kind:
+            here = replace(here, code=there.code.in_scope(here.code.shared))  # another queue may have declared it last, with other numbers
         here = replace(here, frozen_s=there.frozen_s, frozen_reason=there.frozen_reason, shared=shared, buckets=buckets)
         return replace(here, override=there.override, paused=there.paused, reset=there.reset)
 

@@ -5,16 +5,20 @@ import pytest
 from runner import Runner, TokenBucket
 from runner.cli.limits import details
 from runner.limits import LimitState
+from runner.store import Home, Role
 from tests.topologies import queue_name
 
 
-async def publish(app: Runner, key: str | None = None) -> None:
-    app.limit(TokenBucket("account", rate="10/s", burst=20, key=key, shared=queue_name()))
+async def publish(app: Runner, key: str | None = None) -> str:
+    """The scope in which it is shared."""
+    scope = queue_name()
+    app.limit(TokenBucket("account", rate="10/s", burst=20, key=key, shared=scope))
 
     @app.task
     async def other() -> None: ...
 
     await other.submit()
+    return scope
 
 
 @pytest.mark.parametrize("key", [None, "{tenant}"])
@@ -28,6 +32,16 @@ async def test_a_freeze_of_a_shared_limit_and_its_end_are_answered_as_they_are(a
     released = await control.release("account")
     assert released.state is LimitState.idle
     assert "frozen" not in "\n".join(details(released, 0))
+
+
+async def test_a_shared_limit_is_shown_with_the_numbers_that_stand_at_its_home(app: Runner) -> None:
+    scope = await publish(app)
+    other = Home(app.settings.redis_url or "", scope, app.settings)
+    await other.publish({}, [TokenBucket("account", rate="40/s", burst=9)], role=Role.worker)
+    await other.close()
+    status = await app.client.control.show("account")
+    assert status.code.to_json() == TokenBucket("account", rate="40/s", burst=9, shared=scope).to_json()
+    assert status.policy.words == "40/s, burst 9"
 
 
 async def test_tokens_of_a_shared_limit_are_shown_as_those_in_the_hand_of_the_queue(app: Runner) -> None:
