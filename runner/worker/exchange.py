@@ -66,7 +66,7 @@ class Exchange:
         self._woken = asyncio.Event()
         self._since_us = 0
         self._published_s = float("-inf")
-        self._outage, self._failures = LogThrottle(), LogThrottle(A_MINUTE_S)
+        self._outage, self._failures, self._outdone = LogThrottle(), LogThrottle(A_MINUTE_S), LogThrottle(A_MINUTE_S)
         self._round_trip_s = 0.0
 
     def wake(self) -> None:
@@ -107,7 +107,7 @@ class Exchange:
         done = await self._home.publish({}, at_home, self._since_us, role=Role.worker, revision=self._revision)
         self._since_us, self._published_s = done.since_us, monotonic_s()
         await self._home.turn_pages()
-        if done.outdone:
+        if done.outdone and self._outdone.is_due(monotonic_s()):
             names = ", ".join(name for _, name, _ in done.outdone)
             log.warning("the home of shared limits keeps other numbers than those of queue %s: %s", self._store.keys.queue, names)
 
@@ -233,11 +233,12 @@ class Exchange:
         self._counts.note_call(answered_s - sent_s, {limit_name(hand.bucket) for hand in due})
         trip_s = answered_s - sent_s
         self._round_trip_s = min(self._round_trip_s * 1.01, trip_s) if self._round_trip_s else trip_s
-        if None in answer.hands:
-            self._published_s = float("-inf")
         waits = self._note_asks(answer, asks)
-        for leased in answer.hands:
-            if leased is not None:
+        for hand, leased in zip(due, answer.hands, strict=True):
+            if leased is None:  # nobody has published it there, or it was forgotten
+                self._published_s = min(self._published_s, answered_s + _RETRY_S - _PUBLISH_S)
+                self._buckets.of(hand.bucket).come_s = answered_s + _RETRY_S
+            else:
                 self._note_answer(leased, answered_s)
                 self._deposits.append(Deposit(leased, hands.now_us, answer.home_us, waits.get(leased.bucket, 0)))
 

@@ -55,7 +55,9 @@ class RefillLoop:
         self.leader = ""
         self.elected = asyncio.Event()
         self.shared_limits: SharedLimits | None = None
-        """What the leader does for limits that its queue shares; set before `run`."""
+        """What the leader does for limits that its queue shares, and who stands in for it; set before `run`."""
+        self._sharing: asyncio.Task[None] | None = None
+        self._has_tokens = False
 
     async def run(self) -> None:
         """Stand for election and lead until cancelled, then resign. Survives whatever a duty raises."""
@@ -68,6 +70,7 @@ class RefillLoop:
                     elif self._watches or self._suspects or self._stands_in:
                         await self._stand_by()
                     else:
+                        await self._end_sharing()
                         await asyncio.sleep(self._settings.renew_s)
                 except StoreUnavailable as error:
                     # The term stays: if the lock is still held by this worker, the next election goes on with it.
@@ -80,6 +83,7 @@ class RefillLoop:
                     await self._resign()
                     await asyncio.sleep(self._settings.renew_s)
         finally:
+            await self._end_sharing()
             if self._term or self._watches:
                 await self._resign()
 
@@ -119,23 +123,36 @@ class RefillLoop:
         """Until another worker leads, or this one can no longer be sure to."""
         log.info("worker %s leads (term %d)", self._worker, self._term)
         self._duties.begin()
-        beside = [asyncio.create_task(self._listen(), name="refill-listener")]
-        if self.shared_limits is not None:
-            beside.append(asyncio.create_task(self.shared_limits.run(self._tokens_came), name="shared limits"))
+        listener = asyncio.create_task(self._listen(), name="refill-listener")
         try:
             while self._term and monotonic_s() < self._trusted_until_s:
                 await self._duties.perform_due()
-                if self.shared_limits is not None:
-                    self.shared_limits.wake()
+                self._share()
                 await self._wait_until(self._duties.next_due_s)
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            listener.cancel()
+            await asyncio.gather(listener, self._end_sharing(), return_exceptions=True)
+
+    # Limits that several queues share
+
+    def _share(self) -> None:
+        """Fetch tokens for the jobs that wait. With two who do so nothing is exceeded."""
+        if self.shared_limits is None:
+            return
+        if self._sharing is None or self._sharing.done():
+            self._sharing = asyncio.create_task(self.shared_limits.run(self._tokens_came), name="shared limits")
+        self.shared_limits.wake()
+
+    async def _end_sharing(self) -> None:
+        sharing, self._sharing = self._sharing, None
+        if sharing is not None:
+            sharing.cancel()
+            await asyncio.gather(sharing, return_exceptions=True)
 
     def _tokens_came(self) -> None:
         """Tokens of a shared limit are in hand: start the jobs that waited for them."""
         self._duties.refills.due_s = 0.0
+        self._has_tokens = True
         self._woken.set()
 
     async def _wait_until(self, due_s: float) -> None:
@@ -178,9 +195,10 @@ class RefillLoop:
                 if schedule_us is not None and schedule_us < -_SCHEDULE_LATE_US and self._ticker is not None:
                     await self._ticker.tick(_SCHEDULE_LATE_US)
                 promote_s = now_s + self._settings.block_s
-            if due_s <= now_s:
+            if due_s <= now_s or self._has_tokens:
+                self._has_tokens = False
                 due_s = now_s + await self._watch_leader()
-            await asyncio.sleep(max(min(due_s, promote_s, election_s) - monotonic_s(), 0))
+            await self._wait_until(min(due_s, promote_s, election_s))
 
     async def _watch_leader(self) -> float:
         """Release what is due, which finds nothing while a leader is at work. Seconds until it is time to look again."""
@@ -190,8 +208,11 @@ class RefillLoop:
             self._stand_in()
         self._suspects = is_overdue
         if self._stands_in:
+            self._share()
             await self._store.retime()
             await self._store.unpause()
+        elif self._sharing is not None:
+            await self._end_sharing()
         if released.next_wake_us < 0:
             return self._settings.block_s
         if self._stands_in:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from runner.settings import Settings
@@ -108,3 +108,53 @@ async def test_who_does_not_watch_looks_once_everything_is_long_overdue_and_then
     sent = await stand_by(Store([Election(0, "other", 3, late_us=300_000), Election(0, "other", 3)], [LATE, LATE, ON_TIME]), 1.0)
 
     assert sent["look"] > 30
+
+
+class Sharing:
+    """Stands for what is done for shared limits: notes when it runs, and says once that tokens have come."""
+
+    def __init__(self) -> None:
+        self.runs = self.wakes = self.ends = 0
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    async def run(self, served: Callable[[], None]) -> None:
+        self.runs += 1
+        try:
+            served()
+            await asyncio.Event().wait()
+        finally:
+            self.ends += 1
+
+
+async def share(store: Store, seconds: float) -> Sharing:
+    """What a worker that does not lead does for shared limits in this time, before it stops."""
+    sharing = Sharing()
+
+    async def start_due(*, others: bool) -> None: ...
+
+    refill_loop = RefillLoop(cast("Any", store), "w", start_due)
+    refill_loop.shared_limits = cast("Any", sharing)
+    loop = asyncio.create_task(refill_loop.run())
+    await asyncio.sleep(seconds)
+    assert sharing.ends == sharing.runs - (refill_loop._sharing is not None)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    return sharing
+
+
+async def test_tokens_of_shared_limits_are_fetched_by_who_stands_in() -> None:
+    sharing = await share(Store([Election(0, "other", 3, watches=True, quiet_s=9)], [LATE, LATE, ON_TIME]), 1.0)
+
+    assert (sharing.runs, sharing.ends) == (1, 1)
+    assert sharing.wakes > 10
+
+
+async def test_tokens_of_shared_limits_are_left_to_a_leader_that_is_at_work() -> None:
+    assert (await share(Store([Election(0, "other", 3, watches=True)], [ON_TIME]), 0.7)).runs == 0
+    elections = [Election(0, "other", 3, watches=True, quiet_s=9), Election(0, "other", 3, watches=True, quiet_s=0)]
+
+    sharing = await share(Store(elections, [LATE, LATE, ON_TIME]), 1.45)
+
+    assert (sharing.runs, sharing.ends) == (1, 1)
