@@ -28,7 +28,11 @@ _TLS_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 
 def redis_url(settings: Settings) -> str:
-    """Where the queue lives: the configured URL, or the embedded server of a folder. Raises `ConfigurationError` if it cannot be used."""
+    """Where the queue lives: the configured URL, or the embedded server of a folder. Raises `ConfigurationError` if it cannot be used.
+
+    So it does for the server of shared limits, which is asked later and beside: jobs that nobody can start are worse than an error here.
+    """
+    _check_shared(settings.shared_url)
     folder = _folder_of(settings)
     if folder is None:
         assert settings.redis_url is not None
@@ -42,6 +46,15 @@ def redis_url(settings: Settings) -> str:
         )
     server.refuse_foreign()
     return server.url
+
+
+def _check_shared(url: str | None) -> None:
+    if url is None:
+        return
+    try:
+        parse_address(url)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"RUNNER_SHARED_URL, or shared_url of the settings: {error}") from None
 
 
 @asynccontextmanager
