@@ -10,12 +10,26 @@ from runner.clock import monotonic_s
 from runner.telemetry.labels import Labels
 from runner.telemetry.spans_of_time import STARTS_S, Histogram
 
+_MOST_HANDS = 10_000
+_FRESH_S = 10.0
+"""Of many buckets a look sees a part: what was noted before of another one counts for so long."""
+
 
 class InHand(NamedTuple):
     """Tokens of one limit, over all its buckets here: in the queue's hand, and those that the first of its waiting jobs need."""
 
     held: int
     wanted: int
+
+
+class _Hand(NamedTuple):
+    """The same of one bucket, as it was noted; and the tokens that were used of it since ever."""
+
+    limit: str
+    held: int
+    wanted: int
+    used: int
+    until_s: float
 
 
 @dataclass(slots=True)
@@ -25,11 +39,10 @@ class HomeCounts:
     limits: Labels = field(default_factory=lambda: Labels(learns=True))
     calls: Histogram = field(default_factory=partial(Histogram, STARTS_S))
     errors: int = 0
-    hands: Mapping[str, InHand] = field(default_factory=dict)
     used: Counter[str] = field(default_factory=Counter)
     heard_s: dict[str, float] = field(default_factory=dict)
     away_since_s: float | None = None
-    _used_before: dict[str, int] = field(default_factory=dict)
+    _hands: dict[str, _Hand] = field(default_factory=dict)
 
     def note_call(self, seconds: float, limits: Iterable[str]) -> None:
         """It has answered a call about these limits."""
@@ -48,17 +61,27 @@ class HomeCounts:
         if self.away_since_s is None:
             self.away_since_s = monotonic_s()
 
-    def note_hands(self, hands: Iterable[tuple[str, str, int, int, int]]) -> None:
-        """How all hands stand: of each the bucket and its limit, tokens in hand, tokens wanted, and those used since ever."""
-        held, wanted, used = Counter[str](), Counter[str](), dict[str, int]()
-        for bucket, limit, has, wants, spent in hands:
-            name = self.limits.of(limit)
-            held[name] += has
-            wanted[name] += wants
-            used[bucket] = spent
-            self.used[name] += max(spent - self._used_before.get(bucket, spent), 0)
-        self._used_before = used
-        self.hands = {name: InHand(held[name], wanted[name]) for name in held}
+    def note_hands(self, hands: Iterable[tuple[str, str, int, int, int]], *, is_partial: bool = False) -> None:
+        """How hands stand: of each the bucket and its limit, tokens in hand, tokens wanted, and those used since ever. is_partial: these are not all."""
+        until_s, found = monotonic_s() + _FRESH_S if is_partial else float("inf"), dict[str, _Hand]()
+        for bucket, limit, held, wanted, used in hands:
+            name, before = self.limits.of(limit), self._hands.get(bucket)
+            self.used[name] += 0 if before is None else max(used - before.used, 0)
+            found[bucket] = _Hand(name, held, wanted, used, until_s)
+        if is_partial and len(self._hands) < _MOST_HANDS:
+            self._hands |= found
+        else:
+            self._hands = found
+
+    @property
+    def hands(self) -> Mapping[str, InHand]:
+        """By limit."""
+        held, wanted, now_s = Counter[str](), Counter[str](), monotonic_s()
+        for hand in tuple(self._hands.values()):  # at once: another thread notes meanwhile
+            if now_s < hand.until_s:
+                held[hand.limit] += hand.held
+                wanted[hand.limit] += hand.wanted
+        return {name: InHand(held[name], wanted[name]) for name in held}
 
     def away_s(self) -> float:
         """For how long it has not answered."""
@@ -79,5 +102,5 @@ class SharedCounts:
     def rest(self) -> None:
         """This worker leads no more: what hands hold is told by another one. Totals stay."""
         for home in self.homes.values():
-            home.hands, home.heard_s, home.away_since_s = {}, {}, None
+            home.heard_s, home.away_since_s = {}, None
             home.note_hands(())

@@ -173,7 +173,8 @@ class Exchange:
         self._buckets.forget(set(named) - names)
         self._hands = found._replace(hands=own, asks=[ask for ask in found.asks if names.issuperset(ask.buckets)])
         self._counts.note_hands(
-            (hand.bucket, limit_name(hand.bucket), hand.held, self._hands.wanted(hand), hand.spent.used) for hand in own
+            ((hand.bucket, limit_name(hand.bucket), hand.held, self._hands.wanted(hand), hand.spent.used) for hand in own),
+            is_partial=found.is_partial,
         )
         return self._hands
 

@@ -39,6 +39,7 @@ from runner.telemetry import (
     status_of,
     written,
 )
+from runner.telemetry.shared_counts import HomeCounts, InHand
 from tests import pages
 from tests.eventually import eventually
 from tests.unit.test_docs import table
@@ -89,6 +90,22 @@ async def filled() -> WorkerCounts:
     home.note_failure()
     home.note_call(0.002, ["openai"])
     return counts
+
+
+def test_of_looks_that_see_a_part_of_many_hands_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(shared_counts, "monotonic_s", lambda: now_s)
+    home = HomeCounts()
+    for used in (10, 12, 15):
+        home.note_hands([("tenant/a", "tenant", 1, 2, used)], is_partial=True)
+        now_s += 4.0
+        home.note_hands([("tenant/b", "tenant", 3, 4, 2 * used)], is_partial=True)
+    assert home.used["tenant"] == 5 + 10
+    assert home.hands["tenant"] == InHand(4, 6)
+    now_s += 7.0
+    assert home.hands["tenant"] == InHand(3, 4), "what no look has seen for long counts no more"
+    home.note_hands([("tenant/b", "tenant", 1, 0, 31)])
+    assert (home.used["tenant"], home.hands["tenant"]) == (16, InHand(1, 0))
 
 
 def families(*pages: Any) -> dict[str, Any]:
