@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 _MOST = 128
+_MOST_BUCKETS, _KEPT_S = 1_000, 600.0
+"""Of more buckets those are forgotten of which nothing was said for so long: the first word of a call only asks again."""
 
 
 class Reading(NamedTuple):
@@ -18,6 +20,7 @@ class Readings:
 
     def __init__(self) -> None:
         self._of: dict[str, list[Reading]] = {}
+        self._most = _MOST_BUCKETS
 
     def add(self, bucket: str, reading: Reading) -> None:
         """Note what the home has said."""
@@ -25,6 +28,9 @@ class Readings:
         known.append(reading)
         if len(known) > _MOST:
             del known[: _MOST // 2 : 2]
+        if len(self._of) > self._most:
+            self._of = {name: own for name, own in self._of.items() if reading.read_s - own[-1].read_s < _KEPT_S}
+            self._most = max(_MOST_BUCKETS, 2 * len(self._of))
 
     def before(self, bucket: str, began_s: float) -> Reading | None:
         """The latest that was here when a call began."""

@@ -29,3 +29,13 @@ def test_few_are_kept_and_of_the_older_ones_every_other() -> None:
     assert len(kept) <= 128
     assert kept[-40:] == list(range(9_960, 10_000))
     assert 0 < 10_000 - kept[0] < 10_000
+
+
+def test_of_many_keys_those_of_which_nothing_was_said_for_long_are_forgotten() -> None:
+    readings = Readings()
+    for number in range(3_000):
+        readings.add(f"tenant/{number}", reading(float(number)))
+
+    known = [number for number in range(3_000) if readings.before(f"tenant/{number}", 9_999.0) is not None]
+    assert len(known) <= 1_200
+    assert known[-500:] == list(range(2_500, 3_000))
