@@ -26,10 +26,11 @@ _PUBLISH_EVERY_S = 3_600.0
 _LOOK_EVERY_S = 30.0
 _STARTUP_S = 1.0
 _MOST_WAITS = 3
-_UNFETCHED = {
+UNFETCHED = {
     "unled": "no worker leads its queue, and only a leader fetches tokens of limits that several queues share: start a worker",
     "away": "its home does not answer the leader of the queue",
 }
+"""Why nobody fetches tokens of a shared limit, by the reason of a decision."""
 _HELD_UP = 1.2
 """If a wait took so many times its timeout, the event loop of this process was blocked meanwhile, and Redis is not to blame."""
 
@@ -92,8 +93,8 @@ class DeadlineLimiter:
 
     async def _with_wait(self, needs: Sequence[Need], decision: Decision) -> Decision:
         """The same decision, or the one after a short wait. Redis that goes away meanwhile is for the next request to notice."""
-        if decision.reason in _UNFETCHED and self._unfetched.is_due(monotonic_s()):
-            log.warning("requests that need limit %s are refused: %s", limit_name(decision.bucket), _UNFETCHED[decision.reason])
+        if decision.reason in UNFETCHED and self._unfetched.is_due(monotonic_s()):
+            log.warning("requests that need limit %s are refused: %s", limit_name(decision.bucket), UNFETCHED[decision.reason])
         if self._wait_s <= 0 or not self._waits.has_room(decision, self.allowances):
             return decision
         with self._waits.one(decision.bucket):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from runner.asgi.allowance import Allowance
-from runner.asgi.deadline_limiter import DeadlineLimiter
+from runner.asgi.deadline_limiter import UNFETCHED, DeadlineLimiter
 from runner.asgi.local_buckets import LocalBuckets
 from runner.asgi.verdict import Standing, Verdict
 from runner.clock import MICROSECONDS, monotonic_us
@@ -18,10 +18,9 @@ from runner.store import Decision, TakeAnswer
 OnError = Literal["local", "open", "closed"]
 
 _PAUSED_RETRY_S = 30.0
-_UNFETCHED = frozenset({"unled", "away"})
 _UNFETCHED_RETRY_S = 5.0
 """About the time until another worker leads, or a home has failed over."""
-_NOT_THE_CALLERS_FAULT = frozenset({"paused", "frozen", "unpublished"}) | _UNFETCHED
+_NOT_THE_CALLERS_FAULT = frozenset({"paused", "frozen", "unpublished", *UNFETCHED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def verdict_of(decision: Decision, needs: Sequence[Need], allowances: Mapping[st
     """What the caller is told of a decision about these (sorted) needs."""
     lacked = limit_name(decision.bucket)
     if decision.reason in _NOT_THE_CALLERS_FAULT:
-        wait_s = _UNFETCHED_RETRY_S if decision.reason in _UNFETCHED else decision.wait_s or _PAUSED_RETRY_S
+        wait_s = _UNFETCHED_RETRY_S if decision.reason in UNFETCHED else decision.wait_s or _PAUSED_RETRY_S
         return Verdict("reduced", violated=(lacked,), retry_after_s=_whole_seconds(wait_s))
     names = [need.limit for need in needs]
     standings = tuple(

@@ -188,9 +188,7 @@ class Runner(Together, Flowing, Scheduling, Surrounded[S_co]):
         submitted again, whatever was stored of them.
         """
         jobs = checked_jobs(jobs)
-        calls = self._jobs
-        session = calls.sessions.again
-        await self._publication.keep(session.store)
+        calls, session = self._jobs, await self._published_session()
         states = await session.submit_many([self._hooked(job) for job in jobs])
         return [handle_of(calls, job.id, state, self._kind_of(job)) for job, state in zip(jobs, states, strict=True)]
 

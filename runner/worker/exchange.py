@@ -59,7 +59,6 @@ class Exchange:
         """By name: for jobs that need several buckets."""
         self._told: dict[str, Told] = {}
         self._deposits: list[Deposit] = []
-        self._granted: dict[str, int] = {}
         self._hands: Hands | None = None
         self._looked_s = float("-inf")
         self._looks = 0
@@ -148,7 +147,7 @@ class Exchange:
         due, asks = self._due(hands, monotonic_s())
         if due or asks:
             await self._call(hands, due, asks)
-            if any(deposit.leased.granted > self._granted.get(deposit.leased.bucket, 0) for deposit in self._deposits):
+            if any(one.leased.granted > self._buckets.of(one.leased.bucket).granted for one in self._deposits):
                 hands = await self._look()
         return self._next_look_s(hands)
 
@@ -161,9 +160,10 @@ class Exchange:
         found = await self._store.exchange(self._identity, [*self._limits, *named], deposits, told, look=self._looks)
         self._looks = (self._looks + 1) % _LAST_LOOK
         brings = [grant for word in told for grant in word.grants] + [(one.leased.bucket, one.leased.granted) for one in deposits]
-        news = any(granted > self._granted.get(bucket, 0) for bucket, granted in brings)
+        news = any(granted > self._buckets.of(bucket).granted for bucket, granted in brings)
         for bucket, granted in brings:
-            self._granted[bucket] = max(self._granted.get(bucket, 0), granted)
+            known = self._buckets.of(bucket)
+            known.granted = max(known.granted, granted)
         if news or any(one.leased.stopped_us for one in deposits):
             self._served()
         if not self._partition.done():

@@ -12,11 +12,12 @@ _MOST, _KEPT_S = 1_000, 60.0
 class KnownBucket:
     """One of them. Instants are of the monotonic clock.
 
-    share: tokens of one round. come_s: when the home wants to be called again. untold_since_s: since when there is something to tell; None if there is not.
+    share: tokens of one round. granted: all that its home is known to have given. come_s: when the home wants to be called again. untold_since_s: since when there is something to tell; None if there is not.
     """
 
     is_in_line: bool = False
     share: int = 1
+    granted: int = 0
     come_s: float = float("inf")
     called_s: float = float("-inf")
     untold_since_s: float | None = None
