@@ -37,6 +37,34 @@ class Queue:
     def partition(self) -> str:
         return f"{self.store.keys.queue}:{self.identity}"
 
+    async def word(self, home: Home, redis: Redis) -> Told | None:
+        """The next that the home has told this queue between two calls."""
+        words = await redis.lpop(home.keys.told(self.partition))
+        return told_by(words.decode()) if isinstance(words, bytes) else None
+
+
+MOVES_US = [0, 300, 4_000, 10_000, 70_000, 400_000, 1_100_000, 1_960_000, 2_100_000, 5_000_000]
+Step = tuple[str, int, int, int]
+"""What is done, by which queue, by which of its leaders, and a number that chooses."""
+
+
+async def play_call(world: "Shared | Joint", redis: Redis, step: Step) -> None:
+    """A step of the time, or one of the calls that queues and their home make, in whatever order and however often."""
+    what, at, leader, number = step
+    if what == "move":
+        world.clock.advance_us(MOVES_US[number % len(MOVES_US)])
+    elif what == "look":
+        await world.look(at, leader)
+    elif what in ("call", "lose"):
+        await world.call(at, leader, is_lost=what == "lose")
+    elif what == "deposit":
+        await world.deposit(at, number)
+    elif what in ("hear", "deaf"):
+        await world.hear(at, redis, is_lost=what == "deaf")
+    else:
+        assert what == "exchange"
+        await world.exchange(at)
+
 
 @dataclass
 class Shared:
@@ -78,11 +106,8 @@ class Shared:
     async def hear(self, at: int, redis: Redis, *, is_lost: bool = False) -> Told | None:
         """What the home told this queue between two calls."""
         queue = self.queues[at]
-        words = await redis.lpop(self.home.keys.told(queue.partition))
-        if not isinstance(words, bytes):
-            return None
-        told = told_by(words.decode())
-        if not is_lost:
+        told = await queue.word(self.home, redis)
+        if told is not None and not is_lost:
             await queue.store.exchange(queue.identity, [self.limit.name], told=[told])
         return told
 
@@ -167,11 +192,8 @@ class Joint:
 
     async def hear(self, at: int, redis: Redis, *, is_lost: bool = False) -> Told | None:
         queue = self.queues[at]
-        words = await redis.lpop(self.home.keys.told(queue.partition))
-        if not isinstance(words, bytes):
-            return None
-        told = told_by(words.decode())
-        if not is_lost and told.granted is not None:
+        told = await queue.word(self.home, redis)
+        if told is not None and not is_lost and told.granted is not None:
             await queue.store.exchange(queue.identity, [limit.name for limit in self.limits], told=[told])
         return told
 

@@ -11,7 +11,7 @@ from runner.jobs import Submission
 from runner.limits import Concurrency, Limit, Need, Quota, SlidingWindow, TokenBucket, encode_needs
 from runner.store import Role
 from tests.store.builders import Clock, interval
-from tests.store.leasing import Joint, jointly
+from tests.store.leasing import Joint, Step, jointly, play_call
 
 BOTH = ("a", "b")
 PAIRS: list[list[Limit]] = [
@@ -23,7 +23,6 @@ PAIRS: list[list[Limit]] = [
 ]
 JOINT = ["1x1+1", "3x1+2", "20x1+1", "1x4+1 1x1+6", "2x2+2", "1x4+4", ""]
 SINGLE = ["", "3x1", "1x4", "20x1"]
-MOVES_US = [0, 300, 4_000, 10_000, 70_000, 400_000, 1_100_000, 1_960_000, 2_100_000, 5_000_000]
 STEPS = [
     "move",
     "move",
@@ -45,30 +44,20 @@ STEPS = [
 steps = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2), st.integers(0, 1), st.integers(0, 59)), min_size=20, max_size=120)
 
 
-async def play(world: Joint, redis: Redis, step: tuple[str, int, int, int]) -> None:
+async def play(world: Joint, redis: Redis, step: Step) -> None:
     """One step of one queue, or of the time."""
-    what, at, leader, number = step
+    what, at, _, number = step
     queue = world.queues[at]
-    if what == "move":
-        world.clock.advance_us(MOVES_US[number % len(MOVES_US)])
-    elif what == "start":
+    if what == "start":
         await world.start(at, **[{"a": 1, "b": 1}, {"a": 1, "b": 1}, {"a": 2, "b": 2}, {"a": 1}, {"b": 1}][number % 5])
     elif what == "ask":
         queue.asks[BOTH] = JOINT[number % len(JOINT)]
     elif what == "want":
         queue.costs = SINGLE[number % len(SINGLE)]
-    elif what == "look":
-        await world.look(at, leader)
-    elif what in ("call", "lose"):
-        await world.call(at, leader, is_lost=what == "lose")
-    elif what == "deposit":
-        await world.deposit(at, number)
-    elif what in ("hear", "deaf"):
-        await world.hear(at, redis, is_lost=what == "deaf")
     elif what == "change":
         await freeze_or_pause(world, at, number)
     else:
-        await world.exchange(at)
+        await play_call(world, redis, step)
 
 
 async def freeze_or_pause(world: Joint, at: int, number: int) -> None:
@@ -101,7 +90,7 @@ async def let_all_start(world: Joint, redis: Redis, **costs: int) -> list[int]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(limits=st.sampled_from(PAIRS), order=steps)
 async def test_starts_of_all_queues_keep_to_both_limits_whatever_becomes_of_the_calls_and_go_on_afterwards(
-    redis: Redis, redis_url: str, limits: list[Limit], order: Sequence[tuple[str, int, int, int]]
+    redis: Redis, redis_url: str, limits: list[Limit], order: Sequence[Step]
 ) -> None:
     async with jointly(redis, redis_url, Clock(), limits) as world:
         for queue in world.queues:

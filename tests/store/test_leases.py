@@ -11,7 +11,7 @@ from runner.connection import command
 from runner.jobs import Priority
 from runner.limits import Limit, Need, Quota, SlidingWindow, TokenBucket
 from tests.store.builders import Clock, claim, finish_all, ids, interval, job, jobs
-from tests.store.leasing import Shared, shared
+from tests.store.leasing import Shared, Step, play_call, shared
 
 LIMITS: list[Limit] = [
     TokenBucket("api", rate="100/s", burst=10),
@@ -23,7 +23,6 @@ LIMITS: list[Limit] = [
     SlidingWindow("api", 30, per=3),
 ]
 COSTS = ["1x1", "3x1", "20x1", "1x2 4x1", "2x2", ""]
-MOVES_US = [0, 300, 4_000, 10_000, 70_000, 400_000, 1_100_000, 1_960_000, 2_100_000, 5_000_000]
 STEPS = [
     "move",
     "move",
@@ -44,33 +43,23 @@ STEPS = [
 steps = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2), st.integers(0, 1), st.integers(0, 59)), min_size=20, max_size=120)
 
 
-async def play(world: Shared, redis: Redis, step: tuple[str, int, int, int]) -> None:
+async def play(world: Shared, redis: Redis, step: Step) -> None:
     """One step of one queue, or of the time."""
-    what, at, leader, number = step
-    if what == "move":
-        world.clock.advance_us(MOVES_US[number % len(MOVES_US)])
-    elif what == "start":
+    what, at, _, number = step
+    if what == "start":
         await world.start(at, 2 if number % 4 == 0 else 1)
     elif what == "want":
         world.queues[at].costs = COSTS[number % len(COSTS)]
-    elif what == "look":
-        await world.look(at, leader)
-    elif what in ("call", "lose"):
-        await world.call(at, leader, is_lost=what == "lose")
     elif what == "settle":
         await world.settle(at, redis, number)
-    elif what == "deposit":
-        await world.deposit(at, number)
-    elif what in ("hear", "deaf"):
-        await world.hear(at, redis, is_lost=what == "deaf")
     else:
-        await world.exchange(at)
+        await play_call(world, redis, step)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(limit=st.sampled_from(LIMITS), order=steps)
 async def test_starts_of_all_queues_keep_to_the_limit_whatever_becomes_of_the_calls(
-    redis: Redis, redis_url: str, limit: Limit, order: Sequence[tuple[str, int, int, int]]
+    redis: Redis, redis_url: str, limit: Limit, order: Sequence[Step]
 ) -> None:
     async with shared(redis, redis_url, Clock(), limit) as world:
         for queue in world.queues:
